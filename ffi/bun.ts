@@ -1,0 +1,112 @@
+/**
+ * Bun: `bun:ffi`, and what netpoll needs of its event loop.
+ */
+import process from "node:process";
+import type { AdoptedSocket, Host } from "./host.ts";
+import type { Pointer } from "./native.ts";
+import type { NativeType, Signature } from "./symbols.ts";
+
+/** What netpoll uses of `Bun.connect`; written out so that Deno's checker knows it too. */
+interface BunSocket {
+  ref(): void;
+  unref(): void;
+  terminate(): void;
+}
+interface BunSocketHandlers {
+  open(socket: BunSocket): void;
+  data(): void;
+  error(): void;
+  close(): void;
+}
+interface BunNamespace {
+  connect(options: { fd: number; socket: BunSocketHandlers }): Promise<BunSocket>;
+}
+interface BunFfi {
+  dlopen(
+    path: string,
+    symbols: Record<string, { args: readonly string[]; returns: string }>,
+  ): { symbols: Record<string, unknown> };
+  toArrayBuffer(address: number, offset: number, bytes: number): ArrayBuffer;
+}
+
+const Bun = (globalThis as { Bun?: BunNamespace }).Bun;
+// Dynamic, so that one file serves both runtimes: a static import of bun: fails under Deno.
+const ffi = Bun ? (await import("bun:ffi")) as unknown as BunFfi : null;
+const jsc = Bun ? (await import("bun:jsc")) as { drainMicrotasks?: () => void } : null;
+
+const TYPES: Readonly<Record<NativeType, string>> = {
+  i32: "i32",
+  u32: "u32",
+  f64: "f64",
+  buffer: "ptr",
+  pointer: "ptr",
+};
+
+function open<T>(path: string, symbols: Readonly<Record<keyof T, Signature>>): T {
+  const entries = Object.entries(symbols) as [keyof T, Signature][];
+  const table: Record<string, { args: string[]; returns: string }> = {};
+  for (const [, [name, parameters, result]] of entries) {
+    table[name] = { args: parameters.map((type) => TYPES[type]), returns: TYPES[result] };
+  }
+  const { symbols: bound } = ffi!.dlopen(path, table);
+  const native: Partial<Record<keyof T, unknown>> = {};
+  for (const [key, [name]] of entries) native[key] = bound[name];
+  return native as T;
+}
+
+function wrap(address: Pointer, bytes: number): ArrayBuffer {
+  return ffi!.toArrayBuffer(address as number, 0, bytes);
+}
+
+/** The socket opens a moment later than it is asked for: until then, remember what was asked. */
+function adopt(fd: number, onReadable: () => void): AdoptedSocket {
+  let socket: BunSocket | null = null;
+  let isRef = false;
+  let isClosed = false;
+  const apply = () => {
+    if (isClosed) socket?.terminate();
+    else if (isRef) socket?.ref();
+    else socket?.unref();
+  };
+  void Bun!.connect({
+    fd,
+    socket: {
+      open(opened) {
+        socket = opened;
+        apply();
+      },
+      data: onReadable,
+      // Our other end never resets and never sends a FIN before this end is terminated.
+      error() {},
+      close() {},
+    },
+  });
+  const set = (ref: boolean) => {
+    isRef = ref;
+    apply();
+  };
+  return {
+    ref: () => set(true),
+    unref: () => set(false),
+    close() {
+      isClosed = true;
+      apply();
+    },
+  };
+}
+
+/** Bun, where this is Bun. */
+export const bunHost: Host | null = Bun
+  ? {
+    name: "bun",
+    ticksToPollSockets: 0,
+    drainMicrotasks: jsc?.drainMicrotasks ?? null,
+    open,
+    refusal: () => null,
+    wrap,
+    adopt,
+    env: (name) => process.env[name],
+    checkNet() {},
+    checkPath() {},
+  }
+  : null;

@@ -1,0 +1,103 @@
+/**
+ * Deno: `Deno.dlopen`, and what netpoll needs of its event loop.
+ */
+import type { AdoptedSocket, Host } from "./host.ts";
+import type { Pointer } from "./native.ts";
+import type { Signature } from "./symbols.ts";
+
+/** The part of Deno's internals that is used where it is there: it drains microtasks within a macrotask. */
+interface Internals {
+  core?: { runMicrotasks?: () => void };
+}
+
+const isDeno = "Deno" in globalThis;
+// Only here, and not under Bun: importing it costs milliseconds that Bun's way does not need.
+const net = isDeno ? await import("node:net") : null;
+
+function findDrain(): (() => void) | null {
+  const internals = (Deno as unknown as Record<symbol, Internals>)[
+    (Deno as unknown as { internal: symbol }).internal
+  ];
+  const drain = internals?.core?.runMicrotasks;
+  return typeof drain === "function" ? drain : null;
+}
+
+function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
+  // "prompt" counts as denied: a library must not stop a server to ask.
+  return Deno.permissions.querySync(descriptor).state === "granted";
+}
+
+function open<T>(path: string, symbols: Readonly<Record<keyof T, Signature>>): T {
+  const interfaces: Deno.ForeignLibraryInterface = {};
+  const entries = Object.entries(symbols) as [keyof T, Signature][];
+  for (const [, [name, parameters, result]] of entries) interfaces[name] = { parameters, result };
+  const { symbols: bound } = Deno.dlopen(path, interfaces);
+  const native: Partial<Record<keyof T, unknown>> = {};
+  for (const [key, [name]] of entries) native[key] = bound[name];
+  return native as T;
+}
+
+function refusal(path: string): string | null {
+  if (isGranted({ name: "ffi", path })) return null;
+  return 'Deno may not load native code; run it again with "--allow-ffi"';
+}
+
+function wrap(address: Pointer, bytes: number): ArrayBuffer | null {
+  try {
+    return new Deno.UnsafePointerView(address as Deno.PointerObject).getArrayBuffer(bytes);
+  } catch (error) {
+    // --allow-ffi=PATH opens the library and calls it, but makes no views of memory (denoland/deno#15511).
+    if (error instanceof Deno.errors.NotCapable) return null;
+    throw error;
+  }
+}
+
+function adopt(fd: number, onReadable: () => void): AdoptedSocket {
+  const socket = new net!.Socket({ fd, readable: true, writable: false });
+  socket.on("data", onReadable);
+  // Our other end never resets and never sends a FIN before this end is destroyed.
+  socket.on("error", () => {});
+  socket.unref();
+  return {
+    ref: () => void socket.ref(),
+    unref: () => void socket.unref(),
+    close: () => void socket.destroy(),
+  };
+}
+
+function env(name: string): string | undefined {
+  return isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;
+}
+
+function checkNet(hostname: string, port: number): void {
+  const at = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  if (isGranted({ name: "net", host: at })) return;
+  throw new Deno.errors.NotCapable(
+    `Requires net access to "${at}", run again with the --allow-net flag`,
+  );
+}
+
+function checkPath(path: string): void {
+  for (const name of ["read", "write"] as const) {
+    if (isGranted({ name, path })) continue;
+    throw new Deno.errors.NotCapable(
+      `Requires ${name} access to "${path}", run again with the --allow-${name} flag`,
+    );
+  }
+}
+
+/** Deno, where this is Deno. */
+export const denoHost: Host | null = isDeno
+  ? {
+    name: "deno",
+    ticksToPollSockets: 3,
+    drainMicrotasks: findDrain(),
+    open,
+    refusal,
+    wrap,
+    adopt,
+    env,
+    checkNet,
+    checkPath,
+  }
+  : null;

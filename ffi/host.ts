@@ -1,0 +1,54 @@
+/**
+ * What differs from runtime to runtime besides the calls: everything else in netpoll is the same on both.
+ */
+import { NetpollError } from "../src/core/errors.ts";
+import { bunHost } from "./bun.ts";
+import { denoHost } from "./deno.ts";
+import type { Pointer } from "./native.ts";
+import type { Signature } from "./symbols.ts";
+
+/** A socket whose bytes mean nothing: that there are some is the news. The runtime polls it. */
+export interface AdoptedSocket {
+  /** Keeps the process alive for as long as the socket is open. */
+  ref(): void;
+  /** Lets the process end. */
+  unref(): void;
+  /** Closes the descriptor that was adopted. */
+  close(): void;
+}
+
+/** The runtime, as netpoll needs it. */
+export interface Host {
+  /** "deno" or "bun". */
+  readonly name: "deno" | "bun";
+  /**
+   * How many empty macrotasks let the runtime's own sockets make progress after its loop was idle once, or 0
+   * where every macrotask polls them (docs/decisions/0006-pace.md).
+   */
+  readonly ticksToPollSockets: number;
+  /** Runs all pending microtasks now, from within a macrotask; null where the runtime offers no way. */
+  readonly drainMicrotasks: (() => void) | null;
+  /** Opens a shared library and binds the functions of a table. Throws the runtime's own error. */
+  open<T>(path: string, symbols: Readonly<Record<keyof T, Signature>>): T;
+  /** Why a library must not be opened: what permission is missing, or null. */
+  refusal(path: string): string | null;
+  /** An ArrayBuffer over native memory, or null where the runtime forbids it (a path-scoped permission). */
+  wrap(address: Pointer, bytes: number): ArrayBuffer | null;
+  /** Lets the runtime poll a socket and call back when bytes arrive. */
+  adopt(fd: number, onReadable: () => void): AdoptedSocket;
+  /** An environment variable; undefined when it may not be read. Never asks the user. */
+  env(name: string): string | undefined;
+  /** Throws what the runtime throws where the program may not use that host and port. */
+  checkNet(hostname: string, port: number): void;
+  /** The same for a Unix socket's path. */
+  checkPath(path: string): void;
+}
+
+function choose(): Host {
+  if (denoHost !== null) return denoHost;
+  if (bunHost !== null) return bunHost;
+  throw new NetpollError("Cannot load netpoll: it runs on Deno and on Bun, and this is neither");
+}
+
+/** The runtime that this program runs on. */
+export const host: Host = choose();

@@ -1,0 +1,112 @@
+/**
+ * The system calls of libnetpoll.c as TypeScript sees them, each once, with its contract.
+ *
+ * A result is `>= 0`, or `-errno`. Memory travels as (slab, offset, length). Hot calls get integers only and
+ * their exact number of arguments: anything else leaves the fast path of the runtime
+ * (docs/decisions/0003-native-boundary.md).
+ */
+
+/** An address of native memory, in whatever form the runtime has for it. */
+export type Pointer = unknown;
+
+/** Every function of libnetpoll.c. */
+export interface Native {
+  /** The version of the boundary. */
+  abi(): number;
+
+  /** Maps a slab of zeroed memory (`bytes` a multiple of 2 MiB). Its number. */
+  slabMap(bytes: number): number;
+  /** Makes the runtime's own memory a slab: it must live and stay in place for ever. Its number. */
+  slabRegister(memory: Uint8Array, bytes: number): number;
+  /** Where a slab lies, for `Host.wrap`. */
+  slabAddress(slab: number): Pointer;
+  /** Gives a slab's pages back to the kernel; the memory reads as zeros afterwards. */
+  slabDiscard(slab: number): number;
+  /** Where `needle` first stands in a piece of a slab, or -1. */
+  find(
+    slab: number,
+    offset: number,
+    length: number,
+    needle: Uint8Array,
+    needleBytes: number,
+  ): number;
+
+  /** Looks up a zero-terminated host name, blocking; addresses go to `out`. How many, or a code below -4096. */
+  resolve(name: Uint8Array, family: number, out: Uint32Array, capacity: number): number;
+
+  /** A non-blocking stream socket. */
+  socket(family: number): number;
+  /** Two connected Unix sockets. */
+  socketpair(out: Int32Array): number;
+  /** Gives a socket its own address. */
+  bind(fd: number, address: Uint32Array): number;
+  /** Lets a bound socket take connections. */
+  listen(fd: number, backlog: number): number;
+  /** Takes a connection; who it is from goes to `peer`. Its descriptor. */
+  accept(fd: number, peer: Uint32Array): number;
+  /** Begins to connect: 0, or `-EINPROGRESS` when an event will tell. */
+  connect(fd: number, address: Uint32Array): number;
+  /** The address of this end (`peer` 0) or of the other (1). */
+  name(fd: number, peer: number, out: Uint32Array): number;
+  /** Sets an option from `bytes` bytes of `values`. */
+  setsockopt(fd: number, level: number, name: number, values: Int32Array, bytes: number): number;
+  /** Gets an option into `values`. How many bytes it has. */
+  getsockopt(fd: number, level: number, name: number, values: Int32Array, bytes: number): number;
+  /** Ends reading (0), writing (1) or both (2). */
+  shutdown(fd: number, how: number): number;
+  /** Closes a descriptor. */
+  close(fd: number): number;
+  /** Makes somebody else's descriptor non-blocking and close-on-exec. */
+  adopt(fd: number): number;
+
+  /** Receives into one piece. Bytes, 0 at the end of the stream. */
+  recv(fd: number, slab: number, offset: number, length: number): number;
+  /** Reads into `count` pieces, triplets of (slab, offset, length) in `table`. */
+  readv(fd: number, table: Uint32Array, count: number): number;
+  /** Sends one piece. */
+  send(fd: number, slab: number, offset: number, length: number, flags: number): number;
+  /** Sends `count` pieces in one call. */
+  sendmsg(fd: number, table: Uint32Array, count: number, flags: number): number;
+  /** Writes `count` pieces to what is no socket. */
+  writev(fd: number, table: Uint32Array, count: number): number;
+  /** Sends from the user's own array, whose `byteLength` was read just before the call. */
+  sendBorrowed(
+    fd: number,
+    array: Uint8Array,
+    bytes: number,
+    offset: number,
+    length: number,
+    flags: number,
+  ): number;
+
+  /** A new epoll descriptor. */
+  epollCreate(): number;
+  /** Adds (1), removes (2) or changes (3) the interest in a descriptor. */
+  epollCtl(epoll: number, op: number, fd: number, token: number, events: number): number;
+  /** Waits at most `micros` (0 polls, -1 has no end); pairs of (token, events) go to `out`. How many. */
+  epollWait(epoll: number, out: Uint32Array, capacity: number, micros: number): number;
+
+  /** Microseconds of a clock that only goes forward. */
+  now(): number;
+  /** A new eventfd. */
+  eventfd(): number;
+  /** A new timerfd, not yet set. */
+  timerfd(): number;
+  /** Lets a timerfd expire every `micros` microseconds; 0 stops it. */
+  timerfdSet(fd: number, micros: number): number;
+  /** Adds one to an eventfd. */
+  counterAdd(fd: number): number;
+  /** Takes what an eventfd or timerfd counted. */
+  counterTake(fd: number): number;
+
+  /** Starts the thread that tells the runtime when `epoll` is readable. Its number. */
+  wakerOpen(epoll: number): number;
+  /** The socket that the runtime adopts. */
+  wakerSocket(waker: number): number;
+  /** Send a byte as soon as the epoll descriptor is readable. */
+  wakerArm(waker: number): number;
+  /** Send a byte now. */
+  wakerRing(waker: number): number;
+  /** Ends the thread; before the epoll descriptor is closed. */
+  wakerClose(waker: number): number;
+}

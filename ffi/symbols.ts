@@ -1,0 +1,62 @@
+/**
+ * The signatures of libnetpoll.c in one table, from which both adapters are made.
+ */
+import type { Native } from "./native.ts";
+
+/** What crosses the boundary: 32-bit integers, doubles, and typed arrays for the length of a call. */
+export type NativeType = "i32" | "u32" | "f64" | "buffer" | "pointer";
+
+/** A function of the library: its name in C, its parameters, its result. */
+export type Signature = readonly [name: string, parameters: readonly NativeType[], result: NativeType];
+
+/** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
+export const ABI = 1;
+
+/** Every function of {@linkcode Native}. */
+export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
+  abi: ["np_abi", [], "i32"],
+
+  slabMap: ["np_slab_map", ["u32"], "i32"],
+  slabRegister: ["np_slab_register", ["buffer", "u32"], "i32"],
+  slabAddress: ["np_slab_address", ["u32"], "pointer"],
+  slabDiscard: ["np_slab_discard", ["u32"], "i32"],
+  find: ["np_find", ["u32", "u32", "u32", "buffer", "u32"], "i32"],
+
+  resolve: ["np_resolve", ["buffer", "i32", "buffer", "u32"], "i32"],
+  socket: ["np_socket", ["i32"], "i32"],
+  socketpair: ["np_socketpair", ["buffer"], "i32"],
+  bind: ["np_bind", ["i32", "buffer"], "i32"],
+  listen: ["np_listen", ["i32", "i32"], "i32"],
+  accept: ["np_accept", ["i32", "buffer"], "i32"],
+  connect: ["np_connect", ["i32", "buffer"], "i32"],
+  name: ["np_name", ["i32", "i32", "buffer"], "i32"],
+  setsockopt: ["np_setsockopt", ["i32", "i32", "i32", "buffer", "u32"], "i32"],
+  getsockopt: ["np_getsockopt", ["i32", "i32", "i32", "buffer", "u32"], "i32"],
+  shutdown: ["np_shutdown", ["i32", "i32"], "i32"],
+  close: ["np_close", ["i32"], "i32"],
+  adopt: ["np_adopt", ["i32"], "i32"],
+
+  recv: ["np_recv", ["i32", "u32", "u32", "u32"], "i32"],
+  readv: ["np_readv", ["i32", "buffer", "i32"], "i32"],
+  send: ["np_send", ["i32", "u32", "u32", "u32", "i32"], "i32"],
+  sendmsg: ["np_sendmsg", ["i32", "buffer", "i32", "i32"], "i32"],
+  writev: ["np_writev", ["i32", "buffer", "i32"], "i32"],
+  sendBorrowed: ["np_send_borrowed", ["i32", "buffer", "u32", "u32", "u32", "i32"], "i32"],
+
+  epollCreate: ["np_epoll_create", [], "i32"],
+  epollCtl: ["np_epoll_ctl", ["i32", "i32", "i32", "u32", "u32"], "i32"],
+  epollWait: ["np_epoll_wait", ["i32", "buffer", "i32", "i32"], "i32"],
+
+  now: ["np_now", [], "f64"],
+  eventfd: ["np_eventfd", [], "i32"],
+  timerfd: ["np_timerfd", [], "i32"],
+  timerfdSet: ["np_timerfd_set", ["i32", "u32"], "i32"],
+  counterAdd: ["np_counter_add", ["i32"], "i32"],
+  counterTake: ["np_counter_take", ["i32"], "i32"],
+
+  wakerOpen: ["np_waker_open", ["i32"], "i32"],
+  wakerSocket: ["np_waker_socket", ["i32"], "i32"],
+  wakerArm: ["np_waker_arm", ["i32"], "i32"],
+  wakerRing: ["np_waker_ring", ["i32"], "i32"],
+  wakerClose: ["np_waker_close", ["i32"], "i32"],
+};

@@ -1,0 +1,617 @@
+// libnetpoll.c: the Linux system calls of netpoll, one a function.
+//
+// Every function returns a value >= 0, or -errno. EINTR is retried; nothing else is decided here: what
+// "not ready" or "end of file" means for a connection is TypeScript's business (src/connection/).
+//
+// C never trusts an address from JavaScript. Memory travels as (slab, offset, length) and is looked up
+// and bounds-checked here: -EFAULT otherwise. The one exception is a *borrowed* array, the user's own:
+// it arrives as a pointer that the runtime made for this call, and no address of it outlives the call.
+//
+// Signatures stay within int32_t, uint32_t, double and pointers, because those are what both runtimes
+// call without boxing (docs/decisions/0003-native-boundary.md). ffi/symbols.ts mirrors this file.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+// Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
+enum { ABI = 1 };
+
+enum {
+  SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
+  WAKERS_MAX = 1 << 10,  // one a poller
+  IOVECS_MAX = 64,       // pieces a readv, writev or sendmsg takes
+  EVENTS_MAX = 256,      // events an epoll_wait returns
+  ADDRESS_BYTES = 16,    // the longest numeric address, IPv6
+  HUGE_PAGE_BYTES = 2 << 20,
+  WAKER_STACK_BYTES = 64 << 10,
+  RESOLVE_BASE = 4096,   // getaddrinfo's codes start behind the last errno
+};
+
+static int32_t result(int64_t value) {
+  return value < 0 ? -errno : (int32_t)value;
+}
+
+// The call again for as long as a signal interrupts it.
+#define RETRY(call)                                \
+  ({                                               \
+    int64_t value_;                                \
+    do value_ = (call); while (value_ < 0 && errno == EINTR); \
+    result(value_);                                \
+  })
+
+EXPORT int32_t np_abi(void) {
+  return ABI;
+}
+
+// ---- faults: the build that tests use, -DNP_FAULTS ---------------------------------------------------
+
+// The calls that can be made to fail. tests/support/faults.ts has the same list.
+enum call {
+  CALL_SOCKET, CALL_BIND, CALL_LISTEN, CALL_ACCEPT, CALL_CONNECT, CALL_EPOLL_CREATE, CALL_EPOLL_CTL,
+  CALL_EPOLL_WAIT, CALL_RECV, CALL_SEND, CALL_EVENTFD, CALL_SLAB_MAP, CALL_WAKER, CALLS,
+};
+
+#ifdef NP_FAULTS
+static struct fault { int32_t fd, skip, count, effect; } faults[CALLS];
+static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
+
+// Let `skip` calls of this kind pass, then give the next `count` of them an effect: a negative one is
+// returned in place of the call, as -errno; a positive one is the most bytes that the call may move.
+// `fd` < 0 is every descriptor. count 0 takes the fault away. -EINVAL for no such call.
+EXPORT int32_t np_fault(int32_t call, int32_t fd, int32_t skip, int32_t count, int32_t effect) {
+  if (call < 0 || call >= CALLS) return -EINVAL;
+  pthread_mutex_lock(&fault_lock);
+  faults[call] = (struct fault){fd, skip, count, effect};
+  pthread_mutex_unlock(&fault_lock);
+  return 0;
+}
+
+static int32_t injected(enum call call, int32_t fd) {
+  int32_t effect = 0;
+  pthread_mutex_lock(&fault_lock);
+  struct fault *fault = &faults[call];
+  if (fault->count > 0 && (fault->fd < 0 || fault->fd == fd)) {
+    if (fault->skip > 0) fault->skip--;
+    else { fault->count--; effect = fault->effect; }
+  }
+  pthread_mutex_unlock(&fault_lock);
+  return effect;
+}
+#else
+static inline int32_t injected(enum call call, int32_t fd) {
+  (void)call; (void)fd;
+  return 0;
+}
+#endif
+
+// Return an injected error from the function this stands in.
+#define FAIL_IF_TOLD(call, fd)                     \
+  do {                                             \
+    int32_t effect_ = injected(call, fd);          \
+    if (effect_ < 0) return effect_;               \
+  } while (0)
+
+// The same; an injected bound shortens `length`.
+#define FAIL_OR_SHORTEN(call, fd, length)          \
+  do {                                             \
+    int32_t effect_ = injected(call, fd);          \
+    if (effect_ < 0) return effect_;               \
+    if (effect_ > 0 && (size_t)effect_ < (length)) (length) = (uint32_t)effect_; \
+  } while (0)
+
+// ---- slabs -------------------------------------------------------------------------------------------
+
+// A slab is never unmapped: a stale view in JavaScript may read recycled bytes, it can never fault.
+static struct slab { _Atomic(uint8_t *) base; uint32_t bytes; } slabs[SLABS_MAX];
+static atomic_int slab_count;
+
+// Null unless the piece lies inside the slab.
+static uint8_t *piece(uint32_t slab, uint32_t offset, uint32_t length) {
+  if (slab >= SLABS_MAX) return NULL;
+  uint8_t *base = atomic_load_explicit(&slabs[slab].base, memory_order_acquire);
+  if (!base || (uint64_t)offset + length > slabs[slab].bytes) return NULL;
+  return base + offset;
+}
+
+static int32_t publish_slab(uint8_t *base, uint32_t bytes) {
+  int id = atomic_fetch_add(&slab_count, 1);
+  if (id >= SLABS_MAX) {
+    atomic_fetch_sub(&slab_count, 1);
+    return -ENOMEM;
+  }
+  slabs[id].bytes = bytes;
+  atomic_store_explicit(&slabs[id].base, base, memory_order_release);
+  return id;
+}
+
+// Map a slab of zeroed memory, aligned to a huge page. Its number, or -errno.
+EXPORT int32_t np_slab_map(uint32_t bytes) {
+  FAIL_IF_TOLD(CALL_SLAB_MAP, -1);
+  if (bytes == 0 || bytes % HUGE_PAGE_BYTES) return -EINVAL;
+  size_t room = (size_t)bytes + HUGE_PAGE_BYTES;
+  uint8_t *from = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (from == MAP_FAILED) return -errno;
+  size_t before = -(uintptr_t)from % HUGE_PAGE_BYTES;
+  uint8_t *base = from + before;
+  if (before) munmap(from, before);
+  if (room - before - bytes) munmap(base + bytes, room - before - bytes);
+  madvise(base, bytes, MADV_HUGEPAGE);  // refused where huge pages are off: no error of ours
+  int32_t id = publish_slab(base, bytes);
+  if (id < 0) munmap(base, bytes);
+  return id;
+}
+
+// Make memory of the runtime a slab. The caller keeps it alive and in place for ever. Its number.
+EXPORT int32_t np_slab_register(uint8_t *base, uint32_t bytes) {
+  return publish_slab(base, bytes);
+}
+
+// Where a slab lies, for the runtime to wrap; null for no such slab.
+EXPORT void *np_slab_address(uint32_t slab) {
+  return piece(slab, 0, 0);
+}
+
+// Give the pages back to the kernel; the mapping stays and reads as zeros.
+EXPORT int32_t np_slab_discard(uint32_t slab) {
+  uint8_t *base = piece(slab, 0, 0);
+  if (!base) return -EFAULT;
+  return result(madvise(base, slabs[slab].bytes, MADV_DONTNEED));
+}
+
+// Where the needle first stands in the piece, or -1.
+EXPORT int32_t np_find(uint32_t slab, uint32_t offset, uint32_t length, const uint8_t *needle, uint32_t needle_bytes) {
+  const uint8_t *from = piece(slab, offset, length);
+  if (!from || needle_bytes == 0) return -1;
+  const uint8_t *at = needle_bytes == 1 ? memchr(from, needle[0], length)
+                                        : memmem(from, length, needle, needle_bytes);
+  return at ? (int32_t)(at - from) : -1;
+}
+
+// ---- addresses ---------------------------------------------------------------------------------------
+
+// An address in JavaScript: {family, port, scope, length} and then `length` bytes: 4 of IPv4, 16 of IPv6,
+// or the path of a Unix socket (a leading 0 byte for an abstract one).
+struct address { uint32_t family, port, scope, length; uint8_t bytes[108]; };
+
+_Static_assert(sizeof(struct address) == 124, "src/net/address.ts relies on this size");
+
+static socklen_t to_kernel(const struct address *from, struct sockaddr_storage *to) {
+  memset(to, 0, sizeof *to);
+  to->ss_family = (sa_family_t)from->family;
+  if (from->family == AF_INET && from->length == 4) {
+    struct sockaddr_in *in = (void *)to;
+    in->sin_port = htons((uint16_t)from->port);
+    memcpy(&in->sin_addr, from->bytes, 4);
+    return sizeof *in;
+  }
+  if (from->family == AF_INET6 && from->length == 16) {
+    struct sockaddr_in6 *in6 = (void *)to;
+    in6->sin6_port = htons((uint16_t)from->port);
+    in6->sin6_scope_id = from->scope;
+    memcpy(&in6->sin6_addr, from->bytes, 16);
+    return sizeof *in6;
+  }
+  if (from->family == AF_UNIX && from->length > 0 && from->length <= sizeof from->bytes) {
+    struct sockaddr_un *un = (void *)to;
+    memcpy(un->sun_path, from->bytes, from->length);
+    // A path ends at its 0 byte, which need not fit; an abstract name is all of its bytes.
+    uint32_t terminator = from->bytes[0] && from->length < sizeof un->sun_path ? 1 : 0;
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + from->length + terminator);
+  }
+  return 0;
+}
+
+static void from_kernel(const struct sockaddr_storage *from, socklen_t length, struct address *to) {
+  to->family = from->ss_family;
+  to->port = to->scope = to->length = 0;
+  if (from->ss_family == AF_INET) {
+    const struct sockaddr_in *in = (const void *)from;
+    to->port = ntohs(in->sin_port);
+    to->length = 4;
+    memcpy(to->bytes, &in->sin_addr, 4);
+  } else if (from->ss_family == AF_INET6) {
+    const struct sockaddr_in6 *in6 = (const void *)from;
+    to->port = ntohs(in6->sin6_port);
+    to->scope = in6->sin6_scope_id;
+    to->length = 16;
+    memcpy(to->bytes, &in6->sin6_addr, 16);
+  } else if (from->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path)) {
+    const struct sockaddr_un *un = (const void *)from;
+    size_t bytes = length - offsetof(struct sockaddr_un, sun_path);
+    if (un->sun_path[0]) bytes = strnlen(un->sun_path, bytes);
+    to->length = (uint32_t)bytes;
+    memcpy(to->bytes, un->sun_path, bytes);
+  }
+}
+
+// Look a host name up (getaddrinfo, blocking), at most `capacity` addresses of a stream socket. How many,
+// or -(RESOLVE_BASE - code) with getaddrinfo's own negative code.
+EXPORT int32_t np_resolve(const char *name, int32_t family, struct address *out, uint32_t capacity) {
+  struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM}, *list;
+  int code = getaddrinfo(name, NULL, &hints, &list);
+  if (code == EAI_SYSTEM) return -errno;
+  if (code) return -(RESOLVE_BASE - code);
+  uint32_t count = 0;
+  for (struct addrinfo *at = list; at && count < capacity; at = at->ai_next) {
+    struct sockaddr_storage storage = {0};
+    memcpy(&storage, at->ai_addr, at->ai_addrlen);
+    from_kernel(&storage, at->ai_addrlen, &out[count++]);
+  }
+  freeaddrinfo(list);
+  return (int32_t)count;
+}
+
+// ---- sockets -----------------------------------------------------------------------------------------
+
+// A stream socket, non-blocking and close-on-exec. Its descriptor.
+EXPORT int32_t np_socket(int32_t family) {
+  FAIL_IF_TOLD(CALL_SOCKET, -1);
+  return result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+// Two connected Unix stream sockets, written to `out`.
+EXPORT int32_t np_socketpair(int32_t *out) {
+  FAIL_IF_TOLD(CALL_SOCKET, -1);
+  return result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, out));
+}
+
+EXPORT int32_t np_bind(int32_t fd, const struct address *address) {
+  FAIL_IF_TOLD(CALL_BIND, fd);
+  struct sockaddr_storage storage;
+  socklen_t length = to_kernel(address, &storage);
+  if (length == 0) return -EINVAL;
+  return result(bind(fd, (void *)&storage, length));
+}
+
+EXPORT int32_t np_listen(int32_t fd, int32_t backlog) {
+  FAIL_IF_TOLD(CALL_LISTEN, fd);
+  return result(listen(fd, backlog));
+}
+
+// Take a connection, non-blocking and close-on-exec, and write down who it is from. Its descriptor.
+EXPORT int32_t np_accept(int32_t fd, struct address *peer) {
+  FAIL_IF_TOLD(CALL_ACCEPT, fd);
+  struct sockaddr_storage storage = {0};
+  socklen_t length = sizeof storage;
+  int32_t taken = RETRY(accept4(fd, (void *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (taken >= 0) from_kernel(&storage, length, peer);
+  return taken;
+}
+
+// Begin to connect: 0 when it is done at once, -EINPROGRESS when epoll will tell. An interrupted connect
+// goes on by itself and must not be repeated (POSIX connect), so EINTR is the same as EINPROGRESS.
+EXPORT int32_t np_connect(int32_t fd, const struct address *address) {
+  FAIL_IF_TOLD(CALL_CONNECT, fd);
+  struct sockaddr_storage storage;
+  socklen_t length = to_kernel(address, &storage);
+  if (length == 0) return -EINVAL;
+  int32_t code = result(connect(fd, (void *)&storage, length));
+  return code == -EINTR ? -EINPROGRESS : code;
+}
+
+// The address of this end (peer 0) or of the other (peer 1).
+EXPORT int32_t np_name(int32_t fd, int32_t peer, struct address *out) {
+  struct sockaddr_storage storage = {0};
+  socklen_t length = sizeof storage;
+  int code = peer ? getpeername(fd, (void *)&storage, &length) : getsockname(fd, (void *)&storage, &length);
+  if (code < 0) return -errno;
+  from_kernel(&storage, length, out);
+  return 0;
+}
+
+EXPORT int32_t np_setsockopt(int32_t fd, int32_t level, int32_t name, const int32_t *values, uint32_t bytes) {
+  return result(setsockopt(fd, level, name, values, bytes));
+}
+
+// The option's bytes go to `values`; how many there were.
+EXPORT int32_t np_getsockopt(int32_t fd, int32_t level, int32_t name, int32_t *values, uint32_t bytes) {
+  socklen_t length = bytes;
+  int32_t code = result(getsockopt(fd, level, name, values, &length));
+  return code < 0 ? code : (int32_t)length;
+}
+
+// How: 0 ends reading, 1 writing, 2 both.
+EXPORT int32_t np_shutdown(int32_t fd, int32_t how) {
+  return result(shutdown(fd, how));
+}
+
+// Close. Never repeated after EINTR: Linux has released the descriptor by then (close(2)).
+EXPORT int32_t np_close(int32_t fd) {
+  int32_t code = result(close(fd));
+  return code == -EINTR ? 0 : code;
+}
+
+// Make somebody else's descriptor non-blocking and close-on-exec.
+EXPORT int32_t np_adopt(int32_t fd) {
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0) return -errno;
+  if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
+  return result(fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
+// ---- bytes -------------------------------------------------------------------------------------------
+
+// A scatter/gather list from JavaScript: `count` triplets of (slab, offset, length). The bytes in it, or
+// -errno. `most` cuts it short.
+static int64_t gather(const uint32_t *table, int32_t count, uint32_t most, struct iovec *pieces) {
+  if (count < 0 || count > IOVECS_MAX) return -EINVAL;
+  int64_t total = 0;
+  for (int32_t i = 0; i < count; i++, table += 3) {
+    uint8_t *base = piece(table[0], table[1], table[2]);
+    if (!base) return -EFAULT;
+    uint32_t length = (int64_t)table[2] > most - total ? (uint32_t)(most - total) : table[2];
+    pieces[i] = (struct iovec){base, length};
+    total += length;
+  }
+  return total;
+}
+
+// Receive into one piece of a socket's memory. Bytes, 0 at the end, or -errno.
+EXPORT int32_t np_recv(int32_t fd, uint32_t slab, uint32_t offset, uint32_t length) {
+  uint8_t *base = piece(slab, offset, length);
+  if (!base) return -EFAULT;
+  FAIL_OR_SHORTEN(CALL_RECV, fd, length);
+  return RETRY(recv(fd, base, length, 0));
+}
+
+// Read into several pieces, from any kind of descriptor.
+EXPORT int32_t np_readv(int32_t fd, const uint32_t *table, int32_t count) {
+  struct iovec pieces[IOVECS_MAX];
+  uint32_t most = INT32_MAX;
+  FAIL_OR_SHORTEN(CALL_RECV, fd, most);
+  int64_t total = gather(table, count, most, pieces);
+  if (total < 0) return (int32_t)total;
+  return RETRY(readv(fd, pieces, count));
+}
+
+// Send one piece. SIGPIPE never: a closed peer is -EPIPE.
+EXPORT int32_t np_send(int32_t fd, uint32_t slab, uint32_t offset, uint32_t length, int32_t flags) {
+  uint8_t *base = piece(slab, offset, length);
+  if (!base) return -EFAULT;
+  FAIL_OR_SHORTEN(CALL_SEND, fd, length);
+  return RETRY(send(fd, base, length, flags | MSG_NOSIGNAL));
+}
+
+// Send several pieces in one call.
+EXPORT int32_t np_sendmsg(int32_t fd, const uint32_t *table, int32_t count, int32_t flags) {
+  struct iovec pieces[IOVECS_MAX];
+  uint32_t most = INT32_MAX;
+  FAIL_OR_SHORTEN(CALL_SEND, fd, most);
+  int64_t total = gather(table, count, most, pieces);
+  if (total < 0) return (int32_t)total;
+  struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
+  return RETRY(sendmsg(fd, &message, flags | MSG_NOSIGNAL));
+}
+
+// Write several pieces to what is no socket.
+EXPORT int32_t np_writev(int32_t fd, const uint32_t *table, int32_t count) {
+  struct iovec pieces[IOVECS_MAX];
+  uint32_t most = INT32_MAX;
+  FAIL_OR_SHORTEN(CALL_SEND, fd, most);
+  int64_t total = gather(table, count, most, pieces);
+  if (total < 0) return (int32_t)total;
+  return RETRY(writev(fd, pieces, count));
+}
+
+// Send from a borrowed array. `bytes` is its byteLength, read just before this call: the one length that
+// C must believe.
+EXPORT int32_t np_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes, uint32_t offset, uint32_t length, int32_t flags) {
+  if ((uint64_t)offset + length > bytes) return -EFAULT;
+  FAIL_OR_SHORTEN(CALL_SEND, fd, length);
+  return RETRY(send(fd, array + offset, length, flags | MSG_NOSIGNAL));
+}
+
+// ---- epoll -------------------------------------------------------------------------------------------
+
+EXPORT int32_t np_epoll_create(void) {
+  FAIL_IF_TOLD(CALL_EPOLL_CREATE, -1);
+  return result(epoll_create1(EPOLL_CLOEXEC));
+}
+
+// op: EPOLL_CTL_ADD 1, EPOLL_CTL_DEL 2, EPOLL_CTL_MOD 3. The token comes back with every event: epoll's
+// data is the descriptor in its low and the token in its high half.
+EXPORT int32_t np_epoll_ctl(int32_t epoll, int32_t op, int32_t fd, uint32_t token, uint32_t events) {
+  FAIL_IF_TOLD(CALL_EPOLL_CTL, fd);
+  struct epoll_event event = {.events = events, .data.u64 = (uint64_t)token << 32 | (uint32_t)fd};
+  return result(epoll_ctl(epoll, op, fd, &event));
+}
+
+static int64_t wait_micros(int32_t epoll, struct epoll_event *events, int32_t capacity, int32_t micros) {
+#ifdef SYS_epoll_pwait2
+  if (micros > 0) {
+    struct timespec timeout = {micros / 1000000, micros % 1000000 * 1000};
+    int64_t count = syscall(SYS_epoll_pwait2, epoll, events, capacity, &timeout, NULL, (size_t)8);
+    if (count >= 0 || errno != ENOSYS) return count;
+  }
+#endif
+  return epoll_wait(epoll, events, capacity, micros > 0 ? (micros + 999) / 1000 : micros);
+}
+
+// Wait for at most `micros` microseconds (0 polls, -1 has no end). Pairs of (token, events) go to `out`;
+// how many. An interrupted wait is one that saw nothing: a signal may be what the host waits for.
+EXPORT int32_t np_epoll_wait(int32_t epoll, uint32_t *out, int32_t capacity, int32_t micros) {
+  FAIL_IF_TOLD(CALL_EPOLL_WAIT, epoll);
+  struct epoll_event events[EVENTS_MAX];
+  int64_t count = wait_micros(epoll, events, capacity < EVENTS_MAX ? capacity : EVENTS_MAX, micros);
+  if (count < 0) return errno == EINTR ? 0 : -errno;
+  for (int64_t i = 0; i < count; i++) {
+    out[2 * i] = (uint32_t)(events[i].data.u64 >> 32);
+    out[2 * i + 1] = events[i].events;
+  }
+  return (int32_t)count;
+}
+
+// ---- clocks and counters -----------------------------------------------------------------------------
+
+// Microseconds of CLOCK_MONOTONIC.
+EXPORT double np_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+EXPORT int32_t np_eventfd(void) {
+  FAIL_IF_TOLD(CALL_EVENTFD, -1);
+  return result(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+}
+
+EXPORT int32_t np_timerfd(void) {
+  FAIL_IF_TOLD(CALL_EVENTFD, -1);
+  return result(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+}
+
+// Expire every `micros` microseconds from now on; 0 stops it.
+EXPORT int32_t np_timerfd_set(int32_t fd, uint32_t micros) {
+  struct timespec every = {micros / 1000000, micros % 1000000 * 1000};
+  struct itimerspec timer = {every, every};
+  return result(timerfd_settime(fd, 0, &timer, NULL));
+}
+
+// Add one to an eventfd: it becomes readable.
+EXPORT int32_t np_counter_add(int32_t fd) {
+  uint64_t one = 1;
+  int32_t code = RETRY(write(fd, &one, sizeof one));
+  return code < 0 ? code : 0;
+}
+
+// Take what an eventfd or a timerfd has counted: it is readable no more.
+EXPORT int32_t np_counter_take(int32_t fd) {
+  uint64_t count;
+  int32_t code = RETRY(read(fd, &count, sizeof count));
+  if (code < 0) return code;
+  return count > INT32_MAX ? INT32_MAX : (int32_t)count;
+}
+
+// ---- waker -------------------------------------------------------------------------------------------
+
+// A thread that sleeps until the epoll descriptor is readable and then sends one byte into a socket pair,
+// whose other end the runtime polls. It never calls into JavaScript: threadsafe callbacks crash both
+// runtimes at teardown. It looks once an arming, so that a byte means "armed since the last byte".
+struct waker { _Atomic int state; int epoll, control, ours, theirs; pthread_t thread; };
+
+enum { WAKER_FREE, WAKER_TAKEN, WAKER_OPEN, WAKER_CLOSING };
+
+static struct waker wakers[WAKERS_MAX];
+
+static struct waker *open_waker(int32_t id) {
+  if (id < 0 || id >= WAKERS_MAX) return NULL;
+  return atomic_load(&wakers[id].state) == WAKER_OPEN ? &wakers[id] : NULL;
+}
+
+static int32_t ring(const struct waker *waker) {
+  // A full socket has bytes in it that will wake the runtime all the same.
+  int32_t code = RETRY(send(waker->ours, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT));
+  return code == -EAGAIN ? 0 : code;
+}
+
+static void *watch(void *argument) {
+  struct waker *waker = argument;
+  struct pollfd armed = {.fd = waker->control, .events = POLLIN};
+  struct pollfd both[2] = {armed, {.fd = waker->epoll, .events = POLLIN}};
+  for (;;) {
+    uint64_t count;
+    if (poll(&armed, 1, -1) < 0) continue;
+    if (read(waker->control, &count, sizeof count) < 0) continue;
+    if (atomic_load(&waker->state) == WAKER_CLOSING) return NULL;
+    // Armed. A second arming, or closing, ends this look and begins another.
+    while (poll(both, 2, -1) < 0) {}
+    if (both[1].revents) ring(waker);
+  }
+}
+
+static int32_t start(struct waker *waker) {
+  pthread_attr_t attributes;
+  sigset_t all, before;
+  if (pthread_attr_init(&attributes)) return -ENOMEM;
+  pthread_attr_setstacksize(&attributes, WAKER_STACK_BYTES);
+  // Signals are the runtime's: its handlers must not run here.
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int code = pthread_create(&waker->thread, &attributes, watch, waker);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+  return -code;
+}
+
+static int32_t prepare(struct waker *waker, int32_t epoll) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+  int control = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  int32_t code = control < 0 ? -errno : 0;
+  waker->epoll = epoll;
+  waker->control = control;
+  waker->ours = pair[0];
+  waker->theirs = pair[1];
+  if (code == 0) code = start(waker);
+  if (code == 0) return 0;
+  if (control >= 0) close(control);
+  close(pair[0]);
+  close(pair[1]);
+  return code;
+}
+
+// Start a waker for an epoll descriptor. Its number.
+EXPORT int32_t np_waker_open(int32_t epoll) {
+  FAIL_IF_TOLD(CALL_WAKER, -1);
+  for (int32_t id = 0; id < WAKERS_MAX; id++) {
+    int expected = WAKER_FREE;
+    if (!atomic_compare_exchange_strong(&wakers[id].state, &expected, WAKER_TAKEN)) continue;
+    int32_t code = prepare(&wakers[id], epoll);
+    atomic_store(&wakers[id].state, code < 0 ? WAKER_FREE : WAKER_OPEN);
+    return code < 0 ? code : id;
+  }
+  return -EMFILE;
+}
+
+// The end that the runtime adopts, polls, and closes.
+EXPORT int32_t np_waker_socket(int32_t id) {
+  struct waker *waker = open_waker(id);
+  return waker ? waker->theirs : -EBADF;
+}
+
+// Send one byte as soon as the epoll descriptor is readable.
+EXPORT int32_t np_waker_arm(int32_t id) {
+  struct waker *waker = open_waker(id);
+  return waker ? np_counter_add(waker->control) : -EBADF;
+}
+
+// Send one byte now.
+EXPORT int32_t np_waker_ring(int32_t id) {
+  struct waker *waker = open_waker(id);
+  return waker ? ring(waker) : -EBADF;
+}
+
+// End the thread and close this end. The epoll descriptor must still be open, or its number could be
+// somebody else's by now.
+EXPORT int32_t np_waker_close(int32_t id) {
+  struct waker *waker = open_waker(id);
+  if (!waker) return -EBADF;
+  atomic_store(&waker->state, WAKER_CLOSING);
+  np_counter_add(waker->control);
+  pthread_join(waker->thread, NULL);
+  close(waker->control);
+  close(waker->ours);
+  atomic_store(&waker->state, WAKER_FREE);
+  return 0;
+}

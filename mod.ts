@@ -1,0 +1,14 @@
+/**
+ * netpoll for Deno and Bun.
+ *
+ * @module
+ */
+export { createListener, type Listener, type ListenerOptions } from "./src/net/listener.ts";
+export { EventLoop, type EventLoopOptions, type ShutdownOptions, type ShutdownResult } from "./src/server/event_loop.ts";
+export type { Callbacks, CloseOptions, CloseResult, Connection, RequestHandler } from "./src/connection/connection.ts";
+export { LinkBuffer } from "./src/buffer/link_buffer.ts";
+export type { BufferReader, Delimiter, Reader, TextEncoding } from "./src/buffer/reader.ts";
+export type { Writer } from "./src/buffer/writer.ts";
+export type { Address, Network, TcpAddress, UnixAddress } from "./src/net/address.ts";
+export { type Configuration, configure } from "./src/core/config.ts";
+export { BusyError, ClosedError, EofError, NetpollError, SystemError, TimeoutError } from "./src/core/errors.ts";

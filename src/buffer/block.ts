@@ -1,0 +1,238 @@
+/**
+ * Blocks: the pieces of slabs that nodes stand on, counted by reference, and the pool they come from.
+ */
+import { setTimeout } from "node:timers";
+import { assert } from "../core/assert.ts";
+import { config } from "../core/config.ts";
+import {
+  BLOCK_BYTES_MAX,
+  BLOCK_BYTES_MIN,
+  LARGE_KEEP_BYTES_MAX,
+  SLAB_BYTES,
+  SLAB_IDLE_MS,
+} from "../core/limits.ts";
+import { Slab } from "./slab.ts";
+
+/** What freed memory is filled with in debug mode. */
+export const POISON = 0xdb;
+
+/** A piece of a slab, of a power of two bytes. */
+export class Block {
+  /** The slab that it is a piece of. */
+  readonly slab: Slab;
+  /** Where in the slab it begins. */
+  readonly offset: number;
+  /** Its size in bytes. */
+  readonly capacity: number;
+  /** Up to where in the slab its bytes were published, and so may be linked rather than copied. */
+  published = 0;
+  /** Nodes and copies that stand on it; 0 while it is free. */
+  references = 0;
+  /** Neighbours in the free list. */
+  previous: Block | null = null;
+  /** The same. */
+  next: Block | null = null;
+
+  #lent: Uint8Array | null = null;
+  #lentOffset = 0;
+  #lentLength = 0;
+
+  /** A free block at `offset` of a slab. */
+  constructor(slab: Slab, offset: number, capacity: number) {
+    this.slab = slab;
+    this.offset = offset;
+    this.capacity = capacity;
+    slab.setBlock(offset, this);
+  }
+
+  /** One more stands on it. */
+  retain(): this {
+    assert(this.references > 0, "only a block in use is shared");
+    this.references += 1;
+    return this;
+  }
+
+  /** One fewer stands on it; with the last, it goes back to the pool. */
+  release(): void {
+    assert(this.references > 0, "a block is not released twice");
+    this.references -= 1;
+    if (this.references === 0) blocks.give(this);
+  }
+
+  /**
+   * A view of `length` bytes at `offset` of the slab. The last one is kept: a connection that reads messages
+   * of one size makes no garbage, for a view costs more than all else that a read does.
+   */
+  lend(offset: number, length: number): Uint8Array {
+    const last = this.#lent;
+    if (
+      last !== null && this.#lentOffset === offset && this.#lentLength === length &&
+      last.length === length // detached views are empty
+    ) return last;
+    const view = new Uint8Array(this.slab.bytes.buffer, offset, length);
+    this.#lent = view;
+    this.#lentOffset = offset;
+    this.#lentLength = length;
+    return view;
+  }
+
+  /** Forgets the view that was lent, with the buffer that it keeps alive. */
+  forgetView(): void {
+    this.#lent = null;
+  }
+}
+
+function classOf(bytes: number): number {
+  return bytes <= BLOCK_BYTES_MIN ? 0 : 32 - Math.clz32((bytes - 1) / BLOCK_BYTES_MIN | 0);
+}
+
+/** How many bytes the block has that is taken for `bytes`. */
+export function blockBytes(bytes: number): number {
+  return BLOCK_BYTES_MIN * 2 ** classOf(bytes);
+}
+
+/** What a pool holds, for tests and metrics. */
+export interface PoolCounts {
+  /** Bytes of blocks in use. */
+  usedBytes: number;
+  /** Blocks in use. */
+  usedCount: number;
+  /** Slabs ever mapped; they are never unmapped. */
+  slabCount: number;
+  /** Slabs whose memory JavaScript can reach, the others having given their pages back. */
+  wrappedCount: number;
+}
+
+/**
+ * The blocks of a thread. Free blocks of each size form a list, last in first out, because the memory used
+ * last is the warmest. A size that has none splits a larger block; a slab that stayed idle for a while is made
+ * whole again and gives its pages back.
+ */
+export class BlockPool {
+  readonly #free: (Block | null)[] = new Array(classOf(2 ** 31) + 1).fill(null);
+  readonly #slabs: Slab[] = [];
+  /** Slabs that are retired: mapped, but without pages, blocks or buffer. By size class. */
+  readonly #retired: Slab[][] = [];
+  #usedBytes = 0;
+  #usedCount = 0;
+  #isTrimPlanned = false;
+
+  /**
+   * Takes a block of at least `bytes` bytes. Its content is whatever it was: never show it to a peer.
+   *
+   * @throws {SystemError} No memory is left.
+   */
+  take(bytes: number): Block {
+    const size = classOf(bytes);
+    const block = this.#free[size] ?? this.#make(size);
+    this.#unlink(size, block);
+    const { slab } = block;
+    // A user got hold of `view.buffer` and detached it (Bun allows that in spite of markAsUntransferable).
+    if (!slab.isWrapped) slab.wrap();
+    slab.usedBytes += block.capacity;
+    this.#usedBytes += block.capacity;
+    this.#usedCount += 1;
+    block.references = 1;
+    block.published = block.offset;
+    return block;
+  }
+
+  /** Takes a block back. Called by {@linkcode Block.release} only. */
+  give(block: Block): void {
+    assert(block.references === 0, "a block in use is not given back");
+    const { slab } = block;
+    if (config.debug) slab.bytes.fill(POISON, block.offset, block.offset + block.capacity);
+    slab.usedBytes -= block.capacity;
+    this.#usedBytes -= block.capacity;
+    this.#usedCount -= 1;
+    this.#link(classOf(block.capacity), block);
+    if (slab.usedBytes > 0) return;
+    if (block.capacity > LARGE_KEEP_BYTES_MAX) this.#retire(slab);
+    else if (this.#slabs.length > 1 && !this.#isTrimPlanned) this.#planTrim();
+  }
+
+  /** What the pool holds. */
+  counts(): PoolCounts {
+    const wrappedCount = this.#slabs.length;
+    let slabCount = wrappedCount;
+    for (const slabs of this.#retired) slabCount += slabs?.length ?? 0;
+    return { usedBytes: this.#usedBytes, usedCount: this.#usedCount, slabCount, wrappedCount };
+  }
+
+  /** Gives back the pages of every idle slab but one, which the next burst will want. */
+  trim(): void {
+    const idle = this.#slabs.filter((slab) => slab.usedBytes === 0);
+    for (const slab of idle.slice(1)) this.#retire(slab);
+  }
+
+  #planTrim(): void {
+    this.#isTrimPlanned = true;
+    setTimeout(() => {
+      this.#isTrimPlanned = false;
+      this.trim();
+    }, SLAB_IDLE_MS).unref();
+  }
+
+  /** A free block of a class that has none: half of a larger one, or a new slab. */
+  #make(size: number): Block {
+    if (size > classOf(BLOCK_BYTES_MAX)) return this.#addSlab(BLOCK_BYTES_MIN * 2 ** size);
+    let larger = size + 1;
+    while (larger <= classOf(SLAB_BYTES) && !this.#free[larger]) larger += 1;
+    let block = this.#free[larger] ?? this.#addSlab(SLAB_BYTES);
+    for (larger = classOf(block.capacity); larger > size; larger--) block = this.#split(larger, block);
+    return block;
+  }
+
+  #addSlab(bytes: number): Block {
+    const retired = this.#retired[classOf(bytes)]?.pop();
+    const slab = retired ?? Slab.map(bytes);
+    if (!slab.isWrapped) slab.wrap();
+    this.#slabs.push(slab);
+    const block = new Block(slab, 0, bytes);
+    this.#link(classOf(bytes), block);
+    return block;
+  }
+
+  /** Makes two free blocks of one; the first of them. */
+  #split(size: number, block: Block): Block {
+    this.#unlink(size, block);
+    const half = block.capacity / 2;
+    this.#link(size - 1, new Block(block.slab, block.offset + half, half));
+    const first = new Block(block.slab, block.offset, half);
+    this.#link(size - 1, first);
+    return first;
+  }
+
+  #retire(slab: Slab): void {
+    for (let offset = 0; offset < slab.byteLength;) {
+      const block = slab.blockAt(offset);
+      assert(block !== undefined && block.references === 0, "an idle slab has only free blocks");
+      this.#unlink(classOf(block.capacity), block);
+      block.forgetView();
+      slab.setBlock(offset, undefined);
+      offset += block.capacity;
+    }
+    slab.retire();
+    this.#slabs.splice(this.#slabs.indexOf(slab), 1);
+    (this.#retired[classOf(slab.byteLength)] ??= []).push(slab);
+  }
+
+  #link(size: number, block: Block): void {
+    const first = this.#free[size] ?? null;
+    block.previous = null;
+    block.next = first;
+    if (first !== null) first.previous = block;
+    this.#free[size] = block;
+  }
+
+  #unlink(size: number, block: Block): void {
+    if (block.previous !== null) block.previous.next = block.next;
+    else this.#free[size] = block.next;
+    if (block.next !== null) block.next.previous = block.previous;
+    block.previous = null;
+    block.next = null;
+  }
+}
+
+/** The pool of this thread. */
+export const blocks: BlockPool = new BlockPool();

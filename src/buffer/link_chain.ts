@@ -1,0 +1,400 @@
+/**
+ * The chain of nodes behind every reader and writer: four cursors, and what may move each of them.
+ *
+ * ```text
+ *   head ......... reading ......... flushing ......... writing
+ *        read, lent        readable           being written
+ * ```
+ *
+ * A chain without nodes has four nulls and holds no memory.
+ */
+import { assert } from "../core/assert.ts";
+import { config } from "../core/config.ts";
+import { ClosedError } from "../core/errors.ts";
+import { WRITE_BLOCK_BYTES_MIN } from "../core/limits.ts";
+import { type Block, blocks } from "./block.ts";
+import { emptyNode, freeNode, type LinkNode, windowNode } from "./link_node.ts";
+
+/** Why a chain may not be used in some way; the text is the error's message. */
+type Ban = { readonly error: (message: string) => Error; readonly message: string };
+
+/** A buffer was closed. */
+export const CLOSED: Ban = {
+  error: (message) => new ClosedError(message),
+  message: "Cannot use a buffer after close()",
+};
+/** A buffer was given to `append`. */
+export const MOVED: Ban = {
+  error: (message) => new TypeError(message),
+  message: "Cannot use a buffer after its bytes were appended to another",
+};
+/** A buffer is a slice. */
+export const SLICE: Ban = {
+  error: (message) => new TypeError(message),
+  message: "Cannot write to a slice: its bytes belong to the buffer that it was taken from",
+};
+
+/** A list of nodes with its cursors. */
+export class LinkChain {
+  /** The first node that is held; before `reading` lie nodes whose bytes may be lent. */
+  head: LinkNode | null = null;
+  /** The node whose bytes are read next. */
+  reading: LinkNode | null = null;
+  /** The last node with published bytes. */
+  flushing: LinkNode | null = null;
+  /** The last node. */
+  writing: LinkNode | null = null;
+  /** Published bytes that nobody read yet. */
+  length = 0;
+  /** Bytes written since the last flush. */
+  pending = 0;
+  /** Memory held, in bytes: blocks count whole. */
+  heldBytes = 0;
+  /** Bytes read since the last release: the size of a message, as its reader sees it. */
+  consumed = 0;
+  /** Bytes read in all. */
+  total = 0;
+  /** Why nothing may be written any more, or null. */
+  writeBan: Ban | null = null;
+  /** Why nothing may be read any more, or null. */
+  readBan: Ban | null = null;
+  /** Bytes that lay in several nodes and were copied together, until the next release. */
+  #copies: Block[] | null = null;
+  /** The last of the copies is one of bytes still unread, so many of them. */
+  #peekedBytes = 0;
+  /** Debug mode: what was lent since the last release. */
+  #lent: Uint8Array<ArrayBuffer>[] | null = null;
+
+  /** Throws when reading is over for good. */
+  checkReadable(): void {
+    if (this.readBan !== null) throw this.readBan.error(this.readBan.message);
+  }
+
+  /** Throws when writing is over for good. */
+  checkWritable(): void {
+    if (this.writeBan !== null) throw this.writeBan.error(this.writeBan.message);
+  }
+
+  // ---- writing ---------------------------------------------------------------------------------------
+
+  /** The last node, with at least `count` bytes free; a new one, of at least `bytesMin`, if need be. */
+  room(count: number, bytesMin: number = WRITE_BLOCK_BYTES_MIN): LinkNode {
+    const tail = this.writing;
+    if (tail !== null && tail.free >= count) return tail;
+    const node = emptyNode(blocks.take(Math.max(count, bytesMin)));
+    this.link(node);
+    return node;
+  }
+
+  /** Adds a node at the end. What it has written counts as written by this chain. */
+  link(node: LinkNode): void {
+    if (this.writing === null) {
+      this.head = node;
+      this.reading = node;
+      this.flushing = node;
+    } else {
+      this.writing.next = node;
+    }
+    this.writing = node;
+    this.heldBytes += node.heldBytes;
+    this.pending += node.pending;
+  }
+
+  /** Counts `count` bytes of the last node as written. */
+  written(node: LinkNode, count: number): void {
+    node.malloced += count;
+    this.pending += count;
+    node.check();
+  }
+
+  /** Publishes what was written: it can be read, or sent. */
+  publish(): void {
+    let node = this.flushing;
+    if (node === null || this.pending === 0) return;
+    node.publish();
+    while (node !== this.writing) {
+      node = node.next!;
+      node.publish();
+    }
+    this.flushing = node;
+    this.length += this.pending;
+    this.pending = 0;
+    if (config.verify) this.verify();
+  }
+
+  /** Drops all that was written since the last flush but its first `count` bytes. */
+  truncate(count: number): void {
+    assert(0 <= count && count <= this.pending, "only what was written can be dropped");
+    let node = this.flushing;
+    if (node === null) return;
+    this.pending = count;
+    for (let left = count;;) {
+      const kept = Math.min(node.pending, left);
+      node.malloced = node.flushed + kept;
+      if (!node.fills) node.end = node.malloced;
+      left -= kept;
+      if (left === 0 || node.next === null) break;
+      node = node.next;
+    }
+    this.#dropAfter(node);
+    if (config.verify) this.verify();
+  }
+
+  #dropAfter(last: LinkNode): void {
+    let node = last.next;
+    last.next = null;
+    this.writing = last;
+    while (node !== null) {
+      const { next } = node;
+      this.#free(node);
+      node = next;
+    }
+  }
+
+  /** Inserts a node before the last `remain` bytes written since the last flush. */
+  insert(inserted: LinkNode, remain: number): void {
+    assert(remain <= this.pending, "an insertion lies in what was written since the last flush");
+    if (remain === 0) return this.link(inserted);
+    let node = this.flushing!;
+    let before = this.pending - remain;
+    while (before > node.pending || (before === node.pending && node.next !== null)) {
+      before -= node.pending;
+      node = node.next!;
+    }
+    this.#split(node, node.flushed + before);
+    inserted.next = node.next;
+    node.next = inserted;
+    this.heldBytes += inserted.heldBytes;
+    this.pending += inserted.pending;
+    if (config.verify) this.verify();
+  }
+
+  /** Makes two nodes of one: the second gets what was written from `at` on, and the right to write more. */
+  #split(node: LinkNode, at: number): void {
+    const rest = windowNode(node, at, node.malloced);
+    rest.end = node.end;
+    rest.fills = node.fills;
+    node.malloced = at;
+    node.end = at;
+    node.fills = false;
+    rest.next = node.next;
+    node.next = rest;
+    if (this.writing === node) this.writing = rest;
+    this.heldBytes += rest.heldBytes;
+  }
+
+  /** Takes over all bytes of another chain, read ones excepted, as written and not flushed. */
+  take(other: LinkChain): void {
+    let node = other.front();
+    other.#freeUntil(node);
+    while (node !== null) {
+      const { next } = node;
+      node.next = null;
+      node.start = node.read;
+      node.flushed = node.read;
+      this.link(node);
+      node = next;
+    }
+    other.#forget();
+    other.#releaseCopies();
+    if (config.verify) this.verify();
+  }
+
+  // ---- receiving -------------------------------------------------------------------------------------
+
+  /** A node to receive `bytes` bytes into. Less room than `bytesMin` at the end is passed over. */
+  book(bytes: number, bytesMin: number): LinkNode {
+    const tail = this.writing;
+    if (tail !== null && tail.free >= bytesMin) return tail;
+    return this.room(bytes, bytes);
+  }
+
+  /** Publishes `count` bytes that were received into the booked node; 0 gives an unused one back. */
+  bookAck(node: LinkNode, count: number): void {
+    if (count > 0) {
+      this.written(node, count);
+      this.publish();
+    } else if (this.length === 0 && this.pending === 0 && this.consumed === 0) {
+      this.release();
+    }
+  }
+
+  // ---- reading ---------------------------------------------------------------------------------------
+
+  /** The node with the next unread byte; with none, the last one that is published, or null. */
+  front(): LinkNode | null {
+    let node = this.reading;
+    while (node !== null && node.readable === 0 && node !== this.flushing) node = node.next;
+    this.reading = node;
+    return node;
+  }
+
+  /** Counts `count` bytes as read. */
+  consume(count: number): void {
+    assert(count <= this.length, "only what is there can be read");
+    if (count === 0) return;
+    this.length -= count;
+    this.consumed += count;
+    this.total += count;
+    this.#peekedBytes = 0;
+    let node = this.reading!;
+    while (count > node.readable) {
+      count -= node.readable;
+      node.read = node.flushed;
+      node = node.next!;
+    }
+    node.read += count;
+    this.reading = node;
+    if (config.verify) this.verify();
+  }
+
+  /** Lends the next `count` bytes, of those that are there, without reading them. */
+  lend(count: number): Uint8Array {
+    const node = this.front()!;
+    if (node.readable >= count) return this.#track(node.lend(node.read, count));
+    const copy = this.#gathered(count);
+    return this.#track(copy.lend(copy.offset, count));
+  }
+
+  /** A block with a copy of the next `count` bytes. One that is there already is used, or filled further. */
+  #gathered(count: number): Block {
+    const copies = this.#copies ??= [];
+    let copy = this.#peekedBytes > 0 ? copies[copies.length - 1]! : null;
+    if (copy === null || copy.capacity < count) {
+      // A peek that grows asks for twice as much, lest each byte more copies everything again.
+      copy = blocks.take(copy === null ? count : Math.max(count, 2 * copy.capacity));
+      copies.push(copy);
+      this.heldBytes += copy.capacity;
+      this.#peekedBytes = 0;
+    }
+    const have = this.#peekedBytes;
+    if (have < count) {
+      this.copyOut(copy.slab.bytes, copy.offset + have, count - have, have);
+      this.#peekedBytes = count;
+    }
+    return copy;
+  }
+
+  /** Copies `count` unread bytes, those after the first `skip`, into a target. */
+  copyOut(target: Uint8Array, at: number, count: number, skip = 0): void {
+    let node = this.front();
+    for (; skip > 0 && skip >= node!.readable; node = node!.next) skip -= node!.readable;
+    for (; count > 0; node = node!.next, skip = 0) {
+      const from = node!.read + skip;
+      const part = Math.min(count, node!.flushed - from);
+      target.set(node!.bytes.subarray(from, from + part), at);
+      at += part;
+      count -= part;
+    }
+  }
+
+  /** Moves the next `count` bytes to a chain that shares their memory. */
+  share(count: number, into: LinkChain): void {
+    let node = this.front();
+    for (let left = count; left > 0; node = node!.next) {
+      const part = Math.min(left, node!.readable);
+      if (part > 0) into.link(windowNode(node!, node!.read, node!.read + part));
+      left -= part;
+    }
+    into.publish();
+    this.consume(count);
+  }
+
+  /** Gives back the memory of all that was read: what was lent is no longer the reader's. */
+  release(): void {
+    if (this.length === 0 && this.pending === 0) this.#freeAll();
+    else this.#freeUntil(this.front());
+    this.consumed = 0;
+    if (this.#copies !== null) this.#releaseCopies();
+    if (this.#lent !== null) this.#takeBack();
+    if (config.verify) this.verify();
+  }
+
+  /** Gives back everything, and says why from now on nothing can be done. */
+  close(ban: Ban): void {
+    this.readBan = ban;
+    this.writeBan = ban;
+    this.#freeAll();
+    this.length = 0;
+    this.pending = 0;
+    this.release();
+  }
+
+  #freeUntil(last: LinkNode | null): void {
+    let node = this.head;
+    while (node !== null && node !== last) {
+      const { next } = node;
+      this.#free(node);
+      node = next;
+    }
+    this.head = node;
+  }
+
+  #freeAll(): void {
+    this.#freeUntil(null);
+    this.reading = null;
+    this.flushing = null;
+    this.writing = null;
+  }
+
+  #free(node: LinkNode): void {
+    this.heldBytes -= node.heldBytes;
+    freeNode(node);
+  }
+
+  /** The nodes are somebody else's now. */
+  #forget(): void {
+    this.head = null;
+    this.reading = null;
+    this.flushing = null;
+    this.writing = null;
+    this.length = 0;
+    this.pending = 0;
+    this.heldBytes = 0;
+    this.consumed = 0;
+    this.readBan = MOVED;
+    this.writeBan = MOVED;
+  }
+
+  #releaseCopies(): void {
+    for (const copy of this.#copies ?? []) {
+      this.heldBytes -= copy.capacity;
+      copy.release();
+    }
+    this.#copies = null;
+    this.#peekedBytes = 0;
+  }
+
+  // ---- debug mode ------------------------------------------------------------------------------------
+
+  /** In debug mode, what is lent is a copy that `release` can take away. */
+  #track(view: Uint8Array): Uint8Array {
+    if (!config.debug) return view;
+    const copy = new Uint8Array(view);
+    (this.#lent ??= []).push(copy);
+    return copy;
+  }
+
+  #takeBack(): void {
+    for (const { buffer } of this.#lent!) structuredClone(buffer, { transfer: [buffer] });
+    this.#lent = null;
+  }
+
+  /** The order of the cursors, and that the counts are those of the nodes. O(n). */
+  verify(): void {
+    let [length, pending, heldBytes, seen] = [0, 0, 0, 0];
+    for (let node = this.head; node !== null; node = node.next) {
+      node.check();
+      if (node === this.reading) assert(seen++ === 0, "head <= reading");
+      if (node === this.flushing) assert(seen++ === 1, "reading <= flushing");
+      if (node === this.writing) assert(seen++ === 2 && node.next === null, "flushing <= writing");
+      if (seen > 0) length += node.readable;
+      pending += node.pending;
+      heldBytes += node.heldBytes;
+    }
+    for (const copy of this.#copies ?? []) heldBytes += copy.capacity;
+    assert(seen === 3 || this.head === null, "all cursors are in the chain");
+    assert(length === this.length && pending === this.pending, "the counts are those of the nodes");
+    assert(heldBytes === this.heldBytes, "what is held is what the nodes hold");
+  }
+}

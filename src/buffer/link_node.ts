@@ -1,0 +1,144 @@
+/**
+ * Nodes: windows on a block, or on the user's own array, of which chains are made.
+ *
+ * ```text
+ *   start ....... read ........ flushed ........ malloced ........ end
+ *         used          to read         being filled         free
+ * ```
+ */
+import { assert } from "../core/assert.ts";
+import { NODES_SPARE_MAX } from "../core/limits.ts";
+import type { Block } from "./block.ts";
+
+/** A window on memory, in exactly one chain. All positions count from the beginning of `bytes`. */
+export class LinkNode {
+  /** The block it stands on, or null when it stands on a borrowed array. */
+  block: Block | null = null;
+  /** The user's own array, borrowed until it is sent. */
+  array: Uint8Array | null = null;
+  /** Where the window begins. */
+  start = 0;
+  /** Before it, bytes were read. */
+  read = 0;
+  /** Before it, bytes are published. */
+  flushed = 0;
+  /** Before it, bytes were handed out to be written. */
+  malloced = 0;
+  /** Where the window ends. A window on bytes that belong to others too ends where its bytes end. */
+  end = 0;
+  /** Whether what is free is this node's to fill; bytes that others may read too are not. */
+  fills = false;
+  /** The next node of the chain. */
+  next: LinkNode | null = null;
+
+  /** The memory that the positions count in. */
+  get bytes(): Uint8Array {
+    return this.block !== null ? this.block.slab.bytes : this.array!;
+  }
+
+  /** How much memory the node keeps from being used otherwise. */
+  get heldBytes(): number {
+    return this.block !== null ? this.block.capacity : this.array!.byteLength;
+  }
+
+  /** Published bytes that nobody read yet. */
+  get readable(): number {
+    return this.flushed - this.read;
+  }
+
+  /** Bytes written since the last flush. */
+  get pending(): number {
+    return this.malloced - this.flushed;
+  }
+
+  /** Bytes that may still be written. */
+  get free(): number {
+    return this.end - this.malloced;
+  }
+
+  /** A view of bytes of this node. */
+  lend(offset: number, length: number): Uint8Array {
+    if (this.block !== null) return this.block.lend(offset, length);
+    const array = this.array!;
+    return new Uint8Array(array.buffer, array.byteOffset + offset, length);
+  }
+
+  /** Publishes all that was written. */
+  publish(): void {
+    this.flushed = this.malloced;
+    if (this.block !== null && this.block.published < this.flushed) {
+      this.block.published = this.flushed;
+    }
+  }
+
+  /** The order of the positions; the last line of each method that moves one. */
+  check(): void {
+    assert(this.start <= this.read && this.read <= this.flushed, "start <= read <= flushed");
+    assert(this.flushed <= this.malloced && this.malloced <= this.end, "flushed <= malloced <= end");
+  }
+}
+
+let spare: LinkNode | null = null;
+let spareCount = 0;
+
+function take(start: number, end: number): LinkNode {
+  const node = spare ?? new LinkNode();
+  if (spare !== null) {
+    spare = node.next;
+    spareCount -= 1;
+    node.next = null;
+  }
+  node.fills = false;
+  node.start = start;
+  node.read = start;
+  node.flushed = start;
+  node.end = end;
+  return node;
+}
+
+/** An empty node on a block that nobody else stands on; the node takes over its reference. */
+export function emptyNode(block: Block): LinkNode {
+  const node = take(block.offset, block.offset + block.capacity);
+  node.block = block;
+  node.malloced = block.offset;
+  node.fills = true;
+  return node;
+}
+
+/** A node on bytes `start` to `end` of a block that others stand on too: written, not flushed. */
+export function linkedNode(block: Block, start: number, end: number): LinkNode {
+  const node = take(start, end);
+  node.block = block.retain();
+  node.malloced = end;
+  return node;
+}
+
+/** A node on the user's own array, written but not flushed. */
+export function borrowedNode(array: Uint8Array): LinkNode {
+  const node = take(0, array.byteLength);
+  node.array = array;
+  node.malloced = array.byteLength;
+  return node;
+}
+
+/** Another window on bytes `start` to `end` of a node's memory, written but not flushed. */
+export function windowNode(node: LinkNode, start: number, end: number): LinkNode {
+  if (node.block !== null) return linkedNode(node.block, start, end);
+  const window = take(start, end);
+  window.array = node.array;
+  window.malloced = end;
+  return window;
+}
+
+/** Gives a node, and its share of the memory, back. */
+export function freeNode(node: LinkNode): void {
+  const { block } = node;
+  node.block = null;
+  node.array = null;
+  node.next = null;
+  if (block !== null) block.release();
+  if (spareCount === NODES_SPARE_MAX) return;
+  node.next = spare;
+  spare = node;
+  spareCount += 1;
+}

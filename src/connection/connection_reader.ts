@@ -1,0 +1,164 @@
+/**
+ * The reading side of a connection: what arrived, and waiting for more.
+ */
+import type { LinkChain } from "../buffer/link_chain.ts";
+import { ChainReader, checkCount, type Delimiter, delimiterBytes, type Reader } from "../buffer/reader.ts";
+import { BusyError, type NetpollError } from "../core/errors.ts";
+import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
+import { ReadSize, receive } from "./transport.ts";
+
+const RESOLVED: Promise<void> = Promise.resolve();
+
+/** What a reader tells its connection. */
+export interface ReaderOwner {
+  /** Somebody begins to wait for bytes. */
+  onWait(): void;
+  /** The wait is over; whoever waited goes on. */
+  onWaitEnd(): void;
+}
+
+/** A wait that is under way. */
+interface Waiting {
+  /** How many bytes are wanted; 0 for a delimiter. */
+  readonly count: number;
+  /** The delimiter that is wanted, or null for a count. */
+  readonly delimiter: Uint8Array | null;
+  /** How many bytes may come before the delimiter. */
+  readonly maxBytes: number;
+  readonly promise: Promise<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+  readonly signal: AbortSignal | undefined;
+  readonly onAbort: () => void;
+}
+
+/** {@linkcode Reader} of a connection. */
+export class ConnectionReader extends ChainReader implements Reader {
+  /** Why no more bytes come, once that is so. */
+  end: NetpollError | null = null;
+  readonly #chain: LinkChain;
+  readonly #owner: ReaderOwner;
+  readonly #size = new ReadSize();
+  #waiting: Waiting | null = null;
+  /** Bytes that are known not to begin a delimiter: they are not searched again. */
+  #searched = 0;
+
+  /** A reader of what is received into a chain. */
+  constructor(chain: LinkChain, owner: ReaderOwner) {
+    super(chain);
+    this.#chain = chain;
+    this.#owner = owner;
+  }
+
+  /** Whether somebody waits. */
+  get isWaiting(): boolean {
+    return this.#waiting !== null;
+  }
+
+  wait(count: number, options?: { signal?: AbortSignal }): Promise<void> {
+    const chain = this.#chain;
+    // The usual case, and the only one that allocates nothing: the bytes are there.
+    if (count <= chain.length && chain.readBan === null) return RESOLVED;
+    try {
+      this.#checkWait(count);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
+    return this.#begin(count, null, 0, options?.signal) as Promise<void>;
+  }
+
+  waitUntil(
+    delimiter: Delimiter,
+    options?: { maxBytes?: number; signal?: AbortSignal },
+  ): Promise<number> {
+    const maxBytes = options?.maxBytes ?? UNTIL_BYTES_MAX;
+    try {
+      const bytes = delimiterBytes(delimiter);
+      const at = this.indexOf(bytes);
+      if (at >= 0 && at + bytes.length <= maxBytes) return Promise.resolve(at + bytes.length);
+      this.#checkWait(this.length + 1);
+      if (this.length >= maxBytes) throw tooLong(maxBytes);
+      if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
+      this.#searched = this.length;
+      // A copy: the caller's array may change while we wait, and a single byte's is shared.
+      return this.#begin(0, bytes.slice(), maxBytes, options?.signal) as Promise<number>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Throws when a wait for `count` bytes cannot succeed. */
+  #checkWait(count: number): void {
+    this.#chain.checkReadable();
+    checkCount("wait for", count);
+    if (count > MESSAGE_BYTES_MAX) {
+      throw new RangeError(
+        `Cannot wait for ${count} bytes: messageBytesMax is ${MESSAGE_BYTES_MAX}`,
+      );
+    }
+    if (this.end !== null) throw this.end;
+    if (this.#waiting !== null) {
+      throw new BusyError("Cannot wait for bytes: another wait of this connection is under way");
+    }
+  }
+
+  #begin(
+    count: number,
+    delimiter: Uint8Array | null,
+    maxBytes: number,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const onAbort = () => this.fail(signal!.reason);
+    this.#waiting = { count, delimiter, maxBytes, promise, resolve, reject, signal, onAbort };
+    signal?.addEventListener("abort", onAbort);
+    this.#owner.onWait();
+    return promise;
+  }
+
+  /** Ends the wait, without saying how. */
+  #take(): Waiting | null {
+    const waiting = this.#waiting;
+    if (waiting === null) return null;
+    this.#waiting = null;
+    waiting.signal?.removeEventListener("abort", waiting.onAbort);
+    this.#owner.onWaitEnd();
+    return waiting;
+  }
+
+  /** Receives once. Bytes, 0 at the end of the stream, or `-errno`. */
+  receive(fd: number): number {
+    return receive(fd, this.#chain, this.#size, this.#waiting?.count ?? 0);
+  }
+
+  /** Bytes came, or the end did: ends the wait if it is met, or can no longer be. */
+  settle(): void {
+    const waiting = this.#waiting;
+    if (waiting === null) return;
+    if (waiting.delimiter !== null) this.#settleDelimiter(waiting, waiting.delimiter);
+    else if (waiting.count <= this.#chain.length) this.#take()!.resolve(undefined);
+    if (this.#waiting !== null && this.end !== null) this.fail(this.end);
+  }
+
+  #settleDelimiter(waiting: Waiting, delimiter: Uint8Array): void {
+    const at = this.indexOf(delimiter, Math.max(0, this.#searched - delimiter.length + 1));
+    this.#searched = this.#chain.length;
+    if (at >= 0 && at + delimiter.length <= waiting.maxBytes) this.#take()!.resolve(at + delimiter.length);
+    else if (this.#chain.length >= waiting.maxBytes) this.#take()!.reject(tooLong(waiting.maxBytes));
+  }
+
+  /** Ends a wait with an error. */
+  fail(error: unknown): void {
+    this.#take()?.reject(error);
+  }
+
+  override release(): void {
+    this.#size.learnMessage(this.#chain.consumed);
+    this.#chain.release();
+  }
+}
+
+function tooLong(maxBytes: number): RangeError {
+  return new RangeError(`Cannot wait for a delimiter any longer: ${maxBytes} bytes came without it`);
+}

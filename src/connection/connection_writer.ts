@@ -1,0 +1,168 @@
+/**
+ * The writing side of a connection: what was written, and sending it.
+ */
+import type { LinkChain } from "../buffer/link_chain.ts";
+import { ChainWriter } from "../buffer/writer.ts";
+import { NOT_READY } from "../core/errno.ts";
+import { type NetpollError, SystemError } from "../core/errors.ts";
+import { BYTES_PER_EVENT_MAX, WRITE_BUFFER_BYTES_MAX } from "../core/limits.ts";
+import { send, sending } from "./transport.ts";
+
+const RESOLVED: Promise<void> = Promise.resolve();
+
+/** What a writer asks and tells its connection. */
+export interface WriterOwner {
+  /** The descriptor to send to. */
+  readonly fd: number;
+  /** Whether sending is put off: the handler has more input to answer before it returns. */
+  readonly isCorked: boolean;
+  /** The kernel takes no more now: tell `onWritable` when it does. */
+  onBlocked(): void;
+  /** Everything that was flushed has left. */
+  onDrained(): void;
+  /** Sending failed for good. Called from within the user's call: no callback of theirs may run now. */
+  onSendFailure(error: SystemError): NetpollError;
+  /** Somebody waits for a flush. */
+  onFlushWait(): void;
+  /** Nobody waits for a flush any more. */
+  onFlushWaitEnd(): void;
+}
+
+/** A flush that waits for the kernel. */
+interface Flush {
+  /** It is done when so many bytes were sent in all. */
+  target: number;
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+function ignore(): void {}
+
+/** {@linkcode Writer} of a connection. */
+export class ConnectionWriter extends ChainWriter {
+  /** Why nothing can be sent any more, once that is so. */
+  end: NetpollError | null = null;
+  readonly #chain: LinkChain;
+  readonly #owner: WriterOwner;
+  /** The kernel has no room: nothing is tried before it says that it has. */
+  #isBlocked = false;
+  #flushes: Flush[] | null = null;
+
+  /** A writer that sends what is written to a chain. */
+  constructor(chain: LinkChain, owner: WriterOwner) {
+    super(chain);
+    this.#chain = chain;
+    this.#owner = owner;
+  }
+
+  /** Bytes that were flushed and not yet taken by the kernel. */
+  get unsentBytes(): number {
+    return this.#chain.length;
+  }
+
+  /** Whether somebody waits for a flush. */
+  get isFlushing(): boolean {
+    return this.#flushes !== null;
+  }
+
+  get isWritable(): boolean {
+    return this.#chain.writeBan === null && this.#chain.heldBytes <= WRITE_BUFFER_BYTES_MAX;
+  }
+
+  flush(options?: { signal?: AbortSignal }): Promise<void> {
+    const chain = this.#chain;
+    if (chain.writeBan !== null || this.end !== null) return this.#refuse();
+    chain.publish();
+    if (chain.length === 0) return RESOLVED;
+    if (!this.#isBlocked && !this.#owner.isCorked) {
+      this.sendNow();
+      if (chain.length === 0 && this.end === null) return RESOLVED;
+      if (this.end !== null) return this.#refuse();
+    }
+    return this.#wait(options?.signal);
+  }
+
+  #refuse(): Promise<void> {
+    const ban = this.#chain.writeBan;
+    const refused = Promise.reject(this.end ?? ban!.error(ban!.message));
+    // Who does not await a flush learns of the failure from `closed`, `onError` or the next call.
+    refused.catch(ignore);
+    return refused;
+  }
+
+  #wait(signal: AbortSignal | undefined): Promise<void> {
+    const target = this.#chain.total + this.#chain.length;
+    const flushes = this.#flushes ??= this.#firstWait();
+    let last = flushes[flushes.length - 1];
+    if (last === undefined || last.target !== target) {
+      last = { target, ...Promise.withResolvers<void>() };
+      last.promise.catch(ignore);
+      flushes.push(last);
+    }
+    return signal === undefined ? last.promise : withSignal(last.promise, signal);
+  }
+
+  #firstWait(): Flush[] {
+    this.#owner.onFlushWait();
+    return [];
+  }
+
+  /** Sends what was flushed, as much as the kernel takes now. */
+  sendNow(): void {
+    const chain = this.#chain;
+    const { fd } = this.#owner;
+    for (let sent = 0; chain.length > 0;) {
+      const count = send(fd, chain);
+      if (count < 0 && count !== NOT_READY) return this.#onFailure(count);
+      sent += count;
+      if (count === NOT_READY || sending.wasShort || sent >= BYTES_PER_EVENT_MAX) break;
+    }
+    if (this.#flushes !== null) this.#settle(this.#flushes);
+    if (chain.length > 0) {
+      if (!this.#isBlocked) {
+        this.#isBlocked = true;
+        this.#owner.onBlocked();
+      }
+    } else if (this.#isBlocked) {
+      this.#isBlocked = false;
+      this.#owner.onDrained();
+    }
+  }
+
+  #onFailure(code: number): void {
+    const error = new SystemError("send", -code);
+    this.fail(this.#owner.onSendFailure(error));
+  }
+
+  #settle(flushes: Flush[]): void {
+    let done = 0;
+    while (done < flushes.length && flushes[done]!.target <= this.#chain.total) done += 1;
+    if (done === flushes.length) this.#endWaits();
+    for (const flush of flushes.splice(0, done)) flush.resolve();
+  }
+
+  #endWaits(): void {
+    this.#flushes = null;
+    this.#owner.onFlushWaitEnd();
+  }
+
+  /** Nothing is sent any more: whoever waits for a flush learns why. */
+  fail(error: NetpollError): void {
+    this.end ??= error;
+    const flushes = this.#flushes;
+    if (flushes === null) return;
+    this.#endWaits();
+    for (const flush of flushes) flush.reject(error);
+  }
+}
+
+/** The same promise, but for one caller it is over when the signal says so; what is queued stays queued. */
+function withSignal(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  const { promise: either, resolve, reject } = Promise.withResolvers<void>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  return either;
+}

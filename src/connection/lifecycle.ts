@@ -1,0 +1,47 @@
+/**
+ * The life of a connection, in one table.
+ *
+ * ```text
+ *   preparing ──registered──► connecting ──connected──► open
+ *       │                         │                      │
+ *       │                       close                  close
+ *       │                         ▼                      ▼
+ *       │                      draining ◄────────────────┘
+ *       │                         │ drained
+ *       └───────closed──────► closed ◄──lost── (connecting, open, draining)
+ * ```
+ *
+ * That the peer ended its side is no state: reading is over then, writing is not.
+ */
+import { assert } from "../core/assert.ts";
+
+/** Where a connection is in its life. */
+export type State = "preparing" | "connecting" | "open" | "draining" | "closed";
+
+/** What moves it on. */
+export type Step =
+  /** It is watched, and `onConnect` runs. */
+  | "registered"
+  /** `onConnect` has settled. */
+  | "connected"
+  /** Somebody asked to close it: what was flushed still leaves. */
+  | "close"
+  /** Nothing is left to send, or the time for it is over. */
+  | "drained"
+  /** The peer reset it, or the network did. */
+  | "lost";
+
+const NEXT: Readonly<Record<State, Partial<Record<Step, State>>>> = {
+  preparing: { registered: "connecting", close: "draining", lost: "closed" },
+  connecting: { connected: "open", close: "draining", lost: "closed" },
+  open: { close: "draining", lost: "closed" },
+  draining: { drained: "closed", lost: "closed" },
+  closed: {},
+};
+
+/** The state after a step. An illegal step is a bug. */
+export function next(state: State, step: Step): State {
+  const after = NEXT[state][step];
+  assert(after !== undefined, `${step} while ${state}`);
+  return after;
+}

@@ -1,0 +1,123 @@
+/**
+ * Between descriptors and buffers: bytes in, bytes out, and how much at a time.
+ */
+import { native } from "../../ffi/load.ts";
+import type { LinkChain } from "../buffer/link_chain.ts";
+import type { LinkNode } from "../buffer/link_node.ts";
+import {
+  BYTES_PER_EVENT_MAX,
+  CONTIGUOUS_BYTES_MAX,
+  IOVECS_MAX,
+  READ_BYTES_FIRST,
+  READ_BYTES_MAX,
+  READ_ROOM_MIN,
+  READ_SHRINK_AFTER,
+} from "../core/limits.ts";
+
+/** More follows: do not send a packet that is not full yet (send(2)). */
+const MSG_MORE = 0x8000;
+
+// Triplets of (slab, offset, length). One table a thread: no send or read is under way when another begins.
+const table = new Uint32Array(3 * IOVECS_MAX);
+
+/** How much to read at a time: more when reads fill what they get, less when they do not. */
+export class ReadSize {
+  #bytes = READ_BYTES_FIRST;
+  #messageBytes = 0;
+  #smallCount = 0;
+
+  /** How large a block to read into, when the connection has no other. */
+  get blockBytes(): number {
+    return Math.max(this.#bytes, this.#messageBytes);
+  }
+
+  /** A read got `count` of the `asked` bytes. */
+  learn(count: number, asked: number): void {
+    if (count === asked) {
+      if (this.#bytes < READ_BYTES_MAX) this.#bytes *= 2;
+      this.#smallCount = 0;
+    } else if (count * 4 > this.blockBytes || this.blockBytes <= READ_BYTES_FIRST) {
+      this.#smallCount = 0;
+    } else if (++this.#smallCount === READ_SHRINK_AFTER) {
+      this.#smallCount = 0;
+      this.#messageBytes = 0;
+      this.#bytes = Math.max(READ_BYTES_FIRST, this.#bytes / 2);
+    }
+  }
+
+  /** The user read a message of so many bytes: the next one shall fit into one block. */
+  learnMessage(bytes: number): void {
+    if (bytes > this.#messageBytes) this.#messageBytes = Math.min(bytes, CONTIGUOUS_BYTES_MAX);
+  }
+}
+
+/**
+ * Receives once. Bytes, 0 at the end of the stream, or `-errno`.
+ *
+ * `wanted`: how many bytes somebody waits for, so that they come to lie in one block if they can.
+ */
+export function receive(fd: number, chain: LinkChain, size: ReadSize, wanted: number): number {
+  const missing = Math.min(wanted - chain.length, CONTIGUOUS_BYTES_MAX);
+  const node = chain.book(Math.max(size.blockBytes, missing), READ_ROOM_MIN);
+  const asked = Math.min(node.free, READ_BYTES_MAX);
+  const count = native.recv(fd, node.block!.slab.id, node.malloced, asked);
+  chain.bookAck(node, count);
+  if (count > 0) size.learn(count, asked);
+  return count;
+}
+
+/** Whether a read of `count` bytes may have left some. */
+export function filled(chain: LinkChain): boolean {
+  return chain.writing !== null && chain.writing.free === 0;
+}
+
+/** Fills the table from a node on: as many pieces as lie in blocks and fit. How many; `offered` bytes. */
+let offered = 0;
+function gather(chain: LinkChain, first: LinkNode): number {
+  let count = 0;
+  offered = 0;
+  for (let node: LinkNode | null = first; node !== null; node = node.next) {
+    const length = Math.min(node.readable, BYTES_PER_EVENT_MAX - offered);
+    if (length > 0) {
+      if (node.block === null || count === IOVECS_MAX) break;
+      table[3 * count] = node.block.slab.id;
+      table[3 * count + 1] = node.read;
+      table[3 * count + 2] = length;
+      count += 1;
+      offered += length;
+    }
+    if (node === chain.flushing || offered === BYTES_PER_EVENT_MAX) break;
+  }
+  return count;
+}
+
+/** What {@linkcode send} did besides moving bytes. */
+export const sending = {
+  /** The kernel took less than it was offered: it has no more room now. */
+  wasShort: false,
+};
+
+/** Sends once, as much as one call takes. Bytes, or `-errno`. What was sent is consumed and its memory given back. */
+export function send(fd: number, chain: LinkChain): number {
+  const first = chain.front()!;
+  let count: number;
+  if (first.block === null) {
+    const array = first.array!;
+    offered = Math.min(first.readable, BYTES_PER_EVENT_MAX);
+    const flags = offered < chain.length ? MSG_MORE : 0;
+    count = native.sendBorrowed(fd, array, array.byteLength, first.read, offered, flags);
+  } else if (first.readable === chain.length && chain.length <= BYTES_PER_EVENT_MAX) {
+    offered = first.readable;
+    count = native.send(fd, first.block.slab.id, first.read, offered, 0);
+  } else {
+    const pieces = gather(chain, first);
+    const flags = offered < chain.length ? MSG_MORE : 0;
+    count = native.sendmsg(fd, table, pieces, flags);
+  }
+  sending.wasShort = count < offered;
+  if (count > 0) {
+    chain.consume(count);
+    chain.release();
+  }
+  return count;
+}

@@ -1,0 +1,72 @@
+/**
+ * What a program may set for the whole thread, once, before it begins.
+ */
+
+/** What {@linkcode configure} takes; everything left out stays as it is. */
+export interface Configuration {
+  /**
+   * Lend copies that `release()` takes away, fill freed memory with a pattern, and report what was dropped
+   * without `close()`: a view used too late then fails at once instead of reading other bytes. Slow.
+   * `false` unless set.
+   */
+  debug?: boolean;
+  /** Check invariants that cost more than a comparison, after every operation. Very slow. `false` unless set. */
+  verify?: boolean;
+  /**
+   * Where one line goes when something went wrong and nobody was there to be told: a handler that failed
+   * without `onError`, a process without descriptors. Standard error unless set.
+   */
+  log?: (line: string) => void;
+  /**
+   * How long, in microseconds, a poller polls without sleeping before it blocks. Lowers latency on machines
+   * with cores to spare, at the price of one of them. 0 unless set.
+   */
+  spinMicros?: number;
+  /**
+   * How long, in microseconds, a poller may keep the thread while it waits for traffic that just stopped,
+   * before it hands the thread back to the runtime for good. 1000 unless set; 0 never blocks the thread.
+   */
+  blockMicros?: number;
+}
+
+/** What is in force. */
+export const config: Required<Configuration> = {
+  debug: false,
+  verify: false,
+  log: (line) => console.error(line),
+  spinMicros: 0,
+  blockMicros: 1000,
+};
+
+function checkMicros(name: string, micros: number | undefined): void {
+  if (micros === undefined || (Number.isInteger(micros) && micros >= 0 && micros <= 1_000_000)) return;
+  throw new RangeError(`Cannot set ${name} to ${micros}: it is a whole number from 0 to 1000000`);
+}
+
+/**
+ * Sets what holds for the whole thread. Call it before anything else of netpoll: connections and buffers that
+ * exist already may keep what held when they were made.
+ *
+ * @throws {RangeError} A number is out of range; nothing is changed.
+ *
+ * @example Find a view that is used after `release()`
+ * ```ts
+ * import { configure, LinkBuffer } from "@netpoll/netpoll";
+ *
+ * configure({ debug: true });
+ * const buffer = new LinkBuffer();
+ * buffer.writeString("hello");
+ * buffer.flush();
+ * const lent = buffer.next(5);
+ * buffer.release();
+ * console.log(lent.length); // 0: it was taken away
+ * configure({ debug: false });
+ * ```
+ */
+export function configure(options: Configuration): void {
+  checkMicros("spinMicros", options.spinMicros);
+  checkMicros("blockMicros", options.blockMicros);
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined) (config as unknown as Record<string, unknown>)[name] = value;
+  }
+}

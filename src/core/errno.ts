@@ -1,0 +1,84 @@
+/**
+ * What the kernel's error numbers mean. Linux has the same numbers on x64 and arm64
+ * (asm-generic/errno-base.h, asm-generic/errno.h).
+ */
+
+const TABLE: Readonly<Record<number, readonly [name: string, meaning: string]>> = {
+  1: ["EPERM", "not permitted"],
+  2: ["ENOENT", "no such file or directory"],
+  4: ["EINTR", "interrupted"],
+  5: ["EIO", "input or output failed"],
+  9: ["EBADF", "not an open descriptor"],
+  11: ["EAGAIN", "not ready"],
+  12: ["ENOMEM", "out of memory"],
+  13: ["EACCES", "permission denied"],
+  14: ["EFAULT", "not our memory"],
+  16: ["EBUSY", "busy"],
+  17: ["EEXIST", "it exists already"],
+  19: ["ENODEV", "no such device"],
+  20: ["ENOTDIR", "not a directory"],
+  21: ["EISDIR", "it is a directory"],
+  22: ["EINVAL", "invalid argument"],
+  23: ["ENFILE", "too many open files on this machine"],
+  24: ["EMFILE", "too many open files in this process"],
+  28: ["ENOSPC", "no space left"],
+  30: ["EROFS", "read-only file system"],
+  32: ["EPIPE", "the peer has closed the connection"],
+  36: ["ENAMETOOLONG", "the name is too long"],
+  38: ["ENOSYS", "this kernel does not have it"],
+  40: ["ELOOP", "too many symbolic links"],
+  71: ["EPROTO", "protocol error"],
+  88: ["ENOTSOCK", "not a socket"],
+  92: ["ENOPROTOOPT", "no such option"],
+  93: ["EPROTONOSUPPORT", "protocol not supported"],
+  95: ["EOPNOTSUPP", "not supported"],
+  97: ["EAFNOSUPPORT", "address family not supported"],
+  98: ["EADDRINUSE", "the address is in use"],
+  99: ["EADDRNOTAVAIL", "no such address on this machine"],
+  100: ["ENETDOWN", "the network is down"],
+  101: ["ENETUNREACH", "the network is unreachable"],
+  103: ["ECONNABORTED", "the connection was aborted"],
+  104: ["ECONNRESET", "the peer reset the connection"],
+  105: ["ENOBUFS", "no buffer space"],
+  106: ["EISCONN", "already connected"],
+  107: ["ENOTCONN", "not connected"],
+  110: ["ETIMEDOUT", "the kernel's own time ran out"],
+  111: ["ECONNREFUSED", "nobody listens there"],
+  113: ["EHOSTUNREACH", "no route to the host"],
+  114: ["EALREADY", "already under way"],
+  115: ["EINPROGRESS", "under way"],
+};
+
+/** The name of an error number, like `"ECONNREFUSED"`. */
+export function nameOf(errno: number): string {
+  return TABLE[errno]?.[0] ?? `E${errno}`;
+}
+
+/** What an error number means, in a few words. */
+export function describe(errno: number): string {
+  return TABLE[errno]?.[1] ?? "an error this version has no words for";
+}
+
+/** The numbers that the code asks for by name. */
+export const ERRNO = {
+  EPERM: 1,
+  EPROTO: 71,
+  ENOENT: 2,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  ENFILE: 23,
+  EMFILE: 24,
+  EINVAL: 22,
+  EPIPE: 32,
+  EADDRINUSE: 98,
+  ECONNABORTED: 103,
+  ECONNRESET: 104,
+  ENOBUFS: 105,
+  ENOTCONN: 107,
+  ETIMEDOUT: 110,
+  ECONNREFUSED: 111,
+  EINPROGRESS: 115,
+} as const;
+
+/** What a call returns that would have to wait: an outcome, not an error. */
+export const NOT_READY = -ERRNO.EAGAIN;

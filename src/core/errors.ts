@@ -1,0 +1,82 @@
+/**
+ * One class for each thing that a caller does differently.
+ */
+import { describe, nameOf } from "./errno.ts";
+
+/**
+ * The base of every error that the peer, the kernel or a deadline caused.
+ *
+ * @example
+ * ```ts
+ * import { createListener, NetpollError } from "@netpoll/netpoll";
+ *
+ * try {
+ *   createListener("unix", "/nowhere/server.sock");
+ * } catch (error) {
+ *   if (!(error instanceof NetpollError)) throw error;
+ * }
+ * ```
+ */
+export class NetpollError extends Error {
+  /** The name of the class. */
+  override name = "NetpollError";
+}
+
+/** The connection, or the buffer, was closed by us: stop using it. */
+export class ClosedError extends NetpollError {
+  /** The name of the class. */
+  override name = "ClosedError";
+}
+
+/**
+ * The peer ended its side. What arrived before is still readable; under half-close our writer lives on.
+ * `cause` is the {@linkcode SystemError} when it ended by a reset rather than in order.
+ */
+export class EofError extends ClosedError {
+  /** The name of the class. */
+  override name = "EofError";
+}
+
+/** What can run into a deadline. */
+export type TimeoutOperation = "read" | "write" | "dial" | "idle" | "lifetime";
+
+/** A deadline passed. Nothing was consumed, and the connection goes on: try again, or close it. */
+export class TimeoutError extends NetpollError {
+  /** The name of the class. */
+  override name = "TimeoutError";
+  /** What took too long. */
+  readonly operation: TimeoutOperation;
+
+  /** An error that says which operation missed a deadline of how many milliseconds. */
+  constructor(operation: TimeoutOperation, timeoutMs: number, options?: ErrorOptions) {
+    super(`The ${operation} took longer than ${timeoutMs} ms`, options);
+    this.operation = operation;
+  }
+}
+
+/** Two reads waited at once: fix the program. (Flushes queue; they never fail this way.) */
+export class BusyError extends NetpollError {
+  /** The name of the class. */
+  override name = "BusyError";
+}
+
+/** The kernel said no. */
+export class SystemError extends NetpollError {
+  /** The name of the class. */
+  override name = "SystemError";
+  /** The system call that failed. */
+  readonly syscall: string;
+  /** The number of the error, positive. */
+  readonly errno: number;
+  /** Its name, like `"ECONNREFUSED"`. */
+  readonly code: string;
+
+  /** An error for a system call that failed with a (positive) number, at what it was about. */
+  constructor(syscall: string, errno: number, subject = "", options?: ErrorOptions) {
+    const about = subject === "" ? "" : ` ${subject}`;
+    super(`Cannot ${syscall}${about}: ${describe(errno)} (${nameOf(errno)})`, options);
+    this.syscall = syscall;
+    this.errno = errno;
+    this.code = nameOf(errno);
+  }
+}

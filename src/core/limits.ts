@@ -1,0 +1,69 @@
+/**
+ * Every bound and default in one place, with its reason. docs/LIMITS.md says what happens at each.
+ */
+
+// ---- memory ------------------------------------------------------------------------------------------
+
+/** A slab is one huge page: fewer page-table entries, and cheaper to pin for a zero-copy send. */
+export const SLAB_BYTES = 2 * 1024 * 1024;
+/** The smallest block. Also the grain of a slab's block table. */
+export const BLOCK_BYTES_MIN = 1024;
+/** The largest block carved from a slab; what is larger gets a mapping of its own. */
+export const BLOCK_BYTES_MAX = 1024 * 1024;
+/** Mappings up to this size stay wrapped when idle; larger ones give their pages back at once. */
+export const LARGE_KEEP_BYTES_MAX = 8 * 1024 * 1024;
+/** How long a slab must be idle before its pages go back to the kernel. */
+export const SLAB_IDLE_MS = 1000;
+/** Link nodes kept for reuse. */
+export const NODES_SPARE_MAX = 4096;
+
+// ---- buffers -----------------------------------------------------------------------------------------
+
+/** The smallest block that a write takes: netpoll's LinkBufferCap. */
+export const WRITE_BLOCK_BYTES_MIN = 4096;
+/** A user's own array up to this size is copied, a larger one is borrowed until flushed, as in netpoll. */
+export const COPY_BYTES_MAX = 4096;
+/** A view of our own memory is linked from this size on, however large its block. */
+export const LINK_BYTES_MIN = 4096;
+/** What the first read of a connection asks for: netpoll's BufferSize. */
+export const READ_BYTES_FIRST = 8 * 1024;
+/** The most that one read asks for. */
+export const READ_BYTES_MAX = 1024 * 1024;
+/** Less room than this at the end of a node is not worth a system call. */
+export const READ_ROOM_MIN = 1024;
+/** Messages up to this size get a block of their own size, so that they are contiguous. */
+export const CONTIGUOUS_BYTES_MAX = 8 * 1024 * 1024;
+/** Reads below a quarter of the read size, in a row, that halve it. */
+export const READ_SHRINK_AFTER = 16;
+/** The longest single message: the bound of `wait(count)`. */
+export const MESSAGE_BYTES_MAX = 128 * 1024 * 1024;
+/** The bound of `waitUntil` without `maxBytes`. */
+export const UNTIL_BYTES_MAX = 1024 * 1024;
+/** Unread input, as held block capacity, at which reading pauses. */
+export const READ_BUFFER_BYTES_MAX = 1024 * 1024;
+/** Unsent output at which `isWritable` turns false. */
+export const WRITE_BUFFER_BYTES_MAX = 4 * 1024 * 1024;
+/** Pieces in one sendmsg; libnetpoll.c takes no more. */
+export const IOVECS_MAX = 64;
+
+// ---- pace --------------------------------------------------------------------------------------------
+
+/** Events taken from one epoll_wait. */
+export const EVENTS_PER_WAIT_MAX = 64;
+/** Events dispatched between two looks at the clock. */
+export const EVENTS_PER_CLOCK = 16;
+/** Bytes read from or sent to one connection for one event: the rest is reported again. */
+export const BYTES_PER_EVENT_MAX = 1024 * 1024;
+/** Runs of one connection's handler for one event: what is buffered beyond waits for the next turn. */
+export const RUNS_PER_EVENT_MAX = 256;
+/** Connections accepted for one event: the rest is reported again. */
+export const ACCEPTS_PER_EVENT_MAX = 64;
+
+// ---- listening ---------------------------------------------------------------------------------------
+
+/** The length of the accept queue; the kernel cuts it to net.core.somaxconn. */
+export const BACKLOG = 4096;
+/** How long accepting pauses, one after the other, when no descriptor is left. The last stays. */
+export const ACCEPT_BACKOFF_MS: readonly number[] = [10, 50, 100, 200, 500, 1000];
+/** How long `close()` waits for flushed bytes to leave. */
+export const CLOSE_TIMEOUT_MS = 5000;

@@ -1,0 +1,270 @@
+/**
+ * Addresses: what users write, what users read, and what the kernel takes.
+ */
+import { Buffer } from "node:buffer";
+import { isIPv4, isIPv6 } from "node:net";
+import { host } from "../../ffi/host.ts";
+import { native } from "../../ffi/load.ts";
+import { check } from "../core/check.ts";
+import { NetpollError } from "../core/errors.ts";
+
+/** Which protocol, and for TCP which version of IP: "tcp" takes either. */
+export type Network = "tcp" | "tcp4" | "tcp6" | "unix";
+
+/** Where one end of a connection is. */
+export type Address = TcpAddress | UnixAddress;
+
+/** The address of one end of a TCP connection. */
+export interface TcpAddress {
+  /** What kind of address it is. */
+  transport: "tcp";
+  /** The numeric IP address, like `"127.0.0.1"` or `"::1"`. */
+  hostname: string;
+  /** The port. */
+  port: number;
+}
+
+/** The address of one end of a Unix connection. */
+export interface UnixAddress {
+  /** What kind of address it is. */
+  transport: "unix";
+  /** The path, `"@name"` for an abstract one, `""` for an end without a name (the one that dialled). */
+  path: string;
+}
+
+/** AF_UNIX, AF_INET and AF_INET6 of Linux. */
+export const Family = { UNSPECIFIED: 0, UNIX: 1, IPV4: 2, IPV6: 10 } as const;
+
+/** `struct address` of libnetpoll.c: four numbers, then the bytes. */
+const ADDRESS_BYTES = 124;
+const UNIX_PATH_BYTES_MAX = 108;
+const RESOLVE_COUNT_MAX = 16;
+const RESOLVE_BASE = 4096;
+
+/** Room for an address that C writes. */
+export function rawAddress(count = 1): Uint32Array {
+  return new Uint32Array(count * ADDRESS_BYTES / 4);
+}
+
+function bytesOf(raw: Uint32Array): Uint8Array {
+  return new Uint8Array(raw.buffer, raw.byteOffset + 16, ADDRESS_BYTES - 16);
+}
+
+function fill(family: number, port: number, scope: number, bytes: Uint8Array): Uint32Array {
+  const raw = rawAddress();
+  raw.set([family, port, scope, bytes.length]);
+  bytesOf(raw).set(bytes);
+  return raw;
+}
+
+// ---- what users write --------------------------------------------------------------------------------
+
+/** A host and a port, as written. */
+export interface HostPort {
+  /** A name, a numeric address, or "" for all addresses of this machine. */
+  hostname: string;
+  /** 0 to 65535. */
+  port: number;
+}
+
+function malformed(address: string, why: string): TypeError {
+  return new TypeError(
+    `Cannot use the address "${address}": ${why}; write "host:port", "[::1]:port" or ":port"`,
+  );
+}
+
+/**
+ * Takes "host:port" apart.
+ *
+ * @throws {TypeError} It is not of that form.
+ */
+export function parseHostPort(address: string): HostPort {
+  const colon = address.lastIndexOf(":");
+  if (colon < 0) throw malformed(address, "it has no port");
+  let hostname = address.slice(0, colon);
+  const digits = address.slice(colon + 1);
+  const port = /^\d{1,5}$/.test(digits) ? Number(digits) : -1;
+  if (port < 0 || port > 65535) throw malformed(address, "a port is a number from 0 to 65535");
+  if (hostname.startsWith("[") && hostname.endsWith("]")) {
+    hostname = hostname.slice(1, -1);
+    if (!isIPv6(hostname)) throw malformed(address, `"${hostname}" is no IPv6 address`);
+  } else if (hostname.includes(":")) {
+    throw malformed(address, "an IPv6 address stands in brackets");
+  } else if (/[\s/@\0[\]]/.test(hostname)) {
+    throw malformed(address, `"${hostname}" is no host name`);
+  }
+  return { hostname, port };
+}
+
+/**
+ * The raw address of a Unix socket's path, or of "@name".
+ *
+ * @throws {TypeError} It is empty, too long for the kernel, or has a 0 byte in it.
+ */
+export function parsePath(path: string): Uint32Array {
+  const isAbstract = path.startsWith("@");
+  const bytes = Buffer.from(isAbstract ? "\0" + path.slice(1) : path);
+  if (path === "" || path === "@") throw new TypeError("Cannot use an empty path for a Unix socket");
+  if (path.includes("\0")) throw new TypeError(`Cannot use a path with a 0 byte in it: ${JSON.stringify(path)}`);
+  // The kernel keeps the last byte for the end of a path (unix(7)).
+  if (bytes.length > UNIX_PATH_BYTES_MAX - (isAbstract ? 0 : 1)) {
+    throw new TypeError(
+      `Cannot use a path of ${bytes.length} bytes for a Unix socket: Linux takes ${UNIX_PATH_BYTES_MAX - 1}`,
+    );
+  }
+  return fill(Family.UNIX, 0, 0, bytes);
+}
+
+function ipv4Bytes(address: string): Uint8Array {
+  return Uint8Array.from(address.split("."), Number);
+}
+
+function ipv6Bytes(address: string): Uint8Array {
+  // A dotted tail is two groups more.
+  const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(address);
+  if (dotted) {
+    const [a, b, c, d] = ipv4Bytes(dotted[2]!) as unknown as [number, number, number, number];
+    address = `${dotted[1]}${(a << 8 | b).toString(16)}:${(c << 8 | d).toString(16)}`;
+  }
+  const [left = "", right] = address.split("::");
+  const groups = (text: string) => text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
+  const head = groups(left);
+  const tail = right === undefined ? [] : groups(right);
+  const all = [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail];
+  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
+}
+
+/** The raw address of a numeric one, with an IPv6 zone ("fe80::1%2", by number) if it has one. */
+export function rawFromNumeric(hostname: string, port: number): Uint32Array {
+  if (isIPv4(hostname)) return fill(Family.IPV4, port, 0, ipv4Bytes(hostname));
+  const [address = "", zone = "0"] = hostname.split("%");
+  return fill(Family.IPV6, port, Number(zone) || 0, ipv6Bytes(address));
+}
+
+const FAMILY_OF: Readonly<Record<Exclude<Network, "unix">, number>> = {
+  tcp: Family.UNSPECIFIED,
+  tcp4: Family.IPV4,
+  tcp6: Family.IPV6,
+};
+
+/** Whether a family serves a network: "tcp" takes any. */
+function serves(family: number, network: Exclude<Network, "unix">): boolean {
+  return FAMILY_OF[network] === Family.UNSPECIFIED || FAMILY_OF[network] === family;
+}
+
+/**
+ * The raw addresses to listen on, best first, for a host: numeric ones, "" and "localhost" need no resolver;
+ * other names ask it and **block** the thread until it has answered.
+ *
+ * @throws {NetpollError} The name is unknown, or has no address for the network.
+ */
+export function resolveToListen(network: Exclude<Network, "unix">, at: HostPort): Uint32Array[] {
+  const { hostname, port } = at;
+  const numeric = isIPv4(hostname) || isIPv6(hostname)
+    ? [hostname]
+    : hostname === ""
+    ? ["::", "0.0.0.0"]
+    : hostname === "localhost"
+    ? ["127.0.0.1", "::1"]
+    : null;
+  const raws = numeric?.map((address) => rawFromNumeric(address, port)) ??
+    lookUp(hostname, FAMILY_OF[network], port);
+  const fitting = raws.filter((raw) => serves(raw[0]!, network));
+  if (fitting.length > 0) return fitting;
+  throw new NetpollError(`Cannot use "${hostname}" with ${network}: it has no such address`);
+}
+
+/** getaddrinfo's own codes (netdb.h, the same in glibc and musl). */
+const LOOKUP_ERRORS: Readonly<Record<number, string>> = {
+  [-2]: "no such host",
+  [-3]: "the name server does not answer; try again",
+  [-4]: "the name server refuses",
+  [-5]: "the host has no address",
+};
+
+function lookUp(hostname: string, family: number, port: number): Uint32Array[] {
+  const out = rawAddress(RESOLVE_COUNT_MAX);
+  const count = native.resolve(Buffer.from(hostname + "\0"), family, out, RESOLVE_COUNT_MAX);
+  if (count < -RESOLVE_BASE) {
+    const why = LOOKUP_ERRORS[count + RESOLVE_BASE] ?? `getaddrinfo said ${count + RESOLVE_BASE}`;
+    throw new NetpollError(`Cannot resolve "${hostname}": ${why}`);
+  }
+  check("resolve", count, hostname);
+  const words = ADDRESS_BYTES / 4;
+  return Array.from({ length: count }, (_, i) => {
+    const raw = out.slice(i * words, (i + 1) * words);
+    raw[1] = port;
+    return raw;
+  });
+}
+
+// ---- what users read ---------------------------------------------------------------------------------
+
+function formatIPv6(bytes: Uint8Array, scope: number): string {
+  const groups = Array.from({ length: 8 }, (_, i) => bytes[2 * i]! << 8 | bytes[2 * i + 1]!);
+  // The longest run of zeros becomes "::" (RFC 5952): the first, of several; never a single one.
+  let [from, length] = [-1, 1];
+  for (let i = 0; i < 8; i++) {
+    let end = i;
+    while (end < 8 && groups[end] === 0) end += 1;
+    if (end - i > length) [from, length] = [i, end - i];
+    i = Math.max(i, end - 1);
+  }
+  const hex = (part: number[]) => part.map((group) => group.toString(16)).join(":");
+  const text = from < 0
+    ? hex(groups)
+    : `${hex(groups.slice(0, from))}::${hex(groups.slice(from + length))}`;
+  return scope === 0 ? text : `${text}%${scope}`;
+}
+
+function isMapped(bytes: Uint8Array): boolean {
+  return bytes[10] === 0xff && bytes[11] === 0xff && bytes.subarray(0, 10).every((byte) => byte === 0);
+}
+
+/** The address that C wrote. An IPv4 one mapped into IPv6 (`::ffff:1.2.3.4`) is shown as what it is. */
+export function formatAddress(raw: Uint32Array): Address {
+  const [family, port = 0, scope = 0, length = 0] = raw;
+  const bytes = bytesOf(raw).subarray(0, length);
+  if (family === Family.IPV4) return { transport: "tcp", hostname: bytes.join("."), port };
+  if (family === Family.IPV6) {
+    const hostname = isMapped(bytes) ? bytes.subarray(12).join(".") : formatIPv6(bytes, scope);
+    return { transport: "tcp", hostname, port };
+  }
+  const text = Buffer.from(bytes).toString();
+  return { transport: "unix", path: bytes[0] === 0 ? `@${text.slice(1)}` : text };
+}
+
+/** A raw address in less room, to be kept: an IPv4 one, by far the most frequent, in a single number. */
+export type PackedAddress = number | Uint32Array;
+
+const PORT_FACTOR = 2 ** 32;
+
+/** Packs a raw address; C may then write the next one to it. */
+export function packAddress(raw: Uint32Array): PackedAddress {
+  return raw[0] === Family.IPV4 ? raw[1]! * PORT_FACTOR + raw[4]! : raw.slice(0, 4 + Math.ceil(raw[3]! / 4));
+}
+
+/** The address that was packed. */
+export function unpackAddress(packed: PackedAddress): Address {
+  const raw = rawAddress();
+  if (typeof packed !== "number") raw.set(packed);
+  else raw.set([Family.IPV4, Math.floor(packed / PORT_FACTOR), 0, 4, packed % PORT_FACTOR]);
+  return formatAddress(raw);
+}
+
+/** An address in one line, for messages. */
+export function describeAddress(address: Address): string {
+  if (address.transport === "unix") return address.path || "(a socket without a name)";
+  const { hostname, port } = address;
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+/** Throws what the runtime throws where the program may not use that address. */
+export function checkPermission(network: Network, address: string): void {
+  if (network === "unix") {
+    if (!address.startsWith("@")) host.checkPath(address);
+    return;
+  }
+  const { hostname, port } = parseHostPort(address);
+  host.checkNet(hostname === "" ? "0.0.0.0" : hostname, port);
+}

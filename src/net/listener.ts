@@ -1,0 +1,204 @@
+/**
+ * Listeners: sockets that connections arrive at.
+ */
+import { lstatSync, unlinkSync } from "node:fs";
+import { native } from "../../ffi/load.ts";
+import { check } from "../core/check.ts";
+import { ERRNO } from "../core/errno.ts";
+import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
+import { BACKLOG } from "../core/limits.ts";
+import {
+  type Address,
+  checkPermission,
+  describeAddress,
+  Family,
+  formatAddress,
+  type Network,
+  parseHostPort,
+  parsePath,
+  rawAddress,
+  resolveToListen,
+} from "./address.ts";
+import { Option, setOption } from "./socket.ts";
+
+/** How a listener listens. */
+export interface ListenerOptions {
+  /** The length of the accept queue; the kernel cuts it to `net.core.somaxconn`. 4096 unless given. */
+  backlog?: number;
+  /** Let several listeners share the address; the kernel spreads connections over them (SO_REUSEPORT). */
+  reusePort?: boolean;
+  /** Send small pieces at once (TCP_NODELAY), for every connection accepted. True unless given, as in netpoll. */
+  noDelay?: boolean;
+  /** For IPv6: do not take IPv4 connections as well. Given with "tcp6", not with "tcp". */
+  v6Only?: boolean;
+}
+
+/** A socket that connections arrive at; `EventLoop.serve` takes it over. */
+export interface Listener {
+  /** Where it listens; with port 0 given, the port that the kernel chose. */
+  readonly address: Address;
+  /** Its descriptor; -1 after `close()`. */
+  readonly fd: number;
+  /** Stops listening, and removes the file of a Unix socket. Twice is harmless. */
+  close(): void;
+  /** The same, for `using`. */
+  [Symbol.dispose](): void;
+}
+
+/** A {@linkcode Listener}, with what the acceptor needs. */
+export class ListenerSocket implements Listener {
+  readonly address: Address;
+  #fd: number;
+
+  /** A listener over a socket that listens. */
+  constructor(fd: number) {
+    const raw = rawAddress();
+    check("learn the address of a socket", native.name(fd, 0, raw));
+    this.#fd = fd;
+    this.address = formatAddress(raw);
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    const { address } = this;
+    native.close(this.#fd);
+    this.#fd = -1;
+    if (address.transport === "unix" && !address.path.startsWith("@")) removeFile(address.path);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Takes a connection and writes down who it is from: its descriptor, or `-errno`. */
+  accept(peer: Uint32Array): number {
+    return native.accept(this.#fd, peer);
+  }
+}
+
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Somebody removed it, or may: the socket is closed either way.
+  }
+}
+
+/** A bound and listening socket for one raw address. The descriptor is closed when that fails. */
+function open(raw: Uint32Array, options: ListenerOptions, v6Only: boolean, subject: string): number {
+  const family = raw[0]!;
+  const fd = check("open a socket for", native.socket(family), subject);
+  try {
+    // A server that restarts must not wait for the connections of its predecessor (TIME_WAIT).
+    if (family !== Family.UNIX) setOption(fd, Option.REUSE_ADDRESS, 1);
+    if (family === Family.IPV6) setOption(fd, Option.V6_ONLY, v6Only ? 1 : 0);
+    if (options.reusePort) setOption(fd, Option.REUSE_PORT, 1);
+    // Accepted sockets inherit it (tcp_create_openreq_child copies the listener's): one call instead of one each.
+    if (family !== Family.UNIX && options.noDelay !== false) setOption(fd, Option.NO_DELAY, 1);
+    check("listen on", native.bind(fd, raw), subject);
+    check("listen on", native.listen(fd, options.backlog ?? BACKLOG), subject);
+    return fd;
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}
+
+function listenTcp(
+  network: Exclude<Network, "unix">,
+  address: string,
+  options: ListenerOptions,
+): number {
+  const at = parseHostPort(address);
+  const raws = resolveToListen(network, at);
+  // A machine without IPv6 has no "::", one without IPv4 no 127.0.0.1: the next address may do.
+  const v6Only = options.v6Only ?? network === "tcp6";
+  for (const [i, raw] of raws.entries()) {
+    try {
+      return open(raw, options, v6Only, describeAddress(formatAddress(raw)));
+    } catch (error) {
+      const isMissing = error instanceof SystemError &&
+        (error.code === "EAFNOSUPPORT" || error.code === "EADDRNOTAVAIL");
+      if (!isMissing || i === raws.length - 1) throw error;
+    }
+  }
+  throw new NetpollError(`Cannot listen on ${address}: it has no address`);
+}
+
+/** Whether a path is only left over from a server that died: a socket, and nobody accepts connections there. */
+function isStale(path: string, raw: Uint32Array): boolean {
+  if (path.startsWith("@") || !lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return false;
+  const fd = check("open a socket", native.socket(Family.UNIX));
+  const code = native.connect(fd, raw);
+  native.close(fd);
+  return code === -ERRNO.ECONNREFUSED;
+}
+
+function listenUnix(path: string, options: ListenerOptions): number {
+  const raw = parsePath(path);
+  try {
+    return open(raw, options, false, path);
+  } catch (error) {
+    const isTaken = error instanceof SystemError && error.code === "EADDRINUSE";
+    if (!isTaken || !isStale(path, raw)) throw error;
+    unlinkSync(path);
+    return open(raw, options, false, path);
+  }
+}
+
+/**
+ * Opens a socket that connections arrive at, before it returns.
+ *
+ * `address` is `"host:port"` (port 0: the kernel chooses; an empty host: every address of this machine), or
+ * `"[::1]:port"`, or for "unix" a path or `"@name"`. Numeric addresses, the empty host and `localhost` (127.0.0.1,
+ * else ::1) need no resolver; any other name asks the system's and blocks the thread until it has answered. The
+ * file of a Unix socket whose server died is replaced; one that is served is not.
+ *
+ * Under Deno the program needs `--allow-net` for the address, or `--allow-read` and `--allow-write` for the path.
+ *
+ * @throws {TypeError} The network or the address is malformed.
+ * @throws {SystemError} The kernel refuses: `code` is `"EADDRINUSE"`, `"EACCES"`, `"ENOENT"`, …
+ * @throws {NetpollError} The host name is unknown.
+ *
+ * @example
+ * ```ts
+ * import { createListener } from "@netpoll/netpoll";
+ *
+ * using listener = createListener("tcp", "127.0.0.1:0");
+ * console.log(listener.address); // { transport: "tcp", hostname: "127.0.0.1", port: … }
+ * ```
+ */
+export function createListener(
+  network: Network,
+  address: string,
+  options: ListenerOptions = {},
+): Listener {
+  const { backlog } = options;
+  if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0)) {
+    throw new RangeError(`Cannot listen with a backlog of ${backlog}: it is a whole number above 0`);
+  }
+  if (network === "unix") {
+    checkPermission(network, address);
+    return new ListenerSocket(listenUnix(address, options));
+  }
+  if (network !== "tcp" && network !== "tcp4" && network !== "tcp6") {
+    throw new TypeError(
+      `Cannot listen on the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
+    );
+  }
+  checkPermission(network, address);
+  return new ListenerSocket(listenTcp(network, address, options));
+}
+
+/** The listener that a user gave us, as what it is. */
+export function listenerSocket(listener: Listener): ListenerSocket {
+  if (!(listener instanceof ListenerSocket)) {
+    throw new TypeError("Cannot serve: the listener was not made by createListener");
+  }
+  if (listener.fd < 0) throw new ClosedError("Cannot serve: the listener is closed");
+  return listener;
+}

@@ -1,0 +1,243 @@
+/**
+ * Pace: how a poller shares the JavaScript thread with the runtime, which has an event loop of its own.
+ *
+ * ```text
+ *            events                         time is up
+ *   cold ─────────────► hot: poll, dispatch ───────────► the runtime's turn ──► hot
+ *    ▲                   │ ▲                             (its timers, its sockets)
+ *    │ a tick without    │ │ events
+ *    │ events            ▼ │
+ *    └───────────────── warm: block in epoll_wait
+ * ```
+ *
+ * A *turn* is one macrotask. Hot and warm alternate within it. Cold is the end of it: a thread in C waits for
+ * the epoll descriptor, and wakes the runtime through a socket that the runtime polls itself.
+ *
+ * docs/decisions/0006-pace.md has the measurements.
+ */
+import { setImmediate } from "node:timers";
+import { type AdoptedSocket, host } from "../../ffi/host.ts";
+import { native } from "../../ffi/load.ts";
+import { check } from "../core/check.ts";
+import { config } from "../core/config.ts";
+
+/** How long a turn keeps the thread from the runtime. */
+const TURN_MICROS = 300;
+
+/** What a pace paces. */
+export interface Turns {
+  /** Waits at most `micros` for events and tells whom they concern, until `deadline`. How many there were. */
+  poll(micros: number, deadline: number): number;
+}
+
+type Phase = "asleep" | "scheduled" | "running" | "closed";
+
+/** When a poller polls, and when it lets the runtime have the thread. */
+export class Pace {
+  /** A timerfd in the epoll set: it ends a blocking wait, for a timeout on each would cost 4 to 10 µs. */
+  readonly timer: number;
+  /** What it did so far. */
+  readonly counts: { turns: number; blocks: number; colds: number; wakes: number } = {
+    turns: 0,
+    blocks: 0,
+    colds: 0,
+    wakes: 0,
+  };
+  /**
+   * Handlers that wait for something that is not ours. While there are any the thread must not block: the
+   * runtime is about to do something for them.
+   */
+  outsideWaits = 0;
+
+  readonly #epoll: number;
+  readonly #turns: Turns;
+  #phase: Phase = "asleep";
+  #waker = -1;
+  #socket: AdoptedSocket | null = null;
+  #isRef = true;
+  #isBegun = false;
+  #isTicking = false;
+  #hasTicked = false;
+  #sawEvents = false;
+  #ticksLeft = 0;
+  #isRung = false;
+
+  /**
+   * The pace of whoever waits for `epoll`.
+   *
+   * @throws {SystemError} No descriptor is left.
+   */
+  constructor(epoll: number, turns: Turns) {
+    this.#epoll = epoll;
+    this.#turns = turns;
+    this.timer = check("create a timer", native.timerfd());
+  }
+
+  /** There is something to watch: from now on it keeps the process alive, unless `unref` was called. */
+  begin(): void {
+    if (this.#waker < 0) this.#openWaker();
+    this.#isBegun = true;
+    this.#applyRef();
+    if (this.#phase === "asleep") this.#sleep();
+  }
+
+  /** There is nothing to watch any more: the process may end. */
+  end(): void {
+    this.#isBegun = false;
+    this.#applyRef();
+  }
+
+  /** Keeps the process alive while there is something to watch: the default. */
+  ref(): void {
+    this.#isRef = true;
+    this.#applyRef();
+  }
+
+  /** Lets the process end in spite of what is watched. */
+  unref(): void {
+    this.#isRef = false;
+    this.#applyRef();
+  }
+
+  #applyRef(): void {
+    if (this.#isBegun && this.#isRef) this.#socket?.ref();
+    else this.#socket?.unref();
+  }
+
+  #openWaker(): void {
+    this.#waker = check("start a waker", native.wakerOpen(this.#epoll));
+    this.#socket = host.adopt(native.wakerSocket(this.#waker), this.#onWake);
+  }
+
+  /** There is something to do without an event: a turn comes soon. */
+  wake(): void {
+    if (this.#phase !== "asleep") return;
+    this.#phase = "scheduled";
+    this.#ticksLeft = 0;
+    setImmediate(this.#onImmediate);
+  }
+
+  /** The timer expired: the runtime has waited long enough. Called by whoever polls. */
+  onTick(): void {
+    this.#hasTicked = true;
+  }
+
+  // ---- turns -----------------------------------------------------------------------------------------
+
+  /** The runtime tells that a byte came through the waker's socket: it polled its sockets just now. */
+  readonly #onWake = (): void => {
+    this.counts.wakes += 1;
+    if (this.#phase === "asleep") {
+      this.#turn();
+    } else if (this.#isRung) {
+      this.#isRung = false;
+      setImmediate(this.#onImmediate);
+    }
+  };
+
+  readonly #onImmediate = (): void => {
+    if (this.#phase !== "scheduled") return;
+    if (this.#ticksLeft > 0 && --this.#ticksLeft > 0) setImmediate(this.#onImmediate);
+    else this.#turn();
+  };
+
+  /** One macrotask of ours. No microtask is pending when it begins. */
+  #turn(): void {
+    this.#phase = "running";
+    this.counts.turns += 1;
+    let isOver = false;
+    try {
+      isOver = this.#run();
+    } finally {
+      if (this.#phase === "running") {
+        if (isOver) this.#sleep();
+        else this.#yield();
+      }
+    }
+  }
+
+  /** Polls, and blocks where that is allowed, until the time is up or nothing comes. Whether to go cold. */
+  #run(): boolean {
+    const turns = this.#turns;
+    const deadline = native.now() + TURN_MICROS;
+    for (let isDrained = true;;) {
+      const mayBlock = isDrained && config.blockMicros > 0 && this.outsideWaits === 0;
+      const count = mayBlock ? this.#block(deadline) : turns.poll(0, deadline);
+      if (count > 0) {
+        this.#sawEvents = true;
+        isDrained = this.#drain();
+      } else if (!mayBlock) {
+        // Nothing is there, and user code ran: its microtasks first, then another turn that may block.
+        return isDrained;
+      }
+      if (this.#phase !== "running") return true;
+      if (this.#hasTicked) return !this.#isWarm();
+      if (native.now() > deadline) return false;
+    }
+  }
+
+  /** Runs what the handlers left to run: they may have settled a promise that others await. False: it could not. */
+  #drain(): boolean {
+    const drain = host.drainMicrotasks;
+    if (drain === null) return false;
+    drain();
+    return true;
+  }
+
+  /** Whether events came since the last tick; then it is worth to wait for more. Another tick begins. */
+  #isWarm(): boolean {
+    const isWarm = this.#sawEvents;
+    this.#sawEvents = false;
+    this.#hasTicked = false;
+    return isWarm;
+  }
+
+  /** Waits until something happens, if only a tick. How many events there were. */
+  #block(deadline: number): number {
+    this.#tick(true);
+    if (config.spinMicros > 0) {
+      const end = native.now() + config.spinMicros;
+      while (native.now() < end) {
+        const count = this.#turns.poll(0, deadline);
+        if (count > 0 || this.#hasTicked) return count;
+      }
+    }
+    this.counts.blocks += 1;
+    return this.#turns.poll(-1, deadline);
+  }
+
+  #tick(on: boolean): void {
+    if (this.#isTicking === on) return;
+    this.#isTicking = on;
+    check("set a timer", native.timerfdSet(this.timer, on ? config.blockMicros : 0));
+  }
+
+  /** Lets the runtime have the thread, and comes back as soon as its timers and sockets had their chance. */
+  #yield(): void {
+    this.#phase = "scheduled";
+    this.#ticksLeft = host.ticksToPollSockets;
+    this.#isRung = this.#ticksLeft > 0;
+    if (this.#isRung) check("wake the runtime", native.wakerRing(this.#waker));
+    else setImmediate(this.#onImmediate);
+  }
+
+  /** Goes cold: nothing happens until the waker says so. */
+  #sleep(): void {
+    this.#phase = "asleep";
+    this.#sawEvents = false;
+    this.#hasTicked = false;
+    this.counts.colds += 1;
+    this.#tick(false);
+    check("arm the waker", native.wakerArm(this.#waker));
+  }
+
+  /** Ends the thread. The epoll descriptor must still be open. */
+  close(): void {
+    this.#phase = "closed";
+    if (this.#waker >= 0) native.wakerClose(this.#waker);
+    this.#socket?.close();
+    this.#waker = -1;
+    this.#socket = null;
+    native.close(this.timer);
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * A poller: an epoll descriptor, who is told of its events, and in what turns.
+ *
+ * It only says that something is ready; reading and writing are the business of whoever is told.
+ */
+import { native } from "../../ffi/load.ts";
+import { check } from "../core/check.ts";
+import { config } from "../core/config.ts";
+import { EVENTS_PER_CLOCK, EVENTS_PER_WAIT_MAX } from "../core/limits.ts";
+import { Pace } from "./pace.ts";
+import { Interest, type Watcher } from "./watcher.ts";
+
+const CTL_ADD = 1;
+const CTL_DELETE = 2;
+const CTL_MODIFY = 3;
+
+// A token is a slot and how often the slot was given away; the bit above belongs to zero copy. An event of a
+// descriptor that was closed, and whose number or slot is somebody else's by now, has another generation.
+const SLOT_BITS = 20;
+const SLOT_MASK = (1 << SLOT_BITS) - 1;
+const GENERATION_MASK = 0x7ff;
+/** The slot of the pace's own timer. */
+const TIMER_TOKEN = 0;
+
+/** Watches descriptors and tells their watchers what happens to them. One a thread. */
+export class Poller {
+  /** What it did so far; tests count turns with it instead of looking at a clock. */
+  readonly counts: { waits: number; events: number } = { waits: 0, events: 0 };
+  /** How it shares the thread with the runtime. */
+  readonly pace: Pace;
+  readonly #epoll: number;
+  readonly #watchers: (Watcher | null)[] = [null];
+  readonly #generations: number[] = [0];
+  readonly #freeSlots: number[] = [];
+  readonly #events = new Uint32Array(2 * EVENTS_PER_WAIT_MAX);
+  /** Who has more to do without an event, and gets a turn with the next batch. */
+  #again: Watcher[] = [];
+  #watcherCount = 0;
+  // Events of the current batch that were not dispatched yet, when a turn ran out of time within it.
+  #batchIndex = 0;
+  #batchCount = 0;
+
+  /**
+   * A poller that watches nothing, keeps nothing alive and uses no thread until something is added.
+   *
+   * @throws {SystemError} No descriptor or memory is left.
+   */
+  constructor() {
+    this.#epoll = check("create an epoll descriptor", native.epollCreate());
+    this.pace = new Pace(this.#epoll, this);
+    try {
+      this.#control(CTL_ADD, this.pace.timer, TIMER_TOKEN, Interest.READ | Interest.EDGE);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** How many descriptors it watches. */
+  get watcherCount(): number {
+    return this.#watcherCount;
+  }
+
+  /**
+   * Begins to watch. The token it returns is what the other methods want.
+   *
+   * @throws {SystemError} The kernel refuses the descriptor.
+   */
+  add(watcher: Watcher, interest: number): number {
+    const slot = this.#freeSlots.pop() ?? this.#watchers.length;
+    const generation = this.#generations[slot] ?? 0;
+    const token = generation << SLOT_BITS | slot;
+    this.#watchers[slot] = watcher;
+    this.#generations[slot] = generation;
+    try {
+      this.#control(CTL_ADD, watcher.fd, token, interest);
+      if (this.#watcherCount++ === 0) this.pace.begin();
+    } catch (error) {
+      this.#forget(slot);
+      throw error;
+    }
+    return token;
+  }
+
+  /** Changes what is of interest. */
+  modify(token: number, fd: number, interest: number): void {
+    this.#control(CTL_MODIFY, fd, token, interest);
+  }
+
+  /** Stops watching, before the descriptor is closed. Events that were seen already are not delivered. */
+  remove(token: number, fd: number): void {
+    this.#control(CTL_DELETE, fd, token, Interest.NONE);
+    this.#forget(token & SLOT_MASK);
+    if (--this.#watcherCount === 0) this.pace.end();
+  }
+
+  #control(operation: number, fd: number, token: number, interest: number): void {
+    const code = native.epollCtl(this.#epoll, operation, fd, token >>> 0, interest >>> 0);
+    if (code < 0) check("watch a descriptor", code);
+  }
+
+  #forget(slot: number): void {
+    this.#watchers[slot] = null;
+    this.#generations[slot] = this.#generations[slot]! + 1 & GENERATION_MASK;
+    this.#freeSlots.push(slot);
+  }
+
+  /** Calls `onEvent(0)` with the next batch: for who must not take the whole turn. */
+  again(watcher: Watcher): void {
+    this.#again.push(watcher);
+    this.pace.wake();
+  }
+
+  /**
+   * Waits for events, and tells the watchers, until `deadline` (microseconds) has passed. How many events there
+   * were. What was not told when the time ran out is told by the next call.
+   */
+  poll(micros: number, deadline: number): number {
+    let told = 0;
+    if (this.#again.length > 0) {
+      const again = this.#again;
+      this.#again = [];
+      for (const watcher of again) this.#tell(watcher, 0);
+      told = again.length;
+      micros = 0;
+    }
+    if (this.#batchIndex === this.#batchCount) {
+      this.#batchIndex = 0;
+      this.#batchCount = 0;
+      const count = native.epollWait(this.#epoll, this.#events, EVENTS_PER_WAIT_MAX, micros);
+      this.counts.waits += 1;
+      if (count <= 0) return count === 0 ? told : check("wait for events", count);
+      this.#batchCount = count;
+    }
+    return told + this.#dispatchBatch(deadline);
+  }
+
+  #dispatchBatch(deadline: number): number {
+    const events = this.#events;
+    let told = 0;
+    while (this.#batchIndex < this.#batchCount) {
+      const at = 2 * this.#batchIndex++;
+      const token = events[at]!;
+      if (token === TIMER_TOKEN) this.pace.onTick();
+      else told += this.#dispatch(token, events[at + 1]!);
+      if (this.#batchIndex % EVENTS_PER_CLOCK === 0 && native.now() > deadline) break;
+    }
+    this.counts.events += told;
+    return told;
+  }
+
+  #dispatch(token: number, events: number): number {
+    const slot = token & SLOT_MASK;
+    const watcher = this.#watchers[slot];
+    if (watcher == null || this.#generations[slot] !== token >>> SLOT_BITS) return 0;
+    this.#tell(watcher, events);
+    return 1;
+  }
+
+  #tell(watcher: Watcher, events: number): void {
+    try {
+      watcher.onEvent(events);
+    } catch (error) {
+      config.log(`netpoll: ${error instanceof Error ? error.stack : error}`);
+      watcher.onFailure(error);
+    }
+  }
+
+  /** Ends its thread and closes its descriptors. Whoever was watched is told nothing more. */
+  close(): void {
+    this.pace.close();
+    native.close(this.#epoll);
+  }
+}

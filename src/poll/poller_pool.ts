@@ -1,0 +1,15 @@
+/**
+ * The poller of this thread, made when the first descriptor needs one.
+ */
+import { Poller } from "./poller.ts";
+
+let poller: Poller | null = null;
+
+/**
+ * The poller of this thread.
+ *
+ * @throws {SystemError} No descriptor or memory is left.
+ */
+export function threadPoller(): Poller {
+  return poller ??= new Poller();
+}

@@ -1,0 +1,39 @@
+/**
+ * What a poller watches, what of it is of interest, and what happened.
+ */
+
+/** A descriptor and what to do when something happened to it. */
+export interface Watcher {
+  /** The descriptor. */
+  readonly fd: number;
+  /** Something happened: a set of {@linkcode Event} bits. */
+  onEvent(events: number): void;
+  /** `onEvent` threw: that is a bug. Give up what is watched; the poller goes on. */
+  onFailure(error: unknown): void;
+}
+
+/** What a watcher wants to hear of: bits to combine (epoll_ctl(2)). */
+export const Interest = {
+  /** Nothing but what cannot be masked: errors and the end of both directions. */
+  NONE: 0,
+  /** Bytes to read, or the peer's end of sending: EPOLLIN and EPOLLRDHUP. */
+  READ: 0x001 | 0x2000,
+  /** Room to write: EPOLLOUT. */
+  WRITE: 0x004,
+  /** Tell once and not again while it lasts: EPOLLET. */
+  EDGE: 0x8000_0000,
+} as const;
+
+/** What happened: bits (epoll_ctl(2)). */
+export const Event = {
+  /** There is something to read: EPOLLIN. */
+  READABLE: 0x001,
+  /** There is room to write: EPOLLOUT. */
+  WRITABLE: 0x004,
+  /** The socket has an error: EPOLLERR. It cannot be masked. */
+  ERROR: 0x008,
+  /** Both directions are over: EPOLLHUP. It cannot be masked. */
+  HANG_UP: 0x010,
+  /** The peer will send no more: EPOLLRDHUP. */
+  PEER_ENDED: 0x2000,
+} as const;

@@ -1,0 +1,163 @@
+/**
+ * EventLoop: a server, that is listeners, the connections they bring, and what is called for each.
+ */
+import { clearTimeout, setTimeout } from "node:timers";
+import {
+  type Callbacks,
+  type Connection,
+  type RequestHandler,
+  SocketConnection,
+} from "../connection/connection.ts";
+import type { SystemError } from "../core/errors.ts";
+import type { PackedAddress } from "../net/address.ts";
+import { type Listener, listenerSocket } from "../net/listener.ts";
+import { threadPoller } from "../poll/poller_pool.ts";
+import { Acceptor } from "./acceptor.ts";
+
+/** What an {@linkcode EventLoop} is told beside its handler. */
+export type EventLoopOptions<C = undefined> = Omit<Callbacks<C>, "onRequest">;
+
+/** How {@linkcode EventLoop.shutdown} shuts down. */
+export interface ShutdownOptions {
+  /** How long running requests may take, in milliseconds. Without it, as long as they take. */
+  timeoutMs?: number;
+  /** Cuts what is left as soon as it is aborted. */
+  signal?: AbortSignal;
+}
+
+/** What {@linkcode EventLoop.shutdown} had to do. */
+export interface ShutdownResult {
+  /** Connections that were cut while they were busy. */
+  cut: number;
+}
+
+function ignore(): void {}
+
+/**
+ * Serves connections: calls a handler whenever one has bytes to read.
+ *
+ * @example
+ * ```ts
+ * import { createListener, dial, EventLoop } from "@netpoll/netpoll";
+ *
+ * const listener = createListener("tcp", "127.0.0.1:0");
+ * const loop = new EventLoop(async ({ reader, writer }) => {
+ *   await reader.wait(5);
+ *   writer.writeBinary(reader.next(5));
+ *   await writer.flush();
+ *   reader.release();
+ * });
+ * const served = loop.serve(listener);
+ * await loop.shutdown();
+ * await served;
+ * ```
+ */
+export class EventLoop<C = undefined> {
+  readonly #callbacks: Callbacks<C>;
+  readonly #connections = new Set<SocketConnection<C>>();
+  readonly #acceptors = new Set<Acceptor>();
+  readonly #poller = threadPoller();
+  #served: PromiseWithResolvers<void> | null = null;
+  #shutdown: Promise<ShutdownResult> | null = null;
+  #onIdle: (() => void) | null = null;
+
+  /**
+   * A server that listens nowhere yet.
+   *
+   * `onRequest` is called when a connection has bytes to read, never twice at a time for one connection, and
+   * again for what it left unread. It may be synchronous: then it reads what `reader.length` offers. A throw or
+   * rejection goes to `onError` and closes that connection only.
+   */
+  constructor(onRequest: RequestHandler<C> | null, options: EventLoopOptions<C> = {}) {
+    this.#callbacks = { ...options, onRequest };
+  }
+
+  /** How many connections are open, or have a handler that still runs. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /**
+   * Takes connections from a listener, which it owns from now on. Several listeners may be served. Settles when
+   * the loop has shut down.
+   *
+   * @throws {SystemError} The listener broke, or cannot be watched.
+   */
+  serve(listener: Listener): Promise<void> {
+    if (this.#shutdown !== null) {
+      listener.close();
+      return this.#shutdown.then(ignore);
+    }
+    try {
+      this.#acceptors.add(new Acceptor(listenerSocket(listener), this.#poller, this.#acceptorOwner));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    this.#served ??= Promise.withResolvers<void>();
+    return this.#served.promise;
+  }
+
+  readonly #acceptorOwner = {
+    onAccept: (fd: number, peer: PackedAddress): void => {
+      const connection = new SocketConnection<C>(
+        this.#poller,
+        fd,
+        peer,
+        this.#callbacks,
+        this.#connectionOwner,
+      );
+      this.#connections.add(connection);
+      connection.begin();
+    },
+    onAcceptFailure: (error: SystemError): void => {
+      this.#served?.reject(error);
+      void this.shutdown();
+    },
+  };
+
+  readonly #connectionOwner = {
+    onGone: (connection: Connection): void => {
+      this.#connections.delete(connection as SocketConnection<C>);
+      if (this.#connections.size === 0) this.#onIdle?.();
+    },
+  };
+
+  /**
+   * Stops listening, lets what runs and what was received already finish, and closes each connection as soon as
+   * it is idle. With a deadline or a signal, cuts what is left then. A second call returns the same promise; a
+   * call before `serve` makes that settle at once.
+   */
+  shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
+    return this.#shutdown ??= this.#shutDown(options);
+  }
+
+  async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {
+    for (const acceptor of this.#acceptors) acceptor.close();
+    this.#acceptors.clear();
+    for (const connection of this.#connections) connection.closeWhenIdle();
+    const cut = await this.#untilIdle(options);
+    this.#served?.resolve();
+    return { cut };
+  }
+
+  /** Waits for the last connection to go. How many had to be cut. */
+  async #untilIdle({ timeoutMs, signal }: ShutdownOptions): Promise<number> {
+    if (this.#connections.size === 0) return 0;
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const cut = () => {
+      const rest = [...this.#connections];
+      for (const connection of rest) connection.reset();
+      resolve(rest.length);
+    };
+    this.#onIdle = () => resolve(0);
+    const timer = timeoutMs === undefined ? undefined : setTimeout(cut, timeoutMs);
+    if (signal?.aborted) cut();
+    signal?.addEventListener("abort", cut);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cut);
+    }
+  }
+}
