@@ -13,7 +13,9 @@ import process from "node:process";
 const DEADLINE_MS = 30_000;
 
 const [runtime, ...options] = process.argv.slice(2);
-if (runtime === undefined) throw new TypeError("Cannot run the demo: name the command of a runtime");
+if (runtime === undefined) {
+  throw new TypeError("Cannot run the demo: name the command of a runtime");
+}
 
 /** Starts a file with its standard output for us to read. */
 function start(file: string, address: string): ChildProcess {
@@ -55,7 +57,10 @@ try {
   const address = await addressOf(server);
   console.log(`   examples/echo_server.ts listens on ${address}`);
   const client = start("examples/echo_client.ts", address);
-  client.stdout!.on("data", (text: string) => process.stdout.write(text.replace(/^(?=.)/gm, "   ")));
+  client.stdout!.on(
+    "data",
+    (text: string) => process.stdout.write(text.replace(/^(?=.)/gm, "   ")),
+  );
   await finish("client", client);
   server.kill("SIGINT");
   await finish("server", server);
