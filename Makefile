@@ -69,7 +69,7 @@ check-types: all
 
 check-docs: all
 	$(DENO) doc --lint mod.ts
-	$(DENO) test -A --doc --no-check mod.ts
+	$(DENO) check --doc-only mod.ts src README.md docs
 	$(BUN) scripts/run_documents.ts $(BUN)
 	$(BUN) scripts/run_documents.ts $(DENO) run -A --no-check
 

@@ -1,5 +1,5 @@
 /**
- * Runs every TypeScript example of every document, each in a process of its own.
+ * Runs every TypeScript example of every document and doc comment, each in a process of its own.
  *
  * Its arguments are the command that runs a file: `bun scripts/run_documents.ts node_modules/.bin/bun`. A block that
  * opens with "```ts ignore" is a fragment and is left out. An example that serves for ever is asked to echo, and
@@ -24,9 +24,10 @@ interface Example {
   code: string;
 }
 
-/** The examples of a document. */
+/** The examples of a document, or of the comments of a source file. */
 function examplesOf(path: string): Example[] {
-  const text = readFileSync(path, "utf8");
+  const file = readFileSync(path, "utf8");
+  const text = path.endsWith(".ts") ? file.replace(/^ *\* ?/gm, "") : file;
   return [...text.matchAll(/^```(?:ts|typescript)\n([^]*?)^```$/gm)].map((match) => ({
     at: `${path}:${text.slice(0, match.index).split("\n").length}`,
     code: match[1]!,
@@ -83,9 +84,8 @@ async function failureOf(example: Example, command: readonly string[]): Promise<
 
 const command = process.argv.slice(2);
 if (command.length === 0) throw new TypeError("Cannot run examples: name the command of a runtime");
-const documents = execFileSync("git", ["ls-files", "*.md"], { encoding: "utf8" }).trim().split(
-  "\n",
-);
+const places = ["ls-files", "*.md", "mod.ts", "src"];
+const documents = execFileSync("git", places, { encoding: "utf8" }).trim().split("\n");
 let passed = 0, failed = 0;
 for (const example of documents.flatMap(examplesOf)) {
   const failure = await failureOf(example, command);
