@@ -89,7 +89,12 @@ function removeFile(path: string): void {
 }
 
 /** A bound and listening socket for one raw address. The descriptor is closed when that fails. */
-function open(raw: Uint32Array, options: ListenerOptions, v6Only: boolean, subject: string): number {
+function open(
+  raw: Uint32Array,
+  options: ListenerOptions,
+  v6Only: boolean,
+  subject: string,
+): number {
   const family = raw[0]!;
   const fd = check("open a socket for", native.socket(family), subject);
   try {
@@ -179,7 +184,9 @@ export function createListener(
 ): Listener {
   const { backlog } = options;
   if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0)) {
-    throw new RangeError(`Cannot listen with a backlog of ${backlog}: it is a whole number above 0`);
+    throw new RangeError(
+      `Cannot listen with a backlog of ${backlog}: it is a whole number above 0`,
+    );
   }
   if (network === "unix") {
     checkPermission(network, address);

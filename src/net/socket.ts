@@ -3,6 +3,8 @@
  */
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
+import { ERRNO } from "../core/errno.ts";
+import { SystemError } from "../core/errors.ts";
 
 const SOL_SOCKET = 1;
 const IPPROTO_TCP = 6;
@@ -55,4 +57,19 @@ export function setOption(
 export function getOption(fd: number, option: readonly [level: number, name: number]): number {
   check("get a socket option", native.getsockopt(fd, option[0], option[1], values, 4));
   return values[0]!;
+}
+
+/** Lets the next close reset the connection instead of ending it in order, and drop what is unsent (socket(7)). */
+export function resetOnClose(fd: number): void {
+  values[0] = 1;
+  values[1] = 0;
+  // What is no TCP socket has no reset: closing it is all there is.
+  native.setsockopt(fd, Option.LINGER[0], Option.LINGER[1], values, 8);
+}
+
+/** What has gone wrong with a socket, and clears it. */
+export function socketError(fd: number): SystemError {
+  values[0] = 0;
+  native.getsockopt(fd, Option.ERROR[0], Option.ERROR[1], values, 4);
+  return new SystemError("go on with the connection", values[0] || ERRNO.EPIPE);
 }
