@@ -25,4 +25,5 @@ export {
   NetpollError,
   SystemError,
   TimeoutError,
+  type TimeoutOperation,
 } from "./src/core/errors.ts";

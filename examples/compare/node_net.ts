@@ -14,8 +14,8 @@ import process from "node:process";
 
 const [hostname, port] = (process.argv[2] ?? "localhost:6382").split(":");
 const server = createServer((socket) => {
-  let rest = Buffer.alloc(0);
-  socket.on("data", (chunk) => {
+  let rest: Buffer = Buffer.alloc(0);
+  socket.on("data", (chunk: Buffer) => {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     let isWritable = true;
     while (rest.length >= 512) {
