@@ -7,7 +7,7 @@ DENO   := $(BIN)/deno
 BUN    := $(BIN)/bun
 CC     ?= cc
 CFLAGS ?= -O2 -g0
-STRICT := -std=gnu11 -Wall -Wextra -Werror
+STRICT := -std=gnu11 -pthread -Wall -Wextra -Werror
 # nodelete: Deno unloads libraries when it exits, under the feet of a thread that still runs.
 SHARED := -fPIC -shared -fvisibility=hidden -Wl,-z,now -Wl,-z,nodelete
 # What is published names no libc: every symbol comes from the host process, so that one file serves both

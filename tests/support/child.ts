@@ -1,9 +1,10 @@
 /**
  * Programs that run in a process of their own, on the runtime that runs the tests.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
+import type { Readable } from "node:stream";
 import { host } from "../../ffi/host.ts";
 import { root } from "./library.ts";
 
@@ -33,8 +34,11 @@ export function commandFor(file: string, options: ChildOptions = {}): [string, s
   return [process.execPath, [...verb, file, ...args]];
 }
 
-/** Runs a file until it ends. Killed, and its signal "SIGKILL", when that takes longer than 20 s. */
-export async function run(file: string, options: ChildOptions = {}): Promise<Ended> {
+/** Starts a file. Killed when it takes longer than 20 s. */
+export function start(
+  file: string,
+  options: ChildOptions = {},
+): ChildProcessByStdio<null, Readable, Readable> {
   const [command, args] = commandFor(file, options);
   const env: Record<string, string | undefined> = {
     ...process.env,
@@ -50,9 +54,17 @@ export async function run(file: string, options: ChildOptions = {}): Promise<End
     timeout: 20_000,
     killSignal: "SIGKILL",
   });
+  child.stdout.setEncoding("utf8");
+  child.stderr.setEncoding("utf8");
+  return child;
+}
+
+/** Runs a file until it ends. Its signal is "SIGKILL" when that took longer than 20 s. */
+export async function run(file: string, options: ChildOptions = {}): Promise<Ended> {
+  const child = start(file, options);
   let stdout = "", stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text) => stdout += text);
-  child.stderr.setEncoding("utf8").on("data", (text) => stderr += text);
+  child.stdout.on("data", (text) => stdout += text);
+  child.stderr.on("data", (text) => stderr += text);
   const [code, signal] = await once(child, "close");
   return { code, signal, stdout, stderr };
 }
