@@ -13,6 +13,8 @@ export {
 export type { CloseOptions, CloseResult, Connection } from "./src/connection/connection.ts";
 export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
 export type { ConnectionOptions } from "./src/connection/settings.ts";
+export { dial, type DialOptions } from "./src/client/dial.ts";
+export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export { LinkBuffer } from "./src/buffer/link_buffer.ts";
 export type { BufferReader, Delimiter, Reader, TextEncoding } from "./src/buffer/reader.ts";
 export type { Writer } from "./src/buffer/writer.ts";
