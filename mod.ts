@@ -10,7 +10,13 @@ export {
   type ShutdownOptions,
   type ShutdownResult,
 } from "./src/server/event_loop.ts";
-export type { CloseOptions, CloseResult, Connection } from "./src/connection/connection.ts";
+export type { CloseOptions, CloseResult } from "./src/connection/connection.ts";
+export {
+  Connection,
+  type ConnectionFactory,
+  type FromFdOptions,
+  socketPair,
+} from "./src/connection/from_fd.ts";
 export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
 export type { ConnectionOptions } from "./src/connection/settings.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";
