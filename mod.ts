@@ -19,6 +19,7 @@ export {
 } from "./src/connection/from_fd.ts";
 export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
 export type { ConnectionOptions } from "./src/connection/settings.ts";
+export { shutdownOnSignals, type SignalOptions } from "./src/server/signals.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";
 export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export { LinkBuffer } from "./src/buffer/link_buffer.ts";
