@@ -10,9 +10,18 @@ export {
   type ShutdownOptions,
   type ShutdownResult,
 } from "./src/server/event_loop.ts";
-export type { CloseOptions, CloseResult, Connection } from "./src/connection/connection.ts";
+export type { CloseOptions, CloseResult } from "./src/connection/connection.ts";
+export {
+  Connection,
+  type ConnectionFactory,
+  type FromFdOptions,
+  socketPair,
+} from "./src/connection/from_fd.ts";
 export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
 export type { ConnectionOptions } from "./src/connection/settings.ts";
+export { shutdownOnSignals, type SignalOptions } from "./src/server/signals.ts";
+export { dial, type DialOptions } from "./src/client/dial.ts";
+export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export { LinkBuffer } from "./src/buffer/link_buffer.ts";
 export type { BufferReader, Delimiter, Reader, TextEncoding } from "./src/buffer/reader.ts";
 export type { Writer } from "./src/buffer/writer.ts";

@@ -39,7 +39,7 @@ import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { next, type State } from "./lifecycle.ts";
 import { RequestLoop, type RequestOwner } from "./request_loop.ts";
 import { checkTimeout, type ConnectionSettings } from "./settings.ts";
-import { filled } from "./transport.ts";
+import { fileTransport, filled, socketTransport } from "./transport.ts";
 
 /** How {@linkcode Connection.close} closes. */
 export interface CloseOptions {
@@ -122,6 +122,8 @@ export interface ConnectionParts<C> {
   readonly settings: ConnectionSettings;
   /** Who keeps account of it. */
   readonly owner: ConnectionOwner | null;
+  /** False for what can be polled and is no socket. */
+  readonly isSocket?: boolean;
 }
 
 const WRITE_ENDED = {
@@ -176,7 +178,8 @@ export class SocketConnection<C>
 
   /** A connection that nobody watches yet. */
   constructor(parts: ConnectionParts<C>) {
-    const { poller, fd, remote, callbacks, settings, owner } = parts;
+    const { poller, fd, remote, callbacks, settings, owner, isSocket = true } = parts;
+    const io = isSocket ? socketTransport : fileTransport;
     this.#poller = poller;
     this.#fd = fd;
     this.#remote = remote;
@@ -185,8 +188,8 @@ export class SocketConnection<C>
     this.#onRequest = callbacks.onRequest ?? null;
     this.#callbacks = new CallbackRunner(callbacks, this);
     this.#requests = new RequestLoop(this.#input, this);
-    this.reader = new ConnectionReader(this.#input, this, settings.messageBytesMax);
-    this.writer = new ConnectionWriter(this.#output, this, settings.writeBufferBytesMax);
+    this.reader = new ConnectionReader(this.#input, this, settings.messageBytesMax, io);
+    this.writer = new ConnectionWriter(this.#output, this, settings.writeBufferBytesMax, io);
     const { readTimeoutMs, writeTimeoutMs, idleTimeoutMs, lifetimeMs } = settings;
     if (readTimeoutMs > 0 || writeTimeoutMs > 0 || idleTimeoutMs > 0 || lifetimeMs > 0) {
       this.#time();

@@ -11,7 +11,7 @@ import {
 } from "../buffer/reader.ts";
 import { BusyError, type NetpollError } from "../core/errors.ts";
 import { UNTIL_BYTES_MAX } from "../core/limits.ts";
-import { ReadSize, receive } from "./transport.ts";
+import { ReadSize, receive, type Transport } from "./transport.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
@@ -49,17 +49,19 @@ export class ConnectionReader extends ChainReader implements Reader {
   readonly #chain: LinkChain;
   readonly #owner: ReaderOwner;
   readonly #messageBytesMax: number;
+  readonly #io: Transport;
   readonly #size = new ReadSize();
   #waiting: Waiting | null = null;
   /** Bytes that are known not to begin a delimiter: they are not searched again. */
   #searched = 0;
 
   /** A reader of what is received into a chain. */
-  constructor(chain: LinkChain, owner: ReaderOwner, messageBytesMax: number) {
+  constructor(chain: LinkChain, owner: ReaderOwner, messageBytesMax: number, io: Transport) {
     super(chain);
     this.#chain = chain;
     this.#owner = owner;
     this.#messageBytesMax = messageBytesMax;
+    this.#io = io;
   }
 
   /** Whether somebody waits. */
@@ -141,7 +143,7 @@ export class ConnectionReader extends ChainReader implements Reader {
 
   /** Receives once. Bytes, 0 at the end of the stream, or `-errno`. */
   receive(fd: number): number {
-    return receive(fd, this.#chain, this.#size, this.#waiting?.count ?? 0);
+    return receive(this.#io, fd, this.#chain, this.#size, this.#waiting?.count ?? 0);
   }
 
   /** Bytes came, or the end did: ends the wait if it is met, or can no longer be. */

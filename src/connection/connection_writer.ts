@@ -6,7 +6,7 @@ import { ChainWriter } from "../buffer/writer.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { type NetpollError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
-import { send, sending } from "./transport.ts";
+import { send, sending, type Transport } from "./transport.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
@@ -54,14 +54,16 @@ export class ConnectionWriter extends ChainWriter {
   /** So much is unsent that reading and serving have paused. */
   isChoked = false;
   readonly #bufferBytesMax: number;
+  readonly #io: Transport;
   #flushes: Flush[] | null = null;
 
   /** A writer that sends what is written to a chain. */
-  constructor(chain: LinkChain, owner: WriterOwner, bufferBytesMax: number) {
+  constructor(chain: LinkChain, owner: WriterOwner, bufferBytesMax: number, io: Transport) {
     super(chain);
     this.#chain = chain;
     this.#owner = owner;
     this.#bufferBytesMax = bufferBytesMax;
+    this.#io = io;
   }
 
   /** Bytes that were flushed and not yet taken by the kernel. */
@@ -128,7 +130,7 @@ export class ConnectionWriter extends ChainWriter {
     const chain = this.#chain;
     const { fd } = this.#owner;
     for (let sent = 0; chain.length > 0;) {
-      const count = send(fd, chain);
+      const count = send(this.#io, fd, chain);
       if (count < 0 && count !== NOT_READY) return this.#onFailure(count);
       sent += count;
       if (count === NOT_READY || sending.wasShort || sent >= BYTES_PER_EVENT_MAX) break;

@@ -271,9 +271,9 @@ export function describeAddress(address: Address): string {
 
 /** Throws what the runtime throws where the program may not use that address. */
 export function checkPermission(network: Network, address: string): void {
+  // An abstract name is no file, but anybody in the network namespace can use it.
   if (network === "unix") {
-    if (!address.startsWith("@")) host.checkPath(address);
-    return;
+    return address.startsWith("@") ? host.checkNet(null, 0) : host.checkPath(address);
   }
   const { hostname, port } = parseHostPort(address);
   host.checkNet(hostname === "" ? "0.0.0.0" : hostname, port);
