@@ -1,8 +1,8 @@
 // deno run --allow-ffi --allow-net examples/echo_client.ts   or   bun examples/echo_client.ts
 
 /**
- * Sends messages of 512 bytes to examples/echo_server.ts, at localhost:6382 or the address given: a large file, of
- * which every byte that comes back is compared, and a burst, which is timed.
+ * Sends messages of 512 bytes to examples/echo_server.ts, at localhost:6382 or the address given: a
+ * large file, of which every byte that comes back is compared, and a burst, which is timed.
  *
  * @module
  */
@@ -19,7 +19,9 @@ const address = process.argv[2] ?? "localhost:6382";
 const connection = await dial("tcp", address, { timeoutMs: 5000 });
 const { reader, writer } = connection;
 
-/** Sends everything; `flush` waits while the socket is full, so no more than a piece is ever queued. */
+/**
+ * Sends everything; `flush` waits while the socket is full, so no more than a piece is ever queued.
+ */
 async function send(bytes: Buffer): Promise<void> {
   for (let at = 0; at < bytes.length; at += 64 << 10) {
     writer.writeBinary(bytes.subarray(at, at + (64 << 10)));

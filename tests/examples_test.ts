@@ -39,7 +39,10 @@ async function withServer(
   }
 }
 
-/** Sends more than any buffer holds, in pieces that are no messages, and reads late: the server has to wait. */
+/**
+ * Sends more than any buffer holds, in pieces that are no messages, and reads late: the server has
+ * to wait.
+ */
 async function checkEcho(port: number): Promise<void> {
   const sent = Buffer.alloc(MESSAGE_BYTES * MESSAGE_COUNT);
   for (let i = 0; i < sent.length; i += 4) sent.writeUInt32LE(Math.imul(i, 2654435761) >>> 0, i);

@@ -111,7 +111,10 @@ function layerOf(path: string): string {
   return path.startsWith("src/") ? path.split("/", 2).join("/") : path.split("/", 1)[0]!;
 }
 
-/** The paths, from the root, of the files that a file imports or re-exports, at run time or for types. */
+/**
+ * The paths, from the root, of the files that a file imports or re-exports, at run time or for
+ * types.
+ */
 function importsOf(path: string, text: string): string[] {
   const from = new URL(path, "file:///");
   const specifiers = text.matchAll(/\b(?:from|import)\s*\(?\s*"(\.[^"]*)"/g);
