@@ -134,7 +134,9 @@ static uint8_t *piece(uint32_t slab, uint32_t offset, uint32_t length) {
   return base + offset;
 }
 
+// Sizes stay below 2^31: every offset and count must fit the int32_t that comes back.
 static int32_t publish_slab(uint8_t *base, uint32_t bytes) {
+  if (!base || bytes == 0 || bytes > INT32_MAX) return -EINVAL;
   int id = atomic_fetch_add(&slab_count, 1);
   if (id >= SLABS_MAX) {
     atomic_fetch_sub(&slab_count, 1);
@@ -148,7 +150,7 @@ static int32_t publish_slab(uint8_t *base, uint32_t bytes) {
 // Map a slab of zeroed memory, aligned to a huge page. Its number, or -errno.
 EXPORT int32_t np_slab_map(uint32_t bytes) {
   FAIL_IF_TOLD(CALL_SLAB_MAP, -1);
-  if (bytes == 0 || bytes % HUGE_PAGE_BYTES) return -EINVAL;
+  if (bytes == 0 || bytes > INT32_MAX || bytes % HUGE_PAGE_BYTES) return -EINVAL;
   size_t room = (size_t)bytes + HUGE_PAGE_BYTES;
   uint8_t *from = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (from == MAP_FAILED) return -errno;
@@ -172,17 +174,20 @@ EXPORT void *np_slab_address(uint32_t slab) {
   return piece(slab, 0, 0);
 }
 
-// Give the pages back to the kernel; the mapping stays and reads as zeros.
+// Give the pages back to the kernel; the mapping stays and reads as zeros. -EINVAL for memory of the runtime
+// that is not whole pages: madvise would round up and wipe what follows it.
 EXPORT int32_t np_slab_discard(uint32_t slab) {
   uint8_t *base = piece(slab, 0, 0);
   if (!base) return -EFAULT;
+  if (slabs[slab].bytes % (uint32_t)sysconf(_SC_PAGESIZE)) return -EINVAL;
   return result(madvise(base, slabs[slab].bytes, MADV_DONTNEED));
 }
 
-// Where the needle first stands in the piece, or -1.
+// Where the needle first stands in the piece, -1 when it does not, or -EFAULT.
 EXPORT int32_t np_find(uint32_t slab, uint32_t offset, uint32_t length, const uint8_t *needle, uint32_t needle_bytes) {
   const uint8_t *from = piece(slab, offset, length);
-  if (!from || needle_bytes == 0) return -1;
+  if (!from) return -EFAULT;
+  if (needle_bytes == 0) return -1;
   const uint8_t *at = needle_bytes == 1 ? memchr(from, needle[0], length)
                                         : memmem(from, length, needle, needle_bytes);
   return at ? (int32_t)(at - from) : -1;
