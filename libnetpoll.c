@@ -447,10 +447,13 @@ static int64_t wait_micros(int32_t epoll, struct epoll_event *events, int32_t ca
   if (micros > 0) {
     struct timespec timeout = {micros / 1000000, micros % 1000000 * 1000};
     int64_t count = syscall(SYS_epoll_pwait2, epoll, events, capacity, &timeout, NULL, (size_t)8);
-    if (count >= 0 || errno != ENOSYS) return count;
+    // ENOSYS before Linux 5.11. EPERM is no error of this call: it is how the filters of older container
+    // runtimes refuse calls they do not know.
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
   }
 #endif
-  return epoll_wait(epoll, events, capacity, micros > 0 ? (micros + 999) / 1000 : micros);
+  // Up to the next millisecond: a wait is never shorter than asked for.
+  return epoll_wait(epoll, events, capacity, micros > 0 ? (micros - 1) / 1000 + 1 : micros);
 }
 
 // Wait for at most `micros` microseconds (0 polls, -1 has no end). Pairs of (token, events) go to `out`;
