@@ -44,7 +44,7 @@ enum {
   EVENTS_MAX = 256,      // events an epoll_wait returns
   ADDRESS_BYTES = 16,    // the longest numeric address, IPv6
   HUGE_PAGE_BYTES = 2 << 20,
-  WAKER_STACK_BYTES = 64 << 10,
+  WAKER_STACK_BYTES = 256 << 10,  // what is not touched costs nothing; glibc on arm64 refuses less than 128 KiB
   RESOLVE_BASE = 4096,   // getaddrinfo's codes start behind the last errno
 };
 
@@ -409,7 +409,7 @@ EXPORT int32_t np_sendmsg(int32_t fd, const uint32_t *table, int32_t count, int3
   return RETRY(sendmsg(fd, &message, flags | MSG_NOSIGNAL));
 }
 
-// Write several pieces to what is no socket.
+// Write several pieces to what is no socket. A closed pipe is -EPIPE because both runtimes ignore SIGPIPE.
 EXPORT int32_t np_writev(int32_t fd, const uint32_t *table, int32_t count) {
   struct iovec pieces[IOVECS_MAX];
   uint32_t most = INT32_MAX;
@@ -559,7 +559,8 @@ static int32_t start(struct waker *waker) {
   int code = pthread_create(&waker->thread, &attributes, watch, waker);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
-  return -code;
+  // -EAGAIN means "not ready" to everyone above; here it means that no thread is to be had.
+  return code == EAGAIN ? -ENOMEM : -code;
 }
 
 static int32_t prepare(struct waker *waker, int32_t epoll) {
@@ -604,7 +605,7 @@ EXPORT int32_t np_waker_arm(int32_t id) {
   return waker ? np_counter_add(waker->control) : -EBADF;
 }
 
-// Send one byte now.
+// Send one byte now. 1, or 0 when the socket is full of bytes that were not yet taken.
 EXPORT int32_t np_waker_ring(int32_t id) {
   struct waker *waker = open_waker(id);
   return waker ? ring(waker) : -EBADF;
@@ -614,8 +615,9 @@ EXPORT int32_t np_waker_ring(int32_t id) {
 // somebody else's by now.
 EXPORT int32_t np_waker_close(int32_t id) {
   struct waker *waker = open_waker(id);
-  if (!waker) return -EBADF;
-  atomic_store(&waker->state, WAKER_CLOSING);
+  int expected = WAKER_OPEN;
+  // One of several that close it does: a supervisor may come at the same time as the owner.
+  if (!waker || !atomic_compare_exchange_strong(&waker->state, &expected, WAKER_CLOSING)) return -EBADF;
   np_counter_add(waker->control);
   pthread_join(waker->thread, NULL);
   close(waker->control);
