@@ -244,6 +244,8 @@ static void from_kernel(const struct sockaddr_storage *from, socklen_t length, s
   } else if (from->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path)) {
     const struct sockaddr_un *un = (const void *)from;
     size_t bytes = length - offsetof(struct sockaddr_un, sun_path);
+    // The kernel counts the 0 byte after a path of 108 bytes, which lies behind the array (unix(7), BUGS).
+    if (bytes > sizeof un->sun_path) bytes = sizeof un->sun_path;
     if (un->sun_path[0]) bytes = strnlen(un->sun_path, bytes);
     to->length = (uint32_t)bytes;
     memcpy(to->bytes, un->sun_path, bytes);
