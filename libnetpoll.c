@@ -423,7 +423,8 @@ EXPORT int32_t np_writev(int32_t fd, const uint32_t *table, int32_t count) {
 
 // Send from a borrowed array. `bytes` is its byteLength, read just before this call: the one length that
 // C must believe.
-EXPORT int32_t np_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes, uint32_t offset, uint32_t length, int32_t flags) {
+EXPORT int32_t np_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes, uint32_t offset,
+                                uint32_t length, int32_t flags) {
   if ((uint64_t)offset + length > bytes) return -EFAULT;
   FAIL_OR_SHORTEN(CALL_SEND, fd, length);
   return RETRY(send(fd, array + offset, length, flags | MSG_NOSIGNAL));
