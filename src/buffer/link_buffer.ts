@@ -2,7 +2,7 @@
  * LinkBuffer: netpoll's buffer, a reader and a writer over one chain of nodes.
  */
 import { config } from "../core/config.ts";
-import { BLOCK_BYTES_MAX } from "../core/limits.ts";
+import { PIECE_BYTES_MAX } from "../core/limits.ts";
 import { CLOSED, LinkChain } from "./link_chain.ts";
 import { checkCount, setSliceMaker } from "./reader.ts";
 import { ChainWriter, setChainAccess } from "./writer.ts";
@@ -12,7 +12,9 @@ const RESOLVED: Promise<void> = Promise.resolve();
 /** What was dropped without `close()`: its memory comes back when the collector gets to it. */
 const dropped: FinalizationRegistry<LinkChain> = new FinalizationRegistry((chain) => {
   if (config.debug && chain.heldBytes > 0) {
-    config.log(`netpoll: a LinkBuffer was dropped without close(), with ${chain.heldBytes} bytes of blocks`);
+    config.log(
+      `netpoll: a LinkBuffer was dropped without close(), with ${chain.heldBytes} bytes of memory${chain.origin}`,
+    );
   }
   chain.close(CLOSED);
 });
@@ -43,22 +45,23 @@ export class LinkBuffer extends ChainWriter {
   readonly #chain: LinkChain;
 
   /**
-   * An empty buffer. Its first block has at least `bytes` bytes; without a number it takes memory when it is
-   * first written to.
+   * An empty buffer. Its first block has at least `bytes` bytes; without a number, or with 0 or less, it takes
+   * memory when it is first written to.
    *
-   * @throws {RangeError} `bytes` is negative or above 1 MiB.
+   * @throws {RangeError} `bytes` is above 1 GiB.
    */
   constructor(bytes?: number);
   /** @ignore A buffer over a chain: slices are made so. */
   constructor(bytes: number, chain: LinkChain);
   constructor(bytes = 0, chain: LinkChain = new LinkChain()) {
     checkCount("make a buffer of", bytes);
-    if (bytes < 0 || bytes > BLOCK_BYTES_MAX) {
-      throw new RangeError(`Cannot make a buffer of ${bytes} bytes: it is from 0 to ${BLOCK_BYTES_MAX}`);
+    if (bytes > PIECE_BYTES_MAX) {
+      throw new RangeError(`Cannot make a buffer of ${bytes} bytes: at most ${PIECE_BYTES_MAX}`);
     }
     super(chain);
     this.#chain = chain;
     if (bytes > 0) chain.room(bytes);
+    if (config.debug) chain.origin = new Error(", made").stack?.slice("Error".length) ?? "";
     dropped.register(this, chain, chain);
   }
 
