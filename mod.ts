@@ -6,6 +6,10 @@
 export { createListener, type Listener, type ListenerOptions } from "./src/net/listener.ts";
 export { EventLoop, type EventLoopOptions, type ShutdownOptions, type ShutdownResult } from "./src/server/event_loop.ts";
 export type { Callbacks, CloseOptions, CloseResult, Connection, RequestHandler } from "./src/connection/connection.ts";
+export { bytesOf, readableOf } from "./src/adapter/readable.ts";
+export { writableOf } from "./src/adapter/writable.ts";
+export { type ByteSource, readerFrom, type SourceReader } from "./src/adapter/source_reader.ts";
+export { type ByteSink, type SinkWriter, writerTo } from "./src/adapter/sink_writer.ts";
 export { LinkBuffer } from "./src/buffer/link_buffer.ts";
 export type { BufferReader, Delimiter, Reader, TextEncoding } from "./src/buffer/reader.ts";
 export type { Writer } from "./src/buffer/writer.ts";

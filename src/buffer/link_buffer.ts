@@ -1,23 +1,13 @@
 /**
  * LinkBuffer: netpoll's buffer, a reader and a writer over one chain of nodes.
  */
-import { config } from "../core/config.ts";
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
+import { forgetOwner, reclaimFrom } from "./dropped.ts";
 import { CLOSED, LinkChain } from "./link_chain.ts";
 import { checkCount, setSliceMaker } from "./reader.ts";
 import { ChainWriter, setChainAccess } from "./writer.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
-
-/** What was dropped without `close()`: its memory comes back when the collector gets to it. */
-const dropped: FinalizationRegistry<LinkChain> = new FinalizationRegistry((chain) => {
-  if (config.debug && chain.heldBytes > 0) {
-    config.log(
-      `netpoll: a LinkBuffer was dropped without close(), with ${chain.heldBytes} bytes of memory${chain.origin}`,
-    );
-  }
-  chain.close(CLOSED);
-});
 
 /**
  * Bytes in linked pieces of native memory: written at one end, published by `flush`, read at the other,
@@ -61,8 +51,7 @@ export class LinkBuffer extends ChainWriter {
     super(chain);
     this.#chain = chain;
     if (bytes > 0) chain.room(bytes);
-    if (config.debug) chain.origin = new Error(", made").stack?.slice("Error".length) ?? "";
-    dropped.register(this, chain, chain);
+    reclaimFrom(this, chain);
   }
 
   /** Always true: a buffer has no peer that could be slow. */
@@ -79,7 +68,7 @@ export class LinkBuffer extends ChainWriter {
 
   /** Gives all memory back. Everything but `close`, `release`, `length` and `mallocLength` throws from then on. */
   close(): void {
-    dropped.unregister(this.#chain);
+    forgetOwner(this.#chain);
     this.#chain.close(CLOSED);
   }
 }

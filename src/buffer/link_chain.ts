@@ -11,7 +11,7 @@
 import { assert } from "../core/assert.ts";
 import { config } from "../core/config.ts";
 import { ClosedError } from "../core/errors.ts";
-import { WRITE_BLOCK_BYTES_MIN } from "../core/limits.ts";
+import { BLOCK_BYTES_MAX, WRITE_BLOCK_BYTES_MIN } from "../core/limits.ts";
 import { type Block, blocks } from "./block.ts";
 import { emptyNode, freeNode, heldBeside, type LinkNode, windowNode } from "./link_node.ts";
 
@@ -128,7 +128,22 @@ export class LinkChain {
     node.check();
   }
 
-  /** The same, of the node that `room` just gave. */
+  /** Writes a copy of bytes. Short ones pack into one node, long ones take several. */
+  copyIn(bytes: Uint8Array): void {
+    if (bytes.length <= BLOCK_BYTES_MAX) return this.#copyPiece(bytes);
+    for (let from = 0; from < bytes.length; from += BLOCK_BYTES_MAX) {
+      this.#copyPiece(bytes.subarray(from, from + BLOCK_BYTES_MAX));
+    }
+  }
+
+  #copyPiece(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const node = this.room(bytes.length);
+    node.bytes.set(bytes, node.malloced);
+    this.written(node, bytes.length);
+  }
+
+  /** The same as `written`, of the node that `room` just gave. */
   wrote(count: number): void {
     this.written(this.writing!, count);
   }

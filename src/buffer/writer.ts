@@ -3,7 +3,6 @@
  */
 import { config } from "../core/config.ts";
 import {
-  BLOCK_BYTES_MAX,
   BLOCK_BYTES_MIN,
   COPY_BYTES_MAX,
   LINK_BYTES_MIN,
@@ -261,8 +260,7 @@ export abstract class ChainWriter extends ChainReader implements Writer {
         return length;
       }
     }
-    if (length <= COPY_BYTES_MAX) this.#copy(bytes);
-    else this.#copyLong(bytes);
+    chain.copyIn(bytes);
     return length;
   }
 
@@ -271,19 +269,6 @@ export abstract class ChainWriter extends ChainReader implements Writer {
     if (bytes.length <= COPY_BYTES_MAX || !canBorrow(bytes)) return null;
     // Memory of ours that cannot be linked is not the user's either.
     return slabOf(bytes.buffer) === undefined ? borrowedNode(bytes) : null;
-  }
-
-  /** Copies into one node: short writes pack. */
-  #copy(bytes: Uint8Array): void {
-    const node = this.#chain.room(bytes.length);
-    node.bytes.set(bytes, node.malloced);
-    this.#chain.written(node, bytes.length);
-  }
-
-  #copyLong(bytes: Uint8Array): void {
-    for (let from = 0; from < bytes.length; from += BLOCK_BYTES_MAX) {
-      this.#copy(bytes.subarray(from, from + BLOCK_BYTES_MAX));
-    }
   }
 
   writeByte(value: number): void {
