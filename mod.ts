@@ -4,15 +4,37 @@
  * @module
  */
 export { createListener, type Listener, type ListenerOptions } from "./src/net/listener.ts";
-export { EventLoop, type EventLoopOptions, type ShutdownOptions, type ShutdownResult } from "./src/server/event_loop.ts";
-export type { Callbacks, CloseOptions, CloseResult, Connection, RequestHandler } from "./src/connection/connection.ts";
+export {
+  EventLoop,
+  type EventLoopOptions,
+  type ShutdownOptions,
+  type ShutdownResult,
+} from "./src/server/event_loop.ts";
+export type { CloseOptions, CloseResult } from "./src/connection/connection.ts";
+export {
+  Connection,
+  type ConnectionFactory,
+  type FromFdOptions,
+  socketPair,
+} from "./src/connection/from_fd.ts";
+export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
+export type { ConnectionOptions } from "./src/connection/settings.ts";
+export { dial, type DialOptions } from "./src/client/dial.ts";
+export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export { bytesOf, readableOf } from "./src/adapter/readable.ts";
 export { writableOf } from "./src/adapter/writable.ts";
 export { type ByteSource, readerFrom, type SourceReader } from "./src/adapter/source_reader.ts";
 export { type ByteSink, type SinkWriter, writerTo } from "./src/adapter/sink_writer.ts";
-export { LinkBuffer } from "./src/buffer/link_buffer.ts";
+export { LinkBuffer, type LinkBufferConstructor } from "./src/buffer/link_buffer.ts";
 export type { BufferReader, Delimiter, Reader, TextEncoding } from "./src/buffer/reader.ts";
 export type { Writer } from "./src/buffer/writer.ts";
 export type { Address, Network, TcpAddress, UnixAddress } from "./src/net/address.ts";
 export { type Configuration, configure } from "./src/core/config.ts";
-export { BusyError, ClosedError, EofError, NetpollError, SystemError, TimeoutError } from "./src/core/errors.ts";
+export {
+  BusyError,
+  ClosedError,
+  EofError,
+  NetpollError,
+  SystemError,
+  TimeoutError,
+} from "./src/core/errors.ts";

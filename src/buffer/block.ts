@@ -146,7 +146,9 @@ export class BlockPool {
   give(block: Block): void {
     assert(block.references === 0, "a block in use is not given back");
     const { slab } = block;
-    if (config.debug && slab.isWrapped) slab.bytes.fill(POISON, block.offset, block.offset + block.capacity);
+    if (config.debug && slab.isWrapped) {
+      slab.bytes.fill(POISON, block.offset, block.offset + block.capacity);
+    }
     slab.usedBytes -= block.capacity;
     this.#usedBytes -= block.capacity;
     this.#usedCount -= 1;
@@ -185,7 +187,9 @@ export class BlockPool {
     let larger = size + 1;
     while (larger <= classOf(SLAB_BYTES) && !this.#free[larger]) larger += 1;
     let block = this.#free[larger] ?? this.#addSlab(SLAB_BYTES);
-    for (larger = classOf(block.capacity); larger > size; larger--) block = this.#split(larger, block);
+    for (larger = classOf(block.capacity); larger > size; larger--) {
+      block = this.#split(larger, block);
+    }
     return block;
   }
 

@@ -21,7 +21,9 @@ export function delimiterBytes(delimiter: Delimiter): Uint8Array {
     throw new TypeError("Cannot look for a delimiter that is neither a byte nor a Uint8Array");
   }
   if (!Number.isInteger(delimiter) || delimiter < 0 || delimiter > 255) {
-    throw new RangeError(`Cannot look for byte ${delimiter}: a byte is a whole number from 0 to 255`);
+    throw new RangeError(
+      `Cannot look for byte ${delimiter}: a byte is a whole number from 0 to 255`,
+    );
   }
   needle[0] = delimiter;
   return needle;

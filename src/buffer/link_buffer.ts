@@ -4,8 +4,8 @@
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
 import { forgetOwner, reclaimFrom } from "./dropped.ts";
 import { CLOSED, LinkChain } from "./link_chain.ts";
-import { checkCount, setSliceMaker } from "./reader.ts";
-import { ChainWriter, setChainAccess } from "./writer.ts";
+import { type BufferReader, checkCount, setSliceMaker } from "./reader.ts";
+import { ChainWriter, setChainAccess, type Writer } from "./writer.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
@@ -26,7 +26,33 @@ const RESOLVED: Promise<void> = Promise.resolve();
  * buffer.close();
  * ```
  */
-export class LinkBuffer extends ChainWriter {
+export interface LinkBuffer extends BufferReader, Writer, Disposable {
+  /** Always true: a buffer has no peer that could be slow. */
+  readonly isWritable: boolean;
+  /** Makes readable what was written, before it returns. */
+  flush(): Promise<void>;
+  /**
+   * Gives all memory back. Everything but `close`, `release`, `length` and `mallocLength` throws `ClosedError`
+   * from then on. What is dropped without `close()` is given back whenever the collector gets to it.
+   */
+  close(): void;
+}
+
+/** How buffers are made. */
+export interface LinkBufferConstructor {
+  /**
+   * An empty buffer. Its first block has at least `bytes` bytes; without a number, or with 0 or less, it takes
+   * memory when it is first written to.
+   *
+   * @throws {RangeError} `bytes` is above 1 GiB.
+   */
+  new (bytes?: number): LinkBuffer;
+  /** What all buffers have in common. */
+  readonly prototype: LinkBuffer;
+}
+
+/** Buffers; the interface of the same name says what they do. */
+export const LinkBuffer: LinkBufferConstructor = class LinkBuffer extends ChainWriter {
   static {
     setSliceMaker((chain) => new LinkBuffer(0, chain));
     setChainAccess((buffer) => #chain in buffer ? buffer.#chain : null);
@@ -34,15 +60,6 @@ export class LinkBuffer extends ChainWriter {
 
   readonly #chain: LinkChain;
 
-  /**
-   * An empty buffer. Its first block has at least `bytes` bytes; without a number, or with 0 or less, it takes
-   * memory when it is first written to.
-   *
-   * @throws {RangeError} `bytes` is above 1 GiB.
-   */
-  constructor(bytes?: number);
-  /** @ignore A buffer over a chain: slices are made so. */
-  constructor(bytes: number, chain: LinkChain);
   constructor(bytes = 0, chain: LinkChain = new LinkChain()) {
     checkCount("make a buffer of", bytes);
     if (bytes > PIECE_BYTES_MAX) {
@@ -54,21 +71,22 @@ export class LinkBuffer extends ChainWriter {
     reclaimFrom(this, chain);
   }
 
-  /** Always true: a buffer has no peer that could be slow. */
   get isWritable(): boolean {
     return true;
   }
 
-  /** Makes readable what was written, before it returns. */
   flush(): Promise<void> {
     this.#chain.checkWritable();
     this.#chain.publish();
     return RESOLVED;
   }
 
-  /** Gives all memory back. Everything but `close`, `release`, `length` and `mallocLength` throws from then on. */
   close(): void {
     forgetOwner(this.#chain);
     this.#chain.close(CLOSED);
   }
-}
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+};

@@ -394,7 +394,9 @@ export class ChainReader implements BufferReader {
       return value;
     }
     if (most < VARINT_BYTES_MAX) {
-      throw new RangeError(`Cannot read a varint: it goes on after the ${most} bytes that are readable`);
+      throw new RangeError(
+        `Cannot read a varint: it goes on after the ${most} bytes that are readable`,
+      );
     }
     throw new RangeError(
       `Cannot read a varint: it is larger than ${Number.MAX_SAFE_INTEGER}, or longer than ${VARINT_BYTES_MAX} bytes`,

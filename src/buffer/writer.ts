@@ -203,7 +203,9 @@ export abstract class ChainWriter extends ChainReader implements Writer {
     chain.checkWritable();
     checkCount("keep", count);
     if (count < 0 || count > chain.pending) {
-      throw new RangeError(`Cannot keep ${count} bytes: ${chain.pending} were written since the last flush`);
+      throw new RangeError(
+        `Cannot keep ${count} bytes: ${chain.pending} were written since the last flush`,
+      );
     }
     chain.truncate(count);
   }
@@ -397,7 +399,9 @@ export abstract class ChainWriter extends ChainReader implements Writer {
 
   writeVarint(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new RangeError(`Cannot write ${value} as a varint: it is a whole number from 0 to 2^53 - 1`);
+      throw new RangeError(
+        `Cannot write ${value} as a varint: it is a whole number from 0 to 2^53 - 1`,
+      );
     }
     for (; value >= 0x80; value = Math.floor(value / 0x80)) this.writeUint8((value % 0x80) | 0x80);
     this.writeUint8(value);

@@ -1,15 +1,20 @@
 /**
  * A connection: a descriptor, its reader and writer, and the callbacks of its life.
  */
-import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import type { Reader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
-import { config } from "../core/config.ts";
 import { NOT_READY } from "../core/errno.ts";
-import { ClosedError, EofError, type NetpollError, SystemError } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX, CLOSE_TIMEOUT_MS, RUNS_PER_EVENT_MAX } from "../core/limits.ts";
+import {
+  ClosedError,
+  EofError,
+  NetpollError,
+  SystemError,
+  TimeoutError,
+  type TimeoutOperation,
+} from "../core/errors.ts";
+import { BYTES_PER_EVENT_MAX, CLOSE_TIMEOUT_MS } from "../core/limits.ts";
 import {
   type Address,
   packAddress,
@@ -17,34 +22,28 @@ import {
   rawAddress,
   unpackAddress,
 } from "../net/address.ts";
-import { Option, setOption } from "../net/socket.ts";
+import { resetOnClose, socketError } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
+import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Event, Interest, type Watcher } from "../poll/watcher.ts";
+import {
+  CallbackRunner,
+  type Callbacks,
+  type CallbacksOwner,
+  type CloseCallback,
+  type RequestHandler,
+} from "./callbacks.ts";
 import { ConnectionReader, type ReaderOwner } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner } from "./connection_writer.ts";
+import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { next, type State } from "./lifecycle.ts";
-import { filled } from "./transport.ts";
-
-/** Answers what a connection receives. Called when there are bytes to read, once at a time. */
-export type RequestHandler<C> = (connection: Connection, context: C) => void | Promise<void>;
-
-/** What is called in the course of a connection's life, in this order; close callbacks come last. */
-export interface Callbacks<C> {
-  /** Before anything is read: the context that the other callbacks get. Synchronous, and without I/O. */
-  onPrepare?: (connection: Connection) => C;
-  /** The connection is there. Its result replaces the context. `onRequest` waits until it has settled. */
-  onConnect?: (connection: Connection, context: C) => C | Promise<C>;
-  /** There are bytes to read. */
-  onRequest?: RequestHandler<C> | null;
-  /** The peer ended or reset the connection. A running `onRequest` goes on meanwhile. */
-  onDisconnect?: (connection: Connection, context: C) => void | Promise<void>;
-  /** A callback failed; its connection is closed. Without it one line goes to `configure({ log })`. */
-  onError?: (error: unknown, connection: Connection) => void;
-}
+import { RequestLoop, type RequestOwner } from "./request_loop.ts";
+import { checkTimeout, type ConnectionSettings } from "./settings.ts";
+import { fileTransport, filled, socketTransport } from "./transport.ts";
 
 /** How {@linkcode Connection.close} closes. */
 export interface CloseOptions {
-  /** How long flushed bytes may take to leave, in milliseconds. 5000 unless given. */
+  /** How long flushed bytes may take to leave, in milliseconds; 0 drops them. 5000 unless given. */
   timeoutMs?: number;
 }
 
@@ -52,12 +51,6 @@ export interface CloseOptions {
 export interface CloseResult {
   /** Bytes that were flushed and did not leave. */
   unsentBytes: number;
-}
-
-/** What a server wants to know of its connections, beside what users are told. */
-export interface Owner {
-  /** The connection is gone: nothing of it runs any more. */
-  onGone(connection: Connection): void;
 }
 
 /** One end of a byte stream. */
@@ -76,78 +69,131 @@ export interface Connection extends AsyncDisposable {
   readonly remoteAddress: Address;
   /** Resolves when it is closed; rejects when a reset or an error ended it. Never an unhandled rejection. */
   readonly closed: Promise<void>;
+  /** How long one `wait` may take, in milliseconds; 0 for ever. A change holds for a wait under way. */
+  readTimeoutMs: number;
+  /** How long one `flush` may take, in milliseconds; 0 for ever. A change holds for a flush under way. */
+  writeTimeoutMs: number;
+  /** How long no byte may move either way before it is closed, in milliseconds; 0 for ever. */
+  idleTimeoutMs: number;
+  /** Whether nothing is read: after `pauseRead()`, or while a bound of what is held is exceeded. */
+  readonly isReadPaused: boolean;
   /** Sets who answers what comes in. With bytes unread already, it is called soon. */
   setOnRequest(handler: (connection: Connection) => void | Promise<void>): void;
   /** Adds what is called when all is over, the last one added first. Called soon if it is over already. */
-  addCloseCallback(callback: (connection: Connection) => void): void;
+  addCloseCallback(callback: CloseCallback): void;
+  /** Reads nothing more until `resumeRead()`: the peer is slowed down. What was received stays readable. */
+  pauseRead(): void;
+  /** Reads again. */
+  resumeRead(): void;
+  /** Sends what was flushed, then ends our side: the peer reads an end. Reading goes on. Never rejects. */
+  closeWrite(): Promise<void>;
   /** Sends what was flushed, then closes. What was written and not flushed is dropped. Never rejects. */
   close(options?: CloseOptions): Promise<CloseResult>;
   /** Closes at once and drops what is unsent: the peer sees a reset. */
   reset(): void;
+  /**
+   * Gives the descriptor away, open and non-blocking; this is closed then. What was received and not read, or
+   * written and not sent, is lost.
+   *
+   * @throws {ClosedError} It is closed, or closing.
+   */
+  detach(): number;
   /** The same as `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** What a server wants to know of its connections, beside what users are told. */
+export interface ConnectionOwner {
+  /** The connection is gone: nothing of it runs any more. */
+  onGone(connection: Connection): void;
+}
+
+/** What a connection is made of. */
+export interface ConnectionParts<C> {
+  /** Who watches the descriptor. */
+  readonly poller: Poller;
+  /** A non-blocking stream, which the connection owns from now on. */
+  readonly fd: number;
+  /** Who is at the other end, if that is known already. */
+  readonly remote: PackedAddress | null;
+  /** Who is called. */
+  readonly callbacks: Callbacks<C>;
+  /** Deadlines and bounds. */
+  readonly settings: ConnectionSettings;
+  /** Who keeps account of it. */
+  readonly owner: ConnectionOwner | null;
+  /** False for what can be polled and is no socket. */
+  readonly isSocket?: boolean;
+}
+
+const WRITE_ENDED = {
+  error: (message: string) => new ClosedError(message),
+  message: "Cannot write after closeWrite()",
+};
 const scratchAddress = rawAddress();
 
 function ignore(): void {}
 
 /** {@linkcode Connection}, as its poller and its server see it. */
-export class SocketConnection<C> implements Connection, Watcher, ReaderOwner, WriterOwner {
+export class SocketConnection<C>
+  implements
+    CallbacksOwner,
+    Watcher,
+    ReaderOwner,
+    WriterOwner,
+    RequestOwner,
+    DeadlineOwner,
+    TimerOwner {
   readonly reader: ConnectionReader;
   readonly writer: ConnectionWriter;
   readonly #input = new LinkChain();
   readonly #output = new LinkChain();
+  readonly #requests: RequestLoop;
+  readonly #callbacks: CallbackRunner<C>;
   readonly #poller: Poller;
-  readonly #callbacks: Callbacks<C>;
-  readonly #owner: Owner;
+  readonly #settings: ConnectionSettings;
+  readonly #owner: ConnectionOwner | null;
   #onRequest: RequestHandler<C> | null;
-  #context: C = undefined as C;
+  #deadlines: Deadlines | null = null;
   #state: State = "preparing";
   #fd: number;
   #token = -1;
   #interest: number = Interest.NONE;
   #remote: PackedAddress | null;
   #local: PackedAddress | null = null;
-
-  /** The handler's call is on the stack. */
-  #isDispatching = false;
-  /** The handler was called and has not settled. */
-  #isRunning = false;
-  /** The running handler waits for something that is not ours. */
-  #isOutside = false;
-  /** `onDisconnect` was called, or is to be. */
+  #isPaused = false;
+  /** A hang-up or an error was reported that no read answered: it is not reported again. */
+  #isHushed = false;
+  /** The peer ended or reset the connection. */
   #isDisconnected = false;
-  /** Callbacks beside the handler that have not settled. */
-  #openCallbacks = 0;
-  /** Bytes received when the handler last returned without having read any: it is called again when more came. */
-  #stalledAt = -1;
-  #runs = 0;
-  #readAtStart = 0;
-  #closeCallbacks: ((connection: Connection) => void)[] | null = null;
+  /** It closes as soon as it is idle. */
+  #isEnding = false;
+  #isGone = false;
   #closing: PromiseWithResolvers<CloseResult> | null = null;
+  #closingTimer: Timer | null = null;
   #closed: PromiseWithResolvers<void> | null = null;
+  #writeEnded: PromiseWithResolvers<void> | null = null;
   /** Why it ended, unless in order. */
   #failure: unknown = null;
-  #onSettled: (() => void) | null = null;
-  #onRejected: ((error: unknown) => void) | null = null;
 
-  /** A connection over a non-blocking stream socket, which it owns from now on. */
-  constructor(
-    poller: Poller,
-    fd: number,
-    remote: PackedAddress | null,
-    callbacks: Callbacks<C>,
-    owner: Owner,
-  ) {
+  /** A connection that nobody watches yet. */
+  constructor(parts: ConnectionParts<C>) {
+    const { poller, fd, remote, callbacks, settings, owner, isSocket = true } = parts;
+    const io = isSocket ? socketTransport : fileTransport;
     this.#poller = poller;
     this.#fd = fd;
     this.#remote = remote;
-    this.#callbacks = callbacks;
+    this.#settings = settings;
     this.#owner = owner;
     this.#onRequest = callbacks.onRequest ?? null;
-    this.reader = new ConnectionReader(this.#input, this);
-    this.writer = new ConnectionWriter(this.#output, this);
+    this.#callbacks = new CallbackRunner(callbacks, this);
+    this.#requests = new RequestLoop(this.#input, this);
+    this.reader = new ConnectionReader(this.#input, this, settings.messageBytesMax, io);
+    this.writer = new ConnectionWriter(this.#output, this, settings.writeBufferBytesMax, io);
+    const { readTimeoutMs, writeTimeoutMs, idleTimeoutMs, lifetimeMs } = settings;
+    if (readTimeoutMs > 0 || writeTimeoutMs > 0 || idleTimeoutMs > 0 || lifetimeMs > 0) {
+      this.#time();
+    }
   }
 
   get isActive(): boolean {
@@ -168,100 +214,76 @@ export class SocketConnection<C> implements Connection, Watcher, ReaderOwner, Wr
 
   /** The address of this end (0) or of the other (1); none when the kernel does not know any more. */
   #name(peer: number): PackedAddress {
-    const raw = scratchAddress;
-    raw.fill(0);
-    native.name(this.#fd, peer, raw);
-    return packAddress(raw);
+    scratchAddress.fill(0);
+    native.name(this.#fd, peer, scratchAddress);
+    return packAddress(scratchAddress);
   }
 
   get closed(): Promise<void> {
     if (this.#closed === null) {
       this.#closed = Promise.withResolvers<void>();
       this.#closed.promise.catch(ignore);
-      if (this.#state === "closed") this.#settleClosed(this.#closed);
+      if (this.#state === "closed") this.#settleClosed();
     }
     return this.#closed.promise;
   }
 
-  #settleClosed(closed: PromiseWithResolvers<void>): void {
-    if (this.#failure === null) closed.resolve();
-    else closed.reject(this.#failure);
+  #settleClosed(): void {
+    if (this.#failure === null) this.#closed?.resolve();
+    else this.#closed?.reject(this.#failure);
   }
 
   // ---- beginning -------------------------------------------------------------------------------------
 
   /** Runs `onPrepare`, begins to watch, and runs `onConnect`. */
   begin(): void {
-    const { onPrepare, onConnect } = this.#callbacks;
     try {
-      if (onPrepare !== undefined) this.#context = onPrepare(this);
-      if (this.#fd < 0) return;
+      this.#callbacks.prepare();
+      if (this.#fd < 0) return; // it was closed there
       this.#token = this.#poller.add(this, Interest.READ);
     } catch (error) {
       return this.#fail(error);
     }
     this.#interest = Interest.READ;
     this.#state = next(this.#state, "registered");
-    if (onConnect === undefined) {
-      this.#state = next(this.#state, "connected");
-      return;
-    }
-    this.#openCallbacks += 1;
-    try {
-      const result = onConnect(this, this.#context);
-      if (isPromise<C>(result)) result.then((context) => this.#onConnected(context), (error) => this.#onConnectFailed(error));
-      else this.#onConnected(result);
-    } catch (error) {
-      this.#onConnectFailed(error);
-    }
+    if (this.#isPaused) this.#updateInterest();
+    this.#callbacks.connect();
   }
 
-  #onConnected(context: C): void {
-    this.#openCallbacks -= 1;
-    this.#context = context;
+  onConnected(failure: unknown): void {
     if (this.#state === "connecting") this.#state = next(this.#state, "connected");
-    this.#goOn();
-  }
-
-  #onConnectFailed(error: unknown): void {
-    this.#openCallbacks -= 1;
-    if (this.#state === "connecting") this.#state = next(this.#state, "connected");
-    this.#fail(error);
+    if (failure !== undefined) this.#fail(failure);
     this.#goOn();
   }
 
   setOnRequest(handler: (connection: Connection) => void | Promise<void>): void {
     this.#onRequest = handler;
-    this.#stalledAt = -1;
+    this.#requests.forgetStall();
     if (this.#input.length > 0) queueMicrotask(() => this.#goOn());
   }
 
   // ---- events ----------------------------------------------------------------------------------------
 
   onEvent(events: number): void {
-    this.#runs = 0;
+    this.#requests.beginEvent();
     if ((events & Event.WRITABLE) !== 0 && this.#fd >= 0) this.writer.sendNow();
     if ((events & ~Event.WRITABLE) !== 0 && this.#fd >= 0) this.#onReadable(events);
     this.#goOn();
   }
 
   #onReadable(events: number): void {
-    const canRead = this.reader.end === null && this.#state !== "draining";
-    if (canRead && this.#receive()) return;
-    // Errors and hang-ups cannot be masked: unless a read answered, they would be reported for ever.
+    if (this.#canRead() && this.#receive()) return;
     if ((events & (Event.ERROR | Event.HANG_UP)) === 0 || this.#fd < 0) return;
-    const isBroken = (events & Event.ERROR) !== 0 || this.#state === "draining" ||
-      this.writer.unsentBytes > 0;
-    if (isBroken) return this.#onLost(this.#socketError());
-    this.#setInterest(Interest.EDGE);
+    // Errors and hang-ups cannot be masked: unless a read answers, they are reported for ever.
+    const isOver = this.reader.end !== null || this.#state === "draining";
+    if (isOver && (events & Event.ERROR) !== 0) return this.#onLost(socketError(this.#fd));
+    if (this.#output.length > 0) return this.writer.sendNow();
+    this.#isHushed = true;
+    this.#updateInterest();
   }
 
-  /** What the socket itself says has gone wrong with it. */
-  #socketError(): SystemError {
-    const raw = new Int32Array(1);
-    const [level, name] = Option.ERROR;
-    native.getsockopt(this.#fd, level, name, raw, 4);
-    return new SystemError("send", raw[0] || 32);
+  #canRead(): boolean {
+    return this.reader.end === null && this.#state !== "draining" && !this.isReadPaused;
   }
 
   /** Receives what is there, within bounds. Whether there was anything to learn: bytes, or the end. */
@@ -278,27 +300,38 @@ export class SocketConnection<C> implements Connection, Watcher, ReaderOwner, Wr
       sum += count;
       if (!filled(this.#input)) break; // the socket had less than there was room for
     }
-    if (sum > 0) reader.settle();
-    return sum > 0;
+    if (sum === 0) return false;
+    this.#deadlines?.active(this.#poller.nowMicros);
+    reader.settle();
+    if (this.#input.heldBytes > this.#settings.readBufferBytesMax && !reader.isWaiting) {
+      reader.isFull = true;
+      this.#updateInterest();
+    }
+    return true;
   }
 
   /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
   #onReadEnd(code: number): void {
     if (code < 0) return this.#onLost(new SystemError("receive", -code));
     this.reader.end = new EofError("Cannot read more: the peer has ended its side");
-    this.#setInterest(this.#interest & ~Interest.READ);
-    this.reader.settle();
     this.#isDisconnected = true;
+    this.#updateInterest();
+    this.reader.settle();
   }
 
   /** The connection is broken. What was received before is still delivered. */
   #onLost(cause: SystemError): void {
     if (this.#state === "closed") return;
-    this.#failure ??= this.#lostError(cause);
-    this.reader.end ??= this.#failure as NetpollError;
-    this.writer.fail(this.#failure as NetpollError);
-    this.#output.close(CLOSED);
+    const error = this.#lostError(cause);
+    this.#failure ??= error;
+    // A failed send comes first when reading has paused: what arrived before is still in the kernel.
+    if (this.reader.end === null && this.#input.readBan === null) {
+      while (this.reader.receive(this.#fd) > 0);
+    }
+    this.reader.end ??= error;
     this.#isDisconnected = true;
+    this.#output.close(CLOSED);
+    this.writer.fail(error);
     this.#finish("lost");
     this.reader.settle();
   }
@@ -312,119 +345,146 @@ export class SocketConnection<C> implements Connection, Watcher, ReaderOwner, Wr
     this.reset();
   }
 
-  #setInterest(interest: number): void {
-    if (interest === this.#interest || this.#token < 0) return;
+  #updateInterest(): void {
+    if (this.#token < 0) return;
+    let interest: number = Interest.NONE;
+    if (this.#canRead()) interest |= Interest.READ;
+    if (this.writer.isBlocked) interest |= Interest.WRITE;
+    // Edge-triggered, what cannot be masked is reported once; wanting something again reports it again.
+    if (interest === Interest.NONE && this.#isHushed) interest = Interest.EDGE;
+    if (interest === this.#interest) return;
+    this.#isHushed = interest === Interest.EDGE;
     this.#interest = interest;
     this.#poller.modify(this.#token, this.#fd, interest);
   }
 
-  // ---- the handler -----------------------------------------------------------------------------------
+  // ---- pressure --------------------------------------------------------------------------------------
 
-  /** Does whatever is due: calls the handler, tells of the end, closes. Runs no user code of a user's call. */
-  #goOn(): void {
-    if (this.#state === "open" || this.#state === "closed") {
-      this.#serve();
-      this.#disconnect();
-    }
-    this.#closeIfOver();
-    this.#tearDown();
+  get isReadPaused(): boolean {
+    return this.#isPaused || this.reader.isFull || this.writer.isChoked;
   }
 
-  /** Whether the handler should be called: there are bytes that it has not looked at. */
-  #isDue(): boolean {
-    return this.#input.length > 0 && !this.#isRunning && this.#onRequest !== null &&
-      this.#input.readBan === null && this.#stalledAt !== this.#input.total + this.#input.length;
+  pauseRead(): void {
+    this.#isPaused = true;
+    this.#updateInterest();
+  }
+
+  resumeRead(): void {
+    this.#isPaused = false;
+    this.#updateInterest();
+  }
+
+  onRelease(): void {
+    if (this.#input.heldBytes * 2 >= this.#settings.readBufferBytesMax) return;
+    this.reader.isFull = false;
+    this.#updateInterest();
+  }
+
+  /** A handler that leaves bytes unread that fill what may be held would never be called again. */
+  #checkStuck(): void {
+    if (!this.reader.isFull || this.#onRequest === null || this.#requests.isRunning) return;
+    if (this.#requests.isDue || this.#state !== "open" || this.writer.isChoked) return;
+    const { readBufferBytesMax } = this.#settings;
+    this.#fail(
+      new RangeError(
+        `Cannot read more: the handler left ${this.#input.length} bytes unread or unreleased, and ` +
+          `readBufferBytesMax is ${readBufferBytesMax}; release() what was read, wait(count) for more, or raise it`,
+      ),
+    );
+  }
+
+  // ---- the handler -----------------------------------------------------------------------------------
+
+  /** Does whatever is due: calls the handler, tells of the end, closes. */
+  #goOn(): void {
+    if (this.#onRequest !== null && !this.writer.isChoked && this.#requests.isDue) this.#serve();
+    if (this.#isDisconnected && this.#state !== "connecting") this.#callbacks.disconnect();
+    if (this.reader.isFull) this.#checkStuck();
+    if (this.reader.end !== null || this.#isEnding) this.#closeIfOver();
+    if (this.#state === "closed") this.#tearDown();
   }
 
   #serve(): void {
-    while (this.#isDue()) {
-      if (this.#runs++ === RUNS_PER_EVENT_MAX) {
-        this.#runs = 0;
-        this.#poller.again(this);
-        break;
-      }
-      this.#call(this.#onRequest!);
-    }
-    if (this.#output.length > 0 && !this.#isDispatching && this.#fd >= 0) this.#uncork();
+    if (this.#state !== "open" && this.#state !== "closed") return;
+    this.#requests.run();
+    if (this.#output.length > 0) this.#uncork();
   }
 
-  /** Sends what the handler's flushes put off. */
-  #uncork(): void {
-    if ((this.#interest & Interest.WRITE) === 0) this.writer.sendNow();
+  callHandler(): void | Promise<void> {
+    return this.#onRequest!(this, this.#callbacks.context);
   }
 
-  #call(handler: RequestHandler<C>): void {
-    const input = this.#input;
-    this.#readAtStart = input.total;
-    this.#stalledAt = input.total + input.length;
-    this.#isRunning = true;
-    this.#isDispatching = true;
-    try {
-      const result = handler(this, this.#context);
-      if (isPromise<void>(result)) this.#await(result);
-      else this.#ran();
-    } catch (error) {
-      this.#ran();
-      this.#fail(error);
-    }
-    this.#isDispatching = false;
+  onTooLong(): void {
+    this.#poller.again(this);
   }
 
-  #await(result: Promise<void>): void {
-    if (!this.reader.isWaiting && !this.writer.isFlushing) this.#setOutside(true);
-    this.#onSettled ??= () => {
-      this.#ran();
-      this.#goOn();
-    };
-    this.#onRejected ??= (error) => {
-      this.#ran();
-      this.#fail(error);
-      this.#goOn();
-    };
-    result.then(this.#onSettled, this.#onRejected);
+  onHandlerFailure(error: unknown): void {
+    this.#fail(error);
   }
 
-  /** The handler has returned, or its promise has settled. */
-  #ran(): void {
-    this.#isRunning = false;
-    this.#setOutside(false);
-    if (this.#input.total !== this.#readAtStart) this.#stalledAt = -1;
+  onHandlerSettled(): void {
+    this.#goOn();
   }
 
-  #setOutside(isOutside: boolean): void {
-    if (this.#isOutside === isOutside) return;
-    this.#isOutside = isOutside;
+  onOutside(isOutside: boolean): void {
     this.#poller.pace.outsideWaits += isOutside ? 1 : -1;
   }
 
+  get isAwaited(): boolean {
+    return this.reader.isWaiting || this.writer.isFlushing;
+  }
+
   onWait(): void {
-    this.#setOutside(false);
+    this.#requests.setOutside(false);
+    this.#deadlines?.beginRead(this.clockMicros);
+    if (this.reader.isFull) {
+      this.reader.isFull = false;
+      this.#updateInterest();
+    }
     // Whoever waits for an answer must have asked: what was put off leaves now.
-    if (this.#output.length > 0 && this.#fd >= 0) this.#uncork();
+    if (this.#output.length > 0) this.#uncork();
   }
 
   onWaitEnd(): void {
-    if (this.#isRunning) this.#setOutside(true);
+    this.#deadlines?.endRead();
+    if (this.#requests.isRunning) this.#requests.setOutside(true);
   }
 
-  onFlushWait(): void {
-    this.#setOutside(false);
-  }
-
-  onFlushWaitEnd(): void {
-    if (this.#isRunning && !this.#isDispatching) this.#setOutside(true);
-  }
+  // ---- sending ---------------------------------------------------------------------------------------
 
   get isCorked(): boolean {
-    return this.#isDispatching && this.#input.length > 0;
+    return this.#requests.isDispatching && this.#input.length > 0;
+  }
+
+  /** Sends what flushes put off. */
+  #uncork(): void {
+    if (!this.writer.isBlocked && this.#fd >= 0) this.writer.sendNow();
+  }
+
+  onSent(): void {
+    this.#deadlines?.active(this.clockMicros);
+    if (this.#output.length > 0 || this.writer.isChoked) this.#onPressure();
+    else if (this.#writeEnded !== null || this.#closing !== null) this.#onDrained();
+  }
+
+  #onPressure(): void {
+    if (!this.writer.checkPressure()) return;
+    this.#updateInterest();
+    if (!this.writer.isChoked) this.#poller.again(this);
   }
 
   onBlocked(): void {
-    this.#setInterest(this.#interest | Interest.WRITE);
+    this.#updateInterest();
   }
 
-  onDrained(): void {
-    this.#setInterest(this.#interest & ~Interest.WRITE);
+  onFlushWait(since: number): void {
+    this.#requests.setOutside(false);
+    this.#deadlines?.beginWrite(since, this.clockMicros);
+  }
+
+  onFlushWaitEnd(): void {
+    this.#deadlines?.endWrite();
+    if (this.#requests.isRunning && !this.#requests.isDispatching) this.#requests.setOutside(true);
   }
 
   onSendFailure(cause: SystemError): NetpollError {
@@ -433,164 +493,197 @@ export class SocketConnection<C> implements Connection, Watcher, ReaderOwner, Wr
       this.#onLost(cause);
       this.#goOn();
     });
-    return this.#failure as NetpollError ?? (this.#failure = this.#lostError(cause));
+    return this.#failure instanceof NetpollError ? this.#failure : this.#lostError(cause);
   }
+
+  // ---- deadlines -------------------------------------------------------------------------------------
+
+  get clockMicros(): number {
+    return this.#poller.clockMicros;
+  }
+
+  #time(): Deadlines {
+    return this.#deadlines ??= new Deadlines(this.#poller, this, this.#settings, this.clockMicros);
+  }
+
+  get readTimeoutMs(): number {
+    return this.#deadlines?.readMs ?? 0;
+  }
+
+  set readTimeoutMs(timeoutMs: number) {
+    this.#time().setRead(checkTimeout("readTimeoutMs", timeoutMs), this.clockMicros);
+  }
+
+  get writeTimeoutMs(): number {
+    return this.#deadlines?.writeMs ?? 0;
+  }
+
+  set writeTimeoutMs(timeoutMs: number) {
+    this.#time().setWrite(checkTimeout("writeTimeoutMs", timeoutMs), this.clockMicros);
+  }
+
+  get idleTimeoutMs(): number {
+    return this.#deadlines?.idleMs ?? 0;
+  }
+
+  set idleTimeoutMs(timeoutMs: number) {
+    this.#time().setIdle(checkTimeout("idleTimeoutMs", timeoutMs), this.clockMicros);
+  }
+
+  onDeadline(operation: TimeoutOperation, timeoutMs: number): void {
+    if (operation === "lifetime") return this.closeWhenIdle();
+    const error = new TimeoutError(operation, timeoutMs);
+    if (operation === "read") this.reader.fail(error);
+    else if (operation === "write") this.writer.failBefore(native.now() - timeoutMs * 1000, error);
+    else this.#end(error);
+  }
+
+  /** Ends it for a reason that is not the peer's: `closed` says why. */
+  #end(error: unknown): void {
+    this.#failure ??= error;
+    void this.close({ timeoutMs: 0 });
+  }
+
+  // ---- the end ---------------------------------------------------------------------------------------
 
   /** A callback failed. The ordinary ends of a connection are no errors. */
   #fail(error: unknown): void {
     if (!(error instanceof ClosedError)) {
       this.#failure ??= error;
-      this.#report(error);
+      this.#callbacks.report(error);
     }
     void this.close();
   }
 
-  #report(error: unknown): void {
-    const { onError } = this.#callbacks;
-    try {
-      if (onError !== undefined) return onError(error, this);
-      config.log(`netpoll: a handler failed: ${error instanceof Error ? error.stack : error}`);
-    } catch (second) {
-      config.log(`netpoll: onError failed: ${second instanceof Error ? second.stack : second}`);
-    }
+  onDisconnected(): void {
+    this.#tearDown();
   }
 
-  // ---- the end ---------------------------------------------------------------------------------------
-
-  /** Tells of the peer's end, once, and not before `onConnect` has settled. */
-  #disconnect(): void {
-    const { onDisconnect } = this.#callbacks;
-    if (!this.#isDisconnected || onDisconnect === undefined || this.#isTold) return;
-    this.#isTold = true;
-    this.#openCallbacks += 1;
-    const done = () => {
-      this.#openCallbacks -= 1;
-      this.#tearDown();
-    };
-    try {
-      const result = onDisconnect(this, this.#context);
-      if (isPromise<void>(result)) {
-        result.then(done, (error) => {
-          this.#report(error);
-          done();
-        });
-      } else {
-        done();
-      }
-    } catch (error) {
-      this.#report(error);
-      done();
-    }
-  }
-  #isTold = false;
-
-  /** After the peer's end, an accepted connection, or one with a handler, closes once nothing is left to do. */
+  /** After the peer's end, a connection with a handler closes once nothing is left to do. */
   #closeIfOver(): void {
-    if (this.reader.end === null && !this.#isEnding) return;
-    if (this.#state !== "open" || this.#isRunning || this.#isDue()) return;
-    if (this.#onRequest !== null || this.#isEnding) void this.close();
+    if (this.#state !== "open" || this.#requests.isRunning) return;
+    if (this.#onRequest !== null && this.#requests.isDue) return;
+    if (this.#onRequest !== null || this.#isEnding || this.#owner !== null) void this.close();
   }
 
   /** Closes as soon as no handler runs and nothing is unread or unsent; what the kernel holds is read first. */
   closeWhenIdle(): void {
     this.#isEnding = true;
-    if (this.#fd >= 0 && this.reader.end === null && this.#state === "open") this.#receive();
+    if (this.#state === "open" && this.#canRead()) this.#receive();
     this.#goOn();
   }
-  #isEnding = false;
+
+  closeWrite(): Promise<void> {
+    if (this.#writeEnded === null) {
+      this.#writeEnded = Promise.withResolvers<void>();
+      this.#output.truncate(0);
+      this.#output.writeBan ??= WRITE_ENDED;
+      if (this.#fd < 0) this.#writeEnded.resolve();
+      else if (this.#output.length === 0) this.#onDrained();
+      else this.#uncork();
+    }
+    return this.#writeEnded.promise;
+  }
 
   close(options: CloseOptions = {}): Promise<CloseResult> {
     if (this.#closing !== null) return this.#closing.promise;
-    this.#closing = Promise.withResolvers<CloseResult>();
+    const { promise, resolve } = this.#closing = Promise.withResolvers<CloseResult>();
     if (this.#state === "closed") {
-      this.#closing.resolve({ unsentBytes: 0 });
-      return this.#closing.promise;
+      resolve({ unsentBytes: 0 });
+      return promise;
     }
     this.#state = next(this.#state, "close");
     this.#input.readBan = CLOSED;
-    this.#output.writeBan = CLOSED;
     this.#output.truncate(0);
-    this.reader.fail(new ClosedError("Cannot wait: the connection was closed"));
-    this.#setInterest(this.#interest & ~Interest.READ);
+    this.#output.writeBan = CLOSED;
+    this.reader.fail(this.#closedError());
+    this.#updateInterest();
     if (this.#output.length > 0) this.#uncork();
-    if (this.#fd < 0) return this.#closing.promise;
-    if (this.#output.length === 0) this.#finish("drained");
-    else this.#drainUntil(options.timeoutMs ?? CLOSE_TIMEOUT_MS);
-    return this.#closing.promise;
+    if (this.#state !== "draining") return promise;
+    const timeoutMs = options.timeoutMs ?? CLOSE_TIMEOUT_MS;
+    if (this.#output.length === 0 || timeoutMs === 0) this.#finish("drained");
+    else this.#poller.setTimer(this.#closingTimer = new Timer(this), timeoutMs);
+    return promise;
   }
 
-  #drainUntil(timeoutMs: number): void {
-    const timer = setTimeout(() => {
-      if (this.#state === "draining") this.#finish("drained");
-      queueMicrotask(() => this.#tearDown());
-    }, timeoutMs);
-    this.#closing!.promise.then(() => clearTimeout(timer));
+  onTimer(): void {
+    if (this.#state === "draining") this.#finish("drained");
+  }
+
+  /** Everything that was flushed has left. */
+  #onDrained(): void {
+    if (this.#writeEnded !== null && this.#state !== "closed") {
+      native.shutdown(this.#fd, 1);
+      this.#writeEnded.resolve();
+    }
+    if (this.#state === "draining") this.#finish("drained");
+  }
+
+  #closedError(): ClosedError {
+    return new ClosedError("Cannot go on: the connection was closed", {
+      cause: this.#failure ?? undefined,
+    });
   }
 
   reset(): void {
     if (this.#state === "closed") return;
     this.#input.readBan = CLOSED;
     this.#output.writeBan = CLOSED;
-    try {
-      setOption(this.#fd, Option.LINGER, 1, 0);
-    } catch {
-      // Not a TCP socket: closing is all there is.
-    }
+    resetOnClose(this.#fd);
     this.#finish("lost");
+  }
+
+  detach(): number {
+    if (!this.isActive) throw new ClosedError("Cannot detach: the connection is closed");
+    const fd = this.#fd;
+    this.#input.readBan = CLOSED;
+    this.#output.writeBan = CLOSED;
+    this.#finish("detached");
+    return fd;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** Closes the descriptor: the end of what the peer sees. */
-  #finish(step: "drained" | "lost"): void {
+  /** Lets go of the descriptor: the end of what the peer sees. */
+  #finish(step: "drained" | "lost" | "detached"): void {
     this.#state = next(this.#state, step);
+    const unsentBytes = this.#output.length;
     // Addresses are known after close.
     this.#local ??= this.#name(0);
     this.#remote ??= this.#name(1);
-    const unsentBytes = this.#output.length;
     if (this.#token >= 0) this.#poller.remove(this.#token, this.#fd);
-    native.close(this.#fd);
+    if (step !== "detached") native.close(this.#fd);
     this.#fd = -1;
     this.#token = -1;
+    this.#deadlines?.close();
+    if (this.#closingTimer !== null) this.#poller.cancelTimer(this.#closingTimer);
     this.#output.close(CLOSED);
-    const error = new ClosedError("Cannot go on: the connection was closed");
-    this.writer.fail(error);
-    if (this.#input.readBan !== null) this.reader.fail(error);
+    this.writer.fail(this.#closedError());
+    if (this.#input.readBan !== null) this.reader.fail(this.#closedError());
+    this.#writeEnded?.resolve();
     (this.#closing ??= Promise.withResolvers<CloseResult>()).resolve({ unsentBytes });
-    if (this.#closed !== null) this.#settleClosed(this.#closed);
+    this.#settleClosed();
     // No callback of the user's runs within his own call.
-    queueMicrotask(() => this.#tearDown());
+    queueMicrotask(() => this.#goOn());
   }
 
-  addCloseCallback(callback: (connection: Connection) => void): void {
-    if (this.#isGone) queueMicrotask(() => this.#callClose(callback));
-    else (this.#closeCallbacks ??= []).push(callback);
+  addCloseCallback(callback: CloseCallback): void {
+    this.#callbacks.addClose(callback);
   }
 
   /** When nothing of the user's runs any more: close callbacks, and the memory goes back. */
   #tearDown(): void {
     if (this.#state !== "closed" || this.#isGone) return;
-    if (this.#isRunning || this.#openCallbacks > 0 || this.#isDue()) return;
+    if (this.#requests.isRunning || this.#callbacks.isRunning) return;
+    if (this.#onRequest !== null && this.#requests.isDue) return;
     this.#isGone = true;
-    const callbacks = this.#closeCallbacks ?? [];
-    this.#closeCallbacks = null;
-    for (const callback of callbacks.reverse()) this.#callClose(callback);
-    if (this.#onRequest !== null || this.#input.readBan !== null) this.#input.close(CLOSED);
-    this.#owner.onGone(this);
-  }
-  #isGone = false;
-
-  #callClose(callback: (connection: Connection) => void): void {
-    try {
-      callback(this);
-    } catch (error) {
-      this.#report(error);
+    this.#callbacks.close();
+    // Without a handler, what was received before the end is its user's until he closes.
+    if (this.#onRequest !== null || this.#owner !== null || this.#input.readBan !== null) {
+      this.#input.close(CLOSED);
     }
+    this.#owner?.onGone(this);
   }
-}
-
-function isPromise<T>(value: unknown): value is Promise<T> {
-  return typeof (value as Promise<T> | undefined)?.then === "function";
 }

@@ -85,7 +85,9 @@ export class Acceptor implements Watcher {
 
   /** Stops for a while: the listener would be reported ready all the time. */
   #backOff(error: SystemError): void {
-    if (this.#backoff === 0) config.log(`netpoll: ${error.message}; trying again until there are some`);
+    if (this.#backoff === 0) {
+      config.log(`netpoll: ${error.message}; trying again until there are some`);
+    }
     const last = ACCEPT_BACKOFF_MS.length - 1;
     const delayMs = ACCEPT_BACKOFF_MS[Math.min(this.#backoff++, last)]!;
     this.#poller.modify(this.#token, this.fd, Interest.NONE);

@@ -2,12 +2,13 @@
  * EventLoop: a server, that is listeners, the connections they bring, and what is called for each.
  */
 import { clearTimeout, setTimeout } from "node:timers";
+import type { Callbacks, RequestHandler } from "../connection/callbacks.ts";
+import { type Connection, SocketConnection } from "../connection/connection.ts";
 import {
-  type Callbacks,
-  type Connection,
-  type RequestHandler,
-  SocketConnection,
-} from "../connection/connection.ts";
+  type ConnectionOptions,
+  type ConnectionSettings,
+  settings,
+} from "../connection/settings.ts";
 import type { SystemError } from "../core/errors.ts";
 import type { PackedAddress } from "../net/address.ts";
 import { type Listener, listenerSocket } from "../net/listener.ts";
@@ -15,7 +16,7 @@ import { threadPoller } from "../poll/poller_pool.ts";
 import { Acceptor } from "./acceptor.ts";
 
 /** What an {@linkcode EventLoop} is told beside its handler. */
-export type EventLoopOptions<C = undefined> = Omit<Callbacks<C>, "onRequest">;
+export type EventLoopOptions<C = undefined> = Omit<Callbacks<C>, "onRequest"> & ConnectionOptions;
 
 /** How {@linkcode EventLoop.shutdown} shuts down. */
 export interface ShutdownOptions {
@@ -54,6 +55,7 @@ function ignore(): void {}
  */
 export class EventLoop<C = undefined> {
   readonly #callbacks: Callbacks<C>;
+  readonly #settings: ConnectionSettings;
   readonly #connections = new Set<SocketConnection<C>>();
   readonly #acceptors = new Set<Acceptor>();
   readonly #poller = threadPoller();
@@ -70,6 +72,7 @@ export class EventLoop<C = undefined> {
    */
   constructor(onRequest: RequestHandler<C> | null, options: EventLoopOptions<C> = {}) {
     this.#callbacks = { ...options, onRequest };
+    this.#settings = settings(options);
   }
 
   /** How many connections are open, or have a handler that still runs. */
@@ -89,7 +92,9 @@ export class EventLoop<C = undefined> {
       return this.#shutdown.then(ignore);
     }
     try {
-      this.#acceptors.add(new Acceptor(listenerSocket(listener), this.#poller, this.#acceptorOwner));
+      this.#acceptors.add(
+        new Acceptor(listenerSocket(listener), this.#poller, this.#acceptorOwner),
+      );
     } catch (error) {
       return Promise.reject(error);
     }
@@ -99,13 +104,14 @@ export class EventLoop<C = undefined> {
 
   readonly #acceptorOwner = {
     onAccept: (fd: number, peer: PackedAddress): void => {
-      const connection = new SocketConnection<C>(
-        this.#poller,
+      const connection = new SocketConnection<C>({
+        poller: this.#poller,
         fd,
-        peer,
-        this.#callbacks,
-        this.#connectionOwner,
-      );
+        remote: peer,
+        callbacks: this.#callbacks,
+        settings: this.#settings,
+        owner: this.#connectionOwner,
+      });
       this.#connections.add(connection);
       connection.begin();
     },

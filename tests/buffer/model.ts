@@ -114,8 +114,24 @@ const BUFFERS_MAX = 6;
 const HELD_BYTES_MAX = 128 * 1024;
 const EDGES = [512, 1024, 2048, 4096, 8192, 16384, 32768];
 const TEXTS = ["", "a", "hello", "å", "€uro", "🙂", "a🙂b€c", "x".repeat(300), "é€🙂".repeat(90)];
-const NUMBERS = ["Uint16BE", "Uint16LE", "Int32BE", "Uint32LE", "Float64BE", "Int16LE", "Uint8"] as const;
-const NUMBER_BYTES = { Uint16BE: 2, Uint16LE: 2, Int32BE: 4, Uint32LE: 4, Float64BE: 8, Int16LE: 2, Uint8: 1 };
+const NUMBERS = [
+  "Uint16BE",
+  "Uint16LE",
+  "Int32BE",
+  "Uint32LE",
+  "Float64BE",
+  "Int16LE",
+  "Uint8",
+] as const;
+const NUMBER_BYTES = {
+  Uint16BE: 2,
+  Uint16LE: 2,
+  Int32BE: 4,
+  Uint32LE: 4,
+  Float64BE: 8,
+  Int16LE: 2,
+  Uint8: 1,
+};
 
 /** Random operations on a few buffers, each of them done on flat arrays, too. */
 export class Model {
