@@ -51,8 +51,7 @@ export interface LinkBufferConstructor {
   readonly prototype: LinkBuffer;
 }
 
-/** Buffers; the interface of the same name says what they do. */
-export const LinkBuffer: LinkBufferConstructor = class LinkBuffer extends ChainWriter {
+const Implementation = class LinkBuffer extends ChainWriter {
   static {
     setSliceMaker((chain) => new LinkBuffer(0, chain));
     setChainAccess((buffer) => #chain in buffer ? buffer.#chain : null);
@@ -90,3 +89,6 @@ export const LinkBuffer: LinkBufferConstructor = class LinkBuffer extends ChainW
     this.close();
   }
 };
+
+/** Makes buffers; the interface of the same name says what they do. */
+export const LinkBuffer: LinkBufferConstructor = Implementation;
