@@ -166,11 +166,14 @@ export class BlockPool {
     return { usedBytes: this.#usedBytes, usedCount: this.#usedCount, slabCount, wrappedCount };
   }
 
-  /** Gives back the pages of every idle slab but one, which the next burst will want. */
+  /** Gives back the pages of every idle slab but one, which the next burst will want: that is made whole again. */
   trim(): void {
     const idle = this.#slabs.filter((slab) => slab.usedBytes === 0);
     const kept = idle.find((slab) => slab.byteLength === SLAB_BYTES);
     for (const slab of idle) if (slab !== kept) this.#retire(slab);
+    if (kept === undefined || kept.blockAt(0)!.capacity === SLAB_BYTES) return;
+    this.#dissolve(kept);
+    this.#link(classOf(SLAB_BYTES), new Block(kept, 0, SLAB_BYTES));
   }
 
   #planTrim(): void {
@@ -213,7 +216,8 @@ export class BlockPool {
     return first;
   }
 
-  #retire(slab: Slab): void {
+  /** Takes all blocks of an idle slab away. */
+  #dissolve(slab: Slab): void {
     for (let offset = 0; offset < slab.byteLength;) {
       const block = slab.blockAt(offset);
       assert(block !== undefined && block.references === 0, "an idle slab has only free blocks");
@@ -222,6 +226,10 @@ export class BlockPool {
       slab.setBlock(offset, undefined);
       offset += block.capacity;
     }
+  }
+
+  #retire(slab: Slab): void {
+    this.#dissolve(slab);
     slab.retire();
     this.#slabs.splice(this.#slabs.indexOf(slab), 1);
     (this.#retired[classOf(slab.byteLength)] ??= []).push(slab);
