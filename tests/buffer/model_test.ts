@@ -6,7 +6,7 @@ import { configure } from "../../src/core/config.ts";
 import { Model } from "./model.ts";
 
 // Another seed every time: NETPOLL_SEED=<the printed one> does the same again.
-const OPERATIONS = Number(host.env("NETPOLL_OPERATIONS") ?? 100_000);
+const OPERATIONS_COUNT = Number(host.env("NETPOLL_OPERATIONS") ?? 200_000);
 const OPERATIONS_PER_MODEL = 2_000;
 
 /** Fills free memory with a pattern: nobody may count on zeros. */
@@ -43,10 +43,16 @@ test("LinkBuffer does what flat arrays do, in random operations", () => {
   configure({ verify: true });
   dirty();
   const done: Record<string, number> = {};
-  for (let i = 0; i * OPERATIONS_PER_MODEL < OPERATIONS; i++) {
+  for (let i = 0; i * OPERATIONS_PER_MODEL < OPERATIONS_COUNT; i++) {
     const counts = run((first + i) >>> 0, OPERATIONS_PER_MODEL);
     for (const [name, count] of Object.entries(counts)) done[name] = (done[name] ?? 0) + count;
   }
   configure({ verify: false });
   for (const [name, count] of Object.entries(done)) assertGreater(count, 0, name);
+});
+
+test("LinkBuffer does the same in debug mode, where what is lent is a copy", () => {
+  configure({ verify: true, debug: true });
+  run(Math.floor(Math.random() * 2 ** 32), 5_000);
+  configure({ verify: false, debug: false });
 });
