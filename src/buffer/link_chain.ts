@@ -41,15 +41,6 @@ function copyFew(from: Uint8Array, at: number, to: Uint8Array, toAt: number, cou
   for (let i = 0; i < count; i++) to[toAt + i] = from[at + i]!;
 }
 
-/** Frees the nodes from `first` on up to, and without, `last`. */
-function freeNodes(first: LinkNode | null, last: LinkNode | null): void {
-  for (let node = first; node !== null && node !== last;) {
-    const { next } = node;
-    freeNode(node);
-    node = next;
-  }
-}
-
 /** A list of nodes with its cursors. */
 export class LinkChain {
   /** The first node that is held; before `reading` lie nodes whose bytes may be lent. */
@@ -191,14 +182,18 @@ export class LinkChain {
   }
 
   #dropAfter(last: LinkNode): void {
-    const first = last.next;
     let before = last;
-    for (let node = first; node !== null; before = node, node = node.next) {
+    for (let node = last.next; node !== null; before = node, node = node.next) {
       this.heldBytes -= heldBeside(before, node);
     }
+    let node = last.next;
     last.next = null;
     this.writing = last;
-    freeNodes(first, null);
+    while (node !== null) {
+      const { next } = node;
+      freeNode(node);
+      node = next;
+    }
   }
 
   /** Inserts a node before the last `remain` bytes written since the last flush. */
@@ -376,12 +371,14 @@ export class LinkChain {
   }
 
   #freeUntil(last: LinkNode | null): void {
-    const first = this.head;
-    for (let node = first; node !== null && node !== last; node = node.next) {
-      this.heldBytes -= heldBeside(node.next, node);
+    let node = this.head;
+    while (node !== null && node !== last) {
+      const { next } = node;
+      this.heldBytes -= heldBeside(next, node);
+      freeNode(node);
+      node = next;
     }
     this.head = last;
-    freeNodes(first, last);
   }
 
   #freeAll(): void {

@@ -111,9 +111,14 @@ balanced("bytesOf() of a connection gives what the peer sent until it ended", as
   theirs.writer.writeBinary(sent);
   const flushed = theirs.writer.flush();
   const closed = flushed.then(() => theirs.close());
-  const received: number[] = [];
-  for await (const bytes of bytesOf(ours.reader)) received.push(...bytes);
-  assertBytes(new Uint8Array(received), sent);
+  const received = new Uint8Array(sent.length);
+  let at = 0;
+  for await (const bytes of bytesOf(ours.reader)) {
+    received.set(bytes, at);
+    at += bytes.length;
+  }
+  assertEquals(at, sent.length);
+  assertBytes(received, sent);
   await closed;
   await ours.close();
 });
