@@ -83,6 +83,9 @@ async function measureRound(servers: ReadonlyMap<Candidate, Server>, all: Series
   }
 }
 
+/** How timeout(1) ends when it had to stop the program. */
+const TIMED_OUT = 124;
+
 /** Counts the system calls of a loaded server: those of all its threads, and so of its wake-ups too. */
 async function countCalls(server: Server, series: Series): Promise<void> {
   const options = { ...loadOptions, seconds: syscallSeconds + 0.5 };
@@ -98,9 +101,9 @@ async function countCalls(server: Server, series: Series): Promise<void> {
     "-p",
     `${server.pid}`,
   ];
-  const argv = ["timeout", "-s", "INT", "--preserve-status", String(syscallSeconds), ...trace];
+  const argv = ["timeout", "-s", "INT", String(syscallSeconds), ...trace];
   // strace slows the server down: so calls are divided by the answers sent, not by messages of the load.
-  const [out] = await Promise.all([run({ argv, cpu: loadOptions.cpu }), loading]);
+  const [out] = await Promise.all([run({ argv, cpu: loadOptions.cpu }, TIMED_OUT), loading]);
   const counts = [...out.matchAll(/^\s*(\d+) (\w+)$/gm)].map((m) => [m[2]!, Number(m[1])] as const);
   const sends = counts.filter(([name]) => /^(send|write)/.test(name)).map(([, n]) => n);
   const answers = Math.max(...sends, 1);

@@ -39,14 +39,32 @@ function realPath(runtime: Runtime): string {
   return execFileSync(installed, [evaluate, "console.log(process.execPath)"], options).trim();
 }
 
+/** What a runtime is started with. */
+const FLAGS: Readonly<Record<Runtime, readonly string[]>> = {
+  bun: [],
+  deno: ["run", "--allow-all", "--quiet"],
+  node: [],
+};
+
+/** What loads bench/peers/probe.mjs, and lets it collect garbage. */
+const PROBE_FLAGS: Readonly<Record<Runtime, readonly string[]>> = {
+  bun: ["--preload"],
+  deno: ["--v8-flags=--expose-gc", "--preload"],
+  node: ["--no-warnings", "--expose-gc", "--import"],
+};
+
 /** How a runtime runs a file of the project. */
 export function runFile(runtime: Runtime, file: string, args: readonly string[] = []): string[] {
-  const flags = runtime === "deno"
-    ? ["run", "--allow-all", "--quiet", "--v8-flags=--expose-gc"]
-    : runtime === "node"
-    ? ["--expose-gc"]
-    : [];
-  return [runtimePath(runtime), ...flags, projectPath(file), ...args];
+  return [runtimePath(runtime), ...FLAGS[runtime], projectPath(file), ...args];
+}
+
+/** The same command, with a probe in it that answers `probe` of harness/memory.ts. */
+export function withProbe(candidate: Candidate, argv: readonly string[]): string[] {
+  const { runtime } = candidate;
+  if (runtime === null) return [...argv];
+  const before = 1 + FLAGS[runtime].length;
+  const flags = [...PROBE_FLAGS[runtime], projectPath("bench/peers/probe.mjs")];
+  return [...argv.slice(0, before), ...flags, ...argv.slice(before)];
 }
 
 function ours(runtime: Runtime, style: "sync" | "async"): Candidate {

@@ -6,8 +6,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-/** How long a server may take until it listens. */
-const START_MS_MAX = 20_000;
+/** How long a child may take to start, or to answer or end when asked. */
+const ANSWER_MS_MAX = 20_000;
 
 /** A command and where it may run. */
 export interface Command {
@@ -113,13 +113,13 @@ export async function startServer(command: Command): Promise<Server> {
   const name = command.argv.join(" ");
   const child = start(command, "ignore");
   const lines = new Lines(child, name);
-  const first = await within(lines.next(), START_MS_MAX, name);
+  const first = await within(lines.next(), ANSWER_MS_MAX, name);
   const port = Number(/^listening (\d+)$/.exec(first)?.[1]);
   if (!port) throw new Error(`${name} printed "${first}", not "listening PORT"`);
   return {
     pid: child.pid!,
     port,
-    line: () => lines.next(),
+    line: () => within(lines.next(), ANSWER_MS_MAX, name),
     stop() {
       if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -148,18 +148,18 @@ export async function hold(command: Command): Promise<Held> {
   });
   ended.catch(() => {}); // told by `next` below, or by `finish`
   const lines = new Lines(child, name);
-  const first = await lines.next();
+  const first = await within(lines.next(), ANSWER_MS_MAX, name);
   if (first !== "ready") throw new Error(`${name} printed "${first}", not "ready"`);
   return {
     finish() {
       child.stdin!.end();
-      return ended;
+      return within(ended, ANSWER_MS_MAX, name);
     },
   };
 }
 
-/** Runs a program to its end: what it printed. */
-export function run(command: Command): Promise<string> {
+/** Runs a program to its end: what it printed. Rejects when it ends with another code than `expected`. */
+export function run(command: Command, expected = 0): Promise<string> {
   const child = start(command, "ignore");
   let out = "";
   let errors = "";
@@ -168,7 +168,7 @@ export function run(command: Command): Promise<string> {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => {
-      if (code === 0) resolve(out);
+      if (code === expected) resolve(out);
       else {reject(
           new Error(`${command.argv.join(" ")}: code ${code}, signal ${signal}\n${errors}`),
         );}

@@ -5,6 +5,23 @@
  */
 import process from "node:process";
 
+/** What is used of Bun here; written out so that Deno's checker knows it too. */
+interface Socket<T> {
+  data: T;
+  write(bytes: Uint8Array): number;
+}
+interface Handlers<T> {
+  open(socket: Socket<T>): void;
+  data(socket: Socket<T>, bytes: Uint8Array): void;
+  drain(socket: Socket<T>): void;
+  error(): void;
+}
+declare const Bun: {
+  listen<T>(
+    options: { hostname: string; port: number; socket: Handlers<T> },
+  ): { readonly port: number };
+};
+
 /** What a client has not taken yet. */
 interface Unsent {
   pieces: Uint8Array[];

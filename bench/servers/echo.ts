@@ -3,6 +3,7 @@
  */
 import process from "node:process";
 import { type Connection, createListener, EventLoop } from "../../mod.ts";
+import { blocks } from "../../src/buffer/block.ts";
 
 const [port, messageBytes, style] = process.argv.slice(2);
 const bytes = Number(messageBytes);
@@ -22,6 +23,9 @@ function echoBytes({ reader, writer }: Connection): void {
   writer.flush();
   reader.release();
 }
+
+// For bench/peers/probe.mjs.
+Object.assign(globalThis, { [Symbol.for("bench.bufferBytes")]: () => blocks.counts().usedBytes });
 
 const listener = createListener("tcp", `127.0.0.1:${port}`);
 const loop = new EventLoop(style === "async" ? echoMessages : echoBytes);
