@@ -21,7 +21,7 @@ function perConnection(weighed: Weighed<Footprint> | null): string {
   return Math.round(bytes / connections).toLocaleString("en");
 }
 
-const raw = [];
+const raw: unknown[] = [];
 const rows: string[][] = [];
 async function measure(candidate: Candidate): Promise<void> {
   progress(candidate.title);

@@ -60,7 +60,7 @@ const NOTES = `
 - collected: the same when a full collection was asked for before and after; in another process, for that
   changes how a heap grows.`;
 
-const raw = [];
+const raw: unknown[] = [];
 const rows: string[][] = [];
 for (const candidate of select(CANDIDATES, options.only)) {
   progress(candidate.title);
