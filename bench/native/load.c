@@ -8,6 +8,7 @@
 //   -w SECONDS  warm-up before that (0.5)        -L          churn closes with a reset
 //   -I COUNT    idle connections beside: one     -S PID      the server: report the CPU of all its threads
 //               message each, then silence       -P CPU      run on this CPU
+//   -N COUNT    instead of a time: end when every connection has got so many messages back
 //
 // Closed loop: the next message leaves when an answer is complete, so a slow server is asked less. Open loop:
 // messages are due at a fixed rate, and their latency counts from when they were due, not from when they left.
@@ -42,6 +43,7 @@ struct connection {
 
 static struct {
   int connections, idle, depth, churn, cpu;
+  uint64_t job; // messages a connection, 0: run by the clock
   size_t message_bytes;
   double seconds, warmup_seconds, rate;
   bool resets;
@@ -81,6 +83,7 @@ static void open_connection(struct connection *c, bool blocking) {
 }
 
 static bool may_issue(const struct connection *c) {
+  if (options.job > 0 && c->issued == options.job) return false;
   return options.churn == 0 || c->issued < (uint64_t)options.churn;
 }
 
@@ -282,7 +285,9 @@ static double run(void) {
     if (count < 0 && errno != EINTR) wire_fail("epoll_wait");
     uint64_t now = now_nanos();
     if (!figures.is_measuring && now >= warm_end) begin_measuring();
-    if (figures.is_measuring && now >= figures.began + length) return (double)(now - figures.began) / 1e9;
+    bool is_over = options.job > 0 ? figures.messages == options.job * (uint64_t)options.connections
+                                   : figures.is_measuring && now >= figures.began + length;
+    if (is_over) return (double)(now - figures.began) / 1e9;
     for (int i = 0; i < count; i++) on_event(events[i].data.ptr, events[i].events);
   }
 }
@@ -326,14 +331,14 @@ static void report(double seconds) {
 }
 
 static void usage(void) {
-  fprintf(stderr, "usage: load [-c connections] [-d depth] [-s bytes] [-t seconds] [-w seconds] [-r rate] [-n churn] [-L]\n"
+  fprintf(stderr, "usage: load [-c connections] [-d depth] [-s bytes] [-t seconds] [-w seconds] [-r rate] [-n churn] [-L] [-N job]\n"
                   "            [-I idle] [-S server_pid] [-P cpu] (-p port [-h host] | -U path)\n");
   exit(2);
 }
 
 static void parse(int argc, char **argv) {
   const char *host = "127.0.0.1", *port = NULL, *path = NULL;
-  for (int option; (option = getopt(argc, argv, "c:d:s:t:w:r:n:LI:S:P:p:h:U:")) != -1;) {
+  for (int option; (option = getopt(argc, argv, "c:d:s:t:w:r:n:N:LI:S:P:p:h:U:")) != -1;) {
     switch (option) {
       case 'c': options.connections = atoi(optarg); break;
       case 'd': options.depth = atoi(optarg); break;
@@ -343,6 +348,7 @@ static void parse(int argc, char **argv) {
       case 'r': options.rate = atof(optarg); break;
       case 'n': options.churn = atoi(optarg); break;
       case 'L': options.resets = true; break;
+      case 'N': options.job = strtoul(optarg, NULL, 10); break;
       case 'I': options.idle = atoi(optarg); break;
       case 'S': options.server = atoi(optarg); break;
       case 'P': options.cpu = atoi(optarg); break;
@@ -375,6 +381,7 @@ int main(int argc, char **argv) {
   if (epoll_fd < 0) wire_fail("epoll_create1");
   open_idle();
   for (int i = 0; i < options.connections; i++) open_connection(&connections[i], true);
+  if (options.job > 0) begin_measuring(); // every message counts: there is no warm-up
   for (int i = 0; i < options.connections; i++) start(&connections[i]);
   double seconds = run();
   report(seconds);
