@@ -4,11 +4,36 @@
  * @module
  */
 export { createListener, type Listener, type ListenerOptions } from "./src/net/listener.ts";
-export { EventLoop, type EventLoopOptions, type ShutdownOptions, type ShutdownResult } from "./src/server/event_loop.ts";
-export type { Callbacks, CloseOptions, CloseResult, Connection, RequestHandler } from "./src/connection/connection.ts";
+export {
+  EventLoop,
+  type EventLoopOptions,
+  type ShutdownOptions,
+  type ShutdownResult,
+} from "./src/server/event_loop.ts";
+export {
+  type CloseOptions,
+  type CloseResult,
+  Connection,
+  type ConnectionFactory,
+  type FromFdOptions,
+  socketPair,
+} from "./src/connection/connection.ts";
+export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
+export type { ConnectionOptions } from "./src/connection/settings.ts";
+export { shutdownOnSignals, type SignalOptions } from "./src/server/signals.ts";
+export { dial, type DialOptions } from "./src/client/dial.ts";
+export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export { LinkBuffer } from "./src/buffer/link_buffer.ts";
 export type { BufferReader, Delimiter, Reader, TextEncoding } from "./src/buffer/reader.ts";
 export type { Writer } from "./src/buffer/writer.ts";
 export type { Address, Network, TcpAddress, UnixAddress } from "./src/net/address.ts";
 export { type Configuration, configure } from "./src/core/config.ts";
-export { BusyError, ClosedError, EofError, NetpollError, SystemError, TimeoutError } from "./src/core/errors.ts";
+export {
+  BusyError,
+  ClosedError,
+  EofError,
+  NetpollError,
+  SystemError,
+  TimeoutError,
+  type TimeoutOperation,
+} from "./src/core/errors.ts";

@@ -69,11 +69,12 @@ function env(name: string): string | undefined {
   return isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;
 }
 
-function checkNet(hostname: string, port: number): void {
-  const at = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+function checkNet(hostname: string | null, port: number): void {
+  const bracketed = hostname?.includes(":") ? `[${hostname}]` : hostname;
+  const at = bracketed === null ? undefined : `${bracketed}:${port}`;
   if (isGranted({ name: "net", host: at })) return;
   throw new Deno.errors.NotCapable(
-    `Requires net access to "${at}", run again with the --allow-net flag`,
+    `Requires net access${at ? ` to "${at}"` : ""}, run again with the --allow-net flag`,
   );
 }
 

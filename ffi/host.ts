@@ -38,8 +38,8 @@ export interface Host {
   adopt(fd: number, onReadable: () => void): AdoptedSocket;
   /** An environment variable; undefined when it may not be read. Never asks the user. */
   env(name: string): string | undefined;
-  /** Throws what the runtime throws where the program may not use that host and port. */
-  checkNet(hostname: string, port: number): void;
+  /** Throws what the runtime throws where the program may not use that host and port, or (null) any. */
+  checkNet(hostname: string | null, port: number): void;
   /** The same for a Unix socket's path. */
   checkPath(path: string): void;
 }

@@ -7,7 +7,11 @@ import type { Native } from "./native.ts";
 export type NativeType = "i32" | "u32" | "f64" | "buffer" | "pointer";
 
 /** A function of the library: its name in C, its parameters, its result. */
-export type Signature = readonly [name: string, parameters: readonly NativeType[], result: NativeType];
+export type Signature = readonly [
+  name: string,
+  parameters: readonly NativeType[],
+  result: NativeType,
+];
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
 export const ABI = 1;

@@ -179,7 +179,9 @@ export class BlockPool {
     let larger = size + 1;
     while (larger <= classOf(SLAB_BYTES) && !this.#free[larger]) larger += 1;
     let block = this.#free[larger] ?? this.#addSlab(SLAB_BYTES);
-    for (larger = classOf(block.capacity); larger > size; larger--) block = this.#split(larger, block);
+    for (larger = classOf(block.capacity); larger > size; larger--) {
+      block = this.#split(larger, block);
+    }
     return block;
   }
 

@@ -12,7 +12,9 @@ const RESOLVED: Promise<void> = Promise.resolve();
 /** What was dropped without `close()`: its memory comes back when the collector gets to it. */
 const dropped: FinalizationRegistry<LinkChain> = new FinalizationRegistry((chain) => {
   if (config.debug && chain.heldBytes > 0) {
-    config.log(`netpoll: a LinkBuffer was dropped without close(), with ${chain.heldBytes} bytes of blocks`);
+    config.log(
+      `netpoll: a LinkBuffer was dropped without close(), with ${chain.heldBytes} bytes of blocks`,
+    );
   }
   chain.close(CLOSED);
 });
@@ -54,7 +56,9 @@ export class LinkBuffer extends ChainWriter {
   constructor(bytes = 0, chain: LinkChain = new LinkChain()) {
     checkCount("make a buffer of", bytes);
     if (bytes < 0 || bytes > BLOCK_BYTES_MAX) {
-      throw new RangeError(`Cannot make a buffer of ${bytes} bytes: it is from 0 to ${BLOCK_BYTES_MAX}`);
+      throw new RangeError(
+        `Cannot make a buffer of ${bytes} bytes: it is from 0 to ${BLOCK_BYTES_MAX}`,
+      );
     }
     super(chain);
     this.#chain = chain;

@@ -74,7 +74,10 @@ export class LinkNode {
   /** The order of the positions; the last line of each method that moves one. */
   check(): void {
     assert(this.start <= this.read && this.read <= this.flushed, "start <= read <= flushed");
-    assert(this.flushed <= this.malloced && this.malloced <= this.end, "flushed <= malloced <= end");
+    assert(
+      this.flushed <= this.malloced && this.malloced <= this.end,
+      "flushed <= malloced <= end",
+    );
   }
 }
 

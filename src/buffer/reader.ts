@@ -170,7 +170,9 @@ export function delimiterBytes(delimiter: Delimiter): Uint8Array {
     throw new RangeError("Cannot look for a delimiter of no bytes");
   }
   if (!Number.isInteger(delimiter) || delimiter < 0 || delimiter > 255) {
-    throw new RangeError(`Cannot look for byte ${delimiter}: a byte is a whole number from 0 to 255`);
+    throw new RangeError(
+      `Cannot look for byte ${delimiter}: a byte is a whole number from 0 to 255`,
+    );
   }
   needle[0] = delimiter;
   return needle;
@@ -277,7 +279,10 @@ export class ChainReader implements BufferReader {
     const chain = this.#chain;
     const node = chain.front()!;
     let text: string;
-    if (node.block !== null && node.readable >= count && (encoding === "latin1" || count < DECODE_BYTES_MIN)) {
+    if (
+      node.block !== null && node.readable >= count &&
+      (encoding === "latin1" || count < DECODE_BYTES_MIN)
+    ) {
       const { bytes } = node.block.slab;
       text = bytes.toString(encoding, node.read, node.read + count);
     } else {
@@ -430,7 +435,9 @@ export class ChainReader implements BufferReader {
       return value;
     }
     if (most < VARINT_BYTES_MAX) {
-      throw new RangeError(`Cannot read a varint: it goes on after the ${most} bytes that are readable`);
+      throw new RangeError(
+        `Cannot read a varint: it goes on after the ${most} bytes that are readable`,
+      );
     }
     throw new RangeError(`Cannot read a varint: it is larger than ${Number.MAX_SAFE_INTEGER}`);
   }

@@ -127,7 +127,11 @@ function pieceEnd(text: string, from: number): number {
   return isPair ? end - 1 : end;
 }
 
-/** {@linkcode Writer} over a chain, but for what `flush` means. */
+/**
+ * {@linkcode Writer} over a chain, but for what `flush` means.
+ *
+ * @internal
+ */
 export abstract class ChainWriter extends ChainReader implements Writer {
   readonly #chain: LinkChain;
 
@@ -161,7 +165,9 @@ export abstract class ChainWriter extends ChainReader implements Writer {
     chain.checkWritable();
     checkCount("keep", count);
     if (count < 0 || count > chain.pending) {
-      throw new RangeError(`Cannot keep ${count} bytes: ${chain.pending} were written since the last flush`);
+      throw new RangeError(
+        `Cannot keep ${count} bytes: ${chain.pending} were written since the last flush`,
+      );
     }
     chain.truncate(count);
   }
@@ -361,7 +367,9 @@ export abstract class ChainWriter extends ChainReader implements Writer {
 
   writeVarint(value: number): void {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new RangeError(`Cannot write ${value} as a varint: it is a whole number from 0 to 2^53 - 1`);
+      throw new RangeError(
+        `Cannot write ${value} as a varint: it is a whole number from 0 to 2^53 - 1`,
+      );
     }
     for (; value >= 0x80; value = Math.floor(value / 0x80)) this.writeUint8((value % 0x80) | 0x80);
     this.writeUint8(value);

@@ -2,10 +2,16 @@
  * The reading side of a connection: what arrived, and waiting for more.
  */
 import type { LinkChain } from "../buffer/link_chain.ts";
-import { ChainReader, checkCount, type Delimiter, delimiterBytes, type Reader } from "../buffer/reader.ts";
+import {
+  ChainReader,
+  checkCount,
+  type Delimiter,
+  delimiterBytes,
+  type Reader,
+} from "../buffer/reader.ts";
 import { BusyError, type NetpollError } from "../core/errors.ts";
-import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
-import { ReadSize, receive } from "./transport.ts";
+import { UNTIL_BYTES_MAX } from "../core/limits.ts";
+import { ReadSize, receive, type Transport } from "./transport.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
@@ -15,6 +21,8 @@ export interface ReaderOwner {
   onWait(): void;
   /** The wait is over; whoever waited goes on. */
   onWaitEnd(): void;
+  /** Memory was given back. */
+  onRelease(): void;
 }
 
 /** A wait that is under way. */
@@ -34,20 +42,26 @@ interface Waiting {
 
 /** {@linkcode Reader} of a connection. */
 export class ConnectionReader extends ChainReader implements Reader {
+  /** So much is held that reading has paused: its connection wants to hear of releases. */
+  isFull = false;
   /** Why no more bytes come, once that is so. */
   end: NetpollError | null = null;
   readonly #chain: LinkChain;
   readonly #owner: ReaderOwner;
+  readonly #messageBytesMax: number;
+  readonly #io: Transport;
   readonly #size = new ReadSize();
   #waiting: Waiting | null = null;
   /** Bytes that are known not to begin a delimiter: they are not searched again. */
   #searched = 0;
 
   /** A reader of what is received into a chain. */
-  constructor(chain: LinkChain, owner: ReaderOwner) {
+  constructor(chain: LinkChain, owner: ReaderOwner, messageBytesMax: number, io: Transport) {
     super(chain);
     this.#chain = chain;
     this.#owner = owner;
+    this.#messageBytesMax = messageBytesMax;
+    this.#io = io;
   }
 
   /** Whether somebody waits. */
@@ -92,9 +106,9 @@ export class ConnectionReader extends ChainReader implements Reader {
   #checkWait(count: number): void {
     this.#chain.checkReadable();
     checkCount("wait for", count);
-    if (count > MESSAGE_BYTES_MAX) {
+    if (count > this.#messageBytesMax) {
       throw new RangeError(
-        `Cannot wait for ${count} bytes: messageBytesMax is ${MESSAGE_BYTES_MAX}`,
+        `Cannot wait for ${count} bytes: messageBytesMax is ${this.#messageBytesMax}`,
       );
     }
     if (this.end !== null) throw this.end;
@@ -129,7 +143,7 @@ export class ConnectionReader extends ChainReader implements Reader {
 
   /** Receives once. Bytes, 0 at the end of the stream, or `-errno`. */
   receive(fd: number): number {
-    return receive(fd, this.#chain, this.#size, this.#waiting?.count ?? 0);
+    return receive(this.#io, fd, this.#chain, this.#size, this.#waiting?.count ?? 0);
   }
 
   /** Bytes came, or the end did: ends the wait if it is met, or can no longer be. */
@@ -144,8 +158,11 @@ export class ConnectionReader extends ChainReader implements Reader {
   #settleDelimiter(waiting: Waiting, delimiter: Uint8Array): void {
     const at = this.indexOf(delimiter, Math.max(0, this.#searched - delimiter.length + 1));
     this.#searched = this.#chain.length;
-    if (at >= 0 && at + delimiter.length <= waiting.maxBytes) this.#take()!.resolve(at + delimiter.length);
-    else if (this.#chain.length >= waiting.maxBytes) this.#take()!.reject(tooLong(waiting.maxBytes));
+    if (at >= 0 && at + delimiter.length <= waiting.maxBytes) {
+      this.#take()!.resolve(at + delimiter.length);
+    } else if (this.#chain.length >= waiting.maxBytes) {
+      this.#take()!.reject(tooLong(waiting.maxBytes));
+    }
   }
 
   /** Ends a wait with an error. */
@@ -156,9 +173,12 @@ export class ConnectionReader extends ChainReader implements Reader {
   override release(): void {
     this.#size.learnMessage(this.#chain.consumed);
     this.#chain.release();
+    if (this.isFull) this.#owner.onRelease();
   }
 }
 
 function tooLong(maxBytes: number): RangeError {
-  return new RangeError(`Cannot wait for a delimiter any longer: ${maxBytes} bytes came without it`);
+  return new RangeError(
+    `Cannot wait for a delimiter any longer: ${maxBytes} bytes came without it`,
+  );
 }

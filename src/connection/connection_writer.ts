@@ -5,8 +5,8 @@ import type { LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter } from "../buffer/writer.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { type NetpollError, SystemError } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX, WRITE_BUFFER_BYTES_MAX } from "../core/limits.ts";
-import { send, sending } from "./transport.ts";
+import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
+import { send, sending, type Transport } from "./transport.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
@@ -14,16 +14,18 @@ const RESOLVED: Promise<void> = Promise.resolve();
 export interface WriterOwner {
   /** The descriptor to send to. */
   readonly fd: number;
+  /** What time it is, in microseconds. */
+  readonly clockMicros: number;
   /** Whether sending is put off: the handler has more input to answer before it returns. */
   readonly isCorked: boolean;
-  /** The kernel takes no more now: tell `onWritable` when it does. */
+  /** Whether the kernel has room changed. */
   onBlocked(): void;
-  /** Everything that was flushed has left. */
-  onDrained(): void;
+  /** Bytes were sent. */
+  onSent(): void;
   /** Sending failed for good. Called from within the user's call: no callback of theirs may run now. */
   onSendFailure(error: SystemError): NetpollError;
-  /** Somebody waits for a flush. */
-  onFlushWait(): void;
+  /** Somebody waits for a flush, the first of which began then. */
+  onFlushWait(since: number): void;
   /** Nobody waits for a flush any more. */
   onFlushWaitEnd(): void;
 }
@@ -31,7 +33,9 @@ export interface WriterOwner {
 /** A flush that waits for the kernel. */
 interface Flush {
   /** It is done when so many bytes were sent in all. */
-  target: number;
+  readonly target: number;
+  /** When it began, in microseconds. */
+  readonly since: number;
   readonly promise: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
@@ -46,14 +50,20 @@ export class ConnectionWriter extends ChainWriter {
   readonly #chain: LinkChain;
   readonly #owner: WriterOwner;
   /** The kernel has no room: nothing is tried before it says that it has. */
-  #isBlocked = false;
+  isBlocked = false;
+  /** So much is unsent that reading and serving have paused. */
+  isChoked = false;
+  readonly #bufferBytesMax: number;
+  readonly #io: Transport;
   #flushes: Flush[] | null = null;
 
   /** A writer that sends what is written to a chain. */
-  constructor(chain: LinkChain, owner: WriterOwner) {
+  constructor(chain: LinkChain, owner: WriterOwner, bufferBytesMax: number, io: Transport) {
     super(chain);
     this.#chain = chain;
     this.#owner = owner;
+    this.#bufferBytesMax = bufferBytesMax;
+    this.#io = io;
   }
 
   /** Bytes that were flushed and not yet taken by the kernel. */
@@ -67,7 +77,18 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   get isWritable(): boolean {
-    return this.#chain.writeBan === null && this.#chain.heldBytes <= WRITE_BUFFER_BYTES_MAX;
+    return this.#chain.writeBan === null && this.end === null && !this.isChoked &&
+      this.#chain.heldBytes <= this.#bufferBytesMax;
+  }
+
+  /** Looks whether too much is unsent, or little enough again. Whether that has changed. */
+  checkPressure(): boolean {
+    const { heldBytes } = this.#chain;
+    const wasChoked = this.isChoked;
+    this.isChoked = wasChoked
+      ? heldBytes * 2 >= this.#bufferBytesMax
+      : heldBytes > this.#bufferBytesMax;
+    return this.isChoked !== wasChoked;
   }
 
   flush(options?: { signal?: AbortSignal }): Promise<void> {
@@ -75,7 +96,7 @@ export class ConnectionWriter extends ChainWriter {
     if (chain.writeBan !== null || this.end !== null) return this.#refuse();
     chain.publish();
     if (chain.length === 0) return RESOLVED;
-    if (!this.#isBlocked && !this.#owner.isCorked) {
+    if (!this.isBlocked && !this.#owner.isCorked) {
       this.sendNow();
       if (chain.length === 0 && this.end === null) return RESOLVED;
       if (this.end !== null) return this.#refuse();
@@ -93,19 +114,15 @@ export class ConnectionWriter extends ChainWriter {
 
   #wait(signal: AbortSignal | undefined): Promise<void> {
     const target = this.#chain.total + this.#chain.length;
-    const flushes = this.#flushes ??= this.#firstWait();
+    const flushes = this.#flushes ??= [];
     let last = flushes[flushes.length - 1];
     if (last === undefined || last.target !== target) {
-      last = { target, ...Promise.withResolvers<void>() };
+      last = { target, since: this.#owner.clockMicros, ...Promise.withResolvers<void>() };
       last.promise.catch(ignore);
       flushes.push(last);
+      if (flushes.length === 1) this.#owner.onFlushWait(last.since);
     }
     return signal === undefined ? last.promise : withSignal(last.promise, signal);
-  }
-
-  #firstWait(): Flush[] {
-    this.#owner.onFlushWait();
-    return [];
   }
 
   /** Sends what was flushed, as much as the kernel takes now. */
@@ -113,20 +130,16 @@ export class ConnectionWriter extends ChainWriter {
     const chain = this.#chain;
     const { fd } = this.#owner;
     for (let sent = 0; chain.length > 0;) {
-      const count = send(fd, chain);
+      const count = send(this.#io, fd, chain);
       if (count < 0 && count !== NOT_READY) return this.#onFailure(count);
       sent += count;
       if (count === NOT_READY || sending.wasShort || sent >= BYTES_PER_EVENT_MAX) break;
     }
+    this.#owner.onSent();
     if (this.#flushes !== null) this.#settle(this.#flushes);
-    if (chain.length > 0) {
-      if (!this.#isBlocked) {
-        this.#isBlocked = true;
-        this.#owner.onBlocked();
-      }
-    } else if (this.#isBlocked) {
-      this.#isBlocked = false;
-      this.#owner.onDrained();
+    if (this.isBlocked !== chain.length > 0) {
+      this.isBlocked = chain.length > 0;
+      this.#owner.onBlocked();
     }
   }
 
@@ -138,22 +151,34 @@ export class ConnectionWriter extends ChainWriter {
   #settle(flushes: Flush[]): void {
     let done = 0;
     while (done < flushes.length && flushes[done]!.target <= this.#chain.total) done += 1;
-    if (done === flushes.length) this.#endWaits();
-    for (const flush of flushes.splice(0, done)) flush.resolve();
+    for (const flush of this.#take(flushes, done)) flush.resolve();
   }
 
-  #endWaits(): void {
-    this.#flushes = null;
-    this.#owner.onFlushWaitEnd();
+  /** Takes the first flushes out of the queue. */
+  #take(flushes: Flush[], count: number): Flush[] {
+    if (count === 0) return [];
+    const taken = flushes.splice(0, count);
+    if (flushes.length > 0) {
+      this.#owner.onFlushWait(flushes[0]!.since);
+    } else {
+      this.#flushes = null;
+      this.#owner.onFlushWaitEnd();
+    }
+    return taken;
+  }
+
+  /** Fails the flushes that began before then. What they flushed stays queued. */
+  failBefore(micros: number, error: NetpollError): void {
+    const flushes = this.#flushes ?? [];
+    let late = 0;
+    while (late < flushes.length && flushes[late]!.since <= micros) late += 1;
+    for (const flush of this.#take(flushes, late)) flush.reject(error);
   }
 
   /** Nothing is sent any more: whoever waits for a flush learns why. */
   fail(error: NetpollError): void {
     this.end ??= error;
-    const flushes = this.#flushes;
-    if (flushes === null) return;
-    this.#endWaits();
-    for (const flush of flushes) flush.reject(error);
+    this.failBefore(Infinity, error);
   }
 }
 

@@ -2,13 +2,14 @@
  * The life of a connection, in one table.
  *
  * ```text
- *   preparing ──registered──► connecting ──connected──► open
- *       │                         │                      │
- *       │                       close                  close
- *       │                         ▼                      ▼
- *       │                      draining ◄────────────────┘
- *       │                         │ drained
- *       └───────closed──────► closed ◄──lost── (connecting, open, draining)
+ *   preparing ── registered ──► connecting ── connected ──► open
+ *       │                             │                       │
+ *       │ close                 close │                 close │
+ *       ▼                             ▼                       ▼
+ *   draining ◄────────────────────────┴───────────────────────┘
+ *       │ drained
+ *       ▼
+ *   closed ◄── lost, detached ── (any of them)
  * ```
  *
  * That the peer ended its side is no state: reading is over then, writing is not.
@@ -28,13 +29,15 @@ export type Step =
   | "close"
   /** Nothing is left to send, or the time for it is over. */
   | "drained"
-  /** The peer reset it, or the network did. */
-  | "lost";
+  /** The peer reset it, or the network did; or we did. */
+  | "lost"
+  /** Its descriptor was given away. */
+  | "detached";
 
 const NEXT: Readonly<Record<State, Partial<Record<Step, State>>>> = {
-  preparing: { registered: "connecting", close: "draining", lost: "closed" },
-  connecting: { connected: "open", close: "draining", lost: "closed" },
-  open: { close: "draining", lost: "closed" },
+  preparing: { registered: "connecting", close: "draining", lost: "closed", detached: "closed" },
+  connecting: { connected: "open", close: "draining", lost: "closed", detached: "closed" },
+  open: { close: "draining", lost: "closed", detached: "closed" },
   draining: { drained: "closed", lost: "closed" },
   closed: {},
 };

@@ -2,6 +2,7 @@
  * Between descriptors and buffers: bytes in, bytes out, and how much at a time.
  */
 import { native } from "../../ffi/load.ts";
+import { blocks } from "../buffer/block.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import {
@@ -14,6 +15,8 @@ import {
   READ_SHRINK_AFTER,
 } from "../core/limits.ts";
 
+/** How much of a borrowed array is copied at a time, where it must be. */
+const COPY_CHUNK_BYTES = 64 * 1024;
 /** More follows: do not send a packet that is not full yet (send(2)). */
 const MSG_MORE = 0x8000;
 
@@ -56,11 +59,17 @@ export class ReadSize {
  *
  * `wanted`: how many bytes somebody waits for, so that they come to lie in one block if they can.
  */
-export function receive(fd: number, chain: LinkChain, size: ReadSize, wanted: number): number {
+export function receive(
+  io: Transport,
+  fd: number,
+  chain: LinkChain,
+  size: ReadSize,
+  wanted: number,
+): number {
   const missing = Math.min(wanted - chain.length, CONTIGUOUS_BYTES_MAX);
   const node = chain.book(Math.max(size.blockBytes, missing), READ_ROOM_MIN);
   const asked = Math.min(node.free, READ_BYTES_MAX);
-  const count = native.recv(fd, node.block!.slab.id, node.malloced, asked);
+  const count = io.receive(fd, node.block!.slab.id, node.malloced, asked);
   chain.bookAck(node, count);
   if (count > 0) size.learn(count, asked);
   return count;
@@ -97,23 +106,65 @@ export const sending = {
   wasShort: false,
 };
 
-/** Sends once, as much as one call takes. Bytes, or `-errno`. What was sent is consumed and its memory given back. */
-export function send(fd: number, chain: LinkChain): number {
-  const first = chain.front()!;
-  let count: number;
-  if (first.block === null) {
-    const array = first.array!;
-    offered = Math.min(first.readable, BYTES_PER_EVENT_MAX);
-    const flags = offered < chain.length ? MSG_MORE : 0;
-    count = native.sendBorrowed(fd, array, array.byteLength, first.read, offered, flags);
-  } else if (first.readable === chain.length && chain.length <= BYTES_PER_EVENT_MAX) {
-    offered = first.readable;
-    count = native.send(fd, first.block.slab.id, first.read, offered, 0);
-  } else {
+/** How bytes come and go: a socket has calls of its own, everything else has readv and writev. */
+export interface Transport {
+  /** Receives into one piece. Bytes, 0 at the end, or `-errno`. */
+  receive(fd: number, slab: number, offset: number, length: number): number;
+  /** Sends the first pieces of a chain, as many as one call takes, and says in `offered` what it tried. */
+  send(fd: number, chain: LinkChain, first: LinkNode): number;
+}
+
+/** A stream socket. */
+export const socketTransport: Transport = {
+  receive: (fd, slab, offset, length) => native.recv(fd, slab, offset, length),
+  send(fd, chain, first) {
+    if (first.block === null) return sendBorrowed(fd, chain, first);
+    if (first.readable === chain.length && chain.length <= BYTES_PER_EVENT_MAX) {
+      offered = first.readable;
+      return native.send(fd, first.block.slab.id, first.read, offered, 0);
+    }
     const pieces = gather(chain, first);
-    const flags = offered < chain.length ? MSG_MORE : 0;
-    count = native.sendmsg(fd, table, pieces, flags);
-  }
+    return native.sendmsg(fd, table, pieces, offered < chain.length ? MSG_MORE : 0);
+  },
+};
+
+function sendBorrowed(fd: number, chain: LinkChain, node: LinkNode): number {
+  const array = node.array!;
+  offered = Math.min(node.readable, BYTES_PER_EVENT_MAX);
+  const flags = offered < chain.length ? MSG_MORE : 0;
+  return native.sendBorrowed(fd, array, array.byteLength, node.read, offered, flags);
+}
+
+/** What can be polled and is no socket: a pipe, a terminal. */
+export const fileTransport: Transport = {
+  receive(fd, slab, offset, length) {
+    table[0] = slab;
+    table[1] = offset;
+    table[2] = length;
+    return native.readv(fd, table, 1);
+  },
+  send(fd, chain, first) {
+    if (first.block === null) return writeCopy(fd, first);
+    return native.writev(fd, table, gather(chain, first));
+  },
+};
+
+/** A borrowed array goes through a block: C takes addresses of the user's memory for sockets only. */
+function writeCopy(fd: number, node: LinkNode): number {
+  offered = Math.min(node.readable, COPY_CHUNK_BYTES);
+  const block = blocks.take(offered);
+  block.slab.bytes.set(node.bytes.subarray(node.read, node.read + offered), block.offset);
+  table[0] = block.slab.id;
+  table[1] = block.offset;
+  table[2] = offered;
+  const count = native.writev(fd, table, 1);
+  block.release();
+  return count;
+}
+
+/** Sends once, as much as one call takes. Bytes, or `-errno`. What was sent is consumed and its memory given back. */
+export function send(io: Transport, fd: number, chain: LinkChain): number {
+  const count = io.send(fd, chain, chain.front()!);
   sending.wasShort = count < offered;
   if (count > 0) {
     chain.consume(count);

@@ -39,7 +39,9 @@ export const config: Required<Configuration> = {
 };
 
 function checkMicros(name: string, micros: number | undefined): void {
-  if (micros === undefined || (Number.isInteger(micros) && micros >= 0 && micros <= 1_000_000)) return;
+  if (micros === undefined || (Number.isInteger(micros) && micros >= 0 && micros <= 1_000_000)) {
+    return;
+  }
   throw new RangeError(`Cannot set ${name} to ${micros}: it is a whole number from 0 to 1000000`);
 }
 

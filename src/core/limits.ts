@@ -59,6 +59,13 @@ export const RUNS_PER_EVENT_MAX = 256;
 /** Connections accepted for one event: the rest is reported again. */
 export const ACCEPTS_PER_EVENT_MAX = 64;
 
+// ---- dialling ----------------------------------------------------------------------------------------
+
+/** How long an address has before the next one is tried beside it (RFC 8305 §5: "Connection Attempt Delay"). */
+export const DIAL_ATTEMPT_DELAY_MS = 250;
+/** How often a connection to itself is tried again, as in netpoll. */
+export const SELF_CONNECT_RETRIES = 2;
+
 // ---- listening ---------------------------------------------------------------------------------------
 
 /** The length of the accept queue; the kernel cuts it to net.core.somaxconn. */

@@ -104,12 +104,18 @@ export function parseHostPort(address: string): HostPort {
 export function parsePath(path: string): Uint32Array {
   const isAbstract = path.startsWith("@");
   const bytes = Buffer.from(isAbstract ? "\0" + path.slice(1) : path);
-  if (path === "" || path === "@") throw new TypeError("Cannot use an empty path for a Unix socket");
-  if (path.includes("\0")) throw new TypeError(`Cannot use a path with a 0 byte in it: ${JSON.stringify(path)}`);
+  if (path === "" || path === "@") {
+    throw new TypeError("Cannot use an empty path for a Unix socket");
+  }
+  if (path.includes("\0")) {
+    throw new TypeError(`Cannot use a path with a 0 byte in it: ${JSON.stringify(path)}`);
+  }
   // The kernel keeps the last byte for the end of a path (unix(7)).
   if (bytes.length > UNIX_PATH_BYTES_MAX - (isAbstract ? 0 : 1)) {
     throw new TypeError(
-      `Cannot use a path of ${bytes.length} bytes for a Unix socket: Linux takes ${UNIX_PATH_BYTES_MAX - 1}`,
+      `Cannot use a path of ${bytes.length} bytes for a Unix socket: Linux takes ${
+        UNIX_PATH_BYTES_MAX - 1
+      }`,
     );
   }
   return fill(Family.UNIX, 0, 0, bytes);
@@ -127,7 +133,8 @@ function ipv6Bytes(address: string): Uint8Array {
     address = `${dotted[1]}${(a << 8 | b).toString(16)}:${(c << 8 | d).toString(16)}`;
   }
   const [left = "", right] = address.split("::");
-  const groups = (text: string) => text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
+  const groups = (text: string) =>
+    text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
   const head = groups(left);
   const tail = right === undefined ? [] : groups(right);
   const all = [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail];
@@ -218,7 +225,8 @@ function formatIPv6(bytes: Uint8Array, scope: number): string {
 }
 
 function isMapped(bytes: Uint8Array): boolean {
-  return bytes[10] === 0xff && bytes[11] === 0xff && bytes.subarray(0, 10).every((byte) => byte === 0);
+  return bytes[10] === 0xff && bytes[11] === 0xff &&
+    bytes.subarray(0, 10).every((byte) => byte === 0);
 }
 
 /** The address that C wrote. An IPv4 one mapped into IPv6 (`::ffff:1.2.3.4`) is shown as what it is. */
@@ -241,7 +249,9 @@ const PORT_FACTOR = 2 ** 32;
 
 /** Packs a raw address; C may then write the next one to it. */
 export function packAddress(raw: Uint32Array): PackedAddress {
-  return raw[0] === Family.IPV4 ? raw[1]! * PORT_FACTOR + raw[4]! : raw.slice(0, 4 + Math.ceil(raw[3]! / 4));
+  return raw[0] === Family.IPV4
+    ? raw[1]! * PORT_FACTOR + raw[4]!
+    : raw.slice(0, 4 + Math.ceil(raw[3]! / 4));
 }
 
 /** The address that was packed. */
@@ -261,9 +271,9 @@ export function describeAddress(address: Address): string {
 
 /** Throws what the runtime throws where the program may not use that address. */
 export function checkPermission(network: Network, address: string): void {
+  // An abstract name is no file, but anybody in the network namespace can use it.
   if (network === "unix") {
-    if (!address.startsWith("@")) host.checkPath(address);
-    return;
+    return address.startsWith("@") ? host.checkNet(null, 0) : host.checkPath(address);
   }
   const { hostname, port } = parseHostPort(address);
   host.checkNet(hostname === "" ? "0.0.0.0" : hostname, port);

@@ -1,7 +1,7 @@
 /**
  * Listeners: sockets that connections arrive at.
  */
-import { lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
@@ -19,18 +19,22 @@ import {
   rawAddress,
   resolveToListen,
 } from "./address.ts";
-import { Option, setOption } from "./socket.ts";
+import { applyOptions, Option, setOption, type SocketOptions } from "./socket.ts";
 
-/** How a listener listens. */
-export interface ListenerOptions {
+/** How a listener listens, and what its connections inherit. */
+export interface ListenerOptions extends SocketOptions {
   /** The length of the accept queue; the kernel cuts it to `net.core.somaxconn`. 4096 unless given. */
   backlog?: number;
   /** Let several listeners share the address; the kernel spreads connections over them (SO_REUSEPORT). */
   reusePort?: boolean;
-  /** Send small pieces at once (TCP_NODELAY), for every connection accepted. True unless given, as in netpoll. */
-  noDelay?: boolean;
   /** For IPv6: do not take IPv4 connections as well. Given with "tcp6", not with "tcp". */
   v6Only?: boolean;
+  /** Tell of a connection only when its first bytes are there, or after so many ms (TCP_DEFER_ACCEPT). */
+  deferAcceptMs?: number;
+  /** Take data with the first packet of known clients (TCP_FASTOPEN): how many such may be pending. */
+  fastOpen?: number;
+  /** The permissions of a Unix socket's file, like `0o660`. As the process creates files unless given. */
+  mode?: number;
 }
 
 /** A socket that connections arrive at; `EventLoop.serve` takes it over. */
@@ -88,8 +92,22 @@ function removeFile(path: string): void {
   }
 }
 
+function applyListenerOptions(fd: number, options: ListenerOptions): void {
+  const { deferAcceptMs, fastOpen } = options;
+  // The kernel counts in seconds, and rounds up to its own retries.
+  if (deferAcceptMs !== undefined) {
+    setOption(fd, Option.DEFER_ACCEPT, Math.max(1, Math.round(deferAcceptMs / 1000)));
+  }
+  if (fastOpen !== undefined) setOption(fd, Option.FAST_OPEN, fastOpen);
+}
+
 /** A bound and listening socket for one raw address. The descriptor is closed when that fails. */
-function open(raw: Uint32Array, options: ListenerOptions, v6Only: boolean, subject: string): number {
+function open(
+  raw: Uint32Array,
+  options: ListenerOptions,
+  v6Only: boolean,
+  subject: string,
+): number {
   const family = raw[0]!;
   const fd = check("open a socket for", native.socket(family), subject);
   try {
@@ -97,8 +115,8 @@ function open(raw: Uint32Array, options: ListenerOptions, v6Only: boolean, subje
     if (family !== Family.UNIX) setOption(fd, Option.REUSE_ADDRESS, 1);
     if (family === Family.IPV6) setOption(fd, Option.V6_ONLY, v6Only ? 1 : 0);
     if (options.reusePort) setOption(fd, Option.REUSE_PORT, 1);
-    // Accepted sockets inherit it (tcp_create_openreq_child copies the listener's): one call instead of one each.
-    if (family !== Family.UNIX && options.noDelay !== false) setOption(fd, Option.NO_DELAY, 1);
+    applyOptions(fd, family, options);
+    if (family !== Family.UNIX) applyListenerOptions(fd, options);
     check("listen on", native.bind(fd, raw), subject);
     check("listen on", native.listen(fd, options.backlog ?? BACKLOG), subject);
     return fd;
@@ -139,6 +157,20 @@ function isStale(path: string, raw: Uint32Array): boolean {
 }
 
 function listenUnix(path: string, options: ListenerOptions): number {
+  const fd = bindUnix(path, options);
+  const { mode } = options;
+  if (mode === undefined || path.startsWith("@")) return fd;
+  try {
+    chmodSync(path, mode);
+    return fd;
+  } catch (error) {
+    native.close(fd);
+    removeFile(path);
+    throw error;
+  }
+}
+
+function bindUnix(path: string, options: ListenerOptions): number {
   const raw = parsePath(path);
   try {
     return open(raw, options, false, path);
@@ -179,7 +211,9 @@ export function createListener(
 ): Listener {
   const { backlog } = options;
   if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0)) {
-    throw new RangeError(`Cannot listen with a backlog of ${backlog}: it is a whole number above 0`);
+    throw new RangeError(
+      `Cannot listen with a backlog of ${backlog}: it is a whole number above 0`,
+    );
   }
   if (network === "unix") {
     checkPermission(network, address);

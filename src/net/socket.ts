@@ -1,50 +1,112 @@
 /**
- * Socket options: what can be set, and how the kernel calls it.
+ * Socket options: what can be set, how the kernel calls it, and what it inherits.
  */
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
+import { ERRNO } from "../core/errno.ts";
+import { SystemError } from "../core/errors.ts";
+import { Family } from "./address.ts";
+
+/** How a connection is probed when nothing was heard of the peer for long (tcp(7)). */
+export interface KeepAliveOptions {
+  /** How long nothing must be heard before the first probe, in milliseconds; whole seconds count. */
+  idleMs?: number;
+  /** How long to wait for an answer to a probe, in milliseconds; whole seconds count. */
+  intervalMs?: number;
+  /** How many probes may go unanswered. */
+  count?: number;
+}
+
+/** What can be set for a socket. A listener's connections inherit it: one call instead of one each. */
+export interface SocketOptions {
+  /** Send small pieces at once (TCP_NODELAY). True unless given, as in netpoll. */
+  noDelay?: boolean;
+  /** Find out that a silent peer is gone (SO_KEEPALIVE). `true` takes the kernel's times. */
+  keepAlive?: boolean | KeepAliveOptions;
+  /** How long sent bytes may go unacknowledged before the connection is given up, in ms (TCP_USER_TIMEOUT). */
+  userTimeoutMs?: number;
+  /** The size of the kernel's send buffer in bytes; it doubles it for its own use (SO_SNDBUF). */
+  sendBufferBytes?: number;
+  /** The size of the kernel's receive buffer in bytes; likewise (SO_RCVBUF). */
+  receiveBufferBytes?: number;
+  /** Report room to write only when fewer unsent bytes than this are queued (TCP_NOTSENT_LOWAT). */
+  notSentLowWaterBytes?: number;
+  /** The type of service of what is sent: DSCP and ECN bits, 0 to 255 (IP_TOS, IPV6_TCLASS). */
+  typeOfService?: number;
+  /** The queueing priority of what is sent, 0 to 6 (SO_PRIORITY). */
+  priority?: number;
+  /** The mark that routing and firewall rules see (SO_MARK); needs CAP_NET_ADMIN. */
+  mark?: number;
+  /** Use an address that this machine does not have, or not yet (IP_FREEBIND). */
+  freeBind?: boolean;
+}
 
 const SOL_SOCKET = 1;
+const IPPROTO_IP = 0;
 const IPPROTO_TCP = 6;
 const IPPROTO_IPV6 = 41;
 
-/** A socket option: its level and number (socket(7), tcp(7), ipv6(7); the same on x64 and arm64). */
+/** A socket option: its level and number (socket(7), ip(7), tcp(7), ipv6(7); the same on x64 and arm64). */
 export const Option = {
   /** Bind although connections of an earlier process are still winding down. */
   REUSE_ADDRESS: [SOL_SOCKET, 2],
-  /** Several sockets listen on one address. */
-  REUSE_PORT: [SOL_SOCKET, 15],
-  /** The error that an asynchronous operation ended with. */
-  ERROR: [SOL_SOCKET, 4],
-  /** What close does with unsent bytes: {on, seconds}. */
-  LINGER: [SOL_SOCKET, 13],
   /** What kind of socket it is. */
   TYPE: [SOL_SOCKET, 3],
-  /** Probe the peer when nothing was heard of it for long. */
+  /** The error that an asynchronous operation ended with. */
+  ERROR: [SOL_SOCKET, 4],
+  /** SO_SNDBUF. */
+  SEND_BUFFER: [SOL_SOCKET, 7],
+  /** SO_RCVBUF. */
+  RECEIVE_BUFFER: [SOL_SOCKET, 8],
+  /** SO_KEEPALIVE. */
   KEEP_ALIVE: [SOL_SOCKET, 9],
-  /** Send small pieces at once. */
+  /** SO_PRIORITY. */
+  PRIORITY: [SOL_SOCKET, 12],
+  /** What close does with unsent bytes: {on, seconds}. */
+  LINGER: [SOL_SOCKET, 13],
+  /** Several sockets listen on one address. */
+  REUSE_PORT: [SOL_SOCKET, 15],
+  /** SO_MARK. */
+  MARK: [SOL_SOCKET, 36],
+  /** IP_TOS. */
+  TYPE_OF_SERVICE: [IPPROTO_IP, 1],
+  /** IP_FREEBIND; it serves IPv6 sockets too. */
+  FREE_BIND: [IPPROTO_IP, 15],
+  /** TCP_NODELAY. */
   NO_DELAY: [IPPROTO_TCP, 1],
+  /** TCP_KEEPIDLE. */
+  KEEP_IDLE: [IPPROTO_TCP, 4],
+  /** TCP_KEEPINTVL. */
+  KEEP_INTERVAL: [IPPROTO_TCP, 5],
+  /** TCP_KEEPCNT. */
+  KEEP_COUNT: [IPPROTO_TCP, 6],
+  /** TCP_DEFER_ACCEPT. */
+  DEFER_ACCEPT: [IPPROTO_TCP, 9],
+  /** TCP_USER_TIMEOUT. */
+  USER_TIMEOUT: [IPPROTO_TCP, 18],
+  /** TCP_FASTOPEN: the length of the queue of a listener. */
+  FAST_OPEN: [IPPROTO_TCP, 23],
+  /** TCP_NOTSENT_LOWAT. */
+  NOT_SENT_LOW_WATER: [IPPROTO_TCP, 25],
   /** IPv6 alone, without IPv4 mapped into it. */
   V6_ONLY: [IPPROTO_IPV6, 26],
+  /** IPV6_TCLASS. */
+  TRAFFIC_CLASS: [IPPROTO_IPV6, 67],
 } as const;
+
+/** The level and number of an option. */
+export type OptionName = readonly [level: number, name: number];
 
 const values = new Int32Array(2);
 
 /**
  * Sets an option.
  *
- * @throws {SystemError} The kernel does not have it, or not for this socket.
+ * @throws {SystemError} The kernel does not have it, or not for this socket, or not with this value.
  */
-export function setOption(
-  fd: number,
-  option: readonly [level: number, name: number],
-  value: number,
-  second?: number,
-): void {
+export function setOption(fd: number, option: OptionName, value: number): void {
   values[0] = value;
-  values[1] = second ?? 0;
-  const bytes = second === undefined ? 4 : 8;
-  check("set a socket option", native.setsockopt(fd, option[0], option[1], values, bytes));
+  check("set a socket option", native.setsockopt(fd, option[0], option[1], values, 4));
 }
 
 /**
@@ -52,7 +114,90 @@ export function setOption(
  *
  * @throws {SystemError} The kernel does not have it, or not for this descriptor.
  */
-export function getOption(fd: number, option: readonly [level: number, name: number]): number {
+export function getOption(fd: number, option: OptionName): number {
   check("get a socket option", native.getsockopt(fd, option[0], option[1], values, 4));
   return values[0]!;
+}
+
+/** Lets the next close reset the connection instead of ending it in order, and drop what is unsent (socket(7)). */
+export function resetOnClose(fd: number): void {
+  values[0] = 1;
+  values[1] = 0;
+  // What is no TCP socket has no reset: closing it is all there is.
+  native.setsockopt(fd, Option.LINGER[0], Option.LINGER[1], values, 8);
+}
+
+/** What has gone wrong with a socket, and clears it. */
+export function socketError(fd: number): SystemError {
+  values[0] = 0;
+  native.getsockopt(fd, Option.ERROR[0], Option.ERROR[1], values, 4);
+  return new SystemError("go on with the connection", values[0] || ERRNO.EPIPE);
+}
+
+function seconds(name: string, ms: number): number {
+  if (Number.isFinite(ms) && ms >= 1000) return Math.round(ms / 1000);
+  throw new RangeError(
+    `Cannot set ${name} to ${ms}: the kernel counts in seconds, so it is 1000 or more`,
+  );
+}
+
+function checkNumber(name: string, value: number, most: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= most) return value;
+  throw new RangeError(`Cannot set ${name} to ${value}: it is a whole number from 0 to ${most}`);
+}
+
+function setKeepAlive(fd: number, options: boolean | KeepAliveOptions): void {
+  setOption(fd, Option.KEEP_ALIVE, options === false ? 0 : 1);
+  if (typeof options === "boolean") return;
+  const { idleMs, intervalMs, count } = options;
+  if (idleMs !== undefined) setOption(fd, Option.KEEP_IDLE, seconds("keepAlive.idleMs", idleMs));
+  if (intervalMs !== undefined) {
+    setOption(fd, Option.KEEP_INTERVAL, seconds("keepAlive.intervalMs", intervalMs));
+  }
+  if (count !== undefined) {
+    setOption(fd, Option.KEEP_COUNT, checkNumber("keepAlive.count", count, 127));
+  }
+}
+
+const INT_MAX = 0x7fff_ffff;
+
+/** The options that are one number each: where they go, and the largest value. */
+const NUMBERS: readonly [
+  key: keyof SocketOptions,
+  option: OptionName,
+  most: number,
+  tcpOnly: boolean,
+][] = [
+  ["userTimeoutMs", Option.USER_TIMEOUT, INT_MAX, true],
+  ["sendBufferBytes", Option.SEND_BUFFER, INT_MAX, false],
+  ["receiveBufferBytes", Option.RECEIVE_BUFFER, INT_MAX, false],
+  ["notSentLowWaterBytes", Option.NOT_SENT_LOW_WATER, INT_MAX, true],
+  ["priority", Option.PRIORITY, 6, false],
+  ["mark", Option.MARK, INT_MAX, false],
+];
+
+/**
+ * Sets what a user asked for, before the socket is bound or connected. What Unix sockets do not have is passed
+ * over for them.
+ *
+ * @throws {RangeError} A value is out of range.
+ * @throws {SystemError} The kernel refuses one.
+ */
+export function applyOptions(fd: number, family: number, options: SocketOptions): void {
+  const isTcp = family !== Family.UNIX;
+  for (const [key, option, most, tcpOnly] of NUMBERS) {
+    const value = options[key] as number | undefined;
+    if (value === undefined || (tcpOnly && !isTcp)) continue;
+    setOption(fd, option, checkNumber(key, value, most));
+  }
+  if (!isTcp) return;
+  if (options.noDelay !== false) setOption(fd, Option.NO_DELAY, 1);
+  if (options.keepAlive !== undefined) setKeepAlive(fd, options.keepAlive);
+  if (options.freeBind) setOption(fd, Option.FREE_BIND, 1);
+  const { typeOfService } = options;
+  if (typeOfService === undefined) return;
+  checkNumber("typeOfService", typeOfService, 255);
+  // A socket of IPv6 that also takes IPv4 has both.
+  setOption(fd, Option.TYPE_OF_SERVICE, typeOfService);
+  if (family === Family.IPV6) setOption(fd, Option.TRAFFIC_CLASS, typeOfService);
 }

@@ -21,11 +21,17 @@ import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { config } from "../core/config.ts";
 
-/** How long a turn keeps the thread from the runtime. */
-const TURN_MICROS = 300;
+/** How long a turn keeps the thread from a runtime that has work of its own. */
+const TURN_MICROS_MIN = 300;
+/** The same for a runtime that has none: its timers are late by no more than this. */
+const TURN_MICROS_MAX = 1500;
+/** The runtime had work if it kept the thread longer than it needs for nothing, and so much more. */
+const HOST_WORK_MICROS = 15;
 
 /** What a pace paces. */
 export interface Turns {
+  /** The microseconds of the clock when what is polled next begins. */
+  nowMicros: number;
   /** Waits at most `micros` for events and tells whom they concern, until `deadline`. How many there were. */
   poll(micros: number, deadline: number): number;
 }
@@ -57,7 +63,10 @@ export class Pace {
   #isRef = true;
   #isBegun = false;
   #isTicking = false;
-  #hasTicked = false;
+  #isQuiet = false;
+  #turnMicros = TURN_MICROS_MIN;
+  #emptyMicros = Infinity;
+  #yieldedAt = 0;
   #sawEvents = false;
   #ticksLeft = 0;
   #isRung = false;
@@ -71,6 +80,11 @@ export class Pace {
     this.#epoll = epoll;
     this.#turns = turns;
     this.timer = check("create a timer", native.timerfd());
+  }
+
+  /** Whether this is a turn of ours. */
+  get isRunning(): boolean {
+    return this.#phase === "running";
   }
 
   /** There is something to watch: from now on it keeps the process alive, unless `unref` was called. */
@@ -119,7 +133,10 @@ export class Pace {
 
   /** The timer expired: the runtime has waited long enough. Called by whoever polls. */
   onTick(): void {
-    this.#hasTicked = true;
+    // A periodic timerfd expires once and stays expired until it is read (fs/timerfd.c restarts it in read).
+    native.counterTake(this.timer);
+    this.#isQuiet = !this.#sawEvents;
+    this.#sawEvents = false;
   }
 
   // ---- turns -----------------------------------------------------------------------------------------
@@ -159,21 +176,40 @@ export class Pace {
   /** Polls, and blocks where that is allowed, until the time is up or nothing comes. Whether to go cold. */
   #run(): boolean {
     const turns = this.#turns;
-    const deadline = native.now() + TURN_MICROS;
+    const begin = native.now();
+    this.#learnHost(begin);
+    const deadline = begin + this.#turnMicros;
+    turns.nowMicros = begin;
     for (let isDrained = true;;) {
       const mayBlock = isDrained && config.blockMicros > 0 && this.outsideWaits === 0;
       const count = mayBlock ? this.#block(deadline) : turns.poll(0, deadline);
       if (count > 0) {
         this.#sawEvents = true;
         isDrained = this.#drain();
-      } else if (!mayBlock) {
+      } else if (mayBlock) {
+        // A tick, and nothing else: the runtime's turn. A second one in a row: enough waited.
+        return this.#isQuiet;
+      } else {
         // Nothing is there, and user code ran: its microtasks first, then another turn that may block.
         return isDrained;
       }
       if (this.#phase !== "running") return true;
-      if (this.#hasTicked) return !this.#isWarm();
-      if (native.now() > deadline) return false;
+      turns.nowMicros = native.now();
+      if (turns.nowMicros > deadline) return false;
     }
+  }
+
+  /** How long the runtime had the thread says whether it had work: then it gets its turns more often. */
+  #learnHost(now: number): void {
+    if (this.#yieldedAt === 0) return;
+    const micros = now - this.#yieldedAt;
+    this.#yieldedAt = 0;
+    // The shortest time seen is what nothing costs; it is forgotten slowly, for machines change their pace.
+    this.#emptyMicros = Math.min(micros, this.#emptyMicros * 1.0002);
+    const hadWork = micros > 1.5 * this.#emptyMicros + HOST_WORK_MICROS;
+    this.#turnMicros = hadWork
+      ? TURN_MICROS_MIN
+      : Math.min(1.1 * this.#turnMicros, TURN_MICROS_MAX);
   }
 
   /** Runs what the handlers left to run: they may have settled a promise that others await. False: it could not. */
@@ -184,14 +220,6 @@ export class Pace {
     return true;
   }
 
-  /** Whether events came since the last tick; then it is worth to wait for more. Another tick begins. */
-  #isWarm(): boolean {
-    const isWarm = this.#sawEvents;
-    this.#sawEvents = false;
-    this.#hasTicked = false;
-    return isWarm;
-  }
-
   /** Waits until something happens, if only a tick. How many events there were. */
   #block(deadline: number): number {
     this.#tick(true);
@@ -199,7 +227,7 @@ export class Pace {
       const end = native.now() + config.spinMicros;
       while (native.now() < end) {
         const count = this.#turns.poll(0, deadline);
-        if (count > 0 || this.#hasTicked) return count;
+        if (count > 0) return count;
       }
     }
     this.counts.blocks += 1;
@@ -215,6 +243,7 @@ export class Pace {
   /** Lets the runtime have the thread, and comes back as soon as its timers and sockets had their chance. */
   #yield(): void {
     this.#phase = "scheduled";
+    this.#yieldedAt = native.now();
     this.#ticksLeft = host.ticksToPollSockets;
     this.#isRung = this.#ticksLeft > 0;
     if (this.#isRung) check("wake the runtime", native.wakerRing(this.#waker));
@@ -225,7 +254,7 @@ export class Pace {
   #sleep(): void {
     this.#phase = "asleep";
     this.#sawEvents = false;
-    this.#hasTicked = false;
+    this.#isQuiet = false;
     this.counts.colds += 1;
     this.#tick(false);
     check("arm the waker", native.wakerArm(this.#waker));

@@ -8,6 +8,7 @@ import { check } from "../core/check.ts";
 import { config } from "../core/config.ts";
 import { EVENTS_PER_CLOCK, EVENTS_PER_WAIT_MAX } from "../core/limits.ts";
 import { Pace } from "./pace.ts";
+import { type Timer, TimerWheel } from "./timer_wheel.ts";
 import { Interest, type Watcher } from "./watcher.ts";
 
 const CTL_ADD = 1;
@@ -20,7 +21,10 @@ const SLOT_BITS = 20;
 const SLOT_MASK = (1 << SLOT_BITS) - 1;
 const GENERATION_MASK = 0x7ff;
 /** The slot of the pace's own timer. */
-const TIMER_TOKEN = 0;
+const TICK_TOKEN = 0;
+/** The slot of the timer for deadlines. */
+const DEADLINE_TOKEN = 1;
+const DEADLINE_MICROS_MAX = 3_600_000_000;
 
 /** Watches descriptors and tells their watchers what happens to them. One a thread. */
 export class Poller {
@@ -29,12 +33,16 @@ export class Poller {
   /** How it shares the thread with the runtime. */
   readonly pace: Pace;
   readonly #epoll: number;
-  readonly #watchers: (Watcher | null)[] = [null];
-  readonly #generations: number[] = [0];
+  /** The microseconds of the clock when the current batch of events began. */
+  nowMicros = 0;
+  readonly #watchers: (Watcher | null)[] = [null, null];
+  readonly #generations: number[] = [0, 0];
   readonly #freeSlots: number[] = [];
   readonly #events = new Uint32Array(2 * EVENTS_PER_WAIT_MAX);
   /** Who has more to do without an event, and gets a turn with the next batch. */
   #again: Watcher[] = [];
+  #wheel: TimerWheel | null = null;
+  #deadline = -1;
   #watcherCount = 0;
   // Events of the current batch that were not dispatched yet, when a turn ran out of time within it.
   #batchIndex = 0;
@@ -49,7 +57,7 @@ export class Poller {
     this.#epoll = check("create an epoll descriptor", native.epollCreate());
     this.pace = new Pace(this.#epoll, this);
     try {
-      this.#control(CTL_ADD, this.pace.timer, TIMER_TOKEN, Interest.READ | Interest.EDGE);
+      this.#control(CTL_ADD, this.pace.timer, TICK_TOKEN, Interest.READ | Interest.EDGE);
     } catch (error) {
       this.close();
       throw error;
@@ -105,6 +113,36 @@ export class Poller {
     this.#freeSlots.push(slot);
   }
 
+  /** What time it is, in microseconds: of this batch of events, or now. */
+  get clockMicros(): number {
+    return this.pace.isRunning ? this.nowMicros : native.now();
+  }
+
+  /** Sets a timer, `delayMs` milliseconds from now; set anew it forgets what it was set to. */
+  setTimer(timer: Timer, delayMs: number): void {
+    const nowMs = native.now() / 1000;
+    const wheel = this.#wheel ??= this.#makeWheel(nowMs);
+    if (wheel.count === 0) wheel.advance(nowMs);
+    wheel.set(timer, nowMs + delayMs);
+  }
+
+  /** Takes a timer back. */
+  cancelTimer(timer: Timer): void {
+    this.#wheel?.cancel(timer);
+  }
+
+  #makeWheel(nowMs: number): TimerWheel {
+    this.#deadline = check("create a timer", native.timerfd());
+    this.#control(CTL_ADD, this.#deadline, DEADLINE_TOKEN, Interest.READ | Interest.EDGE);
+    return new TimerWheel(nowMs, (dueMs) => {
+      const micros = dueMs === Infinity ? 0 : Math.ceil(Math.max(1, dueMs * 1000 - native.now()));
+      check(
+        "set a timer",
+        native.timerfdSet(this.#deadline, Math.min(micros, DEADLINE_MICROS_MAX)),
+      );
+    });
+  }
+
   /** Calls `onEvent(0)` with the next batch: for who must not take the whole turn. */
   again(watcher: Watcher): void {
     this.#again.push(watcher);
@@ -141,12 +179,18 @@ export class Poller {
     while (this.#batchIndex < this.#batchCount) {
       const at = 2 * this.#batchIndex++;
       const token = events[at]!;
-      if (token === TIMER_TOKEN) this.pace.onTick();
+      if (token === TICK_TOKEN) this.pace.onTick();
+      else if (token === DEADLINE_TOKEN) told += this.#expire();
       else told += this.#dispatch(token, events[at + 1]!);
       if (this.#batchIndex % EVENTS_PER_CLOCK === 0 && native.now() > deadline) break;
     }
     this.counts.events += told;
     return told;
+  }
+
+  #expire(): number {
+    this.#wheel!.advance(native.now() / 1000);
+    return 1;
   }
 
   #dispatch(token: number, events: number): number {
@@ -169,6 +213,7 @@ export class Poller {
   /** Ends its thread and closes its descriptors. Whoever was watched is told nothing more. */
   close(): void {
     this.pace.close();
+    if (this.#deadline >= 0) native.close(this.#deadline);
     native.close(this.#epoll);
   }
 }

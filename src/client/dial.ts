@@ -1,0 +1,420 @@
+/**
+ * Dialling: a connection to somebody who listens.
+ */
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import { native } from "../../ffi/load.ts";
+import type { Callbacks } from "../connection/callbacks.ts";
+import type { Connection } from "../connection/connection.ts";
+import { SocketConnection } from "../connection/socket_connection.ts";
+import {
+  checkTimeout,
+  type ConnectionOptions,
+  type ConnectionSettings,
+  settings,
+} from "../connection/settings.ts";
+import { check } from "../core/check.ts";
+import { ERRNO } from "../core/errno.ts";
+import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
+import { DIAL_ATTEMPT_DELAY_MS, SELF_CONNECT_RETRIES } from "../core/limits.ts";
+import {
+  checkPermission,
+  describeAddress,
+  Family,
+  formatAddress,
+  type Network,
+  packAddress,
+  type PackedAddress,
+  parseHostPort,
+  parsePath,
+  rawAddress,
+  rawFromNumeric,
+} from "../net/address.ts";
+import { applyOptions, getOption, Option, type SocketOptions } from "../net/socket.ts";
+import type { Poller } from "../poll/poller.ts";
+import { threadPoller } from "../poll/poller_pool.ts";
+import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+import { Interest, type Watcher } from "../poll/watcher.ts";
+
+/** How {@linkcode dial} dials, and what it makes. */
+export interface DialOptions<C = undefined>
+  extends ConnectionOptions, SocketOptions, Omit<Callbacks<C>, "onPrepare"> {
+  /** How long it may take until the connection is there, in milliseconds, the look-up included. None unless given. */
+  timeoutMs?: number;
+  /** Ends the attempt when it is aborted, with the signal's reason. */
+  signal?: AbortSignal;
+  /** The address of this end: "host:port" with a numeric host; port 0 lets the kernel choose. */
+  localAddress?: string;
+}
+
+/** One attempt to connect to one address. */
+class Attempt implements Watcher {
+  readonly fd: number;
+  readonly #poller: Poller;
+  readonly #raw: Uint32Array;
+  readonly #onEnd: (attempt: Attempt, error: unknown) => void;
+  #token = -1;
+
+  /** Begins to connect. `onEnd` is called once, later or within `begin`. */
+  constructor(
+    poller: Poller,
+    raw: Uint32Array,
+    options: SocketOptions,
+    local: Uint32Array | null,
+    onEnd: (attempt: Attempt, error: unknown) => void,
+  ) {
+    this.#poller = poller;
+    this.#raw = raw;
+    this.#onEnd = onEnd;
+    this.fd = check("open a socket", native.socket(raw[0]!));
+    try {
+      applyOptions(this.fd, raw[0]!, options);
+      if (local !== null) {
+        check("use the local address", native.bind(this.fd, local), subject(local));
+      }
+    } catch (error) {
+      native.close(this.fd);
+      throw error;
+    }
+  }
+
+  /** Where it connects to. */
+  get remote(): PackedAddress {
+    return packAddress(this.#raw);
+  }
+
+  /** Connects. */
+  begin(): void {
+    const code = native.connect(this.fd, this.#raw);
+    if (code === 0) return this.#onEnd(this, null);
+    if (code !== -ERRNO.EINPROGRESS) return this.#fail(-code);
+    try {
+      this.#token = this.#poller.add(this, Interest.WRITE);
+    } catch (error) {
+      this.#onEnd(this, error);
+    }
+  }
+
+  onEvent(): void {
+    const errno = getOption(this.fd, Option.ERROR);
+    this.#unwatch();
+    if (errno !== 0) this.#fail(errno);
+    else this.#onEnd(this, null);
+  }
+
+  onFailure(error: unknown): void {
+    this.#onEnd(this, error);
+  }
+
+  #fail(errno: number): void {
+    this.#onEnd(this, new SystemError("connect to", errno, subject(this.#raw)));
+  }
+
+  /**
+   * Whether it is connected to itself: a port of this machine that nobody listens on, chosen by the kernel as its
+   * own, answers its own opening (simultaneous open, RFC 9293 §3.5).
+   */
+  get isSelf(): boolean {
+    if (this.#raw[0] === Family.UNIX) return false;
+    const [local, remote] = [rawAddress(), rawAddress()];
+    if (native.name(this.fd, 0, local) < 0 || native.name(this.fd, 1, remote) < 0) return false;
+    return local.every((word, i) => word === remote[i]);
+  }
+
+  #unwatch(): void {
+    if (this.#token < 0) return;
+    this.#poller.remove(this.#token, this.fd);
+    this.#token = -1;
+  }
+
+  /** Gives the attempt up. */
+  cancel(): void {
+    this.#unwatch();
+    native.close(this.fd);
+  }
+}
+
+function subject(raw: Uint32Array): string {
+  return describeAddress(formatAddress(raw));
+}
+
+/**
+ * Attempts at several addresses of one host, each begun when the one before has failed or has had its time: the
+ * first that connects wins (RFC 8305, "Happy Eyeballs").
+ */
+class Race implements TimerOwner {
+  readonly result: Promise<Attempt>;
+  readonly #poller: Poller;
+  readonly #raws: Uint32Array[];
+  readonly #options: SocketOptions;
+  readonly #local: Uint32Array | null;
+  readonly #running = new Set<Attempt>();
+  readonly #stagger = new Timer(this);
+  readonly #resolve: (attempt: Attempt) => void;
+  readonly #reject: (error: unknown) => void;
+  #firstError: unknown = null;
+  #selfCount = 0;
+  #isOver = false;
+
+  /** A race that has not begun. */
+  constructor(
+    poller: Poller,
+    raws: Uint32Array[],
+    options: SocketOptions,
+    local: Uint32Array | null,
+  ) {
+    this.#poller = poller;
+    this.#raws = [...raws];
+    this.#options = options;
+    this.#local = local;
+    const { promise, resolve, reject } = Promise.withResolvers<Attempt>();
+    this.result = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** Begins the next attempt. */
+  next(): void {
+    const raw = this.#raws.shift();
+    if (raw === undefined || this.#isOver) return;
+    if (this.#raws.length > 0) this.#poller.setTimer(this.#stagger, DIAL_ATTEMPT_DELAY_MS);
+    this.#start(raw);
+  }
+
+  #start(raw: Uint32Array): void {
+    try {
+      const attempt = new Attempt(
+        this.#poller,
+        raw,
+        this.#options,
+        this.#local,
+        (ended, error) => this.#onEnd(ended, raw, error),
+      );
+      this.#running.add(attempt);
+      attempt.begin();
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  onTimer(): void {
+    this.next();
+  }
+
+  #onEnd(attempt: Attempt, raw: Uint32Array, error: unknown): void {
+    this.#running.delete(attempt);
+    if (error === null && !attempt.isSelf) {
+      this.#end();
+      return this.#resolve(attempt);
+    }
+    attempt.cancel();
+    if (error !== null) this.#onError(error);
+    else if (this.#selfCount++ < SELF_CONNECT_RETRIES) this.#start(raw);
+    else this.#onError(new SystemError("connect to", ERRNO.ECONNREFUSED, subject(raw)));
+  }
+
+  #onError(error: unknown): void {
+    this.#firstError ??= error;
+    if (this.#raws.length > 0) return this.next();
+    if (this.#running.size > 0) return;
+    this.cancel(this.#firstError);
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#poller.cancelTimer(this.#stagger);
+    for (const attempt of this.#running) attempt.cancel();
+    this.#running.clear();
+  }
+
+  /** Gives all attempts up. */
+  cancel(error: unknown): void {
+    if (this.#isOver) return;
+    this.#end();
+    this.#reject(error);
+  }
+}
+
+const FAMILIES: Readonly<Record<Exclude<Network, "unix">, 0 | 4 | 6>> = {
+  tcp: 0,
+  tcp4: 4,
+  tcp6: 6,
+};
+
+/** The addresses to try, the families taking turns (RFC 8305 §4). */
+async function resolve(network: Network, address: string): Promise<Uint32Array[]> {
+  if (network === "unix") return [parsePath(address)];
+  const { hostname, port } = parseHostPort(address);
+  if (port === 0) throw new TypeError(`Cannot dial "${address}": port 0 is for listening`);
+  const family = FAMILIES[network];
+  const name = hostname === "" ? "localhost" : hostname;
+  const found = isIP(name) !== 0
+    ? [{ address: name, family: isIP(name) }]
+    : await lookUp(name, family);
+  const fitting = found.filter((each) => family === 0 || each.family === family);
+  if (fitting.length === 0) {
+    throw new NetpollError(`Cannot dial "${address}" with ${network}: it has no such address`);
+  }
+  const [first, second] = [fitting[0]!.family, fitting[0]!.family === 6 ? 4 : 6].map(
+    (each) => fitting.filter((one) => one.family === each),
+  ) as [typeof fitting, typeof fitting];
+  const turns: typeof fitting = [];
+  for (let i = 0; i < Math.max(first.length, second.length); i++) {
+    turns.push(...first.slice(i, i + 1), ...second.slice(i, i + 1));
+  }
+  return turns.map((each) => rawFromNumeric(each.address, port));
+}
+
+async function lookUp(
+  name: string,
+  family: 0 | 4 | 6,
+): Promise<{ address: string; family: number }[]> {
+  try {
+    return await lookup(name, { all: true, family });
+  } catch (cause) {
+    const why = (cause as { code?: string }).code ?? "it failed";
+    throw new NetpollError(`Cannot resolve "${name}": ${why}`, { cause });
+  }
+}
+
+function localRaw(address: string | undefined): Uint32Array | null {
+  if (address === undefined) return null;
+  const { hostname, port } = parseHostPort(address);
+  if (isIP(hostname) !== 0) return rawFromNumeric(hostname, port);
+  throw new TypeError(`Cannot use the local address "${address}": its host must be numeric`);
+}
+
+/** Passes a promise on unless the time is up or the signal says so first; then `onLate` cleans up. */
+async function within<T>(
+  promise: Promise<T>,
+  poller: Poller,
+  { timeoutMs = 0, signal }: { timeoutMs?: number; signal?: AbortSignal },
+  onLate: (error: unknown) => void,
+): Promise<T> {
+  if (timeoutMs === 0 && signal === undefined) return await promise;
+  const late = Promise.withResolvers<never>();
+  const end = (error: unknown) => {
+    onLate(error);
+    late.reject(error);
+  };
+  const timer = new Timer({ onTimer: () => end(new TimeoutError("dial", timeoutMs)) });
+  const onAbort = () => end(signal!.reason);
+  if (timeoutMs > 0) poller.setTimer(timer, timeoutMs);
+  signal?.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    poller.cancelTimer(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/**
+ * Connects to somebody who listens.
+ *
+ * All addresses of a host are tried, each 250 ms after the one before or as soon as that failed; the first that
+ * connects wins. With `onRequest` the connection is served like an accepted one and closes by itself after the
+ * peer's end; without, it stays until it is closed.
+ *
+ * Under Deno the program needs `--allow-net` for the address, or `--allow-read` and `--allow-write` for the path.
+ *
+ * @throws {SystemError} Nobody listens (`code` is `"ECONNREFUSED"`), there is no way to it, …; of several
+ * addresses, the first's.
+ * @throws {TimeoutError} It took longer than `timeoutMs`; its `operation` is `"dial"`.
+ * @throws {NetpollError} The host name is unknown.
+ * @throws {TypeError} The network or the address is malformed.
+ *
+ * @example
+ * ```ts
+ * import { createListener, dial, EventLoop } from "@netpoll/netpoll";
+ *
+ * const listener = createListener("tcp", "127.0.0.1:0");
+ * const loop = new EventLoop(({ reader, writer }) => {
+ *   writer.writeBinary(reader.next(reader.length));
+ *   writer.flush();
+ *   reader.release();
+ * });
+ * const served = loop.serve(listener);
+ *
+ * const { address } = listener;
+ * const port = address.transport === "tcp" ? address.port : 0;
+ * await using connection = await dial("tcp", `127.0.0.1:${port}`, { timeoutMs: 1000 });
+ * connection.writer.writeString("hello");
+ * await connection.writer.flush();
+ * await connection.reader.wait(5);
+ * console.log(connection.reader.readString(5)); // "hello"
+ *
+ * await connection.close();
+ * await loop.shutdown();
+ * await served;
+ * ```
+ */
+export async function dial<C = undefined>(
+  network: Network,
+  address: string,
+  options: DialOptions<C> = {},
+): Promise<Connection> {
+  const bounds: ConnectionSettings = settings(options);
+  checkTimeout("timeoutMs", options.timeoutMs ?? 0);
+  if (network !== "unix" && !(network in FAMILIES)) {
+    throw new TypeError(
+      `Cannot dial the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
+    );
+  }
+  options.signal?.throwIfAborted();
+  const local = localRaw(options.localAddress);
+  checkPermission(network, address);
+  const poller = threadPoller();
+  const dialling = new Dialling(network, address, options, local);
+  const attempt = await within(
+    dialling.run(poller),
+    poller,
+    options,
+    (error) => dialling.cancel(error),
+  );
+  const connection = new SocketConnection<C>({
+    poller,
+    fd: attempt.fd,
+    remote: attempt.remote,
+    callbacks: options,
+    settings: bounds,
+    owner: null,
+  });
+  connection.begin();
+  return connection;
+}
+
+/** A look-up and the race after it, either of which can be given up. */
+class Dialling {
+  readonly #network: Network;
+  readonly #address: string;
+  readonly #options: SocketOptions;
+  readonly #local: Uint32Array | null;
+  #race: Race | null = null;
+  #cancelled: unknown = null;
+
+  constructor(
+    network: Network,
+    address: string,
+    options: SocketOptions,
+    local: Uint32Array | null,
+  ) {
+    this.#network = network;
+    this.#address = address;
+    this.#options = options;
+    this.#local = local;
+  }
+
+  async run(poller: Poller): Promise<Attempt> {
+    const raws = await resolve(this.#network, this.#address);
+    if (this.#cancelled !== null) throw this.#cancelled;
+    this.#race = new Race(poller, raws, this.#options, this.#local);
+    this.#race.next();
+    return await this.#race.result;
+  }
+
+  cancel(error: unknown): void {
+    this.#cancelled = error;
+    this.#race?.cancel(error);
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * What users are told in the course of a connection's life, and in what order.
+ */
+import { config } from "../core/config.ts";
+import type { Connection } from "./connection.ts";
+
+/** Answers what a connection receives. Called when there are bytes to read, once at a time. */
+export type RequestHandler<C> = (connection: Connection, context: C) => void | Promise<void>;
+
+/** What is called in the course of a connection's life, in this order; close callbacks come last. */
+export interface Callbacks<C> {
+  /** Before anything is read: the context that the other callbacks get. Synchronous, and without I/O. */
+  onPrepare?: (connection: Connection) => C;
+  /** The connection is there. Its result is the context from then on. `onRequest` waits until it has settled. */
+  onConnect?: (connection: Connection, context: C) => C | Promise<C>;
+  /** There are bytes to read. */
+  onRequest?: RequestHandler<C> | null;
+  /** The peer ended or reset the connection. A running `onRequest` goes on meanwhile. */
+  onDisconnect?: (connection: Connection, context: C) => void | Promise<void>;
+  /** A callback failed; its connection is closed. Without it one line goes to `configure({ log })`. */
+  onError?: (error: unknown, connection: Connection) => void;
+}
+
+/** Called when all is over. */
+export type CloseCallback = (connection: Connection) => void;
+
+/** Whom the callbacks concern. */
+export interface CallbacksOwner extends Connection {
+  /** `onConnect` has settled; `failure` is what it failed with. */
+  onConnected(failure: unknown): void;
+  /** `onDisconnect` has settled. */
+  onDisconnected(): void;
+}
+
+/** Whether something has to be waited for. */
+export function isPromise<T>(value: unknown): value is Promise<T> {
+  return typeof (value as Promise<T> | undefined)?.then === "function";
+}
+
+/** What went wrong, for the log. */
+function text(error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}
+
+/** Calls the callbacks of one connection; the handler excepted, which comes and goes (request_loop.ts). */
+export class CallbackRunner<C> {
+  /** What `onPrepare` made, or `onConnect`. */
+  context: C = undefined as C;
+  readonly #callbacks: Callbacks<C>;
+  readonly #owner: CallbacksOwner;
+  /** How many have not settled. */
+  #openCount = 0;
+  #isDisconnectTold = false;
+  #closeCallbacks: CloseCallback[] | null = null;
+  #isClosed = false;
+
+  /** The callbacks of a connection. */
+  constructor(callbacks: Callbacks<C>, owner: CallbacksOwner) {
+    this.#callbacks = callbacks;
+    this.#owner = owner;
+  }
+
+  /** Whether one of them has not settled. */
+  get isRunning(): boolean {
+    return this.#openCount > 0;
+  }
+
+  /** Calls `onPrepare`. Throws what it throws. */
+  prepare(): void {
+    const { onPrepare } = this.#callbacks;
+    if (onPrepare !== undefined) this.context = onPrepare(this.#owner);
+  }
+
+  /** Calls `onConnect`; the owner hears when it has settled. */
+  connect(): void {
+    const { onConnect } = this.#callbacks;
+    if (onConnect === undefined) return this.#owner.onConnected(undefined);
+    this.#openCount += 1;
+    const settle = (context: C) => {
+      this.#openCount -= 1;
+      this.context = context;
+      this.#owner.onConnected(undefined);
+    };
+    const fail = (error: unknown) => {
+      this.#openCount -= 1;
+      // A rejection without a reason is one all the same.
+      this.#owner.onConnected(error ?? new Error("onConnect failed"));
+    };
+    try {
+      const result = onConnect(this.#owner, this.context);
+      if (isPromise<C>(result)) result.then(settle, fail);
+      else settle(result);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  /** Calls `onDisconnect`, the first time. */
+  disconnect(): void {
+    const { onDisconnect } = this.#callbacks;
+    if (onDisconnect === undefined || this.#isDisconnectTold) return;
+    this.#isDisconnectTold = true;
+    this.#openCount += 1;
+    const settle = () => {
+      this.#openCount -= 1;
+      this.#owner.onDisconnected();
+    };
+    const fail = (error: unknown) => {
+      this.report(error);
+      settle();
+    };
+    try {
+      const result = onDisconnect(this.#owner, this.context);
+      if (isPromise<void>(result)) result.then(settle, fail);
+      else settle();
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  /** Says what went wrong: to `onError`, or in the log. */
+  report(error: unknown): void {
+    const { onError } = this.#callbacks;
+    try {
+      if (onError !== undefined) onError(error, this.#owner);
+      else config.log(`netpoll: a handler failed, its connection is closed: ${text(error)}`);
+    } catch (second) {
+      config.log(`netpoll: onError failed: ${text(second)}`);
+    }
+  }
+
+  /** Adds a close callback; when all is over already it is called soon. */
+  addClose(callback: CloseCallback): void {
+    if (this.#isClosed) queueMicrotask(() => this.#callClose(callback));
+    else (this.#closeCallbacks ??= []).push(callback);
+  }
+
+  /** Calls the close callbacks, the last one added first. */
+  close(): void {
+    this.#isClosed = true;
+    const callbacks = this.#closeCallbacks;
+    if (callbacks === null) return;
+    this.#closeCallbacks = null;
+    for (const callback of callbacks.reverse()) this.#callClose(callback);
+  }
+
+  #callClose(callback: CloseCallback): void {
+    try {
+      callback(this.#owner);
+    } catch (error) {
+      this.report(error);
+    }
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * The deadlines of a connection. One that has none has no object of this kind either.
+ */
+import type { TimeoutOperation } from "../core/errors.ts";
+import type { Poller } from "../poll/poller.ts";
+import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+import type { ConnectionSettings } from "./settings.ts";
+
+/** What happens at a deadline. */
+export interface DeadlineOwner {
+  /** A wait, a flush, the silence or the life took longer than it may. */
+  onDeadline(operation: TimeoutOperation, timeoutMs: number): void;
+}
+
+/** Watches over how long things take. */
+export class Deadlines implements TimerOwner {
+  readonly #poller: Poller;
+  readonly #owner: DeadlineOwner;
+  readonly #read = new Timer(this);
+  readonly #write = new Timer(this);
+  readonly #idle = new Timer(this);
+  readonly #lifetime = new Timer(this);
+  #readMs: number;
+  #writeMs: number;
+  #idleMs: number;
+  readonly #lifetimeMs: number;
+  /** Since when somebody waits, in microseconds; 0 for nobody. */
+  #readSince = 0;
+  #writeSince = 0;
+  /** When a byte last moved. */
+  #activeSince: number;
+
+  /** Deadlines of a connection that begins now. */
+  constructor(
+    poller: Poller,
+    owner: DeadlineOwner,
+    settings: ConnectionSettings,
+    nowMicros: number,
+  ) {
+    this.#poller = poller;
+    this.#owner = owner;
+    this.#readMs = settings.readTimeoutMs;
+    this.#writeMs = settings.writeTimeoutMs;
+    this.#idleMs = settings.idleTimeoutMs;
+    this.#lifetimeMs = settings.lifetimeMs;
+    this.#activeSince = nowMicros;
+    if (this.#idleMs > 0) poller.setTimer(this.#idle, this.#idleMs);
+    if (this.#lifetimeMs > 0) poller.setTimer(this.#lifetime, this.#lifetimeMs);
+  }
+
+  /** How long a wait may take. */
+  get readMs(): number {
+    return this.#readMs;
+  }
+
+  /** How long a flush may take. */
+  get writeMs(): number {
+    return this.#writeMs;
+  }
+
+  /** How long no byte may move. */
+  get idleMs(): number {
+    return this.#idleMs;
+  }
+
+  /** Changes how long a wait may take, one that is under way included. */
+  setRead(timeoutMs: number, nowMicros: number): void {
+    this.#readMs = timeoutMs;
+    this.#restart(this.#read, this.#readSince, timeoutMs, nowMicros);
+  }
+
+  /** Changes how long a flush may take, one that is under way included. */
+  setWrite(timeoutMs: number, nowMicros: number): void {
+    this.#writeMs = timeoutMs;
+    this.#restart(this.#write, this.#writeSince, timeoutMs, nowMicros);
+  }
+
+  /** Changes how long no byte may move. */
+  setIdle(timeoutMs: number, nowMicros: number): void {
+    this.#idleMs = timeoutMs;
+    this.#restart(this.#idle, this.#activeSince, timeoutMs, nowMicros);
+  }
+
+  #restart(timer: Timer, since: number, timeoutMs: number, nowMicros: number): void {
+    if (timeoutMs === 0 || since === 0) this.#poller.cancelTimer(timer);
+    else this.#poller.setTimer(timer, timeoutMs - (nowMicros - since) / 1000);
+  }
+
+  /** A wait begins. */
+  beginRead(nowMicros: number): void {
+    this.#readSince = nowMicros;
+    if (this.#readMs > 0) this.#poller.setTimer(this.#read, this.#readMs);
+  }
+
+  /** The wait is over. */
+  endRead(): void {
+    this.#readSince = 0;
+    this.#poller.cancelTimer(this.#read);
+  }
+
+  /** A flush waits that was begun at that time, with none before it. */
+  beginWrite(since: number, nowMicros: number): void {
+    this.#writeSince = since;
+    this.#restart(this.#write, since, this.#writeMs, nowMicros);
+  }
+
+  /** No flush waits any more. */
+  endWrite(): void {
+    this.#writeSince = 0;
+    this.#poller.cancelTimer(this.#write);
+  }
+
+  /** Bytes moved. The timer is not touched: when it expires it looks whether it was too early. */
+  active(nowMicros: number): void {
+    this.#activeSince = nowMicros;
+  }
+
+  /** All is over. */
+  close(): void {
+    for (const timer of [this.#read, this.#write, this.#idle, this.#lifetime]) {
+      this.#poller.cancelTimer(timer);
+    }
+  }
+
+  onTimer(timer: Timer): void {
+    if (timer === this.#read) this.#owner.onDeadline("read", this.#readMs);
+    else if (timer === this.#write) this.#owner.onDeadline("write", this.#writeMs);
+    else if (timer === this.#idle) this.#onIdle();
+    else this.#owner.onDeadline("lifetime", this.#lifetimeMs);
+  }
+
+  #onIdle(): void {
+    const leftMs = this.#idleMs - (this.#poller.nowMicros - this.#activeSince) / 1000;
+    if (leftMs > 0) this.#poller.setTimer(this.#idle, leftMs);
+    else this.#owner.onDeadline("idle", this.#idleMs);
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Calling the handler: once at a time, for as long as there are bytes that it has not looked at.
+ */
+import type { LinkChain } from "../buffer/link_chain.ts";
+import { RUNS_PER_EVENT_MAX } from "../core/limits.ts";
+import { isPromise } from "./callbacks.ts";
+
+/** What a request loop asks and tells its connection. */
+export interface RequestOwner {
+  /** Calls the handler. */
+  callHandler(): void | Promise<void>;
+  /** Whether the handler waits for something of ours. */
+  readonly isAwaited: boolean;
+  /** The handler failed. */
+  onHandlerFailure(error: unknown): void;
+  /** The handler's promise has settled. */
+  onHandlerSettled(): void;
+  /** Whether the running handler waits for something that is not ours has changed. */
+  onOutside(isOutside: boolean): void;
+  /** There is more to do than one event may take. */
+  onTooLong(): void;
+}
+
+/** Never equal to a count of bytes. */
+const NOT_STALLED = -1;
+
+/** The handler's calls, one after the other. */
+export class RequestLoop {
+  /** Whether the handler's call is on the stack: its synchronous part. */
+  isDispatching = false;
+  /** Whether the handler was called and has not settled. */
+  isRunning = false;
+  readonly #input: LinkChain;
+  readonly #owner: RequestOwner;
+  #isOutside = false;
+  /** Bytes received in all when the handler returned without having read any: it is called again when more came. */
+  #stalledAt = NOT_STALLED;
+  /** Bytes read in all when the handler was called. */
+  #readBefore = 0;
+  #runCount = 0;
+  // Made once for a connection, and only when its handler is asynchronous.
+  #onSettled: (() => void) | null = null;
+  #onRejected: ((error: unknown) => void) | null = null;
+
+  /** Calls for what arrives in a chain. */
+  constructor(input: LinkChain, owner: RequestOwner) {
+    this.#input = input;
+    this.#owner = owner;
+  }
+
+  /** Whether there is something for a handler to do, and none is at it. */
+  get isDue(): boolean {
+    const { length, total, readBan } = this.#input;
+    return length > 0 && !this.isRunning && readBan === null && this.#stalledAt !== total + length;
+  }
+
+  /** Another handler may make more of what is there. */
+  forgetStall(): void {
+    this.#stalledAt = NOT_STALLED;
+  }
+
+  /** An event: the handler may run so many times again. */
+  beginEvent(): void {
+    this.#runCount = 0;
+  }
+
+  /** Calls the handler until nothing is left for it to do, it has to wait, or it had its share of the turn. */
+  run(): void {
+    while (this.isDue) {
+      if (this.#runCount === RUNS_PER_EVENT_MAX) return this.#owner.onTooLong();
+      this.#runCount += 1;
+      this.#call();
+    }
+  }
+
+  #call(): void {
+    const input = this.#input;
+    this.#readBefore = input.total;
+    this.#stalledAt = input.total + input.length;
+    this.isRunning = true;
+    this.isDispatching = true;
+    try {
+      const result = this.#owner.callHandler();
+      this.isDispatching = false;
+      if (isPromise<void>(result)) this.#await(result);
+      else this.#end();
+    } catch (error) {
+      this.isDispatching = false;
+      this.#end();
+      this.#owner.onHandlerFailure(error);
+    }
+  }
+
+  #await(result: Promise<void>): void {
+    this.setOutside(!this.#owner.isAwaited);
+    this.#onSettled ??= () => {
+      this.#end();
+      this.#owner.onHandlerSettled();
+    };
+    this.#onRejected ??= (error) => {
+      this.#end();
+      this.#owner.onHandlerFailure(error);
+      this.#owner.onHandlerSettled();
+    };
+    result.then(this.#onSettled, this.#onRejected);
+  }
+
+  #end(): void {
+    this.isRunning = false;
+    this.setOutside(false);
+    if (this.#input.total !== this.#readBefore) this.#stalledAt = NOT_STALLED;
+  }
+
+  /** Whether what the running handler waits for is not ours: then the runtime must have the thread. */
+  setOutside(isOutside: boolean): void {
+    if (this.#isOutside === isOutside) return;
+    this.#isOutside = isOutside;
+    this.#owner.onOutside(isOutside);
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * What can be set for a connection: deadlines and bounds.
+ */
+import {
+  MESSAGE_BYTES_MAX,
+  READ_BUFFER_BYTES_MAX,
+  WRITE_BUFFER_BYTES_MAX,
+} from "../core/limits.ts";
+
+/** Deadlines in milliseconds, 0 for none, and bounds in bytes. */
+export interface ConnectionOptions {
+  /** How long one `wait` may take in all. None unless given. */
+  readTimeoutMs?: number;
+  /** How long one `flush` may take. None unless given. */
+  writeTimeoutMs?: number;
+  /** How long no byte may move either way before the connection is closed. None unless given. */
+  idleTimeoutMs?: number;
+  /** How old the connection may become: then it is closed as soon as it is idle. Any age unless given. */
+  lifetimeMs?: number;
+  /**
+   * How much unread input is held, in bytes of blocks, before reading pauses; it goes on below half. A pending
+   * `wait` for more raises it for as long as it waits. 1 MiB unless given.
+   */
+  readBufferBytesMax?: number;
+  /**
+   * How much unsent output is held before `writer.isWritable` is false: then nothing is read and no request is
+   * served until below half. 4 MiB unless given.
+   */
+  writeBufferBytesMax?: number;
+  /** The most that `wait` waits for. 128 MiB unless given. */
+  messageBytesMax?: number;
+}
+
+/** All of them, checked. */
+export type ConnectionSettings = Readonly<Required<ConnectionOptions>>;
+
+const DEFAULTS: ConnectionSettings = {
+  readTimeoutMs: 0,
+  writeTimeoutMs: 0,
+  idleTimeoutMs: 0,
+  lifetimeMs: 0,
+  readBufferBytesMax: READ_BUFFER_BYTES_MAX,
+  writeBufferBytesMax: WRITE_BUFFER_BYTES_MAX,
+  messageBytesMax: MESSAGE_BYTES_MAX,
+};
+
+/** A duration as a user gave it: 0 for none. */
+export function checkTimeout(name: string, timeoutMs: number): number {
+  if (Number.isFinite(timeoutMs) && timeoutMs >= 0) return timeoutMs;
+  throw new RangeError(
+    `Cannot set ${name} to ${timeoutMs}: it is a number of milliseconds, 0 for none`,
+  );
+}
+
+function checkBytes(name: string, bytes: number): number {
+  if (Number.isInteger(bytes) && bytes > 0) return bytes;
+  throw new RangeError(`Cannot set ${name} to ${bytes}: it is a whole number of bytes above 0`);
+}
+
+/**
+ * What is in force for options as a user gave them.
+ *
+ * @throws {RangeError} A number is none that means anything.
+ */
+export function settings(options: ConnectionOptions): ConnectionSettings {
+  const merged: Required<ConnectionOptions> = { ...DEFAULTS };
+  for (const name of Object.keys(DEFAULTS) as (keyof ConnectionOptions)[]) {
+    const value = options[name];
+    if (value === undefined) continue;
+    merged[name] = name.endsWith("Ms") ? checkTimeout(name, value) : checkBytes(name, value);
+  }
+  return merged;
+}
