@@ -3,7 +3,7 @@
  * `make idle-memory`, or `bun bench/idle_memory.ts --help`.
  */
 import { type Candidate, CANDIDATES, select } from "./harness/candidates.ts";
-import { examine, type Footprint, weigh, type Weighed } from "./harness/memory.ts";
+import { weigh } from "./harness/memory.ts";
 import { number, parse } from "./harness/options.ts";
 import { describeMachine, keep, progress, progressEnd, table } from "./harness/report.ts";
 
@@ -15,21 +15,15 @@ const options = parse("Measures the memory of idle connections.", {
 const connections = number("connections", options.connections);
 const messageBytes = number("size", options.size);
 
-function perConnection(weighed: Weighed<Footprint> | null): string {
-  if (weighed === null) return "–";
-  const bytes = weighed.after.residentBytes - weighed.before.residentBytes;
-  return Math.round(bytes / connections).toLocaleString("en");
-}
-
 const raw: unknown[] = [];
 const rows: string[][] = [];
 async function measure(candidate: Candidate): Promise<void> {
   progress(candidate.title);
   const all = { connections, busy: 0, messageBytes };
-  const plain = await weigh(candidate, all);
-  const inside = await examine(candidate, all);
-  raw.push({ name: candidate.name, plain, inside });
-  rows.push([candidate.title, perConnection(plain), perConnection(inside)]);
+  const { before, after } = await weigh(candidate, all);
+  raw.push({ name: candidate.name, before, after });
+  const bytes = (after.residentBytes - before.residentBytes) / connections;
+  rows.push([candidate.title, Math.round(bytes).toLocaleString("en")]);
 }
 
 for (const candidate of select(CANDIDATES, options.only)) await measure(candidate);
@@ -39,10 +33,9 @@ const markdown = [
   `${
     connections.toLocaleString("en")
   } connections, each after one message of ${messageBytes} bytes.`,
-  `Bytes each: growth of the resident memory of the server's process, divided by the connections. "Collected":`,
-  `in another process, which was asked for a full collection before and after. What the kernel keeps for a`,
-  `socket is in neither.\n`,
-  table(["server", "resident", "collected"], rows),
+  `Bytes each: growth of the resident memory of the server's process, garbage included, divided by the`,
+  `connections. What the kernel keeps for a socket is not in it.\n`,
+  table(["server", "bytes each"], rows),
   `\n${describeMachine()}.`,
 ].join("\n");
 console.log(markdown);

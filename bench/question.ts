@@ -17,24 +17,23 @@ const connections = number("connections", options.connections);
 const messageBytes = number("size", options.size);
 const busy = connections / 2;
 
-const growth = (weighed: Weighed<Footprint>) =>
-  (weighed.after.residentBytes - weighed.before.residentBytes) / connections / 1024;
+/** What a figure in bytes grew by for each connection, in KiB. */
+function growth<K extends string>({ before, after }: Weighed<Record<K, number>>, key: K): string {
+  return ((after[key] - before[key]) / connections / 1024).toFixed(2);
+}
 
 function row(
   { title }: Candidate,
   plain: Weighed<Footprint>,
   inside: Weighed<Holdings> | null,
 ): string[] {
-  const outer = [title, String(plain.after.threads)];
-  const resident = growth(plain).toFixed(2);
-  if (inside === null) return [...outer, "–", "–", resident, "–"];
-  const { before, after } = inside;
+  const promises = inside === null ? "–" : String(inside.after.promises - inside.before.promises);
   return [
-    ...outer,
-    String(after.promises - before.promises),
-    ((after.bufferBytes - before.bufferBytes) / connections / 1024).toFixed(2),
-    resident,
-    growth(inside).toFixed(2),
+    title,
+    String(plain.after.threads),
+    promises,
+    inside === null ? "–" : growth(inside, "bufferBytes"),
+    growth(plain, "residentBytes"),
   ];
 }
 
@@ -44,7 +43,6 @@ const HEADS = [
   "promises",
   "buffers, KiB each",
   "resident, KiB each",
-  "collected",
 ];
 
 const NOTES = `
@@ -56,9 +54,7 @@ const NOTES = `
 - buffers: memory outside of the heap that JavaScript objects keep, divided by the connections, after a full
   collection (process.memoryUsage().external; heapStats().extraMemorySize). For ours: the blocks in use.
 - resident: growth of the process (VmRSS), divided by the connections, garbage included; what the kernel
-  keeps for a socket is not in it.
-- collected: the same when a full collection was asked for before and after; in another process, for that
-  changes how a heap grows.`;
+  keeps for a socket is not in it.`;
 
 const raw: unknown[] = [];
 const rows: string[][] = [];

@@ -22,7 +22,7 @@ export interface Footprint {
 }
 
 /** What it holds after a full collection. */
-export interface Holdings extends Footprint {
+export interface Holdings {
   /** Promises alive. */
   readonly promises: number;
   /** Bytes of buffers that the program and its runtime keep. */
@@ -56,8 +56,7 @@ async function look({ pid }: Server): Promise<Footprint> {
 async function probe(server: Server): Promise<Holdings> {
   await setTimeout(SETTLE_MS);
   process.kill(server.pid, "SIGUSR2");
-  const told = JSON.parse(await server.line());
-  return { ...told, ...await look(server) };
+  return JSON.parse(await server.line());
 }
 
 async function compare<T>(
@@ -91,8 +90,8 @@ export function weigh(candidate: Candidate, all: Population): Promise<Weighed<Fo
 }
 
 /**
- * What a server holds, garbage collected. In a process of its own: a collection that we ask for, and the walk
- * through the heap, change how a heap grows afterwards. Null for C, which has no heap to ask.
+ * What a server holds, garbage collected. In a process of its own: the collection and the walk through the heap
+ * change how much memory is resident afterwards. Null for C, which has no heap to ask.
  */
 export function examine(candidate: Candidate, all: Population): Promise<Weighed<Holdings> | null> {
   if (candidate.runtime === null) return Promise.resolve(null);
