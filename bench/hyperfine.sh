@@ -6,6 +6,7 @@ set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
 servers=${1:-c,bun-sync,bun-async,deno-sync,deno-async,bun-listen,deno-listen,node-net}
 connections=50 messages=4000 bytes=64
+load_cpu=$(($(nproc) > 1 ? 1 : 0)) # the server has CPU 0
 
 if ! command -v hyperfine >/dev/null; then
   echo "hyperfine.sh needs hyperfine: install it (Debian: apt-get install hyperfine), then run this again" >&2
@@ -28,7 +29,7 @@ cat >"$scratch/start" <<'SCRIPT'
 # start TOP NAME BYTES: starts a server in the background and waits until it listens.
 cd "$1"
 command=$("$1/node_modules/.bin/bun" bench/harness/command.ts "$2" "$3")
-eval "$command" >"$SCRATCH/$2.out" 2>"$SCRATCH/$2.err" </dev/null &
+eval "exec taskset -c 0 ${command#exec }" >"$SCRATCH/$2.out" 2>"$SCRATCH/$2.err" </dev/null &
 echo $! >"$SCRATCH/$2.pid"
 tries=100
 until grep -q '^listening' "$SCRATCH/$2.out"; do
@@ -46,4 +47,4 @@ hyperfine --warmup 1 --runs 7 -L server "$servers" -n '{server}' \
   --setup "'$scratch/start' '$top' {server} $bytes" \
   --cleanup "kill \$(cat '$scratch/{server}.pid'); rm '$scratch/{server}.pid'" \
   --export-json "$top/bench/results/hyperfine.json" --export-markdown "$top/bench/results/hyperfine.md" \
-  "'$top/bench/build/load' -p \$(cat '$scratch/{server}.port') -c $connections -s $bytes -N $messages"
+  "'$top/bench/build/load' -p \$(cat '$scratch/{server}.port') -c $connections -s $bytes -N $messages -P $load_cpu"

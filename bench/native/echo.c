@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -158,7 +157,6 @@ int main(int argc, char **argv) {
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
-  prctl(PR_SET_PDEATHSIG, SIGKILL); // nobody is left to stop us
   buffer = malloc(buffer_bytes);
   if (buffer == NULL) fail("malloc");
   serve(open_listener(host, port));
