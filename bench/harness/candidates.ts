@@ -2,6 +2,7 @@
  * Who takes part in the benches: every server, and how it is started.
  */
 import { execFileSync } from "node:child_process";
+import { type Peer, PEERS } from "../peers/peers.ts";
 import { type Command, projectPath } from "./child.ts";
 
 /** A program that can run a server. */
@@ -76,13 +77,9 @@ function ours(runtime: Runtime, style: "sync" | "async"): Candidate {
   };
 }
 
-function peer(runtime: Runtime, name: string, title: string, file: string): Candidate {
-  return {
-    name,
-    title,
-    runtime,
-    argv: (bytes) => runFile(runtime, `bench/peers/${file}`, ["0", String(bytes)]),
-  };
+function peer({ runtime, name, title, file }: Peer): Candidate {
+  const argv = (bytes: number) => runFile(runtime, `bench/peers/${file}`, ["0", String(bytes)]);
+  return { name, title, runtime, argv };
 }
 
 function capital(word: string): string {
@@ -104,12 +101,7 @@ export const CANDIDATES: readonly Candidate[] = [
   ours("bun", "async"),
   ours("deno", "sync"),
   ours("deno", "async"),
-  peer("bun", "bun-listen", "Bun.listen", "bun_listen.ts"),
-  peer("deno", "deno-listen", "Deno.listen, read/write", "deno_listen.ts"),
-  peer("deno", "deno-streams", "Deno.listen, streams", "deno_streams.ts"),
-  peer("bun", "bun-net", "node:net in Bun", "node_net.mjs"),
-  peer("deno", "deno-net", "node:net in Deno", "node_net.mjs"),
-  peer("node", "node-net", "node:net in Node", "node_net.mjs"),
+  ...PEERS.map(peer),
 ];
 
 /** Those that the options name, in the order of the table; all when there is no list. */

@@ -331,8 +331,9 @@ static void report(double seconds) {
 }
 
 static void usage(void) {
-  fprintf(stderr, "usage: load [-c connections] [-d depth] [-s bytes] [-t seconds] [-w seconds] [-r rate] [-n churn] [-L] [-N job]\n"
-                  "            [-I idle] [-S server_pid] [-P cpu] (-p port [-h host] | -U path)\n");
+  fprintf(stderr, "usage: load [-c connections] [-d depth] [-s bytes] [-t seconds] [-w seconds] [-r rate]\n"
+                  "            [-n churn] [-L] [-N job] [-I idle] [-S server_pid] [-P cpu]\n"
+                  "            (-p port [-h host] | -U path)\n");
   exit(2);
 }
 
