@@ -45,7 +45,7 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
 
 /** The path of a file of the project, from its top. */
 export function projectPath(relative: string): string {
-  return fileURLToPath(new URL(`../../${relative}`, import.meta.url));
+  return fileURLToPath(new URL(`../../${relative}`, import.meta.url).href);
 }
 
 function start({ argv, cpu }: Command, stdin: "ignore" | "pipe"): ChildProcess {
