@@ -141,7 +141,12 @@ function seconds(name: string, ms: number): number {
   );
 }
 
-function checkNumber(name: string, value: number, most: number): number {
+/**
+ * A whole number from 0 on, as a user gave it.
+ *
+ * @throws {RangeError} It is none, or above `most`.
+ */
+export function checkNumber(name: string, value: number, most: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= most) return value;
   throw new RangeError(`Cannot set ${name} to ${value}: it is a whole number from 0 to ${most}`);
 }
@@ -159,7 +164,8 @@ function setKeepAlive(fd: number, options: boolean | KeepAliveOptions): void {
   }
 }
 
-const INT_MAX = 0x7fff_ffff;
+/** The largest number that an option takes. */
+export const INT_MAX = 0x7fff_ffff;
 
 /** The options that are one number each: where they go, and the largest value. */
 const NUMBERS: readonly [
