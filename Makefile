@@ -24,8 +24,8 @@ FAULTS   := NETPOLL_LIB=$(CURDIR)/libnetpoll-faults.so
 export DENO_NO_UPDATE_CHECK = 1
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-native test-deno test-bun check check-types check-docs check-c cover dist \
-        bench question clean help
+.PHONY: all demo test test-native test-deno test-bun check check-style \
+        check-types check-docs check-c cover dist bench question clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -55,7 +55,9 @@ test-deno: all
 test-bun: all
 	$(FAULTS) timeout -k 5 $(SUITE_S) $(BUN) test --isolate --timeout=$(TEST_MS) $(TESTS)
 
-check: all check-c check-types check-docs  ## format, lint, types, documents, structure: everything but the tests
+check: check-style check-c check-types check-docs  ## format, lint, structure, types, documents: all but the tests
+
+check-style: all
 	$(DENO) fmt --check
 	$(DENO) lint
 	$(DENO) test -A --no-check tests/tidy_test.ts

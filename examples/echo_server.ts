@@ -6,7 +6,7 @@
  * @module
  */
 import process from "node:process";
-import { createListener, EventLoop } from "../mod.ts";
+import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
 
 const listener = createListener("tcp", process.argv[2] ?? "localhost:6382");
 const loop = new EventLoop(async ({ reader, writer }) => {
@@ -17,14 +17,12 @@ const loop = new EventLoop(async ({ reader, writer }) => {
   reader.release(); // gives the memory back
 });
 
-// The second Ctrl-C ends the process, as it would without us.
-process.once("SIGINT", async () => {
-  const { cut } = await loop.shutdown({ timeoutMs: 5000 });
-  console.log(`Stopped; ${cut} connections were cut`);
-});
+// Ctrl-C: what runs may finish, within the time given; a second one ends the process at once.
+shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });
 
 const { address } = listener;
 const at = address.transport === "tcp" ? `${address.hostname}:${address.port}` : address.path;
 console.log(`Listening on ${at}; Ctrl-C stops it`);
-console.log(`Try: head -c 512 /dev/urandom | nc ${at.replace(":", " ")} -q 1 | wc -c`);
+console.log(`Try: bun examples/echo_client.ts ${at}`);
 await loop.serve(listener);
+console.log("Stopped");

@@ -1,9 +1,9 @@
 /**
  * Runs every TypeScript example of every document and doc comment, each in a process of its own.
  *
- * Its arguments are the command that runs a file: `bun scripts/run_documents.ts node_modules/.bin/bun`. A block that
- * opens with "```ts ignore" is a fragment and is left out. An example that serves for ever is asked to echo, and
- * passes when it does.
+ * Its arguments are the command that runs a file: `bun scripts/run_documents.ts
+ * node_modules/.bin/bun`. A block that opens with "```ts ignore" is a fragment and is left out. An
+ * example that serves for ever is asked to echo, and passes when it does.
  *
  * @module
  */

@@ -7,6 +7,9 @@ import { test } from "node:test";
 import { host } from "../ffi/host.ts";
 import { run, start } from "./support/child.ts";
 
+const NOT_DENO = host.name === "deno" ? false : "needs Deno";
+const NOT_BUN = host.name === "bun" ? false : "needs Bun";
+
 const MESSAGE_BYTES = 512;
 const MESSAGE_COUNT = 5000;
 
@@ -36,7 +39,10 @@ async function withServer(
   }
 }
 
-/** Sends more than any buffer holds, in pieces that are no messages, and reads late: the server has to wait. */
+/**
+ * Sends more than any buffer holds, in pieces that are no messages, and reads late: the server has
+ * to wait.
+ */
 async function checkEcho(port: number): Promise<void> {
   const sent = Buffer.alloc(MESSAGE_BYTES * MESSAGE_COUNT);
   for (let i = 0; i < sent.length; i += 4) sent.writeUInt32LE(Math.imul(i, 2654435761) >>> 0, i);
@@ -73,12 +79,10 @@ test("examples/compare/node_net.ts echoes", async () => {
   await withServer("examples/compare/node_net.ts", checkEcho);
 });
 
-test("examples/compare/deno_listen.ts echoes", async (t) => {
-  if (host.name !== "deno") return t.skip("needs Deno");
+test("examples/compare/deno_listen.ts echoes", { skip: NOT_DENO }, async () => {
   await withServer("examples/compare/deno_listen.ts", checkEcho);
 });
 
-test("examples/compare/bun_listen.ts echoes", async (t) => {
-  if (host.name !== "bun") return t.skip("needs Bun");
+test("examples/compare/bun_listen.ts echoes", { skip: NOT_BUN }, async () => {
   await withServer("examples/compare/bun_listen.ts", checkEcho);
 });

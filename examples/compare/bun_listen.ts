@@ -3,9 +3,9 @@
 /**
  * The server of examples/echo_server.ts with Bun.listen.
  *
- * `write` takes what the socket's buffer takes and returns how much: the rest must be kept and sent on `drain`,
- * in order, and reading must stop meanwhile or it grows without end. `data` is memory of the runtime, valid for
- * the length of the call: what is kept is copied.
+ * `write` takes what the socket's buffer takes and returns how much: the rest must be kept and sent
+ * on `drain`, in order, and reading must stop meanwhile or it grows without end. `data` is memory
+ * of the runtime, valid for the length of the call: what is kept is copied.
  *
  * @module
  */

@@ -3,8 +3,8 @@
 /**
  * The server of examples/echo_server.ts with Deno.listen.
  *
- * `read` gives what is there, up to 512 bytes, and `write` takes what fits: both are loops, each round is a
- * promise, and an idle connection holds its buffer and a promise that waits in `read`.
+ * `read` gives what is there, up to 512 bytes, and `write` takes what fits: both are loops, each
+ * round is a promise, and an idle connection holds its buffer and a promise that waits in `read`.
  *
  * @module
  */

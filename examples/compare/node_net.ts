@@ -3,8 +3,8 @@
 /**
  * The server of examples/echo_server.ts with node:net.
  *
- * Chunks are what the network made of the messages: they are put together by hand, with a copy. Reading stops
- * while the peer does not read, or the queue of writes would grow without end.
+ * Chunks are what the network made of the messages: they are put together by hand, with a copy.
+ * Reading stops while the peer does not read, or the queue of writes would grow without end.
  *
  * @module
  */

@@ -4,11 +4,8 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import type { Callbacks, RequestHandler } from "../connection/callbacks.ts";
-import {
-  type Connection,
-  type ConnectionOwner,
-  SocketConnection,
-} from "../connection/connection.ts";
+import type { Connection } from "../connection/connection.ts";
+import { type ConnectionOwner, SocketConnection } from "../connection/socket_connection.ts";
 import {
   type ConnectionOptions,
   type ConnectionSettings,
@@ -70,7 +67,7 @@ function checkMost(name: string, most = Infinity): number {
  * await served;
  * ```
  */
-export class EventLoop<C = undefined> implements ConnectionOwner {
+export class EventLoop<C = undefined> {
   readonly #callbacks: Callbacks<C>;
   readonly #settings: ConnectionSettings;
   readonly #connections = new Map<SocketConnection<C>, PeerKey>();
@@ -146,15 +143,18 @@ export class EventLoop<C = undefined> implements ConnectionOwner {
       remote: peer,
       callbacks: this.#callbacks,
       settings: this.#settings,
-      owner: this,
+      owner: this.#connectionOwner,
     });
     this.#connections.set(connection, key);
     if (this.#connections.size >= this.#connectionsMax) this.#each((acceptor) => acceptor.pause());
     connection.begin();
   }
 
-  /** @ignore A connection is gone: for connections only. */
-  onGone(connection: Connection): void {
+  readonly #connectionOwner: ConnectionOwner = {
+    onGone: (connection) => this.#onGone(connection),
+  };
+
+  #onGone(connection: Connection): void {
     const gone = connection as SocketConnection<C>;
     this.#peers.remove(this.#connections.get(gone) ?? null);
     this.#connections.delete(gone);

@@ -6,6 +6,8 @@ import { native } from "../../ffi/load.ts";
 import { run } from "../support/child.ts";
 import { root } from "../support/library.ts";
 
+const NOT_DENO = host.name === "deno" ? false : "Bun has no permissions";
+
 /** Two connected sockets. */
 function pair(): [number, number] {
   const fds = new Int32Array(2);
@@ -105,8 +107,9 @@ test("checkNet() and checkPath() let a program pass that may do everything", () 
   host.checkPath("/tmp/x.sock");
 });
 
-test("checkNet() throws what the runtime throws, for a port that was not granted", async (t) => {
-  if (host.name !== "deno") return t.skip("Bun has no permissions");
+test("checkNet() throws what the runtime throws, for a port that was not granted", {
+  skip: NOT_DENO,
+}, async () => {
   const program = `${root}tests/support/listen_at.ts`;
   const permissions = ["--allow-ffi", "--allow-net=127.0.0.1:0"];
   const allowed = await run(program, { permissions, args: ["tcp", "127.0.0.1:0"] });
@@ -115,8 +118,9 @@ test("checkNet() throws what the runtime throws, for a port that was not granted
   assertEquals(refused.stdout, "NotCapable\n");
 });
 
-test("checkPath() throws what the runtime throws, for a path that was not granted", async (t) => {
-  if (host.name !== "deno") return t.skip("Bun has no permissions");
+test("checkPath() throws what the runtime throws, for a path that was not granted", {
+  skip: NOT_DENO,
+}, async () => {
   const program = `${root}tests/support/listen_at.ts`;
   const permissions = ["--allow-ffi", "--allow-read", "--allow-write=/nowhere"];
   const refused = await run(program, { permissions, args: ["unix", "/tmp/netpoll-refused.sock"] });

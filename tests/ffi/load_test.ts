@@ -8,7 +8,7 @@ import { NetpollError } from "../../src/core/errors.ts";
 import { run } from "../support/child.ts";
 import { compile, libraryPath, root, withDirectory } from "../support/library.ts";
 
-const isDeno = host.name === "deno";
+const NOT_DENO = host.name === "deno" ? false : "Bun has no permissions";
 const here = pathToFileURL(`${root}ffi/load.ts`).href;
 
 /** This runtime, with some variables set to what a test needs. */
@@ -115,28 +115,37 @@ test("import() of mod.ts loads the library and echoes, in a program of its own",
   assertEquals(ended, { code: 0, signal: null, stdout: "echoed hello\n", stderr: "" });
 });
 
-test("import() of mod.ts fails with one sentence, without --allow-ffi", async (t) => {
-  if (!isDeno) return t.skip("Bun has no permissions");
-  const ended = await run(fixture, { permissions: ["--allow-net"] });
-  assertEquals(ended.code, 1);
-  assertMatch(
-    ended.stderr,
-    /NetpollError: Cannot load libnetpoll\.so: Deno may not load native code; run it again with "--allow-ffi"\n/,
-  );
-});
+test(
+  "import() of mod.ts fails with one sentence, without --allow-ffi",
+  { skip: NOT_DENO },
+  async () => {
+    const ended = await run(fixture, { permissions: ["--allow-net"] });
+    assertEquals(ended.code, 1);
+    assertMatch(
+      ended.stderr,
+      /NetpollError: Cannot load libnetpoll\.so: Deno may not load native code; run it again with "--allow-ffi"\n/,
+    );
+  },
+);
 
-test("import() of mod.ts needs no more than --allow-ffi and --allow-net", async (t) => {
-  if (!isDeno) return t.skip("Bun has no permissions");
-  const ended = await run(fixture, { permissions: ["--allow-ffi", "--allow-net=127.0.0.1"] });
-  assertEquals(ended, { code: 0, signal: null, stdout: "echoed hello\n", stderr: "" });
-});
+test(
+  "import() of mod.ts needs no more than --allow-ffi and --allow-net",
+  { skip: NOT_DENO },
+  async () => {
+    const ended = await run(fixture, { permissions: ["--allow-ffi", "--allow-net=127.0.0.1"] });
+    assertEquals(ended, { code: 0, signal: null, stdout: "echoed hello\n", stderr: "" });
+  },
+);
 
-test("import() of mod.ts works with --allow-ffi for the library's path alone", async (t) => {
-  if (!isDeno) return t.skip("Bun has no permissions");
-  const permissions = [`--allow-ffi=${root}libnetpoll.so`, "--allow-net=127.0.0.1"];
-  const ended = await run(fixture, { permissions });
-  assertEquals(ended, { code: 0, signal: null, stdout: "echoed hello\n", stderr: "" });
-});
+test(
+  "import() of mod.ts works with --allow-ffi for the library's path alone",
+  { skip: NOT_DENO },
+  async () => {
+    const permissions = [`--allow-ffi=${root}libnetpoll.so`, "--allow-net=127.0.0.1"];
+    const ended = await run(fixture, { permissions });
+    assertEquals(ended, { code: 0, signal: null, stdout: "echoed hello\n", stderr: "" });
+  },
+);
 
 test("import() of mod.ts lists what was tried, when NETPOLL_LIB names nothing", async () => {
   const ended = await run(fixture, { env: { NETPOLL_LIB: "/nowhere/x.so" } });

@@ -17,7 +17,9 @@ const C_TYPES: Readonly<Record<string, RegExp>> = {
   pointer: /^void \*$/,
 };
 
-/** The exported functions in the text, outside of the fault build: name → [result, ...parameters]. */
+/**
+ * The exported functions in the text, outside of the fault build: name → [result, ...parameters].
+ */
 function prototypes(text: string): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const match of text.matchAll(/^EXPORT (\w+ \*?)(np_\w+)\(([^)]*)\)/gm)) {

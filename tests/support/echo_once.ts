@@ -1,5 +1,6 @@
 /**
- * A program: serves one echo on a free port of 127.0.0.1, asks for it, prints what came back, and ends.
+ * A program: serves one echo on a free port of 127.0.0.1, asks for it, prints what came back, and
+ * ends.
  */
 import { connect } from "node:net";
 import { createListener, EventLoop } from "../../mod.ts";
