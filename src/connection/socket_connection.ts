@@ -162,8 +162,10 @@ export class SocketConnection<C>
     } catch (error) {
       return this.#fail(error);
     }
+    // onPrepare may have paused reading, or flushed more than the kernel takes, or closed upon that.
+    this.#updateInterest();
+    if (this.#state !== "preparing") return;
     this.#state = next(this.#state, "registered");
-    if (this.#isPaused) this.#updateInterest();
     this.#callbacks.connect();
   }
 
@@ -372,7 +374,8 @@ export class SocketConnection<C>
   onSent(): void {
     this.#deadlines?.active(this.clockMicros);
     if (this.#output.length > 0 || this.writer.isChoked) this.#onPressure();
-    else if (this.#writeEnded !== null || this.#closing !== null) this.#onDrained();
+    if (this.#output.length > 0) return;
+    if (this.#writeEnded !== null || this.#closing !== null) this.#onDrained();
   }
 
   #onPressure(): void {
