@@ -308,7 +308,7 @@ export class SocketConnection<C>
   /** Does whatever is due: calls the handler, tells of the end, closes. */
   #goOn(): void {
     if (this.#onRequest !== null && !this.writer.isChoked && this.#requests.isDue) this.#serve();
-    if (this.#isDisconnected && this.#state !== "connecting") this.#callbacks.disconnect();
+    if (this.#isDisconnected && !this.#callbacks.isConnecting) this.#callbacks.disconnect();
     if (this.reader.isFull) this.#checkStuck();
     if (this.reader.end !== null || this.#isEnding) this.#closeIfOver();
     if (this.#state === "closed") this.#tearDown();
@@ -316,6 +316,7 @@ export class SocketConnection<C>
 
   #serve(): void {
     if (this.#state !== "open" && this.#state !== "closed") return;
+    if (this.#callbacks.isConnecting) return; // it was reset meanwhile
     this.#requests.run();
     if (this.#output.length > 0) this.#uncork();
   }

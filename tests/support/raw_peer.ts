@@ -25,11 +25,13 @@ export class RawPeer {
   fd: number;
   #received = "";
   #isEnded = false;
+  #wasReset = false;
 
-  /** Connects; on loopback that is done when this returns. */
-  constructor(to: Listener | Address) {
+  /** Connects, from a numeric address if one is given; on loopback that is done when this returns. */
+  constructor(to: Listener | Address, from?: string) {
     const raw = rawOf("address" in to ? to.address : to);
     this.fd = check("open a socket", native.socket(raw[0]!));
+    if (from !== undefined) check("bind", native.bind(this.fd, rawFromNumeric(from, 0)));
     const code = native.connect(this.fd, raw);
     if (code !== -ERRNO.EINPROGRESS) check("connect", code);
   }
@@ -37,7 +39,10 @@ export class RawPeer {
   /** Sends a text; it must fit into the kernel's buffer. */
   send(text: string): void {
     const bytes = Buffer.from(text);
-    const sent = check("send", native.sendBorrowed(this.fd, bytes, bytes.length, 0, bytes.length, 0));
+    const sent = check(
+      "send",
+      native.sendBorrowed(this.fd, bytes, bytes.length, 0, bytes.length, 0),
+    );
     if (sent !== bytes.length) throw new Error(`the kernel took ${sent} of ${bytes.length} bytes`);
   }
 
@@ -69,15 +74,21 @@ export class RawPeer {
     return this.#isEnded;
   }
 
+  /** Whether the other end has ended its side or reset the connection. */
+  get isOver(): boolean {
+    return this.isReset || this.#isEnded;
+  }
+
   /** Whether the other end has reset the connection. */
   get isReset(): boolean {
+    if (this.#wasReset) return true; // the kernel says so once
     try {
       this.#receive();
-      return false;
     } catch (error) {
-      if ((error as { code?: string }).code === "ECONNRESET") return true;
-      throw error;
+      if ((error as { code?: string }).code !== "ECONNRESET") throw error;
+      this.#wasReset = true;
     }
+    return this.#wasReset;
   }
 
   /** Waits for so many bytes in all. */
