@@ -8,6 +8,7 @@ import {
   BLOCK_BYTES_MAX,
   BLOCK_BYTES_MIN,
   LARGE_KEEP_BYTES_MAX,
+  PIECE_BYTES_MAX,
   SLAB_BYTES,
   SLAB_IDLE_MS,
 } from "../core/limits.ts";
@@ -109,7 +110,7 @@ export interface PoolCounts {
  * whole again and gives its pages back.
  */
 export class BlockPool {
-  readonly #free: (Block | null)[] = new Array(classOf(2 ** 31) + 1).fill(null);
+  readonly #free: (Block | null)[] = new Array(classOf(PIECE_BYTES_MAX) + 1).fill(null);
   readonly #slabs: Slab[] = [];
   /** Slabs that are retired: mapped, but without pages, blocks or buffer. By size class. */
   readonly #retired: Slab[][] = [];
@@ -120,9 +121,13 @@ export class BlockPool {
   /**
    * Takes a block of at least `bytes` bytes. Its content is whatever it was: never show it to a peer.
    *
+   * @throws {RangeError} More than `PIECE_BYTES_MAX`: the caller asked for too much in one piece.
    * @throws {SystemError} No memory is left.
    */
   take(bytes: number): Block {
+    if (bytes > PIECE_BYTES_MAX) {
+      throw new RangeError(`Cannot hold ${bytes} bytes in one piece: at most ${PIECE_BYTES_MAX}`);
+    }
     const size = classOf(bytes);
     const block = this.#free[size] ?? this.#make(size);
     this.#unlink(size, block);
@@ -141,7 +146,9 @@ export class BlockPool {
   give(block: Block): void {
     assert(block.references === 0, "a block in use is not given back");
     const { slab } = block;
-    if (config.debug) slab.bytes.fill(POISON, block.offset, block.offset + block.capacity);
+    if (config.debug && slab.isWrapped) {
+      slab.bytes.fill(POISON, block.offset, block.offset + block.capacity);
+    }
     slab.usedBytes -= block.capacity;
     this.#usedBytes -= block.capacity;
     this.#usedCount -= 1;
@@ -159,10 +166,14 @@ export class BlockPool {
     return { usedBytes: this.#usedBytes, usedCount: this.#usedCount, slabCount, wrappedCount };
   }
 
-  /** Gives back the pages of every idle slab but one, which the next burst will want. */
+  /** Gives back the pages of every idle slab but one, which the next burst will want: that is made whole again. */
   trim(): void {
     const idle = this.#slabs.filter((slab) => slab.usedBytes === 0);
-    for (const slab of idle.slice(1)) this.#retire(slab);
+    const kept = idle.find((slab) => slab.byteLength === SLAB_BYTES);
+    for (const slab of idle) if (slab !== kept) this.#retire(slab);
+    if (kept === undefined || kept.blockAt(0)!.capacity === SLAB_BYTES) return;
+    this.#dissolve(kept);
+    this.#link(classOf(SLAB_BYTES), new Block(kept, 0, SLAB_BYTES));
   }
 
   #planTrim(): void {
@@ -205,7 +216,8 @@ export class BlockPool {
     return first;
   }
 
-  #retire(slab: Slab): void {
+  /** Takes all blocks of an idle slab away. */
+  #dissolve(slab: Slab): void {
     for (let offset = 0; offset < slab.byteLength;) {
       const block = slab.blockAt(offset);
       assert(block !== undefined && block.references === 0, "an idle slab has only free blocks");
@@ -214,6 +226,10 @@ export class BlockPool {
       slab.setBlock(offset, undefined);
       offset += block.capacity;
     }
+  }
+
+  #retire(slab: Slab): void {
+    this.#dissolve(slab);
     slab.retire();
     this.#slabs.splice(this.#slabs.indexOf(slab), 1);
     (this.#retired[classOf(slab.byteLength)] ??= []).push(slab);

@@ -26,6 +26,8 @@ export class LinkNode {
   malloced = 0;
   /** Where the window ends. A window on bytes that belong to others too ends where its bytes end. */
   end = 0;
+  /** How much memory it keeps from being used otherwise: blocks count whole. */
+  heldBytes = 0;
   /** Whether what is free is this node's to fill; bytes that others may read too are not. */
   fills = false;
   /** The next node of the chain. */
@@ -34,11 +36,6 @@ export class LinkNode {
   /** The memory that the positions count in. */
   get bytes(): Uint8Array {
     return this.block !== null ? this.block.slab.bytes : this.array!;
-  }
-
-  /** How much memory the node keeps from being used otherwise. */
-  get heldBytes(): number {
-    return this.block !== null ? this.block.capacity : this.array!.byteLength;
   }
 
   /** Published bytes that nobody read yet. */
@@ -103,6 +100,7 @@ function take(start: number, end: number): LinkNode {
 export function emptyNode(block: Block): LinkNode {
   const node = take(block.offset, block.offset + block.capacity);
   node.block = block;
+  node.heldBytes = block.capacity;
   node.malloced = block.offset;
   node.fills = true;
   return node;
@@ -112,6 +110,7 @@ export function emptyNode(block: Block): LinkNode {
 export function linkedNode(block: Block, start: number, end: number): LinkNode {
   const node = take(start, end);
   node.block = block.retain();
+  node.heldBytes = block.capacity;
   node.malloced = end;
   return node;
 }
@@ -120,6 +119,8 @@ export function linkedNode(block: Block, start: number, end: number): LinkNode {
 export function borrowedNode(array: Uint8Array): LinkNode {
   const node = take(0, array.byteLength);
   node.array = array;
+  // Noted, not asked for later: a user may detach the array although it is borrowed.
+  node.heldBytes = array.byteLength;
   node.malloced = array.byteLength;
   return node;
 }
@@ -129,8 +130,16 @@ export function windowNode(node: LinkNode, start: number, end: number): LinkNode
   if (node.block !== null) return linkedNode(node.block, start, end);
   const window = take(start, end);
   window.array = node.array;
+  window.heldBytes = node.heldBytes;
   window.malloced = end;
   return window;
+}
+
+/** How much more memory is held by a node beside a neighbour: none if both stand on the same. */
+export function heldBeside(neighbour: LinkNode | null, node: LinkNode): number {
+  if (neighbour === null) return node.heldBytes;
+  const isSame = neighbour.block === node.block && neighbour.array === node.array;
+  return isSame ? 0 : node.heldBytes;
 }
 
 /** Gives a node, and its share of the memory, back. */

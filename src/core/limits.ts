@@ -12,6 +12,8 @@ export const BLOCK_BYTES_MIN = 1024;
 export const BLOCK_BYTES_MAX = 1024 * 1024;
 /** Mappings up to this size stay wrapped when idle; larger ones give their pages back at once. */
 export const LARGE_KEEP_BYTES_MAX = 8 * 1024 * 1024;
+/** The most that can lie in one piece: what `malloc`, `next` and `peek` can be asked for at most. */
+export const PIECE_BYTES_MAX = 1024 * 1024 * 1024;
 /** How long a slab must be idle before its pages go back to the kernel. */
 export const SLAB_IDLE_MS = 1000;
 /** Link nodes kept for reuse. */
