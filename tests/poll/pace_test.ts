@@ -353,6 +353,36 @@ test("a handler that another one's synchronous part lets go on does so before an
     }
   }));
 
+test("whoever awaits outside of handlers goes on before anything blocks, let go by a synchronous one", () =>
+  leaks(async () => {
+    configure({ blockMicros: 1_000_000 });
+    try {
+      const { pace } = threadPoller();
+      let letGo!: () => void;
+      let before = 0;
+      const { loop, listener, served } = serve(({ reader }) => {
+        reader.skip(reader.length);
+        reader.release();
+        before = pace.counts.blocks;
+        letGo();
+      });
+      using peer = new RawPeer(listener);
+      for (let i = 0; i < 3; i++) {
+        const gone = (async () => {
+          await new Promise<void>((resolve) => letGo = resolve);
+          await chain(1000);
+          return pace.counts.blocks - before;
+        })();
+        peer.send("x");
+        assertEquals(await soon(gone), 0);
+      }
+      await soon(loop.shutdown());
+      await soon(served);
+    } finally {
+      configure({ blockMicros: 1000 });
+    }
+  }));
+
 test("blockMicros: 0 never blocks the thread", () =>
   leaks(async () => {
     configure({ blockMicros: 0 });
