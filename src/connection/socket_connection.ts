@@ -162,8 +162,10 @@ export class SocketConnection<C>
     } catch (error) {
       return this.#fail(error);
     }
+    // onPrepare may have paused reading, or flushed more than the kernel takes, or closed upon that.
+    this.#updateInterest();
+    if (this.#state !== "preparing") return;
     this.#state = next(this.#state, "registered");
-    if (this.#isPaused) this.#updateInterest();
     this.#callbacks.connect();
   }
 
@@ -306,7 +308,7 @@ export class SocketConnection<C>
   /** Does whatever is due: calls the handler, tells of the end, closes. */
   #goOn(): void {
     if (this.#onRequest !== null && !this.writer.isChoked && this.#requests.isDue) this.#serve();
-    if (this.#isDisconnected && this.#state !== "connecting") this.#callbacks.disconnect();
+    if (this.#isDisconnected && !this.#callbacks.isConnecting) this.#callbacks.disconnect();
     if (this.reader.isFull) this.#checkStuck();
     if (this.reader.end !== null || this.#isEnding) this.#closeIfOver();
     if (this.#state === "closed") this.#tearDown();
@@ -314,6 +316,7 @@ export class SocketConnection<C>
 
   #serve(): void {
     if (this.#state !== "open" && this.#state !== "closed") return;
+    if (this.#callbacks.isConnecting) return; // it was reset meanwhile
     this.#requests.run();
     if (this.#output.length > 0) this.#uncork();
   }
@@ -372,7 +375,8 @@ export class SocketConnection<C>
   onSent(): void {
     this.#deadlines?.active(this.clockMicros);
     if (this.#output.length > 0 || this.writer.isChoked) this.#onPressure();
-    else if (this.#writeEnded !== null || this.#closing !== null) this.#onDrained();
+    if (this.#output.length > 0) return;
+    if (this.#writeEnded !== null || this.#closing !== null) this.#onDrained();
   }
 
   #onPressure(): void {

@@ -74,5 +74,9 @@ export const SELF_CONNECT_RETRIES = 2;
 export const BACKLOG = 4096;
 /** How long accepting pauses, one after the other, when no descriptor is left. The last stays. */
 export const ACCEPT_BACKOFF_MS: readonly number[] = [10, 50, 100, 200, 500, 1000];
+/** How often it is said that no descriptor is left. */
+export const ACCEPT_LOG_MS = 10_000;
+/** Connections taken from the accept queue before a listener closes: as many as wait there by default. */
+export const DRAIN_ACCEPTS_MAX = BACKLOG;
 /** How long `close()` waits for flushed bytes to leave. */
 export const CLOSE_TIMEOUT_MS = 5000;
