@@ -44,7 +44,7 @@ enum {
   EVENTS_MAX = 256,      // events an epoll_wait returns
   ADDRESS_BYTES = 16,    // the longest numeric address, IPv6
   HUGE_PAGE_BYTES = 2 << 20,
-  WAKER_STACK_BYTES = 64 << 10,
+  WAKER_STACK_BYTES = 256 << 10,  // what is not touched costs nothing; glibc on arm64 refuses less than 128 KiB
   RESOLVE_BASE = 4096,   // getaddrinfo's codes start behind the last errno
 };
 
@@ -134,7 +134,9 @@ static uint8_t *piece(uint32_t slab, uint32_t offset, uint32_t length) {
   return base + offset;
 }
 
+// Sizes stay below 2^31: every offset and count must fit the int32_t that comes back.
 static int32_t publish_slab(uint8_t *base, uint32_t bytes) {
+  if (!base || bytes == 0 || bytes > INT32_MAX) return -EINVAL;
   int id = atomic_fetch_add(&slab_count, 1);
   if (id >= SLABS_MAX) {
     atomic_fetch_sub(&slab_count, 1);
@@ -148,7 +150,7 @@ static int32_t publish_slab(uint8_t *base, uint32_t bytes) {
 // Map a slab of zeroed memory, aligned to a huge page. Its number, or -errno.
 EXPORT int32_t np_slab_map(uint32_t bytes) {
   FAIL_IF_TOLD(CALL_SLAB_MAP, -1);
-  if (bytes == 0 || bytes % HUGE_PAGE_BYTES) return -EINVAL;
+  if (bytes == 0 || bytes > INT32_MAX || bytes % HUGE_PAGE_BYTES) return -EINVAL;
   size_t room = (size_t)bytes + HUGE_PAGE_BYTES;
   uint8_t *from = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (from == MAP_FAILED) return -errno;
@@ -172,17 +174,20 @@ EXPORT void *np_slab_address(uint32_t slab) {
   return piece(slab, 0, 0);
 }
 
-// Give the pages back to the kernel; the mapping stays and reads as zeros.
+// Give the pages back to the kernel; the mapping stays and reads as zeros. -EINVAL for memory of the runtime
+// that is not whole pages: madvise would round up and wipe what follows it.
 EXPORT int32_t np_slab_discard(uint32_t slab) {
   uint8_t *base = piece(slab, 0, 0);
   if (!base) return -EFAULT;
+  if (slabs[slab].bytes % (uint32_t)sysconf(_SC_PAGESIZE)) return -EINVAL;
   return result(madvise(base, slabs[slab].bytes, MADV_DONTNEED));
 }
 
-// Where the needle first stands in the piece, or -1.
+// Where the needle first stands in the piece, -1 when it does not, or -EFAULT.
 EXPORT int32_t np_find(uint32_t slab, uint32_t offset, uint32_t length, const uint8_t *needle, uint32_t needle_bytes) {
   const uint8_t *from = piece(slab, offset, length);
-  if (!from || needle_bytes == 0) return -1;
+  if (!from) return -EFAULT;
+  if (needle_bytes == 0) return -1;
   const uint8_t *at = needle_bytes == 1 ? memchr(from, needle[0], length)
                                         : memmem(from, length, needle, needle_bytes);
   return at ? (int32_t)(at - from) : -1;
@@ -239,6 +244,8 @@ static void from_kernel(const struct sockaddr_storage *from, socklen_t length, s
   } else if (from->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path)) {
     const struct sockaddr_un *un = (const void *)from;
     size_t bytes = length - offsetof(struct sockaddr_un, sun_path);
+    // The kernel counts the 0 byte after a path of 108 bytes, which lies behind the array (unix(7), BUGS).
+    if (bytes > sizeof un->sun_path) bytes = sizeof un->sun_path;
     if (un->sun_path[0]) bytes = strnlen(un->sun_path, bytes);
     to->length = (uint32_t)bytes;
     memcpy(to->bytes, un->sun_path, bytes);
@@ -404,7 +411,7 @@ EXPORT int32_t np_sendmsg(int32_t fd, const uint32_t *table, int32_t count, int3
   return RETRY(sendmsg(fd, &message, flags | MSG_NOSIGNAL));
 }
 
-// Write several pieces to what is no socket.
+// Write several pieces to what is no socket. A closed pipe is -EPIPE because both runtimes ignore SIGPIPE.
 EXPORT int32_t np_writev(int32_t fd, const uint32_t *table, int32_t count) {
   struct iovec pieces[IOVECS_MAX];
   uint32_t most = INT32_MAX;
@@ -416,7 +423,8 @@ EXPORT int32_t np_writev(int32_t fd, const uint32_t *table, int32_t count) {
 
 // Send from a borrowed array. `bytes` is its byteLength, read just before this call: the one length that
 // C must believe.
-EXPORT int32_t np_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes, uint32_t offset, uint32_t length, int32_t flags) {
+EXPORT int32_t np_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes, uint32_t offset,
+                                uint32_t length, int32_t flags) {
   if ((uint64_t)offset + length > bytes) return -EFAULT;
   FAIL_OR_SHORTEN(CALL_SEND, fd, length);
   return RETRY(send(fd, array + offset, length, flags | MSG_NOSIGNAL));
@@ -442,10 +450,13 @@ static int64_t wait_micros(int32_t epoll, struct epoll_event *events, int32_t ca
   if (micros > 0) {
     struct timespec timeout = {micros / 1000000, micros % 1000000 * 1000};
     int64_t count = syscall(SYS_epoll_pwait2, epoll, events, capacity, &timeout, NULL, (size_t)8);
-    if (count >= 0 || errno != ENOSYS) return count;
+    // ENOSYS before Linux 5.11. EPERM is no error of this call: it is how the filters of older container
+    // runtimes refuse calls they do not know.
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
   }
 #endif
-  return epoll_wait(epoll, events, capacity, micros > 0 ? (micros + 999) / 1000 : micros);
+  // Up to the next millisecond: a wait is never shorter than asked for.
+  return epoll_wait(epoll, events, capacity, micros > 0 ? (micros - 1) / 1000 + 1 : micros);
 }
 
 // Wait for at most `micros` microseconds (0 polls, -1 has no end). Pairs of (token, events) go to `out`;
@@ -551,7 +562,8 @@ static int32_t start(struct waker *waker) {
   int code = pthread_create(&waker->thread, &attributes, watch, waker);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
-  return -code;
+  // -EAGAIN means "not ready" to everyone above; here it means that no thread is to be had.
+  return code == EAGAIN ? -ENOMEM : -code;
 }
 
 static int32_t prepare(struct waker *waker, int32_t epoll) {
@@ -596,7 +608,7 @@ EXPORT int32_t np_waker_arm(int32_t id) {
   return waker ? np_counter_add(waker->control) : -EBADF;
 }
 
-// Send one byte now.
+// Send one byte now. 1, or 0 when the socket is full of bytes that were not yet taken.
 EXPORT int32_t np_waker_ring(int32_t id) {
   struct waker *waker = open_waker(id);
   return waker ? ring(waker) : -EBADF;
@@ -606,8 +618,9 @@ EXPORT int32_t np_waker_ring(int32_t id) {
 // somebody else's by now.
 EXPORT int32_t np_waker_close(int32_t id) {
   struct waker *waker = open_waker(id);
-  if (!waker) return -EBADF;
-  atomic_store(&waker->state, WAKER_CLOSING);
+  int expected = WAKER_OPEN;
+  // One of several that close it does: a supervisor may come at the same time as the owner.
+  if (!waker || !atomic_compare_exchange_strong(&waker->state, &expected, WAKER_CLOSING)) return -EBADF;
   np_counter_add(waker->control);
   pthread_join(waker->thread, NULL);
   close(waker->control);

@@ -10,15 +10,17 @@ export {
   type ShutdownOptions,
   type ShutdownResult,
 } from "./src/server/event_loop.ts";
-export type { CloseOptions, CloseResult } from "./src/connection/connection.ts";
 export {
+  type CloseOptions,
+  type CloseResult,
   Connection,
   type ConnectionFactory,
   type FromFdOptions,
   socketPair,
-} from "./src/connection/from_fd.ts";
+} from "./src/connection/connection.ts";
 export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
 export type { ConnectionOptions } from "./src/connection/settings.ts";
+export { shutdownOnSignals, type SignalOptions } from "./src/server/signals.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";
 export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export { LinkBuffer } from "./src/buffer/link_buffer.ts";
@@ -33,4 +35,5 @@ export {
   NetpollError,
   SystemError,
   TimeoutError,
+  type TimeoutOperation,
 } from "./src/core/errors.ts";

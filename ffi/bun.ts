@@ -29,7 +29,7 @@ interface BunFfi {
   toArrayBuffer(address: number, offset: number, bytes: number): ArrayBuffer;
 }
 
-const Bun = (globalThis as { Bun?: BunNamespace }).Bun;
+const Bun = (globalThis as unknown as { Bun?: BunNamespace }).Bun;
 // Dynamic, so that one file serves both runtimes: a static import of bun: fails under Deno.
 const ffi = Bun ? (await import("bun:ffi")) as unknown as BunFfi : null;
 const jsc = Bun ? (await import("bun:jsc")) as { drainMicrotasks?: () => void } : null;

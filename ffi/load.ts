@@ -24,7 +24,7 @@ export function candidates(base: string, arch: string, named: string | undefined
   if (named) return [named];
   // Elsewhere than in our own source tree (in a bundle, say) the same relative path would be somebody else's.
   if (!/^file:.*\/ffi\/load\.[jt]s$/.test(base)) return [];
-  const beside = (relative: string) => fileURLToPath(new URL(relative, base));
+  const beside = (relative: string) => fileURLToPath(new URL(relative, base).href);
   return [beside("../libnetpoll.so"), beside(`../lib/libnetpoll-linux-${arch}.so`)];
 }
 

@@ -127,7 +127,11 @@ function pieceEnd(text: string, from: number): number {
   return isPair ? end - 1 : end;
 }
 
-/** {@linkcode Writer} over a chain, but for what `flush` means. */
+/**
+ * {@linkcode Writer} over a chain, but for what `flush` means.
+ *
+ * @internal
+ */
 export abstract class ChainWriter extends ChainReader implements Writer {
   readonly #chain: LinkChain;
 

@@ -5,7 +5,8 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { native } from "../../ffi/load.ts";
 import type { Callbacks } from "../connection/callbacks.ts";
-import { type Connection, SocketConnection } from "../connection/connection.ts";
+import type { Connection } from "../connection/connection.ts";
+import { SocketConnection } from "../connection/socket_connection.ts";
 import {
   checkTimeout,
   type ConnectionOptions,

@@ -133,6 +133,8 @@ export class Pace {
 
   /** The timer expired: the runtime has waited long enough. Called by whoever polls. */
   onTick(): void {
+    // A periodic timerfd expires once and stays expired until it is read (fs/timerfd.c restarts it in read).
+    native.counterTake(this.timer);
     this.#isQuiet = !this.#sawEvents;
     this.#sawEvents = false;
   }

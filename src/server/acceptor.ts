@@ -2,12 +2,14 @@
  * Taking connections from a listener, a bounded number at a time, and waiting when no descriptor is left.
  */
 import { clearTimeout, setTimeout } from "node:timers";
+import { native } from "../../ffi/load.ts";
 import { config } from "../core/config.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
 import { ACCEPT_BACKOFF_MS, ACCEPTS_PER_EVENT_MAX } from "../core/limits.ts";
 import { describeAddress, packAddress, type PackedAddress, rawAddress } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
+import { resetOnClose } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
 
@@ -40,6 +42,9 @@ export class Acceptor implements Watcher {
   readonly #owner: AcceptorOwner;
   readonly #peer = rawAddress();
   #token: number;
+  /** A descriptor to give up when there is no other: with it, peers that wait in vain can be told. */
+  #spare: number;
+  #isPaused = false;
   #backoff = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
@@ -53,6 +58,7 @@ export class Acceptor implements Watcher {
     this.#poller = poller;
     this.#owner = owner;
     this.#token = poller.add(this, Interest.READ);
+    this.#spare = native.eventfd();
   }
 
   get fd(): number {
@@ -61,16 +67,16 @@ export class Acceptor implements Watcher {
 
   onEvent(): void {
     // Level-triggered: connections that are left are reported again on the next turn.
-    for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
+    for (let n = 0; n < ACCEPTS_PER_EVENT_MAX && !this.#isPaused && this.#token >= 0; n++) {
       const fd = this.#listener.accept(this.#peer);
-      if (fd < 0) {
-        if (fd === NOT_READY) return;
-        if (PASSING.has(-fd)) continue;
+      if (fd >= 0) {
+        this.#backoff = 0;
+        this.#owner.onAccept(fd, packAddress(this.#peer));
+      } else if (fd === NOT_READY) {
+        return;
+      } else if (!PASSING.has(-fd)) {
         return this.#onError(-fd);
       }
-      this.#backoff = 0;
-      this.#owner.onAccept(fd, packAddress(this.#peer));
-      if (this.#token < 0) return; // a callback closed the listener
     }
   }
 
@@ -79,22 +85,65 @@ export class Acceptor implements Watcher {
   #onError(errno: number): void {
     const where = describeAddress(this.#listener.address);
     const error = new SystemError("accept a connection on", errno, where);
-    if (EXHAUSTED.has(errno)) return this.#backOff(error);
-    this.#owner.onAcceptFailure(error);
+    if (EXHAUSTED.has(errno)) this.#backOff(error);
+    else this.#owner.onAcceptFailure(error);
   }
 
   /** Stops for a while: the listener would be reported ready all the time. */
   #backOff(error: SystemError): void {
+    const last = ACCEPT_BACKOFF_MS.length - 1;
     if (this.#backoff === 0) {
       config.log(`netpoll: ${error.message}; trying again until there are some`);
     }
-    const last = ACCEPT_BACKOFF_MS.length - 1;
+    if (this.#backoff > last) this.#turnAway();
     const delayMs = ACCEPT_BACKOFF_MS[Math.min(this.#backoff++, last)]!;
-    this.#poller.modify(this.#token, this.fd, Interest.NONE);
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      this.#poller.modify(this.#token, this.fd, Interest.READ);
-    }, delayMs);
+    this.#watch(Interest.NONE);
+    this.#timer = setTimeout(() => this.retry(), delayMs);
+  }
+
+  /** Nothing was given back for long: whoever waits is reset, lest he wait for ever. */
+  #turnAway(): void {
+    if (this.#spare < 0) return;
+    native.close(this.#spare);
+    for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
+      const fd = this.#listener.accept(this.#peer);
+      if (fd < 0) break;
+      resetOnClose(fd);
+      native.close(fd);
+    }
+    this.#spare = native.eventfd();
+  }
+
+  /** Takes what waits already, as far as that goes: the listener is about to close. */
+  drain(): void {
+    if (this.#timer === null && !this.#isPaused) this.onEvent();
+  }
+
+  /** A descriptor may be free again: tries at once. */
+  retry(): void {
+    if (this.#timer === null) return;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#spare < 0) this.#spare = native.eventfd();
+    if (!this.#isPaused) this.#watch(Interest.READ);
+  }
+
+  /** Takes no connections until `resume`: they wait in the kernel's queue. */
+  pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    this.#watch(Interest.NONE);
+  }
+
+  /** Takes connections again. */
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (this.#timer === null) this.#watch(Interest.READ);
+  }
+
+  #watch(interest: number): void {
+    if (this.#token >= 0) this.#poller.modify(this.#token, this.fd, interest);
   }
 
   /** Stops, and closes the listener. */
@@ -103,6 +152,8 @@ export class Acceptor implements Watcher {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#poller.remove(this.#token, this.fd);
     this.#token = -1;
+    if (this.#spare >= 0) native.close(this.#spare);
+    this.#spare = -1;
     this.#listener.close();
   }
 }

@@ -2,21 +2,30 @@
  * EventLoop: a server, that is listeners, the connections they bring, and what is called for each.
  */
 import { clearTimeout, setTimeout } from "node:timers";
+import { native } from "../../ffi/load.ts";
 import type { Callbacks, RequestHandler } from "../connection/callbacks.ts";
-import { type Connection, SocketConnection } from "../connection/connection.ts";
+import type { Connection } from "../connection/connection.ts";
+import { type ConnectionOwner, SocketConnection } from "../connection/socket_connection.ts";
 import {
   type ConnectionOptions,
   type ConnectionSettings,
   settings,
 } from "../connection/settings.ts";
-import type { SystemError } from "../core/errors.ts";
 import type { PackedAddress } from "../net/address.ts";
 import { type Listener, listenerSocket } from "../net/listener.ts";
+import { resetOnClose } from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
-import { Acceptor } from "./acceptor.ts";
+import { Acceptor, type AcceptorOwner } from "./acceptor.ts";
+import { PeerCounts, type PeerKey, peerKey } from "./peer_counts.ts";
 
 /** What an {@linkcode EventLoop} is told beside its handler. */
-export type EventLoopOptions<C = undefined> = Omit<Callbacks<C>, "onRequest"> & ConnectionOptions;
+export interface EventLoopOptions<C = undefined>
+  extends Omit<Callbacks<C>, "onRequest">, ConnectionOptions {
+  /** How many connections may be open; more wait in the kernel's queue until one goes. Any number unless given. */
+  connectionsMax?: number;
+  /** How many of them may come from one IP address; more are reset. Any number unless given. */
+  connectionsPerAddressMax?: number;
+}
 
 /** How {@linkcode EventLoop.shutdown} shuts down. */
 export interface ShutdownOptions {
@@ -33,6 +42,11 @@ export interface ShutdownResult {
 }
 
 function ignore(): void {}
+
+function checkMost(name: string, most = Infinity): number {
+  if (most === Infinity || (Number.isInteger(most) && most > 0)) return most;
+  throw new RangeError(`Cannot set ${name} to ${most}: it is a whole number above 0`);
+}
 
 /**
  * Serves connections: calls a handler whenever one has bytes to read.
@@ -56,7 +70,9 @@ function ignore(): void {}
 export class EventLoop<C = undefined> {
   readonly #callbacks: Callbacks<C>;
   readonly #settings: ConnectionSettings;
-  readonly #connections = new Set<SocketConnection<C>>();
+  readonly #connections = new Map<SocketConnection<C>, PeerKey>();
+  readonly #connectionsMax: number;
+  readonly #peers: PeerCounts;
   readonly #acceptors = new Set<Acceptor>();
   readonly #poller = threadPoller();
   #served: PromiseWithResolvers<void> | null = null;
@@ -73,6 +89,10 @@ export class EventLoop<C = undefined> {
   constructor(onRequest: RequestHandler<C> | null, options: EventLoopOptions<C> = {}) {
     this.#callbacks = { ...options, onRequest };
     this.#settings = settings(options);
+    this.#connectionsMax = checkMost("connectionsMax", options.connectionsMax);
+    this.#peers = new PeerCounts(
+      checkMost("connectionsPerAddressMax", options.connectionsPerAddressMax),
+    );
   }
 
   /** How many connections are open, or have a handler that still runs. */
@@ -102,31 +122,50 @@ export class EventLoop<C = undefined> {
     return this.#served.promise;
   }
 
-  readonly #acceptorOwner = {
-    onAccept: (fd: number, peer: PackedAddress): void => {
-      const connection = new SocketConnection<C>({
-        poller: this.#poller,
-        fd,
-        remote: peer,
-        callbacks: this.#callbacks,
-        settings: this.#settings,
-        owner: this.#connectionOwner,
-      });
-      this.#connections.add(connection);
-      connection.begin();
-    },
-    onAcceptFailure: (error: SystemError): void => {
+  readonly #acceptorOwner: AcceptorOwner = {
+    onAccept: (fd, peer) => this.#onAccept(fd, peer),
+    onAcceptFailure: (error) => {
       this.#served?.reject(error);
       void this.shutdown();
     },
   };
 
-  readonly #connectionOwner = {
-    onGone: (connection: Connection): void => {
-      this.#connections.delete(connection as SocketConnection<C>);
-      if (this.#connections.size === 0) this.#onIdle?.();
-    },
+  #onAccept(fd: number, peer: PackedAddress): void {
+    const key = peerKey(peer);
+    if (!this.#peers.add(key)) {
+      resetOnClose(fd);
+      native.close(fd);
+      return;
+    }
+    const connection = new SocketConnection<C>({
+      poller: this.#poller,
+      fd,
+      remote: peer,
+      callbacks: this.#callbacks,
+      settings: this.#settings,
+      owner: this.#connectionOwner,
+    });
+    this.#connections.set(connection, key);
+    if (this.#connections.size >= this.#connectionsMax) this.#each((acceptor) => acceptor.pause());
+    connection.begin();
+  }
+
+  readonly #connectionOwner: ConnectionOwner = {
+    onGone: (connection) => this.#onGone(connection),
   };
+
+  #onGone(connection: Connection): void {
+    const gone = connection as SocketConnection<C>;
+    this.#peers.remove(this.#connections.get(gone) ?? null);
+    this.#connections.delete(gone);
+    this.#each((acceptor) => acceptor.retry());
+    if (this.#connections.size < this.#connectionsMax) this.#each((acceptor) => acceptor.resume());
+    if (this.#connections.size === 0) this.#onIdle?.();
+  }
+
+  #each(action: (acceptor: Acceptor) => void): void {
+    for (const acceptor of this.#acceptors) action(acceptor);
+  }
 
   /**
    * Stops listening, lets what runs and what was received already finish, and closes each connection as soon as
@@ -138,9 +177,10 @@ export class EventLoop<C = undefined> {
   }
 
   async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {
-    for (const acceptor of this.#acceptors) acceptor.close();
+    this.#each((acceptor) => acceptor.drain());
+    this.#each((acceptor) => acceptor.close());
     this.#acceptors.clear();
-    for (const connection of this.#connections) connection.closeWhenIdle();
+    for (const connection of this.#connections.keys()) connection.closeWhenIdle();
     const cut = await this.#untilIdle(options);
     this.#served?.resolve();
     return { cut };
@@ -151,7 +191,7 @@ export class EventLoop<C = undefined> {
     if (this.#connections.size === 0) return 0;
     const { promise, resolve } = Promise.withResolvers<number>();
     const cut = () => {
-      const rest = [...this.#connections];
+      const rest = [...this.#connections.keys()];
       for (const connection of rest) connection.reset();
       resolve(rest.length);
     };

@@ -1,7 +1,9 @@
 /**
- * The part of `@std/assert` that the tests use, over `node:util`: JSR cannot be reached from every machine.
+ * The part of `@std/assert` that the tests use, over `node:util`: JSR cannot be reached from every
+ * machine.
  *
- * deno.json (`links`) and tsconfig.json (`paths`) put it in the place of the real one; the tests notice nothing.
+ * deno.json (`links`) and tsconfig.json (`paths`) put it in the place of the real one; the tests
+ * notice nothing.
  *
  * @module
  */

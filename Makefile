@@ -1,0 +1,116 @@
+# Everything that is done to this repository, each as one word; "make help" lists them.
+#
+# Needs Linux, a C compiler, make, and node with npm. Nothing is installed outside this directory.
+
+BIN    := node_modules/.bin
+DENO   := $(BIN)/deno
+BUN    := $(BIN)/bun
+CC     ?= cc
+CFLAGS ?= -O2 -g0
+STRICT := -std=gnu11 -pthread -Wall -Wextra -Werror
+# nodelete: Deno unloads libraries when it exits, under the feet of a thread that still runs.
+SHARED := -fPIC -shared -fvisibility=hidden -Wl,-z,now -Wl,-z,nodelete
+# What is published names no libc: every symbol comes from the host process, so that one file serves both
+# glibc and musl.
+ANY    := -nostdlib -fno-stack-protector -U_FORTIFY_SOURCE -Wl,--build-id=none -s
+
+# One test that takes longer hangs. Deno's runner has no such limit: there, the whole run has one, and the
+# last name that it printed is the test that hangs.
+TEST_MS  := 60000
+SUITE_S  := 420
+TESTS    ?= tests
+FAULTS   := NETPOLL_LIB=$(CURDIR)/libnetpoll-faults.so
+
+export DENO_NO_UPDATE_CHECK = 1
+
+.DELETE_ON_ERROR:
+.PHONY: all demo test test-native test-deno test-bun check check-style \
+        check-types check-docs check-c cover dist bench question clean help
+
+all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
+
+libnetpoll.so: libnetpoll.c
+	$(CC) $(CFLAGS) $(STRICT) $(SHARED) -o $@ $<
+
+libnetpoll-faults.so: libnetpoll.c
+	$(CC) $(CFLAGS) $(STRICT) $(SHARED) -DNP_FAULTS -o $@ $<
+
+node_modules/.package-lock.json: package-lock.json .npmrc
+	npm ci
+	@touch $@
+
+demo: all  ## the echo server of the README under Bun and then under Deno, with real traffic
+	@$(BUN) scripts/demo.ts $(BUN)
+	@$(BUN) scripts/demo.ts $(DENO) run --allow-ffi --allow-net=localhost,127.0.0.1
+
+test: test-native test-deno test-bun  ## every test: the C harness, then one suite under Deno and under Bun
+
+test-native: all
+	@if [ -f tests/native/Makefile ]; then $(MAKE) --no-print-directory -C tests/native; \
+	else echo "tests/native: no harness here"; fi
+
+test-deno: all
+	$(FAULTS) timeout -k 5 $(SUITE_S) $(DENO) test -A --no-check $(TESTS)
+
+test-bun: all
+	$(FAULTS) timeout -k 5 $(SUITE_S) $(BUN) test --isolate --timeout=$(TEST_MS) $(TESTS)
+
+check: check-style check-c check-types check-docs  ## format, lint, structure, types, documents: all but the tests
+
+check-style: all
+	$(DENO) fmt --check
+	$(DENO) lint
+	$(DENO) test -A --no-check tests/tidy_test.ts
+
+# Twice: once as Deno sees it, without the files that name Bun, and once with Bun's types beside Deno's. (Deno
+# finds node_modules from where its configuration lies, hence the copy.)
+check-types: all
+	$(DENO) check $$(git ls-files '*.ts' | grep -vE '^(examples/compare|bench/peers)/bun')
+	cp scripts/bun_types.json .bun_types.json
+	$(DENO) check --config .bun_types.json; code=$$?; rm .bun_types.json; exit $$code
+
+check-docs: all
+	$(DENO) doc --lint mod.ts
+	$(DENO) check --doc-only mod.ts src README.md docs
+	$(BUN) scripts/run_documents.ts $(BUN)
+	$(BUN) scripts/run_documents.ts $(DENO) run -A --no-check
+
+check-c: libnetpoll.c
+	gcc $(CFLAGS) $(STRICT) $(SHARED) -o /dev/null $<
+	gcc $(CFLAGS) $(STRICT) $(SHARED) -DNP_FAULTS -o /dev/null $<
+	@if command -v clang >/dev/null; then set -x; clang $(CFLAGS) $(STRICT) -Wno-gnu $(SHARED) -o /dev/null $<; \
+	else echo "clang is not here: only gcc has checked $<"; fi
+
+cover: all  ## which lines the tests reach, one table a runtime
+	$(FAULTS) $(DENO) test -A --no-check --coverage=coverage/deno $(TESTS)
+	$(FAULTS) $(BUN) test --isolate --timeout=$(TEST_MS) --coverage $(TESTS)
+
+bench: all  ## what the library costs, beside a C server and the runtimes' own
+	@if [ -f bench/Makefile ]; then $(MAKE) --no-print-directory -C bench; \
+	else echo "bench: nothing to run here" >&2; exit 1; fi
+
+question: all  ## 1 000 connections, half of them idle: what does each server hold?
+	@if [ -f bench/question.ts ]; then $(BUN) bench/question.ts; \
+	else echo "bench/question.ts: not here" >&2; exit 1; fi
+
+dist: all  ## the packages: npm tarball, one-file bundle, libraries for x64 and arm64
+	rm -rf dist && mkdir -p dist/package/lib
+	$(CC) -O2 $(STRICT) $(SHARED) $(ANY) -o dist/package/lib/libnetpoll-linux-x64.so libnetpoll.c
+	@if command -v aarch64-linux-gnu-gcc >/dev/null; then set -x; \
+	aarch64-linux-gnu-gcc -O2 -mno-outline-atomics $(STRICT) $(SHARED) $(ANY) \
+	  -o dist/package/lib/libnetpoll-linux-arm64.so libnetpoll.c; \
+	else echo "No library for arm64: install gcc-aarch64-linux-gnu" >&2; fi
+	cp -r mod.ts src ffi libnetpoll.c README.md CHANGELOG.md LICENSE dist/package/
+	ln -s ../../node_modules dist/package/node_modules
+	$(BUN) scripts/package_config.ts dist/package/deno.json
+	cd dist/package && ../../$(DENO) publish --dry-run --allow-dirty
+	cd dist/package && ../../$(DENO) pack --allow-dirty --no-source-maps -o ../netpoll.tgz
+	$(BIN)/esbuild mod.ts --bundle --format=esm --platform=neutral --target=es2023 \
+	  '--external:bun:*' '--external:node:*' --outfile=dist/netpoll.js
+
+clean:  ## remove what was built; the runtimes stay
+	rm -rf libnetpoll.so libnetpoll-faults.so dist coverage
+	@if [ -f tests/native/Makefile ]; then $(MAKE) --no-print-directory -C tests/native clean; fi
+
+help:  ## this list
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,97 @@
+/**
+ * Runs every TypeScript example of every document and doc comment, each in a process of its own.
+ *
+ * Its arguments are the command that runs a file: `bun scripts/run_documents.ts
+ * node_modules/.bin/bun`. A block that opens with "```ts ignore" is a fragment and is left out. An
+ * example that serves for ever is asked to echo, and passes when it does.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import process from "node:process";
+import { setTimeout } from "node:timers";
+
+const EXAMPLE_MS = 15_000;
+const NAME = "@netpoll/netpoll";
+
+interface Example {
+  /** Where it stands, "README.md:12". */
+  at: string;
+  code: string;
+}
+
+/** The examples of a document, or of the comments of a source file. */
+function examplesOf(path: string): Example[] {
+  const file = readFileSync(path, "utf8");
+  const text = path.endsWith(".ts") ? file.replace(/^ *\* ?/gm, "") : file;
+  return [...text.matchAll(/^```(?:ts|typescript)\n([^]*?)^```$/gm)].map((match) => ({
+    at: `${path}:${text.slice(0, match.index).split("\n").length}`,
+    code: match[1]!,
+  }));
+}
+
+/** Asks a server for an echo until it answers. Whether it did. */
+async function echoes(port: number, signal: AbortSignal): Promise<boolean> {
+  const message = Buffer.alloc(512, "document ");
+  while (!signal.aborted) {
+    const socket = connect(port, "127.0.0.1", () => socket.write(message));
+    let length = 0;
+    try {
+      for await (const chunk of socket) {
+        if ((length += chunk.length) === message.length) return true;
+      }
+    } catch {
+      // It does not listen yet.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  return false;
+}
+
+/** Runs an example. What is wrong with it, or null. */
+async function failureOf(example: Example, command: readonly string[]): Promise<string | null> {
+  const file = `.example_${process.pid}.ts`;
+  // From the root, the package's own name means mod.ts.
+  writeFileSync(file, example.code.replaceAll(`"${NAME}"`, '"./mod.ts"'));
+  const over = new AbortController();
+  try {
+    const child = spawn(command[0]!, [...command.slice(1), file], {
+      stdio: ["ignore", "ignore", "pipe"],
+      timeout: EXAMPLE_MS,
+      killSignal: "SIGKILL",
+    });
+    let printed = "";
+    child.stderr.setEncoding("utf8").on("data", (text) => printed += text);
+    const ended = once(child, "close", over).then(([code, signal]) =>
+      code === 0 ? null : `ended with ${signal ?? code}\n${printed}`
+    );
+    const port = /createListener\("tcp", "localhost:([1-9]\d+)"/.exec(example.code)?.[1];
+    if (port === undefined) return await ended;
+    const echoed = echoes(Number(port), over.signal).then(() => null);
+    const failure = await Promise.race([ended, echoed]);
+    child.kill("SIGKILL");
+    await ended;
+    return failure;
+  } finally {
+    over.abort();
+    rmSync(file);
+  }
+}
+
+const command = process.argv.slice(2);
+if (command.length === 0) throw new TypeError("Cannot run examples: name the command of a runtime");
+const places = ["ls-files", "*.md", "mod.ts", "src"];
+const documents = execFileSync("git", places, { encoding: "utf8" }).trim().split("\n");
+let passed = 0, failed = 0;
+for (const example of documents.flatMap(examplesOf)) {
+  const failure = await failureOf(example, command);
+  if (failure === null) passed += 1;
+  else failed += 1;
+  console.log(`${example.at} ... ${failure === null ? "ok" : `FAILED: ${failure}`}`);
+}
+console.log(`\n${failed === 0 ? "ok" : "FAILED"} | ${passed} passed | ${failed} failed`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;

@@ -1,0 +1,90 @@
+/**
+ * An endpoint: a descriptor, what its poller shall report of it, and the addresses of both ends.
+ */
+import { native } from "../../ffi/load.ts";
+import {
+  type Address,
+  packAddress,
+  type PackedAddress,
+  rawAddress,
+  unpackAddress,
+} from "../net/address.ts";
+import type { Poller } from "../poll/poller.ts";
+import { Interest, type Watcher } from "../poll/watcher.ts";
+
+const scratchAddress = rawAddress();
+
+/** A descriptor that is watched. */
+export class Endpoint {
+  /** The descriptor; -1 once it is gone. */
+  fd: number;
+  readonly #poller: Poller;
+  #token = -1;
+  #interest: number = Interest.NONE;
+  #isHushed = false;
+  #remote: PackedAddress | null;
+  #local: PackedAddress | null = null;
+
+  /** A descriptor that nobody watches yet, and who is at its other end if that is known. */
+  constructor(poller: Poller, fd: number, remote: PackedAddress | null) {
+    this.#poller = poller;
+    this.fd = fd;
+    this.#remote = remote;
+  }
+
+  /** Begins to watch, for reading. */
+  watch(watcher: Watcher): void {
+    this.#token = this.#poller.add(watcher, Interest.READ);
+    this.#interest = Interest.READ;
+  }
+
+  /** What is of interest from now on. */
+  want(read: boolean, write: boolean): void {
+    if (this.#token < 0) return;
+    let interest: number = (read ? Interest.READ : 0) | (write ? Interest.WRITE : 0);
+    // Edge-triggered, what cannot be masked is reported once; wanting something again reports it again.
+    if (interest === Interest.NONE && this.#isHushed) interest = Interest.EDGE;
+    if (interest === this.#interest) return;
+    this.#isHushed = interest === Interest.EDGE;
+    this.#interest = interest;
+    this.#poller.modify(this.#token, this.fd, interest);
+  }
+
+  /** An error or a hang-up was reported that nobody acts on: while nothing is wanted it is not reported again. */
+  hush(): void {
+    this.#isHushed = true;
+  }
+
+  /** The address of this end. */
+  get localAddress(): Address {
+    return unpackAddress(this.#local ??= this.#name(0));
+  }
+
+  /** The address of the other end. */
+  get remoteAddress(): Address {
+    return unpackAddress(this.#remote ??= this.#name(1));
+  }
+
+  /** The address of this end (0) or of the other (1); none when the kernel does not know any more. */
+  #name(peer: number): PackedAddress {
+    scratchAddress.fill(0);
+    native.name(this.fd, peer, scratchAddress);
+    return packAddress(scratchAddress);
+  }
+
+  /** Ends our side of the stream. */
+  shutdownWrite(): void {
+    native.shutdown(this.fd, 1);
+  }
+
+  /** Stops watching, and notes the addresses: they are known afterwards, too. The descriptor, still open. */
+  release(): number {
+    const { fd } = this;
+    this.#local ??= this.#name(0);
+    this.#remote ??= this.#name(1);
+    if (this.#token >= 0) this.#poller.remove(this.#token, fd);
+    this.#token = -1;
+    this.fd = -1;
+    return fd;
+  }
+}

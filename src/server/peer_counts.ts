@@ -1,0 +1,43 @@
+/**
+ * How many connections each address has.
+ */
+import { Family, type PackedAddress } from "../net/address.ts";
+
+/** What identifies a host: its IP address without a port; null for who has none. */
+export type PeerKey = number | string | null;
+
+const HOST_FACTOR = 2 ** 32; // of a packed IPv4 address, above which lies the port
+
+/** The host of an address. */
+export function peerKey(address: PackedAddress): PeerKey {
+  if (typeof address === "number") return address % HOST_FACTOR;
+  return address[0] === Family.IPV6 ? address.slice(4, 8).join() : null;
+}
+
+/** Counts connections by host, up to a bound. */
+export class PeerCounts {
+  readonly #most: number;
+  readonly #counts = new Map<PeerKey, number>();
+
+  /** At most so many for each host. */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** One more of a host; false, and not counted, when it has too many. */
+  add(key: PeerKey): boolean {
+    if (key === null || this.#most === Infinity) return true;
+    const count = this.#counts.get(key) ?? 0;
+    if (count >= this.#most) return false;
+    this.#counts.set(key, count + 1);
+    return true;
+  }
+
+  /** One fewer of a host. */
+  remove(key: PeerKey): void {
+    const count = this.#counts.get(key);
+    if (count === undefined) return;
+    if (count === 1) this.#counts.delete(key);
+    else this.#counts.set(key, count - 1);
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Ending a server when the system asks for it.
+ */
+import process from "node:process";
+import type { EventLoop } from "./event_loop.ts";
+
+/** How {@linkcode shutdownOnSignals} goes about it. */
+export interface SignalOptions {
+  /** The signals that end the server. SIGINT and SIGTERM unless given. */
+  signals?: readonly ("SIGINT" | "SIGTERM" | "SIGHUP" | "SIGQUIT")[];
+  /** How long running requests may take, in milliseconds. 10000 unless given. */
+  timeoutMs?: number;
+  /** Whether the process exits when all is drained. True unless given. */
+  exit?: boolean;
+}
+
+const SHUTDOWN_TIMEOUT_MS = 10_000;
+
+/** The exit status of a process that a signal ended, as shells see it. */
+const STATUS: Readonly<Record<string, number>> = {
+  SIGHUP: 129,
+  SIGINT: 130,
+  SIGQUIT: 131,
+  SIGTERM: 143,
+};
+
+/**
+ * Shuts a loop down at the first signal: it stops listening, running requests finish within `timeoutMs`, and the
+ * process exits with status 0. A second signal exits at once. The function returned takes it all back.
+ *
+ * @example
+ * ```ts
+ * import { createListener, EventLoop, shutdownOnSignals } from "@netpoll/netpoll";
+ *
+ * const loop = new EventLoop(null);
+ * const forget = shutdownOnSignals(loop, { timeoutMs: 5000 });
+ * const served = loop.serve(createListener("tcp", "127.0.0.1:0"));
+ *
+ * forget();
+ * await loop.shutdown();
+ * await served;
+ * ```
+ */
+export function shutdownOnSignals<C>(loop: EventLoop<C>, options: SignalOptions = {}): () => void {
+  const { signals = ["SIGINT", "SIGTERM"], timeoutMs = SHUTDOWN_TIMEOUT_MS, exit = true } = options;
+  let isAsked = false;
+  const onSignal = async (signal: string) => {
+    if (isAsked) process.exit(STATUS[signal] ?? 1);
+    isAsked = true;
+    await loop.shutdown({ timeoutMs });
+    forget();
+    if (exit) process.exit(0);
+  };
+  const forget = () => {
+    for (const signal of signals) process.removeListener(signal, onSignal);
+  };
+  for (const signal of signals) process.on(signal, onSignal);
+  return forget;
+}

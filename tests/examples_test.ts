@@ -1,0 +1,88 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { once } from "node:events";
+import { connect } from "node:net";
+import process from "node:process";
+import { test } from "node:test";
+import { host } from "../ffi/host.ts";
+import { run, start } from "./support/child.ts";
+
+const NOT_DENO = host.name === "deno" ? false : "needs Deno";
+const NOT_BUN = host.name === "bun" ? false : "needs Bun";
+
+const MESSAGE_BYTES = 512;
+const MESSAGE_COUNT = 5000;
+
+/** Starts a server on a free port and calls with the port; then stops it. How it ended. */
+async function withServer(
+  file: string,
+  call: (port: number) => Promise<void>,
+): Promise<{ code: number | null; signal: string | null }> {
+  const server = start(file, { args: ["localhost:0"] });
+  const ended = once(server, "close");
+  try {
+    let printed = "";
+    for await (const text of server.stdout.iterator({ destroyOnReturn: false })) {
+      printed += text;
+      if (/Listening on [^;]*?(?::|port: ?)[0-9]+/.test(printed)) break;
+    }
+    const port = Number(/(?::|port: ?)([0-9]+)/.exec(printed)?.[1]);
+    assert(port > 0, `it said no port: ${printed}`);
+    await call(port);
+    // Not server.kill(): Deno then reports the signal as the end, whatever the process made of it.
+    process.kill(server.pid!, "SIGINT");
+    const [code, signal] = await ended;
+    return { code, signal };
+  } finally {
+    server.kill("SIGKILL");
+    await ended;
+  }
+}
+
+/**
+ * Sends more than any buffer holds, in pieces that are no messages, and reads late: the server has
+ * to wait.
+ */
+async function checkEcho(port: number): Promise<void> {
+  const sent = Buffer.alloc(MESSAGE_BYTES * MESSAGE_COUNT);
+  for (let i = 0; i < sent.length; i += 4) sent.writeUInt32LE(Math.imul(i, 2654435761) >>> 0, i);
+  const socket = connect(port, "localhost");
+  await once(socket, "connect");
+  socket.write(sent.subarray(0, 700));
+  socket.write(sent.subarray(700, 1000));
+  socket.write(sent.subarray(1000));
+  const received: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of socket) {
+    received.push(chunk);
+    length += chunk.length;
+    if (length >= sent.length) break;
+  }
+  assertEquals(length, sent.length);
+  assert(Buffer.concat(received).equals(sent), "another byte came back");
+}
+
+test("examples/echo_server.ts echoes, and drains when it is interrupted", async () => {
+  const ended = await withServer("examples/echo_server.ts", checkEcho);
+  assertEquals(ended, { code: 0, signal: null });
+});
+
+test("examples/echo_client.ts finds every byte equal", async () => {
+  await withServer("examples/echo_server.ts", async (port) => {
+    const client = await run("examples/echo_client.ts", { args: [`localhost:${port}`] });
+    assertEquals([client.code, client.stderr], [0, ""]);
+    assertMatch(client.stdout, /16 MiB there and back in .* every byte equal\n.*20000 messages in/);
+  });
+});
+
+test("examples/compare/node_net.ts echoes", async () => {
+  await withServer("examples/compare/node_net.ts", checkEcho);
+});
+
+test("examples/compare/deno_listen.ts echoes", { skip: NOT_DENO }, async () => {
+  await withServer("examples/compare/deno_listen.ts", checkEcho);
+});
+
+test("examples/compare/bun_listen.ts echoes", { skip: NOT_BUN }, async () => {
+  await withServer("examples/compare/bun_listen.ts", checkEcho);
+});

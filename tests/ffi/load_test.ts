@@ -1,0 +1,155 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { type Host, host } from "../../ffi/host.ts";
+import { attempt, candidates, load, unsupported } from "../../ffi/load.ts";
+import { ABI } from "../../ffi/symbols.ts";
+import { NetpollError } from "../../src/core/errors.ts";
+import { run } from "../support/child.ts";
+import { compile, libraryPath, root, withDirectory } from "../support/library.ts";
+
+const NOT_DENO = host.name === "deno" ? false : "Bun has no permissions";
+const here = pathToFileURL(`${root}ffi/load.ts`).href;
+
+/** This runtime, with some variables set to what a test needs. */
+function hostWith(env: Record<string, string | undefined>, more: Partial<Host> = {}): Host {
+  return { ...host, env: (name) => env[name], ...more };
+}
+
+test("unsupported() says what to do, on another system or processor", () => {
+  assertEquals(unsupported("linux", "x64"), null);
+  assertEquals(unsupported("linux", "arm64"), null);
+  assertMatch(
+    unsupported("darwin", "arm64")!,
+    /needs Linux .* darwin; run it in a Linux container/,
+  );
+  assertMatch(unsupported("win32", "x64")!, /needs Linux .* win32; run it in a Linux container/);
+  assertMatch(unsupported("linux", "ia32")!, /64-bit processor \(x64 or arm64\), and this is ia32/);
+});
+
+test("candidates() tries the local build first, then the one that was shipped", () => {
+  const base = "file:///a/b/ffi/load.ts";
+  assertEquals(candidates(base, "arm64", undefined), [
+    "/a/b/libnetpoll.so",
+    "/a/b/lib/libnetpoll-linux-arm64.so",
+  ]);
+  assertEquals(candidates("file:///a%20b/ffi/load.js", "x64", ""), [
+    "/a b/libnetpoll.so",
+    "/a b/lib/libnetpoll-linux-x64.so",
+  ]);
+});
+
+test("candidates() tries NETPOLL_LIB alone, when it is set", () => {
+  assertEquals(candidates("file:///a/ffi/load.ts", "x64", "/x.so"), ["/x.so"]);
+});
+
+test("candidates() looks nowhere, when this file was bundled or came over the network", () => {
+  assertEquals(candidates("file:///a/dist/netpoll.js", "x64", undefined), []);
+  assertEquals(candidates("https://host.example/ffi/load.ts", "x64", undefined), []);
+});
+
+test("load() opens the library that NETPOLL_LIB names", () => {
+  const native = load(hostWith({ NETPOLL_LIB: libraryPath }), "file:///nowhere/ffi/load.ts");
+  assertEquals(native.abi(), ABI);
+});
+
+test("load() lists every path with its reason, when no library is there", () => {
+  const error = assertThrows(
+    () => load(hostWith({}), "file:///nowhere/ffi/load.ts"),
+    NetpollError,
+    'Cannot load libnetpoll.so; build it with "make", or name it in NETPOLL_LIB:',
+  );
+  const lines = error.message.split("\n").slice(1);
+  assertEquals(lines.length, 2);
+  assertMatch(lines[0]!, /^ {2}\/nowhere\/libnetpoll\.so: ./);
+  assertMatch(lines[1]!, /^ {2}\/nowhere\/lib\/libnetpoll-linux-\w+\.so: ./);
+});
+
+test("load() tries nothing else, when the library that NETPOLL_LIB names is not there", () => {
+  const error = assertThrows(
+    () => load(hostWith({ NETPOLL_LIB: "/nowhere/x.so" }), here),
+    NetpollError,
+  );
+  assertEquals(error.message.split("\n").length, 2);
+  assertStringIncludes(error.message, "/nowhere/x.so: ");
+});
+
+test("load() has no place to look, when it was bundled", () => {
+  const bundled = "file:///a/dist/netpoll.js";
+  assertThrows(() => load(hostWith({}), bundled), NetpollError, "no place to look for it");
+});
+
+test("load() says in one sentence that a permission is missing", () => {
+  const refusal = () => 'the permission is missing; run it again with "--allow-ffi"';
+  const error = assertThrows(() => load(hostWith({}, { refusal }), here), NetpollError);
+  assertEquals(error.message, `Cannot load libnetpoll.so: ${refusal()}`);
+});
+
+test("attempt() says that a library is stale, when its ABI is another", async (t) => {
+  await withDirectory((directory) => {
+    const path = compile(directory, "int np_abi(void) { return 99; }\n");
+    if (path === null) return t.skip("cc is not installed: no stale library to try");
+    assertEquals(
+      attempt(host, path),
+      `it has ABI 99 and this version needs ${ABI}; build it again with "make"`,
+    );
+  });
+});
+
+test("attempt() gives the reason of the system, when a file is no library of ours", async (t) => {
+  assertEquals(typeof attempt(host, import.meta.filename!), "string");
+  await withDirectory((directory) => {
+    const path = compile(directory, "int other(void) { return 0; }\n");
+    if (path === null) return t.skip("cc is not installed: no foreign library to try");
+    const reason = attempt(host, path);
+    assertEquals(typeof reason, "string");
+    assertStringIncludes(reason as string, "np_");
+    assert(!(reason as string).includes("\n"));
+  });
+});
+
+const fixture = `${root}tests/support/echo_once.ts`;
+
+test("import() of mod.ts loads the library and echoes, in a program of its own", async () => {
+  const ended = await run(fixture);
+  assertEquals(ended, { code: 0, signal: null, stdout: "echoed hello\n", stderr: "" });
+});
+
+test(
+  "import() of mod.ts fails with one sentence, without --allow-ffi",
+  { skip: NOT_DENO },
+  async () => {
+    const ended = await run(fixture, { permissions: ["--allow-net"] });
+    assertEquals(ended.code, 1);
+    assertMatch(
+      ended.stderr,
+      /NetpollError: Cannot load libnetpoll\.so: Deno may not load native code; run it again with "--allow-ffi"\n/,
+    );
+  },
+);
+
+test(
+  "import() of mod.ts needs no more than --allow-ffi and --allow-net",
+  { skip: NOT_DENO },
+  async () => {
+    const ended = await run(fixture, { permissions: ["--allow-ffi", "--allow-net=127.0.0.1"] });
+    assertEquals(ended, { code: 0, signal: null, stdout: "echoed hello\n", stderr: "" });
+  },
+);
+
+test(
+  "import() of mod.ts works with --allow-ffi for the library's path alone",
+  { skip: NOT_DENO },
+  async () => {
+    const permissions = [`--allow-ffi=${root}libnetpoll.so`, "--allow-net=127.0.0.1"];
+    const ended = await run(fixture, { permissions });
+    assertEquals(ended, { code: 0, signal: null, stdout: "echoed hello\n", stderr: "" });
+  },
+);
+
+test("import() of mod.ts lists what was tried, when NETPOLL_LIB names nothing", async () => {
+  const ended = await run(fixture, { env: { NETPOLL_LIB: "/nowhere/x.so" } });
+  assertEquals(ended.code, 1);
+  assertStringIncludes(ended.stderr, "NetpollError: Cannot load libnetpoll.so");
+  assertStringIncludes(ended.stderr, "/nowhere/x.so: ");
+});

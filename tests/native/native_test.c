@@ -1,0 +1,16 @@
+// make -C tests/native
+//
+// Every function of libnetpoll.c on real descriptors, in one program, so that its tables and constants are
+// in reach. The Makefile builds it several times: plain, under sanitizers, with faults.
+#include "../../libnetpoll.c"
+
+#include "harness.h"
+
+#include "slab.c"
+#include "address.c"
+#include "socket.c"
+#include "bytes.c"
+#include "epoll.c"
+#include "counter.c"
+#include "waker.c"
+#include "fault.c"

@@ -1,0 +1,273 @@
+/**
+ * The rules of the house that a machine can check: what imports what, and how large things get.
+ */
+import { assertEquals } from "@std/assert";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+/** deno fmt holds code to 100; this is for comments and for C. */
+const COLUMNS_MAX = 120;
+const FUNCTION_LINES_MAX = 70;
+const FILE_LINES_MAX = 500;
+const C_FILE_LINES_MAX = 600;
+
+/** What each folder may import, besides itself and `src/core`, which all may. */
+const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  "src/core": [],
+  "ffi": [],
+  "src/buffer": ["ffi"],
+  "src/poll": ["ffi"],
+  "src/net": ["ffi"],
+  "src/connection": ["ffi", "src/buffer", "src/poll", "src/net"],
+  "src/client": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
+  "src/server": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
+  "src/mux": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
+  "src/codec": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
+  "src/adapter": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
+};
+
+/** Where a runtime may be called by its name. */
+const RUNTIME_FOLDERS = ["ffi/", "bench/peers/", "examples/compare/"];
+
+/** Source files without a test of their own, each with the reason. */
+const UNTESTED: Readonly<Record<string, string>> = {
+  "src/connection/callbacks.ts": "types only",
+  "src/core/limits.ts": "constants only",
+  "src/poll/watcher.ts": "types only",
+  "ffi/bun.ts": "one half of host.ts and native.ts, whose tests run on it under Bun",
+  "ffi/deno.ts": "the other half, under Deno",
+};
+
+/** Source files whose test is still to be written. Take yours out when you have written it. */
+const TEST_IS_MISSING: readonly string[] = [
+  "src/buffer/block.ts",
+  "src/buffer/link_buffer.ts",
+  "src/buffer/link_chain.ts",
+  "src/buffer/link_node.ts",
+  "src/buffer/reader.ts",
+  "src/buffer/slab.ts",
+  "src/buffer/writer.ts",
+  "src/client/dial.ts",
+  "src/connection/connection.ts",
+  "src/connection/connection_reader.ts",
+  "src/connection/connection_writer.ts",
+  "src/connection/deadlines.ts",
+  "src/connection/endpoint.ts",
+  "src/connection/lifecycle.ts",
+  "src/connection/request_loop.ts",
+  "src/connection/settings.ts",
+  "src/connection/socket_connection.ts",
+  "src/connection/transport.ts",
+  "src/core/assert.ts",
+  "src/core/check.ts",
+  "src/core/config.ts",
+  "src/core/errno.ts",
+  "src/core/errors.ts",
+  "src/net/address.ts",
+  "src/net/listener.ts",
+  "src/net/socket.ts",
+  "src/poll/pace.ts",
+  "src/poll/poller.ts",
+  "src/poll/poller_pool.ts",
+  "src/poll/timer_wheel.ts",
+  "src/server/acceptor.ts",
+  "src/server/event_loop.ts",
+  "src/server/peer_counts.ts",
+  "src/server/signals.ts",
+];
+
+/** Files that are too long and still to be divided. */
+const TOO_LONG: readonly string[] = ["src/connection/socket_connection.ts", "libnetpoll.c"];
+
+const root = fileURLToPath(new URL("..", import.meta.url).href);
+
+/** Every file of the repository, with those that are not committed yet. */
+function listFiles(): string[] {
+  const git = spawnSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  if (git.status !== 0) throw new Error(`Cannot list the files of ${root}: ${git.stderr}`);
+  return git.stdout.split("\n").filter((path) => path !== "" && existsSync(root + path));
+}
+
+const files = listFiles();
+const texts = new Map(files.map((path) => [path, readFileSync(root + path, "utf8")]));
+const typescript = files.filter((path) => path.endsWith(".ts"));
+const sources = typescript.filter((path) => path.startsWith("src/") || path.startsWith("ffi/"));
+
+function testOf(path: string): string {
+  return `tests/${path.replace(/^src\//, "").replace(/\.ts$/, "_test.ts")}`;
+}
+
+function linesOf(path: string): string[] {
+  return texts.get(path)!.replace(/\n$/, "").split("\n");
+}
+
+/** The folder of LAYERS that a path lies in. */
+function layerOf(path: string): string {
+  return path.startsWith("src/") ? path.split("/", 2).join("/") : path.split("/", 1)[0]!;
+}
+
+/**
+ * The paths, from the root, of the files that a file imports or re-exports, at run time or for
+ * types.
+ */
+function importsOf(path: string, text: string): string[] {
+  const from = new URL(path, "file:///");
+  const specifiers = text.matchAll(/\b(?:from|import)\s*\(?\s*"(\.[^"]*)"/g);
+  return [...specifiers].map((match) => new URL(match[1]!, from).pathname.slice(1));
+}
+
+/** Whether code may import what it imports: the lines that say what is wrong. */
+function upwardImports(path: string, text: string): string[] {
+  const layer = layerOf(path);
+  const allowed = [layer, "src/core", ...LAYERS[layer] ?? []];
+  return importsOf(path, text)
+    .filter((imported) => !allowed.includes(layerOf(imported)))
+    .map((imported) => `${path} imports ${imported}`);
+}
+
+/** A line without its strings and comments, so that braces and names in them do not count. */
+function codeOf(line: string): string {
+  if (/^\s*(\/?\*|\/\/)/.test(line)) return "";
+  return line.replace(/"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`/g, '""').replace(/\s\/\/.*$/, "");
+}
+
+/** Functions above the limit: deno fmt ends each with a brace in the column where it began. */
+function longFunctions(path: string, lines: readonly string[]): string[] {
+  const long: string[] = [];
+  const opened: { indent: number; line: number }[] = [];
+  for (const [i, line] of lines.entries()) {
+    const code = codeOf(line);
+    const indent = line.search(/\S/);
+    while (
+      opened.length > 0 && /^[})\]]/.test(code.trimStart()) && indent <= opened.at(-1)!.indent
+    ) {
+      const { line: from, indent: at } = opened.pop()!;
+      if (at === indent && /^\) *[:{]|^\).*\{$/.test(code.trimStart())) {
+        opened.push({ line: from, indent }); // the end of the parameters, not of the body
+        break;
+      }
+      if (i - from + 1 > FUNCTION_LINES_MAX) {
+        long.push(`${path}:${from + 1}: ${i - from + 1} lines`);
+      }
+    }
+    if (isFunctionStart(code)) opened.push({ indent, line: i });
+  }
+  return long;
+}
+
+/** Whether a function begins here whose body, or parameters, go on in the next line. */
+function isFunctionStart(code: string): boolean {
+  if (!/[{(]$/.test(code)) return false;
+  if (/\bfunction\b|=>\s*\{$/.test(code)) return true;
+  const isCall = /^\s*(if|for|while|switch|return|throw|await|super|do|else|catch|try)\b/.test(
+    code,
+  );
+  return !isCall &&
+    /^\s*(static |async |override |private |get |set )*[#\w[\].]+(<.*>)?\(/.test(code) &&
+    code.endsWith("{");
+}
+
+/** All lines of some files that match, as "path:line: text". */
+function grep(paths: readonly string[], pattern: RegExp, clean = (line: string) => line): string[] {
+  return paths.flatMap((path) =>
+    linesOf(path).flatMap((line, i) =>
+      pattern.test(clean(line)) ? [`${path}:${i + 1}: ${line.trim()}`] : []
+    )
+  );
+}
+
+test("imports() point downward, and buffer, poll and net are strangers to each other", () => {
+  assertEquals(sources.filter((path) => LAYERS[layerOf(path)] === undefined), []);
+  assertEquals(sources.flatMap((path) => upwardImports(path, texts.get(path)!)), []);
+});
+
+test("upwardImports() names an upward import, so that the rule above can fail", () => {
+  const text = 'import { a } from "../poll/poller.ts";\nconst b = await import("../core/b.ts");';
+  assertEquals(upwardImports("src/net/socket.ts", text), [
+    "src/net/socket.ts imports src/poll/poller.ts",
+  ]);
+  const types = 'export type { C } from "../src/server/c.ts";';
+  assertEquals(upwardImports("ffi/load.ts", types), ["ffi/load.ts imports src/server/c.ts"]);
+});
+
+test("runtimes are named in ffi/, bench/peers/ and examples/compare/ only", () => {
+  const elsewhere = typescript.filter((path) =>
+    !RUNTIME_FOLDERS.some((folder) => path.startsWith(folder)) && path !== "tests/tidy_test.ts"
+  );
+  const inCode = (line: string) => /^\s*(\/?\*|\/\/)/.test(line) ? "" : line;
+  assertEquals(
+    grep(elsewhere, /\b(Deno|Bun)\.|["']bun:|\bglobalThis\b.*\b(Deno|Bun)\b/, inCode),
+    [],
+  );
+});
+
+test("every source file has a test at the same path", () => {
+  const missing = sources.filter((path) =>
+    UNTESTED[path] === undefined && !files.includes(testOf(path))
+  );
+  for (const path of missing) console.log(`  no test yet: ${path}`);
+  assertEquals(missing.filter((path) => !TEST_IS_MISSING.includes(path)), []);
+});
+
+test("exceptions name files that are there, so that the lists hold nothing that went", () => {
+  const excepted = [...Object.keys(UNTESTED), ...TEST_IS_MISSING, ...TOO_LONG];
+  assertEquals(excepted.filter((path) => !files.includes(path)), []);
+});
+
+test("functions have at most 70 lines", () => {
+  assertEquals(typescript.flatMap((path) => longFunctions(path, linesOf(path))), []);
+});
+
+test("longFunctions() finds a long one, so that the rule above can fail", () => {
+  const body = Array.from({ length: 69 }, () => "    work();");
+  const method = ["class A {", "  async #run(a: B): Promise<void> {", ...body, "  }", "}"];
+  assertEquals(longFunctions("a.ts", method), ["a.ts:2: 71 lines"]);
+  const wrapped = ["function f(", "  a: B,", "): C {", ...body, "}"];
+  assertEquals(longFunctions("a.ts", wrapped), ["a.ts:1: 73 lines"]);
+  const short = ["function f(", "  a: B,", "): C {", "}", ...body, "function g() {", "}"];
+  assertEquals(longFunctions("a.ts", short), []);
+});
+
+test("files have at most 500 lines, libnetpoll.c 600", () => {
+  const maxOf = (path: string) => path.endsWith(".c") ? C_FILE_LINES_MAX : FILE_LINES_MAX;
+  const long = files.filter((path) => /\.([cht]|ts|sh)$|Makefile$/.test(path))
+    .filter((path) => linesOf(path).length > maxOf(path));
+  for (const path of long) console.log(`  too long: ${path} has ${linesOf(path).length} lines`);
+  assertEquals(long.filter((path) => !TOO_LONG.includes(path)), []);
+});
+
+test(`lines have at most ${COLUMNS_MAX} columns`, () => {
+  const code = files.filter((path) => /\.(c|h|ts)$/.test(path));
+  const wide = code.flatMap((path) =>
+    linesOf(path).flatMap((line, i) =>
+      [...line].length > COLUMNS_MAX ? [`${path}:${i + 1}: ${[...line].length} columns`] : []
+    )
+  );
+  assertEquals(wide, []);
+});
+
+test("names say what a file holds: none is called utils, helpers or common", () => {
+  assertEquals(
+    files.filter((path) => /(^|\/)(utils?|helpers?|common|misc)\.[a-z]+$/.test(path)),
+    [],
+  );
+});
+
+test("nothing is left to do in a comment", () => {
+  const rest = files.filter((path) => path !== "tests/tidy_test.ts");
+  assertEquals(grep(rest, /\b(TODO|FIXME|XXX|HACK)\b/), []);
+});
+
+test("no file names a directory of somebody's machine or the host of a package registry", () => {
+  const rest = files.filter((path) => path !== "tests/tidy_test.ts");
+  const place =
+    /(^|[\s"'`(=:])\/(work|home|root|Users)\/|https?:\/\/[^\s"'/]*(registry|artifactory|nexus|npmjs)/;
+  assertEquals(grep(rest, place), []);
+  // A path that happens to be this very checkout's.
+  assertEquals(root.length > 5 ? grep(rest, new RegExp(RegExp.escape(root))) : [], []);
+});
