@@ -46,7 +46,9 @@ export async function soon<T>(promise: PromiseLike<T>, what = "it settles"): Pro
 }
 
 /** What a promise has come to by now: "pending", or how it settled. */
-export async function stateOf(promise: PromiseLike<unknown>): Promise<"pending" | "done" | "failed"> {
+export async function stateOf(
+  promise: PromiseLike<unknown>,
+): Promise<"pending" | "done" | "failed"> {
   let state: "pending" | "done" | "failed" = "pending";
   promise.then(() => state = "done", () => state = "failed");
   await tick();

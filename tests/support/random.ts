@@ -1,0 +1,36 @@
+/**
+ * Random numbers that come again: a test that failed runs the same with the seed it printed.
+ */
+
+/** Numbers from a seed. */
+export interface Random {
+  /** What to start from for the same numbers. */
+  readonly seed: number;
+  /** A whole number from 0 to below `bound`. */
+  below(bound: number): number;
+  /** Whether something happens that does so with this probability. */
+  chance(probability: number): boolean;
+  /** One of several. */
+  pick<T>(of: readonly T[]): T;
+}
+
+/** Numbers from a seed as it was given; a new one unless given. */
+export function seededRandom(given?: string | number): Random {
+  const seed = Number(given ?? Math.floor(Math.random() * 2 ** 32)) >>> 0;
+  // SplitMix32 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+  let state = seed;
+  const next = () => {
+    state = state + 0x9e3779b9 >>> 0;
+    let mixed = state;
+    mixed = Math.imul(mixed ^ mixed >>> 16, 0x85ebca6b);
+    mixed = Math.imul(mixed ^ mixed >>> 13, 0xc2b2ae35);
+    return (mixed ^ mixed >>> 16) >>> 0;
+  };
+  const below = (bound: number) => Math.floor(next() / 2 ** 32 * bound);
+  return {
+    seed,
+    below,
+    chance: (probability) => next() / 2 ** 32 < probability,
+    pick: (of) => of[below(of.length)]!,
+  };
+}
