@@ -16,7 +16,7 @@ import { type Block, blocks } from "./block.ts";
 import { emptyNode, freeNode, type LinkNode, windowNode } from "./link_node.ts";
 
 /** Why a chain may not be used in some way; the text is the error's message. */
-type Ban = { readonly error: (message: string) => Error; readonly message: string };
+export type Ban = { readonly error: (message: string) => Error; readonly message: string };
 
 /** A buffer was closed. */
 export const CLOSED: Ban = {

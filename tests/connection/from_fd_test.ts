@@ -16,20 +16,22 @@ test("socketPair() connects two ends (netpoll 164)", () =>
     await b.close();
   }));
 
-test("echo", () => leaks(async () => {
-  await using server = echoServer();
-  await using c = await dial("tcp", server.at);
-  c.writer.writeString("hello");
-  await c.writer.flush();
-  await c.reader.wait(5);
-}));
-faultTest("short", () => leaks(async () => {
-  const [a, b] = socketPair();
-  shorten("send", 2, {fd: a.fd, count: 1});
-  a.writer.writeString("hello");
-  await a.writer.flush();
-  await b.reader.wait(5);
-  assertEquals(b.reader.readString(5), "hello");
-  await a.close();
-  await b.close();
-}));
+test("echo", () =>
+  leaks(async () => {
+    await using server = echoServer();
+    await using c = await dial("tcp", server.at);
+    c.writer.writeString("hello");
+    await c.writer.flush();
+    await c.reader.wait(5);
+  }));
+faultTest("short", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    shorten("send", 2, { fd: a.fd, count: 1 });
+    a.writer.writeString("hello");
+    await a.writer.flush();
+    await b.reader.wait(5);
+    assertEquals(b.reader.readString(5), "hello");
+    await a.close();
+    await b.close();
+  }));

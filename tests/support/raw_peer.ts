@@ -1,0 +1,126 @@
+/**
+ * The other end of a connection, call by call: what it does, and when, is the test's to say.
+ */
+import { Buffer } from "node:buffer";
+import { native } from "../../ffi/load.ts";
+import type { Address, Listener } from "../../mod.ts";
+import { blocks } from "../../src/buffer/block.ts";
+import { check } from "../../src/core/check.ts";
+import { ERRNO, NOT_READY } from "../../src/core/errno.ts";
+import { parsePath, rawFromNumeric } from "../../src/net/address.ts";
+import { resetOnClose } from "../../src/net/socket.ts";
+import { until } from "./until.ts";
+
+const PIECE_BYTES = 65536;
+
+function rawOf(address: Address): Uint32Array {
+  if (address.transport === "unix") return parsePath(address.path);
+  // Who listens everywhere is reached at home.
+  const hostname = { "::": "::1", "0.0.0.0": "127.0.0.1" }[address.hostname] ?? address.hostname;
+  return rawFromNumeric(hostname, address.port);
+}
+
+/** A socket that is no Connection of ours. */
+export class RawPeer {
+  fd: number;
+  #received = "";
+  #isEnded = false;
+  #wasReset = false;
+
+  /** Connects, from a numeric address if one is given; on loopback that is done when this returns. */
+  constructor(to: Listener | Address, from?: string) {
+    const raw = rawOf("address" in to ? to.address : to);
+    this.fd = check("open a socket", native.socket(raw[0]!));
+    if (from !== undefined) check("bind", native.bind(this.fd, rawFromNumeric(from, 0)));
+    const code = native.connect(this.fd, raw);
+    if (code !== -ERRNO.EINPROGRESS) check("connect", code);
+  }
+
+  /** Sends a text; it must fit into the kernel's buffer. */
+  send(text: string): void {
+    const bytes = Buffer.from(text);
+    const sent = check(
+      "send",
+      native.sendBorrowed(this.fd, bytes, bytes.length, 0, bytes.length, 0),
+    );
+    if (sent !== bytes.length) throw new Error(`the kernel took ${sent} of ${bytes.length} bytes`);
+  }
+
+  /** Receives what is there. Throws when the other end has reset the connection. */
+  #receive(): void {
+    const block = blocks.take(PIECE_BYTES);
+    try {
+      while (!this.#isEnded) {
+        const count = native.recv(this.fd, block.slab.id, block.offset, PIECE_BYTES);
+        if (count === NOT_READY) return;
+        if (check("receive", count) === 0) this.#isEnded = true;
+        const bytes = block.slab.bytes.subarray(block.offset, block.offset + count);
+        this.#received += Buffer.from(bytes).toString("latin1");
+      }
+    } finally {
+      block.release();
+    }
+  }
+
+  /** Everything received so far. */
+  get received(): string {
+    this.#receive();
+    return this.#received;
+  }
+
+  /** Whether the other end has ended its side. */
+  get isEnded(): boolean {
+    this.#receive();
+    return this.#isEnded;
+  }
+
+  /** Whether the other end has ended its side or reset the connection. */
+  get isOver(): boolean {
+    return this.isReset || this.#isEnded;
+  }
+
+  /** Whether the other end has reset the connection. */
+  get isReset(): boolean {
+    if (this.#wasReset) return true; // the kernel says so once
+    try {
+      this.#receive();
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ECONNRESET") throw error;
+      this.#wasReset = true;
+    }
+    return this.#wasReset;
+  }
+
+  /** Waits for so many bytes in all. */
+  async receive(count: number): Promise<string> {
+    await until(() => this.received.length >= count || this.#isEnded, `${count} bytes at the peer`);
+    return this.#received;
+  }
+
+  /** Waits for the end. Everything received. */
+  async receiveAll(): Promise<string> {
+    await until(() => this.isEnded, "the end at the peer");
+    return this.#received;
+  }
+
+  /** Ends this side: the other reads an end. */
+  end(): void {
+    check("end", native.shutdown(this.fd, 1));
+  }
+
+  /** Closes with a reset. */
+  reset(): void {
+    resetOnClose(this.fd);
+    this.close();
+  }
+
+  /** Closes. */
+  close(): void {
+    if (this.fd >= 0) native.close(this.fd);
+    this.fd = -1;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
