@@ -9,7 +9,8 @@ export type PeerKey = number | string | null;
 const HOST_FACTOR = 2 ** 32; // of a packed IPv4 address, above which lies the port
 
 /** The host of an address. */
-export function peerKey(address: PackedAddress): PeerKey {
+export function peerKey(address: PackedAddress | null): PeerKey {
+  if (address === null) return null;
   if (typeof address === "number") return address % HOST_FACTOR;
   return address[0] === Family.IPV6 ? address.slice(4, 8).join() : null;
 }
