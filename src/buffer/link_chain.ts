@@ -257,7 +257,12 @@ export class LinkChain {
 
   /** Publishes `count` bytes that were received into the booked node; 0 gives an unused one back. */
   bookAck(node: LinkNode, count: number): void {
-    if (count > 0) {
+    if (count > 0 && this.pending === 0 && node === this.flushing) {
+      node.malloced += count;
+      node.publish();
+      node.check();
+      this.length += count;
+    } else if (count > 0) {
       this.written(node, count);
       this.publish();
     } else if (this.length === 0 && this.pending === 0 && this.consumed === 0) {
@@ -282,8 +287,10 @@ export class LinkChain {
     this.length -= count;
     this.consumed += count;
     this.total += count;
-    this.#peekedBytes = Math.max(0, this.#peekedBytes - count);
-    this.#peekedAt += count;
+    if (this.#copies !== null) {
+      this.#peekedBytes = Math.max(0, this.#peekedBytes - count);
+      this.#peekedAt += count;
+    }
     let node = this.reading!;
     while (count > node.readable) {
       count -= node.readable;
@@ -382,7 +389,14 @@ export class LinkChain {
   }
 
   #freeAll(): void {
-    this.#freeUntil(null);
+    const { head } = this;
+    if (head !== null && head === this.writing) {
+      this.heldBytes -= head.heldBytes;
+      this.head = null;
+      freeNode(head);
+    } else {
+      this.#freeUntil(null);
+    }
     this.reading = null;
     this.flushing = null;
     this.writing = null;

@@ -98,11 +98,22 @@ function take(start: number, end: number): LinkNode {
 
 /** An empty node on a block that nobody else stands on; the node takes over its reference. */
 export function emptyNode(block: Block): LinkNode {
-  const node = take(block.offset, block.offset + block.capacity);
+  const node = block.node ??= homeNode(block);
+  const { offset } = block;
+  node.read = offset;
+  node.flushed = offset;
+  node.malloced = offset;
+  node.start = offset;
+  node.end = offset + block.capacity;
+  node.fills = true;
+  return node;
+}
+
+/** A node that stays with its block: what is the same each time is set once. */
+function homeNode(block: Block): LinkNode {
+  const node = new LinkNode();
   node.block = block;
   node.heldBytes = block.capacity;
-  node.malloced = block.offset;
-  node.fills = true;
   return node;
 }
 
@@ -145,10 +156,11 @@ export function heldBeside(neighbour: LinkNode | null, node: LinkNode): number {
 /** Gives a node, and its share of the memory, back. */
 export function freeNode(node: LinkNode): void {
   const { block } = node;
-  node.block = null;
-  node.array = null;
   node.next = null;
   if (block !== null) block.release();
+  if (block !== null && block.node === node) return;
+  node.block = null;
+  node.array = null;
   if (spareCount === NODES_SPARE_MAX) return;
   node.next = spare;
   spare = node;

@@ -284,19 +284,23 @@ function localRaw(address: string | undefined): Uint32Array | null {
   throw new TypeError(`Cannot use the local address "${address}": its host must be numeric`);
 }
 
-/** Passes a promise on unless the time is up or the signal says so first; then `onLate` cleans up. */
-async function within<T>(
-  promise: Promise<T>,
+/** Passes an attempt on unless the time is up or the signal says so first; then `onLate` cleans up. */
+async function within(
+  promise: Promise<Attempt>,
   poller: Poller,
   { timeoutMs = 0, signal }: { timeoutMs?: number; signal?: AbortSignal },
   onLate: (error: unknown) => void,
-): Promise<T> {
+): Promise<Attempt> {
   if (timeoutMs === 0 && signal === undefined) return await promise;
   const late = Promise.withResolvers<never>();
+  let isLate = false;
   const end = (error: unknown) => {
+    isLate = true;
     onLate(error);
     late.reject(error);
   };
+  // It may have connected already, and its promise be on the way.
+  promise.then((attempt) => isLate && attempt.cancel(), () => {});
   const timer = new Timer({ onTimer: () => end(new TimeoutError("dial", timeoutMs)) });
   const onAbort = () => end(signal!.reason);
   if (timeoutMs > 0) poller.setTimer(timer, timeoutMs);
@@ -380,7 +384,12 @@ export async function dial<C = undefined>(
     settings: bounds,
     owner: null,
   });
-  connection.begin();
+  try {
+    connection.start();
+  } catch (error) {
+    native.close(attempt.fd);
+    throw error;
+  }
   return connection;
 }
 

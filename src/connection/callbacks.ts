@@ -48,8 +48,6 @@ export class CallbackRunner<C> {
   context: C = undefined as C;
   readonly #callbacks: Callbacks<C>;
   readonly #owner: CallbacksOwner;
-  /** Whether onConnect has not settled. */
-  isConnecting = false;
   /** How many have not settled. */
   #openCount = 0;
   #isDisconnectTold = false;
@@ -78,16 +76,13 @@ export class CallbackRunner<C> {
     const { onConnect } = this.#callbacks;
     if (onConnect === undefined) return this.#owner.onConnected(undefined);
     this.#openCount += 1;
-    this.isConnecting = true;
     const settle = (context: C) => {
       this.#openCount -= 1;
-      this.isConnecting = false;
       this.context = context;
       this.#owner.onConnected(undefined);
     };
     const fail = (error: unknown) => {
       this.#openCount -= 1;
-      this.isConnecting = false;
       // A rejection without a reason is one all the same.
       this.#owner.onConnected(error ?? new Error("onConnect failed"));
     };

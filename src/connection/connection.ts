@@ -110,7 +110,7 @@ function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Conn
     owner: null,
     isSocket,
   });
-  connection.begin();
+  connection.start();
   return connection;
 }
 
@@ -165,5 +165,14 @@ export const Connection: ConnectionFactory = { fromFd };
 export function socketPair(): [Connection, Connection] {
   const pair = new Int32Array(2);
   check("open a pair of sockets", native.socketpair(pair));
-  return [fromFd(pair[0]!), fromFd(pair[1]!)];
+  let a: Connection | null = null;
+  try {
+    a = fromFd(pair[0]!);
+    return [a, fromFd(pair[1]!)];
+  } catch (error) {
+    if (a === null) native.close(pair[0]!);
+    else void a.close();
+    native.close(pair[1]!);
+    throw error;
+  }
 }

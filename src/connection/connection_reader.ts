@@ -52,7 +52,7 @@ export class ConnectionReader extends ChainReader implements Reader {
   readonly #io: Transport;
   readonly #size = new ReadSize();
   #waiting: Waiting | null = null;
-  /** Bytes that are known not to begin a delimiter: they are not searched again. */
+  /** Up to which byte, of all that were ever received, a delimiter was looked for: they are not searched again. */
   #searched = 0;
 
   /** A reader of what is received into a chain. */
@@ -94,7 +94,7 @@ export class ConnectionReader extends ChainReader implements Reader {
       this.#checkWait(this.length + 1);
       if (this.length >= maxBytes) throw tooLong(maxBytes);
       if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-      this.#searched = this.length;
+      this.#searched = this.#chain.total + this.length;
       // A copy: the caller's array may change while we wait, and a single byte's is shared.
       return this.#begin(0, bytes.slice(), maxBytes, options?.signal) as Promise<number>;
     } catch (error) {
@@ -156,8 +156,9 @@ export class ConnectionReader extends ChainReader implements Reader {
   }
 
   #settleDelimiter(waiting: Waiting, delimiter: Uint8Array): void {
-    const at = this.indexOf(delimiter, Math.max(0, this.#searched - delimiter.length + 1));
-    this.#searched = this.#chain.length;
+    const { total, length } = this.#chain;
+    const at = this.indexOf(delimiter, Math.max(0, this.#searched - total - delimiter.length + 1));
+    this.#searched = total + length;
     if (at >= 0 && at + delimiter.length <= waiting.maxBytes) {
       this.#take()!.resolve(at + delimiter.length);
     } else if (this.#chain.length >= waiting.maxBytes) {

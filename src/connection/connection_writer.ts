@@ -135,8 +135,9 @@ export class ConnectionWriter extends ChainWriter {
       sent += count;
       if (count === NOT_READY || sending.wasShort || sent >= BYTES_PER_EVENT_MAX) break;
     }
-    this.#owner.onSent();
+    // Before the owner hears of it, who may close now: these flushes are done.
     if (this.#flushes !== null) this.#settle(this.#flushes);
+    this.#owner.onSent();
     if (this.isBlocked !== chain.length > 0) {
       this.isBlocked = chain.length > 0;
       this.#owner.onBlocked();
@@ -184,9 +185,10 @@ export class ConnectionWriter extends ChainWriter {
 
 /** The same promise, but for one caller it is over when the signal says so; what is queued stays queued. */
 function withSignal(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.reject(signal.reason);
   const { promise: either, resolve, reject } = Promise.withResolvers<void>();
+  either.catch(ignore);
   const onAbort = () => reject(signal.reason);
+  if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort);
   promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
   return either;

@@ -11,6 +11,8 @@ export interface RequestOwner {
   callHandler(): void | Promise<void>;
   /** Whether the handler waits for something of ours. */
   readonly isAwaited: boolean;
+  /** Whether so much is unsent that no handler is called before some of it has left. */
+  readonly isChoked: boolean;
   /** The handler failed. */
   onHandlerFailure(error: unknown): void;
   /** The handler's promise has settled. */
@@ -66,7 +68,7 @@ export class RequestLoop {
 
   /** Calls the handler until nothing is left for it to do, it has to wait, or it had its share of the turn. */
   run(): void {
-    while (this.isDue) {
+    while (this.isDue && !this.#owner.isChoked) {
       if (this.#runCount === RUNS_PER_EVENT_MAX) return this.#owner.onTooLong();
       this.#runCount += 1;
       this.#call();

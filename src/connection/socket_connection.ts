@@ -2,7 +2,7 @@
  * What a connection is made of: an endpoint, a reader and a writer, and the callbacks of its life.
  */
 import { native } from "../../ffi/load.ts";
-import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
+import { type Ban, CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import { NOT_READY } from "../core/errno.ts";
 import {
   ClosedError,
@@ -92,6 +92,8 @@ export class SocketConnection<C>
   #isPaused = false;
   /** The peer ended or reset the connection. */
   #isDisconnected = false;
+  /** `onConnect` is due, or has not settled. */
+  #isConnecting = false;
   /** It closes as soon as it is idle. */
   #isEnding = false;
   #isGone = false;
@@ -158,18 +160,42 @@ export class SocketConnection<C>
     try {
       this.#callbacks.prepare();
       if (this.fd < 0) return; // it was closed there
-      this.#endpoint.watch(this);
+      this.#watch();
     } catch (error) {
       return this.#fail(error);
     }
-    // onPrepare may have paused reading, or flushed more than the kernel takes, or closed upon that.
+    if (this.#isConnecting) this.#callbacks.connect();
+  }
+
+  /**
+   * Begins to watch, and soon runs `onConnect`: not within the call that makes the connection.
+   *
+   * @throws {SystemError} It cannot be watched. The descriptor is still the caller's.
+   */
+  start(): void {
+    try {
+      this.#watch();
+    } catch (error) {
+      this.#deadlines?.close();
+      throw error;
+    }
+    queueMicrotask(() => {
+      if (this.#state === "connecting") this.#callbacks.connect();
+    });
+  }
+
+  #watch(): void {
+    this.#endpoint.watch(this);
+    if (this.#state === "preparing") {
+      this.#state = next(this.#state, "registered");
+      this.#isConnecting = true;
+    }
+    // In `onPrepare` it may have been paused, written to or closed, and what it flushed still has to leave.
     this.#updateInterest();
-    if (this.#state !== "preparing") return;
-    this.#state = next(this.#state, "registered");
-    this.#callbacks.connect();
   }
 
   onConnected(failure: unknown): void {
+    this.#isConnecting = false;
     if (this.#state === "connecting") this.#state = next(this.#state, "connected");
     if (failure !== undefined) this.#fail(failure);
     this.#goOn();
@@ -178,7 +204,7 @@ export class SocketConnection<C>
   setOnRequest(handler: (connection: Connection) => void | Promise<void>): void {
     this.#onRequest = handler;
     this.#requests.forgetStall();
-    if (this.#input.length > 0) queueMicrotask(() => this.#goOn());
+    if (this.#input.length > 0 || this.reader.end !== null) queueMicrotask(() => this.#goOn());
   }
 
   // ---- events ----------------------------------------------------------------------------------------
@@ -249,7 +275,6 @@ export class SocketConnection<C>
     }
     this.reader.end ??= error;
     this.#isDisconnected = true;
-    this.#output.close(CLOSED);
     this.writer.fail(error);
     this.#finish("lost");
     this.reader.settle();
@@ -308,15 +333,15 @@ export class SocketConnection<C>
   /** Does whatever is due: calls the handler, tells of the end, closes. */
   #goOn(): void {
     if (this.#onRequest !== null && !this.writer.isChoked && this.#requests.isDue) this.#serve();
-    if (this.#isDisconnected && !this.#callbacks.isConnecting) this.#callbacks.disconnect();
+    if (this.#isDisconnected && !this.#isConnecting) this.#callbacks.disconnect();
     if (this.reader.isFull) this.#checkStuck();
     if (this.reader.end !== null || this.#isEnding) this.#closeIfOver();
     if (this.#state === "closed") this.#tearDown();
   }
 
   #serve(): void {
-    if (this.#state !== "open" && this.#state !== "closed") return;
-    if (this.#callbacks.isConnecting) return; // it was reset meanwhile
+    // A connection that is lost already is served what came before.
+    if (this.#isConnecting || (this.#state !== "open" && this.#state !== "closed")) return;
     this.#requests.run();
     if (this.#output.length > 0) this.#uncork();
   }
@@ -363,8 +388,14 @@ export class SocketConnection<C>
 
   // ---- sending ---------------------------------------------------------------------------------------
 
+  get isChoked(): boolean {
+    return this.writer.isChoked;
+  }
+
   get isCorked(): boolean {
-    return this.#requests.isDispatching && this.#input.length > 0;
+    // What one dispatch puts off is bounded like everything that is unsent.
+    return this.#requests.isDispatching && this.#input.length > 0 &&
+      this.#output.heldBytes <= this.#settings.writeBufferBytesMax;
   }
 
   /** Sends what flushes put off. */
@@ -374,9 +405,9 @@ export class SocketConnection<C>
 
   onSent(): void {
     this.#deadlines?.active(this.clockMicros);
-    if (this.#output.length > 0 || this.writer.isChoked) this.#onPressure();
-    if (this.#output.length > 0) return;
-    if (this.#writeEnded !== null || this.#closing !== null) this.#onDrained();
+    const { length } = this.#output;
+    if (length > 0 || this.writer.isChoked) this.#onPressure();
+    if (length === 0 && (this.#writeEnded !== null || this.#closing !== null)) this.#onDrained();
   }
 
   #onPressure(): void {
@@ -498,12 +529,9 @@ export class SocketConnection<C>
   }
 
   close(options: CloseOptions = {}): Promise<CloseResult> {
+    if (this.#state === "closed") this.#forgetInput();
     if (this.#closing !== null) return this.#closing.promise;
-    const { promise, resolve } = this.#closing = Promise.withResolvers<CloseResult>();
-    if (this.#state === "closed") {
-      resolve({ unsentBytes: 0 });
-      return promise;
-    }
+    const { promise } = this.#closing = Promise.withResolvers<CloseResult>();
     this.#state = next(this.#state, "close");
     this.#input.readBan = CLOSED;
     this.#output.truncate(0);
@@ -513,9 +541,15 @@ export class SocketConnection<C>
     if (this.#output.length > 0) this.#uncork();
     if (this.#state !== "draining") return promise;
     const timeoutMs = options.timeoutMs ?? CLOSE_TIMEOUT_MS;
-    if (this.#output.length === 0 || timeoutMs === 0) this.#finish("drained");
+    if (this.#output.length === 0 || !(timeoutMs > 0)) this.#finish("drained");
     else this.#poller.setTimer(this.#closingTimer = new Timer(this), timeoutMs);
     return promise;
+  }
+
+  /** It was lost, and nobody will read what had been received before. */
+  #forgetInput(): void {
+    this.#input.readBan ??= CLOSED;
+    if (this.#isGone) this.#input.close(CLOSED);
   }
 
   onTimer(): void {
@@ -538,7 +572,7 @@ export class SocketConnection<C>
   }
 
   reset(): void {
-    if (this.#state === "closed") return;
+    if (this.#state === "closed") return this.#forgetInput();
     this.#input.readBan = CLOSED;
     this.#output.writeBan = CLOSED;
     resetOnClose(this.fd);
@@ -566,7 +600,7 @@ export class SocketConnection<C>
     if (step !== "detached") native.close(fd);
     this.#deadlines?.close();
     if (this.#closingTimer !== null) this.#poller.cancelTimer(this.#closingTimer);
-    this.#output.close(CLOSED);
+    this.#output.close(this.#writeBan());
     this.writer.fail(this.#closedError());
     if (this.#input.readBan !== null) this.reader.fail(this.#closedError());
     this.#writeEnded?.resolve();
@@ -574,6 +608,12 @@ export class SocketConnection<C>
     this.#settleClosed();
     // No callback of the user's runs within his own call.
     queueMicrotask(() => this.#goOn());
+  }
+
+  /** Who writes to a connection that the peer has reset learns that, and not that it is closed. */
+  #writeBan(): Ban {
+    const failure = this.#failure;
+    return failure instanceof EofError ? { error: () => failure, message: "" } : CLOSED;
   }
 
   addCloseCallback(callback: CloseCallback): void {

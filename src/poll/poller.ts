@@ -154,13 +154,13 @@ export class Poller {
   #makeWheel(nowMs: number): TimerWheel {
     this.#deadline = check("create a timer", native.timerfd());
     this.#control(CTL_ADD, this.#deadline, DEADLINE_TOKEN, Interest.READ | Interest.EDGE);
-    return new TimerWheel(nowMs, (dueMs) => {
-      const micros = dueMs === Infinity ? 0 : Math.ceil(Math.max(1, dueMs * 1000 - native.now()));
-      check(
-        "set a timer",
-        native.timerfdSet(this.#deadline, Math.min(micros, DEADLINE_MICROS_MAX)),
-      );
-    });
+    return new TimerWheel(nowMs, (dueMs) => this.#alarm(dueMs));
+  }
+
+  /** Lets the timer for deadlines expire then. */
+  #alarm(dueMs: number): void {
+    const micros = Math.ceil(Math.max(1, dueMs * 1000 - native.now()));
+    check("set a timer", native.timerfdSet(this.#deadline, Math.min(micros, DEADLINE_MICROS_MAX)));
   }
 
   /** Calls `onEvent(0)` with the next batch: for who must not take the whole turn. */
@@ -209,7 +209,13 @@ export class Poller {
   }
 
   #expire(): number {
-    this.#wheel!.advance(native.now() / 1000);
+    const wheel = this.#wheel!;
+    try {
+      wheel.advance(native.now() / 1000);
+    } finally {
+      // A timerfd that nobody reads expires once: each time it is set anew, for later or for what is left.
+      if (wheel.dueMs < Infinity) this.#alarm(wheel.dueMs);
+    }
     return 1;
   }
 

@@ -43,7 +43,7 @@ export class Timer {
 
 /** All timers of a poller. Its clock is whoever advances it. */
 export class TimerWheel {
-  /** Told when something is due earlier than was known; and when nothing is, with Infinity. */
+  /** Told when something is due earlier than was known. */
   readonly #onNext: (dueMs: number) => void;
   readonly #slots: (Timer | null)[] = new Array<Timer | null>(LEVELS * SLOTS).fill(null);
   /** One bit a slot, for each level. */
@@ -51,6 +51,7 @@ export class TimerWheel {
   #nowMs: number;
   #count = 0;
   #dueMs = Infinity;
+  #isAdvancing = false;
 
   /** A wheel without timers. */
   constructor(nowMs: number, onNext: (dueMs: number) => void) {
@@ -77,7 +78,9 @@ export class TimerWheel {
     this.#count += 1;
     this.#insert(timer);
     const dueMs = this.#slotStart(timer.slot);
-    if (dueMs < this.#dueMs) this.#announce(dueMs);
+    if (dueMs >= this.#dueMs) return;
+    this.#dueMs = dueMs;
+    this.#onNext(dueMs);
   }
 
   /** Takes a timer back; one that is not set stays so. */
@@ -88,16 +91,22 @@ export class TimerWheel {
     this.#count -= 1;
   }
 
-  /** It is `nowMs`: expires what is due, and says when the next is. */
+  /** It is `nowMs`: expires what is due. `dueMs` says when the next is. */
   advance(nowMs: number): void {
+    // Who expires may come here again; time must not move while a slot is emptied.
+    if (this.#isAdvancing) return;
+    this.#isAdvancing = true;
     nowMs = Math.floor(nowMs);
-    while (this.#dueMs <= nowMs) {
-      this.#nowMs = Math.max(this.#nowMs, this.#dueMs);
-      this.#turnTo(this.#nowMs);
-      this.#dueMs = this.#findDue();
+    try {
+      while (this.#dueMs <= nowMs) {
+        this.#nowMs = Math.max(this.#nowMs, this.#dueMs);
+        this.#turnTo(this.#nowMs);
+        this.#dueMs = this.#findDue();
+      }
+    } finally {
+      this.#isAdvancing = false;
     }
     this.#nowMs = Math.max(this.#nowMs, nowMs);
-    this.#announce(this.#findDue());
   }
 
   /** Empties the slot of each level that begins now: timers expire, or move to a lower level. */
@@ -175,11 +184,5 @@ export class TimerWheel {
       dueMs = Math.min(dueMs, this.#slotStart(level * SLOTS + ((now + ahead) & SLOT_MASK)));
     }
     return dueMs;
-  }
-
-  #announce(dueMs: number): void {
-    if (dueMs === this.#dueMs) return;
-    this.#dueMs = dueMs;
-    this.#onNext(dueMs);
   }
 }

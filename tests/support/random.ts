@@ -1,14 +1,39 @@
 /**
- * Numbers that are random and the same in every run: a failure can be repeated.
+ * Random numbers that come again: a test that failed runs the same with the seed it printed.
  */
 
-/** Numbers from 0 to below 1, from a seed (mulberry32). */
-export function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = state + 0x6d2b79f5 >>> 0;
-    let mixed = Math.imul(state ^ state >>> 15, state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ mixed >>> 7, mixed | 61);
-    return ((mixed ^ mixed >>> 14) >>> 0) / 2 ** 32;
+/** Numbers from a seed. */
+export interface Random {
+  /** What to start from for the same numbers. */
+  readonly seed: number;
+  /** A number from 0 to below 1. */
+  next(): number;
+  /** A whole number from 0 to below `bound`. */
+  below(bound: number): number;
+  /** Whether something happens that does so with this probability. */
+  chance(probability: number): boolean;
+  /** One of several. */
+  pick<T>(of: readonly T[]): T;
+}
+
+/** Numbers from a seed as it was given; a new one unless given. */
+export function seededRandom(given?: string | number): Random {
+  const seed = Number(given ?? Math.floor(Math.random() * 2 ** 32)) >>> 0;
+  // SplitMix32 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+  let state = seed;
+  const next = () => {
+    state = state + 0x9e3779b9 >>> 0;
+    let mixed = state;
+    mixed = Math.imul(mixed ^ mixed >>> 16, 0x85ebca6b);
+    mixed = Math.imul(mixed ^ mixed >>> 13, 0xc2b2ae35);
+    return ((mixed ^ mixed >>> 16) >>> 0) / 2 ** 32;
+  };
+  const below = (bound: number) => Math.floor(next() * bound);
+  return {
+    seed,
+    next,
+    below,
+    chance: (probability) => next() < probability,
+    pick: (of) => of[below(of.length)]!,
   };
 }

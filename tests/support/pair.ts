@@ -1,0 +1,55 @@
+/**
+ * Two ends of one stream, either of which a test may configure.
+ */
+import { Connection, createListener, dial, type FromFdOptions, socketPair } from "../../mod.ts";
+import { EventLoop } from "../../mod.ts";
+
+/** Both ends of a Unix stream, each with options of its own. */
+export function pairWith<A = undefined, B = undefined>(
+  ours: FromFdOptions<A> = {},
+  theirs: FromFdOptions<B> = {},
+): [Connection, Connection] {
+  const [a, b] = socketPair();
+  return [Connection.fromFd(a.detach(), ours), Connection.fromFd(b.detach(), theirs)];
+}
+
+/** Both ends of a TCP connection: the accepted one made anew with the options, and the one that dialled. */
+export async function tcpPair<C = undefined>(
+  accepted: FromFdOptions<C> = {},
+): Promise<[Connection, Connection]> {
+  const listener = createListener("tcp", "127.0.0.1:0");
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const loop = new EventLoop(null, { onPrepare: (each) => resolve(each.detach()) as undefined });
+  const served = loop.serve(listener);
+  const { address } = listener;
+  const port = address.transport === "tcp" ? address.port : 0;
+  const client = await dial("tcp", `127.0.0.1:${port}`);
+  const fd = await promise;
+  await loop.shutdown();
+  await served;
+  return [Connection.fromFd(fd, accepted), client];
+}
+
+/** Writes a text and flushes it. */
+export function send(connection: Connection, text: string): Promise<void> {
+  connection.writer.writeString(text);
+  return connection.writer.flush();
+}
+
+/** Waits for a text of so many bytes, and reads it. */
+export async function receive(connection: Connection, count: number): Promise<string> {
+  await connection.reader.wait(count);
+  const text = connection.reader.readString(count);
+  connection.reader.release();
+  return text;
+}
+
+/** Closes both. */
+export async function closeAll(...connections: Connection[]): Promise<void> {
+  await Promise.all(connections.map((each) => each.close({ timeoutMs: 0 })));
+}
+
+/** So many bytes, each of which says where it stands. */
+export function pattern(count: number, from = 0): Uint8Array {
+  return Uint8Array.from({ length: count }, (_, i) => (from + i) * 31 >> 3 & 0xff);
+}
