@@ -209,8 +209,13 @@ class Race implements TimerOwner {
     }
     attempt.cancel();
     if (error !== null) this.#onError(error);
-    else if (this.#selfCount++ < SELF_CONNECT_RETRIES) this.#start(raw);
+    else if (this.#choosesPort && this.#selfCount++ < SELF_CONNECT_RETRIES) this.#start(raw);
     else this.#onError(new SystemError("connect to", ERRNO.ECONNREFUSED, subject(raw)));
+  }
+
+  /** Whether the kernel chooses our port: then it may choose another one. */
+  get #choosesPort(): boolean {
+    return this.#local === null || this.#local[1] === 0;
   }
 
   #onError(error: unknown): void {
@@ -360,7 +365,7 @@ export async function dial<C = undefined>(
 ): Promise<Connection> {
   const bounds: ConnectionSettings = settings(options);
   checkTimeout("timeoutMs", options.timeoutMs ?? 0);
-  if (network !== "unix" && !(network in FAMILIES)) {
+  if (network !== "unix" && !Object.hasOwn(FAMILIES, network)) {
     throw new TypeError(
       `Cannot dial the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
     );

@@ -76,6 +76,11 @@ export class ConnectionWriter extends ChainWriter {
     return this.#flushes !== null;
   }
 
+  /** When the first flush that waits began, in microseconds; 0 for none. */
+  get flushingSince(): number {
+    return this.#flushes?.[0]?.since ?? 0;
+  }
+
   get isWritable(): boolean {
     return this.#chain.writeBan === null && this.end === null && !this.isChoked &&
       this.#chain.heldBytes <= this.#bufferBytesMax;

@@ -446,7 +446,16 @@ export class SocketConnection<C>
   }
 
   #time(): Deadlines {
-    return this.#deadlines ??= new Deadlines(this.#poller, this, this.#settings, this.clockMicros);
+    return this.#deadlines ??= this.#makeDeadlines(this.clockMicros);
+  }
+
+  #makeDeadlines(nowMicros: number): Deadlines {
+    const deadlines = new Deadlines(this.#poller, this, this.#settings, nowMicros);
+    // What is under way already is timed from now on.
+    if (this.reader.isWaiting) deadlines.beginRead(nowMicros);
+    const { flushingSince } = this.writer;
+    if (flushingSince > 0) deadlines.beginWrite(flushingSince, nowMicros);
+    return deadlines;
   }
 
   get readTimeoutMs(): number {
