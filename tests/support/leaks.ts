@@ -73,11 +73,9 @@ async function warmUp(): Promise<void> {
 
 const PATIENCE_MS = 5000;
 
-/** Fewer descriptors and threads are no leak: what the runtime kept for an earlier file may go at any time. */
-function isNoMore(now: Held, before: Held): boolean {
-  const { descriptors, threads } = now;
-  if (descriptors > before.descriptors || threads > before.threads) return false;
-  return JSON.stringify({ ...before, descriptors, threads }) === JSON.stringify(now);
+/** Whether nothing more is held than before. Less is no leak: the runtime closes files of its own meanwhile. */
+function isBack(now: Held, before: Held): boolean {
+  return (Object.keys(before) as (keyof Held)[]).every((what) => now[what] <= before[what]);
 }
 
 /** Runs something, and fails unless what it took is given back: at once, or soon after. */
@@ -87,7 +85,7 @@ export async function leaks<T>(run: () => T | Promise<T>): Promise<T> {
   const result = await run();
   const end = performance.now() + PATIENCE_MS;
   for (let now = held(); performance.now() < end; now = held()) {
-    if (isNoMore(now, before)) return result;
+    if (isBack(now, before)) return result;
     await tick();
     await delay(1);
   }
