@@ -4,10 +4,14 @@
 import { config } from "../core/config.ts";
 import { CLOSED, type LinkChain } from "./link_chain.ts";
 
+/** Debug mode: the stack that made a chain. */
+const origins = new WeakMap<LinkChain, string>();
+
 const registry: FinalizationRegistry<LinkChain> = new FinalizationRegistry((chain) => {
   if (config.debug && chain.heldBytes > 0) {
+    const made = origins.get(chain) ?? "";
     config.log(
-      `netpoll: a buffer was dropped without close(), with ${chain.heldBytes} bytes of memory${chain.origin}`,
+      `netpoll: a buffer was dropped without close(), with ${chain.heldBytes} bytes of memory${made}`,
     );
   }
   chain.close(CLOSED);
@@ -15,7 +19,7 @@ const registry: FinalizationRegistry<LinkChain> = new FinalizationRegistry((chai
 
 /** Gives a chain's memory back when its owner is gone. In debug mode that is reported, with who made it. */
 export function reclaimFrom(owner: object, chain: LinkChain): void {
-  if (config.debug) chain.origin = new Error(", made").stack?.slice("Error".length) ?? "";
+  if (config.debug) origins.set(chain, new Error(", made").stack?.slice("Error".length) ?? "");
   registry.register(owner, chain, chain);
 }
 

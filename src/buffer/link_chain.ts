@@ -13,7 +13,9 @@ import { config } from "../core/config.ts";
 import { ClosedError } from "../core/errors.ts";
 import { BLOCK_BYTES_MAX, WRITE_BLOCK_BYTES_MIN } from "../core/limits.ts";
 import { type Block, blocks } from "./block.ts";
+import { Gathering } from "./gathering.ts";
 import { emptyNode, freeNode, heldBeside, type LinkNode, windowNode } from "./link_node.ts";
+import { takeBack, track } from "./tracked.ts";
 
 /** Why a chain may not be used in some way; the text is the error's message. */
 export type Ban = { readonly error: (message: string) => Error; readonly message: string };
@@ -65,16 +67,7 @@ export class LinkChain {
   writeBan: Ban | null = null;
   /** Why nothing may be read any more, or null. */
   readBan: Ban | null = null;
-  /** Bytes that lay in several nodes and were copied together, until the next release. */
-  #copies: Block[] | null = null;
-  /** The last of the copies begins with so many bytes that are still unread, */
-  #peekedBytes = 0;
-  /** at this position of its slab. */
-  #peekedAt = 0;
-  /** Debug mode: the stack that made it. */
-  origin = "";
-  /** Debug mode: what was lent since the last release. */
-  #lent: Uint8Array<ArrayBuffer>[] | null = null;
+  #gathering: Gathering | null = null;
 
   /** Throws when reading is over for good. */
   checkReadable(): void {
@@ -287,10 +280,7 @@ export class LinkChain {
     this.length -= count;
     this.consumed += count;
     this.total += count;
-    if (this.#copies !== null) {
-      this.#peekedBytes = Math.max(0, this.#peekedBytes - count);
-      this.#peekedAt += count;
-    }
+    if (this.#gathering !== null) this.#gathering.consume(count);
     let node = this.reading!;
     while (count > node.readable) {
       count -= node.readable;
@@ -305,28 +295,25 @@ export class LinkChain {
   /** Lends the next `count` bytes, of those that are there, without reading them. */
   lend(count: number): Uint8Array {
     const node = this.front()!;
-    if (node.readable >= count) return this.#track(node.lend(node.read, count));
-    return this.#track(this.#gathered(count).lend(this.#peekedAt, count));
+    if (node.readable >= count) return track(this, node.lend(node.read, count));
+    const gathering = this.#gathering ??= new Gathering();
+    return track(this, this.#gather(gathering, count).lend(gathering.peekedAt, count));
   }
 
   /** A block with a copy of the next `count` bytes. One that is there already is used, or filled further. */
-  #gathered(count: number): Block {
-    const copies = this.#copies ??= [];
-    let copy = this.#peekedBytes > 0 ? copies[copies.length - 1]! : null;
-    if (copy === null || this.#peekedAt + count > copy.offset + copy.capacity) {
+  #gather(gathering: Gathering, count: number): Block {
+    let copy = gathering.reusable(count);
+    if (copy === null) {
       // Blocks double from size to size, so a peek that grows byte by byte rarely copies everything again.
       copy = blocks.take(count);
-      copies.push(copy);
+      gathering.add(copy);
       this.heldBytes += copy.capacity;
-      this.#peekedBytes = 0;
-      this.#peekedAt = copy.offset;
     }
-    const have = this.#peekedBytes;
+    const have = gathering.peekedBytes;
     if (have < count) {
-      const at = this.#peekedAt + have;
-      this.copyOut(copy.slab.bytes, at, count - have, have);
-      this.#peekedBytes = count;
-      copy.published = this.#peekedAt + count;
+      this.copyOut(copy.slab.bytes, gathering.peekedAt + have, count - have, have);
+      gathering.peekedBytes = count;
+      copy.published = gathering.peekedAt + count;
     }
     return copy;
   }
@@ -362,8 +349,8 @@ export class LinkChain {
     if (this.length === 0 && this.pending === 0) this.#freeAll();
     else this.#freeUntil(this.front());
     this.consumed = 0;
-    if (this.#copies !== null) this.#releaseCopies();
-    if (this.#lent !== null) this.#takeBack();
+    if (this.#gathering !== null) this.#releaseCopies(this.#gathering);
+    takeBack(this);
     if (config.verify) this.verify();
   }
 
@@ -416,28 +403,10 @@ export class LinkChain {
     this.writeBan = MOVED;
   }
 
-  #releaseCopies(): void {
-    for (const copy of this.#copies ?? []) {
-      this.heldBytes -= copy.capacity;
-      copy.release();
-    }
-    this.#copies = null;
-    this.#peekedBytes = 0;
-  }
-
-  // ---- debug mode ------------------------------------------------------------------------------------
-
-  /** In debug mode, what is lent is a copy that `release` can take away. */
-  #track(view: Uint8Array): Uint8Array {
-    if (!config.debug) return view;
-    const copy = new Uint8Array(view);
-    (this.#lent ??= []).push(copy);
-    return copy;
-  }
-
-  #takeBack(): void {
-    for (const { buffer } of this.#lent!) structuredClone(buffer, { transfer: [buffer] });
-    this.#lent = null;
+  #releaseCopies(gathering: Gathering): void {
+    this.heldBytes -= gathering.heldBytes;
+    gathering.release();
+    this.#gathering = null;
   }
 
   /** The order of the cursors, and that the counts are those of the nodes. O(n). */
@@ -453,7 +422,7 @@ export class LinkChain {
       pending += node.pending;
       heldBytes += heldBeside(before, node);
     }
-    for (const copy of this.#copies ?? []) heldBytes += copy.capacity;
+    heldBytes += this.#gathering?.heldBytes ?? 0;
     assert(seen === 3 || this.head === null, "all cursors are in the chain");
     assert(length === this.length && pending === this.pending, "the counts are those of the nodes");
     assert(heldBytes === this.heldBytes, "what is held is what the nodes hold");

@@ -38,6 +38,8 @@ interface Waiting {
   readonly delimiter: Uint8Array | null;
   /** How many bytes may come before the delimiter. */
   readonly maxBytes: number;
+  /** Up to where, of all bytes received, no delimiter begins: they are not searched again. */
+  searched: number;
   readonly promise: Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
@@ -55,8 +57,6 @@ export class ConnectionReader extends ChainReader implements Reader {
   readonly #owner: ReaderOwner;
   #size: ReadSize = FIRST_SIZE;
   #waiting: Waiting | null = null;
-  /** Up to which byte, of all that were ever received, a delimiter was looked for: they are not searched again. */
-  #searched = 0;
 
   /** A reader of what is received into a chain. */
   constructor(chain: LinkChain, owner: ReaderOwner) {
@@ -95,9 +95,8 @@ export class ConnectionReader extends ChainReader implements Reader {
       this.#checkWait(this.length + 1);
       if (this.length >= maxBytes) throw tooLong(maxBytes);
       if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-      this.#searched = this.#chain.total + this.length;
       // A copy: the caller's array may change while we wait, and a single byte's is shared.
-      return this.#begin(0, bytes.slice(), maxBytes, options?.signal) as Promise<number>;
+      return this.#begin(0, new Uint8Array(bytes), maxBytes, options?.signal) as Promise<number>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -126,7 +125,19 @@ export class ConnectionReader extends ChainReader implements Reader {
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const onAbort = () => this.fail(signal!.reason);
-    this.#waiting = { count, delimiter, maxBytes, promise, resolve, reject, signal, onAbort };
+    const { total, length } = this.#chain;
+    const searched = total + length;
+    this.#waiting = {
+      count,
+      delimiter,
+      maxBytes,
+      searched,
+      promise,
+      resolve,
+      reject,
+      signal,
+      onAbort,
+    };
     signal?.addEventListener("abort", onAbort);
     this.#owner.onWait();
     return promise;
@@ -163,8 +174,11 @@ export class ConnectionReader extends ChainReader implements Reader {
 
   #settleDelimiter(waiting: Waiting, delimiter: Uint8Array): void {
     const { total, length } = this.#chain;
-    const at = this.indexOf(delimiter, Math.max(0, this.#searched - total - delimiter.length + 1));
-    this.#searched = total + length;
+    const at = this.indexOf(
+      delimiter,
+      Math.max(0, waiting.searched - total - delimiter.length + 1),
+    );
+    waiting.searched = total + length;
     if (at >= 0 && at + delimiter.length <= waiting.maxBytes) {
       this.#take()!.resolve(at + delimiter.length);
     } else if (this.#chain.length >= waiting.maxBytes) {

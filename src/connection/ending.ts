@@ -8,6 +8,10 @@ function ignore(): void {}
 
 /** The promises about the end of a connection, each made when it is asked for. */
 export class Ending {
+  /** Why the connection ended, unless in order. */
+  failure: unknown = null;
+  /** What had been flushed and did not leave. */
+  unsentBytes = 0;
   /** Bounds how long flushed bytes may take to leave. */
   timer: Timer | null = null;
   #closing: PromiseWithResolvers<CloseResult> | null = null;
@@ -38,11 +42,11 @@ export class Ending {
     this.#writeEnded?.resolve();
   }
 
-  /** All is over: in order, or by a failure. */
-  end(unsentBytes: number, failure: unknown): void {
+  /** All is over. */
+  end(): void {
     this.#writeEnded?.resolve();
-    this.#closing?.resolve({ unsentBytes });
-    if (failure === null) this.#closed?.resolve();
-    else this.#closed?.reject(failure);
+    this.#closing?.resolve({ unsentBytes: this.unsentBytes });
+    if (this.failure === null) this.#closed?.resolve();
+    else this.#closed?.reject(this.failure);
   }
 }

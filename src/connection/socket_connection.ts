@@ -101,9 +101,6 @@ export class SocketConnection<C>
   /** It closes as soon as it is idle. */
   #isEnding = false;
   #isGone = false;
-  #unsentBytes = 0;
-  /** Why it ended, unless in order. */
-  #failure: unknown = null;
 
   /** A connection that nobody watches yet, over a non-blocking stream, which it owns from now on. */
   constructor(service: Service<C>, fd: number, ends: EndpointAddresses) {
@@ -142,7 +139,7 @@ export class SocketConnection<C>
 
   get closed(): Promise<void> {
     const { closed } = this.#end();
-    if (this.#state === "closed") this.#end().end(this.#unsentBytes, this.#failure);
+    if (this.#state === "closed") this.#end().end();
     return closed;
   }
 
@@ -276,7 +273,7 @@ export class SocketConnection<C>
   #onLost(cause: SystemError): void {
     if (this.#state === "closed") return;
     const error = this.#lostError(cause);
-    this.#failure ??= error;
+    this.#end().failure ??= error;
     // A failed send comes first when reading has paused: what arrived before is still in the kernel.
     if (this.reader.end === null && this.#input.readBan === null) {
       while (this.reader.receive(this.fd) > 0);
@@ -449,7 +446,8 @@ export class SocketConnection<C>
       this.#onLost(cause);
       this.#goOn();
     });
-    return this.#failure instanceof NetpollError ? this.#failure : this.#lostError(cause);
+    const failure = this.#ending?.failure;
+    return failure instanceof NetpollError ? failure : this.#lostError(cause);
   }
 
   // ---- deadlines -------------------------------------------------------------------------------------
@@ -505,7 +503,7 @@ export class SocketConnection<C>
 
   /** Ends it for a reason that is not the peer's: `closed` says why. */
   #giveUp(error: unknown): void {
-    this.#failure ??= error;
+    this.#end().failure ??= error;
     this.#close(0);
     this.#goOn();
   }
@@ -515,7 +513,7 @@ export class SocketConnection<C>
   /** A callback failed. The ordinary ends of a connection are no errors. */
   #fail(error: unknown): void {
     if (!(error instanceof ClosedError)) {
-      this.#failure ??= error;
+      this.#end().failure ??= error;
       this.#runner().report(error);
     }
     this.#close(CLOSE_TIMEOUT_MS);
@@ -559,7 +557,7 @@ export class SocketConnection<C>
     // No callback of the user's runs within his own call.
     if (this.#state === "closed") {
       this.#forgetInput();
-      this.#end().end(this.#unsentBytes, this.#failure);
+      this.#end().end();
       queueMicrotask(() => this.#goOn());
     }
     return closing;
@@ -601,7 +599,7 @@ export class SocketConnection<C>
 
   #closedError(): ClosedError {
     return new ClosedError("Cannot go on: the connection was closed", {
-      cause: this.#failure ?? undefined,
+      cause: this.#ending?.failure ?? undefined,
     });
   }
 
@@ -631,7 +629,7 @@ export class SocketConnection<C>
   /** Lets go of the descriptor: the end of what the peer sees. Whoever calls this calls `#goOn` later. */
   #finish(step: "drained" | "lost" | "detached"): void {
     this.#state = next(this.#state, step);
-    this.#unsentBytes = this.#output.length;
+    if (this.#output.length > 0) this.#end().unsentBytes = this.#output.length;
     const fd = this.#endpoint.release();
     if (step !== "detached") native.close(fd);
     this.#deadlines?.close();
@@ -641,12 +639,12 @@ export class SocketConnection<C>
     if (this.#input.readBan !== null && this.reader.isWaiting) {
       this.reader.fail(this.#closedError());
     }
-    this.#ending?.end(this.#unsentBytes, this.#failure);
+    this.#ending?.end();
   }
 
   /** Who writes to a connection that the peer has reset learns that, and not that it is closed. */
   #writeBan(): Ban {
-    const failure = this.#failure;
+    const failure = this.#ending?.failure;
     return failure instanceof EofError ? { error: () => failure, message: "" } : CLOSED;
   }
 

@@ -1,0 +1,26 @@
+/**
+ * Debug mode: what is lent is a copy that `release` can take away, so that a view used too late is empty.
+ */
+import { config } from "../core/config.ts";
+import type { LinkChain } from "./link_chain.ts";
+
+const lent = new WeakMap<LinkChain, Uint8Array<ArrayBuffer>[]>();
+let isUsed = false;
+
+/** What to hand out in place of a view. */
+export function track(chain: LinkChain, view: Uint8Array): Uint8Array {
+  if (!config.debug) return view;
+  isUsed = true;
+  const copy = new Uint8Array(view);
+  const views = lent.get(chain);
+  if (views === undefined) lent.set(chain, [copy]);
+  else views.push(copy);
+  return copy;
+}
+
+/** Takes away what a chain has lent. */
+export function takeBack(chain: LinkChain): void {
+  if (!isUsed) return;
+  for (const { buffer } of lent.get(chain) ?? []) structuredClone(buffer, { transfer: [buffer] });
+  lent.delete(chain);
+}
