@@ -64,6 +64,11 @@ export class Endpoint {
     this.#isHushed = true;
   }
 
+  /** Who is at the other end, packed. */
+  get peer(): PackedAddress {
+    return this.#remote ??= this.#name(1);
+  }
+
   /** The address of this end. */
   get localAddress(): Address {
     return unpackAddress(this.#local ??= this.#name(0));
@@ -71,7 +76,7 @@ export class Endpoint {
 
   /** The address of the other end. */
   get remoteAddress(): Address {
-    return unpackAddress(this.#remote ??= this.#name(1));
+    return unpackAddress(this.peer);
   }
 
   /** The address of this end (0) or of the other (1); none when the kernel does not know any more. */

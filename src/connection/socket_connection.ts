@@ -13,7 +13,7 @@ import {
   type TimeoutOperation,
 } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, CLOSE_TIMEOUT_MS } from "../core/limits.ts";
-import type { Address } from "../net/address.ts";
+import type { Address, PackedAddress } from "../net/address.ts";
 import { resetOnClose, socketError } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
@@ -80,6 +80,8 @@ export class SocketConnection<C>
     TimerOwner {
   readonly reader: ConnectionReader;
   readonly writer: ConnectionWriter;
+  /** Where it is on its server's list. */
+  place = -1;
   readonly #input = new LinkChain();
   readonly #output = new LinkChain();
   readonly #requests: RequestLoop;
@@ -119,6 +121,11 @@ export class SocketConnection<C>
 
   get fd(): number {
     return this.#endpoint.fd;
+  }
+
+  /** Who is at the other end, packed. */
+  get peer(): PackedAddress {
+    return this.#endpoint.peer;
   }
 
   get localAddress(): Address {

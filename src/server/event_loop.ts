@@ -17,7 +17,8 @@ import { type Listener, listenerSocket } from "../net/listener.ts";
 import { resetOnClose } from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { Acceptor, type AcceptorOwner } from "./acceptor.ts";
-import { PeerCounts, type PeerKey, peerKey } from "./peer_counts.ts";
+import { PeerCounts, peerKey } from "./peer_counts.ts";
+import { Roster } from "./roster.ts";
 
 /** What an {@linkcode EventLoop} is told beside its handler. */
 export interface EventLoopOptions<C = undefined>
@@ -70,7 +71,7 @@ function checkMost(name: string, most = Infinity): number {
  */
 export class EventLoop<C = undefined> {
   readonly #service: Service<C>;
-  readonly #connections = new Map<SocketConnection<C>, PeerKey>();
+  readonly #connections = new Roster<SocketConnection<C>>();
   readonly #connectionsMax: number;
   readonly #peers: PeerCounts;
   readonly #acceptors = new Set<Acceptor>();
@@ -143,15 +144,15 @@ export class EventLoop<C = undefined> {
       return;
     }
     const connection = new SocketConnection<C>(this.#service, fd, ends);
-    this.#connections.set(connection, key);
+    this.#connections.add(connection);
     if (this.#connections.size >= this.#connectionsMax) this.#each((acceptor) => acceptor.pause());
     connection.begin();
   }
 
   #onGone(connection: Connection): void {
     const gone = connection as SocketConnection<C>;
-    this.#peers.remove(this.#connections.get(gone) ?? null);
-    this.#connections.delete(gone);
+    this.#peers.remove(peerKey(gone.peer));
+    this.#connections.remove(gone);
     this.#each((acceptor) => acceptor.retry());
     if (this.#connections.size < this.#connectionsMax) this.#each((acceptor) => acceptor.resume());
     if (this.#connections.size === 0) this.#onIdle?.();
@@ -179,7 +180,7 @@ export class EventLoop<C = undefined> {
     this.#each((acceptor) => acceptor.drain());
     this.#each((acceptor) => acceptor.close());
     this.#acceptors.clear();
-    for (const connection of this.#connections.keys()) connection.closeWhenIdle();
+    for (const connection of this.#connections.list()) connection.closeWhenIdle();
     const cut = await this.#untilIdle(options);
     this.#served?.resolve();
     return { cut };
@@ -190,7 +191,7 @@ export class EventLoop<C = undefined> {
     if (this.#connections.size === 0) return 0;
     const { promise, resolve } = Promise.withResolvers<number>();
     const cut = () => {
-      const rest = [...this.#connections.keys()];
+      const rest = this.#connections.list();
       for (const connection of rest) connection.reset();
       resolve(rest.length);
     };

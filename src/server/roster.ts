@@ -1,0 +1,42 @@
+/**
+ * Who is there: a list that everybody leaves at once, for each knows his place in it.
+ *
+ * A Map or Set of ten thousand costs 60 to 100 bytes each, this 16.
+ */
+import { assert } from "../core/assert.ts";
+
+/** Whoever is on a roster. */
+export interface Enrolled {
+  /** Where on it he is: the roster's alone to set. */
+  place: number;
+}
+
+/** Those who are there, in no particular order. */
+export class Roster<T extends Enrolled> {
+  readonly #all: T[] = [];
+
+  /** How many there are. */
+  get size(): number {
+    return this.#all.length;
+  }
+
+  /** One comes. */
+  add(one: T): void {
+    one.place = this.#all.push(one) - 1;
+  }
+
+  /** One goes; the last takes his place. */
+  remove(one: T): void {
+    const { place } = one;
+    assert(this.#all[place] === one, "who goes was there");
+    const last = this.#all.pop()!;
+    if (last === one) return;
+    this.#all[place] = last;
+    last.place = place;
+  }
+
+  /** All of them, as they are now: whoever goes meanwhile is on the list still. */
+  list(): T[] {
+    return [...this.#all];
+  }
+}
