@@ -96,7 +96,7 @@ export class ConnectionReader extends ChainReader implements Reader {
       if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
       this.#searched = this.#chain.total + this.length;
       // A copy: the caller's array may change while we wait, and a single byte's is shared.
-      return this.#begin(0, bytes.slice(), maxBytes, options?.signal) as Promise<number>;
+      return this.#begin(0, new Uint8Array(bytes), maxBytes, options?.signal) as Promise<number>;
     } catch (error) {
       return Promise.reject(error);
     }

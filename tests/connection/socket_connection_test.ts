@@ -11,7 +11,15 @@ import {
 import { echoServer, serveHandler } from "../support/echo_server.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
-import { closeAll, pairWith, pattern, receive, send, tcpPair } from "../support/pair.ts";
+import {
+  assertBytes,
+  closeAll,
+  pairWith,
+  pattern,
+  receive,
+  send,
+  tcpPair,
+} from "../support/pair.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { delay, soon, stateOf, ticks, until } from "../support/until.ts";
 import { socketPair } from "../../mod.ts";
@@ -40,7 +48,7 @@ test("Connection delivers what a closing peer sent to a wait under way (netpoll 
     await a.writer.flush();
     await a.close();
     await soon(waiting);
-    assertEquals(b.reader.readBinary(256), pattern(256));
+    assertBytes(b.reader.readBinary(256), pattern(256));
     await b.close();
   }));
 
@@ -142,7 +150,7 @@ test("Connection.close() sends what was flushed first (netpoll 111 x)", () =>
     assertEquals(await stateOf(closing), "pending");
     assert(!a.isActive);
     await soon(b.reader.wait(LARGE));
-    assertEquals(b.reader.readBinary(LARGE), pattern(LARGE));
+    assertBytes(b.reader.readBinary(LARGE), pattern(LARGE));
     assertEquals(await soon(closing), { unsentBytes: 0 });
     await assertRejects(() => soon(b.reader.wait(1)), EofError);
     await b.close();
@@ -435,7 +443,7 @@ test("Reader.wait() raises readBufferBytesMax for as long as it waits", () =>
     a.writer.flush();
     await until(() => b.isReadPaused, "reading pauses");
     await soon(b.reader.wait(LARGE));
-    assertEquals(b.reader.readBinary(LARGE), pattern(LARGE));
+    assertBytes(b.reader.readBinary(LARGE), pattern(LARGE));
     await closeAll(a, b);
   }));
 
