@@ -8,9 +8,11 @@ import {
   BLOCK_BYTES_MAX,
   BLOCK_BYTES_MIN,
   LARGE_KEEP_BYTES_MAX,
+  PIECE_BYTES_MAX,
   SLAB_BYTES,
   SLAB_IDLE_MS,
 } from "../core/limits.ts";
+import type { LinkNode } from "./link_node.ts";
 import { Slab } from "./slab.ts";
 
 /** What freed memory is filled with in debug mode. */
@@ -24,14 +26,16 @@ export class Block {
   readonly offset: number;
   /** Its size in bytes. */
   readonly capacity: number;
+  /** Which list it is in while it is free: its capacity is 2^size KiB. */
+  readonly size: number;
   /** Up to where in the slab its bytes were published, and so may be linked rather than copied. */
   published = 0;
   /** Nodes and copies that stand on it; 0 while it is free. */
   references = 0;
-  /** Neighbours in the free list. */
-  previous: Block | null = null;
-  /** The same. */
+  /** The next free block of its size. */
   next: Block | null = null;
+  /** The node that fills it, made once and used again whenever the block is taken to be filled. */
+  node: LinkNode | null = null;
 
   #lent: Uint8Array | null = null;
   #lentOffset = 0;
@@ -42,6 +46,7 @@ export class Block {
     this.slab = slab;
     this.offset = offset;
     this.capacity = capacity;
+    this.size = classOf(capacity);
     slab.setBlock(offset, this);
   }
 
@@ -109,29 +114,30 @@ export interface PoolCounts {
  * whole again and gives its pages back.
  */
 export class BlockPool {
-  readonly #free: (Block | null)[] = new Array(classOf(2 ** 31) + 1).fill(null);
+  readonly #free: (Block | null)[] = new Array(classOf(PIECE_BYTES_MAX) + 1).fill(null);
   readonly #slabs: Slab[] = [];
   /** Slabs that are retired: mapped, but without pages, blocks or buffer. By size class. */
   readonly #retired: Slab[][] = [];
-  #usedBytes = 0;
-  #usedCount = 0;
   #isTrimPlanned = false;
 
   /**
    * Takes a block of at least `bytes` bytes. Its content is whatever it was: never show it to a peer.
    *
+   * @throws {RangeError} More than `PIECE_BYTES_MAX`: the caller asked for too much in one piece.
    * @throws {SystemError} No memory is left.
    */
   take(bytes: number): Block {
+    if (bytes > PIECE_BYTES_MAX) {
+      throw new RangeError(`Cannot hold ${bytes} bytes in one piece: at most ${PIECE_BYTES_MAX}`);
+    }
     const size = classOf(bytes);
     const block = this.#free[size] ?? this.#make(size);
-    this.#unlink(size, block);
+    this.#free[size] = block.next;
+    block.next = null;
     const { slab } = block;
     // A user got hold of `view.buffer` and detached it (Bun allows that in spite of markAsUntransferable).
     if (!slab.isWrapped) slab.wrap();
     slab.usedBytes += block.capacity;
-    this.#usedBytes += block.capacity;
-    this.#usedCount += 1;
     block.references = 1;
     block.published = block.offset;
     return block;
@@ -141,28 +147,37 @@ export class BlockPool {
   give(block: Block): void {
     assert(block.references === 0, "a block in use is not given back");
     const { slab } = block;
-    if (config.debug) slab.bytes.fill(POISON, block.offset, block.offset + block.capacity);
+    if (config.debug && slab.isWrapped) {
+      slab.bytes.fill(POISON, block.offset, block.offset + block.capacity);
+    }
     slab.usedBytes -= block.capacity;
-    this.#usedBytes -= block.capacity;
-    this.#usedCount -= 1;
-    this.#link(classOf(block.capacity), block);
+    this.#link(block);
     if (slab.usedBytes > 0) return;
     if (block.capacity > LARGE_KEEP_BYTES_MAX) this.#retire(slab);
     else if (this.#slabs.length > 1 && !this.#isTrimPlanned) this.#planTrim();
   }
 
-  /** What the pool holds. */
+  /** What the pool holds. Looks at every block. */
   counts(): PoolCounts {
     const wrappedCount = this.#slabs.length;
     let slabCount = wrappedCount;
     for (const slabs of this.#retired) slabCount += slabs?.length ?? 0;
-    return { usedBytes: this.#usedBytes, usedCount: this.#usedCount, slabCount, wrappedCount };
+    const counts = { usedBytes: 0, usedCount: 0, slabCount, wrappedCount };
+    for (const slab of this.#slabs) {
+      counts.usedBytes += slab.usedBytes;
+      for (const block of slab.blocks()) if (block.references > 0) counts.usedCount += 1;
+    }
+    return counts;
   }
 
-  /** Gives back the pages of every idle slab but one, which the next burst will want. */
+  /** Gives back the pages of every idle slab but one, which the next burst will want: that is made whole again. */
   trim(): void {
     const idle = this.#slabs.filter((slab) => slab.usedBytes === 0);
-    for (const slab of idle.slice(1)) this.#retire(slab);
+    const kept = idle.find((slab) => slab.byteLength === SLAB_BYTES);
+    for (const slab of idle) if (slab !== kept) this.#retire(slab);
+    if (kept === undefined || kept.blockAt(0)!.capacity === SLAB_BYTES) return;
+    this.#dissolve(kept);
+    this.#link(new Block(kept, 0, SLAB_BYTES));
   }
 
   #planTrim(): void {
@@ -179,9 +194,7 @@ export class BlockPool {
     let larger = size + 1;
     while (larger <= classOf(SLAB_BYTES) && !this.#free[larger]) larger += 1;
     let block = this.#free[larger] ?? this.#addSlab(SLAB_BYTES);
-    for (larger = classOf(block.capacity); larger > size; larger--) {
-      block = this.#split(larger, block);
-    }
+    while (block.size > size) block = this.#split(block);
     return block;
   }
 
@@ -191,49 +204,58 @@ export class BlockPool {
     if (!slab.isWrapped) slab.wrap();
     this.#slabs.push(slab);
     const block = new Block(slab, 0, bytes);
-    this.#link(classOf(bytes), block);
+    this.#link(block);
     return block;
   }
 
-  /** Makes two free blocks of one; the first of them. */
-  #split(size: number, block: Block): Block {
-    this.#unlink(size, block);
+  /** Makes two free blocks of the first one of its size; the first of them, which is the first of its size. */
+  #split(block: Block): Block {
+    assert(this.#free[block.size] === block, "the first of a size is split");
+    this.#free[block.size] = block.next;
     const half = block.capacity / 2;
-    this.#link(size - 1, new Block(block.slab, block.offset + half, half));
+    this.#link(new Block(block.slab, block.offset + half, half));
     const first = new Block(block.slab, block.offset, half);
-    this.#link(size - 1, first);
+    this.#link(first);
     return first;
   }
 
-  #retire(slab: Slab): void {
-    for (let offset = 0; offset < slab.byteLength;) {
-      const block = slab.blockAt(offset);
-      assert(block !== undefined && block.references === 0, "an idle slab has only free blocks");
-      this.#unlink(classOf(block.capacity), block);
+  /** Takes all blocks of an idle slab away. */
+  #dissolve(slab: Slab): void {
+    const sizes = new Set<number>();
+    for (const block of slab.blocks()) {
+      assert(block.references === 0, "an idle slab has only free blocks");
+      sizes.add(block.size);
       block.forgetView();
-      slab.setBlock(offset, undefined);
-      offset += block.capacity;
     }
+    for (const size of sizes) this.#free[size] = without(this.#free[size]!, slab);
+    slab.forgetBlocks();
+  }
+
+  #retire(slab: Slab): void {
+    this.#dissolve(slab);
     slab.retire();
     this.#slabs.splice(this.#slabs.indexOf(slab), 1);
     (this.#retired[classOf(slab.byteLength)] ??= []).push(slab);
   }
 
-  #link(size: number, block: Block): void {
-    const first = this.#free[size] ?? null;
-    block.previous = null;
-    block.next = first;
-    if (first !== null) first.previous = block;
-    this.#free[size] = block;
+  #link(block: Block): void {
+    block.next = this.#free[block.size]!;
+    this.#free[block.size] = block;
   }
+}
 
-  #unlink(size: number, block: Block): void {
-    if (block.previous !== null) block.previous.next = block.next;
-    else this.#free[size] = block.next;
-    if (block.next !== null) block.next.previous = block.previous;
-    block.previous = null;
-    block.next = null;
+/** A list without the blocks of one slab. */
+function without(list: Block | null, slab: Slab): Block | null {
+  let first: Block | null = null;
+  let last: Block | null = null;
+  for (let block = list; block !== null; block = block.next) {
+    if (block.slab === slab) continue;
+    if (last === null) first = block;
+    else last.next = block;
+    last = block;
   }
+  if (last !== null) last.next = null;
+  return first;
 }
 
 /** The pool of this thread. */

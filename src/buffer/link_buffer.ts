@@ -1,23 +1,13 @@
 /**
  * LinkBuffer: netpoll's buffer, a reader and a writer over one chain of nodes.
  */
-import { config } from "../core/config.ts";
-import { BLOCK_BYTES_MAX } from "../core/limits.ts";
+import { PIECE_BYTES_MAX } from "../core/limits.ts";
+import { forgetOwner, reclaimFrom } from "./dropped.ts";
 import { CLOSED, LinkChain } from "./link_chain.ts";
-import { checkCount, setSliceMaker } from "./reader.ts";
-import { ChainWriter, setChainAccess } from "./writer.ts";
+import { type BufferReader, checkCount, setSliceMaker } from "./reader.ts";
+import { ChainWriter, setChainAccess, type Writer } from "./writer.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
-
-/** What was dropped without `close()`: its memory comes back when the collector gets to it. */
-const dropped: FinalizationRegistry<LinkChain> = new FinalizationRegistry((chain) => {
-  if (config.debug && chain.heldBytes > 0) {
-    config.log(
-      `netpoll: a LinkBuffer was dropped without close(), with ${chain.heldBytes} bytes of blocks`,
-    );
-  }
-  chain.close(CLOSED);
-});
 
 /**
  * Bytes in linked pieces of native memory: written at one end, published by `flush`, read at the other,
@@ -36,7 +26,32 @@ const dropped: FinalizationRegistry<LinkChain> = new FinalizationRegistry((chain
  * buffer.close();
  * ```
  */
-export class LinkBuffer extends ChainWriter {
+export interface LinkBuffer extends BufferReader, Writer, Disposable {
+  /** Always true: a buffer has no peer that could be slow. */
+  readonly isWritable: boolean;
+  /** Makes readable what was written, before it returns. */
+  flush(): Promise<void>;
+  /**
+   * Gives all memory back. Everything but `close`, `release`, `length` and `mallocLength` throws `ClosedError`
+   * from then on. What is dropped without `close()` is given back whenever the collector gets to it.
+   */
+  close(): void;
+}
+
+/** How buffers are made. */
+export interface LinkBufferConstructor {
+  /**
+   * An empty buffer. Its first block has at least `bytes` bytes; without a number, or with 0 or less, it takes
+   * memory when it is first written to.
+   *
+   * @throws {RangeError} `bytes` is above 1 GiB.
+   */
+  new (bytes?: number): LinkBuffer;
+  /** What all buffers have in common. */
+  readonly prototype: LinkBuffer;
+}
+
+const Implementation = class LinkBuffer extends ChainWriter {
   static {
     setSliceMaker((chain) => new LinkBuffer(0, chain));
     setChainAccess((buffer) => #chain in buffer ? buffer.#chain : null);
@@ -44,43 +59,36 @@ export class LinkBuffer extends ChainWriter {
 
   readonly #chain: LinkChain;
 
-  /**
-   * An empty buffer. Its first block has at least `bytes` bytes; without a number it takes memory when it is
-   * first written to.
-   *
-   * @throws {RangeError} `bytes` is negative or above 1 MiB.
-   */
-  constructor(bytes?: number);
-  /** @ignore A buffer over a chain: slices are made so. */
-  constructor(bytes: number, chain: LinkChain);
   constructor(bytes = 0, chain: LinkChain = new LinkChain()) {
     checkCount("make a buffer of", bytes);
-    if (bytes < 0 || bytes > BLOCK_BYTES_MAX) {
-      throw new RangeError(
-        `Cannot make a buffer of ${bytes} bytes: it is from 0 to ${BLOCK_BYTES_MAX}`,
-      );
+    if (bytes > PIECE_BYTES_MAX) {
+      throw new RangeError(`Cannot make a buffer of ${bytes} bytes: at most ${PIECE_BYTES_MAX}`);
     }
     super(chain);
     this.#chain = chain;
     if (bytes > 0) chain.room(bytes);
-    dropped.register(this, chain, chain);
+    reclaimFrom(this, chain);
   }
 
-  /** Always true: a buffer has no peer that could be slow. */
   get isWritable(): boolean {
     return true;
   }
 
-  /** Makes readable what was written, before it returns. */
   flush(): Promise<void> {
     this.#chain.checkWritable();
     this.#chain.publish();
     return RESOLVED;
   }
 
-  /** Gives all memory back. Everything but `close`, `release`, `length` and `mallocLength` throws from then on. */
   close(): void {
-    dropped.unregister(this.#chain);
+    forgetOwner(this.#chain);
     this.#chain.close(CLOSED);
   }
-}
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+};
+
+/** Makes buffers; the interface of the same name says what they do. */
+export const LinkBuffer: LinkBufferConstructor = Implementation;

@@ -11,9 +11,9 @@
 import { assert } from "../core/assert.ts";
 import { config } from "../core/config.ts";
 import { ClosedError } from "../core/errors.ts";
-import { WRITE_BLOCK_BYTES_MIN } from "../core/limits.ts";
+import { BLOCK_BYTES_MAX, WRITE_BLOCK_BYTES_MIN } from "../core/limits.ts";
 import { type Block, blocks } from "./block.ts";
-import { emptyNode, freeNode, type LinkNode, windowNode } from "./link_node.ts";
+import { emptyNode, freeNode, heldBeside, type LinkNode, windowNode } from "./link_node.ts";
 
 /** Why a chain may not be used in some way; the text is the error's message. */
 export type Ban = { readonly error: (message: string) => Error; readonly message: string };
@@ -34,6 +34,13 @@ export const SLICE: Ban = {
   message: "Cannot write to a slice: its bytes belong to the buffer that it was taken from",
 };
 
+/** Bytes up to which a loop copies faster than a call, with the view that it needs. */
+const LOOP_BYTES_MAX = 16;
+
+function copyFew(from: Uint8Array, at: number, to: Uint8Array, toAt: number, count: number): void {
+  for (let i = 0; i < count; i++) to[toAt + i] = from[at + i]!;
+}
+
 /** A list of nodes with its cursors. */
 export class LinkChain {
   /** The first node that is held; before `reading` lie nodes whose bytes may be lent. */
@@ -48,7 +55,7 @@ export class LinkChain {
   length = 0;
   /** Bytes written since the last flush. */
   pending = 0;
-  /** Memory held, in bytes: blocks count whole. */
+  /** Memory held, in bytes: blocks count whole, and once for neighbours that share one. */
   heldBytes = 0;
   /** Bytes read since the last release: the size of a message, as its reader sees it. */
   consumed = 0;
@@ -60,8 +67,12 @@ export class LinkChain {
   readBan: Ban | null = null;
   /** Bytes that lay in several nodes and were copied together, until the next release. */
   #copies: Block[] | null = null;
-  /** The last of the copies is one of bytes still unread, so many of them. */
+  /** The last of the copies begins with so many bytes that are still unread, */
   #peekedBytes = 0;
+  /** at this position of its slab. */
+  #peekedAt = 0;
+  /** Debug mode: the stack that made it. */
+  origin = "";
   /** Debug mode: what was lent since the last release. */
   #lent: Uint8Array<ArrayBuffer>[] | null = null;
 
@@ -88,15 +99,16 @@ export class LinkChain {
 
   /** Adds a node at the end. What it has written counts as written by this chain. */
   link(node: LinkNode): void {
-    if (this.writing === null) {
+    const tail = this.writing;
+    if (tail === null) {
       this.head = node;
       this.reading = node;
       this.flushing = node;
     } else {
-      this.writing.next = node;
+      tail.next = node;
     }
     this.writing = node;
-    this.heldBytes += node.heldBytes;
+    this.heldBytes += heldBeside(tail, node);
     this.pending += node.pending;
   }
 
@@ -105,6 +117,26 @@ export class LinkChain {
     node.malloced += count;
     this.pending += count;
     node.check();
+  }
+
+  /** Writes a copy of bytes. Short ones pack into one node, long ones take several. */
+  copyIn(bytes: Uint8Array): void {
+    if (bytes.length <= BLOCK_BYTES_MAX) return this.#copyPiece(bytes);
+    for (let from = 0; from < bytes.length; from += BLOCK_BYTES_MAX) {
+      this.#copyPiece(bytes.subarray(from, from + BLOCK_BYTES_MAX));
+    }
+  }
+
+  #copyPiece(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const node = this.room(bytes.length);
+    node.bytes.set(bytes, node.malloced);
+    this.written(node, bytes.length);
+  }
+
+  /** The same as `written`, of the node that `room` just gave. */
+  wrote(count: number): void {
+    this.written(this.writing!, count);
   }
 
   /** Publishes what was written: it can be read, or sent. */
@@ -127,26 +159,39 @@ export class LinkChain {
     assert(0 <= count && count <= this.pending, "only what was written can be dropped");
     let node = this.flushing;
     if (node === null) return;
-    this.pending = count;
-    for (let left = count;;) {
-      const kept = Math.min(node.pending, left);
-      node.malloced = node.flushed + kept;
-      if (!node.fills) node.end = node.malloced;
-      left -= kept;
-      if (left === 0 || node.next === null) break;
-      node = node.next;
+    let left = count;
+    while (left > node.pending) {
+      left -= node.pending;
+      node = node.next!;
     }
+    if (left < node.pending) this.#cut(node, left);
+    this.pending = count;
     this.#dropAfter(node);
+    // Without bytes and without lent views nothing need be held.
+    if (this.length === 0 && count === 0 && this.consumed === 0) this.#freeAll();
     if (config.verify) this.verify();
   }
 
+  /** Drops what a node has written but its first `kept` bytes. */
+  #cut(node: LinkNode, kept: number): void {
+    node.malloced = node.flushed + kept;
+    // What was published once (append makes it unpublished again) others may have linked: it is not filled anew.
+    const { block } = node;
+    if (block !== null && node.malloced < block.published) node.fills = false;
+    if (!node.fills) node.end = node.malloced;
+  }
+
   #dropAfter(last: LinkNode): void {
+    let before = last;
+    for (let node = last.next; node !== null; before = node, node = node.next) {
+      this.heldBytes -= heldBeside(before, node);
+    }
     let node = last.next;
     last.next = null;
     this.writing = last;
     while (node !== null) {
       const { next } = node;
-      this.#free(node);
+      freeNode(node);
       node = next;
     }
   }
@@ -157,14 +202,16 @@ export class LinkChain {
     if (remain === 0) return this.link(inserted);
     let node = this.flushing!;
     let before = this.pending - remain;
-    while (before > node.pending || (before === node.pending && node.next !== null)) {
+    while (before > node.pending) {
       before -= node.pending;
       node = node.next!;
     }
-    this.#split(node, node.flushed + before);
-    inserted.next = node.next;
+    if (before < node.pending) this.#split(node, node.flushed + before);
+    const after = node.next!; // it has some of the `remain` bytes
+    this.heldBytes += heldBeside(node, inserted) + heldBeside(inserted, after) -
+      heldBeside(node, after);
+    inserted.next = after;
     node.next = inserted;
-    this.heldBytes += inserted.heldBytes;
     this.pending += inserted.pending;
     if (config.verify) this.verify();
   }
@@ -180,23 +227,22 @@ export class LinkChain {
     rest.next = node.next;
     node.next = rest;
     if (this.writing === node) this.writing = rest;
-    this.heldBytes += rest.heldBytes;
   }
 
   /** Takes over all bytes of another chain, read ones excepted, as written and not flushed. */
   take(other: LinkChain): void {
-    let node = other.front();
-    other.#freeUntil(node);
+    other.release();
+    let node = other.head;
+    other.#forget();
     while (node !== null) {
       const { next } = node;
       node.next = null;
       node.start = node.read;
       node.flushed = node.read;
-      this.link(node);
+      if (node.pending > 0) this.link(node);
+      else freeNode(node);
       node = next;
     }
-    other.#forget();
-    other.#releaseCopies();
     if (config.verify) this.verify();
   }
 
@@ -211,7 +257,12 @@ export class LinkChain {
 
   /** Publishes `count` bytes that were received into the booked node; 0 gives an unused one back. */
   bookAck(node: LinkNode, count: number): void {
-    if (count > 0) {
+    if (count > 0 && this.pending === 0 && node === this.flushing) {
+      node.malloced += count;
+      node.publish();
+      node.check();
+      this.length += count;
+    } else if (count > 0) {
       this.written(node, count);
       this.publish();
     } else if (this.length === 0 && this.pending === 0 && this.consumed === 0) {
@@ -236,7 +287,10 @@ export class LinkChain {
     this.length -= count;
     this.consumed += count;
     this.total += count;
-    this.#peekedBytes = 0;
+    if (this.#copies !== null) {
+      this.#peekedBytes = Math.max(0, this.#peekedBytes - count);
+      this.#peekedAt += count;
+    }
     let node = this.reading!;
     while (count > node.readable) {
       count -= node.readable;
@@ -252,25 +306,27 @@ export class LinkChain {
   lend(count: number): Uint8Array {
     const node = this.front()!;
     if (node.readable >= count) return this.#track(node.lend(node.read, count));
-    const copy = this.#gathered(count);
-    return this.#track(copy.lend(copy.offset, count));
+    return this.#track(this.#gathered(count).lend(this.#peekedAt, count));
   }
 
   /** A block with a copy of the next `count` bytes. One that is there already is used, or filled further. */
   #gathered(count: number): Block {
     const copies = this.#copies ??= [];
     let copy = this.#peekedBytes > 0 ? copies[copies.length - 1]! : null;
-    if (copy === null || copy.capacity < count) {
-      // A peek that grows asks for twice as much, lest each byte more copies everything again.
-      copy = blocks.take(copy === null ? count : Math.max(count, 2 * copy.capacity));
+    if (copy === null || this.#peekedAt + count > copy.offset + copy.capacity) {
+      // Blocks double from size to size, so a peek that grows byte by byte rarely copies everything again.
+      copy = blocks.take(count);
       copies.push(copy);
       this.heldBytes += copy.capacity;
       this.#peekedBytes = 0;
+      this.#peekedAt = copy.offset;
     }
     const have = this.#peekedBytes;
     if (have < count) {
-      this.copyOut(copy.slab.bytes, copy.offset + have, count - have, have);
+      const at = this.#peekedAt + have;
+      this.copyOut(copy.slab.bytes, at, count - have, have);
       this.#peekedBytes = count;
+      copy.published = this.#peekedAt + count;
     }
     return copy;
   }
@@ -282,7 +338,8 @@ export class LinkChain {
     for (; count > 0; node = node!.next, skip = 0) {
       const from = node!.read + skip;
       const part = Math.min(count, node!.flushed - from);
-      target.set(node!.bytes.subarray(from, from + part), at);
+      if (part <= LOOP_BYTES_MAX) copyFew(node!.bytes, from, target, at, part);
+      else target.set(node!.lend(from, part), at);
       at += part;
       count -= part;
     }
@@ -324,22 +381,25 @@ export class LinkChain {
     let node = this.head;
     while (node !== null && node !== last) {
       const { next } = node;
-      this.#free(node);
+      this.heldBytes -= heldBeside(next, node);
+      freeNode(node);
       node = next;
     }
-    this.head = node;
+    this.head = last;
   }
 
   #freeAll(): void {
-    this.#freeUntil(null);
+    const { head } = this;
+    if (head !== null && head === this.writing) {
+      this.heldBytes -= head.heldBytes;
+      this.head = null;
+      freeNode(head);
+    } else {
+      this.#freeUntil(null);
+    }
     this.reading = null;
     this.flushing = null;
     this.writing = null;
-  }
-
-  #free(node: LinkNode): void {
-    this.heldBytes -= node.heldBytes;
-    freeNode(node);
   }
 
   /** The nodes are somebody else's now. */
@@ -383,14 +443,15 @@ export class LinkChain {
   /** The order of the cursors, and that the counts are those of the nodes. O(n). */
   verify(): void {
     let [length, pending, heldBytes, seen] = [0, 0, 0, 0];
-    for (let node = this.head; node !== null; node = node.next) {
+    let before: LinkNode | null = null;
+    for (let node = this.head; node !== null; before = node, node = node.next) {
       node.check();
       if (node === this.reading) assert(seen++ === 0, "head <= reading");
       if (node === this.flushing) assert(seen++ === 1, "reading <= flushing");
       if (node === this.writing) assert(seen++ === 2 && node.next === null, "flushing <= writing");
       if (seen > 0) length += node.readable;
       pending += node.pending;
-      heldBytes += node.heldBytes;
+      heldBytes += heldBeside(before, node);
     }
     for (const copy of this.#copies ?? []) heldBytes += copy.capacity;
     assert(seen === 3 || this.head === null, "all cursors are in the chain");

@@ -26,6 +26,8 @@ export class LinkNode {
   malloced = 0;
   /** Where the window ends. A window on bytes that belong to others too ends where its bytes end. */
   end = 0;
+  /** How much memory it keeps from being used otherwise: blocks count whole. */
+  heldBytes = 0;
   /** Whether what is free is this node's to fill; bytes that others may read too are not. */
   fills = false;
   /** The next node of the chain. */
@@ -34,11 +36,6 @@ export class LinkNode {
   /** The memory that the positions count in. */
   get bytes(): Uint8Array {
     return this.block !== null ? this.block.slab.bytes : this.array!;
-  }
-
-  /** How much memory the node keeps from being used otherwise. */
-  get heldBytes(): number {
-    return this.block !== null ? this.block.capacity : this.array!.byteLength;
   }
 
   /** Published bytes that nobody read yet. */
@@ -101,10 +98,22 @@ function take(start: number, end: number): LinkNode {
 
 /** An empty node on a block that nobody else stands on; the node takes over its reference. */
 export function emptyNode(block: Block): LinkNode {
-  const node = take(block.offset, block.offset + block.capacity);
-  node.block = block;
-  node.malloced = block.offset;
+  const node = block.node ??= homeNode(block);
+  const { offset } = block;
+  node.read = offset;
+  node.flushed = offset;
+  node.malloced = offset;
+  node.start = offset;
+  node.end = offset + block.capacity;
   node.fills = true;
+  return node;
+}
+
+/** A node that stays with its block: what is the same each time is set once. */
+function homeNode(block: Block): LinkNode {
+  const node = new LinkNode();
+  node.block = block;
+  node.heldBytes = block.capacity;
   return node;
 }
 
@@ -112,6 +121,7 @@ export function emptyNode(block: Block): LinkNode {
 export function linkedNode(block: Block, start: number, end: number): LinkNode {
   const node = take(start, end);
   node.block = block.retain();
+  node.heldBytes = block.capacity;
   node.malloced = end;
   return node;
 }
@@ -120,6 +130,8 @@ export function linkedNode(block: Block, start: number, end: number): LinkNode {
 export function borrowedNode(array: Uint8Array): LinkNode {
   const node = take(0, array.byteLength);
   node.array = array;
+  // Noted, not asked for later: a user may detach the array although it is borrowed.
+  node.heldBytes = array.byteLength;
   node.malloced = array.byteLength;
   return node;
 }
@@ -129,17 +141,26 @@ export function windowNode(node: LinkNode, start: number, end: number): LinkNode
   if (node.block !== null) return linkedNode(node.block, start, end);
   const window = take(start, end);
   window.array = node.array;
+  window.heldBytes = node.heldBytes;
   window.malloced = end;
   return window;
+}
+
+/** How much more memory is held by a node beside a neighbour: none if both stand on the same. */
+export function heldBeside(neighbour: LinkNode | null, node: LinkNode): number {
+  if (neighbour === null) return node.heldBytes;
+  const isSame = neighbour.block === node.block && neighbour.array === node.array;
+  return isSame ? 0 : node.heldBytes;
 }
 
 /** Gives a node, and its share of the memory, back. */
 export function freeNode(node: LinkNode): void {
   const { block } = node;
-  node.block = null;
-  node.array = null;
   node.next = null;
   if (block !== null) block.release();
+  if (block !== null && block.node === node) return;
+  node.block = null;
+  node.array = null;
   if (spareCount === NODES_SPARE_MAX) return;
   node.next = spare;
   spare = node;

@@ -1,17 +1,15 @@
 /**
  * Reading: bytes that are there, as views, numbers, strings and slices.
  */
-import { Buffer } from "node:buffer";
-import { native } from "../../ffi/load.ts";
-import { LinkChain, SLICE } from "./link_chain.ts";
+import { type Block, blocks } from "./block.ts";
+import { type Delimiter, delimiterBytes, find } from "./delimiter.ts";
 import type { LinkBuffer } from "./link_buffer.ts";
-import type { LinkNode } from "./link_node.ts";
+import { LinkChain, SLICE } from "./link_chain.ts";
+
+export { type Delimiter, delimiterBytes };
 
 /** How text is encoded. */
 export type TextEncoding = "utf-8" | "latin1";
-
-/** What ends a piece of input: one byte, or several in a row. */
-export type Delimiter = number | Uint8Array;
 
 /**
  * Reads what is there, without waiting. A read of more bytes than there are throws a `RangeError` and consumes
@@ -50,7 +48,8 @@ export interface BufferReader {
   /** Where the delimiter first begins at or after `from`, counted from the next byte; -1 when it is not there. */
   indexOf(delimiter: Delimiter, from?: number): number;
   /**
-   * Reads `count` bytes as text. Owned: a string of its own. Invalid UTF-8 becomes U+FFFD.
+   * Reads `count` bytes as text. Owned: a string of its own. Invalid UTF-8 becomes U+FFFD, and a byte order
+   * mark is text like any other.
    *
    * @throws {RangeError} Fewer than `count` bytes are readable.
    */
@@ -104,7 +103,7 @@ export interface BufferReader {
   /**
    * Reads an unsigned LEB128 integer, as protocol buffers write them, up to `Number.MAX_SAFE_INTEGER`.
    *
-   * @throws {RangeError} It is not there in full, or it is larger; nothing is consumed.
+   * @throws {RangeError} It is not there in full, or it is larger or longer (8 bytes); nothing is consumed.
    */
   readVarint(): number;
   /**
@@ -152,7 +151,6 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 // Numbers that lie across two nodes, or in a borrowed array, are put together here.
 const scratch = new Uint8Array(8);
 const scratchView = new DataView(scratch.buffer);
-const needle = new Uint8Array(1);
 
 // Where the number lies that `ChainReader.#number` found: a view, and the position in it.
 let numbers: DataView = scratchView;
@@ -163,44 +161,18 @@ export function checkCount(operation: string, count: number): void {
   throw new TypeError(`Cannot ${operation} ${count} bytes: not a whole number`);
 }
 
-/** The bytes of a delimiter. A single one is only valid until the next call. */
-export function delimiterBytes(delimiter: Delimiter): Uint8Array {
-  if (typeof delimiter !== "number") {
-    if (delimiter.length > 0) return delimiter;
-    throw new RangeError("Cannot look for a delimiter of no bytes");
-  }
-  if (!Number.isInteger(delimiter) || delimiter < 0 || delimiter > 255) {
-    throw new RangeError(
-      `Cannot look for byte ${delimiter}: a byte is a whole number from 0 to 255`,
-    );
-  }
-  needle[0] = delimiter;
-  return needle;
+/** Whether text is one byte a character. Any other name is a bug of the caller. */
+export function isOneByte(encoding: TextEncoding): boolean {
+  if (encoding === "utf-8") return false;
+  if (encoding === "latin1") return true;
+  throw new TypeError(`Cannot use the encoding ${String(encoding)}: it is "utf-8" or "latin1"`);
 }
 
-/** Whether the bytes from `at` in a node, and on in the next ones, are those of `bytes`. */
-function matches(node: LinkNode, at: number, bytes: Uint8Array): boolean {
-  let here: LinkNode | null = node;
-  for (let i = 0; i < bytes.length; i++, at++) {
-    while (here !== null && at >= here.flushed) {
-      here = here.next;
-      at = here?.read ?? 0;
-    }
-    if (here === null || here.bytes[at] !== bytes[i]) return false;
-  }
-  return true;
-}
-
-/** Where the bytes first stand in `from` to `to` of one node, or -1. */
-function findIn(node: LinkNode, from: number, to: number, bytes: Uint8Array): number {
-  if (to - from < bytes.length) return -1;
-  const { block } = node;
-  if (block !== null) {
-    const at = native.find(block.slab.id, from, to - from, bytes, bytes.length);
-    return at < 0 ? -1 : from + at;
-  }
-  const array = Buffer.from(node.array!.buffer, node.array!.byteOffset, to);
-  return array.indexOf(bytes, from);
+/** The text of `count` bytes at `from` of the block's slab. */
+function decode(block: Block, from: number, count: number, isLatin1: boolean): string {
+  if (isLatin1) return block.slab.bytes.toString("latin1", from, from + count);
+  if (count < DECODE_BYTES_MIN) return block.slab.bytes.toString("utf-8", from, from + count);
+  return decoder.decode(block.lend(from, count));
 }
 
 /** {@linkcode BufferReader} over a chain. */
@@ -256,38 +228,25 @@ export class ChainReader implements BufferReader {
   indexOf(delimiter: Delimiter, from = 0): number {
     this.#chain.checkReadable();
     checkCount("look from", from);
-    const bytes = delimiterBytes(delimiter);
-    let before = 0; // bytes in the nodes already passed
-    for (let node = this.#chain.front(); node !== null; node = node.next) {
-      const { readable, flushed } = node;
-      const start = node.read + Math.max(0, from - before);
-      if (start < flushed) {
-        const inside = findIn(node, start, flushed, bytes);
-        if (inside >= 0) return before + inside - node.read;
-        for (let at = Math.max(start, flushed - bytes.length + 1); at < flushed; at++) {
-          if (matches(node, at, bytes)) return before + at - node.read;
-        }
-      }
-      before += readable;
-      if (node === this.#chain.flushing) break;
-    }
-    return -1;
+    return find(this.#chain, delimiterBytes(delimiter), from);
   }
 
   readString(count: number, encoding: TextEncoding = "utf-8"): string {
     if (!this.#begin("read", count)) return "";
     const chain = this.#chain;
     const node = chain.front()!;
+    const isLatin1 = isOneByte(encoding);
     let text: string;
-    if (
-      node.block !== null && node.readable >= count &&
-      (encoding === "latin1" || count < DECODE_BYTES_MIN)
-    ) {
-      const { bytes } = node.block.slab;
-      text = bytes.toString(encoding, node.read, node.read + count);
+    if (node.block !== null && node.readable >= count) {
+      text = decode(node.block, node.read, count, isLatin1);
     } else {
-      const bytes = chain.lend(count);
-      text = encoding === "utf-8" ? decoder.decode(bytes) : Buffer.from(bytes).toString(encoding);
+      const copy = blocks.take(count);
+      try {
+        chain.copyOut(copy.slab.bytes, copy.offset, count);
+        text = decode(copy, copy.offset, count, isLatin1);
+      } finally {
+        copy.release();
+      }
     }
     chain.consume(count);
     return text;
@@ -439,7 +398,9 @@ export class ChainReader implements BufferReader {
         `Cannot read a varint: it goes on after the ${most} bytes that are readable`,
       );
     }
-    throw new RangeError(`Cannot read a varint: it is larger than ${Number.MAX_SAFE_INTEGER}`);
+    throw new RangeError(
+      `Cannot read a varint: it is larger than ${Number.MAX_SAFE_INTEGER}, or longer than ${VARINT_BYTES_MAX} bytes`,
+    );
   }
 
   slice(count: number): LinkBuffer {

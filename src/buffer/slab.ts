@@ -109,9 +109,24 @@ export class Slab {
     }
   }
 
-  /** Notes where a block begins, or that none does any more. */
-  setBlock(offset: number, block: Block | undefined): void {
+  /** Notes where a block begins. */
+  setBlock(offset: number, block: Block): void {
     this.#blocks[offset / BLOCK_BYTES_MIN] = block;
+  }
+
+  /** All of its blocks, in their order. */
+  *blocks(): Generator<Block> {
+    for (let offset = 0; offset < this.byteLength;) {
+      const block = this.#blocks[offset / BLOCK_BYTES_MIN];
+      if (block === undefined) return;
+      yield block;
+      offset += block.capacity;
+    }
+  }
+
+  /** It is one piece again. */
+  forgetBlocks(): void {
+    this.#blocks.length = 0;
   }
 
   #tryWrap(): boolean {

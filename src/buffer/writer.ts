@@ -2,11 +2,16 @@
  * Writing: bytes in memory of our own, until `flush` publishes or sends them.
  */
 import { config } from "../core/config.ts";
-import { BLOCK_BYTES_MAX, COPY_BYTES_MAX, LINK_BYTES_MIN } from "../core/limits.ts";
+import {
+  BLOCK_BYTES_MIN,
+  COPY_BYTES_MAX,
+  LINK_BYTES_MIN,
+  PIECE_BYTES_MAX,
+} from "../core/limits.ts";
 import type { LinkChain } from "./link_chain.ts";
 import type { LinkBuffer } from "./link_buffer.ts";
-import { borrowedNode, linkedNode } from "./link_node.ts";
-import { ChainReader, checkCount, type TextEncoding } from "./reader.ts";
+import { borrowedNode, linkedNode, type LinkNode } from "./link_node.ts";
+import { ChainReader, checkCount, isOneByte, type TextEncoding } from "./reader.ts";
 import { slabOf } from "./slab.ts";
 
 /**
@@ -22,6 +27,7 @@ export interface Writer {
    * Lends `count` bytes in one piece, to be filled before the next flush. Their content is undefined: fill all
    * of them, or give the rest back with `mallocAck`.
    *
+   * @throws {RangeError} `count` is above 1 GiB.
    * @throws {ClosedError} The buffer or connection is closed; every method that writes throws it.
    */
   malloc(count: number): Uint8Array;
@@ -32,19 +38,25 @@ export interface Writer {
    * @throws {RangeError} Less than `count` was written, or `count` is negative.
    */
   mallocAck(count: number): void;
-  /** Writes text. How many bytes that was. */
+  /**
+   * Writes text. How many bytes that was. Half a pair of surrogates becomes U+FFFD; in latin1, of a character
+   * above U+00FF the low byte is written.
+   */
   writeString(text: string, encoding?: TextEncoding): number;
   /**
    * Writes bytes. How many.
    *
-   * Up to 4096 bytes are copied. A longer array is **borrowed** until it was flushed: do not change it before
-   * (`copy: true` copies it instead). A view that a reader of ours lent is linked, not copied, and may be
-   * released at once.
+   * Up to 4096 bytes are copied. A longer array is **borrowed** until the flush has finished, and by a
+   * `LinkBuffer` until it was read and released: do not change it before (`copy: true` copies it instead).
+   * Resizable and shared memory is always copied. A view that a reader of ours lent is linked, not copied, and
+   * may be released at once.
+   *
+   * @throws {TypeError} It is no `Uint8Array`, or was released (in debug mode).
    */
   writeBinary(bytes: Uint8Array, options?: { copy?: boolean }): number;
   /** Writes one byte, 0 to 255. */
   writeByte(value: number): void;
-  /** Writes an unsigned 8-bit integer. */
+  /** Writes an unsigned 8-bit integer. What is out of range wraps, here and below, as in a `DataView`. */
   writeUint8(value: number): void;
   /** Writes a signed 8-bit integer. */
   writeInt8(value: number): void;
@@ -83,10 +95,10 @@ export interface Writer {
   /** Writes an unsigned LEB128 integer. @throws {RangeError} It is not a whole number from 0 to 2^53 - 1. */
   writeVarint(value: number): void;
   /**
-   * Inserts bytes before the last `remain` bytes written since the last flush. **Borrowed** until flushed,
-   * however short.
+   * Inserts bytes before the last `remain` bytes written since the last flush. **Borrowed**, however short, and
+   * for as long as by `writeBinary`.
    *
-   * @throws {RangeError} Less than `remain` was written.
+   * @throws {RangeError} Less than `remain` was written, or `remain` is negative.
    */
   writeDirect(bytes: Uint8Array, remain?: number): void;
   /**
@@ -107,6 +119,8 @@ export interface Writer {
 
 // Short text is encoded faster in a loop than by a call (Deno: 6 ns for 10 characters against 130).
 const LOOP_CHARACTERS_MAX = 24;
+// Half of the smallest block: no shorter view is ever linked.
+const LINK_PART_BYTES_MIN = BLOCK_BYTES_MIN / 2;
 const UTF8_BYTES_PER_CHARACTER = 3; // of UTF-16; a pair of surrogates makes four
 /** Text is encoded in pieces, so that no string needs a block three times its length. */
 const TEXT_PIECE_CHARACTERS = 64 * 1024;
@@ -114,10 +128,35 @@ const TEXT_PIECE_CHARACTERS = 64 * 1024;
 // Where a number goes that `ChainWriter.#number` made room for.
 let numbers: DataView = new DataView(new ArrayBuffer(0));
 
-/** An array whose bytes may move, vanish, or be written by another thread must be copied. */
+/**
+ * An array whose bytes may move, vanish, or be written by another thread must be copied. So must all in debug
+ * mode, where `release()` takes away what was lent.
+ */
 function canBorrow(bytes: Uint8Array): boolean {
   const { buffer } = bytes;
-  return buffer instanceof ArrayBuffer && !buffer.resizable;
+  return buffer instanceof ArrayBuffer && !buffer.resizable && !config.debug;
+}
+
+/** Bytes to write. What is no byte array is a bug of the caller, and so is one that was taken away. */
+function checkBytes(bytes: Uint8Array): void {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError("Cannot write what is no Uint8Array");
+  if (bytes.length === 0 && (bytes.buffer as ArrayBuffer).detached) {
+    throw new TypeError("Cannot write bytes that were taken away: released, or transferred");
+  }
+}
+
+/**
+ * A node on the memory of a view that a reader of ours lent, or null when it has to be copied: what `malloc`
+ * lent may still change, and what was given back is somebody else's. Below `bytesMin` it must be half of its
+ * block: copying 1 KiB costs 16 ns, less than a node, and a sliver would keep a whole block from being used.
+ */
+function linkedTo(bytes: Uint8Array, bytesMin: number): LinkNode | null {
+  const { length, byteOffset } = bytes;
+  const block = slabOf(bytes.buffer)?.blockAt(byteOffset);
+  if (block === undefined || block.references === 0) return null;
+  if (length < bytesMin && length * 2 < block.capacity) return null;
+  const end = byteOffset + length;
+  return end > block.published ? null : linkedNode(block, byteOffset, end);
 }
 
 /** How many characters a piece of text from `from` on has, without cutting a pair of surrogates in two. */
@@ -153,6 +192,9 @@ export abstract class ChainWriter extends ChainReader implements Writer {
     chain.checkWritable();
     checkCount("malloc", count);
     if (count <= 0) return new Uint8Array(0);
+    if (count > PIECE_BYTES_MAX) {
+      throw new RangeError(`Cannot malloc ${count} bytes: at most ${PIECE_BYTES_MAX}`);
+    }
     const node = chain.room(count);
     const at = node.malloced;
     chain.written(node, count);
@@ -175,14 +217,16 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   writeString(text: string, encoding: TextEncoding = "utf-8"): number {
     const chain = this.#chain;
     chain.checkWritable();
+    if (typeof text !== "string") throw new TypeError("Cannot write what is no string as text");
+    const isLatin1 = isOneByte(encoding);
     if (text.length <= LOOP_CHARACTERS_MAX) {
-      const written = this.#writeShort(text, encoding === "latin1" ? 0xff : 0x7f);
+      const written = this.#writeShort(text, isLatin1 ? 0xff : 0x7f);
       if (written >= 0) return written;
     }
     let total = 0;
     for (let from = 0; from < text.length;) {
       const end = pieceEnd(text, from);
-      const most = encoding === "latin1" ? end - from : (end - from) * UTF8_BYTES_PER_CHARACTER;
+      const most = isLatin1 ? end - from : (end - from) * UTF8_BYTES_PER_CHARACTER;
       const node = chain.room(most);
       const piece = end - from === text.length ? text : text.slice(from, end);
       const count = node.block!.slab.bytes.write(piece, node.malloced, most, encoding);
@@ -211,158 +255,150 @@ export abstract class ChainWriter extends ChainReader implements Writer {
 
   writeBinary(bytes: Uint8Array, options?: { copy?: boolean }): number {
     const chain = this.#chain;
-    chain.checkWritable();
+    if (chain.writeBan !== null) chain.checkWritable();
+    checkBytes(bytes);
     const { length } = bytes;
     if (length === 0) return 0;
-    if (options?.copy !== true) {
-      if (this.#tryLink(bytes)) return length;
-      if (length > COPY_BYTES_MAX && !config.debug && this.#tryBorrow(bytes)) return length;
+    if (length >= LINK_PART_BYTES_MIN && options?.copy !== true) {
+      const linked = linkedTo(bytes, LINK_BYTES_MIN) ?? this.#borrowed(bytes);
+      if (linked !== null) {
+        chain.link(linked);
+        return length;
+      }
     }
-    if (length <= COPY_BYTES_MAX) this.#copy(bytes);
-    else this.#copyLong(bytes);
+    chain.copyIn(bytes);
     return length;
   }
 
-  /** Copies into one node: short writes pack. */
-  #copy(bytes: Uint8Array): void {
-    const node = this.#chain.room(bytes.length);
-    node.bytes.set(bytes, node.malloced);
-    this.#chain.written(node, bytes.length);
-  }
-
-  #copyLong(bytes: Uint8Array): void {
-    for (let from = 0; from < bytes.length; from += BLOCK_BYTES_MAX) {
-      this.#copy(bytes.subarray(from, from + BLOCK_BYTES_MAX));
-    }
-  }
-
-  /**
-   * Links a view that a reader of ours lent. Not worth it for less than half of a block and 4 KiB: copying 1 KiB
-   * costs 16 ns, less than a node, and a sliver would keep a whole block from being used.
-   */
-  #tryLink(bytes: Uint8Array): boolean {
-    const { length } = bytes;
-    if (length < 512) return false; // half of the smallest block
-    const slab = slabOf(bytes.buffer);
-    const block = slab?.blockAt(bytes.byteOffset);
-    if (block === undefined || block.references === 0) return false;
-    if (length < LINK_BYTES_MIN && length * 2 < block.capacity) return false;
-    const end = bytes.byteOffset + length;
-    if (end > block.published) return false; // what malloc lent may still change
-    this.#chain.link(linkedNode(block, bytes.byteOffset, end));
-    return true;
-  }
-
-  #tryBorrow(bytes: Uint8Array): boolean {
+  /** A node on the user's own array, when it is long enough and may be borrowed. */
+  #borrowed(bytes: Uint8Array): LinkNode | null {
+    if (bytes.length <= COPY_BYTES_MAX || !canBorrow(bytes)) return null;
     // Memory of ours that cannot be linked is not the user's either.
-    if (!canBorrow(bytes) || slabOf(bytes.buffer) !== undefined) return false;
-    this.#chain.link(borrowedNode(bytes));
-    return true;
+    return slabOf(bytes.buffer) === undefined ? borrowedNode(bytes) : null;
   }
 
   writeByte(value: number): void {
     this.writeUint8(value);
   }
 
-  /** Makes room for a number of `count` bytes. `numbers` takes it at the position returned. */
-  #number(count: number): number {
+  /**
+   * Makes room for a number of `count` bytes. `numbers` takes it at the position returned; it counts as written
+   * only then, for a value that is no number throws.
+   */
+  #room(count: number): number {
     const chain = this.#chain;
-    chain.checkWritable();
+    if (chain.writeBan !== null) chain.checkWritable();
     const node = chain.room(count);
-    const at = node.malloced;
-    chain.written(node, count);
     numbers = node.block!.slab.view;
-    return at;
+    return node.malloced;
   }
 
   writeUint8(value: number): void {
-    const at = this.#number(1);
+    const at = this.#room(1);
     numbers.setUint8(at, value);
+    this.#chain.wrote(1);
   }
 
   writeInt8(value: number): void {
-    const at = this.#number(1);
+    const at = this.#room(1);
     numbers.setInt8(at, value);
+    this.#chain.wrote(1);
   }
 
   writeUint16BE(value: number): void {
-    const at = this.#number(2);
+    const at = this.#room(2);
     numbers.setUint16(at, value);
+    this.#chain.wrote(2);
   }
 
   writeUint16LE(value: number): void {
-    const at = this.#number(2);
+    const at = this.#room(2);
     numbers.setUint16(at, value, true);
+    this.#chain.wrote(2);
   }
 
   writeInt16BE(value: number): void {
-    const at = this.#number(2);
+    const at = this.#room(2);
     numbers.setInt16(at, value);
+    this.#chain.wrote(2);
   }
 
   writeInt16LE(value: number): void {
-    const at = this.#number(2);
+    const at = this.#room(2);
     numbers.setInt16(at, value, true);
+    this.#chain.wrote(2);
   }
 
   writeUint32BE(value: number): void {
-    const at = this.#number(4);
+    const at = this.#room(4);
     numbers.setUint32(at, value);
+    this.#chain.wrote(4);
   }
 
   writeUint32LE(value: number): void {
-    const at = this.#number(4);
+    const at = this.#room(4);
     numbers.setUint32(at, value, true);
+    this.#chain.wrote(4);
   }
 
   writeInt32BE(value: number): void {
-    const at = this.#number(4);
+    const at = this.#room(4);
     numbers.setInt32(at, value);
+    this.#chain.wrote(4);
   }
 
   writeInt32LE(value: number): void {
-    const at = this.#number(4);
+    const at = this.#room(4);
     numbers.setInt32(at, value, true);
+    this.#chain.wrote(4);
   }
 
   writeBigUint64BE(value: bigint): void {
-    const at = this.#number(8);
+    const at = this.#room(8);
     numbers.setBigUint64(at, value);
+    this.#chain.wrote(8);
   }
 
   writeBigUint64LE(value: bigint): void {
-    const at = this.#number(8);
+    const at = this.#room(8);
     numbers.setBigUint64(at, value, true);
+    this.#chain.wrote(8);
   }
 
   writeBigInt64BE(value: bigint): void {
-    const at = this.#number(8);
+    const at = this.#room(8);
     numbers.setBigInt64(at, value);
+    this.#chain.wrote(8);
   }
 
   writeBigInt64LE(value: bigint): void {
-    const at = this.#number(8);
+    const at = this.#room(8);
     numbers.setBigInt64(at, value, true);
+    this.#chain.wrote(8);
   }
 
   writeFloat32BE(value: number): void {
-    const at = this.#number(4);
+    const at = this.#room(4);
     numbers.setFloat32(at, value);
+    this.#chain.wrote(4);
   }
 
   writeFloat32LE(value: number): void {
-    const at = this.#number(4);
+    const at = this.#room(4);
     numbers.setFloat32(at, value, true);
+    this.#chain.wrote(4);
   }
 
   writeFloat64BE(value: number): void {
-    const at = this.#number(8);
+    const at = this.#room(8);
     numbers.setFloat64(at, value);
+    this.#chain.wrote(8);
   }
 
   writeFloat64LE(value: number): void {
-    const at = this.#number(8);
+    const at = this.#room(8);
     numbers.setFloat64(at, value, true);
+    this.#chain.wrote(8);
   }
 
   writeVarint(value: number): void {
@@ -378,20 +414,25 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   writeDirect(bytes: Uint8Array, remain = 0): void {
     const chain = this.#chain;
     chain.checkWritable();
+    checkBytes(bytes);
     checkCount("insert before the last", remain);
-    if (remain > chain.pending) {
+    if (bytes.length === 0) return;
+    if (remain < 0 || remain > chain.pending) {
       throw new RangeError(
         `Cannot insert before the last ${remain} bytes: ${chain.pending} were written since the last flush`,
       );
     }
-    if (bytes.length === 0 || remain < 0) return;
-    chain.insert(borrowedNode(canBorrow(bytes) ? bytes : bytes.slice()), remain);
+    const isOurs = slabOf(bytes.buffer) !== undefined;
+    // Memory of ours is not borrowed: it would be given back while it is in the chain.
+    const linked = isOurs ? linkedTo(bytes, 1) : null;
+    const array = !isOurs && canBorrow(bytes) ? bytes : null;
+    chain.insert(linked ?? borrowedNode(array ?? new Uint8Array(bytes)), remain);
   }
 
   append(buffer: LinkBuffer): void {
     const chain = this.#chain;
     chain.checkWritable();
-    const other = buffer == null ? null : chainOf(buffer);
+    const other = typeof buffer === "object" && buffer !== null ? chainOf(buffer) : null;
     if (other === null || other === chain) {
       throw new TypeError("Cannot append: it is not another LinkBuffer");
     }

@@ -12,6 +12,8 @@ export const BLOCK_BYTES_MIN = 1024;
 export const BLOCK_BYTES_MAX = 1024 * 1024;
 /** Mappings up to this size stay wrapped when idle; larger ones give their pages back at once. */
 export const LARGE_KEEP_BYTES_MAX = 8 * 1024 * 1024;
+/** The most that can lie in one piece: what `malloc`, `next` and `peek` can be asked for at most. */
+export const PIECE_BYTES_MAX = 1024 * 1024 * 1024;
 /** How long a slab must be idle before its pages go back to the kernel. */
 export const SLAB_IDLE_MS = 1000;
 /** Link nodes kept for reuse. */
@@ -72,5 +74,9 @@ export const SELF_CONNECT_RETRIES = 2;
 export const BACKLOG = 4096;
 /** How long accepting pauses, one after the other, when no descriptor is left. The last stays. */
 export const ACCEPT_BACKOFF_MS: readonly number[] = [10, 50, 100, 200, 500, 1000];
+/** How often it is said that no descriptor is left. */
+export const ACCEPT_LOG_MS = 10_000;
+/** Connections taken from the accept queue before a listener closes: as many as wait there by default. */
+export const DRAIN_ACCEPTS_MAX = BACKLOG;
 /** How long `close()` waits for flushed bytes to leave. */
 export const CLOSE_TIMEOUT_MS = 5000;

@@ -74,6 +74,14 @@ function malformed(address: string, why: string): TypeError {
 }
 
 /**
+ * Whether a host must be an IPv4 address: its last label is a number (URL Standard, "ends in a number"). Resolvers
+ * read "010.0.0.1" as octal and "127.1" as 127.0.0.1: whoever checked the text has checked another host.
+ */
+function endsInNumber(hostname: string): boolean {
+  return /(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(hostname);
+}
+
+/**
  * Takes "host:port" apart.
  *
  * @throws {TypeError} It is not of that form.
@@ -92,6 +100,8 @@ export function parseHostPort(address: string): HostPort {
     throw malformed(address, "an IPv6 address stands in brackets");
   } else if (/[\s/@\0[\]]/.test(hostname)) {
     throw malformed(address, `"${hostname}" is no host name`);
+  } else if (endsInNumber(hostname) && !isIPv4(hostname)) {
+    throw malformed(address, `"${hostname}" is no IPv4 address`);
   }
   return { hostname, port };
 }
@@ -141,11 +151,18 @@ function ipv6Bytes(address: string): Uint8Array {
   return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
-/** The raw address of a numeric one, with an IPv6 zone ("fe80::1%2", by number) if it has one. */
+/**
+ * The raw address of a numeric one. An IPv6 one may have a zone: the number of an interface, or its name
+ * ("fe80::1%2", "fe80::1%eth0").
+ *
+ * @throws {NetpollError} No interface has that name.
+ */
 export function rawFromNumeric(hostname: string, port: number): Uint32Array {
   if (isIPv4(hostname)) return fill(Family.IPV4, port, 0, ipv4Bytes(hostname));
   const [address = "", zone = "0"] = hostname.split("%");
-  return fill(Family.IPV6, port, Number(zone) || 0, ipv6Bytes(address));
+  // Names of interfaces are the system's business; with a numeric address it asks no name server.
+  if (!/^\d+$/.test(zone)) return lookUp(hostname, Family.IPV6, port)[0]!;
+  return fill(Family.IPV6, port, Number(zone), ipv6Bytes(address));
 }
 
 const FAMILY_OF: Readonly<Record<Exclude<Network, "unix">, number>> = {

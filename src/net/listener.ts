@@ -19,7 +19,17 @@ import {
   rawAddress,
   resolveToListen,
 } from "./address.ts";
-import { applyOptions, Option, setOption, type SocketOptions } from "./socket.ts";
+import {
+  applyOptions,
+  checkNumber,
+  INT_MAX,
+  Option,
+  setOption,
+  type SocketOptions,
+} from "./socket.ts";
+
+/** The permissions that a file can have, set-id and sticky bits included. */
+const MODE_MAX = 0o7777;
 
 /** How a listener listens, and what its connections inherit. */
 export interface ListenerOptions extends SocketOptions {
@@ -52,7 +62,11 @@ export interface Listener {
 /** A {@linkcode Listener}, with what the acceptor needs. */
 export class ListenerSocket implements Listener {
   readonly address: Address;
+  /** Called before the descriptor is closed: whoever serves it stops watching. */
+  onClose: (() => void) | null = null;
   #fd: number;
+  /** Which file is ours: another server may have put its own in the place. */
+  readonly #file: string | null;
 
   /** A listener over a socket that listens. */
   constructor(fd: number) {
@@ -60,6 +74,7 @@ export class ListenerSocket implements Listener {
     check("learn the address of a socket", native.name(fd, 0, raw));
     this.#fd = fd;
     this.address = formatAddress(raw);
+    this.#file = this.address.transport === "unix" ? identify(this.address.path) : null;
   }
 
   get fd(): number {
@@ -69,9 +84,13 @@ export class ListenerSocket implements Listener {
   close(): void {
     if (this.#fd < 0) return;
     const { address } = this;
+    this.onClose?.();
+    // Before the descriptor is closed: until then the file's number cannot be another file's.
+    if (address.transport === "unix" && this.#file !== null) {
+      if (identify(address.path) === this.#file) removeFile(address.path);
+    }
     native.close(this.#fd);
     this.#fd = -1;
-    if (address.transport === "unix" && !address.path.startsWith("@")) removeFile(address.path);
   }
 
   [Symbol.dispose](): void {
@@ -81,6 +100,17 @@ export class ListenerSocket implements Listener {
   /** Takes a connection and writes down who it is from: its descriptor, or `-errno`. */
   accept(peer: Uint32Array): number {
     return native.accept(this.#fd, peer);
+  }
+}
+
+/** What tells a file from another at the same path; null for an abstract name, or where there is none. */
+function identify(path: string): string | null {
+  if (path.startsWith("@")) return null;
+  try {
+    const { dev, ino } = lstatSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return null;
   }
 }
 
@@ -96,9 +126,12 @@ function applyListenerOptions(fd: number, options: ListenerOptions): void {
   const { deferAcceptMs, fastOpen } = options;
   // The kernel counts in seconds, and rounds up to its own retries.
   if (deferAcceptMs !== undefined) {
-    setOption(fd, Option.DEFER_ACCEPT, Math.max(1, Math.round(deferAcceptMs / 1000)));
+    const ms = checkNumber("deferAcceptMs", deferAcceptMs, INT_MAX);
+    setOption(fd, Option.DEFER_ACCEPT, Math.max(1, Math.round(ms / 1000)));
   }
-  if (fastOpen !== undefined) setOption(fd, Option.FAST_OPEN, fastOpen);
+  if (fastOpen !== undefined) {
+    setOption(fd, Option.FAST_OPEN, checkNumber("fastOpen", fastOpen, INT_MAX));
+  }
 }
 
 /** A bound and listening socket for one raw address. The descriptor is closed when that fails. */
@@ -118,10 +151,27 @@ function open(
     applyOptions(fd, family, options);
     if (family !== Family.UNIX) applyListenerOptions(fd, options);
     check("listen on", native.bind(fd, raw), subject);
-    check("listen on", native.listen(fd, options.backlog ?? BACKLOG), subject);
+    if (family === Family.UNIX) listenAtFile(fd, subject, options);
+    else listen(fd, subject, options);
     return fd;
   } catch (error) {
     native.close(fd);
+    throw error;
+  }
+}
+
+function listen(fd: number, subject: string, options: ListenerOptions): void {
+  check("listen on", native.listen(fd, options.backlog ?? BACKLOG), subject);
+}
+
+/** Binding has made the file: it gets its permissions before anybody can connect, and goes if that fails. */
+function listenAtFile(fd: number, path: string, options: ListenerOptions): void {
+  const isFile = !path.startsWith("@");
+  try {
+    if (isFile && options.mode !== undefined) chmodSync(path, options.mode);
+    listen(fd, path, options);
+  } catch (error) {
+    if (isFile) removeFile(path);
     throw error;
   }
 }
@@ -157,20 +207,6 @@ function isStale(path: string, raw: Uint32Array): boolean {
 }
 
 function listenUnix(path: string, options: ListenerOptions): number {
-  const fd = bindUnix(path, options);
-  const { mode } = options;
-  if (mode === undefined || path.startsWith("@")) return fd;
-  try {
-    chmodSync(path, mode);
-    return fd;
-  } catch (error) {
-    native.close(fd);
-    removeFile(path);
-    throw error;
-  }
-}
-
-function bindUnix(path: string, options: ListenerOptions): number {
   const raw = parsePath(path);
   try {
     return open(raw, options, false, path);
@@ -209,12 +245,13 @@ export function createListener(
   address: string,
   options: ListenerOptions = {},
 ): Listener {
-  const { backlog } = options;
-  if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0)) {
+  const { backlog, mode } = options;
+  if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0 && backlog <= INT_MAX)) {
     throw new RangeError(
-      `Cannot listen with a backlog of ${backlog}: it is a whole number above 0`,
+      `Cannot listen with a backlog of ${backlog}: it is a whole number from 1 to ${INT_MAX}`,
     );
   }
+  if (mode !== undefined) checkNumber("mode", mode, MODE_MAX);
   if (network === "unix") {
     checkPermission(network, address);
     return new ListenerSocket(listenUnix(address, options));

@@ -141,7 +141,12 @@ function seconds(name: string, ms: number): number {
   );
 }
 
-function checkNumber(name: string, value: number, most: number): number {
+/**
+ * A whole number from 0 on, as a user gave it.
+ *
+ * @throws {RangeError} It is none, or above `most`.
+ */
+export function checkNumber(name: string, value: number, most: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= most) return value;
   throw new RangeError(`Cannot set ${name} to ${value}: it is a whole number from 0 to ${most}`);
 }
@@ -159,7 +164,15 @@ function setKeepAlive(fd: number, options: boolean | KeepAliveOptions): void {
   }
 }
 
-const INT_MAX = 0x7fff_ffff;
+/** The largest number that an option takes. */
+export const INT_MAX = 0x7fff_ffff;
+
+function setTypeOfService(fd: number, family: number, value: number): void {
+  checkNumber("typeOfService", value, 255);
+  // A socket of IPv6 that also takes IPv4 has both.
+  setOption(fd, Option.TYPE_OF_SERVICE, value);
+  if (family === Family.IPV6) setOption(fd, Option.TRAFFIC_CLASS, value);
+}
 
 /** The options that are one number each: where they go, and the largest value. */
 const NUMBERS: readonly [
@@ -185,6 +198,10 @@ const NUMBERS: readonly [
  */
 export function applyOptions(fd: number, family: number, options: SocketOptions): void {
   const isTcp = family !== Family.UNIX;
+  // First, for it sets the priority as well (ip(7)).
+  if (isTcp && options.typeOfService !== undefined) {
+    setTypeOfService(fd, family, options.typeOfService);
+  }
   for (const [key, option, most, tcpOnly] of NUMBERS) {
     const value = options[key] as number | undefined;
     if (value === undefined || (tcpOnly && !isTcp)) continue;
@@ -194,10 +211,4 @@ export function applyOptions(fd: number, family: number, options: SocketOptions)
   if (options.noDelay !== false) setOption(fd, Option.NO_DELAY, 1);
   if (options.keepAlive !== undefined) setKeepAlive(fd, options.keepAlive);
   if (options.freeBind) setOption(fd, Option.FREE_BIND, 1);
-  const { typeOfService } = options;
-  if (typeOfService === undefined) return;
-  checkNumber("typeOfService", typeOfService, 255);
-  // A socket of IPv6 that also takes IPv4 has both.
-  setOption(fd, Option.TYPE_OF_SERVICE, typeOfService);
-  if (family === Family.IPV6) setOption(fd, Option.TRAFFIC_CLASS, typeOfService);
 }

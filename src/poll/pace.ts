@@ -119,8 +119,16 @@ export class Pace {
   }
 
   #openWaker(): void {
-    this.#waker = check("start a waker", native.wakerOpen(this.#epoll));
-    this.#socket = host.adopt(native.wakerSocket(this.#waker), this.#onWake);
+    const waker = check("start a waker", native.wakerOpen(this.#epoll));
+    const theirs = native.wakerSocket(waker);
+    try {
+      this.#socket = host.adopt(theirs, this.#onWake);
+    } catch (error) {
+      native.wakerClose(waker);
+      native.close(theirs);
+      throw error;
+    }
+    this.#waker = waker;
   }
 
   /** There is something to do without an event: a turn comes soon. */
@@ -180,18 +188,21 @@ export class Pace {
     this.#learnHost(begin);
     const deadline = begin + this.#turnMicros;
     turns.nowMicros = begin;
+    let sawNone = true;
     for (let isDrained = true;;) {
       const mayBlock = isDrained && config.blockMicros > 0 && this.outsideWaits === 0;
       const count = mayBlock ? this.#block(deadline) : turns.poll(0, deadline);
       if (count > 0) {
         this.#sawEvents = true;
+        sawNone = false;
         isDrained = this.#drain();
       } else if (mayBlock) {
         // A tick, and nothing else: the runtime's turn. A second one in a row: enough waited.
         return this.#isQuiet;
       } else {
-        // Nothing is there, and user code ran: its microtasks first, then another turn that may block.
-        return isDrained;
+        // Nothing is there. After user code the runtime has a turn first: for its microtasks, or for what a
+        // handler waits for, which may be there at once.
+        return sawNone;
       }
       if (this.#phase !== "running") return true;
       turns.nowMicros = native.now();

@@ -26,6 +26,14 @@ const TICK_TOKEN = 0;
 const DEADLINE_TOKEN = 1;
 const DEADLINE_MICROS_MAX = 3_600_000_000;
 
+function report(error: unknown): void {
+  try {
+    config.log(`netpoll: ${error instanceof Error ? error.stack : error}`);
+  } catch {
+    // A log that fails has nowhere to say so.
+  }
+}
+
 /** Watches descriptors and tells their watchers what happens to them. One a thread. */
 export class Poller {
   /** What it did so far; tests count turns with it instead of looking at a clock. */
@@ -55,7 +63,12 @@ export class Poller {
    */
   constructor() {
     this.#epoll = check("create an epoll descriptor", native.epollCreate());
-    this.pace = new Pace(this.#epoll, this);
+    try {
+      this.pace = new Pace(this.#epoll, this);
+    } catch (error) {
+      native.close(this.#epoll);
+      throw error;
+    }
     try {
       this.#control(CTL_ADD, this.pace.timer, TICK_TOKEN, Interest.READ | Interest.EDGE);
     } catch (error) {
@@ -82,9 +95,15 @@ export class Poller {
     this.#generations[slot] = generation;
     try {
       this.#control(CTL_ADD, watcher.fd, token, interest);
-      if (this.#watcherCount++ === 0) this.pace.begin();
     } catch (error) {
       this.#forget(slot);
+      throw error;
+    }
+    this.#watcherCount += 1;
+    try {
+      if (this.#watcherCount === 1) this.pace.begin();
+    } catch (error) {
+      this.remove(token, watcher.fd); // without a waker nobody would hear of it
       throw error;
     }
     return token;
@@ -97,7 +116,8 @@ export class Poller {
 
   /** Stops watching, before the descriptor is closed. Events that were seen already are not delivered. */
   remove(token: number, fd: number): void {
-    this.#control(CTL_DELETE, fd, token, Interest.NONE);
+    // It fails only for what is not watched any more: a descriptor that somebody else has closed.
+    native.epollCtl(this.#epoll, CTL_DELETE, fd, token >>> 0, Interest.NONE);
     this.#forget(token & SLOT_MASK);
     if (--this.#watcherCount === 0) this.pace.end();
   }
@@ -211,13 +231,25 @@ export class Poller {
     try {
       watcher.onEvent(events);
     } catch (error) {
-      config.log(`netpoll: ${error instanceof Error ? error.stack : error}`);
+      this.#giveUp(watcher, error);
+    }
+  }
+
+  /** Whatever else fails on the way, the others are told what happened to theirs. */
+  #giveUp(watcher: Watcher, error: unknown): void {
+    report(error);
+    try {
       watcher.onFailure(error);
+    } catch (second) {
+      report(second);
     }
   }
 
   /** Ends its thread and closes its descriptors. Whoever was watched is told nothing more. */
   close(): void {
+    this.#watchers.fill(null);
+    this.#batchIndex = this.#batchCount;
+    this.#again = [];
     this.pace.close();
     if (this.#deadline >= 0) native.close(this.#deadline);
     native.close(this.#epoll);

@@ -6,7 +6,12 @@ import { native } from "../../ffi/load.ts";
 import { config } from "../core/config.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
-import { ACCEPT_BACKOFF_MS, ACCEPTS_PER_EVENT_MAX } from "../core/limits.ts";
+import {
+  ACCEPT_BACKOFF_MS,
+  ACCEPT_LOG_MS,
+  ACCEPTS_PER_EVENT_MAX,
+  DRAIN_ACCEPTS_MAX,
+} from "../core/limits.ts";
 import { describeAddress, packAddress, type PackedAddress, rawAddress } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
 import { resetOnClose } from "../net/socket.ts";
@@ -21,11 +26,22 @@ export interface AcceptorOwner {
   onAcceptFailure(error: SystemError): void;
 }
 
-/** Errors of the connection that was to be taken, not of the listener (accept(2)): take the next. */
+/**
+ * Errors of the connection that was to be taken, not of the listener: take the next. Linux passes on what the
+ * network already knows to be wrong with it (accept(2), "Error handling").
+ */
 const PASSING: ReadonlySet<number> = new Set([
   ERRNO.ECONNABORTED,
   ERRNO.EPERM,
   ERRNO.EPROTO,
+  ERRNO.ENONET,
+  ERRNO.ENOPROTOOPT,
+  ERRNO.EOPNOTSUPP,
+  ERRNO.ENETDOWN,
+  ERRNO.ENETUNREACH,
+  ERRNO.ETIMEDOUT,
+  ERRNO.EHOSTDOWN,
+  ERRNO.EHOSTUNREACH,
 ]);
 /** No descriptor or memory is left: what runs will give some back. */
 const EXHAUSTED: ReadonlySet<number> = new Set([
@@ -46,6 +62,8 @@ export class Acceptor implements Watcher {
   #spare: number;
   #isPaused = false;
   #backoff = 0;
+  /** When it was last said that no descriptor is left. */
+  #saidAtMicros = -Infinity;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   /**
@@ -59,6 +77,7 @@ export class Acceptor implements Watcher {
     this.#owner = owner;
     this.#token = poller.add(this, Interest.READ);
     this.#spare = native.eventfd();
+    listener.onClose = () => this.#stop();
   }
 
   get fd(): number {
@@ -67,17 +86,23 @@ export class Acceptor implements Watcher {
 
   onEvent(): void {
     // Level-triggered: connections that are left are reported again on the next turn.
-    for (let n = 0; n < ACCEPTS_PER_EVENT_MAX && !this.#isPaused && this.#token >= 0; n++) {
+    this.#takeSome();
+  }
+
+  /** Takes as many as one event may. How many came, those included that were broken already. */
+  #takeSome(): number {
+    for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
+      if (this.#isPaused || this.#token < 0) return n;
       const fd = this.#listener.accept(this.#peer);
       if (fd >= 0) {
         this.#backoff = 0;
         this.#owner.onAccept(fd, packAddress(this.#peer));
-      } else if (fd === NOT_READY) {
-        return;
       } else if (!PASSING.has(-fd)) {
-        return this.#onError(-fd);
+        if (fd !== NOT_READY) this.#onError(-fd);
+        return n;
       }
     }
+    return ACCEPTS_PER_EVENT_MAX;
   }
 
   onFailure(): void {}
@@ -92,13 +117,19 @@ export class Acceptor implements Watcher {
   /** Stops for a while: the listener would be reported ready all the time. */
   #backOff(error: SystemError): void {
     const last = ACCEPT_BACKOFF_MS.length - 1;
-    if (this.#backoff === 0) {
-      config.log(`netpoll: ${error.message}; trying again until there are some`);
-    }
+    this.#say(error);
     if (this.#backoff > last) this.#turnAway();
     const delayMs = ACCEPT_BACKOFF_MS[Math.min(this.#backoff++, last)]!;
     this.#watch(Interest.NONE);
     this.#timer = setTimeout(() => this.retry(), delayMs);
+  }
+
+  /** One line now and then: a server at its limit takes one connection whenever another goes. */
+  #say(error: SystemError): void {
+    const now = native.now();
+    if (now - this.#saidAtMicros < ACCEPT_LOG_MS * 1000) return;
+    this.#saidAtMicros = now;
+    config.log(`netpoll: ${error.message}; trying again until there are some`);
   }
 
   /** Nothing was given back for long: whoever waits is reset, lest he wait for ever. */
@@ -116,7 +147,10 @@ export class Acceptor implements Watcher {
 
   /** Takes what waits already, as far as that goes: the listener is about to close. */
   drain(): void {
-    if (this.#timer === null && !this.#isPaused) this.onEvent();
+    const events = DRAIN_ACCEPTS_MAX / ACCEPTS_PER_EVENT_MAX;
+    for (let n = 0; n < events && this.#timer === null && !this.#isPaused; n++) {
+      if (this.#takeSome() < ACCEPTS_PER_EVENT_MAX) return;
+    }
   }
 
   /** A descriptor may be free again: tries at once. */
@@ -148,12 +182,17 @@ export class Acceptor implements Watcher {
 
   /** Stops, and closes the listener. */
   close(): void {
-    if (this.#token < 0) return;
+    this.#listener.close();
+  }
+
+  /** The listener is about to close, whoever closes it. */
+  #stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
     this.#poller.remove(this.#token, this.fd);
     this.#token = -1;
+    this.#listener.onClose = null;
     if (this.#spare >= 0) native.close(this.#spare);
     this.#spare = -1;
-    this.#listener.close();
   }
 }

@@ -112,9 +112,9 @@ export class EventLoop<C = undefined> {
       return this.#shutdown.then(ignore);
     }
     try {
-      this.#acceptors.add(
-        new Acceptor(listenerSocket(listener), this.#poller, this.#acceptorOwner),
-      );
+      const acceptor = new Acceptor(listenerSocket(listener), this.#poller, this.#acceptorOwner);
+      this.#acceptors.add(acceptor);
+      if (this.#connections.size >= this.#connectionsMax) acceptor.pause();
     } catch (error) {
       return Promise.reject(error);
     }
@@ -173,7 +173,12 @@ export class EventLoop<C = undefined> {
    * call before `serve` makes that settle at once.
    */
   shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
-    return this.#shutdown ??= this.#shutDown(options);
+    if (this.#shutdown !== null) return this.#shutdown;
+    // First of all: what is accepted below may call this again.
+    const { promise, resolve, reject } = Promise.withResolvers<ShutdownResult>();
+    this.#shutdown = promise;
+    this.#shutDown(options).then(resolve, reject);
+    return promise;
   }
 
   async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {

@@ -23,6 +23,8 @@ export interface ChildOptions {
   /** Variables beside those of this process; undefined takes one away. */
   env?: Record<string, string | undefined>;
   args?: string[];
+  /** How many descriptors it may have (RLIMIT_NOFILE); as many as this process unless given. */
+  descriptorsMax?: number;
 }
 
 /** The command that runs a file on this runtime. */
@@ -34,12 +36,18 @@ export function commandFor(file: string, options: ChildOptions = {}): [string, s
   return [process.execPath, [...verb, file, ...args]];
 }
 
+/** The same command with fewer descriptors. */
+function limited([command, args]: [string, string[]], descriptorsMax?: number): [string, string[]] {
+  if (descriptorsMax === undefined) return [command, args];
+  return ["sh", ["-c", 'ulimit -n "$0" && exec "$@"', `${descriptorsMax}`, command, ...args]];
+}
+
 /** Starts a file. Killed when it takes longer than 20 s. */
 export function start(
   file: string,
   options: ChildOptions = {},
 ): ChildProcessByStdio<null, Readable, Readable> {
-  const [command, args] = commandFor(file, options);
+  const [command, args] = limited(commandFor(file, options), options.descriptorsMax);
   const env: Record<string, string | undefined> = {
     ...process.env,
     NETPOLL_LIB: undefined,

@@ -6,6 +6,8 @@
 export interface Random {
   /** What to start from for the same numbers. */
   readonly seed: number;
+  /** A number from 0 to below 1. */
+  next(): number;
   /** A whole number from 0 to below `bound`. */
   below(bound: number): number;
   /** Whether something happens that does so with this probability. */
@@ -24,13 +26,14 @@ export function seededRandom(given?: string | number): Random {
     let mixed = state;
     mixed = Math.imul(mixed ^ mixed >>> 16, 0x85ebca6b);
     mixed = Math.imul(mixed ^ mixed >>> 13, 0xc2b2ae35);
-    return (mixed ^ mixed >>> 16) >>> 0;
+    return ((mixed ^ mixed >>> 16) >>> 0) / 2 ** 32;
   };
-  const below = (bound: number) => Math.floor(next() / 2 ** 32 * bound);
+  const below = (bound: number) => Math.floor(next() * bound);
   return {
     seed,
+    next,
     below,
-    chance: (probability) => next() / 2 ** 32 < probability,
+    chance: (probability) => next() < probability,
     pick: (of) => of[below(of.length)]!,
   };
 }

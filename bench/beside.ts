@@ -1,0 +1,162 @@
+/**
+ * What a saturated echo leaves of its thread to everybody else: `make beside`.
+ *
+ * One process holds an echo, two timers and the runtime's own HTTP server. They are measured without load, and
+ * under a load that would take all of a core. The load and the HTTP client are other processes.
+ */
+import { availableParallelism } from "node:os";
+import process from "node:process";
+import { runFile, type Runtime, select } from "./harness/candidates.ts";
+import { projectPath, run, type Server, startServer } from "./harness/child.ts";
+import { load, type LoadResult, type Scenario } from "./harness/load.ts";
+import { number, parse } from "./harness/options.ts";
+import { describeMachine, keep, progress, progressEnd, table } from "./harness/report.ts";
+
+const SCENARIO: Scenario = { name: "50", title: "50 × 64 B", connections: 50, messageBytes: 64 };
+
+/** A server of bench/servers/beside.ts. */
+interface Host {
+  readonly name: string;
+  readonly title: string;
+  readonly runtime: Runtime;
+  readonly style: "sync" | "async";
+}
+
+const HOSTS: readonly Host[] = [
+  { name: "bun-sync", title: "Bun, sync", runtime: "bun", style: "sync" },
+  { name: "bun-async", title: "Bun, async", runtime: "bun", style: "async" },
+  { name: "deno-sync", title: "Deno, sync", runtime: "deno", style: "sync" },
+  { name: "deno-async", title: "Deno, async", runtime: "deno", style: "async" },
+];
+
+/** What a timer of the server tells, in milliseconds. */
+interface Lateness {
+  readonly timerMs: number;
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+}
+
+/** What bench/native/http.c prints. */
+interface HttpResult {
+  readonly requests_per_s: number;
+  readonly p50_us: number;
+  readonly p99_us: number;
+  readonly max_us: number;
+}
+
+/** One server, without load and with it. */
+interface Outcome {
+  readonly host: Host;
+  readonly idleTimers: readonly Lateness[];
+  readonly idleHttp: HttpResult;
+  readonly busyTimers: readonly Lateness[];
+  readonly busyHttp: HttpResult;
+  /** The echo while nothing but timers was beside it. */
+  readonly echo: LoadResult;
+  /** The echo while the HTTP client was beside it: its messages pay for the requests, too. */
+  readonly echoBesideHttp: LoadResult;
+}
+
+const options = parse("Measures timers and HTTP in the thread of a saturated echo.", {
+  only: { help: `which: ${HOSTS.map((host) => host.name).join(",")}` },
+  seconds: { help: "how long, each of the four measurements", value: "10" },
+  "server-cpu": { help: "the CPU of the server", value: "0" },
+  "load-cpu": { help: "the CPU of the clients", value: availableParallelism() > 1 ? "1" : "0" },
+});
+const seconds = number("seconds", options.seconds);
+const serverCpu = number("server-cpu", options["server-cpu"]);
+const loadCpu = number("load-cpu", options["load-cpu"]);
+const loadOptions = { seconds, warmupSeconds: 0.5, cpu: loadCpu };
+
+async function askTimers(server: Server): Promise<Lateness[]> {
+  process.kill(server.pid, "SIGUSR2");
+  return JSON.parse(await server.line());
+}
+
+/** Runs something while the timers are watched. */
+async function watchTimers<T>(server: Server, action: () => Promise<T>): Promise<[Lateness[], T]> {
+  await askTimers(server); // forget what was before
+  const result = await action();
+  return [await askTimers(server), result];
+}
+
+async function measureHttp(port: number): Promise<HttpResult> {
+  const argv = [projectPath("bench/build/http"), "-p", `${port}`, "-t", `${seconds}`];
+  return JSON.parse(await run({ argv, cpu: loadCpu }));
+}
+
+async function measure(host: Host): Promise<Outcome> {
+  const args = [`http_${host.runtime}.ts`, String(SCENARIO.messageBytes), host.style];
+  const argv = runFile(host.runtime, "bench/servers/beside.ts", args);
+  const server = await startServer({ argv, cpu: serverCpu });
+  try {
+    const httpPort = Number((await server.line()).replace("http ", ""));
+    const pause = () => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000));
+    progress(`${host.title}: idle`);
+    const [idleTimers] = await watchTimers(server, pause);
+    const idleHttp = await measureHttp(httpPort);
+    progress(`${host.title}: loaded`);
+    const [busyTimers, echo] = await watchTimers(server, () => load(server, SCENARIO, loadOptions));
+    const both = [measureHttp(httpPort), load(server, SCENARIO, loadOptions)] as const;
+    const [busyHttp, echoBesideHttp] = await Promise.all(both);
+    return { host, idleTimers, idleHttp, busyTimers, busyHttp, echo, echoBesideHttp };
+  } finally {
+    await server.stop();
+  }
+}
+
+function timerRow(outcome: Outcome, i: number): string[] {
+  const [idle, busy] = [outcome.idleTimers[i]!, outcome.busyTimers[i]!];
+  const pair = (of: (lateness: Lateness) => number) =>
+    `${of(idle).toFixed(2)} → ${of(busy).toFixed(2)}`;
+  return [
+    outcome.host.title,
+    `${busy.timerMs} ms`,
+    pair((lateness) => lateness.p50),
+    pair((lateness) => lateness.p99),
+    pair((lateness) => lateness.p999),
+    (busy.p999 - idle.p999).toFixed(2),
+  ];
+}
+
+function httpRow({ host, idleHttp, busyHttp, echo, echoBesideHttp }: Outcome): string[] {
+  return [
+    host.title,
+    `${Math.round(idleHttp.requests_per_s)} → ${Math.round(busyHttp.requests_per_s)}`,
+    (busyHttp.p50_us / 1000).toFixed(2),
+    (busyHttp.p99_us / 1000).toFixed(2),
+    `${echo.server_us_per_message.toFixed(2)} → ${echoBesideHttp.server_us_per_message.toFixed(2)}`,
+    Math.round(echoBesideHttp.messages_per_s).toLocaleString("en"),
+  ];
+}
+
+const outcomes: Outcome[] = [];
+for (const host of select(HOSTS, options.only)) outcomes.push(await measure(host));
+progressEnd();
+const markdown = [
+  `## Beside a saturated echo\n`,
+  `${SCENARIO.title} in a closed loop; ${seconds} s each; server on CPU ${serverCpu}, clients on CPU ${loadCpu}.`,
+  `"a → b": without load → under it.\n`,
+  `### Timers of the same thread, late by (ms)\n`,
+  table(
+    ["netpoll in", "interval", "p50", "p99", "p99.9", "p99.9 added"],
+    outcomes.flatMap((outcome) => outcome.idleTimers.map((_, i) => timerRow(outcome, i))),
+  ),
+  `\n### The runtime's own HTTP server in the same thread, one keep-alive client\n`,
+  table(
+    [
+      "netpoll in",
+      "requests/s",
+      "p50 ms",
+      "p99 ms",
+      "echo CPU µs/message, beside HTTP",
+      "echo messages/s",
+    ],
+    outcomes.map(httpRow),
+  ),
+  `\n${describeMachine()}.`,
+].join("\n");
+console.log(markdown);
+keep("beside", markdown, outcomes);

@@ -1,0 +1,177 @@
+/**
+ * Child processes of a bench: servers that say where they listen, and programs that print a result.
+ * Whatever ends the bench, Ctrl-C included, ends them too.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** How long a child may take to start, or to answer or end when asked. */
+const ANSWER_MS_MAX = 20_000;
+
+/** A command and where it may run. */
+export interface Command {
+  /** The program and its arguments. */
+  readonly argv: readonly string[];
+  /** The CPU it is pinned to; any when left out. */
+  readonly cpu?: number;
+}
+
+/** A server that listens. */
+export interface Server {
+  /** Its process. */
+  readonly pid: number;
+  /** Its port on 127.0.0.1. */
+  readonly port: number;
+  /** The next line that it prints. */
+  line(): Promise<string>;
+  /** Ends it; resolves when it is gone. */
+  stop(): Promise<void>;
+}
+
+const children = new Set<ChildProcess>();
+
+function killAll(): void {
+  for (const child of children) child.kill("SIGKILL");
+}
+
+process.on("exit", killAll);
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  process.on(signal, () => {
+    killAll();
+    process.exit(code);
+  });
+}
+
+/** The path of a file of the project, from its top. */
+export function projectPath(relative: string): string {
+  return fileURLToPath(new URL(`../../${relative}`, import.meta.url).href);
+}
+
+function start({ argv, cpu }: Command, stdin: "ignore" | "pipe"): ChildProcess {
+  const full = cpu === undefined ? [...argv] : ["taskset", "-c", String(cpu), ...argv];
+  const child = spawn(full[0]!, full.slice(1), { stdio: [stdin, "pipe", "pipe"] });
+  children.add(child);
+  child.once("exit", () => children.delete(child));
+  child.once("error", () => children.delete(child));
+  return child;
+}
+
+/** The lines that a child prints, one at a time. Rejects when it ends instead. */
+class Lines {
+  readonly #ready: string[] = [];
+  readonly #waiting: PromiseWithResolvers<string>[] = [];
+  #rest = "";
+  #errors = "";
+  #end: Error | null = null;
+
+  constructor(child: ChildProcess, name: string) {
+    child.stdout!.on("data", (bytes) => this.#add(String(bytes)));
+    child.stderr!.on("data", (bytes) => this.#errors += String(bytes));
+    const end = (why: string) => {
+      this.#end = new Error(`${name} ended: ${why}\n${this.#errors}`);
+      for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#end);
+    };
+    child.once("error", (error) => end(error.message));
+    child.once("close", (code, signal) => end(`code ${code}, signal ${signal}`));
+  }
+
+  #add(text: string): void {
+    const lines = (this.#rest + text).split("\n");
+    this.#rest = lines.pop()!;
+    for (const line of lines) {
+      const waiting = this.#waiting.shift();
+      if (waiting) waiting.resolve(line);
+      else this.#ready.push(line);
+    }
+  }
+
+  next(): Promise<string> {
+    if (this.#ready.length > 0) return Promise.resolve(this.#ready.shift()!);
+    if (this.#end) return Promise.reject(this.#end);
+    const waiting = Promise.withResolvers<string>();
+    this.#waiting.push(waiting);
+    return waiting.promise;
+  }
+}
+
+/** Rejects when a promise takes too long. */
+async function within<T>(promise: Promise<T>, milliseconds: number, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} takes too long`)), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Starts a server and waits until it has printed "listening PORT". */
+export async function startServer(command: Command): Promise<Server> {
+  const name = command.argv.join(" ");
+  const child = start(command, "ignore");
+  const lines = new Lines(child, name);
+  const first = await within(lines.next(), ANSWER_MS_MAX, name);
+  const port = Number(/^listening (\d+)$/.exec(first)?.[1]);
+  if (!port) throw new Error(`${name} printed "${first}", not "listening PORT"`);
+  return {
+    pid: child.pid!,
+    port,
+    line: () => within(lines.next(), ANSWER_MS_MAX, name),
+    stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      child.once("exit", () => resolve());
+      child.kill("SIGKILL");
+      return promise;
+    },
+  };
+}
+
+/** A program that runs until it is told to end. */
+export interface Held {
+  /** Ends its standard input and waits until it has ended in order. */
+  finish(): Promise<void>;
+}
+
+/** Starts a program that prints "ready" and waits for the end of its standard input. */
+export async function hold(command: Command): Promise<Held> {
+  const name = command.argv.join(" ");
+  const child = start(command, "pipe");
+  const ended = new Promise<void>((resolve, reject) => {
+    child.once(
+      "close",
+      (code) => code === 0 ? resolve() : reject(new Error(`${name}: code ${code}`)),
+    );
+  });
+  ended.catch(() => {}); // told by `next` below, or by `finish`
+  const lines = new Lines(child, name);
+  const first = await within(lines.next(), ANSWER_MS_MAX, name);
+  if (first !== "ready") throw new Error(`${name} printed "${first}", not "ready"`);
+  return {
+    finish() {
+      child.stdin!.end();
+      return within(ended, ANSWER_MS_MAX, name);
+    },
+  };
+}
+
+/** Runs a program to its end: what it printed. Rejects when it ends with another code than `expected`. */
+export function run(command: Command, expected = 0): Promise<string> {
+  const child = start(command, "ignore");
+  let out = "";
+  let errors = "";
+  child.stdout!.on("data", (bytes) => out += String(bytes));
+  child.stderr!.on("data", (bytes) => errors += String(bytes));
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => {
+      if (code === expected) resolve(out);
+      else {reject(
+          new Error(`${command.argv.join(" ")}: code ${code}, signal ${signal}\n${errors}`),
+        );}
+    });
+  });
+}

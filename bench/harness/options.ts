@@ -1,0 +1,51 @@
+/**
+ * The options of a bench: every one takes a value, and has a line of help.
+ */
+import process from "node:process";
+import { parseArgs } from "node:util";
+
+/** An option: its help, and what it is unless given. */
+export interface Option {
+  /** One line. */
+  readonly help: string;
+  /** The value unless given; none when left out. */
+  readonly value?: string;
+}
+
+/** Parses the command line; prints the help and ends where it is asked for, or is needed. */
+export function parse<Name extends string>(
+  about: string,
+  options: Readonly<Record<Name, Option>>,
+): Record<Name, string | undefined> {
+  const entries = Object.entries(options) as [Name, Option][];
+  const config: Record<string, { type: "string" | "boolean" }> = { help: { type: "boolean" } };
+  for (const [name] of entries) config[name] = { type: "string" };
+  try {
+    const { values } = parseArgs({ options: config, args: process.argv.slice(2) });
+    if (!values.help) {
+      const given = entries.map(([name, { value }]) => [name, values[name] ?? value]);
+      return Object.fromEntries(given);
+    }
+  } catch (error) {
+    console.error((error as Error).message);
+    console.error(help(about, entries));
+    process.exit(2);
+  }
+  console.log(help(about, entries));
+  process.exit(0);
+}
+
+function help(about: string, options: readonly [string, Option][]): string {
+  const lines = options.map(([name, { help, value }]) =>
+    `  --${`${name} VALUE`.padEnd(20)} ${help}${value === undefined ? "" : ` (${value})`}`
+  );
+  return `${about}\n\n${lines.join("\n")}\n  --help`;
+}
+
+/** The value of an option as a number. */
+export function number(name: string, value: string | undefined): number {
+  const result = Number(value);
+  if (value !== undefined && value !== "" && Number.isFinite(result) && result >= 0) return result;
+  console.error(`--${name} is a number, not ${value}`);
+  process.exit(2);
+}

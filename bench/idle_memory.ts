@@ -1,0 +1,42 @@
+/**
+ * What an idle connection costs: 10 000 are open, each has sent one message and got it back.
+ * `make idle-memory`, or `bun bench/idle_memory.ts --help`.
+ */
+import { type Candidate, CANDIDATES, select } from "./harness/candidates.ts";
+import { weigh } from "./harness/memory.ts";
+import { number, parse } from "./harness/options.ts";
+import { describeMachine, keep, progress, progressEnd, table } from "./harness/report.ts";
+
+const options = parse("Measures the memory of idle connections.", {
+  only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
+  connections: { help: "how many", value: "10000" },
+  size: { help: "bytes of a message", value: "64" },
+});
+const connections = number("connections", options.connections);
+const messageBytes = number("size", options.size);
+
+const raw: unknown[] = [];
+const rows: string[][] = [];
+async function measure(candidate: Candidate): Promise<void> {
+  progress(candidate.title);
+  const all = { connections, busy: 0, messageBytes };
+  const { before, after } = await weigh(candidate, all);
+  raw.push({ name: candidate.name, before, after });
+  const bytes = (after.residentBytes - before.residentBytes) / connections;
+  rows.push([candidate.title, Math.round(bytes).toLocaleString("en")]);
+}
+
+for (const candidate of select(CANDIDATES, options.only)) await measure(candidate);
+progressEnd();
+const markdown = [
+  `## What an idle connection costs\n`,
+  `${
+    connections.toLocaleString("en")
+  } connections, each after one message of ${messageBytes} bytes.`,
+  `Bytes each: growth of the resident memory of the server's process, garbage included, divided by the`,
+  `connections. What the kernel keeps for a socket is not in it.\n`,
+  table(["server", "bytes each"], rows),
+  `\n${describeMachine()}.`,
+].join("\n");
+console.log(markdown);
+keep("idle_memory", markdown, raw);

@@ -1,0 +1,68 @@
+/**
+ * A reader as what the web platform reads from: an async iterable, or a stream.
+ */
+import type { Reader } from "../buffer/reader.ts";
+import { EofError } from "../core/errors.ts";
+import { READ_BYTES_MAX } from "../core/limits.ts";
+
+/** The next bytes, as many as are there; null at the end. A reset is an error, not an end. */
+async function nextBytes(reader: Reader, signal?: AbortSignal): Promise<Uint8Array | null> {
+  try {
+    await reader.wait(1, signal === undefined ? undefined : { signal });
+  } catch (error) {
+    if (error instanceof EofError && error.cause === undefined) return null;
+    throw error;
+  }
+  const bytes = reader.readBinary(Math.min(reader.length, READ_BYTES_MAX));
+  reader.release();
+  return bytes;
+}
+
+/**
+ * Everything that a reader receives, piece by piece as it comes, until the peer ends its side. The pieces are
+ * **owned**: copies, up to 1 MiB each. Calls `release()`: what the reader lent before is over.
+ *
+ * Throws what `wait` rejects with, but for the ordinary `EofError`. Stopping early leaves the reader usable.
+ *
+ * @example
+ * ```ts
+ * import { bytesOf, readerFrom } from "@netpoll/netpoll";
+ *
+ * const reader = readerFrom(new Blob(["hello"]).stream());
+ * for await (const bytes of bytesOf(reader)) console.log(bytes.length); // 5
+ * ```
+ */
+export async function* bytesOf(reader: Reader): AsyncGenerator<Uint8Array, void, void> {
+  for (;;) {
+    const bytes = await nextBytes(reader);
+    if (bytes === null) return;
+    yield bytes;
+  }
+}
+
+/**
+ * A reader as a `ReadableStream`, for `Response`, `pipeTo` and the like. Reads nothing before it is asked to. Its
+ * pieces are **owned** copies, as those of {@linkcode bytesOf}. Cancelling it ends its wait and leaves the reader
+ * usable.
+ *
+ * @example
+ * ```ts
+ * import { readableOf, readerFrom } from "@netpoll/netpoll";
+ *
+ * const reader = readerFrom(new Blob(["hello"]).stream());
+ * console.log(await new Response(readableOf(reader)).text()); // "hello"
+ * ```
+ */
+export function readableOf(reader: Reader): ReadableStream<Uint8Array> {
+  const cancelled = new AbortController();
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const bytes = await nextBytes(reader, cancelled.signal);
+      if (bytes === null) controller.close();
+      else controller.enqueue(bytes);
+    },
+    cancel(reason) {
+      cancelled.abort(reason);
+    },
+  }, { highWaterMark: 0 });
+}

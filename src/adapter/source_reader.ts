@@ -1,0 +1,166 @@
+/**
+ * A reader over any source of bytes: what `wait` needs is fetched from it, no more.
+ */
+import { forgetOwner, reclaimFrom } from "../buffer/dropped.ts";
+import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
+import {
+  ChainReader,
+  checkCount,
+  type Delimiter,
+  delimiterBytes,
+  type Reader,
+} from "../buffer/reader.ts";
+import { BusyError, EofError } from "../core/errors.ts";
+import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
+import { withSignal } from "./signal.ts";
+
+/** Where bytes come from, in pieces of any size. */
+export type ByteSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;
+
+/** A {@linkcode Reader} over a source. */
+export interface SourceReader extends Reader, AsyncDisposable {
+  /**
+   * Gives all memory back and tells the source that no more is wanted. Resolves when the source has ended; an
+   * async generator ends where it yields next. Everything that reads throws `ClosedError` from then on.
+   */
+  close(): Promise<void>;
+}
+
+/** What is asked of a source. */
+interface Pieces {
+  next(): Promise<{ done?: boolean; value?: Uint8Array }>;
+  end(): unknown;
+}
+
+const RESOLVED: Promise<void> = Promise.resolve();
+
+/**
+ * Reads from any source of bytes as from a connection: `wait` and `waitUntil` fetch from it what they need.
+ *
+ * The pieces are copied: the source may use its arrays again. When it ends, waits reject with `EofError` and
+ * what came stays readable; when it fails, they reject with its own error.
+ *
+ * @example
+ * ```ts
+ * import { readerFrom } from "@netpoll/netpoll";
+ *
+ * const reader = readerFrom(new Blob(["one\ntwo\n"]).stream());
+ * const length = await reader.waitUntil(0x0a);
+ * console.log(reader.readString(length)); // "one\n"
+ * await reader.close();
+ * ```
+ */
+export function readerFrom(source: ByteSource): SourceReader {
+  return new PulledReader(piecesOf(source));
+}
+
+function piecesOf(source: ByteSource): Pieces {
+  if (source instanceof ReadableStream) {
+    const reader = source.getReader();
+    return { next: () => reader.read(), end: () => reader.cancel() };
+  }
+  const iterator = source[Symbol.asyncIterator]();
+  return { next: () => iterator.next(), end: () => iterator.return?.() };
+}
+
+class PulledReader extends ChainReader implements SourceReader {
+  readonly #chain: LinkChain;
+  readonly #pieces: Pieces;
+  /** The piece that is being fetched. It outlives the wait that asked for it, if that is aborted. */
+  #pulling: Promise<void> | null = null;
+  #isWaiting = false;
+  /** Why no more comes. */
+  #end: { readonly error: unknown } | null = null;
+
+  constructor(pieces: Pieces, chain: LinkChain = new LinkChain()) {
+    super(chain);
+    this.#chain = chain;
+    this.#pieces = pieces;
+    reclaimFrom(this, chain);
+  }
+
+  wait(count: number, options?: { signal?: AbortSignal }): Promise<void> {
+    const chain = this.#chain;
+    if (count <= chain.length && Number.isInteger(count) && chain.readBan === null) return RESOLVED;
+    return this.#waitFor(count, options?.signal);
+  }
+
+  async #waitFor(count: number, signal: AbortSignal | undefined): Promise<void> {
+    checkCount("wait for", count);
+    if (count > MESSAGE_BYTES_MAX) {
+      throw new RangeError(
+        `Cannot wait for ${count} bytes: messageBytesMax is ${MESSAGE_BYTES_MAX}`,
+      );
+    }
+    await this.#fill(() => count <= this.#chain.length, signal);
+  }
+
+  async waitUntil(
+    delimiter: Delimiter,
+    options?: { maxBytes?: number; signal?: AbortSignal },
+  ): Promise<number> {
+    const bytes = new Uint8Array(delimiterBytes(delimiter)); // the caller's may change meanwhile
+    const maxBytes = options?.maxBytes ?? UNTIL_BYTES_MAX;
+    let length = -1;
+    let searched = 0;
+    await this.#fill(() => {
+      const at = this.indexOf(bytes, Math.max(0, searched - bytes.length + 1));
+      searched = this.#chain.length;
+      length = at + bytes.length;
+      if (at >= 0 && length <= maxBytes) return true;
+      if (searched < maxBytes) return false;
+      throw new RangeError(
+        `Cannot wait for a delimiter any longer: ${maxBytes} bytes came without it`,
+      );
+    }, options?.signal);
+    return length;
+  }
+
+  /** Fetches pieces until there is enough. */
+  async #fill(isEnough: () => boolean, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#isWaiting) {
+      throw new BusyError("Cannot wait for bytes: another wait of this reader is under way");
+    }
+    this.#isWaiting = true;
+    try {
+      for (;;) {
+        this.#chain.checkReadable();
+        if (isEnough()) return;
+        if (this.#end !== null) throw this.#end.error;
+        await withSignal(this.#pulling ??= this.#pull(), signal);
+      }
+    } finally {
+      this.#isWaiting = false;
+    }
+  }
+
+  /** Fetches one piece. Never rejects. */
+  async #pull(): Promise<void> {
+    try {
+      const { done, value } = await this.#pieces.next();
+      if (done === true) throw new EofError("Cannot read more: the source has ended");
+      if (!(value instanceof Uint8Array)) {
+        throw new TypeError("Cannot read from a source whose pieces are no Uint8Array");
+      }
+      if (this.#chain.readBan === null) {
+        this.#chain.copyIn(value);
+        this.#chain.publish();
+      }
+    } catch (error) {
+      this.#end = { error };
+    } finally {
+      this.#pulling = null;
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#chain.readBan !== null) return;
+    forgetOwner(this.#chain);
+    this.#chain.close(CLOSED);
+    if (this.#end === null) await this.#pieces.end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * A writer as what the web platform writes to.
+ */
+import type { Writer } from "../buffer/writer.ts";
+
+/**
+ * A writer as a `WritableStream`, for `pipeTo` and the like. Each piece is written and flushed before the next
+ * is taken, so the peer's pace is the source's. A piece is **borrowed**, as by `writeBinary`. Closing or aborting
+ * the stream leaves the writer usable.
+ *
+ * @example
+ * ```ts
+ * import { LinkBuffer, writableOf } from "@netpoll/netpoll";
+ *
+ * const buffer = new LinkBuffer();
+ * await new Blob(["hello"]).stream().pipeTo(writableOf(buffer));
+ * console.log(buffer.readString(5)); // "hello"
+ * buffer.close();
+ * ```
+ */
+export function writableOf(writer: Writer): WritableStream<Uint8Array> {
+  return new WritableStream<Uint8Array>({
+    write(bytes) {
+      writer.writeBinary(bytes);
+      return writer.flush();
+    },
+  });
+}

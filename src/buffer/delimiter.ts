@@ -1,0 +1,75 @@
+/**
+ * Delimiters, and finding them in a chain.
+ */
+import { Buffer } from "node:buffer";
+import { native } from "../../ffi/load.ts";
+import type { LinkChain } from "./link_chain.ts";
+import type { LinkNode } from "./link_node.ts";
+
+/** What ends a piece of input: one byte, or several in a row. */
+export type Delimiter = number | Uint8Array;
+
+const needle = new Uint8Array(1);
+
+/** The bytes of a delimiter. A single one is only valid until the next call. */
+export function delimiterBytes(delimiter: Delimiter): Uint8Array {
+  if (delimiter instanceof Uint8Array) {
+    if (delimiter.length > 0) return delimiter;
+    throw new RangeError("Cannot look for a delimiter of no bytes");
+  }
+  if (typeof delimiter !== "number") {
+    throw new TypeError("Cannot look for a delimiter that is neither a byte nor a Uint8Array");
+  }
+  if (!Number.isInteger(delimiter) || delimiter < 0 || delimiter > 255) {
+    throw new RangeError(
+      `Cannot look for byte ${delimiter}: a byte is a whole number from 0 to 255`,
+    );
+  }
+  needle[0] = delimiter;
+  return needle;
+}
+
+/** Where the bytes first stand in what is readable, at `from` or after; -1 when they do not. */
+export function find(chain: LinkChain, bytes: Uint8Array, from: number): number {
+  let before = 0; // bytes in the nodes already passed
+  for (let node = chain.front(); node !== null; node = node.next) {
+    const { flushed } = node;
+    const start = node.read + Math.max(0, from - before);
+    if (start < flushed) {
+      const inside = findIn(node, start, flushed, bytes);
+      if (inside >= 0) return before + inside - node.read;
+      // One that begins in this node and ends in a later one.
+      for (let at = Math.max(start, flushed - bytes.length + 1); at < flushed; at++) {
+        if (matches(node, at, bytes)) return before + at - node.read;
+      }
+    }
+    before += node.readable;
+    if (node === chain.flushing) break;
+  }
+  return -1;
+}
+
+/** Where the bytes first stand in `from` to `to` of one node, or -1. */
+function findIn(node: LinkNode, from: number, to: number, bytes: Uint8Array): number {
+  if (to - from < bytes.length) return -1;
+  const { block } = node;
+  if (block !== null) {
+    const at = native.find(block.slab.id, from, to - from, bytes, bytes.length);
+    return at < 0 ? -1 : from + at;
+  }
+  const array = Buffer.from(node.array!.buffer, node.array!.byteOffset, to);
+  return array.indexOf(bytes, from);
+}
+
+/** Whether the bytes from `at` in a node, and on in the next ones, are those of `bytes`. */
+function matches(node: LinkNode, at: number, bytes: Uint8Array): boolean {
+  let here: LinkNode | null = node;
+  for (let i = 0; i < bytes.length; i++, at++) {
+    while (here !== null && at >= here.flushed) {
+      here = here.next;
+      at = here?.read ?? 0;
+    }
+    if (here === null || here.bytes[at] !== bytes[i]) return false;
+  }
+  return true;
+}

@@ -1,0 +1,76 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { blocks } from "../../src/buffer/block.ts";
+import { LinkBuffer } from "../../src/buffer/link_buffer.ts";
+import { config, configure } from "../../src/core/config.ts";
+
+const TURNS_MAX = 200;
+
+/** Makes the collector run: V8 can be asked to, elsewhere garbage makes it. */
+function forceCollection(): () => void {
+  try {
+    setFlagsFromString("--expose-gc");
+    return runInNewContext("gc") as () => void;
+  } catch {
+    return () => {
+      for (let i = 0; i < 50; i++) new Uint8Array(1024 * 1024).fill(i);
+    };
+  }
+}
+
+function dropSome(): void {
+  for (let i = 0; i < 20; i++) {
+    const buffer = new LinkBuffer();
+    buffer.writeString("dropped");
+    buffer.flush();
+    buffer.slice(3);
+  }
+}
+
+async function untilCollected(usedBytes: number): Promise<void> {
+  const collect = forceCollection();
+  for (let turn = 0; turn < TURNS_MAX && blocks.counts().usedBytes > usedBytes; turn++) {
+    collect();
+    await setImmediate();
+  }
+}
+
+test("a LinkBuffer dropped without close() gives its memory back", async () => {
+  const before = blocks.counts().usedBytes;
+  dropSome();
+  assert(blocks.counts().usedBytes > before);
+  await untilCollected(before + 4096); // a conservative collector may see one of them on the stack
+  assert(blocks.counts().usedBytes <= before + 4096, `${blocks.counts().usedBytes - before} bytes`);
+});
+
+test("debug mode says who dropped a LinkBuffer without close()", async () => {
+  const lines: string[] = [];
+  const { log } = config;
+  configure({ debug: true, log: (line) => lines.push(line) });
+  const before = blocks.counts().usedBytes;
+  dropSome();
+  await untilCollected(before);
+  configure({ debug: false, log });
+  assert(lines.length > 0);
+  assertStringIncludes(lines[0]!, "dropped without close(), with 4096 bytes of memory");
+  assertStringIncludes(lines[0]!, "dropSome");
+});
+
+test("a LinkBuffer that was closed is not reported", async () => {
+  const lines: string[] = [];
+  const { log } = config;
+  configure({ debug: true, log: (line) => lines.push(line) });
+  for (let i = 0; i < 20; i++) {
+    const buffer = new LinkBuffer(100);
+    buffer.close();
+  }
+  const before = blocks.counts().usedBytes;
+  dropSome(); // to know when the collector has run
+  await untilCollected(before + 4096);
+  configure({ debug: false, log });
+  for (const line of lines) assertStringIncludes(line, "dropSome");
+  assertEquals(lines.length > 0, true);
+});

@@ -1,0 +1,621 @@
+import { assert, assertEquals, assertGreater, assertLess, assertLessOrEqual } from "@std/assert";
+import { type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { createServer as createHttpServer, get, type Server } from "node:http";
+import { type AddressInfo, connect, createServer as createNetServer } from "node:net";
+import process from "node:process";
+import { test } from "node:test";
+import { clearInterval, setImmediate, setInterval, setTimeout } from "node:timers";
+import { host } from "../../ffi/host.ts";
+import { native } from "../../ffi/load.ts";
+import {
+  configure,
+  type Connection,
+  createListener,
+  EventLoop,
+  type EventLoopOptions,
+  type RequestHandler,
+  socketPair,
+} from "../../mod.ts";
+import { ERRNO } from "../../src/core/errno.ts";
+import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { run, start } from "../support/child.ts";
+import { failWith, faultTest } from "../support/faults.ts";
+import { leaks } from "../support/leaks.ts";
+import { root } from "../support/library.ts";
+import { RawPeer } from "../support/raw_peer.ts";
+import { delay, soon, ticks, until } from "../support/until.ts";
+
+function serve<C = undefined>(onRequest: RequestHandler<C> | null, options?: EventLoopOptions<C>) {
+  const loop = new EventLoop<C>(onRequest, options);
+  const listener = createListener("tcp", "127.0.0.1:0");
+  return { loop, listener, served: loop.serve(listener) };
+}
+
+function echo({ reader, writer }: Connection): void {
+  writer.writeString(reader.readString(reader.length));
+  void writer.flush();
+  reader.release();
+}
+
+/** How long it is watched that nothing happens. A storm has thousands of turns in that time. */
+const CALM_MS = 100;
+/** Turns and waits on the way to cold, and a few for what else goes on. */
+const CALM_COUNT_MAX = 20;
+
+/** Fails when the poller finds no rest. */
+async function assertCalm(): Promise<void> {
+  const { counts, pace } = threadPoller();
+  await ticks(10); // what is under way
+  const waits = counts.waits;
+  const turns = pace.counts.turns;
+  await delay(CALM_MS);
+  assertLessOrEqual(counts.waits - waits, CALM_COUNT_MAX, "waits");
+  assertLessOrEqual(pace.counts.turns - turns, CALM_COUNT_MAX, "turns");
+}
+
+// ---- cold --------------------------------------------------------------------------------------------
+
+test("a pace goes cold without traffic, and wakes for it", () =>
+  leaks(async () => {
+    const { loop, listener, served } = serve(echo);
+    using peer = new RawPeer(listener);
+    const { counts } = threadPoller().pace;
+    for (let i = 1; i <= 5; i++) {
+      peer.send("x");
+      await peer.receive(i);
+      const { colds, turns, wakes } = { ...counts };
+      await until(() => counts.colds > colds || counts.turns === turns, "it goes cold");
+      await delay(20);
+      const cold = counts.turns;
+      await delay(20);
+      assertEquals(counts.turns, cold, "no turn when cold");
+      assert(counts.wakes >= wakes);
+    }
+    await soon(loop.shutdown());
+    await soon(served);
+  }));
+
+/** Ticks of the clock (1/100 s) that a process has used so far. */
+function cpuTicks(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  // After the name in brackets: state is the third field, utime and stime the 14th and 15th.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+/** Starts a program that prints its port, and waits for that. */
+async function startServer(file: string, args: string[]): Promise<[ChildProcess, number]> {
+  const child = start(`${root}tests/support/${file}`, { args });
+  let output = "";
+  child.stdout.on("data", (text) => output += text);
+  child.stderr.on("data", (text) => output += text);
+  await until(
+    () => /port \d+\n/.test(output) || child.exitCode !== null,
+    `the port, not ${output}`,
+  );
+  return [child, Number(/port (\d+)/.exec(output)![1])];
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill("SIGKILL");
+  await once(child, "close");
+}
+
+test("an idle server uses at most 0.2 % of a core", async () => {
+  const [server, port] = await startServer("lifetime.ts", ["serve"]);
+  try {
+    const peer = new RawPeer({ transport: "tcp", hostname: "127.0.0.1", port });
+    for (let i = 1; i <= 200; i++) {
+      peer.send("x");
+      await peer.receive(i);
+    }
+    await delay(500); // compilers and collectors of the runtime finish what the traffic began
+    const before = cpuTicks(server.pid!);
+    await delay(5000);
+    // 0.2 % of 5 s are one tick; the clock ticks in steps, and the runtime has threads of its own.
+    assertLessOrEqual(cpuTicks(server.pid!) - before, 2);
+    peer.send("y");
+    await peer.receive(201);
+    peer.close();
+  } finally {
+    await end(server);
+  }
+});
+
+// ---- the life of the process -------------------------------------------------------------------------
+
+for (
+  const act of ["nothing", "listen", "serve and shut down", "serve and unref", "connect and close"]
+) {
+  test(`a process ends by itself, after: ${act}`, async () => {
+    const { code, signal, stderr } = await run(`${root}tests/support/lifetime.ts`, { args: [act] });
+    assertEquals({ code, signal, stderr }, { code: 0, signal: null, stderr: "" });
+  });
+}
+
+test("a process lives for as long as it serves", async () => {
+  const [server, port] = await startServer("lifetime.ts", ["serve"]);
+  try {
+    await delay(500); // nothing happens meanwhile
+    using peer = new RawPeer({ transport: "tcp", hostname: "127.0.0.1", port });
+    peer.send("hello");
+    assertEquals(await peer.receive(5), "hello");
+    assertEquals(server.exitCode, null);
+  } finally {
+    await end(server);
+  }
+});
+
+test("a process lives for as long as somebody waits for a connection of its own", async () => {
+  const [server] = await startServer("lifetime.ts", ["connect and wait"]);
+  try {
+    await delay(500);
+    assertEquals([server.exitCode, server.signalCode], [null, null]);
+  } finally {
+    await end(server);
+  }
+});
+
+// ---- the runtime goes on -----------------------------------------------------------------------------
+
+/** Asks an HTTP server over and over with one connection, until told to stop. How often it was answered. */
+function askHttp(server: Server, answered: () => void): () => void {
+  const { port } = server.address() as AddressInfo;
+  let isOver = false;
+  const ask = async () => {
+    while (!isOver) {
+      const response = await fetch(`http://127.0.0.1:${port}/`);
+      assertEquals(await response.text(), "ok");
+      answered();
+    }
+  };
+  void ask();
+  return () => isOver = true;
+}
+
+test("timers, promises, HTTP and sockets of the runtime go on, while 20 connections are saturated", async () => {
+  const counts = { messages: 0, timers: 0, http: 0, bytes: 0, immediates: 0 };
+  const { loop, listener, served } = serve(async (connection) => {
+    await connection.reader.wait(64);
+    counts.messages += 1;
+    connection.writer.writeBinary(connection.reader.next(64));
+    await connection.writer.flush();
+    connection.reader.release();
+  });
+  const http = createHttpServer((_, response) => response.end("ok")).listen(0, "127.0.0.1");
+  const net = createNetServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
+  await Promise.all([once(http, "listening"), once(net, "listening")]);
+  const { address } = listener;
+  assert(address.transport === "tcp");
+  const load = start(`${root}tests/support/saturate.ts`, { args: [`${address.port}`] });
+  await until(() => counts.messages > 1000, "the load");
+
+  const interval = setInterval(() => counts.timers += 1, 1);
+  const stopHttp = askHttp(http, () => counts.http += 1);
+  const client = connect((net.address() as AddressInfo).port, "127.0.0.1", () => client.write("x"));
+  client.on("data", () => (counts.bytes += 1, client.write("x")));
+  const again = () => {
+    counts.immediates += 1;
+    if (counts.immediates < 1000) setImmediate(again);
+  };
+  again();
+  const before = counts.messages;
+  const { timers, http: answers, bytes, immediates } = await (async () => {
+    await until(
+      () =>
+        counts.timers >= 100 && counts.http >= 100 && counts.bytes >= 100 &&
+        counts.immediates >= 1000,
+      `progress: ${JSON.stringify(counts)}`,
+    );
+    return { ...counts };
+  })();
+  assertGreater(counts.messages - before, 1000, "the load went on");
+  assert(timers >= 100 && answers >= 100 && bytes >= 100 && immediates >= 1000);
+
+  stopHttp();
+  clearInterval(interval);
+  client.destroy();
+  await end(load);
+  http.closeAllConnections();
+  http.close();
+  net.close();
+  await soon(loop.shutdown({ timeoutMs: 1000 }));
+  await soon(served);
+});
+
+test("a request to the runtime's own HTTP server is answered within a handler of ours", () =>
+  leaks(async () => {
+    const http = createHttpServer((_, response) => response.end("ok")).listen(0, "127.0.0.1");
+    await once(http, "listening");
+    const { port } = http.address() as AddressInfo;
+    const { loop, listener, served } = serve(async ({ reader, writer }) => {
+      reader.skip(reader.length);
+      reader.release();
+      const text = await new Promise<string>((resolve, reject) => {
+        get({ port, host: "127.0.0.1", agent: false }, (response) => {
+          response.setEncoding("utf8").on("data", resolve);
+        }).on("error", reject);
+      });
+      writer.writeString(text);
+      await writer.flush();
+    });
+    using peer = new RawPeer(listener);
+    for (let i = 1; i <= 5; i++) {
+      peer.send("x");
+      assertEquals((await peer.receive(2 * i)).slice(-2), "ok");
+    }
+    http.closeAllConnections();
+    http.close();
+    await once(http, "close");
+    await soon(loop.shutdown());
+    await soon(served);
+  }));
+
+// ---- never behind a blocking wait --------------------------------------------------------------------
+
+async function chain(links: number): Promise<number> {
+  let sum = 0;
+  for (let i = 0; i < links; i++) sum += await Promise.resolve(1);
+  return sum;
+}
+
+/** Ways for a handler to wait for something that is not ours. */
+const WAITS: Readonly<Record<string, () => Promise<unknown>>> = {
+  "a chain of 10 000 promises": () => chain(10_000),
+  "process.nextTick": () => new Promise<void>((resolve) => process.nextTick(resolve)),
+  setImmediate: () => new Promise((resolve) => setImmediate(resolve)),
+  "100 times setImmediate": () => ticks(100),
+  "setTimeout(0)": () => new Promise((resolve) => setTimeout(resolve, 0)),
+  "all of them in turn": async () => {
+    for (let i = 0; i < 3; i++) {
+      await chain(100);
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+      await ticks(3);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  },
+};
+
+for (const [what, wait] of Object.entries(WAITS)) {
+  test(`a handler that waits for ${what} is never stuck behind a blocking wait`, () =>
+    leaks(async () => {
+      // A wait that blocks would last a second now, for no event ever comes.
+      configure({ blockMicros: 1_000_000 });
+      try {
+        const { pace } = threadPoller();
+        let blocks = -1;
+        const { loop, listener, served } = serve(async ({ reader, writer }) => {
+          reader.skip(reader.length);
+          reader.release();
+          const before = pace.counts.blocks;
+          await wait();
+          blocks = pace.counts.blocks - before;
+          writer.writeString("done");
+          await writer.flush();
+        });
+        using peer = new RawPeer(listener);
+        using _idle = new RawPeer(listener);
+        for (let i = 1; i <= 3; i++) {
+          peer.send("x");
+          assertEquals((await peer.receive(4 * i)).length, 4 * i);
+          assertEquals(blocks, 0);
+        }
+        await soon(loop.shutdown());
+        await soon(served);
+      } finally {
+        configure({ blockMicros: 1000 });
+      }
+    }));
+}
+
+test("a handler that another one's synchronous part lets go on does so before anything blocks", () =>
+  leaks(async () => {
+    configure({ blockMicros: 1_000_000 });
+    try {
+      const { pace } = threadPoller();
+      let letGo: (() => void) | null = null;
+      let blocks = -1;
+      let before = 0;
+      const { loop, listener, served } = serve((connection) => {
+        const { reader, writer } = connection;
+        const text = reader.readString(reader.length);
+        reader.release();
+        if (text === "go") {
+          before = pace.counts.blocks;
+          letGo!();
+          return;
+        }
+        return (async () => {
+          await new Promise<void>((resolve) => letGo = resolve);
+          await chain(1000);
+          blocks = pace.counts.blocks - before;
+          writer.writeString("gone");
+          await writer.flush();
+        })();
+      });
+      using waiting = new RawPeer(listener);
+      using other = new RawPeer(listener);
+      for (let i = 1; i <= 3; i++) {
+        letGo = null;
+        waiting.send("wait");
+        await until(() => letGo !== null, "it waits");
+        other.send("go");
+        assertEquals((await waiting.receive(4 * i)).length, 4 * i);
+        assertEquals(blocks, 0);
+      }
+      await soon(loop.shutdown());
+      await soon(served);
+    } finally {
+      configure({ blockMicros: 1000 });
+    }
+  }));
+
+test("whoever awaits outside of handlers goes on before anything blocks, let go by a synchronous one", () =>
+  leaks(async () => {
+    configure({ blockMicros: 1_000_000 });
+    try {
+      const { pace } = threadPoller();
+      let letGo!: () => void;
+      let before = 0;
+      const { loop, listener, served } = serve(({ reader }) => {
+        reader.skip(reader.length);
+        reader.release();
+        before = pace.counts.blocks;
+        letGo();
+      });
+      using peer = new RawPeer(listener);
+      for (let i = 0; i < 3; i++) {
+        const gone = (async () => {
+          await new Promise<void>((resolve) => letGo = resolve);
+          await chain(1000);
+          return pace.counts.blocks - before;
+        })();
+        peer.send("x");
+        assertEquals(await soon(gone), 0);
+      }
+      await soon(loop.shutdown());
+      await soon(served);
+    } finally {
+      configure({ blockMicros: 1000 });
+    }
+  }));
+
+test("blockMicros: 0 never blocks the thread", () =>
+  leaks(async () => {
+    configure({ blockMicros: 0 });
+    try {
+      const { loop, listener, served } = serve(echo);
+      const { counts } = threadPoller().pace;
+      const { blocks } = counts;
+      using peer = new RawPeer(listener);
+      for (let i = 1; i <= 50; i++) {
+        peer.send("x");
+        await peer.receive(i);
+      }
+      assertEquals(counts.blocks, blocks);
+      await assertCalm();
+      await soon(loop.shutdown());
+      await soon(served);
+    } finally {
+      configure({ blockMicros: 1000 });
+    }
+  }));
+
+test("traffic of one connection is answered warm: turns block instead of going cold", () =>
+  leaks(async () => {
+    const [child, port] = await startServer("lifetime.ts", ["serve"]);
+    const { counts } = threadPoller().pace;
+    const { dial } = await import("../../mod.ts");
+    const connection = await dial("tcp", `127.0.0.1:${port}`);
+    const before = { ...counts };
+    for (let i = 0; i < 500; i++) {
+      connection.writer.writeString("x");
+      await connection.writer.flush();
+      await connection.reader.wait(1);
+      connection.reader.skip(1);
+      connection.reader.release();
+    }
+    assertGreater(counts.blocks - before.blocks, 100);
+    if (host.drainMicrotasks !== null) assertLess(counts.colds - before.colds, 400);
+    await connection.close();
+    await end(child);
+  }));
+
+// ---- level-triggered storms, DESIGN §6 ---------------------------------------------------------------
+
+/** A server of one connection that a test has at hand, and its peer. */
+async function withConnection(
+  handler: RequestHandler<undefined> | null,
+  act: (connection: Connection, peer: RawPeer) => Promise<void>,
+  options: EventLoopOptions<undefined> = {},
+): Promise<void> {
+  let connection: Connection | null = null;
+  const { loop, listener, served } = serve<undefined>(handler, {
+    ...options,
+    onPrepare: (prepared) => (connection = prepared, options.onPrepare?.(prepared)),
+  });
+  using peer = new RawPeer(listener);
+  await until(() => loop.connectionCount === 1, "the connection");
+  await act(connection!, peer);
+  peer.close();
+  await soon(loop.shutdown({ timeoutMs: 1000 }));
+  await soon(served);
+}
+
+test("no storm: the peer ends its side while the handler runs", () =>
+  leaks(async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let isCalled = false;
+    await withConnection(async ({ reader, writer }) => {
+      reader.skip(reader.length);
+      reader.release();
+      isCalled = true;
+      await promise;
+      writer.writeString("late");
+      await writer.flush();
+    }, async (_, peer) => {
+      peer.send("x");
+      peer.end();
+      await until(() => isCalled, "the handler");
+      await assertCalm();
+      resolve();
+      assertEquals(await peer.receiveAll(), "late");
+    });
+  }));
+
+test("no storm: the peer ends its side while reading is paused", () =>
+  leaks(async () => {
+    let text = "";
+    await withConnection(({ reader }) => {
+      text += reader.readString(reader.length);
+      reader.release();
+    }, async (connection, peer) => {
+      peer.send("hello");
+      peer.end();
+      await assertCalm();
+      assertEquals([text, connection.isActive], ["", true]);
+      connection.resumeRead();
+      await until(() => text === "hello", "what came before the end");
+      await peer.receiveAll();
+    }, { onPrepare: (connection) => void connection.pauseRead() });
+  }));
+
+test("no storm: the peer resets while reading is paused; its bytes come before the error", () =>
+  leaks(async () => {
+    const seen: string[] = [];
+    await withConnection(({ reader }) => {
+      seen.push(reader.readString(reader.length));
+      reader.release();
+    }, async (connection, peer) => {
+      peer.send("hello");
+      await ticks(10);
+      peer.reset();
+      await assertCalm();
+      connection.resumeRead();
+      await until(() => seen.length === 2, "what came before the reset, and the reset");
+      assertEquals(seen, ["hello", "reset"]);
+    }, {
+      onPrepare: (connection) => void connection.pauseRead(),
+      onDisconnect: () => void seen.push("reset"),
+    });
+  }));
+
+test("no storm: a hang-up while nothing is wanted", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    a.pauseRead();
+    b.writer.writeString("hello");
+    await b.writer.flush();
+    await b.close(); // of a Unix socket, that ends both directions
+    await assertCalm();
+    a.resumeRead();
+    await a.reader.wait(5);
+    assertEquals(a.reader.readString(5), "hello");
+    await a.close();
+  }));
+
+test("no storm: both sides have ended", () =>
+  leaks(async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let isCalled = false;
+    await withConnection(async (connection) => {
+      connection.reader.skip(connection.reader.length);
+      connection.reader.release();
+      await connection.closeWrite();
+      isCalled = true;
+      await promise;
+    }, async (_, peer) => {
+      peer.send("x");
+      peer.end();
+      await until(() => isCalled && peer.isEnded, "both ends");
+      await assertCalm();
+      resolve();
+    });
+  }));
+
+test("no storm: both sides have ended while reading is paused", () =>
+  leaks(async () => {
+    await withConnection(null, async (connection, peer) => {
+      connection.pauseRead();
+      await connection.closeWrite();
+      peer.end();
+      await until(() => peer.isEnded, "the end");
+      await assertCalm();
+      connection.resumeRead();
+    });
+  }));
+
+test("no storm: there is room to write and nothing to send", () =>
+  leaks(async () => {
+    await withConnection(null, async (connection, peer) => {
+      await assertCalm();
+      const text = "x".repeat(6_000_000);
+      connection.writer.writeString(text);
+      const flushed = connection.writer.flush();
+      await ticks(10);
+      await assertCalm(); // blocked, and the peer does not read
+      assertEquals((await peer.receive(text.length)).length, text.length);
+      await soon(flushed);
+      await assertCalm();
+    });
+  }));
+
+test("no storm: the peer resets while a flush is blocked and reading is paused", () =>
+  leaks(async () => {
+    await withConnection(null, async (connection, peer) => {
+      connection.pauseRead();
+      connection.writer.writeString("x".repeat(6_000_000));
+      const flushed = connection.writer.flush().then(() => "flushed", () => "failed");
+      await ticks(10);
+      peer.reset();
+      assertEquals(await soon(flushed), "failed");
+      await assertCalm();
+    });
+  }));
+
+faultTest("no storm: a listener without descriptors", () =>
+  leaks(async () => {
+    const lines: string[] = [];
+    configure({ log: (line) => lines.push(line) });
+    const { loop, listener, served } = serve(echo);
+    failWith("accept", ERRNO.EMFILE, { count: 1_000_000 });
+    using peer = new RawPeer(listener);
+    peer.send("hello");
+    await until(() => lines.length > 0, "it is said");
+    await assertCalm();
+    failWith("accept", ERRNO.EMFILE, { count: 0 });
+    assertEquals(await peer.receive(5), "hello");
+    await soon(loop.shutdown());
+    await soon(served);
+    configure({ log: console.error });
+    assertEquals(lines.length, 1);
+  }));
+
+/** Nanoseconds that a thread has run. */
+function threadNanos(id: string): number {
+  return Number(readFileSync(`/proc/self/task/${id}/schedstat`, "utf8").split(" ")[0]);
+}
+
+test("no storm: the runtime has closed the waker's socket", async () => {
+  const before = new Set(readdirSync("/proc/self/task"));
+  const epoll = native.epollCreate();
+  const event = native.eventfd();
+  const waker = native.wakerOpen(epoll);
+  assert(epoll >= 0 && event >= 0 && waker >= 0);
+  const threads = readdirSync("/proc/self/task").filter((id) => !before.has(id));
+  assertEquals(native.close(native.wakerSocket(waker)), 0);
+  assertEquals(native.epollCtl(epoll, 1, event, 7, 1), 0);
+  assertEquals(native.counterAdd(event), 0); // the epoll descriptor is readable from now on
+  assertEquals(native.wakerArm(waker), 0);
+  await delay(CALM_MS);
+  assertEquals(native.wakerRing(waker), -ERRNO.EPIPE);
+  const spent = threads.map((id) => threadNanos(id));
+  assert(threads.length > 0);
+  for (const nanos of spent) assertLess(nanos, CALM_MS * 1e6 / 5);
+  assertEquals(native.wakerClose(waker), 0);
+  native.close(event);
+  native.close(epoll);
+});
