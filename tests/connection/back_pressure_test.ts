@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { test } from "node:test";
-import { Connection, EofError, SystemError } from "../../mod.ts";
+import { EofError, type SystemError } from "../../mod.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, closeAll, pairWith, pattern, send, tcpPair } from "../support/pair.ts";
 import { delay, soon, stateOf, ticks, until } from "../support/until.ts";

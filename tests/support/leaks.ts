@@ -74,11 +74,6 @@ async function warmUp(): Promise<void> {
 /** Below the 5 s after which Bun gives a test up without saying why. */
 const PATIENCE_MS = 3000;
 
-/** Whether nothing more is held. Less may be: what test files before this one left to the garbage collector. */
-function isBack(now: Held, before: Held): boolean {
-  return (Object.keys(before) as (keyof Held)[]).every((key) => now[key] <= before[key]);
-}
-
 /** Whether nothing more is held than before. Less is no leak: the runtime closes files of its own meanwhile. */
 function isBack(now: Held, before: Held): boolean {
   return (Object.keys(before) as (keyof Held)[]).every((what) => now[what] <= before[what]);
