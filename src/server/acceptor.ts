@@ -12,7 +12,8 @@ import {
   ACCEPTS_PER_EVENT_MAX,
   DRAIN_ACCEPTS_MAX,
 } from "../core/limits.ts";
-import { describeAddress, packAddress, type PackedAddress, rawAddress } from "../net/address.ts";
+import type { EndpointAddresses } from "../connection/endpoint.ts";
+import { describeAddress, packAddress, rawAddress } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
 import { resetOnClose } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -20,8 +21,8 @@ import { Interest, type Watcher } from "../poll/watcher.ts";
 
 /** What an acceptor does with what it takes. */
 export interface AcceptorOwner {
-  /** A connection, and who it is from. */
-  onAccept(fd: number, peer: PackedAddress): void;
+  /** A connection, where it arrived and who it is from. */
+  onAccept(fd: number, ends: EndpointAddresses): void;
   /** The listener is broken: nothing comes any more. */
   onAcceptFailure(error: SystemError): void;
 }
@@ -96,7 +97,8 @@ export class Acceptor implements Watcher {
       const fd = this.#listener.accept(this.#peer);
       if (fd >= 0) {
         this.#backoff = 0;
-        this.#owner.onAccept(fd, packAddress(this.#peer));
+        const remote = packAddress(this.#peer);
+        this.#owner.onAccept(fd, { local: this.#listener.localOfAccepted, remote });
       } else if (!PASSING.has(-fd)) {
         if (fd !== NOT_READY) this.#onError(-fd);
         return n;

@@ -5,13 +5,14 @@ import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import type { Callbacks, RequestHandler } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
-import { type ConnectionOwner, SocketConnection } from "../connection/socket_connection.ts";
+import { type Service, SocketConnection } from "../connection/socket_connection.ts";
 import {
   type ConnectionOptions,
   type ConnectionSettings,
   settings,
 } from "../connection/settings.ts";
-import type { PackedAddress } from "../net/address.ts";
+import type { EndpointAddresses } from "../connection/endpoint.ts";
+import { socketTransport } from "../connection/transport.ts";
 import { type Listener, listenerSocket } from "../net/listener.ts";
 import { resetOnClose } from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
@@ -68,8 +69,7 @@ function checkMost(name: string, most = Infinity): number {
  * ```
  */
 export class EventLoop<C = undefined> {
-  readonly #callbacks: Callbacks<C>;
-  readonly #settings: ConnectionSettings;
+  readonly #service: Service<C>;
   readonly #connections = new Map<SocketConnection<C>, PeerKey>();
   readonly #connectionsMax: number;
   readonly #peers: PeerCounts;
@@ -87,8 +87,13 @@ export class EventLoop<C = undefined> {
    * rejection goes to `onError` and closes that connection only.
    */
   constructor(onRequest: RequestHandler<C> | null, options: EventLoopOptions<C> = {}) {
-    this.#callbacks = { ...options, onRequest };
-    this.#settings = settings(options);
+    this.#service = {
+      poller: this.#poller,
+      callbacks: { ...options, onRequest },
+      settings: settings(options),
+      owner: { onGone: (connection) => this.#onGone(connection) },
+      io: socketTransport,
+    };
     this.#connectionsMax = checkMost("connectionsMax", options.connectionsMax);
     this.#peers = new PeerCounts(
       checkMost("connectionsPerAddressMax", options.connectionsPerAddressMax),
@@ -123,36 +128,25 @@ export class EventLoop<C = undefined> {
   }
 
   readonly #acceptorOwner: AcceptorOwner = {
-    onAccept: (fd, peer) => this.#onAccept(fd, peer),
+    onAccept: (fd, ends) => this.#onAccept(fd, ends),
     onAcceptFailure: (error) => {
       this.#served?.reject(error);
       void this.shutdown();
     },
   };
 
-  #onAccept(fd: number, peer: PackedAddress): void {
-    const key = peerKey(peer);
+  #onAccept(fd: number, ends: EndpointAddresses): void {
+    const key = peerKey(ends.remote);
     if (!this.#peers.add(key)) {
       resetOnClose(fd);
       native.close(fd);
       return;
     }
-    const connection = new SocketConnection<C>({
-      poller: this.#poller,
-      fd,
-      remote: peer,
-      callbacks: this.#callbacks,
-      settings: this.#settings,
-      owner: this.#connectionOwner,
-    });
+    const connection = new SocketConnection<C>(this.#service, fd, ends);
     this.#connections.set(connection, key);
     if (this.#connections.size >= this.#connectionsMax) this.#each((acceptor) => acceptor.pause());
     connection.begin();
   }
-
-  readonly #connectionOwner: ConnectionOwner = {
-    onGone: (connection) => this.#onGone(connection),
-  };
 
   #onGone(connection: Connection): void {
     const gone = connection as SocketConnection<C>;

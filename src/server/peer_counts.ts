@@ -8,10 +8,17 @@ export type PeerKey = number | string | null;
 
 const HOST_FACTOR = 2 ** 32; // of a packed IPv4 address, above which lies the port
 
+/** The third word of an IPv4 address mapped into IPv6 (::ffff:0:0/96), as it lies in memory. */
+const MAPPED = 0xffff_0000;
+
 /** The host of an address. */
-export function peerKey(address: PackedAddress): PeerKey {
+export function peerKey(address: PackedAddress | null): PeerKey {
+  if (address === null) return null;
   if (typeof address === "number") return address % HOST_FACTOR;
-  return address[0] === Family.IPV6 ? address.slice(4, 8).join() : null;
+  if (address[0] !== Family.IPV6) return null;
+  // A listener of both takes IPv4 hosts as mapped ones: they are the same hosts.
+  const [a, b, c, last] = address.subarray(4, 8);
+  return a === 0 && b === 0 && c === MAPPED ? last! : `${a},${b},${c},${last}`;
 }
 
 /** Counts connections by host, up to a bound. */

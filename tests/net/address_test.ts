@@ -126,7 +126,7 @@ for (
   });
 }
 
-test(`rawFromNumeric() and formatAddress() agree with the URL parser on ${ADDRESSES} IPv6 addresses (seed ${SEED})`, () => {
+test(`rawFromNumeric() and formatAddress() agree with URL on ${ADDRESSES} IPv6 addresses (seed ${SEED})`, () => {
   const { next } = seededRandom(SEED);
   for (let i = 0; i < ADDRESSES; i++) {
     const text = randomIPv6(next);
@@ -140,7 +140,7 @@ test(`rawFromNumeric() and formatAddress() agree with the URL parser on ${ADDRES
   }
 });
 
-test(`rawFromNumeric() and formatAddress() agree with the URL parser on ${ADDRESSES} IPv4 addresses (seed ${SEED})`, () => {
+test(`rawFromNumeric() and formatAddress() agree with URL on ${ADDRESSES} IPv4 addresses (seed ${SEED})`, () => {
   const { next } = seededRandom(SEED);
   for (let i = 0; i < ADDRESSES; i++) {
     const text = Array.from({ length: 4 }, () => Math.floor(next() * 256)).join(".");

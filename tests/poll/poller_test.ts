@@ -8,6 +8,7 @@ import { ERRNO } from "../../src/core/errno.ts";
 import { SystemError } from "../../src/core/errors.ts";
 import { Poller } from "../../src/poll/poller.ts";
 import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { Timer } from "../../src/poll/timer_wheel.ts";
 import { Event, Interest, type Watcher } from "../../src/poll/watcher.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { descriptorCount, leaks, threadCount } from "../support/leaks.ts";
@@ -336,6 +337,32 @@ test("a watcher that throws is told to give up; the others are told what happene
       "on purpose 2",
     ]);
     for (const pair of pairs) pair[Symbol.dispose]();
+  }));
+
+test("a timer that throws keeps no other from expiring, then or later", () =>
+  leaks(async () => {
+    const lines: string[] = [];
+    const { log } = config;
+    configure({ log: (line) => lines.push(line) });
+    const poller = threadPoller();
+    using pair = new Pair(); // timers alone keep no process alive, and no poller awake
+    const token = poller.add(pair, Interest.READ);
+    const expired: number[] = [];
+    const timers = Array.from({ length: 4 }, (_, i) =>
+      new Timer({
+        onTimer: () => {
+          expired.push(i);
+          if (i < 2) throw new Error("on purpose");
+        },
+      }));
+    for (const timer of timers.slice(0, 3)) poller.setTimer(timer, 5);
+    await until(() => expired.length === 3, "three timers");
+    poller.setTimer(timers[3]!, 1);
+    await until(() => expired.length === 4, "a later timer");
+    configure({ log });
+    assertEquals([...expired].sort(), [0, 1, 2, 3]);
+    assertEquals(lines.length, 2);
+    poller.remove(token, pair.fd);
   }));
 
 test("add() refuses what cannot be watched, and is as it was", () =>

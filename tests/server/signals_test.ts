@@ -1,0 +1,133 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { once } from "node:events";
+import process from "node:process";
+import { test } from "node:test";
+import { EventLoop, shutdownOnSignals, type SignalOptions } from "../../mod.ts";
+import { start } from "../support/child.ts";
+import { root } from "../support/library.ts";
+import { RawPeer } from "../support/raw_peer.ts";
+import { soon, until } from "../support/until.ts";
+
+/** A server in a process of its own. */
+class Server {
+  readonly #child;
+  output = "";
+  readonly closed: Promise<unknown>;
+
+  constructor(options: SignalOptions & { forget?: boolean; alone?: boolean } = {}) {
+    this.#child = start(`${root}tests/support/signalled_server.ts`, {
+      args: [JSON.stringify(options)],
+    });
+    this.#child.stdout.on("data", (text) => this.output += text);
+    this.#child.stderr.on("data", (text) => this.output += text);
+    this.closed = once(this.#child, "close");
+  }
+
+  async connect(): Promise<RawPeer> {
+    await until(() => /port \d+\n/.test(this.output), `the port, not ${this.output}`);
+    const port = Number(/port (\d+)/.exec(this.output)![1]);
+    return new RawPeer({ transport: "tcp", hostname: "127.0.0.1", port });
+  }
+
+  /** Not the child's own kill(): Deno takes that signal for what ended the process, and sends no second one. */
+  kill(signal: NodeJS.Signals): void {
+    process.kill(this.#child.pid!, signal);
+  }
+
+  /** Waits for the end: the status, or the signal that ended it. */
+  async end(): Promise<number | string | null> {
+    await soon(this.closed, "the process ends");
+    return this.#child.exitCode ?? this.#child.signalCode;
+  }
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  test(`shutdownOnSignals() drains and exits with 0, at ${signal}`, async () => {
+    const server = new Server();
+    using idle = await server.connect();
+    using busy = await server.connect();
+    busy.send("slow");
+    await until(() => server.output.includes("busy"), "the handler");
+    server.kill(signal);
+    await idle.receiveAll(); // the idle one goes at once
+    assert(!busy.isEnded);
+    busy.send("more");
+    assertEquals(await busy.receiveAll(), "answer to slow");
+    assertEquals(await server.end(), 0);
+  });
+}
+
+test("shutdownOnSignals() exits at once, at the second signal", async () => {
+  for (const [second, status] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    const server = new Server();
+    using idle = await server.connect();
+    using busy = await server.connect();
+    busy.send("slow");
+    await until(() => server.output.includes("busy"), "the handler");
+    server.kill("SIGTERM");
+    await idle.receiveAll();
+    server.kill(second);
+    assertEquals(await server.end(), status);
+    assert(busy.isOver);
+    assertEquals(busy.received, "");
+  }
+});
+
+test("shutdownOnSignals() cuts what is busy after its time, and exits with 0", async () => {
+  const server = new Server({ timeoutMs: 50 });
+  using busy = await server.connect();
+  busy.send("slow");
+  await until(() => server.output.includes("busy"), "the handler");
+  server.kill("SIGTERM");
+  assertEquals(await server.end(), 0);
+  assert(busy.isOver);
+});
+
+test("shutdownOnSignals() leaves the process to the program, with exit: false", async () => {
+  const server = new Server({ exit: false });
+  using _peer = await server.connect();
+  server.kill("SIGINT");
+  assertEquals(await server.end(), 0);
+  assertStringIncludes(server.output, "served\n");
+});
+
+test("shutdownOnSignals() heeds the signals it is told and no others", async () => {
+  const server = new Server({ signals: ["SIGHUP"] });
+  using peer = await server.connect();
+  peer.send("ping");
+  assertEquals(await peer.receive(14), "answer to ping");
+  server.kill("SIGHUP");
+  assertEquals(await server.end(), 0);
+
+  const other = new Server({ signals: ["SIGHUP"] });
+  using _other = await other.connect();
+  other.kill("SIGTERM");
+  assertEquals(await other.end(), "SIGTERM");
+});
+
+test("shutdownOnSignals() can be taken back", async () => {
+  const server = new Server({ forget: true });
+  using _peer = await server.connect();
+  server.kill("SIGTERM");
+  assertEquals(await server.end(), "SIGTERM");
+});
+
+test("shutdownOnSignals() does not keep the process, when the loop was shut down otherwise", async () => {
+  const server = new Server({ alone: true });
+  assertEquals(await server.end(), 0);
+  assertStringIncludes(server.output, "served\n");
+});
+
+test("shutdownOnSignals() adds one listener for each signal, and takes back its own only", () => {
+  const counts = () => ["SIGINT", "SIGTERM"].map((signal) => process.listenerCount(signal));
+  const before = counts();
+  const [first, second] = [new EventLoop(null), new EventLoop(null)];
+  const forgetFirst = shutdownOnSignals(first);
+  const forgetSecond = shutdownOnSignals(second);
+  assertEquals(counts(), before.map((count) => count + 2));
+  forgetFirst();
+  assertEquals(counts(), before.map((count) => count + 1));
+  forgetSecond();
+  forgetSecond();
+  assertEquals(counts(), before);
+});
