@@ -7,6 +7,7 @@ import { native } from "../../ffi/load.ts";
 import type { Callbacks } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
+import { socketTransport } from "../connection/transport.ts";
 import {
   checkTimeout,
   type ConnectionOptions,
@@ -381,14 +382,15 @@ export async function dial<C = undefined>(
     options,
     (error) => dialling.cancel(error),
   );
-  const connection = new SocketConnection<C>({
+  const service = {
     poller,
-    fd: attempt.fd,
-    remote: attempt.remote,
     callbacks: options,
     settings: bounds,
     owner: null,
-  });
+    io: socketTransport,
+  };
+  const ends = { local: null, remote: attempt.remote };
+  const connection = new SocketConnection<C>(service, attempt.fd, ends);
   try {
     connection.start();
   } catch (error) {

@@ -11,6 +11,7 @@ import { threadPoller } from "../poll/poller_pool.ts";
 import type { Callbacks, CloseCallback } from "./callbacks.ts";
 import { type ConnectionOptions, settings } from "./settings.ts";
 import { SocketConnection } from "./socket_connection.ts";
+import { fileTransport, socketTransport } from "./transport.ts";
 
 /** How {@linkcode Connection.close} closes. */
 export interface CloseOptions {
@@ -101,15 +102,14 @@ function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Conn
   const bounds = settings(options);
   const isSocket = checkStream(fd);
   check("take over a descriptor", native.adopt(fd));
-  const connection = new SocketConnection<C>({
+  const service = {
     poller: threadPoller(),
-    fd,
-    remote: null,
     callbacks: options,
     settings: bounds,
     owner: null,
-    isSocket,
-  });
+    io: isSocket ? socketTransport : fileTransport,
+  };
+  const connection = new SocketConnection<C>(service, fd, { local: null, remote: null });
   connection.start();
   return connection;
 }

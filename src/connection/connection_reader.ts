@@ -1,7 +1,7 @@
 /**
  * The reading side of a connection: what arrived, and waiting for more.
  */
-import type { LinkChain } from "../buffer/link_chain.ts";
+import type { Ban, LinkChain } from "../buffer/link_chain.ts";
 import {
   ChainReader,
   checkCount,
@@ -9,14 +9,19 @@ import {
   delimiterBytes,
   type Reader,
 } from "../buffer/reader.ts";
-import { BusyError, type NetpollError } from "../core/errors.ts";
+import { BusyError } from "../core/errors.ts";
 import { UNTIL_BYTES_MAX } from "../core/limits.ts";
-import { ReadSize, receive, type Transport } from "./transport.ts";
+import type { ConnectionSettings } from "./settings.ts";
+import { filled, FIRST_SIZE, type ReadSize, receive, type Transport } from "./transport.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
 /** What a reader tells its connection. */
 export interface ReaderOwner {
+  /** Deadlines and bounds. */
+  readonly settings: ConnectionSettings;
+  /** How bytes come. */
+  readonly io: Transport;
   /** Somebody begins to wait for bytes. */
   onWait(): void;
   /** The wait is over; whoever waited goes on. */
@@ -45,23 +50,19 @@ export class ConnectionReader extends ChainReader implements Reader {
   /** So much is held that reading has paused: its connection wants to hear of releases. */
   isFull = false;
   /** Why no more bytes come, once that is so. */
-  end: NetpollError | null = null;
+  end: Ban | null = null;
   readonly #chain: LinkChain;
   readonly #owner: ReaderOwner;
-  readonly #messageBytesMax: number;
-  readonly #io: Transport;
-  readonly #size = new ReadSize();
+  #size: ReadSize = FIRST_SIZE;
   #waiting: Waiting | null = null;
   /** Up to which byte, of all that were ever received, a delimiter was looked for: they are not searched again. */
   #searched = 0;
 
   /** A reader of what is received into a chain. */
-  constructor(chain: LinkChain, owner: ReaderOwner, messageBytesMax: number, io: Transport) {
+  constructor(chain: LinkChain, owner: ReaderOwner) {
     super(chain);
     this.#chain = chain;
     this.#owner = owner;
-    this.#messageBytesMax = messageBytesMax;
-    this.#io = io;
   }
 
   /** Whether somebody waits. */
@@ -106,12 +107,12 @@ export class ConnectionReader extends ChainReader implements Reader {
   #checkWait(count: number): void {
     this.#chain.checkReadable();
     checkCount("wait for", count);
-    if (count > this.#messageBytesMax) {
+    if (count > this.#owner.settings.messageBytesMax) {
       throw new RangeError(
-        `Cannot wait for ${count} bytes: messageBytesMax is ${this.#messageBytesMax}`,
+        `Cannot wait for ${count} bytes: messageBytesMax is ${this.#owner.settings.messageBytesMax}`,
       );
     }
-    if (this.end !== null) throw this.end;
+    if (this.end !== null) throw this.end.error(this.end.message);
     if (this.#waiting !== null) {
       throw new BusyError("Cannot wait for bytes: another wait of this connection is under way");
     }
@@ -143,7 +144,10 @@ export class ConnectionReader extends ChainReader implements Reader {
 
   /** Receives once. Bytes, 0 at the end of the stream, or `-errno`. */
   receive(fd: number): number {
-    return receive(this.#io, fd, this.#chain, this.#size, this.#waiting?.count ?? 0);
+    const chain = this.#chain;
+    const count = receive(this.#owner.io, fd, chain, this.#size, this.#waiting?.count ?? 0);
+    if (count > 0) this.#size = this.#size.learn(count, filled(chain));
+    return count;
   }
 
   /** Bytes came, or the end did: ends the wait if it is met, or can no longer be. */
@@ -152,7 +156,9 @@ export class ConnectionReader extends ChainReader implements Reader {
     if (waiting === null) return;
     if (waiting.delimiter !== null) this.#settleDelimiter(waiting, waiting.delimiter);
     else if (waiting.count <= this.#chain.length) this.#take()!.resolve(undefined);
-    if (this.#waiting !== null && this.end !== null) this.fail(this.end);
+    if (this.#waiting !== null && this.end !== null) {
+      this.fail(this.end.error(this.end.message));
+    }
   }
 
   #settleDelimiter(waiting: Waiting, delimiter: Uint8Array): void {
@@ -172,7 +178,7 @@ export class ConnectionReader extends ChainReader implements Reader {
   }
 
   override release(): void {
-    this.#size.learnMessage(this.#chain.consumed);
+    this.#size = this.#size.learnMessage(this.#chain.consumed);
     this.#chain.release();
     if (this.isFull) this.#owner.onRelease();
   }

@@ -6,12 +6,17 @@ import { ChainWriter } from "../buffer/writer.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { type NetpollError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
+import type { ConnectionSettings } from "./settings.ts";
 import { send, sending, type Transport } from "./transport.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
 /** What a writer asks and tells its connection. */
 export interface WriterOwner {
+  /** Deadlines and bounds. */
+  readonly settings: ConnectionSettings;
+  /** How bytes go. */
+  readonly io: Transport;
   /** The descriptor to send to. */
   readonly fd: number;
   /** What time it is, in microseconds. */
@@ -53,17 +58,13 @@ export class ConnectionWriter extends ChainWriter {
   isBlocked = false;
   /** So much is unsent that reading and serving have paused. */
   isChoked = false;
-  readonly #bufferBytesMax: number;
-  readonly #io: Transport;
   #flushes: Flush[] | null = null;
 
   /** A writer that sends what is written to a chain. */
-  constructor(chain: LinkChain, owner: WriterOwner, bufferBytesMax: number, io: Transport) {
+  constructor(chain: LinkChain, owner: WriterOwner) {
     super(chain);
     this.#chain = chain;
     this.#owner = owner;
-    this.#bufferBytesMax = bufferBytesMax;
-    this.#io = io;
   }
 
   /** Bytes that were flushed and not yet taken by the kernel. */
@@ -83,7 +84,7 @@ export class ConnectionWriter extends ChainWriter {
 
   get isWritable(): boolean {
     return this.#chain.writeBan === null && this.end === null && !this.isChoked &&
-      this.#chain.heldBytes <= this.#bufferBytesMax;
+      this.#chain.heldBytes <= this.#owner.settings.writeBufferBytesMax;
   }
 
   /** Looks whether too much is unsent, or little enough again. Whether that has changed. */
@@ -91,8 +92,8 @@ export class ConnectionWriter extends ChainWriter {
     const { heldBytes } = this.#chain;
     const wasChoked = this.isChoked;
     this.isChoked = wasChoked
-      ? heldBytes * 2 >= this.#bufferBytesMax
-      : heldBytes > this.#bufferBytesMax;
+      ? heldBytes * 2 >= this.#owner.settings.writeBufferBytesMax
+      : heldBytes > this.#owner.settings.writeBufferBytesMax;
     return this.isChoked !== wasChoked;
   }
 
@@ -135,7 +136,7 @@ export class ConnectionWriter extends ChainWriter {
     const chain = this.#chain;
     const { fd } = this.#owner;
     for (let sent = 0; chain.length > 0;) {
-      const count = send(this.#io, fd, chain);
+      const count = send(this.#owner.io, fd, chain);
       if (count < 0 && count !== NOT_READY) return this.#onFailure(count);
       sent += count;
       if (count === NOT_READY || sending.wasShort || sent >= BYTES_PER_EVENT_MAX) break;

@@ -14,6 +14,14 @@ import { Interest, type Watcher } from "../poll/watcher.ts";
 
 const scratchAddress = rawAddress();
 
+/** The addresses that are known without asking. */
+export interface EndpointAddresses {
+  /** Of this end. */
+  readonly local: PackedAddress | null;
+  /** Of the other end. */
+  readonly remote: PackedAddress | null;
+}
+
 /** A descriptor that is watched. */
 export class Endpoint {
   /** The descriptor; -1 once it is gone. */
@@ -23,12 +31,13 @@ export class Endpoint {
   #interest: number = Interest.NONE;
   #isHushed = false;
   #remote: PackedAddress | null;
-  #local: PackedAddress | null = null;
+  #local: PackedAddress | null;
 
-  /** A descriptor that nobody watches yet, and who is at its other end if that is known. */
-  constructor(poller: Poller, fd: number, remote: PackedAddress | null) {
+  /** A descriptor that nobody watches yet. */
+  constructor(poller: Poller, fd: number, { local, remote }: EndpointAddresses) {
     this.#poller = poller;
     this.fd = fd;
+    this.#local = local;
     this.#remote = remote;
   }
 

@@ -71,3 +71,9 @@ export function settings(options: ConnectionOptions): ConnectionSettings {
   }
   return merged;
 }
+
+/** Whether there is any deadline to watch over. */
+export function hasDeadlines(settings: ConnectionSettings): boolean {
+  const { readTimeoutMs, writeTimeoutMs, idleTimeoutMs, lifetimeMs } = settings;
+  return readTimeoutMs > 0 || writeTimeoutMs > 0 || idleTimeoutMs > 0 || lifetimeMs > 0;
+}

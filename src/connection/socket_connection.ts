@@ -13,7 +13,7 @@ import {
   type TimeoutOperation,
 } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, CLOSE_TIMEOUT_MS } from "../core/limits.ts";
-import type { Address, PackedAddress } from "../net/address.ts";
+import type { Address } from "../net/address.ts";
 import { resetOnClose, socketError } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
@@ -29,11 +29,12 @@ import type { CloseOptions, CloseResult, Connection } from "./connection.ts";
 import { ConnectionReader, type ReaderOwner } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner } from "./connection_writer.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
-import { Endpoint } from "./endpoint.ts";
+import { Ending } from "./ending.ts";
+import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
 import { next, type State } from "./lifecycle.ts";
 import { RequestLoop, type RequestOwner } from "./request_loop.ts";
-import { checkTimeout, type ConnectionSettings } from "./settings.ts";
-import { fileTransport, filled, socketTransport } from "./transport.ts";
+import { checkTimeout, type ConnectionSettings, hasDeadlines } from "./settings.ts";
+import { filled, type Transport } from "./transport.ts";
 
 /** What a server wants to know of its connections, beside what users are told. */
 export interface ConnectionOwner {
@@ -41,30 +42,31 @@ export interface ConnectionOwner {
   onGone(connection: Connection): void;
 }
 
-/** What a connection is made of. */
-export interface ConnectionParts<C> {
-  /** Who watches the descriptor. */
+/** What the connections of one server share, or of one dialling. */
+export interface Service<C> {
+  /** Who watches their descriptors. */
   readonly poller: Poller;
-  /** A non-blocking stream, which the connection owns from now on. */
-  readonly fd: number;
-  /** Who is at the other end, if that is known already. */
-  readonly remote: PackedAddress | null;
   /** Who is called. */
   readonly callbacks: Callbacks<C>;
   /** Deadlines and bounds. */
   readonly settings: ConnectionSettings;
-  /** Who keeps account of it. */
+  /** Who keeps account of them. */
   readonly owner: ConnectionOwner | null;
-  /** False for what can be polled and is no socket. */
-  readonly isSocket?: boolean;
+  /** How bytes come and go. */
+  readonly io: Transport;
 }
 
-const WRITE_ENDED = {
-  error: (message: string) => new ClosedError(message),
+/** We have ended our side. */
+const WRITE_ENDED: Ban = {
+  error: (message) => new ClosedError(message),
   message: "Cannot write after closeWrite()",
 };
 
-function ignore(): void {}
+/** The peer has ended its side. */
+const ENDED: Ban = {
+  error: (message) => new EofError(message),
+  message: "Cannot read more: the peer has ended its side",
+};
 
 /** {@linkcode Connection}, as its poller and its server see it. */
 export class SocketConnection<C>
@@ -81,46 +83,37 @@ export class SocketConnection<C>
   readonly #input = new LinkChain();
   readonly #output = new LinkChain();
   readonly #requests: RequestLoop;
-  readonly #callbacks: CallbackRunner<C>;
   readonly #endpoint: Endpoint;
-  readonly #poller: Poller;
-  readonly #settings: ConnectionSettings;
-  readonly #owner: ConnectionOwner | null;
+  readonly #service: Service<C>;
+  /** Made when there is a callback beside the handler. */
+  #callbacks: CallbackRunner<C> | null = null;
   #onRequest: RequestHandler<C> | null;
   #deadlines: Deadlines | null = null;
+  #ending: Ending | null = null;
   #state: State = "preparing";
   #isPaused = false;
   /** The peer ended or reset the connection. */
   #isDisconnected = false;
   /** `onConnect` is due, or has not settled. */
   #isConnecting = false;
+  /** Our side shall end when everything that was flushed has left. */
+  #isWriteEnding = false;
   /** It closes as soon as it is idle. */
   #isEnding = false;
   #isGone = false;
-  #closing: PromiseWithResolvers<CloseResult> | null = null;
-  #closingTimer: Timer | null = null;
-  #closed: PromiseWithResolvers<void> | null = null;
-  #writeEnded: PromiseWithResolvers<void> | null = null;
+  #unsentBytes = 0;
   /** Why it ended, unless in order. */
   #failure: unknown = null;
 
-  /** A connection that nobody watches yet. */
-  constructor(parts: ConnectionParts<C>) {
-    const { poller, fd, remote, callbacks, settings, owner, isSocket = true } = parts;
-    const io = isSocket ? socketTransport : fileTransport;
-    this.#poller = poller;
-    this.#endpoint = new Endpoint(poller, fd, remote);
-    this.#settings = settings;
-    this.#owner = owner;
-    this.#onRequest = callbacks.onRequest ?? null;
-    this.#callbacks = new CallbackRunner(callbacks, this);
+  /** A connection that nobody watches yet, over a non-blocking stream, which it owns from now on. */
+  constructor(service: Service<C>, fd: number, ends: EndpointAddresses) {
+    this.#service = service;
+    this.#endpoint = new Endpoint(service.poller, fd, ends);
+    this.#onRequest = service.callbacks.onRequest ?? null;
     this.#requests = new RequestLoop(this.#input, this);
-    this.reader = new ConnectionReader(this.#input, this, settings.messageBytesMax, io);
-    this.writer = new ConnectionWriter(this.#output, this, settings.writeBufferBytesMax, io);
-    const { readTimeoutMs, writeTimeoutMs, idleTimeoutMs, lifetimeMs } = settings;
-    if (readTimeoutMs > 0 || writeTimeoutMs > 0 || idleTimeoutMs > 0 || lifetimeMs > 0) {
-      this.#time();
-    }
+    this.reader = new ConnectionReader(this.#input, this);
+    this.writer = new ConnectionWriter(this.#output, this);
+    if (hasDeadlines(service.settings)) this.#time();
   }
 
   get isActive(): boolean {
@@ -139,18 +132,26 @@ export class SocketConnection<C>
     return this.#endpoint.remoteAddress;
   }
 
-  get closed(): Promise<void> {
-    if (this.#closed === null) {
-      this.#closed = Promise.withResolvers<void>();
-      this.#closed.promise.catch(ignore);
-      if (this.#state === "closed") this.#settleClosed();
-    }
-    return this.#closed.promise;
+  get settings(): ConnectionSettings {
+    return this.#service.settings;
   }
 
-  #settleClosed(): void {
-    if (this.#failure === null) this.#closed?.resolve();
-    else this.#closed?.reject(this.#failure);
+  get io(): Transport {
+    return this.#service.io;
+  }
+
+  get closed(): Promise<void> {
+    const { closed } = this.#end();
+    if (this.#state === "closed") this.#end().end(this.#unsentBytes, this.#failure);
+    return closed;
+  }
+
+  #end(): Ending {
+    return this.#ending ??= new Ending();
+  }
+
+  #runner(): CallbackRunner<C> {
+    return this.#callbacks ??= new CallbackRunner(this.#service.callbacks, this);
   }
 
   // ---- beginning -------------------------------------------------------------------------------------
@@ -158,13 +159,19 @@ export class SocketConnection<C>
   /** Runs `onPrepare`, begins to watch, and runs `onConnect`. */
   begin(): void {
     try {
-      this.#callbacks.prepare();
+      if (this.#service.callbacks.onPrepare !== undefined) this.#runner().prepare();
       if (this.fd < 0) return; // it was closed there
       this.#watch();
     } catch (error) {
-      return this.#fail(error);
+      this.#fail(error);
+      return this.#goOn();
     }
-    if (this.#isConnecting) this.#callbacks.connect();
+    if (this.#isConnecting) this.#connect();
+  }
+
+  #connect(): void {
+    if (this.#service.callbacks.onConnect !== undefined) this.#runner().connect();
+    else this.onConnected(undefined);
   }
 
   /**
@@ -180,7 +187,7 @@ export class SocketConnection<C>
       throw error;
     }
     queueMicrotask(() => {
-      if (this.#state === "connecting") this.#callbacks.connect();
+      if (this.#state === "connecting") this.#connect();
     });
   }
 
@@ -214,6 +221,8 @@ export class SocketConnection<C>
     if ((events & Event.WRITABLE) !== 0 && this.fd >= 0) this.writer.sendNow();
     if ((events & ~Event.WRITABLE) !== 0 && this.fd >= 0) this.#onReadable(events);
     this.#goOn();
+    // After the peer's end most connections are closed by now, and need not be watched differently first.
+    if (this.reader.end !== null) this.#updateInterest();
   }
 
   #onReadable(events: number): void {
@@ -246,9 +255,9 @@ export class SocketConnection<C>
       if (!filled(this.#input)) break; // the socket had less than there was room for
     }
     if (sum === 0) return false;
-    this.#deadlines?.active(this.#poller.nowMicros);
+    this.#deadlines?.active(this.#service.poller.nowMicros);
     reader.settle();
-    if (this.#input.heldBytes > this.#settings.readBufferBytesMax && !reader.isWaiting) {
+    if (this.#input.heldBytes > this.#service.settings.readBufferBytesMax && !reader.isWaiting) {
       reader.isFull = true;
       this.#updateInterest();
     }
@@ -258,9 +267,8 @@ export class SocketConnection<C>
   /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
   #onReadEnd(code: number): void {
     if (code < 0) return this.#onLost(new SystemError("receive", -code));
-    this.reader.end = new EofError("Cannot read more: the peer has ended its side");
+    this.reader.end = ENDED;
     this.#isDisconnected = true;
-    this.#updateInterest();
     this.reader.settle();
   }
 
@@ -273,7 +281,7 @@ export class SocketConnection<C>
     if (this.reader.end === null && this.#input.readBan === null) {
       while (this.reader.receive(this.fd) > 0);
     }
-    this.reader.end ??= error;
+    this.reader.end ??= { error: () => error, message: "" };
     this.#isDisconnected = true;
     this.writer.fail(error);
     this.#finish("lost");
@@ -310,7 +318,7 @@ export class SocketConnection<C>
   }
 
   onRelease(): void {
-    if (this.#input.heldBytes * 2 >= this.#settings.readBufferBytesMax) return;
+    if (this.#input.heldBytes * 2 >= this.#service.settings.readBufferBytesMax) return;
     this.reader.isFull = false;
     this.#updateInterest();
   }
@@ -319,7 +327,7 @@ export class SocketConnection<C>
   #checkStuck(): void {
     if (!this.reader.isFull || this.#onRequest === null || this.#requests.isRunning) return;
     if (this.#requests.isDue || this.#state !== "open" || this.writer.isChoked) return;
-    const { readBufferBytesMax } = this.#settings;
+    const { readBufferBytesMax } = this.#service.settings;
     this.#fail(
       new RangeError(
         `Cannot read more: the handler left ${this.#input.length} bytes unread or unreleased, and ` +
@@ -333,10 +341,14 @@ export class SocketConnection<C>
   /** Does whatever is due: calls the handler, tells of the end, closes. */
   #goOn(): void {
     if (this.#onRequest !== null && !this.writer.isChoked && this.#requests.isDue) this.#serve();
-    if (this.#isDisconnected && !this.#isConnecting) this.#callbacks.disconnect();
+    if (this.#isDisconnected && !this.#isConnecting) this.#disconnect();
     if (this.reader.isFull) this.#checkStuck();
     if (this.reader.end !== null || this.#isEnding) this.#closeIfOver();
     if (this.#state === "closed") this.#tearDown();
+  }
+
+  #disconnect(): void {
+    if (this.#service.callbacks.onDisconnect !== undefined) this.#runner().disconnect();
   }
 
   #serve(): void {
@@ -347,11 +359,12 @@ export class SocketConnection<C>
   }
 
   callHandler(): void | Promise<void> {
-    return this.#onRequest!(this, this.#callbacks.context);
+    const callbacks = this.#callbacks;
+    return this.#onRequest!(this, callbacks === null ? undefined as C : callbacks.context);
   }
 
   onTooLong(): void {
-    this.#poller.again(this);
+    this.#service.poller.again(this);
   }
 
   onHandlerFailure(error: unknown): void {
@@ -363,7 +376,7 @@ export class SocketConnection<C>
   }
 
   onOutside(isOutside: boolean): void {
-    this.#poller.pace.outsideWaits += isOutside ? 1 : -1;
+    this.#service.poller.pace.outsideWaits += isOutside ? 1 : -1;
   }
 
   get isAwaited(): boolean {
@@ -395,7 +408,7 @@ export class SocketConnection<C>
   get isCorked(): boolean {
     // What one dispatch puts off is bounded like everything that is unsent.
     return this.#requests.isDispatching && this.#input.length > 0 &&
-      this.#output.heldBytes <= this.#settings.writeBufferBytesMax;
+      this.#output.heldBytes <= this.#service.settings.writeBufferBytesMax;
   }
 
   /** Sends what flushes put off. */
@@ -407,13 +420,13 @@ export class SocketConnection<C>
     this.#deadlines?.active(this.clockMicros);
     const { length } = this.#output;
     if (length > 0 || this.writer.isChoked) this.#onPressure();
-    if (length === 0 && (this.#writeEnded !== null || this.#closing !== null)) this.#onDrained();
+    if (length === 0 && (this.#isWriteEnding || this.#state === "draining")) this.#onDrained();
   }
 
   #onPressure(): void {
     if (!this.writer.checkPressure()) return;
     this.#updateInterest();
-    if (!this.writer.isChoked) this.#poller.again(this);
+    if (!this.writer.isChoked) this.#service.poller.again(this);
   }
 
   onBlocked(): void {
@@ -442,7 +455,7 @@ export class SocketConnection<C>
   // ---- deadlines -------------------------------------------------------------------------------------
 
   get clockMicros(): number {
-    return this.#poller.clockMicros;
+    return this.#service.poller.clockMicros;
   }
 
   #time(): Deadlines {
@@ -450,7 +463,7 @@ export class SocketConnection<C>
   }
 
   #makeDeadlines(nowMicros: number): Deadlines {
-    const deadlines = new Deadlines(this.#poller, this, this.#settings, nowMicros);
+    const deadlines = new Deadlines(this.#service.poller, this, this.#service.settings, nowMicros);
     // What is under way already is timed from now on.
     if (this.reader.isWaiting) deadlines.beginRead(nowMicros);
     const { flushingSince } = this.writer;
@@ -487,13 +500,14 @@ export class SocketConnection<C>
     const error = new TimeoutError(operation, timeoutMs);
     if (operation === "read") this.reader.fail(error);
     else if (operation === "write") this.writer.failBefore(native.now() - timeoutMs * 1000, error);
-    else this.#end(error);
+    else this.#giveUp(error);
   }
 
   /** Ends it for a reason that is not the peer's: `closed` says why. */
-  #end(error: unknown): void {
+  #giveUp(error: unknown): void {
     this.#failure ??= error;
-    void this.close({ timeoutMs: 0 });
+    this.#close(0);
+    this.#goOn();
   }
 
   // ---- the end ---------------------------------------------------------------------------------------
@@ -502,9 +516,9 @@ export class SocketConnection<C>
   #fail(error: unknown): void {
     if (!(error instanceof ClosedError)) {
       this.#failure ??= error;
-      this.#callbacks.report(error);
+      this.#runner().report(error);
     }
-    void this.close();
+    this.#close(CLOSE_TIMEOUT_MS);
   }
 
   onDisconnected(): void {
@@ -515,7 +529,9 @@ export class SocketConnection<C>
   #closeIfOver(): void {
     if (this.#state !== "open" || this.#requests.isRunning) return;
     if (this.#onRequest !== null && this.#requests.isDue) return;
-    if (this.#onRequest !== null || this.#isEnding || this.#owner !== null) void this.close();
+    if (this.#onRequest !== null || this.#isEnding || this.#service.owner !== null) {
+      this.#close(CLOSE_TIMEOUT_MS);
+    }
   }
 
   /** Closes as soon as no handler runs and nothing is unread or unsent; what the kernel holds is read first. */
@@ -526,33 +542,41 @@ export class SocketConnection<C>
   }
 
   closeWrite(): Promise<void> {
-    if (this.#writeEnded === null) {
-      this.#writeEnded = Promise.withResolvers<void>();
-      this.#output.truncate(0);
-      this.#output.writeBan ??= WRITE_ENDED;
-      if (this.fd < 0) this.#writeEnded.resolve();
-      else if (this.#output.length === 0) this.#onDrained();
-      else this.#uncork();
-    }
-    return this.#writeEnded.promise;
+    const { writeEnded } = this.#end();
+    if (this.#isWriteEnding) return writeEnded;
+    this.#isWriteEnding = true;
+    this.#output.truncate(0);
+    this.#output.writeBan ??= WRITE_ENDED;
+    if (this.fd < 0) this.#end().endWrite();
+    else if (this.#output.length === 0) this.#onDrained();
+    else this.#uncork();
+    return writeEnded;
   }
 
   close(options: CloseOptions = {}): Promise<CloseResult> {
-    if (this.#state === "closed") this.#forgetInput();
-    if (this.#closing !== null) return this.#closing.promise;
-    const { promise } = this.#closing = Promise.withResolvers<CloseResult>();
+    const { closing } = this.#end();
+    this.#close(options.timeoutMs ?? CLOSE_TIMEOUT_MS);
+    // No callback of the user's runs within his own call.
+    if (this.#state === "closed") {
+      this.#forgetInput();
+      this.#end().end(this.#unsentBytes, this.#failure);
+      queueMicrotask(() => this.#goOn());
+    }
+    return closing;
+  }
+
+  #close(timeoutMs: number): void {
+    if (!this.isActive) return;
     this.#state = next(this.#state, "close");
     this.#input.readBan = CLOSED;
     this.#output.truncate(0);
     this.#output.writeBan = CLOSED;
-    this.reader.fail(this.#closedError());
-    this.#updateInterest();
+    if (this.reader.isWaiting) this.reader.fail(this.#closedError());
     if (this.#output.length > 0) this.#uncork();
-    if (this.#state !== "draining") return promise;
-    const timeoutMs = options.timeoutMs ?? CLOSE_TIMEOUT_MS;
-    if (this.#output.length === 0 || !(timeoutMs > 0)) this.#finish("drained");
-    else this.#poller.setTimer(this.#closingTimer = new Timer(this), timeoutMs);
-    return promise;
+    if (this.#state !== "draining") return;
+    if (this.#output.length === 0 || !(timeoutMs > 0)) return this.#finish("drained");
+    this.#updateInterest();
+    this.#service.poller.setTimer(this.#end().timer = new Timer(this), timeoutMs);
   }
 
   /** It was lost, and nobody will read what had been received before. */
@@ -563,13 +587,14 @@ export class SocketConnection<C>
 
   onTimer(): void {
     if (this.#state === "draining") this.#finish("drained");
+    this.#goOn();
   }
 
   /** Everything that was flushed has left. */
   #onDrained(): void {
-    if (this.#writeEnded !== null && this.#state !== "closed") {
+    if (this.#isWriteEnding && this.#state !== "closed") {
       this.#endpoint.shutdownWrite();
-      this.#writeEnded.resolve();
+      this.#end().endWrite();
     }
     if (this.#state === "draining") this.#finish("drained");
   }
@@ -586,6 +611,7 @@ export class SocketConnection<C>
     this.#output.writeBan = CLOSED;
     resetOnClose(this.fd);
     this.#finish("lost");
+    queueMicrotask(() => this.#goOn());
   }
 
   detach(): number {
@@ -594,6 +620,7 @@ export class SocketConnection<C>
     this.#input.readBan = CLOSED;
     this.#output.writeBan = CLOSED;
     this.#finish("detached");
+    queueMicrotask(() => this.#goOn());
     return fd;
   }
 
@@ -601,22 +628,20 @@ export class SocketConnection<C>
     await this.close();
   }
 
-  /** Lets go of the descriptor: the end of what the peer sees. */
+  /** Lets go of the descriptor: the end of what the peer sees. Whoever calls this calls `#goOn` later. */
   #finish(step: "drained" | "lost" | "detached"): void {
     this.#state = next(this.#state, step);
-    const unsentBytes = this.#output.length;
+    this.#unsentBytes = this.#output.length;
     const fd = this.#endpoint.release();
     if (step !== "detached") native.close(fd);
     this.#deadlines?.close();
-    if (this.#closingTimer !== null) this.#poller.cancelTimer(this.#closingTimer);
+    if (this.#ending?.timer) this.#service.poller.cancelTimer(this.#ending.timer);
     this.#output.close(this.#writeBan());
-    this.writer.fail(this.#closedError());
-    if (this.#input.readBan !== null) this.reader.fail(this.#closedError());
-    this.#writeEnded?.resolve();
-    (this.#closing ??= Promise.withResolvers<CloseResult>()).resolve({ unsentBytes });
-    this.#settleClosed();
-    // No callback of the user's runs within his own call.
-    queueMicrotask(() => this.#goOn());
+    if (this.writer.isFlushing) this.writer.fail(this.#closedError());
+    if (this.#input.readBan !== null && this.reader.isWaiting) {
+      this.reader.fail(this.#closedError());
+    }
+    this.#ending?.end(this.#unsentBytes, this.#failure);
   }
 
   /** Who writes to a connection that the peer has reset learns that, and not that it is closed. */
@@ -626,20 +651,20 @@ export class SocketConnection<C>
   }
 
   addCloseCallback(callback: CloseCallback): void {
-    this.#callbacks.addClose(callback);
+    this.#runner().addClose(callback);
   }
 
   /** When nothing of the user's runs any more: close callbacks, and the memory goes back. */
   #tearDown(): void {
     if (this.#state !== "closed" || this.#isGone) return;
-    if (this.#requests.isRunning || this.#callbacks.isRunning) return;
+    if (this.#requests.isRunning || this.#callbacks?.isRunning) return;
     if (this.#onRequest !== null && this.#requests.isDue) return;
     this.#isGone = true;
-    this.#callbacks.close();
+    this.#runner().close();
     // Without a handler, what was received before the end is its user's until he closes.
-    if (this.#onRequest !== null || this.#owner !== null || this.#input.readBan !== null) {
+    if (this.#onRequest !== null || this.#service.owner !== null || this.#input.readBan !== null) {
       this.#input.close(CLOSED);
     }
-    this.#owner?.onGone(this);
+    this.#service.owner?.onGone(this);
   }
 }

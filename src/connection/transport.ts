@@ -23,7 +23,10 @@ const MSG_MORE = 0x8000;
 // Triplets of (slab, offset, length). One table a thread: no send or read is under way when another begins.
 const table = new Uint32Array(3 * IOVECS_MAX);
 
-/** How much to read at a time: more when reads fill what they get, less when they do not. */
+/**
+ * How much to read at a time: more when reads fill what they get, less when they do not. Connections whose
+ * messages are small share one object, {@linkcode FIRST_SIZE}.
+ */
 export class ReadSize {
   #bytes = READ_BYTES_FIRST;
   #messageBytes = 0;
@@ -34,25 +37,42 @@ export class ReadSize {
     return Math.max(this.#bytes, this.#messageBytes);
   }
 
-  /** A read got `count` of the `asked` bytes. */
-  learn(count: number, asked: number): void {
-    if (count === asked) {
-      if (this.#bytes < READ_BYTES_MAX) this.#bytes *= 2;
-      this.#smallCount = 0;
-    } else if (count * 4 > this.blockBytes || this.blockBytes <= READ_BYTES_FIRST) {
+  /** A read got `count` bytes, and may have left some if it filled its block. The size from now on. */
+  learn(count: number, wasFilled: boolean): ReadSize {
+    if (!wasFilled) return this === FIRST_SIZE ? this : this.#shrink(count);
+    const own = this.#own();
+    if (own.#bytes < READ_BYTES_MAX) own.#bytes *= 2;
+    own.#smallCount = 0;
+    return own;
+  }
+
+  #shrink(count: number): ReadSize {
+    if (count * 4 > this.blockBytes) {
       this.#smallCount = 0;
     } else if (++this.#smallCount === READ_SHRINK_AFTER) {
       this.#smallCount = 0;
       this.#messageBytes = 0;
-      this.#bytes = Math.max(READ_BYTES_FIRST, this.#bytes / 2);
+      this.#bytes /= 2;
+      if (this.#bytes <= READ_BYTES_FIRST) return FIRST_SIZE;
     }
+    return this;
   }
 
-  /** The user read a message of so many bytes: the next one shall fit into one block. */
-  learnMessage(bytes: number): void {
-    if (bytes > this.#messageBytes) this.#messageBytes = Math.min(bytes, CONTIGUOUS_BYTES_MAX);
+  /** The user read a message of so many bytes: the next one shall fit into one block. The size from now on. */
+  learnMessage(bytes: number): ReadSize {
+    if (bytes <= READ_BYTES_FIRST || bytes <= this.#messageBytes) return this;
+    const own = this.#own();
+    own.#messageBytes = Math.min(bytes, CONTIGUOUS_BYTES_MAX);
+    return own;
+  }
+
+  #own(): ReadSize {
+    return this === FIRST_SIZE ? new ReadSize() : this;
   }
 }
+
+/** The size of a connection that has learned nothing yet. */
+export const FIRST_SIZE: ReadSize = new ReadSize();
 
 /**
  * Receives once. Bytes, 0 at the end of the stream, or `-errno`.
@@ -71,11 +91,10 @@ export function receive(
   const asked = Math.min(node.free, READ_BYTES_MAX);
   const count = io.receive(fd, node.block!.slab.id, node.malloced, asked);
   chain.bookAck(node, count);
-  if (count > 0) size.learn(count, asked);
   return count;
 }
 
-/** Whether a read of `count` bytes may have left some. */
+/** Whether a read filled what room there was, and so may have left some. */
 export function filled(chain: LinkChain): boolean {
   return chain.writing !== null && chain.writing.free === 0;
 }

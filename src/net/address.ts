@@ -259,6 +259,11 @@ export function formatAddress(raw: Uint32Array): Address {
   return { transport: "unix", path: bytes[0] === 0 ? `@${text.slice(1)}` : text };
 }
 
+/** Whether an address is every address of this machine. */
+export function isWildcard(raw: Uint32Array): boolean {
+  return raw[0] !== Family.UNIX && bytesOf(raw).subarray(0, raw[3]).every((byte) => byte === 0);
+}
+
 /** A raw address in less room, to be kept: an IPv4 one, by far the most frequent, in a single number. */
 export type PackedAddress = number | Uint32Array;
 

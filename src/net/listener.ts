@@ -13,7 +13,10 @@ import {
   describeAddress,
   Family,
   formatAddress,
+  isWildcard,
   type Network,
+  packAddress,
+  type PackedAddress,
   parseHostPort,
   parsePath,
   rawAddress,
@@ -67,6 +70,8 @@ export class ListenerSocket implements Listener {
   #fd: number;
   /** Which file is ours: another server may have put its own in the place. */
   readonly #file: string | null;
+  /** The address of this end of what is accepted: the listener's, unless that is every address of the machine. */
+  readonly localOfAccepted: PackedAddress | null;
 
   /** A listener over a socket that listens. */
   constructor(fd: number) {
@@ -74,6 +79,7 @@ export class ListenerSocket implements Listener {
     check("learn the address of a socket", native.name(fd, 0, raw));
     this.#fd = fd;
     this.address = formatAddress(raw);
+    this.localOfAccepted = isWildcard(raw) ? null : packAddress(raw);
     this.#file = this.address.transport === "unix" ? identify(this.address.path) : null;
   }
 

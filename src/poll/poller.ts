@@ -212,10 +212,11 @@ export class Poller {
     const wheel = this.#wheel!;
     try {
       wheel.advance(native.now() / 1000);
-    } finally {
-      // A timerfd that nobody reads expires once: each time it is set anew, for later or for what is left.
-      if (wheel.dueMs < Infinity) this.#alarm(wheel.dueMs);
+    } catch (error) {
+      report(error); // a bug of that timer's owner; it is not set any more
     }
+    // A timerfd that nobody reads expires once: each time it is set anew, for later or for what is left.
+    if (wheel.dueMs < Infinity) this.#alarm(wheel.dueMs);
     return 1;
   }
 

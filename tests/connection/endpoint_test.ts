@@ -12,7 +12,7 @@ function watched() {
   const pair = new Int32Array(2);
   native.socketpair(pair);
   const [fd, peer] = [pair[0]!, pair[1]!];
-  const endpoint = new Endpoint(threadPoller(), fd, null);
+  const endpoint = new Endpoint(threadPoller(), fd, { local: null, remote: null });
   const events: number[] = [];
   endpoint.watch({ fd, onEvent: (bits) => void events.push(bits), onFailure() {} });
   return { endpoint, events, peer };

@@ -5,6 +5,7 @@ import { CLOSED, LinkChain } from "../../src/buffer/link_chain.ts";
 import { ChainWriter } from "../../src/buffer/writer.ts";
 import {
   fileTransport,
+  FIRST_SIZE,
   ReadSize,
   receive,
   send,
@@ -18,17 +19,16 @@ import { leaks } from "../support/leaks.ts";
 import { assertBytes, pattern } from "../support/pair.ts";
 
 test("ReadSize doubles when reads fill what they get, up to 1 MiB, and halves again", () => {
-  const size = new ReadSize();
+  let size = FIRST_SIZE;
   assertEquals(size.blockBytes, READ_BYTES_FIRST);
-  for (let i = 0; i < 20; i++) size.learn(size.blockBytes, size.blockBytes);
+  for (let i = 0; i < 20; i++) size = size.learn(size.blockBytes, true);
   assertEquals(size.blockBytes, READ_BYTES_MAX);
-  for (let i = 0; i < 1000; i++) size.learn(10, size.blockBytes);
+  for (let i = 0; i < 1000; i++) size = size.learn(10, false);
   assertEquals(size.blockBytes, READ_BYTES_FIRST);
 });
 
 test("ReadSize.learnMessage() makes room for the whole of the next message", () => {
-  const size = new ReadSize();
-  size.learnMessage(100_000);
+  const size = FIRST_SIZE.learnMessage(100_000);
   assertEquals(size.blockBytes, 100_000);
 });
 

@@ -1,0 +1,48 @@
+/**
+ * Who waits for a connection to end. One that nobody asks about its end has no object of this kind.
+ */
+import type { Timer } from "../poll/timer_wheel.ts";
+import type { CloseResult } from "./connection.ts";
+
+function ignore(): void {}
+
+/** The promises about the end of a connection, each made when it is asked for. */
+export class Ending {
+  /** Bounds how long flushed bytes may take to leave. */
+  timer: Timer | null = null;
+  #closing: PromiseWithResolvers<CloseResult> | null = null;
+  #closed: PromiseWithResolvers<void> | null = null;
+  #writeEnded: PromiseWithResolvers<void> | null = null;
+
+  /** What `close()` returns. */
+  get closing(): Promise<CloseResult> {
+    return (this.#closing ??= Promise.withResolvers<CloseResult>()).promise;
+  }
+
+  /** What `closed` is. A rejection that nobody looks at is no unhandled one. */
+  get closed(): Promise<void> {
+    if (this.#closed === null) {
+      this.#closed = Promise.withResolvers<void>();
+      this.#closed.promise.catch(ignore);
+    }
+    return this.#closed.promise;
+  }
+
+  /** What `closeWrite()` returns. */
+  get writeEnded(): Promise<void> {
+    return (this.#writeEnded ??= Promise.withResolvers<void>()).promise;
+  }
+
+  /** Our side has ended. */
+  endWrite(): void {
+    this.#writeEnded?.resolve();
+  }
+
+  /** All is over: in order, or by a failure. */
+  end(unsentBytes: number, failure: unknown): void {
+    this.#writeEnded?.resolve();
+    this.#closing?.resolve({ unsentBytes });
+    if (failure === null) this.#closed?.resolve();
+    else this.#closed?.reject(failure);
+  }
+}

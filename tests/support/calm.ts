@@ -1,0 +1,22 @@
+/**
+ * Whether the poller finds its rest.
+ */
+import { assertLessOrEqual } from "@std/assert";
+import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { delay, ticks } from "./until.ts";
+
+/** How long it is watched that nothing happens. A storm has thousands of turns in that time. */
+export const CALM_MS = 100;
+/** Turns and waits on the way to cold, and a few for what else goes on. */
+const CALM_COUNT_MAX = 20;
+
+/** Fails when the poller finds no rest. */
+export async function assertCalm(): Promise<void> {
+  const { counts, pace } = threadPoller();
+  await ticks(10); // what is under way
+  const waits = counts.waits;
+  const turns = pace.counts.turns;
+  await delay(CALM_MS);
+  assertLessOrEqual(counts.waits - waits, CALM_COUNT_MAX, "waits");
+  assertLessOrEqual(pace.counts.turns - turns, CALM_COUNT_MAX, "turns");
+}
