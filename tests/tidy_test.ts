@@ -33,7 +33,6 @@ const RUNTIME_FOLDERS = ["ffi/", "bench/peers/", "examples/compare/"];
 
 /** Source files without a test of their own, each with the reason. */
 const UNTESTED: Readonly<Record<string, string>> = {
-  "src/connection/callbacks.ts": "types only",
   "src/core/limits.ts": "constants only",
   "src/poll/watcher.ts": "types only",
   "ffi/bun.ts": "one half of host.ts and native.ts, whose tests run on it under Bun",
@@ -49,23 +48,11 @@ const TEST_IS_MISSING: readonly string[] = [
   "src/buffer/reader.ts",
   "src/buffer/slab.ts",
   "src/buffer/writer.ts",
-  "src/client/dial.ts",
-  "src/connection/connection.ts",
-  "src/connection/connection_reader.ts",
-  "src/connection/connection_writer.ts",
-  "src/connection/deadlines.ts",
-  "src/connection/endpoint.ts",
-  "src/connection/lifecycle.ts",
-  "src/connection/request_loop.ts",
-  "src/connection/settings.ts",
-  "src/connection/socket_connection.ts",
-  "src/connection/transport.ts",
   "src/core/assert.ts",
   "src/core/check.ts",
   "src/core/config.ts",
   "src/core/errno.ts",
   "src/core/errors.ts",
-  "src/poll/timer_wheel.ts",
 ];
 
 /** Files that are too long and still to be divided. */

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "node:test";
 import { socketPair, TimeoutError } from "../../mod.ts";
 import { leaks } from "../support/leaks.ts";
-import { closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
+import { assertBytes, closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
 import { delay, soon } from "../support/until.ts";
 
 async function millis(run: () => Promise<unknown>): Promise<number> {
@@ -91,7 +91,7 @@ test("writeTimeoutMs fails the flush, and what was flushed stays queued (netpoll
     const flushed = a.writer.flush();
     b.resumeRead();
     await soon(b.reader.wait(LARGE));
-    assertEquals(b.reader.readBinary(LARGE), pattern(LARGE));
+    assertBytes(b.reader.readBinary(LARGE), pattern(LARGE));
     await soon(flushed);
     await closeAll(a, b);
   }));

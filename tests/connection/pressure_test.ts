@@ -1,12 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { Buffer } from "node:buffer";
 import process from "node:process";
 import { test } from "node:test";
 import { type Connection, dial } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { echoServer, serveHandler } from "../support/echo_server.ts";
 import { leaks } from "../support/leaks.ts";
-import { closeAll, pairWith, pattern } from "../support/pair.ts";
+import { assertBytes, closeAll, pairWith, pattern } from "../support/pair.ts";
 import { soon, ticks, until } from "../support/until.ts";
 
 const MIB = 1024 * 1024;
@@ -141,7 +140,7 @@ test("a message of many MiB comes back whole, in sizes that descend (netpoll 100
       client.writer.writeBinary(message);
       client.writer.flush();
       await soon(client.reader.wait(size));
-      assertEquals(Buffer.compare(client.reader.next(size), message), 0, `${size} bytes`);
+      assertBytes(client.reader.next(size), message, `${size} bytes`);
       client.reader.release();
     }
     await client.close();
@@ -155,7 +154,7 @@ test("40 pieces of 4097 bytes leave in one flush (netpoll 114)", () =>
     const flushed = a.writer.flush();
     await soon(b.reader.wait(163_880));
     await soon(flushed);
-    for (let i = 0; i < 40; i++) assertEquals(Buffer.compare(b.reader.next(4097), piece), 0);
+    for (let i = 0; i < 40; i++) assertBytes(b.reader.next(4097), piece);
     await closeAll(a, b);
   }));
 

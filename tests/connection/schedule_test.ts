@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { ClosedError, type Connection, EofError, socketPair, TimeoutError } from "../../mod.ts";
 import { clearFaults, failWith, hasFaults, shorten } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
-import { pattern } from "../support/pair.ts";
+import { assertBytes, pattern } from "../support/pair.ts";
 import { type Random, seededRandom } from "../support/random.ts";
 import { soon, ticks } from "../support/until.ts";
 
@@ -69,7 +69,7 @@ class End {
     const count = Math.min(reader.length, most);
     if (count === 0 || this.isClosed) return;
     const bytes = reader.next(count);
-    assertEquals(bytes, BYTES.subarray(this.seen, this.seen + count), `the stream at ${this.seen}`);
+    assertBytes(bytes, BYTES.subarray(this.seen, this.seen + count), `the stream at ${this.seen}`);
     this.seen += count;
     reader.release();
   }

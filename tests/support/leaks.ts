@@ -71,7 +71,8 @@ async function warmUp(): Promise<void> {
   await delay(5);
 }
 
-const PATIENCE_MS = 5000;
+/** Below the 5 s after which Bun gives a test up without saying why. */
+const PATIENCE_MS = 3000;
 
 /** Whether nothing more is held than before. Less is no leak: the runtime closes files of its own meanwhile. */
 function isBack(now: Held, before: Held): boolean {

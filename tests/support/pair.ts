@@ -1,6 +1,8 @@
 /**
  * Two ends of one stream, either of which a test may configure.
  */
+import { AssertionError } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { Connection, createListener, dial, type FromFdOptions, socketPair } from "../../mod.ts";
 import { EventLoop } from "../../mod.ts";
 
@@ -51,5 +53,16 @@ export async function closeAll(...connections: Connection[]): Promise<void> {
 
 /** So many bytes, each of which says where it stands. */
 export function pattern(count: number, from = 0): Uint8Array {
-  return Uint8Array.from({ length: count }, (_, i) => (from + i) * 31 >> 3 & 0xff);
+  const bytes = new Uint8Array(count);
+  for (let i = 0; i < count; i++) bytes[i] = (from + i) * 31 >> 3;
+  return bytes;
+}
+
+/** Both are the same bytes: for arrays that are too long to be compared one by one. */
+export function assertBytes(actual: Uint8Array, expected: Uint8Array, message = ""): void {
+  if (Buffer.compare(actual, expected) === 0) return;
+  const at = expected.findIndex((byte, i) => byte !== actual[i]);
+  throw new AssertionError(
+    `${message}: ${actual.length} bytes for ${expected.length}, the first to differ at ${at}`,
+  );
 }

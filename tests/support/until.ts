@@ -4,8 +4,11 @@
 import { setImmediate, setTimeout } from "node:timers";
 import { AssertionError } from "@std/assert";
 
-/** How long it may take until a test gives up. Long, for machines are busy; never reached when all is well. */
-const PATIENCE_MS = 10_000;
+/**
+ * How long one thing may take until a test gives up: long, for machines are busy, but below the 5 s after which
+ * Bun ends a test without saying what it waited for.
+ */
+const PATIENCE_MS = 4000;
 
 /** One macrotask: everything that is due by now has run. */
 export function tick(): Promise<void> {

@@ -1,0 +1,131 @@
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { test } from "node:test";
+import { EofError, type SystemError } from "../../mod.ts";
+import { leaks } from "../support/leaks.ts";
+import { assertBytes, closeAll, pairWith, pattern, send, tcpPair } from "../support/pair.ts";
+import { delay, soon, stateOf, ticks, until } from "../support/until.ts";
+import { socketPair } from "../../mod.ts";
+
+const LARGE = 4 * 1024 * 1024;
+
+test("Connection pauses reading above readBufferBytesMax, and goes on below half", () =>
+  leaks(async () => {
+    const [a, b] = pairWith({}, { readBufferBytesMax: 64 * 1024 });
+    a.writer.writeBinary(pattern(LARGE));
+    const flushed = a.writer.flush();
+    await until(() => b.isReadPaused, "reading pauses");
+    await ticks(20);
+    assert(b.reader.length < 1024 * 1024 + 64 * 1024, `it read on: ${b.reader.length}`);
+    assertEquals(await stateOf(flushed), "pending");
+    let seen = 0;
+    while (seen < LARGE) {
+      await soon(b.reader.wait(1));
+      const bytes = b.reader.next(Math.min(b.reader.length, 10_000));
+      assertEquals(bytes[0], pattern(1, seen)[0]);
+      seen += bytes.length;
+      b.reader.release();
+    }
+    await soon(flushed);
+    assert(!b.isReadPaused);
+    await closeAll(a, b);
+  }));
+
+test("Reader.wait() raises readBufferBytesMax for as long as it waits", () =>
+  leaks(async () => {
+    const [a, b] = pairWith({}, { readBufferBytesMax: 16 * 1024 });
+    a.writer.writeBinary(pattern(LARGE));
+    a.writer.flush();
+    await until(() => b.isReadPaused, "reading pauses");
+    await soon(b.reader.wait(LARGE));
+    assertBytes(b.reader.readBinary(LARGE), pattern(LARGE));
+    await closeAll(a, b);
+  }));
+
+test("Connection ends a handler that leaves more than readBufferBytesMax, with a RangeError", () =>
+  leaks(async () => {
+    const errors: unknown[] = [];
+    const [a, b] = pairWith({
+      readBufferBytesMax: 16 * 1024,
+      onRequest: () => {},
+      onError: (error) => void errors.push(error),
+    });
+    b.writer.writeBinary(pattern(LARGE));
+    b.writer.flush();
+    await assertRejects(() => soon(a.closed), RangeError, "readBufferBytesMax");
+    assertEquals(errors.length, 1);
+    assertInstanceOf(errors[0], RangeError);
+    await closeAll(a, b);
+  }));
+
+test("Connection neither reads nor serves while too much is unsent, and goes on below half", () =>
+  leaks(async () => {
+    let calls = 0;
+    const [a, b] = pairWith({
+      writeBufferBytesMax: 64 * 1024,
+      onRequest: ({ reader, writer }) => {
+        calls += 1;
+        reader.skip(1);
+        reader.release();
+        writer.writeBinary(pattern(1024 * 1024));
+        writer.flush();
+      },
+    });
+    b.pauseRead();
+    for (let i = 0; i < 5; i++) await send(b, "x");
+    await until(() => !a.writer.isWritable, "too much is unsent");
+    await ticks(20);
+    const before = calls;
+    assert(a.isReadPaused);
+    assert(before < 5, "it is not called while too much is unsent");
+    b.resumeRead();
+    await soon(b.reader.wait(5 * 1024 * 1024));
+    assertEquals(calls, 5);
+    assert(a.writer.isWritable);
+    await closeAll(a, b);
+  }));
+
+test("Connection.pauseRead() keeps bytes and the peer's end back until resumeRead()", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    b.pauseRead();
+    assert(b.isReadPaused);
+    await send(a, "kept");
+    await a.close();
+    const waiting = b.reader.wait(4);
+    await ticks(10);
+    assertEquals(await stateOf(waiting), "pending");
+    assertEquals(b.reader.length, 0);
+    b.resumeRead();
+    await soon(waiting);
+    assertEquals(b.reader.readString(4), "kept");
+    await assertRejects(() => soon(b.reader.wait(1)), EofError);
+    await b.close();
+  }));
+
+test("Connection.resumeRead() finds a reset that came while paused, after the bytes before it", () =>
+  leaks(async () => {
+    const [a, b] = await tcpPair();
+    b.pauseRead();
+    await send(a, "kept");
+    a.reset();
+    await ticks(20);
+    assertEquals(b.reader.length, 0);
+    b.resumeRead();
+    const error = await assertRejects(() => soon(b.reader.wait(100)), EofError);
+    assertEquals((error.cause as SystemError).code, "ECONNRESET");
+    await b.close();
+  }));
+
+test("Connection.pauseRead() uses no turns while the peer's end and a reset are kept back", async () => {
+  const { threadPoller } = await import("../../src/poll/poller_pool.ts");
+  for (const end of ["close", "reset"] as const) {
+    const [a, b] = await tcpPair();
+    b.pauseRead();
+    await a[end]();
+    await delay(20);
+    const before = threadPoller().counts.events;
+    await delay(50);
+    assert(threadPoller().counts.events - before < 5, `a storm after ${end}`);
+    await b.close();
+  }
+});

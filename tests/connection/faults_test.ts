@@ -1,0 +1,120 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { configure, Connection, EofError, SystemError } from "../../mod.ts";
+import { serveHandler } from "../support/echo_server.ts";
+import { failWith, faultTest } from "../support/faults.ts";
+import { leaks } from "../support/leaks.ts";
+import { closeAll, pairWith, receive, send } from "../support/pair.ts";
+import { RawPeer } from "../support/raw_peer.ts";
+import { soon, ticks, until } from "../support/until.ts";
+import { socketPair } from "../../mod.ts";
+
+const ECONNRESET = 104, ENOMEM = 12, EAGAIN = 11;
+
+faultTest("Connection tells a reset that a receive finds", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    await send(a, "first");
+    await until(() => b.reader.length === 5, "the bytes");
+    failWith("recv", ECONNRESET, { fd: b.fd });
+    const waiting = assertRejects(() => soon(b.reader.wait(20)), EofError);
+    await send(a, "second");
+    assertEquals(((await waiting).cause as SystemError).code, "ECONNRESET");
+    assertEquals(b.reader.readString(b.reader.length), "firstsecond");
+    await closeAll(a, b);
+  }));
+
+faultTest(
+  "Connection tells a reset that a send finds: flush() rejects, and nothing runs within it (netpoll 115)",
+  () =>
+    leaks(async () => {
+      let isInFlush = false;
+      const calls: string[] = [];
+      const [a, b] = pairWith({
+        onRequest: ({ reader }) => void calls.push(`request ${reader.length} ${isInFlush}`),
+        onDisconnect: () => void calls.push(`disconnect ${isInFlush}`),
+      });
+      a.addCloseCallback(() => calls.push(`close ${isInFlush}`));
+      failWith("send", ECONNRESET, { fd: a.fd });
+      a.writer.writeString("x");
+      isInFlush = true;
+      const flushed = a.writer.flush();
+      isInFlush = false;
+      const error = await assertRejects(() => soon(flushed), EofError);
+      assertEquals((error.cause as SystemError).code, "ECONNRESET");
+      assertThrows(() => a.writer.writeString("more"), EofError);
+      await assertRejects(() => soon(a.closed), EofError);
+      await ticks(2);
+      assertEquals(calls, ["disconnect false", "close false"]);
+      await closeAll(a, b);
+    }),
+);
+
+faultTest("Connection.fromFd() throws when the poller cannot watch", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    const fd = a.detach();
+    failWith("epollCtl", ENOMEM, { fd });
+    const error = assertThrows(() => Connection.fromFd(fd), SystemError);
+    assertEquals((error as SystemError).code, "ENOMEM");
+    const again = Connection.fromFd(fd); // it is still its owner's
+    await closeAll(again, b);
+  }));
+
+faultTest("EventLoop goes on after a connection that cannot be watched", () =>
+  leaks(async () => {
+    const errors: unknown[] = [];
+    await using server = serveHandler(({ reader, writer }) => {
+      writer.writeBinary(reader.next(reader.length));
+      writer.flush();
+      reader.release();
+    }, { onError: (error) => void errors.push(error) });
+    failWith("epollCtl", ENOMEM);
+    using first = new RawPeer(server.listener);
+    await until(() => first.isOver, "it is closed");
+    assertEquals(errors.length, 1);
+    using second = new RawPeer(server.listener);
+    second.send("x");
+    assertEquals(await second.receive(1), "x");
+  }));
+
+faultTest("Connection survives a receive without memory: it ends alone, and says so", async () => {
+  const lines: string[] = [];
+  configure({ log: (line) => void lines.push(line) });
+  try {
+    const [a, b] = pairWith({}, { readBufferBytesMax: 64 * 1024 * 1024 });
+    const [c, d] = socketPair();
+    failWith("slabMap", ENOMEM, { count: 1000 });
+    const size = 40 * 1024 * 1024;
+    const waiting = b.reader.wait(size).then(() => null, (error) => error);
+    const chunk = new Uint8Array(1024 * 1024);
+    for (let i = 0; i < 40 && a.isActive; i++) {
+      a.writer.writeBinary(chunk);
+      const outcome = await Promise.race([a.writer.flush().then(() => 0, () => 1), waiting]);
+      if (outcome !== 0) break;
+    }
+    const error = await soon(waiting);
+    assert(error instanceof Error, "the wait fails");
+    failWith("slabMap", ENOMEM, { count: 0 });
+    await send(c, "others go on");
+    assertEquals(await soon(receive(d, 12)), "others go on");
+    assert(lines.length >= 1, "it is said in the log");
+    await closeAll(a, b, c, d);
+  } finally {
+    configure({ log: (line) => console.error(line) });
+  }
+});
+
+faultTest(
+  "Connection goes on after receives and sends that are not ready",
+  () =>
+    leaks(async () => {
+      const [a, b] = socketPair();
+      failWith("send", EAGAIN, { fd: a.fd, count: 3 });
+      failWith("recv", EAGAIN, { fd: b.fd, count: 3 });
+      a.writer.writeString("later");
+      const flushed = a.writer.flush();
+      assertEquals(await soon(receive(b, 5)), "later");
+      await soon(flushed);
+      await closeAll(a, b);
+    }),
+);
