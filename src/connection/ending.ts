@@ -1,8 +1,22 @@
 /**
  * Who waits for a connection to end. One that nobody asks about its end has no object of this kind.
  */
+import type { Ban } from "../buffer/link_chain.ts";
+import { ClosedError, EofError } from "../core/errors.ts";
 import type { Timer } from "../poll/timer_wheel.ts";
 import type { CloseResult } from "./connection.ts";
+
+/** We have ended our side. */
+export const WRITE_ENDED: Ban = {
+  error: (message) => new ClosedError(message),
+  message: "Cannot write after closeWrite()",
+};
+
+/** The peer has ended its side. */
+export const PEER_ENDED: Ban = {
+  error: (message) => new EofError(message),
+  message: "Cannot read more: the peer has ended its side",
+};
 
 function ignore(): void {}
 

@@ -1,0 +1,221 @@
+/**
+ * A stream: a descriptor that is read and written, held back and timed. Who is called for what comes in, and how it
+ * all ends, is the business of the connection over it (socket_connection.ts).
+ */
+import { LinkChain } from "../buffer/link_chain.ts";
+import { NOT_READY } from "../core/errno.ts";
+import type { NetpollError, SystemError, TimeoutOperation } from "../core/errors.ts";
+import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
+import type { Address, PackedAddress } from "../net/address.ts";
+import type { Poller } from "../poll/poller.ts";
+import type { Watcher } from "../poll/watcher.ts";
+import { ConnectionReader, type ReaderOwner } from "./connection_reader.ts";
+import { ConnectionWriter, type WriterOwner } from "./connection_writer.ts";
+import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
+import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
+import { checkTimeout, type ConnectionSettings, hasDeadlines } from "./settings.ts";
+import { filled, type Transport } from "./transport.ts";
+
+/** What the streams of one server share, or of one dialling. */
+export interface StreamService {
+  /** Who watches their descriptors. */
+  readonly poller: Poller;
+  /** Deadlines and bounds. */
+  readonly settings: ConnectionSettings;
+  /** How bytes come and go. */
+  readonly io: Transport;
+}
+
+/** The reading and the writing side of one descriptor. */
+export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, DeadlineOwner {
+  readonly reader: ConnectionReader;
+  readonly writer: ConnectionWriter;
+  /** What was received. */
+  protected readonly input: LinkChain = new LinkChain();
+  /** What is to be sent. */
+  protected readonly output: LinkChain = new LinkChain();
+  protected readonly endpoint: Endpoint;
+  /** None where there is nothing to watch over. */
+  protected deadlines: Deadlines | null = null;
+  readonly #service: StreamService;
+  #isPaused = false;
+
+  /** A stream that nobody watches yet, over a non-blocking descriptor, which it owns from now on. */
+  constructor(service: StreamService, fd: number, ends: EndpointAddresses) {
+    this.#service = service;
+    this.endpoint = new Endpoint(service.poller, fd, ends);
+    this.reader = new ConnectionReader(this.input, this);
+    this.writer = new ConnectionWriter(this.output, this);
+    if (hasDeadlines(service.settings)) this.#time();
+  }
+
+  /** Whether reading is over although the peer has not ended its side. */
+  protected abstract get isReadOver(): boolean;
+  /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
+  protected abstract onReadEnd(code: number): void;
+  /** All that was flushed has left. */
+  protected abstract onAllSent(): void;
+
+  abstract readonly isCorked: boolean;
+  abstract onEvent(events: number): void;
+  abstract onFailure(error: unknown): void;
+  abstract onWait(): void;
+  abstract onWaitEnd(): void;
+  abstract onFlushWait(since: number): void;
+  abstract onFlushWaitEnd(): void;
+  abstract onSendFailure(cause: SystemError): NetpollError;
+  abstract onDeadline(operation: TimeoutOperation, timeoutMs: number): void;
+
+  get fd(): number {
+    return this.endpoint.fd;
+  }
+
+  /** Who is at the other end, packed. */
+  get peer(): PackedAddress {
+    return this.endpoint.peer;
+  }
+
+  get localAddress(): Address {
+    return this.endpoint.localAddress;
+  }
+
+  get remoteAddress(): Address {
+    return this.endpoint.remoteAddress;
+  }
+
+  get settings(): ConnectionSettings {
+    return this.#service.settings;
+  }
+
+  get io(): Transport {
+    return this.#service.io;
+  }
+
+  // ---- receiving -----------------------------------------------------------------------------
+
+  /** Receives what is there, within bounds. Whether there was anything to learn: bytes, or the end. */
+  protected receive(): boolean {
+    const { reader } = this;
+    let sum = 0;
+    while (sum < BYTES_PER_EVENT_MAX) {
+      const count = reader.receive(this.fd);
+      if (count === NOT_READY) break;
+      if (count <= 0) {
+        this.onReadEnd(count);
+        return true;
+      }
+      sum += count;
+      if (!filled(this.input)) break; // the socket had less than there was room for
+    }
+    if (sum === 0) return false;
+    this.deadlines?.active(this.#service.poller.nowMicros);
+    reader.settle();
+    if (this.input.heldBytes > this.#service.settings.readBufferBytesMax && !reader.isWaiting) {
+      reader.isFull = true;
+      this.updateInterest();
+    }
+    return true;
+  }
+
+  /** Whether bytes are wanted. */
+  protected canRead(): boolean {
+    return this.reader.end === null && !this.isReadOver && !this.isReadPaused;
+  }
+
+  /** Watches for what is wanted now. */
+  protected updateInterest(): void {
+    this.endpoint.want(this.canRead(), this.writer.isBlocked);
+  }
+
+  get isReadPaused(): boolean {
+    return this.#isPaused || this.reader.isFull || this.writer.isChoked;
+  }
+
+  pauseRead(): void {
+    this.#isPaused = true;
+    this.updateInterest();
+  }
+
+  resumeRead(): void {
+    this.#isPaused = false;
+    this.updateInterest();
+  }
+
+  onRelease(): void {
+    if (this.input.heldBytes * 2 >= this.#service.settings.readBufferBytesMax) return;
+    this.reader.isFull = false;
+    this.updateInterest();
+  }
+
+  // ---- sending -------------------------------------------------------------------------------
+
+  /** Whether so much is unsent that nothing more is served. */
+  get isChoked(): boolean {
+    return this.writer.isChoked;
+  }
+
+  /** Sends what flushes put off. */
+  protected uncork(): void {
+    if (!this.writer.isBlocked && this.fd >= 0) this.writer.sendNow();
+  }
+
+  onSent(): void {
+    this.deadlines?.active(this.clockMicros);
+    const { length } = this.output;
+    if (length > 0 || this.writer.isChoked) this.#onPressure();
+    if (length === 0) this.onAllSent();
+  }
+
+  #onPressure(): void {
+    if (!this.writer.checkPressure()) return;
+    this.updateInterest();
+    if (!this.writer.isChoked) this.#service.poller.again(this);
+  }
+
+  onBlocked(): void {
+    this.updateInterest();
+  }
+
+  // ---- deadlines -----------------------------------------------------------------------------
+
+  get clockMicros(): number {
+    return this.#service.poller.clockMicros;
+  }
+
+  #time(): Deadlines {
+    return this.deadlines ??= this.#makeDeadlines(this.clockMicros);
+  }
+
+  #makeDeadlines(nowMicros: number): Deadlines {
+    const deadlines = new Deadlines(this.#service.poller, this, this.#service.settings, nowMicros);
+    // What is under way already is timed from now on.
+    if (this.reader.isWaiting) deadlines.beginRead(nowMicros);
+    const { flushingSince } = this.writer;
+    if (flushingSince > 0) deadlines.beginWrite(flushingSince, nowMicros);
+    return deadlines;
+  }
+
+  get readTimeoutMs(): number {
+    return this.deadlines?.readMs ?? 0;
+  }
+
+  set readTimeoutMs(timeoutMs: number) {
+    this.#time().setRead(checkTimeout("readTimeoutMs", timeoutMs), this.clockMicros);
+  }
+
+  get writeTimeoutMs(): number {
+    return this.deadlines?.writeMs ?? 0;
+  }
+
+  set writeTimeoutMs(timeoutMs: number) {
+    this.#time().setWrite(checkTimeout("writeTimeoutMs", timeoutMs), this.clockMicros);
+  }
+
+  get idleTimeoutMs(): number {
+    return this.deadlines?.idleMs ?? 0;
+  }
+
+  set idleTimeoutMs(timeoutMs: number) {
+    this.#time().setIdle(checkTimeout("idleTimeoutMs", timeoutMs), this.clockMicros);
+  }
+}
