@@ -256,9 +256,9 @@ export class Pace {
     this.#phase = "scheduled";
     this.#yieldedAt = native.now();
     this.#ticksLeft = host.ticksToPollSockets;
-    this.#isRung = this.#ticksLeft > 0;
-    if (this.#isRung) check("wake the runtime", native.wakerRing(this.#waker));
-    else setImmediate(this.#onImmediate);
+    // Should the socket be broken, the timers at least have their turn.
+    this.#isRung = this.#ticksLeft > 0 && native.wakerRing(this.#waker) >= 0;
+    if (!this.#isRung) setImmediate(this.#onImmediate);
   }
 
   /** Goes cold: nothing happens until the waker says so. */
@@ -268,7 +268,7 @@ export class Pace {
     this.#isQuiet = false;
     this.counts.colds += 1;
     this.#tick(false);
-    check("arm the waker", native.wakerArm(this.#waker));
+    if (this.#waker >= 0) check("arm the waker", native.wakerArm(this.#waker));
   }
 
   /** Ends the thread. The epoll descriptor must still be open. */
