@@ -5,7 +5,8 @@ import { Ending } from "../../src/connection/ending.ts";
 test("Ending.end() settles every promise that somebody asked for, each the same every time", async () => {
   const ending = new Ending();
   assert(ending.closing === ending.closing && ending.closed === ending.closed);
-  ending.end(7, null);
+  ending.unsentBytes = 7;
+  ending.end();
   assertEquals(await ending.closing, { unsentBytes: 7 });
   await ending.closed;
 });
@@ -15,7 +16,8 @@ test("Ending.end() by a failure rejects `closed` only; Ending.endWrite() ends ou
   const [closing, closed, writeEnded] = [ending.closing, ending.closed, ending.writeEnded];
   ending.endWrite();
   await writeEnded;
-  ending.end(0, new Error("on purpose"));
+  ending.failure = new Error("on purpose");
+  ending.end();
   await closing;
   await assertRejects(() => closed, Error, "on purpose");
 });
