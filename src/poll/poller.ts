@@ -152,8 +152,19 @@ export class Poller {
   }
 
   #makeWheel(nowMs: number): TimerWheel {
-    this.#deadline = check("create a timer", native.timerfd());
-    this.#control(CTL_ADD, this.#deadline, DEADLINE_TOKEN, Interest.READ | Interest.EDGE);
+    // While nothing is watched yet (dialling looks a name up first) there would be no waker to hear of it.
+    if (this.#watcherCount === 0) {
+      this.pace.begin();
+      this.pace.end();
+    }
+    const fd = check("create a timer", native.timerfd());
+    try {
+      this.#control(CTL_ADD, fd, DEADLINE_TOKEN, Interest.READ | Interest.EDGE);
+    } catch (error) {
+      native.close(fd);
+      throw error;
+    }
+    this.#deadline = fd;
     return new TimerWheel(nowMs, (dueMs) => this.#alarm(dueMs));
   }
 

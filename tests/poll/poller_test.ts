@@ -339,6 +339,28 @@ test("a watcher that throws is told to give up; the others are told what happene
     for (const pair of pairs) pair[Symbol.dispose]();
   }));
 
+test("setTimer() calls at its time, although nothing was ever watched", async () => {
+  const poller = new Poller();
+  let isOver = false;
+  poller.setTimer(new Timer({ onTimer: () => isOver = true }), 1);
+  await until(() => isOver, "the timer");
+  poller.close();
+});
+
+faultTest(
+  "setTimer() leaves no descriptor, when its timer cannot be watched",
+  () =>
+    withPoller((poller) => {
+      using pair = new Pair();
+      const token = poller.add(pair, Interest.READ);
+      const before = descriptorCount();
+      failWith("epollCtl", ERRNO.ENOMEM);
+      assertThrows(() => poller.setTimer(new Timer({ onTimer: () => {} }), 1), SystemError);
+      assertEquals(descriptorCount(), before);
+      poller.remove(token, pair.fd);
+    }),
+);
+
 test("a timer that throws keeps no other from expiring, then or later", () =>
   leaks(async () => {
     const lines: string[] = [];
