@@ -30,6 +30,7 @@ import {
   parsePath,
   rawAddress,
   rawFromNumeric,
+  resolveToListen,
 } from "../net/address.ts";
 import { applyOptions, getOption, Option, type SocketOptions } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -250,13 +251,15 @@ const FAMILIES: Readonly<Record<Exclude<Network, "unix">, 0 | 4 | 6>> = {
 /** The addresses to try, the families taking turns (RFC 8305 §4). */
 async function resolve(network: Network, address: string): Promise<Uint32Array[]> {
   if (network === "unix") return [parsePath(address)];
-  const { hostname, port } = parseHostPort(address);
+  const at = parseHostPort(address);
+  const { hostname, port } = at;
   if (port === 0) throw new TypeError(`Cannot dial "${address}": port 0 is for listening`);
   const family = FAMILIES[network];
   const name = hostname === "" ? "localhost" : hostname;
   const found = isIP(name) !== 0
     ? [{ address: name, family: isIP(name) }]
     : await lookUp(name, family);
+  if (found === null) return resolveToListen(network, { ...at, hostname: name });
   const fitting = found.filter((each) => family === 0 || each.family === family);
   if (fitting.length === 0) {
     throw new NetpollError(`Cannot dial "${address}" with ${network}: it has no such address`);
@@ -271,13 +274,18 @@ async function resolve(network: Network, address: string): Promise<Uint32Array[]
   return turns.map((each) => rawFromNumeric(each.address, port));
 }
 
+/**
+ * The addresses of a name, as the runtime finds them. Null where it may not: Deno's resolver wants permission for
+ * every port of the host, and the program may have been given just the one it dials.
+ */
 async function lookUp(
   name: string,
   family: 0 | 4 | 6,
-): Promise<{ address: string; family: number }[]> {
+): Promise<{ address: string; family: number }[] | null> {
   try {
     return await lookup(name, { all: true, family });
   } catch (cause) {
+    if ((cause as { code?: string }).code === "EPERM") return null;
     const why = (cause as { code?: string }).code ?? "it failed";
     throw new NetpollError(`Cannot resolve "${name}": ${why}`, { cause });
   }
@@ -390,14 +398,14 @@ export async function dial<C = undefined>(
     io: socketTransport,
   };
   const ends = { local: null, remote: attempt.remote };
-  const connection = new SocketConnection<C>(service, attempt.fd, ends);
   try {
+    const connection = new SocketConnection<C>(service, attempt.fd, ends);
     connection.start();
+    return connection;
   } catch (error) {
     native.close(attempt.fd);
     throw error;
   }
-  return connection;
 }
 
 /** A look-up and the race after it, either of which can be given up. */

@@ -312,3 +312,18 @@ test("dial() and createListener() keep Deno's permissions, with its own error", 
     "NotCapable",
   ], ended.stderr);
 });
+
+test("dial() and createListener() by name need Deno's permission for the one port alone", async (t) => {
+  if (host.name !== "deno") return t.skip("only Deno has permissions");
+  const [allowed, forbidden] = [freePort(), freePort()];
+  const ended = await run(join(root, "tests/support/dial_at.ts"), {
+    permissions: ["--allow-ffi", "--allow-read", "--allow-env", `--allow-net=localhost:${allowed}`],
+    args: [String(allowed), String(forbidden), "localhost"],
+  });
+  assertEquals(ended.stdout.trim().split("\n"), [
+    "listens",
+    "SystemError",
+    "NotCapable",
+    "NotCapable",
+  ], ended.stderr);
+});

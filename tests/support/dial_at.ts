@@ -1,12 +1,13 @@
 /**
- * A program: listens and dials at the two ports of its arguments, and prints the name of what each throws.
+ * A program: listens and dials at the two ports of its arguments, of the host after them, and prints the name of
+ * what each throws.
  */
 import process from "node:process";
 import { createListener, dial } from "../../mod.ts";
 
-const [allowed, forbidden] = process.argv.slice(2);
+const [allowed, forbidden, hostname = "127.0.0.1"] = process.argv.slice(2);
 for (const port of [allowed, forbidden]) {
-  const at = `127.0.0.1:${port}`;
+  const at = `${hostname}:${port}`;
   try {
     createListener("tcp", at).close();
     console.log("listens");
