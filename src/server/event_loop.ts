@@ -31,7 +31,7 @@ export interface EventLoopOptions<C = undefined>
 
 /** How {@linkcode EventLoop.shutdown} shuts down. */
 export interface ShutdownOptions {
-  /** How long running requests may take, in milliseconds. Without it, as long as they take. */
+  /** How long running requests may take, in milliseconds; 0 cuts them. Without it, as long as they take. */
   timeoutMs?: number;
   /** Cuts what is left as soon as it is aborted. */
   signal?: AbortSignal;
@@ -44,6 +44,9 @@ export interface ShutdownResult {
 }
 
 function ignore(): void {}
+
+/** The runtime's timers take a longer time for 1 ms. */
+const TIMER_MS_MAX = 0x7fff_ffff;
 
 function checkMost(name: string, most = Infinity): number {
   if (most === Infinity || (Number.isInteger(most) && most > 0)) return most;
@@ -143,7 +146,14 @@ export class EventLoop<C = undefined> {
       native.close(fd);
       return;
     }
-    const connection = new SocketConnection<C>(this.#service, fd, ends);
+    let connection: SocketConnection<C>;
+    try {
+      connection = new SocketConnection<C>(this.#service, fd, ends);
+    } catch (error) {
+      this.#peers.remove(key); // no descriptor was left for a timer
+      native.close(fd);
+      throw error;
+    }
     this.#connections.add(connection);
     if (this.#connections.size >= this.#connectionsMax) this.#each((acceptor) => acceptor.pause());
     connection.begin();
@@ -166,9 +176,19 @@ export class EventLoop<C = undefined> {
    * Stops listening, lets what runs and what was received already finish, and closes each connection as soon as
    * it is idle. With a deadline or a signal, cuts what is left then. A second call returns the same promise; a
    * call before `serve` makes that settle at once.
+   *
+   * @throws {RangeError} `timeoutMs` is no time; nothing has happened then.
    */
   shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
     if (this.#shutdown !== null) return this.#shutdown;
+    const { timeoutMs = Infinity } = options;
+    if (!(timeoutMs >= 0)) {
+      return Promise.reject(
+        new RangeError(
+          `Cannot shut down within ${timeoutMs}: it is a number of milliseconds, 0 or more`,
+        ),
+      );
+    }
     // First of all: what is accepted below may call this again.
     const { promise, resolve, reject } = Promise.withResolvers<ShutdownResult>();
     this.#shutdown = promise;
@@ -187,7 +207,7 @@ export class EventLoop<C = undefined> {
   }
 
   /** Waits for the last connection to go. How many had to be cut. */
-  async #untilIdle({ timeoutMs, signal }: ShutdownOptions): Promise<number> {
+  async #untilIdle({ timeoutMs = Infinity, signal }: ShutdownOptions): Promise<number> {
     if (this.#connections.size === 0) return 0;
     const { promise, resolve } = Promise.withResolvers<number>();
     const cut = () => {
@@ -196,7 +216,7 @@ export class EventLoop<C = undefined> {
       resolve(rest.length);
     };
     this.#onIdle = () => resolve(0);
-    const timer = timeoutMs === undefined ? undefined : setTimeout(cut, timeoutMs);
+    const timer = timeoutMs > TIMER_MS_MAX ? undefined : setTimeout(cut, timeoutMs);
     if (signal?.aborted) cut();
     signal?.addEventListener("abort", cut);
     try {

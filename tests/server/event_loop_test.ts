@@ -12,7 +12,7 @@ import {
 } from "../../mod.ts";
 import { leaks } from "../support/leaks.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { soon, stateOf, ticks, until } from "../support/until.ts";
+import { delay, soon, stateOf, ticks, until } from "../support/until.ts";
 
 function listen(): Listener {
   return createListener("tcp", "127.0.0.1:0");
@@ -86,6 +86,30 @@ test("shutdown() cuts busy handlers at its deadline and says how many (netpoll 1
     open();
     await until(() => loop.connectionCount === 0, "the handlers end");
     for (const peer of peers) peer.close();
+  }));
+
+test("shutdown() cuts nobody, when its deadline is Infinity, and refuses what is no time", () =>
+  leaks(async () => {
+    const { opened, open } = gate();
+    let busy = 0;
+    const { loop, listener, served } = serve(async ({ reader }) => {
+      busy += 1;
+      reader.skip(reader.length);
+      reader.release();
+      await opened;
+    });
+    using peer = new RawPeer(listener);
+    peer.send("x");
+    await until(() => busy === 1, "a handler that is busy");
+    for (const timeoutMs of [NaN, -1]) {
+      await assertRejects(() => loop.shutdown({ timeoutMs }), RangeError, String(timeoutMs));
+    }
+    const down = loop.shutdown({ timeoutMs: Infinity });
+    await delay(20); // the runtime's timers take Infinity for 1 ms
+    assertEquals(loop.connectionCount, 1);
+    open();
+    assertEquals(await soon(down), { cut: 0 });
+    await soon(served, "serve() settles");
   }));
 
 test("shutdown() cuts what is left, when its signal is aborted", () =>
