@@ -8,7 +8,6 @@ import type { Connection } from "../connection/connection.ts";
 import { type Service, SocketConnection } from "../connection/socket_connection.ts";
 import {
   type ConnectionOptions,
-  type ConnectionSettings,
   settings,
 } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../connection/endpoint.ts";

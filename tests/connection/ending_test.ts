@@ -4,7 +4,8 @@ import { Ending } from "../../src/connection/ending.ts";
 
 test("Ending.end() settles every promise that somebody asked for, each the same every time", async () => {
   const ending = new Ending();
-  assert(ending.closing === ending.closing && ending.closed === ending.closed);
+  const { closing, closed } = ending;
+  assert(ending.closing === closing && ending.closed === closed);
   ending.unsentBytes = 7;
   ending.end();
   assertEquals(await ending.closing, { unsentBytes: 7 });
