@@ -6,11 +6,7 @@ import { native } from "../../ffi/load.ts";
 import type { Callbacks, RequestHandler } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
 import { type Service, SocketConnection } from "../connection/socket_connection.ts";
-import {
-  type ConnectionOptions,
-  type ConnectionSettings,
-  settings,
-} from "../connection/settings.ts";
+import { type ConnectionOptions, settings } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { socketTransport } from "../connection/transport.ts";
 import { type Listener, listenerSocket } from "../net/listener.ts";
