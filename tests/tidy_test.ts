@@ -7,11 +7,17 @@ import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-/** deno fmt holds code to 100; this is for comments and for C. */
+/**
+ * deno fmt holds code to 100, as comments are; this is for C, and for strings such as names of
+ * tests.
+ */
 const COLUMNS_MAX = 120;
 const FUNCTION_LINES_MAX = 70;
 const FILE_LINES_MAX = 500;
-/** One file by design, so that `cc` with no option but -shared builds it: every call that is wrapped goes in. */
+/**
+ * One file by design, so that `cc` with no option but -shared builds it: every call that is wrapped
+ * goes in.
+ */
 const C_FILE_LINES_MAX = 700;
 
 /** What each folder may import, besides itself and `src/core`, which all may. */

@@ -37,7 +37,7 @@ function echo({ reader, writer }: Connection): void {
   reader.release();
 }
 
-// ---- cold --------------------------------------------------------------------------------------------
+// ---- cold ---------------------------------------------------------------------------------------
 
 test("a pace goes cold without traffic, and wakes for it", () =>
   leaks(async () => {
@@ -78,7 +78,7 @@ async function end(child: ChildProcess): Promise<void> {
   await once(child, "close");
 }
 
-// ---- the life of the process -------------------------------------------------------------------------
+// ---- the life of the process --------------------------------------------------------------------
 
 for (
   const act of ["nothing", "listen", "serve and shut down", "serve and unref", "connect and close"]
@@ -112,7 +112,7 @@ test("a process lives for as long as somebody waits for a connection of its own"
   }
 });
 
-// ---- the runtime goes on -----------------------------------------------------------------------------
+// ---- the runtime goes on ------------------------------------------------------------------------
 
 /** Asks an HTTP server over and over, until told to stop. */
 function askHttp(server: Server, answered: () => void): () => Promise<void> {
@@ -213,7 +213,7 @@ test("a request to the runtime's own HTTP server is answered within a handler of
     await soon(served);
   }));
 
-// ---- never behind a blocking wait --------------------------------------------------------------------
+// ---- never behind a blocking wait ---------------------------------------------------------------
 
 async function chain(links: number): Promise<number> {
   let sum = 0;
@@ -382,7 +382,7 @@ test("traffic of one connection is answered warm: turns block instead of going c
     await end(child);
   }));
 
-// ---- idle ---------------------------------------------------------------------------------------------
+// ---- idle ---------------------------------------------------------------------------------------
 
 /** Ticks of the clock (1/100 s) that a process has used so far. */
 function cpuTicks(pid: number): number {
@@ -392,7 +392,8 @@ function cpuTicks(pid: number): number {
   return Number(fields[11]) + Number(fields[12]);
 }
 
-// The last one, with time of its own: cut short by a runner, it would fail in the middle of another.
+// The last one, with time of its own: cut short by a runner, it would fail in the middle of
+// another.
 test("an idle server uses at most 0.2 % of a core", { timeout: 30_000 }, async () => {
   const [server, port] = await startServer("lifetime.ts", ["serve"]);
   try {
