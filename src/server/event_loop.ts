@@ -6,11 +6,7 @@ import { native } from "../../ffi/load.ts";
 import type { Callbacks, RequestHandler } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
 import { type Service, SocketConnection } from "../connection/socket_connection.ts";
-import {
-  type ConnectionOptions,
-  type ConnectionSettings,
-  settings,
-} from "../connection/settings.ts";
+import { type ConnectionOptions, settings } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { socketTransport } from "../connection/transport.ts";
 import { type Listener, listenerSocket } from "../net/listener.ts";
@@ -23,7 +19,10 @@ import { Roster } from "./roster.ts";
 /** What an {@linkcode EventLoop} is told beside its handler. */
 export interface EventLoopOptions<C = undefined>
   extends Omit<Callbacks<C>, "onRequest">, ConnectionOptions {
-  /** How many connections may be open; more wait in the kernel's queue until one goes. Any number unless given. */
+  /**
+   * How many connections may be open; more wait in the kernel's queue until one goes. Any number
+   * unless given.
+   */
   connectionsMax?: number;
   /** How many of them may come from one IP address; more are reset. Any number unless given. */
   connectionsPerAddressMax?: number;
@@ -83,9 +82,9 @@ export class EventLoop<C = undefined> {
   /**
    * A server that listens nowhere yet.
    *
-   * `onRequest` is called when a connection has bytes to read, never twice at a time for one connection, and
-   * again for what it left unread. It may be synchronous: then it reads what `reader.length` offers. A throw or
-   * rejection goes to `onError` and closes that connection only.
+   * `onRequest` is called when a connection has bytes to read, never twice at a time for one
+   * connection, and again for what it left unread. It may be synchronous: then it reads what
+   * `reader.length` offers. A throw or rejection goes to `onError` and closes that connection only.
    */
   constructor(onRequest: RequestHandler<C> | null, options: EventLoopOptions<C> = {}) {
     this.#service = {
@@ -107,8 +106,8 @@ export class EventLoop<C = undefined> {
   }
 
   /**
-   * Takes connections from a listener, which it owns from now on. Several listeners may be served. Settles when
-   * the loop has shut down.
+   * Takes connections from a listener, which it owns from now on. Several listeners may be served.
+   * Settles when the loop has shut down.
    *
    * @throws {SystemError} The listener broke, or cannot be watched.
    */
@@ -163,9 +162,9 @@ export class EventLoop<C = undefined> {
   }
 
   /**
-   * Stops listening, lets what runs and what was received already finish, and closes each connection as soon as
-   * it is idle. With a deadline or a signal, cuts what is left then. A second call returns the same promise; a
-   * call before `serve` makes that settle at once.
+   * Stops listening, lets what runs and what was received already finish, and closes each
+   * connection as soon as it is idle. With a deadline or a signal, cuts what is left then. A second
+   * call returns the same promise; a call before `serve` makes that settle at once.
    */
   shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
     if (this.#shutdown !== null) return this.#shutdown;
