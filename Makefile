@@ -39,9 +39,10 @@ libnetpoll.so: libnetpoll.c
 libnetpoll-faults.so: libnetpoll.c
 	$(CC) $(CFLAGS) $(STRICT) $(SHARED) -DNP_FAULTS -o $@ $<
 
+# A linked node_modules is somebody else's: npm would empty it through the link.
 node_modules/.package-lock.json: package-lock.json .npmrc
-	npm ci
-	@touch $@
+	@if [ -L node_modules ]; then echo "node_modules is a link: not installing through it"; \
+	else npm ci && touch $@; fi
 
 demo: all  ## the echo server of the README under Bun and then under Deno, with real traffic
 	@$(BUN) scripts/demo.ts $(BUN)

@@ -1,14 +1,17 @@
 // libnetpoll.c: the Linux system calls of netpoll, one a function.
 //
-// Every function returns a value >= 0, or -errno. EINTR is retried; nothing else is decided here: what
-// "not ready" or "end of file" means for a connection is TypeScript's business (src/connection/).
+// Every function returns a value >= 0, or -errno. EINTR is retried; nothing else is decided here:
+// what "not ready" or "end of file" means for a connection is TypeScript's business
+// (src/connection/).
 //
-// C never trusts an address from JavaScript. Memory travels as (slab, offset, length) and is looked up
-// and bounds-checked here: -EFAULT otherwise. The one exception is a *borrowed* array, the user's own:
-// it arrives as a pointer that the runtime made for this call, and no address of it outlives the call.
+// C never trusts an address from JavaScript. Memory travels as (slab, offset, length) and is looked
+// up and bounds-checked here: -EFAULT otherwise. The one exception is a *borrowed* array, the
+// user's own: it arrives as a pointer that the runtime made for this call, and no address of it
+// outlives the call.
 //
-// Signatures stay within int32_t, uint32_t, double and pointers, because those are what both runtimes
-// call without boxing (docs/decisions/0003-native-boundary.md). ffi/symbols.ts mirrors this file.
+// Signatures stay within int32_t, uint32_t, double and pointers, because those are what both
+// runtimes call without boxing (docs/decisions/0003-native-boundary.md). ffi/symbols.ts mirrors
+// this file.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +67,7 @@ EXPORT int32_t np_abi(void) {
   return ABI;
 }
 
-// ---- faults: the build that tests use, -DNP_FAULTS ---------------------------------------------------
+// ---- faults: the build that tests use, -DNP_FAULTS ----------------------------------------------
 
 // The calls that can be made to fail. tests/support/faults.ts has the same list.
 enum call {
@@ -76,9 +79,9 @@ enum call {
 static struct fault { int32_t fd, skip, count, effect; } faults[CALLS];
 static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
 
-// Let `skip` calls of this kind pass, then give the next `count` of them an effect: a negative one is
-// returned in place of the call, as -errno; a positive one is the most bytes that the call may move.
-// `fd` < 0 is every descriptor. count 0 takes the fault away. -EINVAL for no such call.
+// Let `skip` calls of this kind pass, then give the next `count` of them an effect: a negative one
+// is returned in place of the call, as -errno; a positive one is the most bytes that the call may
+// move. `fd` < 0 is every descriptor. count 0 takes the fault away. -EINVAL for no such call.
 EXPORT int32_t np_fault(int32_t call, int32_t fd, int32_t skip, int32_t count, int32_t effect) {
   if (call < 0 || call >= CALLS) return -EINVAL;
   pthread_mutex_lock(&fault_lock);
@@ -120,7 +123,7 @@ static inline int32_t injected(enum call call, int32_t fd) {
     if (effect_ > 0 && (size_t)effect_ < (length)) (length) = (uint32_t)effect_; \
   } while (0)
 
-// ---- slabs -------------------------------------------------------------------------------------------
+// ---- slabs --------------------------------------------------------------------------------------
 
 // A slab is never unmapped: a stale view in JavaScript may read recycled bytes, it can never fault.
 static struct slab { _Atomic(uint8_t *) base; uint32_t bytes; } slabs[SLABS_MAX];
@@ -174,8 +177,8 @@ EXPORT void *np_slab_address(uint32_t slab) {
   return piece(slab, 0, 0);
 }
 
-// Give the pages back to the kernel; the mapping stays and reads as zeros. -EINVAL for memory of the runtime
-// that is not whole pages: madvise would round up and wipe what follows it.
+// Give the pages back to the kernel; the mapping stays and reads as zeros. -EINVAL for memory of
+// the runtime that is not whole pages: madvise would round up and wipe what follows it.
 EXPORT int32_t np_slab_discard(uint32_t slab) {
   uint8_t *base = piece(slab, 0, 0);
   if (!base) return -EFAULT;
@@ -193,10 +196,10 @@ EXPORT int32_t np_find(uint32_t slab, uint32_t offset, uint32_t length, const ui
   return at ? (int32_t)(at - from) : -1;
 }
 
-// ---- addresses ---------------------------------------------------------------------------------------
+// ---- addresses ----------------------------------------------------------------------------------
 
-// An address in JavaScript: {family, port, scope, length} and then `length` bytes: 4 of IPv4, 16 of IPv6,
-// or the path of a Unix socket (a leading 0 byte for an abstract one).
+// An address in JavaScript: {family, port, scope, length} and then `length` bytes: 4 of IPv4, 16 of
+// IPv6, or the path of a Unix socket (a leading 0 byte for an abstract one).
 struct address { uint32_t family, port, scope, length; uint8_t bytes[108]; };
 
 _Static_assert(sizeof(struct address) == 124, "src/net/address.ts relies on this size");
@@ -244,7 +247,8 @@ static void from_kernel(const struct sockaddr_storage *from, socklen_t length, s
   } else if (from->ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path)) {
     const struct sockaddr_un *un = (const void *)from;
     size_t bytes = length - offsetof(struct sockaddr_un, sun_path);
-    // The kernel counts the 0 byte after a path of 108 bytes, which lies behind the array (unix(7), BUGS).
+    // The kernel counts the 0 byte after a path of 108 bytes, which lies behind the array (unix(7),
+    // BUGS).
     if (bytes > sizeof un->sun_path) bytes = sizeof un->sun_path;
     if (un->sun_path[0]) bytes = strnlen(un->sun_path, bytes);
     to->length = (uint32_t)bytes;
@@ -252,8 +256,8 @@ static void from_kernel(const struct sockaddr_storage *from, socklen_t length, s
   }
 }
 
-// Look a host name up (getaddrinfo, blocking), at most `capacity` addresses of a stream socket. How many,
-// or -(RESOLVE_BASE - code) with getaddrinfo's own negative code.
+// Look a host name up (getaddrinfo, blocking), at most `capacity` addresses of a stream socket. How
+// many, or -(RESOLVE_BASE - code) with getaddrinfo's own negative code.
 EXPORT int32_t np_resolve(const char *name, int32_t family, struct address *out, uint32_t capacity) {
   struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM}, *list;
   int code = getaddrinfo(name, NULL, &hints, &list);
@@ -269,7 +273,7 @@ EXPORT int32_t np_resolve(const char *name, int32_t family, struct address *out,
   return (int32_t)count;
 }
 
-// ---- sockets -----------------------------------------------------------------------------------------
+// ---- sockets ------------------------------------------------------------------------------------
 
 // A stream socket, non-blocking and close-on-exec. Its descriptor.
 EXPORT int32_t np_socket(int32_t family) {
@@ -306,8 +310,9 @@ EXPORT int32_t np_accept(int32_t fd, struct address *peer) {
   return taken;
 }
 
-// Begin to connect: 0 when it is done at once, -EINPROGRESS when epoll will tell. An interrupted connect
-// goes on by itself and must not be repeated (POSIX connect), so EINTR is the same as EINPROGRESS.
+// Begin to connect: 0 when it is done at once, -EINPROGRESS when epoll will tell. An interrupted
+// connect goes on by itself and must not be repeated (POSIX connect), so EINTR is the same as
+// EINPROGRESS.
 EXPORT int32_t np_connect(int32_t fd, const struct address *address) {
   FAIL_IF_TOLD(CALL_CONNECT, fd);
   struct sockaddr_storage storage;
@@ -357,10 +362,10 @@ EXPORT int32_t np_adopt(int32_t fd) {
   return result(fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
-// ---- bytes -------------------------------------------------------------------------------------------
+// ---- bytes --------------------------------------------------------------------------------------
 
-// A scatter/gather list from JavaScript: `count` triplets of (slab, offset, length). The bytes in it, or
-// -errno. `most` cuts it short.
+// A scatter/gather list from JavaScript: `count` triplets of (slab, offset, length). The bytes in
+// it, or -errno. `most` cuts it short.
 static int64_t gather(const uint32_t *table, int32_t count, uint32_t most, struct iovec *pieces) {
   if (count < 0 || count > IOVECS_MAX) return -EINVAL;
   int64_t total = 0;
@@ -411,7 +416,8 @@ EXPORT int32_t np_sendmsg(int32_t fd, const uint32_t *table, int32_t count, int3
   return RETRY(sendmsg(fd, &message, flags | MSG_NOSIGNAL));
 }
 
-// Write several pieces to what is no socket. A closed pipe is -EPIPE because both runtimes ignore SIGPIPE.
+// Write several pieces to what is no socket. A closed pipe is -EPIPE because both runtimes ignore
+// SIGPIPE.
 EXPORT int32_t np_writev(int32_t fd, const uint32_t *table, int32_t count) {
   struct iovec pieces[IOVECS_MAX];
   uint32_t most = INT32_MAX;
@@ -421,8 +427,8 @@ EXPORT int32_t np_writev(int32_t fd, const uint32_t *table, int32_t count) {
   return RETRY(writev(fd, pieces, count));
 }
 
-// Send from a borrowed array. `bytes` is its byteLength, read just before this call: the one length that
-// C must believe.
+// Send from a borrowed array. `bytes` is its byteLength, read just before this call: the one length
+// that C must believe.
 EXPORT int32_t np_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes, uint32_t offset,
                                 uint32_t length, int32_t flags) {
   if ((uint64_t)offset + length > bytes) return -EFAULT;
@@ -430,15 +436,15 @@ EXPORT int32_t np_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes
   return RETRY(send(fd, array + offset, length, flags | MSG_NOSIGNAL));
 }
 
-// ---- epoll -------------------------------------------------------------------------------------------
+// ---- epoll --------------------------------------------------------------------------------------
 
 EXPORT int32_t np_epoll_create(void) {
   FAIL_IF_TOLD(CALL_EPOLL_CREATE, -1);
   return result(epoll_create1(EPOLL_CLOEXEC));
 }
 
-// op: EPOLL_CTL_ADD 1, EPOLL_CTL_DEL 2, EPOLL_CTL_MOD 3. The token comes back with every event: epoll's
-// data is the descriptor in its low and the token in its high half.
+// op: EPOLL_CTL_ADD 1, EPOLL_CTL_DEL 2, EPOLL_CTL_MOD 3. The token comes back with every event:
+// epoll's data is the descriptor in its low and the token in its high half.
 EXPORT int32_t np_epoll_ctl(int32_t epoll, int32_t op, int32_t fd, uint32_t token, uint32_t events) {
   FAIL_IF_TOLD(CALL_EPOLL_CTL, fd);
   struct epoll_event event = {.events = events, .data.u64 = (uint64_t)token << 32 | (uint32_t)fd};
@@ -450,8 +456,8 @@ static int64_t wait_micros(int32_t epoll, struct epoll_event *events, int32_t ca
   if (micros > 0) {
     struct timespec timeout = {micros / 1000000, micros % 1000000 * 1000};
     int64_t count = syscall(SYS_epoll_pwait2, epoll, events, capacity, &timeout, NULL, (size_t)8);
-    // ENOSYS before Linux 5.11. EPERM is no error of this call: it is how the filters of older container
-    // runtimes refuse calls they do not know.
+    // ENOSYS before Linux 5.11. EPERM is no error of this call: it is how the filters of older
+    // container runtimes refuse calls they do not know.
     if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
   }
 #endif
@@ -459,8 +465,9 @@ static int64_t wait_micros(int32_t epoll, struct epoll_event *events, int32_t ca
   return epoll_wait(epoll, events, capacity, micros > 0 ? (micros - 1) / 1000 + 1 : micros);
 }
 
-// Wait for at most `micros` microseconds (0 polls, -1 has no end). Pairs of (token, events) go to `out`;
-// how many. An interrupted wait is one that saw nothing: a signal may be what the host waits for.
+// Wait for at most `micros` microseconds (0 polls, -1 has no end). Pairs of (token, events) go to
+// `out`; how many. An interrupted wait is one that saw nothing: a signal may be what the host waits
+// for.
 EXPORT int32_t np_epoll_wait(int32_t epoll, uint32_t *out, int32_t capacity, int32_t micros) {
   FAIL_IF_TOLD(CALL_EPOLL_WAIT, epoll);
   struct epoll_event events[EVENTS_MAX];
@@ -473,7 +480,7 @@ EXPORT int32_t np_epoll_wait(int32_t epoll, uint32_t *out, int32_t capacity, int
   return (int32_t)count;
 }
 
-// ---- clocks and counters -----------------------------------------------------------------------------
+// ---- clocks and counters ------------------------------------------------------------------------
 
 // Microseconds of CLOCK_MONOTONIC.
 EXPORT double np_now(void) {
@@ -514,11 +521,12 @@ EXPORT int32_t np_counter_take(int32_t fd) {
   return count > INT32_MAX ? INT32_MAX : (int32_t)count;
 }
 
-// ---- waker -------------------------------------------------------------------------------------------
+// ---- waker --------------------------------------------------------------------------------------
 
-// A thread that sleeps until the epoll descriptor is readable and then sends one byte into a socket pair,
-// whose other end the runtime polls. It never calls into JavaScript: threadsafe callbacks crash both
-// runtimes at teardown. It looks once an arming, so that a byte means "armed since the last byte".
+// A thread that sleeps until the epoll descriptor is readable and then sends one byte into a socket
+// pair, whose other end the runtime polls. It never calls into JavaScript: threadsafe callbacks
+// crash both runtimes at teardown. It looks once an arming, so that a byte means "armed since the
+// last byte".
 struct waker { _Atomic int state; int epoll, control, ours, theirs; pthread_t thread; };
 
 enum { WAKER_FREE, WAKER_TAKEN, WAKER_OPEN, WAKER_CLOSING };
@@ -614,8 +622,8 @@ EXPORT int32_t np_waker_ring(int32_t id) {
   return waker ? ring(waker) : -EBADF;
 }
 
-// End the thread and close this end. The epoll descriptor must still be open, or its number could be
-// somebody else's by now.
+// End the thread and close this end. The epoll descriptor must still be open, or its number could
+// be somebody else's by now.
 EXPORT int32_t np_waker_close(int32_t id) {
   struct waker *waker = open_waker(id);
   int expected = WAKER_OPEN;

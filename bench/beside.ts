@@ -1,8 +1,9 @@
 /**
  * What a saturated echo leaves of its thread to everybody else: `make beside`.
  *
- * One process holds an echo, two timers and the runtime's own HTTP server. They are measured without load, and
- * under a load that would take all of a core. The load and the HTTP client are other processes.
+ * One process holds an echo, two timers and the runtime's own HTTP server. They are measured
+ * without load, and under a load that would take all of a core. The load and the HTTP client are
+ * other processes.
  */
 import { availableParallelism } from "node:os";
 import process from "node:process";

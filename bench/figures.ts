@@ -1,8 +1,9 @@
 /**
  * What an echo costs: `make figures`, or `bun bench/figures.ts --help`.
  *
- * Every round measures every server once, in an order that rotates, so that whatever else the machine does
- * meets all alike. A ratio is taken within a round; its median over all rounds is the figure.
+ * Every round measures every server once, in an order that rotates, so that whatever else the
+ * machine does meets all alike. A ratio is taken within a round; its median over all rounds is the
+ * figure.
  */
 import { availableParallelism } from "node:os";
 import { type Candidate, CANDIDATES, commandOf, LIMIT, select } from "./harness/candidates.ts";
@@ -86,7 +87,9 @@ async function measureRound(servers: ReadonlyMap<Candidate, Server>, all: Series
 /** How timeout(1) ends when it had to stop the program. */
 const TIMED_OUT = 124;
 
-/** Counts the system calls of a loaded server: those of all its threads, and so of its wake-ups too. */
+/**
+ * Counts the system calls of a loaded server: those of all its threads, and so of its wake-ups too.
+ */
 async function countCalls(server: Server, series: Series): Promise<void> {
   const options = { ...loadOptions, seconds: syscallSeconds + 0.5 };
   const loading = load(server, series.scenario, options);
@@ -102,7 +105,8 @@ async function countCalls(server: Server, series: Series): Promise<void> {
     `${server.pid}`,
   ];
   const argv = ["timeout", "-s", "INT", String(syscallSeconds), ...trace];
-  // strace slows the server down: so calls are divided by the answers sent, not by messages of the load.
+  // strace slows the server down: so calls are divided by the answers sent, not by messages of the
+  // load.
   const [out] = await Promise.all([run({ argv, cpu: loadOptions.cpu }, TIMED_OUT), loading]);
   const counts = [...out.matchAll(/^\s*(\d+) (\w+)$/gm)].map((m) => [m[2]!, Number(m[1])] as const);
   const sends = counts.filter(([name]) => /^(send|write)/.test(name)).map(([, n]) => n);

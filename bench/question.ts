@@ -1,6 +1,6 @@
 /**
- * The question that netpoll's introduction asks of Go, asked of JavaScript: with 1 000 connections of which
- * half are idle, what does each server hold? `make question`.
+ * The question that netpoll's introduction asks of Go, asked of JavaScript: with 1 000 connections
+ * of which half are idle, what does each server hold? `make question`.
  */
 import { availableParallelism } from "node:os";
 import { type Candidate, CANDIDATES, select } from "./harness/candidates.ts";

@@ -8,7 +8,10 @@ import type { Signature } from "./symbols.ts";
 /** `onread` is documented for net.connect only; the constructor takes it as well. */
 type SocketOptions = ConstructorParameters<typeof import("node:net").Socket>[0];
 
-/** The part of Deno's internals that is used where it is there: it drains microtasks within a macrotask. */
+/**
+ * The part of Deno's internals that is used where it is there: it drains microtasks within a
+ * macrotask.
+ */
 interface Internals {
   core?: { runMicrotasks?: () => void };
 }
@@ -49,7 +52,8 @@ function wrap(address: Pointer, bytes: number): ArrayBuffer | null {
   try {
     return new Deno.UnsafePointerView(address as Deno.PointerObject).getArrayBuffer(bytes);
   } catch (error) {
-    // --allow-ffi=PATH opens the library and calls it, but makes no views of memory (denoland/deno#15511).
+    // --allow-ffi=PATH opens the library and calls it, but makes no views of memory
+    // (denoland/deno#15511).
     if (error instanceof Deno.errors.NotCapable) return null;
     throw error;
   }

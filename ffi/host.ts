@@ -1,5 +1,6 @@
 /**
- * What differs from runtime to runtime besides the calls: everything else in netpoll is the same on both.
+ * What differs from runtime to runtime besides the calls: everything else in netpoll is the same on
+ * both.
  */
 import { NetpollError } from "../src/core/errors.ts";
 import { bunHost } from "./bun.ts";
@@ -22,23 +23,30 @@ export interface Host {
   /** "deno" or "bun". */
   readonly name: "deno" | "bun";
   /**
-   * How many empty macrotasks let the runtime's own sockets make progress after its loop was idle once, or 0
-   * where every macrotask polls them (docs/decisions/0006-pace.md).
+   * How many empty macrotasks let the runtime's own sockets make progress after its loop was idle
+   * once, or 0 where every macrotask polls them (docs/decisions/0006-pace.md).
    */
   readonly ticksToPollSockets: number;
-  /** Runs all pending microtasks now, from within a macrotask; null where the runtime offers no way. */
+  /**
+   * Runs all pending microtasks now, from within a macrotask; null where the runtime offers no way.
+   */
   readonly drainMicrotasks: (() => void) | null;
   /** Opens a shared library and binds the functions of a table. Throws the runtime's own error. */
   open<T>(path: string, symbols: Readonly<Record<keyof T, Signature>>): T;
   /** Why a library must not be opened: what permission is missing, or null. */
   refusal(path: string): string | null;
-  /** An ArrayBuffer over native memory, or null where the runtime forbids it (a path-scoped permission). */
+  /**
+   * An ArrayBuffer over native memory, or null where the runtime forbids it (a path-scoped
+   * permission).
+   */
   wrap(address: Pointer, bytes: number): ArrayBuffer | null;
   /** Lets the runtime poll a socket and call back when bytes arrive. */
   adopt(fd: number, onReadable: () => void): AdoptedSocket;
   /** An environment variable; undefined when it may not be read. Never asks the user. */
   env(name: string): string | undefined;
-  /** Throws what the runtime throws where the program may not use that host and port, or (null) any. */
+  /**
+   * Throws what the runtime throws where the program may not use that host and port, or (null) any.
+   */
   checkNet(hostname: string | null, port: number): void;
   /** The same for a Unix socket's path. */
   checkPath(path: string): void;

@@ -22,7 +22,8 @@ export function unsupported(platform: string, arch: string): string | null {
 /** Where the library may lie, in the order tried. `NETPOLL_LIB` alone, if it is set. */
 export function candidates(base: string, arch: string, named: string | undefined): string[] {
   if (named) return [named];
-  // Elsewhere than in our own source tree (in a bundle, say) the same relative path would be somebody else's.
+  // Elsewhere than in our own source tree (in a bundle, say) the same relative path would be
+  // somebody else's.
   if (!/^file:.*\/ffi\/load\.[jt]s$/.test(base)) return [];
   const beside = (relative: string) => fileURLToPath(new URL(relative, base).href);
   return [beside("../libnetpoll.so"), beside(`../lib/libnetpoll-linux-${arch}.so`)];

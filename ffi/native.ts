@@ -1,8 +1,8 @@
 /**
  * The system calls of libnetpoll.c as TypeScript sees them, each once, with its contract.
  *
- * A result is `>= 0`, or `-errno`. Memory travels as (slab, offset, length). Hot calls get integers only and
- * their exact number of arguments: anything else leaves the fast path of the runtime
+ * A result is `>= 0`, or `-errno`. Memory travels as (slab, offset, length). Hot calls get integers
+ * only and their exact number of arguments: anything else leaves the fast path of the runtime
  * (docs/decisions/0003-native-boundary.md).
  */
 
@@ -31,7 +31,10 @@ export interface Native {
     needleBytes: number,
   ): number;
 
-  /** Looks up a zero-terminated host name, blocking; addresses go to `out`. How many, or a code below -4096. */
+  /**
+   * Looks up a zero-terminated host name, blocking; addresses go to `out`. How many, or a code
+   * below -4096.
+   */
   resolve(name: Uint8Array, family: number, out: Uint32Array, capacity: number): number;
 
   /** A non-blocking stream socket. */
@@ -83,7 +86,10 @@ export interface Native {
   epollCreate(): number;
   /** Adds (1), removes (2) or changes (3) the interest in a descriptor. */
   epollCtl(epoll: number, op: number, fd: number, token: number, events: number): number;
-  /** Waits at most `micros` (0 polls, -1 has no end); pairs of (token, events) go to `out`. How many. */
+  /**
+   * Waits at most `micros` (0 polls, -1 has no end); pairs of (token, events) go to `out`. How
+   * many.
+   */
   epollWait(epoll: number, out: Uint32Array, capacity: number, micros: number): number;
 
   /** Microseconds of a clock that only goes forward. */

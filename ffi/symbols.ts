@@ -3,7 +3,9 @@
  */
 import type { Native } from "./native.ts";
 
-/** What crosses the boundary: 32-bit integers, doubles, and typed arrays for the length of a call. */
+/**
+ * What crosses the boundary: 32-bit integers, doubles, and typed arrays for the length of a call.
+ */
 export type NativeType = "i32" | "u32" | "f64" | "buffer" | "pointer";
 
 /** A function of the library: its name in C, its parameters, its result. */

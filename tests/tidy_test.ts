@@ -7,11 +7,18 @@ import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-/** deno fmt holds code to 100; this is for comments and for C. */
+/**
+ * deno fmt holds code to 100, as comments are; this is for C, and for strings such as names of
+ * tests.
+ */
 const COLUMNS_MAX = 120;
 const FUNCTION_LINES_MAX = 70;
 const FILE_LINES_MAX = 500;
-const C_FILE_LINES_MAX = 600;
+/**
+ * One file by design, so that `cc` with no option but -shared builds it: every call that is wrapped
+ * goes in.
+ */
+const C_FILE_LINES_MAX = 700;
 
 /** What each folder may import, besides itself and `src/core`, which all may. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
@@ -34,29 +41,14 @@ const RUNTIME_FOLDERS = ["ffi/", "bench/peers/", "examples/compare/"];
 /** Source files without a test of their own, each with the reason. */
 const UNTESTED: Readonly<Record<string, string>> = {
   "src/core/limits.ts": "constants only",
-  "src/poll/watcher.ts": "types only",
+  "src/connection/service.ts": "types only",
+  "src/poll/watcher.ts": "types and constants only",
   "ffi/bun.ts": "one half of host.ts and native.ts, whose tests run on it under Bun",
   "ffi/deno.ts": "the other half, under Deno",
 };
 
-/** Source files whose test is still to be written. Take yours out when you have written it. */
-const TEST_IS_MISSING: readonly string[] = [
-  "src/buffer/block.ts",
-  "src/buffer/link_buffer.ts",
-  "src/buffer/link_chain.ts",
-  "src/buffer/link_node.ts",
-  "src/buffer/reader.ts",
-  "src/buffer/slab.ts",
-  "src/buffer/writer.ts",
-  "src/core/assert.ts",
-  "src/core/check.ts",
-  "src/core/config.ts",
-  "src/core/errno.ts",
-  "src/core/errors.ts",
-];
-
 /** Files that are too long and still to be divided. */
-const TOO_LONG: readonly string[] = ["src/connection/socket_connection.ts", "libnetpoll.c"];
+const TOO_LONG: readonly string[] = [];
 
 const root = fileURLToPath(new URL("..", import.meta.url).href);
 
@@ -183,16 +175,14 @@ test("runtimes are named in ffi/, bench/peers/ and examples/compare/ only", () =
 });
 
 test("every source file has a test at the same path", () => {
-  const missing = sources.filter((path) =>
-    UNTESTED[path] === undefined && !files.includes(testOf(path))
-  );
-  for (const path of missing) console.log(`  no test yet: ${path}`);
-  assertEquals(missing.filter((path) => !TEST_IS_MISSING.includes(path)), []);
+  const untested = sources.filter((path) => !files.includes(testOf(path)));
+  assertEquals(untested.filter((path) => UNTESTED[path] === undefined), []);
 });
 
-test("exceptions name files that are there, so that the lists hold nothing that went", () => {
-  const excepted = [...Object.keys(UNTESTED), ...TEST_IS_MISSING, ...TOO_LONG];
+test("exceptions name files that are there and have no test: the lists hold nothing that went", () => {
+  const excepted = [...Object.keys(UNTESTED), ...TOO_LONG];
   assertEquals(excepted.filter((path) => !files.includes(path)), []);
+  assertEquals(Object.keys(UNTESTED).filter((path) => files.includes(testOf(path))), []);
 });
 
 test("functions have at most 70 lines", () => {
@@ -209,7 +199,7 @@ test("longFunctions() finds a long one, so that the rule above can fail", () => 
   assertEquals(longFunctions("a.ts", short), []);
 });
 
-test("files have at most 500 lines, libnetpoll.c 600", () => {
+test("files have at most 500 lines, libnetpoll.c 700", () => {
   const maxOf = (path: string) => path.endsWith(".c") ? C_FILE_LINES_MAX : FILE_LINES_MAX;
   const long = files.filter((path) => /\.([cht]|ts|sh)$|Makefile$/.test(path))
     .filter((path) => linesOf(path).length > maxOf(path));

@@ -32,7 +32,9 @@ export function runtimePath(runtime: Runtime): string {
   return path;
 }
 
-/** What npm installs may be a script that starts the runtime: its process is not the one to measure. */
+/**
+ * What npm installs may be a script that starts the runtime: its process is not the one to measure.
+ */
 function realPath(runtime: Runtime): string {
   const installed = projectPath(`node_modules/.bin/${runtime}`);
   const evaluate = runtime === "deno" ? "eval" : "-e";

@@ -158,7 +158,10 @@ export async function hold(command: Command): Promise<Held> {
   };
 }
 
-/** Runs a program to its end: what it printed. Rejects when it ends with another code than `expected`. */
+/**
+ * Runs a program to its end: what it printed. Rejects when it ends with another code than
+ * `expected`.
+ */
 export function run(command: Command, expected = 0): Promise<string> {
   const child = start(command, "ignore");
   let out = "";

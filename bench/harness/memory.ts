@@ -7,13 +7,16 @@ import { setTimeout } from "node:timers/promises";
 import { type Candidate, withProbe } from "./candidates.ts";
 import { hold, projectPath, run, type Server, startServer } from "./child.ts";
 
-/** How long a server is left alone before it is looked at: its own timers and collections have run then. */
+/**
+ * How long a server is left alone before it is looked at: its own timers and collections have run
+ * then.
+ */
 const SETTLE_MS = 500;
 
 /**
- * How long connections come and go first, ten at a time: what a program allocates once, it has allocated then. V8
- * lets its young generation grow to 16 MiB and more before it collects; without this, that counts as memory of the
- * first 10 000 connections, 1 to 2 KB each.
+ * How long connections come and go first, ten at a time: what a program allocates once, it has
+ * allocated then. V8 lets its young generation grow to 16 MiB and more before it collects; without
+ * this, that counts as memory of the first 10 000 connections, 1 to 2 KB each.
  */
 const WARMUP_SECONDS = 2;
 const WARMUP_CONNECTIONS = 10;
@@ -104,8 +107,9 @@ export function weigh(candidate: Candidate, all: Population): Promise<Weighed<Fo
 }
 
 /**
- * What a server holds, garbage collected. In a process of its own: the collection and the walk through the heap
- * change how much memory is resident afterwards. Null for C, which has no heap to ask.
+ * What a server holds, garbage collected. In a process of its own: the collection and the walk
+ * through the heap change how much memory is resident afterwards. Null for C, which has no heap to
+ * ask.
  */
 export function examine(candidate: Candidate, all: Population): Promise<Weighed<Holdings> | null> {
   if (candidate.runtime === null) return Promise.resolve(null);

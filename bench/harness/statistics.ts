@@ -2,7 +2,9 @@
  * What many rounds come to.
  */
 
-/** The value that a fraction of all values do not exceed, between neighbours where it falls between. */
+/**
+ * The value that a fraction of all values do not exceed, between neighbours where it falls between.
+ */
 export function quantile(values: readonly number[], fraction: number): number {
   if (values.length === 0) return NaN;
   const sorted = [...values].sort((a, b) => a - b);

@@ -1,4 +1,5 @@
-// A log-linear histogram of nanoseconds: 64 steps to each power of two, so a percentile is off by at most 1.6 %.
+// A log-linear histogram of nanoseconds: 64 steps to each power of two, so a percentile is off by
+// at most 1.6 %.
 #pragma once
 #include <stdint.h>
 

@@ -2,9 +2,10 @@
 //
 //   hold -p PORT [-c COUNT] [-b COUNT] [-s BYTES]
 //
-// Opens -c connections (1000); each sends one message of -s bytes (64) and gets it back, every byte compared.
-// Then -b of them (0) are busy: they send half a message more, so that the server waits for the rest of it.
-// Prints "ready", and waits for the end of its standard input. Then the halves are completed and compared.
+// Opens -c connections (1000); each sends one message of -s bytes (64) and gets it back, every byte
+// compared. Then -b of them (0) are busy: they send half a message more, so that the server waits
+// for the rest of it. Prints "ready", and waits for the end of its standard input. Then the halves
+// are completed and compared.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>

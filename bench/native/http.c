@@ -1,9 +1,11 @@
-// One HTTP client that keeps its connection alive: how fast a server answers beside whatever else it does.
+// One HTTP client that keeps its connection alive: how fast a server answers beside whatever else
+// it does.
 //
 //   http -p PORT [-t SECONDS] [-w SECONDS] [-m MICROSECONDS]
 //
-// Sends the next GET when the answer is complete. Every answer must be a 200 with the body "ok". Prints one line
-// of JSON. -m: pause so long between two requests; with a pause the figure of interest is the latency.
+// Sends the next GET when the answer is complete. Every answer must be a 200 with the body "ok".
+// Prints one line of JSON. -m: pause so long between two requests; with a pause the figure of
+// interest is the latency.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>

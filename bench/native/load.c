@@ -10,9 +10,10 @@
 //               message each, then silence       -P CPU      run on this CPU
 //   -N COUNT    instead of a time: end when every connection has got so many messages back
 //
-// Closed loop: the next message leaves when an answer is complete, so a slow server is asked less. Open loop:
-// messages are due at a fixed rate, and their latency counts from when they were due, not from when they left.
-// Prints one line of JSON. A wrong byte, a lost connection or an idle one that speaks ends it with an error.
+// Closed loop: the next message leaves when an answer is complete, so a slow server is asked less.
+// Open loop: messages are due at a fixed rate, and their latency counts from when they were due,
+// not from when they left. Prints one line of JSON. A wrong byte, a lost connection or an idle one
+// that speaks ends it with an error.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -65,7 +66,7 @@ static struct connection *connections, *idle;
 static char received[READ_BYTES];
 static uint64_t ring_mask;
 
-// ---- one connection ---------------------------------------------------------------------------------------
+// ---- one connection -----------------------------------------------------------------------------
 
 static void watch(struct connection *c, int operation, bool wants_out) {
   struct epoll_event event = {.events = EPOLLIN | (wants_out ? EPOLLOUT : 0), .data.ptr = c};
@@ -196,7 +197,7 @@ static void on_event(struct connection *c, uint32_t events) {
   }
 }
 
-// ---- all of them ------------------------------------------------------------------------------------------
+// ---- all of them --------------------------------------------------------------------------------
 
 static struct connection *allocate(int count, int first_id) {
   struct connection *all = calloc((size_t)count + 1, sizeof *all);
@@ -292,7 +293,7 @@ static double run(void) {
   }
 }
 
-// ---- the report -------------------------------------------------------------------------------------------
+// ---- the report ---------------------------------------------------------------------------------
 
 static double seconds_of(struct timeval t) { return (double)t.tv_sec + (double)t.tv_usec / 1e6; }
 

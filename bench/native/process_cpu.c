@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-// The CPU clock of the process (clock_getcpuclockid(3)): exact to the moment, where schedstat lacks what a
-// running thread used since the last tick, and with the threads that have ended.
+// The CPU clock of the process (clock_getcpuclockid(3)): exact to the moment, where schedstat lacks
+// what a running thread used since the last tick, and with the threads that have ended.
 static double clock_nanos(pid_t pid) {
   clockid_t clock;
   struct timespec t;

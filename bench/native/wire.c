@@ -58,7 +58,8 @@ int endpoint_connect(const struct endpoint *to, bool blocking, bool *connected) 
 }
 
 void wire_prepare(size_t message_bytes) {
-  // Two messages long at least: one send can then offer a whole message wherever in the pattern it begins.
+  // Two messages long at least: one send can then offer a whole message wherever in the pattern it
+  // begins.
   pattern_bytes = 2 * message_bytes + PERIOD;
   if (pattern_bytes < PATTERN_BYTES_MIN) pattern_bytes = PATTERN_BYTES_MIN;
   pattern_bytes += PERIOD - pattern_bytes % PERIOD;

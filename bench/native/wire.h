@@ -13,14 +13,16 @@ struct endpoint {
 struct endpoint endpoint_tcp(const char *host, const char *port);
 struct endpoint endpoint_unix(const char *path);
 
-// A stream socket towards `to`, without Nagle's delay. Whether the connection stands goes to `connected`:
-// always when `blocking`. The socket is non-blocking afterwards either way.
+// A stream socket towards `to`, without Nagle's delay. Whether the connection stands goes to
+// `connected`: always when `blocking`. The socket is non-blocking afterwards either way.
 int endpoint_connect(const struct endpoint *to, bool blocking, bool *connected);
 
-// Every connection sends the same endless pattern, begun at a place of its own: bytes that are lost, doubled,
-// out of order or another connection's do not match. Its period is prime, so no message size hides a shift.
+// Every connection sends the same endless pattern, begun at a place of its own: bytes that are
+// lost, doubled, out of order or another connection's do not match. Its period is prime, so no
+// message size hides a shift.
 void wire_prepare(size_t message_bytes);
-// The bytes from `offset` of the stream of connection `id` on; `*bytes` becomes how many lie there at most.
+// The bytes from `offset` of the stream of connection `id` on; `*bytes` becomes how many lie there
+// at most.
 const char *wire_at(int id, uint64_t offset, size_t *bytes);
 bool wire_matches(int id, uint64_t offset, const char *received, size_t bytes);
 

@@ -1,7 +1,9 @@
 /**
- * netpoll's echo in a thread that does other things too: `beside.ts HTTP_MODULE MESSAGE_BYTES sync|async`.
+ * netpoll's echo in a thread that does other things too:
+ * `beside.ts HTTP_MODULE MESSAGE_BYTES sync|async`.
  *
- * Prints "listening PORT", then "http PORT". On SIGUSR2, how late the timers of this thread were since the last time.
+ * Prints "listening PORT", then "http PORT". On SIGUSR2, how late the timers of this thread were
+ * since the last time.
  */
 import process from "node:process";
 import { quantile } from "../harness/statistics.ts";

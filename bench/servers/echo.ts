@@ -5,7 +5,10 @@ import process from "node:process";
 import { type Connection, createListener, EventLoop } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 
-/** The program that every reader knows (the first example of the documentation), for messages of a size. */
+/**
+ * The program that every reader knows (the first example of the documentation), for messages of a
+ * size.
+ */
 function echoMessages(bytes: number) {
   return async ({ reader, writer }: Connection): Promise<void> => {
     await reader.wait(bytes);
@@ -23,7 +26,10 @@ function echoBytes({ reader, writer }: Connection): void {
   reader.release();
 }
 
-/** Serves on a port of 127.0.0.1 (0: any) for as long as the process lives, and prints "listening PORT". */
+/**
+ * Serves on a port of 127.0.0.1 (0: any) for as long as the process lives, and prints "listening
+ * PORT".
+ */
 export function serveEcho(port: number, messageBytes: number, style: string): void {
   const listener = createListener("tcp", `127.0.0.1:${port}`);
   const loop = new EventLoop(style === "async" ? echoMessages(messageBytes) : echoBytes);

@@ -19,10 +19,12 @@ async function nextBytes(reader: Reader, signal?: AbortSignal): Promise<Uint8Arr
 }
 
 /**
- * Everything that a reader receives, piece by piece as it comes, until the peer ends its side. The pieces are
- * **owned**: copies, up to 1 MiB each. Calls `release()`: what the reader lent before is over.
+ * Everything that a reader receives, piece by piece as it comes, until the peer ends its side. The
+ * pieces are **owned**: copies, up to 1 MiB each. Calls `release()`: what the reader lent before is
+ * over.
  *
- * Throws what `wait` rejects with, but for the ordinary `EofError`. Stopping early leaves the reader usable.
+ * Throws what `wait` rejects with, but for the ordinary `EofError`. Stopping early leaves the
+ * reader usable.
  *
  * @example
  * ```ts
@@ -41,9 +43,9 @@ export async function* bytesOf(reader: Reader): AsyncGenerator<Uint8Array, void,
 }
 
 /**
- * A reader as a `ReadableStream`, for `Response`, `pipeTo` and the like. Reads nothing before it is asked to. Its
- * pieces are **owned** copies, as those of {@linkcode bytesOf}. Cancelling it ends its wait and leaves the reader
- * usable.
+ * A reader as a `ReadableStream`, for `Response`, `pipeTo` and the like. Reads nothing before it is
+ * asked to. Its pieces are **owned** copies, as those of {@linkcode bytesOf}. Cancelling it ends
+ * its wait and leaves the reader usable.
  *
  * @example
  * ```ts

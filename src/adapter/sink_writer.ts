@@ -11,8 +11,8 @@ import { withSignal } from "./signal.ts";
 /** Where bytes go. */
 export interface ByteSink {
   /**
-   * Takes bytes, which are its own from then on. A number that it returns, or resolves to, is how many of them
-   * it took: it is called again with the rest.
+   * Takes bytes, which are its own from then on. A number that it returns, or resolves to, is how
+   * many of them it took: it is called again with the rest.
    */
   write(bytes: Uint8Array): unknown;
   /** Nothing more comes. */
@@ -22,8 +22,8 @@ export interface ByteSink {
 /** A {@linkcode Writer} to a sink. */
 export interface SinkWriter extends Writer, AsyncDisposable {
   /**
-   * Waits until what was flushed has been written, then closes the sink, if that can be closed. What was written
-   * and not flushed is dropped. Rejects when closing the sink fails.
+   * Waits until what was flushed has been written, then closes the sink, if that can be closed.
+   * What was written and not flushed is dropped. Rejects when closing the sink fails.
    */
   close(): Promise<void>;
 }
@@ -33,8 +33,9 @@ const RESOLVED: Promise<void> = Promise.resolve();
 function ignore(): void {}
 
 /**
- * Writes to any sink of bytes as to a connection: `flush` resolves when the sink has taken everything that was
- * flushed before. When the sink fails, every flush rejects with its error, and whatever writes throws it.
+ * Writes to any sink of bytes as to a connection: `flush` resolves when the sink has taken
+ * everything that was flushed before. When the sink fails, every flush rejects with its error, and
+ * whatever writes throws it.
  *
  * @example
  * ```ts
@@ -89,7 +90,8 @@ class PushingWriter extends ChainWriter implements SinkWriter {
     const chain = this.#chain;
     while (chain.total < target) {
       const count = Math.min(target - chain.total, BYTES_PER_EVENT_MAX);
-      // A copy: a stream hands its pieces on, and nobody says when the last reader is done with them.
+      // A copy: a stream hands its pieces on, and nobody says when the last reader is done with
+      // them.
       const bytes = new Uint8Array(count);
       chain.copyOut(bytes, 0, count);
       try {

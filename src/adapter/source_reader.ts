@@ -20,8 +20,9 @@ export type ByteSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;
 /** A {@linkcode Reader} over a source. */
 export interface SourceReader extends Reader, AsyncDisposable {
   /**
-   * Gives all memory back and tells the source that no more is wanted. Resolves when the source has ended; an
-   * async generator ends where it yields next. Everything that reads throws `ClosedError` from then on.
+   * Gives all memory back and tells the source that no more is wanted. Resolves when the source has
+   * ended; an async generator ends where it yields next. Everything that reads throws `ClosedError`
+   * from then on.
    */
   close(): Promise<void>;
 }
@@ -35,10 +36,11 @@ interface Pieces {
 const RESOLVED: Promise<void> = Promise.resolve();
 
 /**
- * Reads from any source of bytes as from a connection: `wait` and `waitUntil` fetch from it what they need.
+ * Reads from any source of bytes as from a connection: `wait` and `waitUntil` fetch from it what
+ * they need.
  *
- * The pieces are copied: the source may use its arrays again. When it ends, waits reject with `EofError` and
- * what came stays readable; when it fails, they reject with its own error.
+ * The pieces are copied: the source may use its arrays again. When it ends, waits reject with
+ * `EofError` and what came stays readable; when it fails, they reject with its own error.
  *
  * @example
  * ```ts
@@ -66,7 +68,9 @@ function piecesOf(source: ByteSource): Pieces {
 class PulledReader extends ChainReader implements SourceReader {
   readonly #chain: LinkChain;
   readonly #pieces: Pieces;
-  /** The piece that is being fetched. It outlives the wait that asked for it, if that is aborted. */
+  /**
+   * The piece that is being fetched. It outlives the wait that asked for it, if that is aborted.
+   */
   #pulling: Promise<void> | null = null;
   #isWaiting = false;
   /** Why no more comes. */

@@ -4,9 +4,9 @@
 import type { Writer } from "../buffer/writer.ts";
 
 /**
- * A writer as a `WritableStream`, for `pipeTo` and the like. Each piece is written and flushed before the next
- * is taken, so the peer's pace is the source's. A piece is **borrowed**, as by `writeBinary`. Closing or aborting
- * the stream leaves the writer usable.
+ * A writer as a `WritableStream`, for `pipeTo` and the like. Each piece is written and flushed
+ * before the next is taken, so the peer's pace is the source's. A piece is **borrowed**, as by
+ * `writeBinary`. Closing or aborting the stream leaves the writer usable.
  *
  * @example
  * ```ts

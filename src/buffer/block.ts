@@ -1,5 +1,6 @@
 /**
- * Blocks: the pieces of slabs that nodes stand on, counted by reference, and the pool they come from.
+ * Blocks: the pieces of slabs that nodes stand on, counted by reference, and the pool they come
+ * from.
  */
 import { setTimeout } from "node:timers";
 import { assert } from "../core/assert.ts";
@@ -65,8 +66,8 @@ export class Block {
   }
 
   /**
-   * A view of `length` bytes at `offset` of the slab. The last one is kept: a connection that reads messages
-   * of one size makes no garbage, for a view costs more than all else that a read does.
+   * A view of `length` bytes at `offset` of the slab. The last one is kept: a connection that reads
+   * messages of one size makes no garbage, for a view costs more than all else that a read does.
    */
   lend(offset: number, length: number): Uint8Array {
     const last = this.#lent;
@@ -109,9 +110,9 @@ export interface PoolCounts {
 }
 
 /**
- * The blocks of a thread. Free blocks of each size form a list, last in first out, because the memory used
- * last is the warmest. A size that has none splits a larger block; a slab that stayed idle for a while is made
- * whole again and gives its pages back.
+ * The blocks of a thread. Free blocks of each size form a list, last in first out, because the
+ * memory used last is the warmest. A size that has none splits a larger block; a slab that stayed
+ * idle for a while is made whole again and gives its pages back.
  */
 export class BlockPool {
   readonly #free: (Block | null)[] = new Array(classOf(PIECE_BYTES_MAX) + 1).fill(null);
@@ -121,7 +122,8 @@ export class BlockPool {
   #isTrimPlanned = false;
 
   /**
-   * Takes a block of at least `bytes` bytes. Its content is whatever it was: never show it to a peer.
+   * Takes a block of at least `bytes` bytes. Its content is whatever it was: never show it to a
+   * peer.
    *
    * @throws {RangeError} More than `PIECE_BYTES_MAX`: the caller asked for too much in one piece.
    * @throws {SystemError} No memory is left.
@@ -135,7 +137,8 @@ export class BlockPool {
     this.#free[size] = block.next;
     block.next = null;
     const { slab } = block;
-    // A user got hold of `view.buffer` and detached it (Bun allows that in spite of markAsUntransferable).
+    // A user got hold of `view.buffer` and detached it (Bun allows that in spite of
+    // markAsUntransferable).
     if (!slab.isWrapped) slab.wrap();
     slab.usedBytes += block.capacity;
     block.references = 1;
@@ -170,7 +173,10 @@ export class BlockPool {
     return counts;
   }
 
-  /** Gives back the pages of every idle slab but one, which the next burst will want: that is made whole again. */
+  /**
+   * Gives back the pages of every idle slab but one, which the next burst will want: that is made
+   * whole again.
+   */
   trim(): void {
     const idle = this.#slabs.filter((slab) => slab.usedBytes === 0);
     const kept = idle.find((slab) => slab.byteLength === SLAB_BYTES);
@@ -208,7 +214,10 @@ export class BlockPool {
     return block;
   }
 
-  /** Makes two free blocks of the first one of its size; the first of them, which is the first of its size. */
+  /**
+   * Makes two free blocks of the first one of its size; the first of them, which is the first of
+   * its size.
+   */
   #split(block: Block): Block {
     assert(this.#free[block.size] === block, "the first of a size is split");
     this.#free[block.size] = block.next;

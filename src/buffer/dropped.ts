@@ -1,5 +1,6 @@
 /**
- * Chains whose owner was dropped without `close()`: their memory comes back when the collector gets to it.
+ * Chains whose owner was dropped without `close()`: their memory comes back when the collector gets
+ * to it.
  */
 import { config } from "../core/config.ts";
 import { CLOSED, type LinkChain } from "./link_chain.ts";
@@ -17,7 +18,10 @@ const registry: FinalizationRegistry<LinkChain> = new FinalizationRegistry((chai
   chain.close(CLOSED);
 });
 
-/** Gives a chain's memory back when its owner is gone. In debug mode that is reported, with who made it. */
+/**
+ * Gives a chain's memory back when its owner is gone. In debug mode that is reported, with who made
+ * it.
+ */
 export function reclaimFrom(owner: object, chain: LinkChain): void {
   if (config.debug) origins.set(chain, new Error(", made").stack?.slice("Error".length) ?? "");
   registry.register(owner, chain, chain);

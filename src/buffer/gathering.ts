@@ -1,5 +1,6 @@
 /**
- * Bytes that lay in several nodes and were copied together to be lent in one piece, until the next release.
+ * Bytes that lay in several nodes and were copied together to be lent in one piece, until the next
+ * release.
  */
 import type { Block } from "./block.ts";
 

@@ -10,8 +10,8 @@ import { ChainWriter, setChainAccess, type Writer } from "./writer.ts";
 const RESOLVED: Promise<void> = Promise.resolve();
 
 /**
- * Bytes in linked pieces of native memory: written at one end, published by `flush`, read at the other,
- * without a copy in between.
+ * Bytes in linked pieces of native memory: written at one end, published by `flush`, read at the
+ * other, without a copy in between.
  *
  * @example
  * ```ts
@@ -32,8 +32,9 @@ export interface LinkBuffer extends BufferReader, Writer, Disposable {
   /** Makes readable what was written, before it returns. */
   flush(): Promise<void>;
   /**
-   * Gives all memory back. Everything but `close`, `release`, `length` and `mallocLength` throws `ClosedError`
-   * from then on. What is dropped without `close()` is given back whenever the collector gets to it.
+   * Gives all memory back. Everything but `close`, `release`, `length` and `mallocLength` throws
+   * `ClosedError` from then on. What is dropped without `close()` is given back whenever the
+   * collector gets to it.
    */
   close(): void;
 }
@@ -41,8 +42,8 @@ export interface LinkBuffer extends BufferReader, Writer, Disposable {
 /** How buffers are made. */
 export interface LinkBufferConstructor {
   /**
-   * An empty buffer. Its first block has at least `bytes` bytes; without a number, or with 0 or less, it takes
-   * memory when it is first written to.
+   * An empty buffer. Its first block has at least `bytes` bytes; without a number, or with 0 or
+   * less, it takes memory when it is first written to.
    *
    * @throws {RangeError} `bytes` is above 1 GiB.
    */

@@ -79,9 +79,11 @@ export class LinkChain {
     if (this.writeBan !== null) throw this.writeBan.error(this.writeBan.message);
   }
 
-  // ---- writing ---------------------------------------------------------------------------------------
+  // ---- writing ----------------------------------------------------------------------------------
 
-  /** The last node, with at least `count` bytes free; a new one, of at least `bytesMin`, if need be. */
+  /**
+   * The last node, with at least `count` bytes free; a new one, of at least `bytesMin`, if need be.
+   */
   room(count: number, bytesMin: number = WRITE_BLOCK_BYTES_MIN): LinkNode {
     const tail = this.writing;
     if (tail !== null && tail.free >= count) return tail;
@@ -168,7 +170,8 @@ export class LinkChain {
   /** Drops what a node has written but its first `kept` bytes. */
   #cut(node: LinkNode, kept: number): void {
     node.malloced = node.flushed + kept;
-    // What was published once (append makes it unpublished again) others may have linked: it is not filled anew.
+    // What was published once (append makes it unpublished again) others may have linked: it is not
+    // filled anew.
     const { block } = node;
     if (block !== null && node.malloced < block.published) node.fills = false;
     if (!node.fills) node.end = node.malloced;
@@ -209,7 +212,10 @@ export class LinkChain {
     if (config.verify) this.verify();
   }
 
-  /** Makes two nodes of one: the second gets what was written from `at` on, and the right to write more. */
+  /**
+   * Makes two nodes of one: the second gets what was written from `at` on, and the right to write
+   * more.
+   */
   #split(node: LinkNode, at: number): void {
     const rest = windowNode(node, at, node.malloced);
     rest.end = node.end;
@@ -239,7 +245,7 @@ export class LinkChain {
     if (config.verify) this.verify();
   }
 
-  // ---- receiving -------------------------------------------------------------------------------------
+  // ---- receiving --------------------------------------------------------------------------------
 
   /** A node to receive `bytes` bytes into. Less room than `bytesMin` at the end is passed over. */
   book(bytes: number, bytesMin: number): LinkNode {
@@ -248,7 +254,9 @@ export class LinkChain {
     return this.room(bytes, bytes);
   }
 
-  /** Publishes `count` bytes that were received into the booked node; 0 gives an unused one back. */
+  /**
+   * Publishes `count` bytes that were received into the booked node; 0 gives an unused one back.
+   */
   bookAck(node: LinkNode, count: number): void {
     if (count > 0 && this.pending === 0 && node === this.flushing) {
       node.malloced += count;
@@ -263,7 +271,7 @@ export class LinkChain {
     }
   }
 
-  // ---- reading ---------------------------------------------------------------------------------------
+  // ---- reading ----------------------------------------------------------------------------------
 
   /** The node with the next unread byte; with none, the last one that is published, or null. */
   front(): LinkNode | null {
@@ -300,11 +308,15 @@ export class LinkChain {
     return track(this, this.#gather(gathering, count).lend(gathering.peekedAt, count));
   }
 
-  /** A block with a copy of the next `count` bytes. One that is there already is used, or filled further. */
+  /**
+   * A block with a copy of the next `count` bytes. One that is there already is used, or filled
+   * further.
+   */
   #gather(gathering: Gathering, count: number): Block {
     let copy = gathering.reusable(count);
     if (copy === null) {
-      // Blocks double from size to size, so a peek that grows byte by byte rarely copies everything again.
+      // Blocks double from size to size, so a peek that grows byte by byte rarely copies everything
+      // again.
       copy = blocks.take(count);
       gathering.add(copy);
       this.heldBytes += copy.capacity;

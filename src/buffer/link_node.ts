@@ -24,7 +24,9 @@ export class LinkNode {
   flushed = 0;
   /** Before it, bytes were handed out to be written. */
   malloced = 0;
-  /** Where the window ends. A window on bytes that belong to others too ends where its bytes end. */
+  /**
+   * Where the window ends. A window on bytes that belong to others too ends where its bytes end.
+   */
   end = 0;
   /** How much memory it keeps from being used otherwise: blocks count whole. */
   heldBytes = 0;

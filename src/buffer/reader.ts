@@ -12,11 +12,12 @@ export { type Delimiter, delimiterBytes };
 export type TextEncoding = "utf-8" | "latin1";
 
 /**
- * Reads what is there, without waiting. A read of more bytes than there are throws a `RangeError` and consumes
- * nothing; a count of 0 or less reads nothing.
+ * Reads what is there, without waiting. A read of more bytes than there are throws a `RangeError`
+ * and consumes nothing; a count of 0 or less reads nothing.
  *
- * Views are **lent**: memory of the buffer itself, valid until `release()`. Never write to them, and never hand
- * them, or their `buffer`, to another thread or to a call that outlives the handler: `readBinary` copies.
+ * Views are **lent**: memory of the buffer itself, valid until `release()`. Never write to them,
+ * and never hand them, or their `buffer`, to another thread or to a call that outlives the handler:
+ * `readBinary` copies.
  */
 export interface BufferReader {
   /** How many bytes can be read. */
@@ -40,16 +41,20 @@ export interface BufferReader {
    */
   skip(count: number): void;
   /**
-   * Lends the bytes up to and including the delimiter, and reads past them. Valid until `release()`.
+   * Lends the bytes up to and including the delimiter, and reads past them. Valid until
+   * `release()`.
    *
    * @throws {RangeError} The delimiter is not there; `waitUntil(delimiter)` first.
    */
   until(delimiter: Delimiter): Uint8Array;
-  /** Where the delimiter first begins at or after `from`, counted from the next byte; -1 when it is not there. */
+  /**
+   * Where the delimiter first begins at or after `from`, counted from the next byte; -1 when it is
+   * not there.
+   */
   indexOf(delimiter: Delimiter, from?: number): number;
   /**
-   * Reads `count` bytes as text. Owned: a string of its own. Invalid UTF-8 becomes U+FFFD, and a byte order
-   * mark is text like any other.
+   * Reads `count` bytes as text. Owned: a string of its own. Invalid UTF-8 becomes U+FFFD, and a
+   * byte order mark is text like any other.
    *
    * @throws {RangeError} Fewer than `count` bytes are readable.
    */
@@ -68,47 +73,50 @@ export interface BufferReader {
   readUint8(): number;
   /** Reads a signed 8-bit integer. @throws {RangeError} No byte is readable. */
   readInt8(): number;
-  /** Reads an unsigned 16-bit integer, high byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads an unsigned 16-bit integer, high byte first. @throws {RangeError} Too few bytes. */
   readUint16BE(): number;
-  /** Reads an unsigned 16-bit integer, low byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads an unsigned 16-bit integer, low byte first. @throws {RangeError} Too few bytes. */
   readUint16LE(): number;
-  /** Reads a signed 16-bit integer, high byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads a signed 16-bit integer, high byte first. @throws {RangeError} Too few bytes. */
   readInt16BE(): number;
-  /** Reads a signed 16-bit integer, low byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads a signed 16-bit integer, low byte first. @throws {RangeError} Too few bytes. */
   readInt16LE(): number;
-  /** Reads an unsigned 32-bit integer, high byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads an unsigned 32-bit integer, high byte first. @throws {RangeError} Too few bytes. */
   readUint32BE(): number;
-  /** Reads an unsigned 32-bit integer, low byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads an unsigned 32-bit integer, low byte first. @throws {RangeError} Too few bytes. */
   readUint32LE(): number;
-  /** Reads a signed 32-bit integer, high byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads a signed 32-bit integer, high byte first. @throws {RangeError} Too few bytes. */
   readInt32BE(): number;
-  /** Reads a signed 32-bit integer, low byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads a signed 32-bit integer, low byte first. @throws {RangeError} Too few bytes. */
   readInt32LE(): number;
-  /** Reads an unsigned 64-bit integer, high byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads an unsigned 64-bit integer, high byte first. @throws {RangeError} Too few bytes. */
   readBigUint64BE(): bigint;
-  /** Reads an unsigned 64-bit integer, low byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads an unsigned 64-bit integer, low byte first. @throws {RangeError} Too few bytes. */
   readBigUint64LE(): bigint;
-  /** Reads a signed 64-bit integer, high byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads a signed 64-bit integer, high byte first. @throws {RangeError} Too few bytes. */
   readBigInt64BE(): bigint;
-  /** Reads a signed 64-bit integer, low byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads a signed 64-bit integer, low byte first. @throws {RangeError} Too few bytes. */
   readBigInt64LE(): bigint;
-  /** Reads an IEEE 754 number of 32 bits, high byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads an IEEE 754 number of 32 bits, high byte first. @throws {RangeError} Too few bytes. */
   readFloat32BE(): number;
-  /** Reads an IEEE 754 number of 32 bits, low byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads an IEEE 754 number of 32 bits, low byte first. @throws {RangeError} Too few bytes. */
   readFloat32LE(): number;
-  /** Reads an IEEE 754 number of 64 bits, high byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads an IEEE 754 number of 64 bits, high byte first. @throws {RangeError} Too few bytes. */
   readFloat64BE(): number;
-  /** Reads an IEEE 754 number of 64 bits, low byte first. @throws {RangeError} Too few bytes are readable. */
+  /** Reads an IEEE 754 number of 64 bits, low byte first. @throws {RangeError} Too few bytes. */
   readFloat64LE(): number;
   /**
-   * Reads an unsigned LEB128 integer, as protocol buffers write them, up to `Number.MAX_SAFE_INTEGER`.
+   * Reads an unsigned LEB128 integer, as protocol buffers write them, up to
+   * `Number.MAX_SAFE_INTEGER`.
    *
-   * @throws {RangeError} It is not there in full, or it is larger or longer (8 bytes); nothing is consumed.
+   * @throws {RangeError} It is not there in full, or it is larger or longer (8 bytes); nothing is
+   * consumed.
    */
   readVarint(): number;
   /**
-   * Takes the next `count` bytes out as a buffer of their own that shares the memory: no copy. Owned: it
-   * outlives this buffer's `release()`, and is given back by its own `close()`. It can be read, not written.
+   * Takes the next `count` bytes out as a buffer of their own that shares the memory: no copy.
+   * Owned: it outlives this buffer's `release()`, and is given back by its own `close()`. It can be
+   * read, not written.
    *
    * @throws {RangeError} Fewer than `count` bytes are readable.
    */
@@ -122,7 +130,8 @@ export interface Reader extends BufferReader {
   /**
    * Waits until `count` bytes are readable. Resolves at once when they are.
    *
-   * @throws {EofError} The peer ended its side before so many came; what did come is still readable.
+   * @throws {EofError} The peer ended its side before so many came; what did come is still
+   * readable.
    * @throws {ClosedError} The connection was closed by us.
    * @throws {TimeoutError} They did not come within `readTimeoutMs`; nothing was consumed.
    * @throws {BusyError} Another wait is under way.
@@ -130,10 +139,11 @@ export interface Reader extends BufferReader {
    */
   wait(count: number, options?: { signal?: AbortSignal }): Promise<void>;
   /**
-   * Waits until a delimiter is readable. Resolves to how many bytes there are up to its end: read them with
-   * `next`.
+   * Waits until a delimiter is readable. Resolves to how many bytes there are up to its end: read
+   * them with `next`.
    *
-   * @throws {RangeError} `maxBytes` (1 MiB unless given) bytes came without it; nothing was consumed.
+   * @throws {RangeError} `maxBytes` (1 MiB unless given) bytes came without it; nothing was
+   * consumed.
    * @throws {EofError} As {@linkcode Reader.wait}, and likewise its other errors.
    */
   waitUntil(
@@ -143,8 +153,8 @@ export interface Reader extends BufferReader {
 }
 
 const VARINT_BYTES_MAX = 8; // 7 bits each: 2^53 - 1 needs eight
-// Text this long is decoded faster by TextDecoder than by Buffer in Deno (130 against 450 ns a KiB), and no
-// slower in Bun.
+// Text this long is decoded faster by TextDecoder than by Buffer in Deno (130 against 450 ns a
+// KiB), and no slower in Bun.
 const DECODE_BYTES_MIN = 256;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -155,7 +165,10 @@ const scratchView = new DataView(scratch.buffer);
 // Where the number lies that `ChainReader.#number` found: a view, and the position in it.
 let numbers: DataView = scratchView;
 
-/** A count that the caller gave: a whole number, for what is fractional or no number is a bug of theirs. */
+/**
+ * A count that the caller gave: a whole number, for what is fractional or no number is a bug of
+ * theirs.
+ */
 export function checkCount(operation: string, count: number): void {
   if (Number.isInteger(count)) return;
   throw new TypeError(`Cannot ${operation} ${count} bytes: not a whole number`);

@@ -1,9 +1,9 @@
 /**
  * Slabs: large pieces of native memory that JavaScript sees as one ArrayBuffer each.
  *
- * A slab is never unmapped: whoever still holds a view of it may read bytes that are no longer his, but can
- * never fault. An idle slab gives its pages back and lets go of its ArrayBuffer, because Bun counts wrapped
- * bytes as its own heap and lets garbage grow with them.
+ * A slab is never unmapped: whoever still holds a view of it may read bytes that are no longer his,
+ * but can never fault. An idle slab gives its pages back and lets go of its ArrayBuffer, because
+ * Bun counts wrapped bytes as its own heap and lets garbage grow with them.
  */
 import { Buffer } from "node:buffer";
 import { markAsUntransferable } from "node:worker_threads";
@@ -22,9 +22,9 @@ const NO_VIEW = new DataView(new ArrayBuffer(0));
 const slabs = new WeakMap<ArrayBufferLike, Slab>();
 
 /**
- * Memory that stands in for mapped slabs where Deno grants `--allow-ffi` for one path only: it then forbids to
- * wrap a pointer. WebAssembly memory does not move and cannot be detached; the objects are never dropped,
- * because C knows the address.
+ * Memory that stands in for mapped slabs where Deno grants `--allow-ffi` for one path only: it then
+ * forbids to wrap a pointer. WebAssembly memory does not move and cannot be detached; the objects
+ * are never dropped, because C knows the address.
  */
 const memories: WebAssembly.Memory[] = [];
 
@@ -99,7 +99,8 @@ export class Slab {
 
   /** The block that a byte of the slab belongs to. */
   blockAt(offset: number): Block | undefined {
-    // A block of 2^n bytes lies at a multiple of 2^n: clearing bits walks through all that may contain it.
+    // A block of 2^n bytes lies at a multiple of 2^n: clearing bits walks through all that may
+    // contain it.
     let index = Math.floor(offset / BLOCK_BYTES_MIN);
     for (;;) {
       const block = this.#blocks[index];

@@ -1,5 +1,6 @@
 /**
- * Debug mode: what is lent is a copy that `release` can take away, so that a view used too late is empty.
+ * Debug mode: what is lent is a copy that `release` can take away, so that a view used too late is
+ * empty.
  */
 import { config } from "../core/config.ts";
 import type { LinkChain } from "./link_chain.ts";

@@ -15,48 +15,54 @@ import { ChainReader, checkCount, isOneByte, type TextEncoding } from "./reader.
 import { slabOf } from "./slab.ts";
 
 /**
- * Writes into memory of its own; only `flush` makes the bytes readable, or sends them. Counts of 0 or less
- * write nothing.
+ * Writes into memory of its own; only `flush` makes the bytes readable, or sends them. Counts of 0
+ * or less write nothing.
  */
 export interface Writer {
   /** How many bytes were written since the last flush. */
   readonly mallocLength: number;
-  /** False while so much is unsent that a producer had better wait for `flush()`. Writing never throws for it. */
+  /**
+   * False while so much is unsent that a producer had better wait for `flush()`. Writing never
+   * throws for it.
+   */
   readonly isWritable: boolean;
   /**
-   * Lends `count` bytes in one piece, to be filled before the next flush. Their content is undefined: fill all
-   * of them, or give the rest back with `mallocAck`.
+   * Lends `count` bytes in one piece, to be filled before the next flush. Their content is
+   * undefined: fill all of them, or give the rest back with `mallocAck`.
    *
    * @throws {RangeError} `count` is above 1 GiB.
    * @throws {ClosedError} The buffer or connection is closed; every method that writes throws it.
    */
   malloc(count: number): Uint8Array;
   /**
-   * Keeps the first `count` bytes of everything written since the last flush and drops the rest, whatever
-   * wrote them.
+   * Keeps the first `count` bytes of everything written since the last flush and drops the rest,
+   * whatever wrote them.
    *
    * @throws {RangeError} Less than `count` was written, or `count` is negative.
    */
   mallocAck(count: number): void;
   /**
-   * Writes text. How many bytes that was. Half a pair of surrogates becomes U+FFFD; in latin1, of a character
-   * above U+00FF the low byte is written.
+   * Writes text. How many bytes that was. Half a pair of surrogates becomes U+FFFD; in latin1, of a
+   * character above U+00FF the low byte is written.
    */
   writeString(text: string, encoding?: TextEncoding): number;
   /**
    * Writes bytes. How many.
    *
-   * Up to 4096 bytes are copied. A longer array is **borrowed** until the flush has finished, and by a
-   * `LinkBuffer` until it was read and released: do not change it before (`copy: true` copies it instead).
-   * Resizable and shared memory is always copied. A view that a reader of ours lent is linked, not copied, and
-   * may be released at once.
+   * Up to 4096 bytes are copied. A longer array is **borrowed** until the flush has finished, and
+   * by a `LinkBuffer` until it was read and released: do not change it before (`copy: true` copies
+   * it instead). Resizable and shared memory is always copied. A view that a reader of ours lent is
+   * linked, not copied, and may be released at once.
    *
    * @throws {TypeError} It is no `Uint8Array`, or was released (in debug mode).
    */
   writeBinary(bytes: Uint8Array, options?: { copy?: boolean }): number;
   /** Writes one byte, 0 to 255. */
   writeByte(value: number): void;
-  /** Writes an unsigned 8-bit integer. What is out of range wraps, here and below, as in a `DataView`. */
+  /**
+   * Writes an unsigned 8-bit integer. What is out of range wraps, here and below, as in a
+   * `DataView`.
+   */
   writeUint8(value: number): void;
   /** Writes a signed 8-bit integer. */
   writeInt8(value: number): void;
@@ -92,27 +98,33 @@ export interface Writer {
   writeFloat64BE(value: number): void;
   /** Writes an IEEE 754 number of 64 bits, low byte first. */
   writeFloat64LE(value: number): void;
-  /** Writes an unsigned LEB128 integer. @throws {RangeError} It is not a whole number from 0 to 2^53 - 1. */
+  /**
+   * Writes an unsigned LEB128 integer.
+   *
+   * @throws {RangeError} It is not a whole number from 0 to 2^53 - 1.
+   */
   writeVarint(value: number): void;
   /**
-   * Inserts bytes before the last `remain` bytes written since the last flush. **Borrowed**, however short, and
-   * for as long as by `writeBinary`.
+   * Inserts bytes before the last `remain` bytes written since the last flush. **Borrowed**,
+   * however short, and for as long as by `writeBinary`.
    *
    * @throws {RangeError} Less than `remain` was written, or `remain` is negative.
    */
   writeDirect(bytes: Uint8Array, remain?: number): void;
   /**
-   * Moves all bytes of a buffer, flushed or not, to the end of this one: no copy. The buffer cannot be used
-   * afterwards, unless it was empty.
+   * Moves all bytes of a buffer, flushed or not, to the end of this one: no copy. The buffer cannot
+   * be used afterwards, unless it was empty.
    *
    * @throws {TypeError} It is no `LinkBuffer`, or was appended before.
    */
   append(buffer: LinkBuffer): void;
   /**
-   * Publishes what was written. A connection's sends it, and resolves when the kernel has taken every byte; a
-   * `LinkBuffer`'s makes it readable before it returns. A rejection that nobody looks at is no unhandled one.
+   * Publishes what was written. A connection's sends it, and resolves when the kernel has taken
+   * every byte; a `LinkBuffer`'s makes it readable before it returns. A rejection that nobody looks
+   * at is no unhandled one.
    *
-   * @throws {TimeoutError} A connection's bytes did not leave within `writeTimeoutMs`; they stay queued.
+   * @throws {TimeoutError} A connection's bytes did not leave within `writeTimeoutMs`; they stay
+   * queued.
    */
   flush(options?: { signal?: AbortSignal }): Promise<void>;
 }
@@ -129,15 +141,17 @@ const TEXT_PIECE_CHARACTERS = 64 * 1024;
 let numbers: DataView = new DataView(new ArrayBuffer(0));
 
 /**
- * An array whose bytes may move, vanish, or be written by another thread must be copied. So must all in debug
- * mode, where `release()` takes away what was lent.
+ * An array whose bytes may move, vanish, or be written by another thread must be copied. So must
+ * all in debug mode, where `release()` takes away what was lent.
  */
 function canBorrow(bytes: Uint8Array): boolean {
   const { buffer } = bytes;
   return buffer instanceof ArrayBuffer && !buffer.resizable && !config.debug;
 }
 
-/** Bytes to write. What is no byte array is a bug of the caller, and so is one that was taken away. */
+/**
+ * Bytes to write. What is no byte array is a bug of the caller, and so is one that was taken away.
+ */
 function checkBytes(bytes: Uint8Array): void {
   if (!(bytes instanceof Uint8Array)) throw new TypeError("Cannot write what is no Uint8Array");
   if (bytes.length === 0 && (bytes.buffer as ArrayBuffer).detached) {
@@ -146,9 +160,10 @@ function checkBytes(bytes: Uint8Array): void {
 }
 
 /**
- * A node on the memory of a view that a reader of ours lent, or null when it has to be copied: what `malloc`
- * lent may still change, and what was given back is somebody else's. Below `bytesMin` it must be half of its
- * block: copying 1 KiB costs 16 ns, less than a node, and a sliver would keep a whole block from being used.
+ * A node on the memory of a view that a reader of ours lent, or null when it has to be copied: what
+ * `malloc` lent may still change, and what was given back is somebody else's. Below `bytesMin` it
+ * must be half of its block: copying 1 KiB costs 16 ns, less than a node, and a sliver would keep a
+ * whole block from being used.
  */
 function linkedTo(bytes: Uint8Array, bytesMin: number): LinkNode | null {
   const { length, byteOffset } = bytes;
@@ -159,7 +174,10 @@ function linkedTo(bytes: Uint8Array, bytesMin: number): LinkNode | null {
   return end > block.published ? null : linkedNode(block, byteOffset, end);
 }
 
-/** How many characters a piece of text from `from` on has, without cutting a pair of surrogates in two. */
+/**
+ * How many characters a piece of text from `from` on has, without cutting a pair of surrogates in
+ * two.
+ */
 function pieceEnd(text: string, from: number): number {
   const end = Math.min(text.length, from + TEXT_PIECE_CHARACTERS);
   const isPair = end < text.length && (text.charCodeAt(end - 1) & 0xfc00) === 0xd800;
@@ -282,8 +300,8 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   /**
-   * Makes room for a number of `count` bytes. `numbers` takes it at the position returned; it counts as written
-   * only then, for a value that is no number throws.
+   * Makes room for a number of `count` bytes. `numbers` takes it at the position returned; it
+   * counts as written only then, for a value that is no number throws.
    */
   #room(count: number): number {
     const chain = this.#chain;

@@ -41,7 +41,10 @@ import { Interest, type Watcher } from "../poll/watcher.ts";
 /** How {@linkcode dial} dials, and what it makes. */
 export interface DialOptions<C = undefined>
   extends ConnectionOptions, SocketOptions, Omit<Callbacks<C>, "onPrepare"> {
-  /** How long it may take until the connection is there, in milliseconds, the look-up included. None unless given. */
+  /**
+   * How long it may take until the connection is there, in milliseconds, the look-up included. None
+   * unless given.
+   */
   timeoutMs?: number;
   /** Ends the attempt when it is aborted, with the signal's reason. */
   signal?: AbortSignal;
@@ -113,8 +116,8 @@ class Attempt implements Watcher {
   }
 
   /**
-   * Whether it is connected to itself: a port of this machine that nobody listens on, chosen by the kernel as its
-   * own, answers its own opening (simultaneous open, RFC 9293 §3.5).
+   * Whether it is connected to itself: a port of this machine that nobody listens on, chosen by the
+   * kernel as its own, answers its own opening (simultaneous open, RFC 9293 §3.5).
    */
   get isSelf(): boolean {
     if (this.#raw[0] === Family.UNIX) return false;
@@ -141,8 +144,8 @@ function subject(raw: Uint32Array): string {
 }
 
 /**
- * Attempts at several addresses of one host, each begun when the one before has failed or has had its time: the
- * first that connects wins (RFC 8305, "Happy Eyeballs").
+ * Attempts at several addresses of one host, each begun when the one before has failed or has had
+ * its time: the first that connects wins (RFC 8305, "Happy Eyeballs").
  */
 class Race implements TimerOwner {
   readonly result: Promise<Attempt>;
@@ -275,8 +278,8 @@ async function resolve(network: Network, address: string): Promise<Uint32Array[]
 }
 
 /**
- * The addresses of a name, as the runtime finds them. Null where it may not: Deno's resolver wants permission for
- * every port of the host, and the program may have been given just the one it dials.
+ * The addresses of a name, as the runtime finds them. Null where it may not: Deno's resolver wants
+ * permission for every port of the host, and the program may have just the one it dials.
  */
 async function lookUp(
   name: string,
@@ -298,7 +301,9 @@ function localRaw(address: string | undefined): Uint32Array | null {
   throw new TypeError(`Cannot use the local address "${address}": its host must be numeric`);
 }
 
-/** Passes an attempt on unless the time is up or the signal says so first; then `onLate` cleans up. */
+/**
+ * Passes an attempt on unless the time is up or the signal says so first; then `onLate` cleans up.
+ */
 async function within(
   promise: Promise<Attempt>,
   poller: Poller,
@@ -330,14 +335,15 @@ async function within(
 /**
  * Connects to somebody who listens.
  *
- * All addresses of a host are tried, each 250 ms after the one before or as soon as that failed; the first that
- * connects wins. With `onRequest` the connection is served like an accepted one and closes by itself after the
- * peer's end; without, it stays until it is closed.
+ * All addresses of a host are tried, each 250 ms after the one before or as soon as that failed;
+ * the first that connects wins. With `onRequest` the connection is served like an accepted one and
+ * closes by itself after the peer's end; without, it stays until it is closed.
  *
- * Under Deno the program needs `--allow-net` for the address, or `--allow-read` and `--allow-write` for the path.
+ * Under Deno the program needs `--allow-net` for the address, or `--allow-read` and `--allow-write`
+ * for the path.
  *
- * @throws {SystemError} Nobody listens (`code` is `"ECONNREFUSED"`), there is no way to it, …; of several
- * addresses, the first's.
+ * @throws {SystemError} Nobody listens (`code` is `"ECONNREFUSED"`), there is no way to it, …; of
+ * several addresses, the first's.
  * @throws {TimeoutError} It took longer than `timeoutMs`; its `operation` is `"dial"`.
  * @throws {NetpollError} The host name is unknown.
  * @throws {TypeError} The network or the address is malformed.

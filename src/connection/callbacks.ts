@@ -7,17 +7,27 @@ import type { Connection } from "./connection.ts";
 /** Answers what a connection receives. Called when there are bytes to read, once at a time. */
 export type RequestHandler<C> = (connection: Connection, context: C) => void | Promise<void>;
 
-/** What is called in the course of a connection's life, in this order; close callbacks come last. */
+/**
+ * What is called in the course of a connection's life, in this order; close callbacks come last.
+ */
 export interface Callbacks<C> {
-  /** Before anything is read: the context that the other callbacks get. Synchronous, and without I/O. */
+  /**
+   * Before anything is read: the context that the other callbacks get. Synchronous, and without
+   * I/O.
+   */
   onPrepare?: (connection: Connection) => C;
-  /** The connection is there. Its result is the context from then on. `onRequest` waits until it has settled. */
+  /**
+   * The connection is there. Its result is the context from then on. `onRequest` waits until it has
+   * settled.
+   */
   onConnect?: (connection: Connection, context: C) => C | Promise<C>;
   /** There are bytes to read. */
   onRequest?: RequestHandler<C> | null;
   /** The peer ended or reset the connection. A running `onRequest` goes on meanwhile. */
   onDisconnect?: (connection: Connection, context: C) => void | Promise<void>;
-  /** A callback failed; its connection is closed. Without it one line goes to `configure({ log })`. */
+  /**
+   * A callback failed; its connection is closed. Without it one line goes to `configure({ log })`.
+   */
   onError?: (error: unknown, connection: Connection) => void;
 }
 
@@ -42,7 +52,10 @@ function text(error: unknown): string {
   return error instanceof Error ? error.stack ?? error.message : String(error);
 }
 
-/** Calls the callbacks of one connection; the handler excepted, which comes and goes (request_loop.ts). */
+/**
+ * Calls the callbacks of one connection; the handler excepted, which comes and goes
+ * (request_loop.ts).
+ */
 export class CallbackRunner<C> {
   /** What `onPrepare` made, or `onConnect`. */
   context: C = undefined as C;

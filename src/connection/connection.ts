@@ -39,11 +39,19 @@ export interface Connection extends AsyncDisposable {
   readonly localAddress: Address;
   /** Where the other end is. Known after close, too. */
   readonly remoteAddress: Address;
-  /** Resolves when it is closed; rejects when a reset or an error ended it. Never an unhandled rejection. */
+  /**
+   * Resolves when it is closed; rejects when a reset or an error ended it. Never an unhandled
+   * rejection.
+   */
   readonly closed: Promise<void>;
-  /** How long one `wait` may take, in milliseconds; 0 for ever. A change holds for a wait under way. */
+  /**
+   * How long one `wait` may take, in milliseconds; 0 for ever. A change holds for a wait under way.
+   */
   readTimeoutMs: number;
-  /** How long one `flush` may take, in milliseconds; 0 for ever. A change holds for a flush under way. */
+  /**
+   * How long one `flush` may take, in milliseconds; 0 for ever. A change holds for a flush under
+   * way.
+   */
   writeTimeoutMs: number;
   /** How long no byte may move either way before it is closed, in milliseconds; 0 for ever. */
   idleTimeoutMs: number;
@@ -51,21 +59,33 @@ export interface Connection extends AsyncDisposable {
   readonly isReadPaused: boolean;
   /** Sets who answers what comes in. With bytes unread already, it is called soon. */
   setOnRequest(handler: (connection: Connection) => void | Promise<void>): void;
-  /** Adds what is called when all is over, the last one added first. Called soon if it is over already. */
+  /**
+   * Adds what is called when all is over, the last one added first. Called soon if it is over
+   * already.
+   */
   addCloseCallback(callback: CloseCallback): void;
-  /** Reads nothing more until `resumeRead()`: the peer is slowed down. What was received stays readable. */
+  /**
+   * Reads nothing more until `resumeRead()`: the peer is slowed down. What was received stays
+   * readable.
+   */
   pauseRead(): void;
   /** Reads again. */
   resumeRead(): void;
-  /** Sends what was flushed, then ends our side: the peer reads an end. Reading goes on. Never rejects. */
+  /**
+   * Sends what was flushed, then ends our side: the peer reads an end. Reading goes on. Never
+   * rejects.
+   */
   closeWrite(): Promise<void>;
-  /** Sends what was flushed, then closes. What was written and not flushed is dropped. Never rejects. */
+  /**
+   * Sends what was flushed, then closes. What was written and not flushed is dropped. Never
+   * rejects.
+   */
   close(options?: CloseOptions): Promise<CloseResult>;
   /** Closes at once and drops what is unsent: the peer sees a reset. */
   reset(): void;
   /**
-   * Gives the descriptor away, open and non-blocking; this is closed then. What was received and not read, or
-   * written and not sent, is lost.
+   * Gives the descriptor away, open and non-blocking; this is closed then. What was received and
+   * not read, or written and not sent, is lost.
    *
    * @throws {ClosedError} It is closed, or closing.
    */
@@ -117,9 +137,9 @@ function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Conn
 /** Connections over descriptors that come from elsewhere: {@linkcode ConnectionFactory.fromFd}. */
 export interface ConnectionFactory {
   /**
-   * Makes a connection of an open descriptor of a byte stream: a socket of another library, one that systemd or
-   * a parent passed on, or what can be polled besides (a pipe's end, a terminal). The connection owns it from now
-   * on; it is made non-blocking and close-on-exec.
+   * Makes a connection of an open descriptor of a byte stream: a socket of another library, one
+   * that systemd or a parent passed on, or what can be polled besides (a pipe's end, a terminal).
+   * The connection owns it from now on; it is made non-blocking and close-on-exec.
    *
    * @throws {TypeError} It is no descriptor, or a socket without a stream.
    * @throws {SystemError} It is not open, or cannot be polled (`code` is `"EPERM"` for a file).

@@ -27,7 +27,9 @@ export interface WriterOwner {
   onBlocked(): void;
   /** Bytes were sent. */
   onSent(): void;
-  /** Sending failed for good. Called from within the user's call: no callback of theirs may run now. */
+  /**
+   * Sending failed for good. Called from within the user's call: no callback of theirs may run now.
+   */
   onSendFailure(error: SystemError): NetpollError;
   /** Somebody waits for a flush, the first of which began then. */
   onFlushWait(since: number): void;
@@ -189,7 +191,10 @@ export class ConnectionWriter extends ChainWriter {
   }
 }
 
-/** The same promise, but for one caller it is over when the signal says so; what is queued stays queued. */
+/**
+ * The same promise, but for one caller it is over when the signal says so; what is queued stays
+ * queued.
+ */
 function withSignal(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   const { promise: either, resolve, reject } = Promise.withResolvers<void>();
   either.catch(ignore);

@@ -51,7 +51,8 @@ export class Endpoint {
   want(read: boolean, write: boolean): void {
     if (this.#token < 0) return;
     let interest: number = (read ? Interest.READ : 0) | (write ? Interest.WRITE : 0);
-    // Edge-triggered, what cannot be masked is reported once; wanting something again reports it again.
+    // Edge-triggered, what cannot be masked is reported once; wanting something again reports it
+    // again.
     if (interest === Interest.NONE && this.#isHushed) interest = Interest.EDGE;
     if (interest === this.#interest) return;
     this.#isHushed = interest === Interest.EDGE;
@@ -59,7 +60,10 @@ export class Endpoint {
     this.#poller.modify(this.#token, this.fd, interest);
   }
 
-  /** An error or a hang-up was reported that nobody acts on: while nothing is wanted it is not reported again. */
+  /**
+   * An error or a hang-up was reported that nobody acts on: while nothing is wanted it is not
+   * reported again.
+   */
   hush(): void {
     this.#isHushed = true;
   }
@@ -79,7 +83,9 @@ export class Endpoint {
     return unpackAddress(this.peer);
   }
 
-  /** The address of this end (0) or of the other (1); none when the kernel does not know any more. */
+  /**
+   * The address of this end (0) or of the other (1); none when the kernel does not know any more.
+   */
   #name(peer: number): PackedAddress {
     scratchAddress.fill(0);
     native.name(this.fd, peer, scratchAddress);
@@ -91,7 +97,10 @@ export class Endpoint {
     native.shutdown(this.fd, 1);
   }
 
-  /** Stops watching, and notes the addresses: they are known afterwards, too. The descriptor, still open. */
+  /**
+   * Stops watching, and notes the addresses: they are known afterwards, too. The descriptor, still
+   * open.
+   */
   release(): number {
     const { fd } = this;
     this.#local ??= this.#name(0);

@@ -35,7 +35,10 @@ export class RequestLoop {
   readonly #input: LinkChain;
   readonly #owner: RequestOwner;
   #isOutside = false;
-  /** Bytes received in all when the handler returned without having read any: it is called again when more came. */
+  /**
+   * Bytes received in all when the handler returned without having read any: it is called again
+   * when more came.
+   */
   #stalledAt = NOT_STALLED;
   /** Bytes read in all when the handler was called. */
   #readBefore = 0;
@@ -66,7 +69,10 @@ export class RequestLoop {
     this.#runCount = 0;
   }
 
-  /** Calls the handler until nothing is left for it to do, it has to wait, or it had its share of the turn. */
+  /**
+   * Calls the handler until nothing is left for it to do, it has to wait, or it had its share of
+   * the turn.
+   */
   run(): void {
     while (this.isDue && !this.#owner.isChoked) {
       if (this.#runCount === RUNS_PER_EVENT_MAX) return this.#owner.onTooLong();
@@ -113,7 +119,9 @@ export class RequestLoop {
     if (this.#input.total !== this.#readBefore) this.#stalledAt = NOT_STALLED;
   }
 
-  /** Whether what the running handler waits for is not ours: then the runtime must have the thread. */
+  /**
+   * Whether what the running handler waits for is not ours: then the runtime must have the thread.
+   */
   setOutside(isOutside: boolean): void {
     if (this.#isOutside === isOutside) return;
     this.#isOutside = isOutside;

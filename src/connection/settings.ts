@@ -15,16 +15,19 @@ export interface ConnectionOptions {
   writeTimeoutMs?: number;
   /** How long no byte may move either way before the connection is closed. None unless given. */
   idleTimeoutMs?: number;
-  /** How old the connection may become: then it is closed as soon as it is idle. Any age unless given. */
+  /**
+   * How old the connection may become: then it is closed as soon as it is idle. Any age unless
+   * given.
+   */
   lifetimeMs?: number;
   /**
-   * How much unread input is held, in bytes of blocks, before reading pauses; it goes on below half. A pending
-   * `wait` for more raises it for as long as it waits. 1 MiB unless given.
+   * How much unread input is held, in bytes of blocks, before reading pauses; it goes on below
+   * half. A pending `wait` for more raises it for as long as it waits. 1 MiB unless given.
    */
   readBufferBytesMax?: number;
   /**
-   * How much unsent output is held before `writer.isWritable` is false: then nothing is read and no request is
-   * served until below half. 4 MiB unless given.
+   * How much unsent output is held before `writer.isWritable` is false: then nothing is read and no
+   * request is served until below half. 4 MiB unless given.
    */
   writeBufferBytesMax?: number;
   /** The most that `wait` waits for. 128 MiB unless given. */

@@ -17,7 +17,6 @@ import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Event } from "../poll/watcher.ts";
 import {
   CallbackRunner,
-  type Callbacks,
   type CallbacksOwner,
   type CloseCallback,
   type RequestHandler,
@@ -27,21 +26,8 @@ import { Ending, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
 import type { EndpointAddresses } from "./endpoint.ts";
 import { next, type State } from "./lifecycle.ts";
 import { RequestLoop, type RequestOwner } from "./request_loop.ts";
-import { Stream, type StreamService } from "./stream.ts";
-
-/** What a server wants to know of its connections, beside what users are told. */
-export interface ConnectionOwner {
-  /** The connection is gone: nothing of it runs any more. */
-  onGone(connection: Connection): void;
-}
-
-/** What the connections of one server share, or of one dialling. */
-export interface Service<C> extends StreamService {
-  /** Who is called. */
-  readonly callbacks: Callbacks<C>;
-  /** Who keeps account of them. */
-  readonly owner: ConnectionOwner | null;
-}
+import type { Service } from "./service.ts";
+import { Stream } from "./stream.ts";
 
 /** {@linkcode Connection}, as its poller and its server see it. */
 export class SocketConnection<C> extends Stream
@@ -65,7 +51,9 @@ export class SocketConnection<C> extends Stream
   #isEnding = false;
   #isGone = false;
 
-  /** A connection that nobody watches yet, over a non-blocking stream, which it owns from now on. */
+  /**
+   * A connection that nobody watches yet, over a non-blocking stream, which it owns from now on.
+   */
   constructor(service: Service<C>, fd: number, ends: EndpointAddresses) {
     super(service, fd, ends);
     this.#service = service;
@@ -91,7 +79,7 @@ export class SocketConnection<C> extends Stream
     return this.#callbacks ??= new CallbackRunner(this.#service.callbacks, this);
   }
 
-  // ---- beginning -------------------------------------------------------------------------------------
+  // ---- beginning --------------------------------------------------------------------------------
 
   /** Runs `onPrepare`, begins to watch, and runs `onConnect`. */
   begin(): void {
@@ -134,7 +122,8 @@ export class SocketConnection<C> extends Stream
       this.#state = next(this.#state, "registered");
       this.#isConnecting = true;
     }
-    // In `onPrepare` it may have been paused, written to or closed, and what it flushed still has to leave.
+    // In `onPrepare` it may have been paused, written to or closed, and what it flushed still has
+    // to leave.
     this.updateInterest();
   }
 
@@ -151,14 +140,15 @@ export class SocketConnection<C> extends Stream
     if (this.input.length > 0 || this.reader.end !== null) queueMicrotask(() => this.#goOn());
   }
 
-  // ---- events ----------------------------------------------------------------------------------------
+  // ---- events -----------------------------------------------------------------------------------
 
   onEvent(events: number): void {
     this.#requests.beginEvent();
     if ((events & Event.WRITABLE) !== 0 && this.fd >= 0) this.writer.sendNow();
     if ((events & ~Event.WRITABLE) !== 0 && this.fd >= 0) this.#onReadable(events);
     this.#goOn();
-    // After the peer's end most connections are closed by now, and need not be watched differently first.
+    // After the peer's end most connections are closed by now, and need not be watched differently
+    // first.
     if (this.reader.end !== null) this.updateInterest();
   }
 
@@ -186,7 +176,8 @@ export class SocketConnection<C> extends Stream
     if (this.#state === "closed") return;
     const error = this.#lostError(cause);
     this.#end().failure ??= error;
-    // A failed send comes first when reading has paused: what arrived before is still in the kernel.
+    // A failed send comes first when reading has paused: what arrived before is still in the
+    // kernel.
     if (this.reader.end === null && this.input.readBan === null) {
       while (this.reader.receive(this.fd) > 0);
     }
@@ -206,7 +197,7 @@ export class SocketConnection<C> extends Stream
     this.reset();
   }
 
-  // ---- pressure --------------------------------------------------------------------------------------
+  // ---- pressure ---------------------------------------------------------------------------------
 
   /** A handler that leaves bytes unread that fill what may be held would never be called again. */
   #checkStuck(): void {
@@ -221,7 +212,7 @@ export class SocketConnection<C> extends Stream
     );
   }
 
-  // ---- the handler -----------------------------------------------------------------------------------
+  // ---- the handler ------------------------------------------------------------------------------
 
   /** Does whatever is due: calls the handler, tells of the end, closes. */
   #goOn(): void {
@@ -284,7 +275,7 @@ export class SocketConnection<C> extends Stream
     if (this.#requests.isRunning) this.#requests.setOutside(true);
   }
 
-  // ---- sending ---------------------------------------------------------------------------------------
+  // ---- sending ----------------------------------------------------------------------------------
 
   get isCorked(): boolean {
     // What one dispatch puts off is bounded like everything that is unsent.
@@ -312,7 +303,7 @@ export class SocketConnection<C> extends Stream
     return failure instanceof NetpollError ? failure : this.#lostError(cause);
   }
 
-  // ---- deadlines -------------------------------------------------------------------------------------
+  // ---- deadlines --------------------------------------------------------------------------------
 
   onDeadline(operation: TimeoutOperation, timeoutMs: number): void {
     if (operation === "lifetime") return this.closeWhenIdle();
@@ -329,7 +320,7 @@ export class SocketConnection<C> extends Stream
     this.#goOn();
   }
 
-  // ---- the end ---------------------------------------------------------------------------------------
+  // ---- the end ----------------------------------------------------------------------------------
 
   /** A callback failed. The ordinary ends of a connection are no errors. */
   #fail(error: unknown): void {
@@ -353,7 +344,10 @@ export class SocketConnection<C> extends Stream
     }
   }
 
-  /** Closes as soon as no handler runs and nothing is unread or unsent; what the kernel holds is read first. */
+  /**
+   * Closes as soon as no handler runs and nothing is unread or unsent; what the kernel holds is
+   * read first.
+   */
   closeWhenIdle(): void {
     this.#isEnding = true;
     if (this.#state === "open" && this.canRead()) this.receive();
@@ -455,7 +449,10 @@ export class SocketConnection<C> extends Stream
     await this.close();
   }
 
-  /** Lets go of the descriptor: the end of what the peer sees. Whoever calls this calls `#goOn` later. */
+  /**
+   * Lets go of the descriptor: the end of what the peer sees. Whoever calls this calls `#goOn`
+   * later.
+   */
   #finish(step: "drained" | "lost" | "detached"): void {
     this.#state = next(this.#state, step);
     if (this.output.length > 0) this.#end().unsentBytes = this.output.length;

@@ -1,6 +1,6 @@
 /**
- * A stream: a descriptor that is read and written, held back and timed. Who is called for what comes in, and how it
- * all ends, is the business of the connection over it (socket_connection.ts).
+ * A stream: a descriptor that is read and written, held back and timed. Who is called for what
+ * comes in, and how it all ends, is the business of the connection over it (socket_connection.ts).
  */
 import { LinkChain } from "../buffer/link_chain.ts";
 import { NOT_READY } from "../core/errno.ts";
@@ -40,7 +40,9 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
   readonly #service: StreamService;
   #isPaused = false;
 
-  /** A stream that nobody watches yet, over a non-blocking descriptor, which it owns from now on. */
+  /**
+   * A stream that nobody watches yet, over a non-blocking descriptor, which it owns from now on.
+   */
   constructor(service: StreamService, fd: number, ends: EndpointAddresses) {
     this.#service = service;
     this.endpoint = new Endpoint(service.poller, fd, ends);
@@ -93,7 +95,9 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
 
   // ---- receiving -----------------------------------------------------------------------------
 
-  /** Receives what is there, within bounds. Whether there was anything to learn: bytes, or the end. */
+  /**
+   * Receives what is there, within bounds. Whether there was anything to learn: bytes, or the end.
+   */
   protected receive(): boolean {
     const { reader } = this;
     let sum = 0;

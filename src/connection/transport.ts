@@ -20,12 +20,13 @@ const COPY_CHUNK_BYTES = 64 * 1024;
 /** More follows: do not send a packet that is not full yet (send(2)). */
 const MSG_MORE = 0x8000;
 
-// Triplets of (slab, offset, length). One table a thread: no send or read is under way when another begins.
+// Triplets of (slab, offset, length). One table a thread: no send or read is under way when another
+// begins.
 const table = new Uint32Array(3 * IOVECS_MAX);
 
 /**
- * How much to read at a time: more when reads fill what they get, less when they do not. Connections whose
- * messages are small share one object, {@linkcode FIRST_SIZE}.
+ * How much to read at a time: more when reads fill what they get, less when they do not.
+ * Connections whose messages are small share one object, {@linkcode FIRST_SIZE}.
  */
 export class ReadSize {
   #bytes = READ_BYTES_FIRST;
@@ -37,7 +38,9 @@ export class ReadSize {
     return Math.max(this.#bytes, this.#messageBytes);
   }
 
-  /** A read got `count` bytes, and may have left some if it filled its block. The size from now on. */
+  /**
+   * A read got `count` bytes, and may have left some if it filled its block. The size from now on.
+   */
   learn(count: number, wasFilled: boolean): ReadSize {
     if (!wasFilled) return this === FIRST_SIZE ? this : this.#shrink(count);
     const own = this.#own();
@@ -58,7 +61,10 @@ export class ReadSize {
     return this;
   }
 
-  /** The user read a message of so many bytes: the next one shall fit into one block. The size from now on. */
+  /**
+   * The user read a message of so many bytes: the next one shall fit into one block. The size from
+   * now on.
+   */
   learnMessage(bytes: number): ReadSize {
     if (bytes <= READ_BYTES_FIRST || bytes <= this.#messageBytes) return this;
     const own = this.#own();
@@ -99,7 +105,10 @@ export function filled(chain: LinkChain): boolean {
   return chain.writing !== null && chain.writing.free === 0;
 }
 
-/** Fills the table from a node on: as many pieces as lie in blocks and fit. How many; `offered` bytes. */
+/**
+ * Fills the table from a node on: as many pieces as lie in blocks and fit. How many; `offered`
+ * bytes.
+ */
 let offered = 0;
 function gather(chain: LinkChain, first: LinkNode): number {
   let count = 0;
@@ -129,7 +138,10 @@ export const sending = {
 export interface Transport {
   /** Receives into one piece. Bytes, 0 at the end, or `-errno`. */
   receive(fd: number, slab: number, offset: number, length: number): number;
-  /** Sends the first pieces of a chain, as many as one call takes, and says in `offered` what it tried. */
+  /**
+   * Sends the first pieces of a chain, as many as one call takes, and says in `offered` what it
+   * tried.
+   */
   send(fd: number, chain: LinkChain, first: LinkNode): number;
 }
 
@@ -168,7 +180,9 @@ export const fileTransport: Transport = {
   },
 };
 
-/** A borrowed array goes through a block: C takes addresses of the user's memory for sockets only. */
+/**
+ * A borrowed array goes through a block: C takes addresses of the user's memory for sockets only.
+ */
 function writeCopy(fd: number, node: LinkNode): number {
   offered = Math.min(node.readable, COPY_CHUNK_BYTES);
   const block = blocks.take(offered);
@@ -181,7 +195,10 @@ function writeCopy(fd: number, node: LinkNode): number {
   return count;
 }
 
-/** Sends once, as much as one call takes. Bytes, or `-errno`. What was sent is consumed and its memory given back. */
+/**
+ * Sends once, as much as one call takes. Bytes, or `-errno`. What was sent is consumed and its
+ * memory given back.
+ */
 export function send(io: Transport, fd: number, chain: LinkChain): number {
   const count = io.send(fd, chain, chain.front()!);
   sending.wasShort = count < offered;

@@ -1,6 +1,6 @@
 /**
- * Assertions: for our own bugs, and always on. A caller's mistake is a TypeError or RangeError; what the
- * peer or the kernel did is a NetpollError.
+ * Assertions: for our own bugs, and always on. A caller's mistake is a TypeError or RangeError;
+ * what the peer or the kernel did is a NetpollError.
  */
 
 /** A bug in netpoll itself. */

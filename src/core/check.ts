@@ -5,7 +5,8 @@ import { NOT_READY } from "./errno.ts";
 import { SystemError } from "./errors.ts";
 
 /**
- * Passes on what a native call returned, {@linkcode NOT_READY} included: that is an outcome, not an error.
+ * Passes on what a native call returned, {@linkcode NOT_READY} included: that is an outcome, not an
+ * error.
  *
  * @throws {SystemError} The call failed; it names the call and what it was about.
  */

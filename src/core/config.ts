@@ -5,26 +5,30 @@
 /** What {@linkcode configure} takes; everything left out stays as it is. */
 export interface Configuration {
   /**
-   * Lend copies that `release()` takes away, fill freed memory with a pattern, and report what was dropped
-   * without `close()`: a view used too late then fails at once instead of reading other bytes. Slow.
-   * `false` unless set.
+   * Lend copies that `release()` takes away, fill freed memory with a pattern, and report what was
+   * dropped without `close()`: a view used too late then fails at once instead of reading other
+   * bytes. Slow. `false` unless set.
    */
   debug?: boolean;
-  /** Check invariants that cost more than a comparison, after every operation. Very slow. `false` unless set. */
+  /**
+   * Check invariants that cost more than a comparison, after every operation. Very slow. `false`
+   * unless set.
+   */
   verify?: boolean;
   /**
-   * Where one line goes when something went wrong and nobody was there to be told: a handler that failed
-   * without `onError`, a process without descriptors. Standard error unless set.
+   * Where one line goes when something went wrong and nobody was there to be told: a handler that
+   * failed without `onError`, a process without descriptors. Standard error unless set.
    */
   log?: (line: string) => void;
   /**
-   * How long, in microseconds, a poller polls without sleeping before it blocks. Lowers latency on machines
-   * with cores to spare, at the price of one of them. 0 unless set.
+   * How long, in microseconds, a poller polls without sleeping before it blocks. Lowers latency on
+   * machines with cores to spare, at the price of one of them. 0 unless set.
    */
   spinMicros?: number;
   /**
-   * How long, in microseconds, a poller may keep the thread while it waits for traffic that just stopped,
-   * before it hands the thread back to the runtime for good. 1000 unless set; 0 never blocks the thread.
+   * How long, in microseconds, a poller may keep the thread while it waits for traffic that just
+   * stopped, before it hands the thread back to the runtime for good. 1000 unless set; 0 never
+   * blocks the thread.
    */
   blockMicros?: number;
 }
@@ -46,8 +50,8 @@ function checkMicros(name: string, micros: number | undefined): void {
 }
 
 /**
- * Sets what holds for the whole thread. Call it before anything else of netpoll: connections and buffers that
- * exist already may keep what held when they were made.
+ * Sets what holds for the whole thread. Call it before anything else of netpoll: connections and
+ * buffers that exist already may keep what held when they were made.
  *
  * @throws {RangeError} A number is out of range; nothing is changed.
  *

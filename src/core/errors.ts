@@ -29,8 +29,8 @@ export class ClosedError extends NetpollError {
 }
 
 /**
- * The peer ended its side. What arrived before is still readable; under half-close our writer lives on.
- * `cause` is the {@linkcode SystemError} when it ended by a reset rather than in order.
+ * The peer ended its side. What arrived before is still readable; under half-close our writer lives
+ * on. `cause` is the {@linkcode SystemError} when it ended by a reset rather than in order.
  */
 export class EofError extends ClosedError {
   /** The name of the class. */

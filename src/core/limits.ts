@@ -2,7 +2,7 @@
  * Every bound and default in one place, with its reason. docs/LIMITS.md says what happens at each.
  */
 
-// ---- memory ------------------------------------------------------------------------------------------
+// ---- memory -------------------------------------------------------------------------------------
 
 /** A slab is one huge page: fewer page-table entries, and cheaper to pin for a zero-copy send. */
 export const SLAB_BYTES = 2 * 1024 * 1024;
@@ -12,18 +12,23 @@ export const BLOCK_BYTES_MIN = 1024;
 export const BLOCK_BYTES_MAX = 1024 * 1024;
 /** Mappings up to this size stay wrapped when idle; larger ones give their pages back at once. */
 export const LARGE_KEEP_BYTES_MAX = 8 * 1024 * 1024;
-/** The most that can lie in one piece: what `malloc`, `next` and `peek` can be asked for at most. */
+/**
+ * The most that can lie in one piece: what `malloc`, `next` and `peek` can be asked for at most.
+ */
 export const PIECE_BYTES_MAX = 1024 * 1024 * 1024;
 /** How long a slab must be idle before its pages go back to the kernel. */
 export const SLAB_IDLE_MS = 1000;
 /** Link nodes kept for reuse. */
 export const NODES_SPARE_MAX = 4096;
 
-// ---- buffers -----------------------------------------------------------------------------------------
+// ---- buffers ------------------------------------------------------------------------------------
 
 /** The smallest block that a write takes: netpoll's LinkBufferCap. */
 export const WRITE_BLOCK_BYTES_MIN = 4096;
-/** A user's own array up to this size is copied, a larger one is borrowed until flushed, as in netpoll. */
+/**
+ * A user's own array up to this size is copied, a larger one is borrowed until flushed, as in
+ * netpoll.
+ */
 export const COPY_BYTES_MAX = 4096;
 /** A view of our own memory is linked from this size on, however large its block. */
 export const LINK_BYTES_MIN = 4096;
@@ -48,7 +53,7 @@ export const WRITE_BUFFER_BYTES_MAX = 4 * 1024 * 1024;
 /** Pieces in one sendmsg; libnetpoll.c takes no more. */
 export const IOVECS_MAX = 64;
 
-// ---- pace --------------------------------------------------------------------------------------------
+// ---- pace ---------------------------------------------------------------------------------------
 
 /** Events taken from one epoll_wait. */
 export const EVENTS_PER_WAIT_MAX = 64;
@@ -56,19 +61,24 @@ export const EVENTS_PER_WAIT_MAX = 64;
 export const EVENTS_PER_CLOCK = 16;
 /** Bytes read from or sent to one connection for one event: the rest is reported again. */
 export const BYTES_PER_EVENT_MAX = 1024 * 1024;
-/** Runs of one connection's handler for one event: what is buffered beyond waits for the next turn. */
+/**
+ * Runs of one connection's handler for one event: what is buffered beyond waits for the next turn.
+ */
 export const RUNS_PER_EVENT_MAX = 256;
 /** Connections accepted for one event: the rest is reported again. */
 export const ACCEPTS_PER_EVENT_MAX = 64;
 
-// ---- dialling ----------------------------------------------------------------------------------------
+// ---- dialling -----------------------------------------------------------------------------------
 
-/** How long an address has before the next one is tried beside it (RFC 8305 §5: "Connection Attempt Delay"). */
+/**
+ * How long an address has before the next one is tried beside it (RFC 8305 §5: "Connection Attempt
+ * Delay").
+ */
 export const DIAL_ATTEMPT_DELAY_MS = 250;
 /** How often a connection to itself is tried again, as in netpoll. */
 export const SELF_CONNECT_RETRIES = 2;
 
-// ---- listening ---------------------------------------------------------------------------------------
+// ---- listening ----------------------------------------------------------------------------------
 
 /** The length of the accept queue; the kernel cuts it to net.core.somaxconn. */
 export const BACKLOG = 4096;
@@ -76,7 +86,10 @@ export const BACKLOG = 4096;
 export const ACCEPT_BACKOFF_MS: readonly number[] = [10, 50, 100, 200, 500, 1000];
 /** How often it is said that no descriptor is left. */
 export const ACCEPT_LOG_MS = 10_000;
-/** Connections taken from the accept queue before a listener closes: as many as wait there by default. */
+/**
+ * Connections taken from the accept queue before a listener closes: as many as wait there by
+ * default.
+ */
 export const DRAIN_ACCEPTS_MAX = BACKLOG;
 /** How long `close()` waits for flushed bytes to leave. */
 export const CLOSE_TIMEOUT_MS = 5000;

@@ -28,7 +28,9 @@ export interface TcpAddress {
 export interface UnixAddress {
   /** What kind of address it is. */
   transport: "unix";
-  /** The path, `"@name"` for an abstract one, `""` for an end without a name (the one that dialled). */
+  /**
+   * The path, `"@name"` for an abstract one, `""` for an end without a name (the one that dialled).
+   */
   path: string;
 }
 
@@ -57,7 +59,7 @@ function fill(family: number, port: number, scope: number, bytes: Uint8Array): U
   return raw;
 }
 
-// ---- what users write --------------------------------------------------------------------------------
+// ---- what users write ---------------------------------------------------------------------------
 
 /** A host and a port, as written. */
 export interface HostPort {
@@ -74,8 +76,9 @@ function malformed(address: string, why: string): TypeError {
 }
 
 /**
- * Whether a host must be an IPv4 address: its last label is a number (URL Standard, "ends in a number"). Resolvers
- * read "010.0.0.1" as octal and "127.1" as 127.0.0.1: whoever checked the text has checked another host.
+ * Whether a host must be an IPv4 address: its last label is a number (URL Standard, "ends in a
+ * number"). Resolvers read "010.0.0.1" as octal and "127.1" as 127.0.0.1: whoever checked the text
+ * has checked another host.
  */
 function endsInNumber(hostname: string): boolean {
   return /(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(hostname);
@@ -152,8 +155,8 @@ function ipv6Bytes(address: string): Uint8Array {
 }
 
 /**
- * The raw address of a numeric one. An IPv6 one may have a zone: the number of an interface, or its name
- * ("fe80::1%2", "fe80::1%eth0").
+ * The raw address of a numeric one. An IPv6 one may have a zone: the number of an interface, or its
+ * name ("fe80::1%2", "fe80::1%eth0").
  *
  * @throws {NetpollError} No interface has that name.
  */
@@ -177,8 +180,8 @@ function serves(family: number, network: Exclude<Network, "unix">): boolean {
 }
 
 /**
- * The raw addresses to listen on, best first, for a host: numeric ones, "" and "localhost" need no resolver;
- * other names ask it and **block** the thread until it has answered.
+ * The raw addresses to listen on, best first, for a host: numeric ones, "" and "localhost" need no
+ * resolver; other names ask it and **block** the thread until it has answered.
  *
  * @throws {NetpollError} The name is unknown, or has no address for the network.
  */
@@ -222,7 +225,7 @@ function lookUp(hostname: string, family: number, port: number): Uint32Array[] {
   });
 }
 
-// ---- what users read ---------------------------------------------------------------------------------
+// ---- what users read ----------------------------------------------------------------------------
 
 function formatIPv6(bytes: Uint8Array, scope: number): string {
   const groups = Array.from({ length: 8 }, (_, i) => bytes[2 * i]! << 8 | bytes[2 * i + 1]!);
@@ -246,7 +249,9 @@ function isMapped(bytes: Uint8Array): boolean {
     bytes.subarray(0, 10).every((byte) => byte === 0);
 }
 
-/** The address that C wrote. An IPv4 one mapped into IPv6 (`::ffff:1.2.3.4`) is shown as what it is. */
+/**
+ * The address that C wrote. An IPv4 one mapped into IPv6 (`::ffff:1.2.3.4`) is shown as what it is.
+ */
 export function formatAddress(raw: Uint32Array): Address {
   const [family, port = 0, scope = 0, length = 0] = raw;
   const bytes = bytesOf(raw).subarray(0, length);
@@ -264,7 +269,10 @@ export function isWildcard(raw: Uint32Array): boolean {
   return raw[0] !== Family.UNIX && bytesOf(raw).subarray(0, raw[3]).every((byte) => byte === 0);
 }
 
-/** A raw address in less room, to be kept: an IPv4 one, by far the most frequent, in a single number. */
+/**
+ * A raw address in less room, to be kept: an IPv4 one, by far the most frequent, in a single
+ * number.
+ */
 export type PackedAddress = number | Uint32Array;
 
 const PORT_FACTOR = 2 ** 32;

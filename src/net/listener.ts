@@ -36,17 +36,30 @@ const MODE_MAX = 0o7777;
 
 /** How a listener listens, and what its connections inherit. */
 export interface ListenerOptions extends SocketOptions {
-  /** The length of the accept queue; the kernel cuts it to `net.core.somaxconn`. 4096 unless given. */
+  /**
+   * The length of the accept queue; the kernel cuts it to `net.core.somaxconn`. 4096 unless given.
+   */
   backlog?: number;
-  /** Let several listeners share the address; the kernel spreads connections over them (SO_REUSEPORT). */
+  /**
+   * Let several listeners share the address; the kernel spreads connections over them
+   * (SO_REUSEPORT).
+   */
   reusePort?: boolean;
   /** For IPv6: do not take IPv4 connections as well. Given with "tcp6", not with "tcp". */
   v6Only?: boolean;
-  /** Tell of a connection only when its first bytes are there, or after so many ms (TCP_DEFER_ACCEPT). */
+  /**
+   * Tell of a connection only when its first bytes are there, or after so many ms
+   * (TCP_DEFER_ACCEPT).
+   */
   deferAcceptMs?: number;
-  /** Take data with the first packet of known clients (TCP_FASTOPEN): how many such may be pending. */
+  /**
+   * Take data with the first packet of known clients (TCP_FASTOPEN): how many such may be pending.
+   */
   fastOpen?: number;
-  /** The permissions of a Unix socket's file, like `0o660`. As the process creates files unless given. */
+  /**
+   * The permissions of a Unix socket's file, like `0o660`. As the process creates files unless
+   * given.
+   */
   mode?: number;
 }
 
@@ -70,7 +83,10 @@ export class ListenerSocket implements Listener {
   #fd: number;
   /** Which file is ours: another server may have put its own in the place. */
   readonly #file: string | null;
-  /** The address of this end of what is accepted: the listener's, unless that is every address of the machine. */
+  /**
+   * The address of this end of what is accepted: the listener's, unless that is every address of
+   * the machine.
+   */
   readonly localOfAccepted: PackedAddress | null;
 
   /** A listener over a socket that listens. */
@@ -109,7 +125,10 @@ export class ListenerSocket implements Listener {
   }
 }
 
-/** What tells a file from another at the same path; null for an abstract name, or where there is none. */
+/**
+ * What tells a file from another at the same path; null for an abstract name, or where there is
+ * none.
+ */
 function identify(path: string): string | null {
   if (path.startsWith("@")) return null;
   try {
@@ -170,7 +189,10 @@ function listen(fd: number, subject: string, options: ListenerOptions): void {
   check("listen on", native.listen(fd, options.backlog ?? BACKLOG), subject);
 }
 
-/** Binding has made the file: it gets its permissions before anybody can connect, and goes if that fails. */
+/**
+ * Binding has made the file: it gets its permissions before anybody can connect, and goes if that
+ * fails.
+ */
 function listenAtFile(fd: number, path: string, options: ListenerOptions): void {
   const isFile = !path.startsWith("@");
   try {
@@ -203,7 +225,10 @@ function listenTcp(
   throw new NetpollError(`Cannot listen on ${address}: it has no address`);
 }
 
-/** Whether a path is only left over from a server that died: a socket, and nobody accepts connections there. */
+/**
+ * Whether a path is only left over from a server that died: a socket, and nobody accepts
+ * connections there.
+ */
 function isStale(path: string, raw: Uint32Array): boolean {
   if (path.startsWith("@") || !lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return false;
   const fd = check("open a socket", native.socket(Family.UNIX));
@@ -227,12 +252,14 @@ function listenUnix(path: string, options: ListenerOptions): number {
 /**
  * Opens a socket that connections arrive at, before it returns.
  *
- * `address` is `"host:port"` (port 0: the kernel chooses; an empty host: every address of this machine), or
- * `"[::1]:port"`, or for "unix" a path or `"@name"`. Numeric addresses, the empty host and `localhost` (127.0.0.1,
- * else ::1) need no resolver; any other name asks the system's and blocks the thread until it has answered. The
- * file of a Unix socket whose server died is replaced; one that is served is not.
+ * `address` is `"host:port"` (port 0: the kernel chooses; an empty host: every address of this
+ * machine), or `"[::1]:port"`, or for "unix" a path or `"@name"`. Numeric addresses, the empty host
+ * and `localhost` (127.0.0.1, else ::1) need no resolver; any other name asks the system's and
+ * blocks the thread until it has answered. The file of a Unix socket whose server died is replaced;
+ * one that is served is not.
  *
- * Under Deno the program needs `--allow-net` for the address, or `--allow-read` and `--allow-write` for the path.
+ * Under Deno the program needs `--allow-net` for the address, or `--allow-read` and `--allow-write`
+ * for the path.
  *
  * @throws {TypeError} The network or the address is malformed.
  * @throws {SystemError} The kernel refuses: `code` is `"EADDRINUSE"`, `"EACCES"`, `"ENOENT"`, …

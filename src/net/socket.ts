@@ -9,7 +9,9 @@ import { Family } from "./address.ts";
 
 /** How a connection is probed when nothing was heard of the peer for long (tcp(7)). */
 export interface KeepAliveOptions {
-  /** How long nothing must be heard before the first probe, in milliseconds; whole seconds count. */
+  /**
+   * How long nothing must be heard before the first probe, in milliseconds; whole seconds count.
+   */
   idleMs?: number;
   /** How long to wait for an answer to a probe, in milliseconds; whole seconds count. */
   intervalMs?: number;
@@ -17,13 +19,18 @@ export interface KeepAliveOptions {
   count?: number;
 }
 
-/** What can be set for a socket. A listener's connections inherit it: one call instead of one each. */
+/**
+ * What can be set for a socket. A listener's connections inherit it: one call instead of one each.
+ */
 export interface SocketOptions {
   /** Send small pieces at once (TCP_NODELAY). True unless given, as in netpoll. */
   noDelay?: boolean;
   /** Find out that a silent peer is gone (SO_KEEPALIVE). `true` takes the kernel's times. */
   keepAlive?: boolean | KeepAliveOptions;
-  /** How long sent bytes may go unacknowledged before the connection is given up, in ms (TCP_USER_TIMEOUT). */
+  /**
+   * How long sent bytes may go unacknowledged before the connection is given up, in ms
+   * (TCP_USER_TIMEOUT).
+   */
   userTimeoutMs?: number;
   /** The size of the kernel's send buffer in bytes; it doubles it for its own use (SO_SNDBUF). */
   sendBufferBytes?: number;
@@ -46,7 +53,10 @@ const IPPROTO_IP = 0;
 const IPPROTO_TCP = 6;
 const IPPROTO_IPV6 = 41;
 
-/** A socket option: its level and number (socket(7), ip(7), tcp(7), ipv6(7); the same on x64 and arm64). */
+/**
+ * A socket option: its level and number (socket(7), ip(7), tcp(7), ipv6(7); the same on x64 and
+ * arm64).
+ */
 export const Option = {
   /** Bind although connections of an earlier process are still winding down. */
   REUSE_ADDRESS: [SOL_SOCKET, 2],
@@ -102,7 +112,8 @@ const values = new Int32Array(2);
 /**
  * Sets an option.
  *
- * @throws {SystemError} The kernel does not have it, or not for this socket, or not with this value.
+ * @throws {SystemError} The kernel does not have it, or not for this socket, or not with this
+ * value.
  */
 export function setOption(fd: number, option: OptionName, value: number): void {
   values[0] = value;
@@ -119,7 +130,10 @@ export function getOption(fd: number, option: OptionName): number {
   return values[0]!;
 }
 
-/** Lets the next close reset the connection instead of ending it in order, and drop what is unsent (socket(7)). */
+/**
+ * Lets the next close reset the connection instead of ending it in order, and drop what is unsent
+ * (socket(7)).
+ */
 export function resetOnClose(fd: number): void {
   values[0] = 1;
   values[1] = 0;
@@ -190,8 +204,8 @@ const NUMBERS: readonly [
 ];
 
 /**
- * Sets what a user asked for, before the socket is bound or connected. What Unix sockets do not have is passed
- * over for them.
+ * Sets what a user asked for, before the socket is bound or connected. What Unix sockets do not
+ * have is passed over for them.
  *
  * @throws {RangeError} A value is out of range.
  * @throws {SystemError} The kernel refuses one.

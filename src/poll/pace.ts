@@ -1,5 +1,6 @@
 /**
- * Pace: how a poller shares the JavaScript thread with the runtime, which has an event loop of its own.
+ * Pace: how a poller shares the JavaScript thread with the runtime, which has an event loop of its
+ * own.
  *
  * ```text
  *            events                         time is up
@@ -10,8 +11,9 @@
  *    └───────────────── warm: block in epoll_wait
  * ```
  *
- * A *turn* is one macrotask. Hot and warm alternate within it. Cold is the end of it: a thread in C waits for
- * the epoll descriptor, and wakes the runtime through a socket that the runtime polls itself.
+ * A *turn* is one macrotask. Hot and warm alternate within it. Cold is the end of it: a thread in C
+ * waits for the epoll descriptor, and wakes the runtime through a socket that the runtime polls
+ * itself.
  *
  * docs/decisions/0006-pace.md has the measurements.
  */
@@ -25,14 +27,19 @@ import { config } from "../core/config.ts";
 const TURN_MICROS_MIN = 300;
 /** The same for a runtime that has none: its timers are late by no more than this. */
 const TURN_MICROS_MAX = 1500;
-/** The runtime had work if it kept the thread longer than it needs for nothing, and so much more. */
+/**
+ * The runtime had work if it kept the thread longer than it needs for nothing, and so much more.
+ */
 const HOST_WORK_MICROS = 15;
 
 /** What a pace paces. */
 export interface Turns {
   /** The microseconds of the clock when what is polled next begins. */
   nowMicros: number;
-  /** Waits at most `micros` for events and tells whom they concern, until `deadline`. How many there were. */
+  /**
+   * Waits at most `micros` for events and tells whom they concern, until `deadline`. How many there
+   * were.
+   */
   poll(micros: number, deadline: number): number;
 }
 
@@ -40,7 +47,10 @@ type Phase = "asleep" | "scheduled" | "running" | "closed";
 
 /** When a poller polls, and when it lets the runtime have the thread. */
 export class Pace {
-  /** A timerfd in the epoll set: it ends a blocking wait, for a timeout on each would cost 4 to 10 µs. */
+  /**
+   * A timerfd in the epoll set: it ends a blocking wait, for a timeout on each would cost 4 to 10
+   * µs.
+   */
   readonly timer: number;
   /** What it did so far. */
   readonly counts: { turns: number; blocks: number; colds: number; wakes: number } = {
@@ -50,8 +60,8 @@ export class Pace {
     wakes: 0,
   };
   /**
-   * Handlers that wait for something that is not ours. While there are any the thread must not block: the
-   * runtime is about to do something for them.
+   * Handlers that wait for something that is not ours. While there are any the thread must not
+   * block: the runtime is about to do something for them.
    */
   outsideWaits = 0;
 
@@ -87,7 +97,9 @@ export class Pace {
     return this.#phase === "running";
   }
 
-  /** There is something to watch: from now on it keeps the process alive, unless `unref` was called. */
+  /**
+   * There is something to watch: from now on it keeps the process alive, unless `unref` was called.
+   */
   begin(): void {
     if (this.#waker < 0) this.#openWaker();
     this.#isBegun = true;
@@ -141,15 +153,18 @@ export class Pace {
 
   /** The timer expired: the runtime has waited long enough. Called by whoever polls. */
   onTick(): void {
-    // A periodic timerfd expires once and stays expired until it is read (fs/timerfd.c restarts it in read).
+    // A periodic timerfd expires once and stays expired until it is read (fs/timerfd.c restarts it
+    // in read).
     native.counterTake(this.timer);
     this.#isQuiet = !this.#sawEvents;
     this.#sawEvents = false;
   }
 
-  // ---- turns -----------------------------------------------------------------------------------------
+  // ---- turns ------------------------------------------------------------------------------------
 
-  /** The runtime tells that a byte came through the waker's socket: it polled its sockets just now. */
+  /**
+   * The runtime tells that a byte came through the waker's socket: it polled its sockets just now.
+   */
   readonly #onWake = (): void => {
     this.counts.wakes += 1;
     if (this.#phase === "asleep") {
@@ -181,7 +196,10 @@ export class Pace {
     }
   }
 
-  /** Polls, and blocks where that is allowed, until the time is up or nothing comes. Whether to go cold. */
+  /**
+   * Polls, and blocks where that is allowed, until the time is up or nothing comes. Whether to go
+   * cold.
+   */
   #run(): boolean {
     const turns = this.#turns;
     const begin = native.now();
@@ -200,8 +218,8 @@ export class Pace {
         // A tick, and nothing else: the runtime's turn. A second one in a row: enough waited.
         return this.#isQuiet;
       } else {
-        // Nothing is there. After user code the runtime has a turn first: for its microtasks, or for what a
-        // handler waits for, which may be there at once.
+        // Nothing is there. After user code the runtime has a turn first: for its microtasks, or
+        // for what a handler waits for, which may be there at once.
         return sawNone;
       }
       if (this.#phase !== "running") return true;
@@ -210,12 +228,16 @@ export class Pace {
     }
   }
 
-  /** How long the runtime had the thread says whether it had work: then it gets its turns more often. */
+  /**
+   * How long the runtime had the thread says whether it had work: then it gets its turns more
+   * often.
+   */
   #learnHost(now: number): void {
     if (this.#yieldedAt === 0) return;
     const micros = now - this.#yieldedAt;
     this.#yieldedAt = 0;
-    // The shortest time seen is what nothing costs; it is forgotten slowly, for machines change their pace.
+    // The shortest time seen is what nothing costs; it is forgotten slowly, for machines change
+    // their pace.
     this.#emptyMicros = Math.min(micros, this.#emptyMicros * 1.0002);
     const hadWork = micros > 1.5 * this.#emptyMicros + HOST_WORK_MICROS;
     this.#turnMicros = hadWork
@@ -223,7 +245,10 @@ export class Pace {
       : Math.min(1.1 * this.#turnMicros, TURN_MICROS_MAX);
   }
 
-  /** Runs what the handlers left to run: they may have settled a promise that others await. False: it could not. */
+  /**
+   * Runs what the handlers left to run: they may have settled a promise that others await. False:
+   * it could not.
+   */
   #drain(): boolean {
     const drain = host.drainMicrotasks;
     if (drain === null) return false;
@@ -251,7 +276,10 @@ export class Pace {
     check("set a timer", native.timerfdSet(this.timer, on ? config.blockMicros : 0));
   }
 
-  /** Lets the runtime have the thread, and comes back as soon as its timers and sockets had their chance. */
+  /**
+   * Lets the runtime have the thread, and comes back as soon as its timers and sockets had their
+   * chance.
+   */
   #yield(): void {
     this.#phase = "scheduled";
     this.#yieldedAt = native.now();

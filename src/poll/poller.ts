@@ -15,8 +15,9 @@ const CTL_ADD = 1;
 const CTL_DELETE = 2;
 const CTL_MODIFY = 3;
 
-// A token is a slot and how often the slot was given away; the bit above belongs to zero copy. An event of a
-// descriptor that was closed, and whose number or slot is somebody else's by now, has another generation.
+// A token is a slot and how often the slot was given away; the bit above belongs to zero copy. An
+// event of a descriptor that was closed, and whose number or slot is somebody else's by now, has
+// another generation.
 const SLOT_BITS = 20;
 const SLOT_MASK = (1 << SLOT_BITS) - 1;
 const GENERATION_MASK = 0x7ff;
@@ -52,7 +53,8 @@ export class Poller {
   #wheel: TimerWheel | null = null;
   #deadline = -1;
   #watcherCount = 0;
-  // Events of the current batch that were not dispatched yet, when a turn ran out of time within it.
+  // Events of the current batch that were not dispatched yet, when a turn ran out of time within
+  // it.
   #batchIndex = 0;
   #batchCount = 0;
 
@@ -114,7 +116,10 @@ export class Poller {
     this.#control(CTL_MODIFY, fd, token, interest);
   }
 
-  /** Stops watching, before the descriptor is closed. Events that were seen already are not delivered. */
+  /**
+   * Stops watching, before the descriptor is closed. Events that were seen already are not
+   * delivered.
+   */
   remove(token: number, fd: number): void {
     // It fails only for what is not watched any more: a descriptor that somebody else has closed.
     native.epollCtl(this.#epoll, CTL_DELETE, fd, token >>> 0, Interest.NONE);
@@ -152,7 +157,7 @@ export class Poller {
   }
 
   #makeWheel(nowMs: number): TimerWheel {
-    // While nothing is watched yet (dialling looks a name up first) there would be no waker to hear of it.
+    // While nothing is watched yet (dialling looks a name up first) there is no waker to hear of it.
     if (this.#watcherCount === 0) {
       this.pace.begin();
       this.pace.end();
@@ -181,8 +186,8 @@ export class Poller {
   }
 
   /**
-   * Waits for events, and tells the watchers, until `deadline` (microseconds) has passed. How many events there
-   * were. What was not told when the time ran out is told by the next call.
+   * Waits for events, and tells the watchers, until `deadline` (microseconds) has passed. How many
+   * events there were. What was not told when the time ran out is told by the next call.
    */
   poll(micros: number, deadline: number): number {
     let told = 0;
@@ -226,7 +231,8 @@ export class Poller {
     } catch (error) {
       report(error); // a bug of that timer's owner; it is not set any more
     }
-    // A timerfd that nobody reads expires once: each time it is set anew, for later or for what is left.
+    // A timerfd that nobody reads expires once: each time it is set anew, for later or for what is
+    // left.
     if (wheel.dueMs < Infinity) this.#alarm(wheel.dueMs);
     return 1;
   }

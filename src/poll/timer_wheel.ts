@@ -1,10 +1,10 @@
 /**
  * Timers: thousands of deadlines, most of which never pass.
  *
- * A hierarchical wheel (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987): each level has 32
- * slots, each of which spans a whole turn of the level below. Setting and cancelling a timer is a few writes.
- * A bit a slot says which are occupied, so that the next time something is due is found without ticking: an
- * idle wheel costs nothing.
+ * A hierarchical wheel (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987): each
+ * level has 32 slots, each of which spans a whole turn of the level below. Setting and cancelling a
+ * timer is a few writes. A bit a slot says which are occupied, so that the next time something is
+ * due is found without ticking: an idle wheel costs nothing.
  */
 import { assert } from "../core/assert.ts";
 
@@ -118,7 +118,8 @@ export class TimerWheel {
   }
 
   #empty(slot: number, nowMs: number): void {
-    // Timers that are set meanwhile, by those that expire, lie behind `nowMs` and so in other slots.
+    // Timers that are set meanwhile, by those that expire, lie behind `nowMs` and so in other
+    // slots.
     for (let timer = this.#slots[slot]!; timer !== null; timer = this.#slots[slot]!) {
       this.#remove(timer);
       if (timer.expiryMs > nowMs) {

@@ -1,5 +1,6 @@
 /**
- * Taking connections from a listener, a bounded number at a time, and waiting when no descriptor is left.
+ * Taking connections from a listener, a bounded number at a time, and waiting when no descriptor is
+ * left.
  */
 import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
@@ -28,8 +29,8 @@ export interface AcceptorOwner {
 }
 
 /**
- * Errors of the connection that was to be taken, not of the listener: take the next. Linux passes on what the
- * network already knows to be wrong with it (accept(2), "Error handling").
+ * Errors of the connection that was to be taken, not of the listener: take the next. Linux passes
+ * on what the network already knows to be wrong with it (accept(2), "Error handling").
  */
 const PASSING: ReadonlySet<number> = new Set([
   ERRNO.ECONNABORTED,
@@ -59,7 +60,9 @@ export class Acceptor implements Watcher {
   readonly #owner: AcceptorOwner;
   readonly #peer = rawAddress();
   #token: number;
-  /** A descriptor to give up when there is no other: with it, peers that wait in vain can be told. */
+  /**
+   * A descriptor to give up when there is no other: with it, peers that wait in vain can be told.
+   */
   #spare: number;
   #isPaused = false;
   #backoff = 0;

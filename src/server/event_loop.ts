@@ -5,11 +5,9 @@ import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import type { Callbacks, RequestHandler } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
-import { type Service, SocketConnection } from "../connection/socket_connection.ts";
-import {
-  type ConnectionOptions,
-  settings,
-} from "../connection/settings.ts";
+import type { Service } from "../connection/service.ts";
+import { SocketConnection } from "../connection/socket_connection.ts";
+import { type ConnectionOptions, settings } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { socketTransport } from "../connection/transport.ts";
 import { type Listener, listenerSocket } from "../net/listener.ts";
@@ -22,7 +20,10 @@ import { Roster } from "./roster.ts";
 /** What an {@linkcode EventLoop} is told beside its handler. */
 export interface EventLoopOptions<C = undefined>
   extends Omit<Callbacks<C>, "onRequest">, ConnectionOptions {
-  /** How many connections may be open; more wait in the kernel's queue until one goes. Any number unless given. */
+  /**
+   * How many connections may be open; more wait in the kernel's queue until one goes. Any number
+   * unless given.
+   */
   connectionsMax?: number;
   /** How many of them may come from one IP address; more are reset. Any number unless given. */
   connectionsPerAddressMax?: number;
@@ -30,7 +31,7 @@ export interface EventLoopOptions<C = undefined>
 
 /** How {@linkcode EventLoop.shutdown} shuts down. */
 export interface ShutdownOptions {
-  /** How long running requests may take, in milliseconds; 0 cuts them. Without it, as long as they take. */
+  /** How long running requests may take, in milliseconds. As long as they take unless given. */
   timeoutMs?: number;
   /** Cuts what is left as soon as it is aborted. */
   signal?: AbortSignal;
@@ -85,9 +86,9 @@ export class EventLoop<C = undefined> {
   /**
    * A server that listens nowhere yet.
    *
-   * `onRequest` is called when a connection has bytes to read, never twice at a time for one connection, and
-   * again for what it left unread. It may be synchronous: then it reads what `reader.length` offers. A throw or
-   * rejection goes to `onError` and closes that connection only.
+   * `onRequest` is called when a connection has bytes to read, never twice at a time for one
+   * connection, and again for what it left unread. It may be synchronous: then it reads what
+   * `reader.length` offers. A throw or rejection goes to `onError` and closes that connection only.
    */
   constructor(onRequest: RequestHandler<C> | null, options: EventLoopOptions<C> = {}) {
     this.#service = {
@@ -109,8 +110,8 @@ export class EventLoop<C = undefined> {
   }
 
   /**
-   * Takes connections from a listener, which it owns from now on. Several listeners may be served. Settles when
-   * the loop has shut down.
+   * Takes connections from a listener, which it owns from now on. Several listeners may be served.
+   * Settles when the loop has shut down.
    *
    * @throws {SystemError} The listener broke, or cannot be watched.
    */
@@ -172,9 +173,9 @@ export class EventLoop<C = undefined> {
   }
 
   /**
-   * Stops listening, lets what runs and what was received already finish, and closes each connection as soon as
-   * it is idle. With a deadline or a signal, cuts what is left then. A second call returns the same promise; a
-   * call before `serve` makes that settle at once.
+   * Stops listening, lets what runs and what was received already finish, and closes each
+   * connection as soon as it is idle. With a deadline or a signal, cuts what is left then. A second
+   * call returns the same promise; a call before `serve` makes that settle at once.
    *
    * @throws {RangeError} `timeoutMs` is no time; nothing has happened then.
    */

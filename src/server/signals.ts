@@ -25,8 +25,9 @@ const STATUS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Shuts a loop down at the first signal: it stops listening, running requests finish within `timeoutMs`, and the
- * process exits with status 0. A second signal exits at once. The function returned takes it all back.
+ * Shuts a loop down at the first signal: it stops listening, running requests finish within
+ * `timeoutMs`, and the process exits with status 0. A second signal exits at once. The function
+ * returned takes it all back.
  *
  * @example
  * ```ts

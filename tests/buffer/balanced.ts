@@ -48,7 +48,9 @@ export function bufferOf(bytes: Uint8Array | string): LinkBuffer {
   return buffer;
 }
 
-/** A buffer whose readable bytes lie in several nodes, on blocks of our own or on borrowed arrays. */
+/**
+ * A buffer whose readable bytes lie in several nodes, on blocks of our own or on borrowed arrays.
+ */
 export function inPieces(pieces: readonly Uint8Array[], memory: "own" | "borrowed"): LinkBuffer {
   const buffer = new LinkBuffer();
   for (const piece of pieces) {

@@ -15,7 +15,7 @@ import {
 
 const MEMORIES = ["own", "borrowed"] as const;
 
-// ---- views -------------------------------------------------------------------------------------------
+// ---- views --------------------------------------------------------------------------------------
 
 for (const memory of MEMORIES) {
   balanced(`next() and peek() across nodes, ${memory} memory (netpoll 28-32, 35)`, () => {
@@ -92,7 +92,7 @@ balanced("readInto() leaves what was peeked until release() (netpoll 74-76)", ()
   buffer.close();
 });
 
-// ---- delimiters --------------------------------------------------------------------------------------
+// ---- delimiters ---------------------------------------------------------------------------------
 
 balanced("indexOf() in pieces of 1002 bytes, a thousand times (netpoll 77)", () => {
   const line = sequence(1002).fill(0x61);
@@ -151,7 +151,7 @@ balanced("indexOf() looks only at what is readable", () => {
   buffer.close();
 });
 
-// ---- numbers -----------------------------------------------------------------------------------------
+// ---- numbers ------------------------------------------------------------------------------------
 
 const NUMBERS: readonly [kind: string, bytes: number, values: readonly (number | bigint)[]][] = [
   ["Uint8", 1, [0, 1, 127, 128, 255]],
@@ -264,7 +264,7 @@ balanced("readVarint() refuses what is too large or too long, and consumes nothi
   padded.close();
 });
 
-// ---- text --------------------------------------------------------------------------------------------
+// ---- text ---------------------------------------------------------------------------------------
 
 const TEXTS = ["hello", "grüße", "€uro", "a🙂b€c", "\ufeffbom", "\0\x7f\x80", "日本語".repeat(200)];
 

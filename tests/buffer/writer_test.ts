@@ -20,7 +20,7 @@ function written(buffer: LinkBuffer): string {
   return text;
 }
 
-// ---- malloc ------------------------------------------------------------------------------------------
+// ---- malloc -------------------------------------------------------------------------------------
 
 balanced("mallocAck() keeps the first bytes of all that was written (netpoll 9, 34, 62)", () => {
   const buffer = new LinkBuffer();
@@ -122,7 +122,7 @@ balanced("short writes pack into one node (netpoll 79)", () => {
   buffer.close();
 });
 
-// ---- binary ------------------------------------------------------------------------------------------
+// ---- binary -------------------------------------------------------------------------------------
 
 balanced("writeBinary() copies up to 4096 bytes and borrows more (netpoll 65, 66)", () => {
   for (
@@ -212,7 +212,7 @@ balanced("writeBinary() of bytes that were transferred is a TypeError", () => {
   buffer.close();
 });
 
-// ---- linking -----------------------------------------------------------------------------------------
+// ---- linking ------------------------------------------------------------------------------------
 
 /** Whether writing a lent view of `count` bytes of a block of `capacity` takes no memory. */
 function isLinked(count: number, capacity: number): boolean {
@@ -307,7 +307,7 @@ balanced(
   },
 );
 
-// ---- inserting ---------------------------------------------------------------------------------------
+// ---- inserting ----------------------------------------------------------------------------------
 
 balanced("writeDirect() inserts before the last bytes written (netpoll 55-58)", () => {
   const insert = bytesOfText("XY");
@@ -371,7 +371,7 @@ balanced("writeBinary() in two buffers of two bytes is two bytes in order (netpo
   buffer.close();
 });
 
-// ---- numbers and text --------------------------------------------------------------------------------
+// ---- numbers and text ---------------------------------------------------------------------------
 
 balanced("numbers that do not fit into what is free go to the next node", () => {
   for (let before = 4085; before <= 4096; before++) {

@@ -16,7 +16,7 @@ import { RawPeer } from "../support/raw_peer.ts";
 import { delay, soon, stateOf, ticks, until } from "../support/until.ts";
 import { socketPair } from "../../mod.ts";
 
-// ---- how it ends -------------------------------------------------------------------------------------
+// ---- how it ends --------------------------------------------------------------------------------
 
 test("Connection tells the peer's end: EofError without a cause, what came before is readable (netpoll 105)", () =>
   leaks(async () => {
@@ -273,7 +273,7 @@ test("Connection is AsyncDisposable, and knows its addresses after close (netpol
     assert(!kept.isActive);
   }));
 
-// ---- half-close --------------------------------------------------------------------------------------
+// ---- half-close ---------------------------------------------------------------------------------
 
 test("Connection.closeWrite() ends our side only: the peer's answer still comes", () =>
   leaks(async () => {
@@ -353,7 +353,7 @@ test("Connection.setOnRequest() after the peer's end closes by itself", () =>
     await soon(b.closed);
   }));
 
-// ---- timeouts, aborts --------------------------------------------------------------------------------
+// ---- timeouts, aborts ---------------------------------------------------------------------------
 
 test("Connection tells a timeout: nothing is consumed, a later wait goes on (netpoll 123, 128, 194)", () =>
   leaks(async () => {

@@ -167,7 +167,8 @@ TEST("np_writev() takes at most 2^31 - 1 bytes and cuts the piece that crosses i
   CHECK_EQUAL(pieces[1].iov_len, large);
   CHECK_EQUAL(pieces[2].iov_len, INT32_MAX - 10 - (int64_t)large);
   CHECK_EQUAL(pieces[3].iov_len, 0);
-  // The null device reads no byte of it: the kernel's own bound is what is left (MAX_RW_COUNT, write(2)).
+  // The null device reads no byte of it: the kernel's own bound is what is left (MAX_RW_COUNT,
+  // write(2)).
   int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
   CHECK_EQUAL(np_writev(null, table_of(4, over), 4), 0x7ffff000);
 }

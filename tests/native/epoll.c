@@ -124,7 +124,8 @@ TEST("np_epoll_wait() still reports what another descriptor of the same socket k
   int32_t again = np_eventfd();
   CHECK_EQUAL(again, fd);
   CHECK_EQUAL(np_epoll_ctl(epoll, ADD, again, 2, EPOLLOUT), 0);
-  // The stale registration comes with the stale token: the generation in it is what tells them apart.
+  // The stale registration comes with the stale token: the generation in it is what tells them
+  // apart.
   CHECK_EQUAL(np_epoll_wait(epoll, seen, EVENTS_MAX, 0), 2);
   CHECK_EQUAL(seen[0] + seen[2], 3);
   np_close(kept);
@@ -199,7 +200,8 @@ TEST("np_epoll_wait() sees nothing when a signal interrupts it") {
   }
 }
 
-// From now on epoll_pwait2 fails in this process, as on kernels before 5.11 or under a container's filter.
+// From now on epoll_pwait2 fails in this process, as on kernels before 5.11 or under a container's
+// filter.
 static void refuse_pwait2(int code) {
 #ifdef SYS_epoll_pwait2
   struct sock_filter program[] = {

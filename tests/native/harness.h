@@ -1,5 +1,5 @@
-// A test is a function with a sentence for a name. Each runs in a process of its own: a crash, a hang, a
-// limit it set or a descriptor it left is that test's alone.
+// A test is a function with a sentence for a name. Each runs in a process of its own: a crash, a
+// hang, a limit it set or a descriptor it left is that test's alone.
 #include <dirent.h>
 #include <sched.h>
 #include <stdio.h>
@@ -95,7 +95,7 @@ int main(int count, char **arguments) {
   return failed || !passed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-// ---- what several tests need -------------------------------------------------------------------------
+// ---- what several tests need --------------------------------------------------------------------
 
 // How many entries a directory has, such as /proc/self/fd. Its own descriptor counts every time.
 static int entries(const char *path) {
@@ -138,8 +138,8 @@ static uint8_t *bytes_of(uint32_t slab) {
 }
 
 
-// A signal every 2 ms that interrupts calls, until `interruptions` reaches `interruptions_wanted`; the
-// handler then does `at_last`.
+// A signal every 2 ms that interrupts calls, until `interruptions` reaches `interruptions_wanted`;
+// the handler then does `at_last`.
 static volatile sig_atomic_t interruptions, interruptions_wanted;
 static void (*volatile at_last)(void);
 

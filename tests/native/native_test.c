@@ -1,7 +1,8 @@
 // make -C tests/native
 //
-// Every function of libnetpoll.c on real descriptors, in one program, so that its tables and constants are
-// in reach. The Makefile builds it several times: plain, under sanitizers, with faults.
+// Every function of libnetpoll.c on real descriptors, in one program, so that its tables and
+// constants are in reach. The Makefile builds it several times: plain, under sanitizers, with
+// faults.
 #include "../../libnetpoll.c"
 
 #include "harness.h"

@@ -2,7 +2,8 @@ static int open_threads(void) {
   return entries("/proc/self/task");
 }
 
-// The kernel may list a thread for a moment after it was joined; TEST_SECONDS_MAX ends this when it stays.
+// The kernel may list a thread for a moment after it was joined; TEST_SECONDS_MAX ends this when it
+// stays.
 static void await_threads(int count) {
   while (open_threads() != count) sched_yield();
 }
@@ -27,7 +28,8 @@ static void close_scene(struct scene scene) {
   CHECK_EQUAL(np_close(scene.epoll), 0);
 }
 
-// With a waker open that stays: the thread sanitizer starts a thread of its own beside the first one.
+// With a waker open that stays: the thread sanitizer starts a thread of its own beside the first
+// one.
 static int count_threads(void) {
   a_scene();
   return open_threads();
@@ -40,7 +42,8 @@ static int take_bytes(struct scene scene) {
   return count < 0 ? 0 : (int)count;
 }
 
-// Close the waker and count what it sent since: its thread has done then whatever it was going to do.
+// Close the waker and count what it sent since: its thread has done then whatever it was going to
+// do.
 static int close_and_count(struct scene scene) {
   CHECK_EQUAL(np_waker_close(scene.waker), 0);
   return take_bytes(scene);

@@ -68,7 +68,7 @@ function refuse(
   return error.message;
 }
 
-// ---- TCP ---------------------------------------------------------------------------------------------
+// ---- TCP ----------------------------------------------------------------------------------------
 
 for (
   const [network, address, hostname] of [
@@ -244,7 +244,7 @@ faultTest(
     }),
 );
 
-// ---- what connections inherit ------------------------------------------------------------------------
+// ---- what connections inherit -------------------------------------------------------------------
 
 test("accepted connections inherit the options of their listener", () => {
   for (const address of ["127.0.0.1:0", "[::1]:0"]) {
@@ -298,7 +298,7 @@ test("deferAcceptMs tells of a connection when its first bytes are there", () =>
   native.close(fd);
 });
 
-// ---- Unix sockets ------------------------------------------------------------------------------------
+// ---- Unix sockets -------------------------------------------------------------------------------
 
 test("createListener() makes the file of a Unix socket, and close() removes it (netpoll 170)", () =>
   withDirectory((directory) => {
@@ -447,7 +447,7 @@ test("createListener() refuses a privileged port, and a directory that it may no
     chmodSync(directory, 0o700);
   }));
 
-// ---- the object --------------------------------------------------------------------------------------
+// ---- the object ---------------------------------------------------------------------------------
 
 test("a listener closes at the end of its block, and keeps its address", () => {
   let after: Listener;

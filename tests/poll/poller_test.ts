@@ -74,7 +74,7 @@ function poll(poller: Poller): number {
 
 const READ_WRITE = Interest.READ | Interest.WRITE;
 
-// ---- what epoll tells --------------------------------------------------------------------------------
+// ---- what epoll tells ---------------------------------------------------------------------------
 
 test("add() after remove() reports to the new watcher (netpoll 171)", () =>
   withPoller((poller) => {
@@ -252,7 +252,7 @@ test("poll() stops at its deadline, and tells the rest next time without asking 
     for (const pair of pairs) pair[Symbol.dispose]();
   }));
 
-// ---- again -------------------------------------------------------------------------------------------
+// ---- again --------------------------------------------------------------------------------------
 
 test("again() calls with the next batch, once, without waiting and beside other events", () =>
   withPoller((poller) => {
@@ -302,7 +302,7 @@ test("again() brings a turn, although no event ever comes", () =>
     poller.remove(token, pair.fd);
   }));
 
-// ---- what goes wrong ---------------------------------------------------------------------------------
+// ---- what goes wrong ----------------------------------------------------------------------------
 
 test("a watcher that throws is told to give up; the others are told what happened to theirs", () =>
   withPoller((poller) => {

@@ -30,7 +30,7 @@ function echo({ reader, writer }: Connection): void {
   reader.release();
 }
 
-// ---- level-triggered storms, DESIGN §6 ---------------------------------------------------------------
+// ---- level-triggered storms, DESIGN §6 ----------------------------------------------------------
 
 /** A server of one connection that a test has at hand, and its peer. */
 async function withConnection(

@@ -54,7 +54,7 @@ async function logged(run: () => Promise<void>): Promise<string[]> {
   return lines;
 }
 
-// ---- what accept can fail with -----------------------------------------------------------------------
+// ---- what accept can fail with ------------------------------------------------------------------
 
 for (const code of ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"] as const) {
   faultTest(
@@ -214,7 +214,7 @@ test("the limit of descriptors: who waits for long is reset, by means of the spa
     assertEquals(output().match(/log /g)!.length, 1);
   }));
 
-// ---- bounds ------------------------------------------------------------------------------------------
+// ---- bounds -------------------------------------------------------------------------------------
 
 test("connectionsMax lets more wait until one goes, over all listeners", () =>
   leaks(async () => {
@@ -280,7 +280,7 @@ test("connectionsMax and connectionsPerAddressMax are whole numbers above 0", ()
   }
 });
 
-// ---- peers and handlers that misbehave ---------------------------------------------------------------
+// ---- peers and handlers that misbehave ----------------------------------------------------------
 
 test("accept() takes no more in one event than others can bear", () =>
   leaks(async () => {

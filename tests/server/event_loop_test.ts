@@ -38,7 +38,7 @@ function gate(): { opened: Promise<void>; open: () => void } {
   return { opened: promise, open: resolve };
 }
 
-// ---- shutdown ----------------------------------------------------------------------------------------
+// ---- shutdown -----------------------------------------------------------------------------------
 
 test("shutdown() lets serve() settle, and a second call cuts nothing either (netpoll 138, 154)", () =>
   leaks(async () => {
@@ -242,7 +242,7 @@ test("shutdown() within a handler lets that handler finish", () =>
     await soon(Promise.all([shutdown, served]));
   }));
 
-// ---- listeners ---------------------------------------------------------------------------------------
+// ---- listeners ----------------------------------------------------------------------------------
 
 test("serve() serves several listeners, and all of them settle together", () =>
   leaks(async () => {
@@ -313,7 +313,7 @@ test("close() of a listener by the handler of a connection takes no more of that
     for (const peer of peers) peer.close();
   }));
 
-// ---- callbacks ---------------------------------------------------------------------------------------
+// ---- callbacks ----------------------------------------------------------------------------------
 
 test("callbacks come in order: prepare, connect, request, disconnect, close (netpoll 144)", () =>
   leaks(async () => {

@@ -29,7 +29,10 @@ class Server {
     return new RawPeer({ transport: "tcp", hostname: "127.0.0.1", port });
   }
 
-  /** Not the child's own kill(): Deno takes that signal for what ended the process, and sends no second one. */
+  /**
+   * Not the child's own kill(): Deno takes that signal for what ended the process, and sends no
+   * second one.
+   */
   kill(signal: NodeJS.Signals): void {
     process.kill(this.#child.pid!, signal);
   }

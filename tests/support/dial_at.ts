@@ -1,6 +1,6 @@
 /**
- * A program: listens and dials at the two ports of its arguments, of the host after them, and prints the name of
- * what each throws.
+ * A program: listens and dials at the two ports of its arguments, of the host after them, and
+ * prints the name of what each throws.
  */
 import process from "node:process";
 import { createListener, dial } from "../../mod.ts";

@@ -1,5 +1,6 @@
 /**
- * Making system calls fail, with the build of libnetpoll.c that can (`-DNP_FAULTS`, named in NETPOLL_LIB).
+ * Making system calls fail, with the build of libnetpoll.c that can (`-DNP_FAULTS`, named in
+ * NETPOLL_LIB).
  */
 import { test } from "node:test";
 import { host } from "../../ffi/host.ts";
@@ -79,7 +80,10 @@ export function clearFaults(): void {
 /** Whether the library that is loaded can fail on request. */
 export const hasFaults: boolean = library !== null;
 
-/** A test with faults; skipped, and said so, where the library cannot fail. They are gone afterwards. */
+/**
+ * A test with faults; skipped, and said so, where the library cannot fail. They are gone
+ * afterwards.
+ */
 export function faultTest(name: string, run: () => void | Promise<void>): void {
   const skip = hasFaults ? false : "needs the fault build; set NETPOLL_LIB to libnetpoll-faults.so";
   test(name, { skip }, async () => {

@@ -1,6 +1,6 @@
 /**
- * What a program holds: descriptors, threads, blocks, and handlers that are thought to wait. A test that gives
- * everything back leaves it as it was.
+ * What a program holds: descriptors, threads, blocks, and handlers that are thought to wait. A test
+ * that gives everything back leaves it as it was.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { assertEquals } from "@std/assert";
@@ -74,7 +74,10 @@ async function warmUp(): Promise<void> {
 /** Below the 5 s after which Bun gives a test up without saying why. */
 const PATIENCE_MS = 3000;
 
-/** Whether nothing more is held than before. Less is no leak: the runtime closes files of its own meanwhile. */
+/**
+ * Whether nothing more is held than before. Less is no leak: the runtime closes files of its own
+ * meanwhile.
+ */
 function isBack(now: Held, before: Held): boolean {
   return (Object.keys(before) as (keyof Held)[]).every((what) => now[what] <= before[what]);
 }

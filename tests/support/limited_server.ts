@@ -1,5 +1,6 @@
 /**
- * A program: an echo server that prints its port and goes on until its standard output is closed or it is killed.
+ * A program: an echo server that prints its port and goes on until its standard output is closed or
+ * it is killed.
  */
 import { configure, createListener, EventLoop, shutdownOnSignals } from "../../mod.ts";
 

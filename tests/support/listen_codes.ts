@@ -1,5 +1,6 @@
 /**
- * A program: listens where its arguments say, pairs of network and address, and prints what came of each.
+ * A program: listens where its arguments say, pairs of network and address, and prints what came of
+ * each.
  */
 import process from "node:process";
 import { createListener, type Network, SystemError } from "../../mod.ts";

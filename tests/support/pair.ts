@@ -15,7 +15,10 @@ export function pairWith<A = undefined, B = undefined>(
   return [Connection.fromFd(a.detach(), ours), Connection.fromFd(b.detach(), theirs)];
 }
 
-/** Both ends of a TCP connection: the accepted one made anew with the options, and the one that dialled. */
+/**
+ * Both ends of a TCP connection: the accepted one made anew with the options, and the one that
+ * dialled.
+ */
 export async function tcpPair<C = undefined>(
   accepted: FromFdOptions<C> = {},
 ): Promise<[Connection, Connection]> {

@@ -27,7 +27,9 @@ export class RawPeer {
   #isEnded = false;
   #wasReset = false;
 
-  /** Connects, from a numeric address if one is given; on loopback that is done when this returns. */
+  /**
+   * Connects, from a numeric address if one is given; on loopback that is done when this returns.
+   */
   constructor(to: Listener | Address, from?: string) {
     const raw = rawOf("address" in to ? to.address : to);
     this.fd = check("open a socket", native.socket(raw[0]!));

@@ -1,6 +1,6 @@
 /**
- * A program: 20 connections to a port of 127.0.0.1, each of which sends 64 bytes as soon as it has the last
- * answer, until it is killed.
+ * A program: 20 connections to a port of 127.0.0.1, each of which sends 64 bytes as soon as it has
+ * the last answer, until it is killed.
  */
 import { connect } from "node:net";
 import process from "node:process";

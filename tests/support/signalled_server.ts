@@ -1,6 +1,6 @@
 /**
- * A program: a server that a signal ends. "slow" waits for a second message before it answers the first.
- * Its argument is JSON: the options of shutdownOnSignals, and what else to do.
+ * A program: a server that a signal ends. "slow" waits for a second message before it answers the
+ * first. Its argument is JSON: the options of shutdownOnSignals, and what else to do.
  */
 import process from "node:process";
 import { createListener, EventLoop, shutdownOnSignals } from "../../mod.ts";

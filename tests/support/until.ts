@@ -5,8 +5,8 @@ import { setImmediate, setTimeout } from "node:timers";
 import { AssertionError } from "@std/assert";
 
 /**
- * How long one thing may take until a test gives up: long, for machines are busy, but below the 5 s after which
- * Bun ends a test without saying what it waited for.
+ * How long one thing may take until a test gives up: long, for machines are busy, but below the 5 s
+ * after which Bun ends a test without saying what it waited for.
  */
 const PATIENCE_MS = 4000;
 
@@ -20,7 +20,9 @@ export async function ticks(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await tick();
 }
 
-/** So many milliseconds: for what must not happen meanwhile, and for peers that are slow on purpose. */
+/**
+ * So many milliseconds: for what must not happen meanwhile, and for peers that are slow on purpose.
+ */
 export function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,0 +1,20 @@
+/**
+ * What a server gives its connections, all of them the same.
+ */
+import type { Callbacks } from "./callbacks.ts";
+import type { Connection } from "./connection.ts";
+import type { StreamService } from "./stream.ts";
+
+/** What a server wants to know of its connections, beside what users are told. */
+export interface ConnectionOwner {
+  /** The connection is gone: nothing of it runs any more. */
+  onGone(connection: Connection): void;
+}
+
+/** What the connections of one server share, or of one dialling. */
+export interface Service<C> extends StreamService {
+  /** Who is called. */
+  readonly callbacks: Callbacks<C>;
+  /** Who keeps account of them. */
+  readonly owner: ConnectionOwner | null;
+}

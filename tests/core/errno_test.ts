@@ -1,0 +1,40 @@
+import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { constants } from "node:os";
+import { test } from "node:test";
+import { describe, ERRNO, nameOf, NOT_READY } from "../../src/core/errno.ts";
+
+/** What the C library of this machine calls each number, as the runtime knows it. */
+const SYSTEM = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno, name]));
+
+/** Numbers with two names: which of them the runtime says, and which we do. */
+const ALIASES: Readonly<Record<string, string>> = {
+  EWOULDBLOCK: "EAGAIN",
+  ENOTSUP: "EOPNOTSUPP",
+};
+
+test("nameOf() agrees with this machine's kernel on every number that it has a name for", () => {
+  let known = 0;
+  for (let errno = 1; errno < 134; errno++) {
+    if (nameOf(errno) === `E${errno}`) continue;
+    known += 1;
+    const system = SYSTEM.get(errno);
+    if (system !== undefined) assertEquals(nameOf(errno), ALIASES[system] ?? system);
+  }
+  assertEquals(known >= Object.keys(ERRNO).length, true);
+});
+
+test("ERRNO has the numbers that nameOf() gives names to, and describe() words for", () => {
+  for (const [name, errno] of Object.entries(ERRNO)) {
+    assertEquals(nameOf(errno), name);
+    assertNotEquals(describe(errno), describe(4095));
+  }
+});
+
+test("nameOf() and describe() of a number that nobody knows say so, and do not throw", () => {
+  assertEquals([nameOf(4095), nameOf(0)], ["E4095", "E0"]);
+  assertMatch(describe(4095), /no words/);
+});
+
+test("NOT_READY is what a call returns for EAGAIN", () => {
+  assertEquals(NOT_READY, -constants.errno.EAGAIN);
+});
