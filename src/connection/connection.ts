@@ -79,6 +79,10 @@ export interface Connection extends AsyncDisposable {
   /**
    * Sends what was flushed, then closes. What was written and not flushed is dropped. Never
    * rejects.
+   *
+   * If the peer has sent bytes that nobody read, the kernel ends the connection by a reset (RFC 2525
+   * §2.17), which may overtake what was sent last: read them, or `closeWrite()` and wait for the
+   * peer's end first.
    */
   close(options?: CloseOptions): Promise<CloseResult>;
   /** Closes at once and drops what is unsent: the peer sees a reset. */
@@ -112,7 +116,7 @@ function checkStream(fd: number): boolean {
     if ((error as { code?: string }).code === "ENOTSOCK") return false;
     throw error;
   }
-  if (type !== SOCK_STREAM) {
+  if (type !== SOCK_STREAM || getOption(fd, Option.ACCEPTS) !== 0) {
     throw new TypeError(`Cannot make a connection of descriptor ${fd}: it is no stream socket`);
   }
   return true;

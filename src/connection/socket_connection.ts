@@ -2,6 +2,7 @@
  * A connection over a stream: who is called for what comes in, and how it all ends.
  */
 import { native } from "../../ffi/load.ts";
+import { reclaimFrom } from "../buffer/dropped.ts";
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import {
   ClosedError,
@@ -315,6 +316,7 @@ export class SocketConnection<C> extends Stream
 
   /** Ends it for a reason that is not the peer's: `closed` says why. */
   #giveUp(error: unknown): void {
+    if (!this.isActive) return;
     this.#end().failure ??= error;
     this.#close(0);
     this.#goOn();
@@ -322,9 +324,10 @@ export class SocketConnection<C> extends Stream
 
   // ---- the end ----------------------------------------------------------------------------------
 
-  /** A callback failed. The ordinary ends of a connection are no errors. */
+  /** A callback failed. The ordinary ends of this connection are no errors; those of others are. */
   #fail(error: unknown): void {
-    if (!(error instanceof ClosedError)) {
+    const isOver = this.reader.end !== null || this.writer.end !== null || !this.isActive;
+    if (!isOver || !(error instanceof ClosedError)) {
       this.#end().failure ??= error;
       this.#runner().report(error);
     }
@@ -339,6 +342,8 @@ export class SocketConnection<C> extends Stream
   #closeIfOver(): void {
     if (this.#state !== "open" || this.#requests.isRunning) return;
     if (this.#onRequest !== null && this.#requests.isDue) return;
+    // Without a handler, what was received before the end is its user's until he closes.
+    if (this.#onRequest === null && !this.#isEnding && this.input.length > 0) return;
     if (this.#onRequest !== null || this.#isEnding || this.#service.owner !== null) {
       this.#close(CLOSE_TIMEOUT_MS);
     }
@@ -485,10 +490,8 @@ export class SocketConnection<C> extends Stream
     if (this.#onRequest !== null && this.#requests.isDue) return;
     this.#isGone = true;
     this.#runner().close();
-    // Without a handler, what was received before the end is its user's until he closes.
-    if (this.#onRequest !== null || this.#service.owner !== null || this.input.readBan !== null) {
-      this.input.close(CLOSED);
-    }
+    if (this.#onRequest !== null || this.input.readBan !== null) this.input.close(CLOSED);
+    else if (this.input.length > 0) reclaimFrom(this, this.input);
     this.#service.owner?.onGone(this);
   }
 }

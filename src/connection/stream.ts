@@ -204,7 +204,8 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
   }
 
   set readTimeoutMs(timeoutMs: number) {
-    this.#time().setRead(checkTimeout("readTimeoutMs", timeoutMs), this.clockMicros);
+    checkTimeout("readTimeoutMs", timeoutMs);
+    if (this.fd >= 0) this.#time().setRead(timeoutMs, this.clockMicros);
   }
 
   get writeTimeoutMs(): number {
@@ -212,7 +213,8 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
   }
 
   set writeTimeoutMs(timeoutMs: number) {
-    this.#time().setWrite(checkTimeout("writeTimeoutMs", timeoutMs), this.clockMicros);
+    checkTimeout("writeTimeoutMs", timeoutMs);
+    if (this.fd >= 0) this.#time().setWrite(timeoutMs, this.clockMicros);
   }
 
   get idleTimeoutMs(): number {
@@ -220,6 +222,7 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
   }
 
   set idleTimeoutMs(timeoutMs: number) {
-    this.#time().setIdle(checkTimeout("idleTimeoutMs", timeoutMs), this.clockMicros);
+    checkTimeout("idleTimeoutMs", timeoutMs);
+    if (this.fd >= 0) this.#time().setIdle(timeoutMs, this.clockMicros);
   }
 }

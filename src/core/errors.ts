@@ -40,6 +40,14 @@ export class EofError extends ClosedError {
 /** What can run into a deadline. */
 export type TimeoutOperation = "read" | "write" | "dial" | "idle" | "lifetime";
 
+const SLOW: Readonly<Record<TimeoutOperation, string>> = {
+  read: "The bytes that were waited for did not come within",
+  write: "What was flushed did not leave within",
+  dial: "The connection was not there within",
+  idle: "No byte moved for",
+  lifetime: "The connection is older than",
+};
+
 /** A deadline passed. Nothing was consumed, and the connection goes on: try again, or close it. */
 export class TimeoutError extends NetpollError {
   /** The name of the class. */
@@ -49,7 +57,7 @@ export class TimeoutError extends NetpollError {
 
   /** An error that says which operation missed a deadline of how many milliseconds. */
   constructor(operation: TimeoutOperation, timeoutMs: number, options?: ErrorOptions) {
-    super(`The ${operation} took longer than ${timeoutMs} ms`, options);
+    super(`${SLOW[operation]} ${timeoutMs} ms`, options);
     this.operation = operation;
   }
 }

@@ -76,6 +76,8 @@ export const Option = {
   LINGER: [SOL_SOCKET, 13],
   /** Several sockets listen on one address. */
   REUSE_PORT: [SOL_SOCKET, 15],
+  /** SO_ACCEPTCONN: whether it listens. */
+  ACCEPTS: [SOL_SOCKET, 30],
   /** SO_MARK. */
   MARK: [SOL_SOCKET, 36],
   /** IP_TOS. */

@@ -1,6 +1,12 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { test } from "node:test";
-import { ClosedError, configure, type Connection, dial, EofError } from "../../mod.ts";
+import { ClosedError, configure, type Connection, dial, EofError, socketPair } from "../../mod.ts";
 import { isPromise } from "../../src/connection/callbacks.ts";
 import { serveHandler } from "../support/echo_server.ts";
 import { leaks } from "../support/leaks.ts";
@@ -367,12 +373,13 @@ test("Connection.fromFd() calls nothing of the user's before it returns", () =>
     const [a, b] = pairWith({
       onConnect: () => {
         calls.push(`connect ${isInside}`);
-        throw new ClosedError("an ordinary end");
+        throw new ClosedError("of another connection");
       },
+      onError: () => calls.push(`error ${isInside}`),
     });
     isInside = false;
-    await soon(a.closed);
-    assertEquals(calls, ["connect false"]);
+    await assertRejects(() => soon(a.closed), ClosedError);
+    assertEquals(calls, ["connect false", "error false"]);
     await closeAll(a, b);
   }));
 
@@ -391,4 +398,48 @@ test("bytes of 10 clients that write and close at once all arrive (netpoll 102, 
       void client.close();
     }
     await until(() => sum === 50_000, "all bytes");
+  }));
+
+test("onError hears of the end of another connection, when a handler fails by it", () =>
+  leaks(async () => {
+    const errors: unknown[] = [];
+    await using server = serveHandler(async () => {
+      const [upstream, end] = socketPair();
+      await end.close();
+      try {
+        await upstream.reader.wait(1);
+      } finally {
+        await upstream.close();
+      }
+    }, { onError: (error) => errors.push(error) });
+    const peer = await dial("tcp", server.at);
+    peer.writer.writeString("ask");
+    await peer.writer.flush();
+    await peer.reader.wait(1).catch(() => {});
+    assertEquals(errors.length, 1);
+    assertInstanceOf(errors[0], EofError);
+    await peer.close();
+  }));
+
+test("a session without a handler reads what came before the peer's end, however late", () =>
+  leaks(async () => {
+    const text = Promise.withResolvers<string>();
+    const ended = Promise.withResolvers<void>();
+    await using server = serveHandler(null, {
+      onConnect(connection) {
+        (async () => {
+          await ended.promise;
+          await connection.reader.wait(5);
+          text.resolve(connection.reader.readString(5));
+          await connection.close();
+        })().catch(text.reject);
+      },
+      onDisconnect: () => ended.resolve(),
+    });
+    const peer = await dial("tcp", server.at);
+    peer.writer.writeString("hello");
+    await peer.writer.flush();
+    await peer.closeWrite();
+    assertEquals(await text.promise, "hello");
+    await peer.close();
   }));

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
-import { Connection, EofError, socketPair, SystemError } from "../../mod.ts";
+import { Connection, createListener, EofError, socketPair, SystemError } from "../../mod.ts";
 import { native } from "../../ffi/load.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
@@ -65,3 +65,9 @@ test("Connection.fromFd() over the ends of a Unix stream that somebody else open
     assert(b.isActive);
     await b.close();
   }));
+
+test("Connection.fromFd() refuses a socket that listens, and leaves it alone", () => {
+  using listener = createListener("tcp", "127.0.0.1:0");
+  assertThrows(() => Connection.fromFd(listener.fd), TypeError, "no stream socket");
+  assert(listener.fd >= 0);
+});

@@ -61,3 +61,13 @@ test("new EventLoop() refuses deadlines and bounds that are none", () => {
   assertThrows(() => new EventLoop(null, { readTimeoutMs: -1 }), RangeError);
   assertThrows(() => new EventLoop(null, { readBufferBytesMax: 0 }), RangeError);
 });
+
+test("Stream arms no timer, when a timeout is set after it is closed", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    await a.close();
+    a.idleTimeoutMs = 1;
+    await until(() => b.reader.length === 0 && !a.isActive, "the close");
+    await a.closed; // and not a TimeoutError
+    await b.close();
+  }));

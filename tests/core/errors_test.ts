@@ -33,7 +33,7 @@ test("EofError alone is a ClosedError too: it can be told apart from every other
 test("TimeoutError says which operation missed a deadline of how long", () => {
   const error = new TimeoutError("dial", 250);
   assertEquals(error.operation, "dial");
-  assertEquals(error.message, "The dial took longer than 250 ms");
+  assertEquals(error.message, "The connection was not there within 250 ms");
 });
 
 test("SystemError says what could not be done, with what, and why", () => {
