@@ -167,7 +167,8 @@ export function checkNumber(name: string, value: number, most: number): number {
   throw new RangeError(`Cannot set ${name} to ${value}: it is a whole number from 0 to ${most}`);
 }
 
-function setKeepAlive(fd: number, options: boolean | KeepAliveOptions): void {
+/** Sets whether, and how, a silent peer is probed. */
+export function setKeepAlive(fd: number, options: boolean | KeepAliveOptions): void {
   setOption(fd, Option.KEEP_ALIVE, options === false ? 0 : 1);
   if (typeof options === "boolean") return;
   const { idleMs, intervalMs, count } = options;

@@ -10,8 +10,14 @@ import { SocketConnection } from "../connection/socket_connection.ts";
 import { type ConnectionOptions, settings } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { socketTransport } from "../connection/transport.ts";
-import { type Listener, listenerSocket } from "../net/listener.ts";
-import { resetOnClose } from "../net/socket.ts";
+import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
+import {
+  Option,
+  resetOnClose,
+  setKeepAlive,
+  setOption,
+  type SocketOptions,
+} from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { Acceptor, type AcceptorOwner } from "./acceptor.ts";
 import { PeerCounts, peerKey } from "./peer_counts.ts";
@@ -19,7 +25,10 @@ import { Roster } from "./roster.ts";
 
 /** What an {@linkcode EventLoop} is told beside its handler. */
 export interface EventLoopOptions<C = undefined>
-  extends Omit<Callbacks<C>, "onRequest">, ConnectionOptions {
+  extends
+    Omit<Callbacks<C>, "onRequest">,
+    ConnectionOptions,
+    Pick<SocketOptions, "noDelay" | "keepAlive"> {
   /**
    * How many connections may be open; more wait in the kernel's queue until one goes. Any number
    * unless given.
@@ -48,6 +57,15 @@ function ignore(): void {}
 /** The runtime's timers take a longer time for 1 ms. */
 const TIMER_MS_MAX = 0x7fff_ffff;
 
+function setStreamOptions(
+  { fd, address }: ListenerSocket,
+  { noDelay, keepAlive }: Pick<SocketOptions, "noDelay" | "keepAlive">,
+): void {
+  if (address.transport !== "tcp") return;
+  if (noDelay !== undefined) setOption(fd, Option.NO_DELAY, noDelay ? 1 : 0);
+  if (keepAlive !== undefined) setKeepAlive(fd, keepAlive);
+}
+
 function checkMost(name: string, most = Infinity): number {
   if (most === Infinity || (Number.isInteger(most) && most > 0)) return most;
   throw new RangeError(`Cannot set ${name} to ${most}: it is a whole number above 0`);
@@ -75,6 +93,7 @@ function checkMost(name: string, most = Infinity): number {
 export class EventLoop<C = undefined> {
   readonly #service: Service<C>;
   readonly #connections = new Roster<SocketConnection<C>>();
+  readonly #socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive">;
   readonly #connectionsMax: number;
   readonly #peers: PeerCounts;
   readonly #acceptors = new Set<Acceptor>();
@@ -98,6 +117,7 @@ export class EventLoop<C = undefined> {
       owner: { onGone: (connection) => this.#onGone(connection) },
       io: socketTransport,
     };
+    this.#socketOptions = { noDelay: options.noDelay, keepAlive: options.keepAlive };
     this.#connectionsMax = checkMost("connectionsMax", options.connectionsMax);
     this.#peers = new PeerCounts(
       checkMost("connectionsPerAddressMax", options.connectionsPerAddressMax),
@@ -121,7 +141,10 @@ export class EventLoop<C = undefined> {
       return this.#shutdown.then(ignore);
     }
     try {
-      const acceptor = new Acceptor(listenerSocket(listener), this.#poller, this.#acceptorOwner);
+      const socket = listenerSocket(listener);
+      // Accepted sockets inherit them from the listener.
+      setStreamOptions(socket, this.#socketOptions);
+      const acceptor = new Acceptor(socket, this.#poller, this.#acceptorOwner);
       this.#acceptors.add(acceptor);
       if (this.#connections.size >= this.#connectionsMax) acceptor.pause();
     } catch (error) {
