@@ -12,6 +12,14 @@ export interface DeadlineOwner {
   onDeadline(operation: TimeoutOperation, timeoutMs: number): void;
 }
 
+/**
+ * How late a long deadline may be, in milliseconds: a power of two, at most a 64th of it. Thousands
+ * of idle timeouts then expire together, instead of waking the poller for each.
+ */
+function grain(timeoutMs: number): number {
+  return 2 ** Math.floor(Math.log2(Math.max(1, timeoutMs / 64)));
+}
+
 /** Watches over how long things take. */
 export class Deadlines implements TimerOwner {
   readonly #poller: Poller;
@@ -44,8 +52,10 @@ export class Deadlines implements TimerOwner {
     this.#idleMs = settings.idleTimeoutMs;
     this.#lifetimeMs = settings.lifetimeMs;
     this.#activeSince = nowMicros;
-    if (this.#idleMs > 0) poller.setTimer(this.#idle, this.#idleMs);
-    if (this.#lifetimeMs > 0) poller.setTimer(this.#lifetime, this.#lifetimeMs);
+    if (this.#idleMs > 0) poller.setTimer(this.#idle, this.#idleMs, grain(this.#idleMs));
+    if (this.#lifetimeMs > 0) {
+      poller.setTimer(this.#lifetime, this.#lifetimeMs, grain(this.#lifetimeMs));
+    }
   }
 
   /** How long a wait may take. */
@@ -78,12 +88,18 @@ export class Deadlines implements TimerOwner {
   /** Changes how long no byte may move. */
   setIdle(timeoutMs: number, nowMicros: number): void {
     this.#idleMs = timeoutMs;
-    this.#restart(this.#idle, this.#activeSince, timeoutMs, nowMicros);
+    this.#restart(this.#idle, this.#activeSince, timeoutMs, nowMicros, grain(timeoutMs));
   }
 
-  #restart(timer: Timer, since: number, timeoutMs: number, nowMicros: number): void {
+  #restart(
+    timer: Timer,
+    since: number,
+    timeoutMs: number,
+    nowMicros: number,
+    grainMs = 1,
+  ): void {
     if (timeoutMs === 0 || since === 0) this.#poller.cancelTimer(timer);
-    else this.#poller.setTimer(timer, timeoutMs - (nowMicros - since) / 1000);
+    else this.#poller.setTimer(timer, timeoutMs - (nowMicros - since) / 1000, grainMs);
   }
 
   /** A wait begins. */
@@ -131,7 +147,7 @@ export class Deadlines implements TimerOwner {
 
   #onIdle(): void {
     const leftMs = this.#idleMs - (this.#poller.nowMicros - this.#activeSince) / 1000;
-    if (leftMs > 0) this.#poller.setTimer(this.#idle, leftMs);
+    if (leftMs > 0) this.#poller.setTimer(this.#idle, leftMs, grain(this.#idleMs));
     else this.#owner.onDeadline("idle", this.#idleMs);
   }
 }

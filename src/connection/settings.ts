@@ -13,7 +13,10 @@ export interface ConnectionOptions {
   readTimeoutMs?: number;
   /** How long one `flush` may take. None unless given. */
   writeTimeoutMs?: number;
-  /** How long no byte may move either way before the connection is closed. None unless given. */
+  /**
+   * How long no byte may move either way before the connection is closed, and up to a 64th longer.
+   * None unless given.
+   */
   idleTimeoutMs?: number;
   /**
    * How old the connection may become: then it is closed as soon as it is idle. Any age unless

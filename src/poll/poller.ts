@@ -143,12 +143,15 @@ export class Poller {
     return this.pace.isRunning ? this.nowMicros : native.now();
   }
 
-  /** Sets a timer, `delayMs` milliseconds from now; set anew it forgets what it was set to. */
-  setTimer(timer: Timer, delayMs: number): void {
+  /**
+   * Sets a timer, `delayMs` milliseconds from now, and up to `grainMs` later: timers of one grain
+   * expire together. Set anew it forgets what it was set to.
+   */
+  setTimer(timer: Timer, delayMs: number, grainMs = 1): void {
     const nowMs = native.now() / 1000;
     const wheel = this.#wheel ??= this.#makeWheel(nowMs);
     if (wheel.count === 0) wheel.advance(nowMs);
-    wheel.set(timer, nowMs + delayMs);
+    wheel.set(timer, Math.ceil((nowMs + delayMs) / grainMs) * grainMs);
   }
 
   /** Takes a timer back. */

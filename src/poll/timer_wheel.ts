@@ -13,6 +13,8 @@ const SLOTS = 1 << SLOT_BITS;
 const SLOT_MASK = SLOTS - 1;
 const LEVELS = 6; // 32^6 ms are 12 days; what is further away is looked at again then
 const SPAN_MS = SLOTS ** LEVELS;
+/** How many milliseconds a slot of each level spans. */
+const WIDTHS_MS: readonly number[] = Array.from({ length: LEVELS }, (_, level) => SLOTS ** level);
 
 /** Told when a timer expires. */
 export interface TimerOwner {
@@ -112,8 +114,8 @@ export class TimerWheel {
   /** Empties the slot of each level that begins now: timers expire, or move to a lower level. */
   #turnTo(nowMs: number): void {
     for (let level = LEVELS - 1; level >= 0; level--) {
-      if (level > 0 && nowMs % SLOTS ** level !== 0) continue;
-      this.#empty(level * SLOTS + (Math.floor(nowMs / SLOTS ** level) & SLOT_MASK), nowMs);
+      if (level > 0 && nowMs % WIDTHS_MS[level]! !== 0) continue;
+      this.#empty(level * SLOTS + (Math.floor(nowMs / WIDTHS_MS[level]!) & SLOT_MASK), nowMs);
     }
   }
 
@@ -140,9 +142,10 @@ export class TimerWheel {
     // The lowest level at which it and now differ in no higher digit.
     while (
       level < LEVELS - 1 &&
-      Math.floor(expiryMs / SLOTS ** (level + 1)) !== Math.floor(this.#nowMs / SLOTS ** (level + 1))
+      Math.floor(expiryMs / WIDTHS_MS[level + 1]!) !==
+        Math.floor(this.#nowMs / WIDTHS_MS[level + 1]!)
     ) level += 1;
-    const index = Math.floor(expiryMs / SLOTS ** level) & SLOT_MASK;
+    const index = Math.floor(expiryMs / WIDTHS_MS[level]!) & SLOT_MASK;
     const slot = level * SLOTS + index;
     timer.slot = slot;
     timer.previous = null;
@@ -166,7 +169,7 @@ export class TimerWheel {
 
   /** When the time of a slot begins, seen from now. */
   #slotStart(slot: number): number {
-    const width = SLOTS ** (slot >> SLOT_BITS);
+    const width = WIDTHS_MS[slot >> SLOT_BITS]!;
     const now = Math.floor(this.#nowMs / width);
     const ahead = ((slot & SLOT_MASK) - now) & SLOT_MASK;
     return (now + ahead) * width;
@@ -178,7 +181,7 @@ export class TimerWheel {
     for (let level = 0; level < LEVELS; level++) {
       const bits = this.#occupied[level]!;
       if (bits === 0) continue;
-      const now = Math.floor(this.#nowMs / SLOTS ** level) & SLOT_MASK;
+      const now = Math.floor(this.#nowMs / WIDTHS_MS[level]!) & SLOT_MASK;
       // Turned so that the slot of now is bit 0, the lowest bit set is the next slot.
       const turned = bits >>> now | (now === 0 ? 0 : bits << (SLOTS - now));
       const ahead = 31 - Math.clz32(turned & -turned);
