@@ -26,7 +26,7 @@ import { config } from "../core/config.ts";
 /** How long a turn keeps the thread from a runtime that has work of its own. */
 const TURN_MICROS_MIN = 300;
 /** The same for a runtime that has none: its timers are late by no more than this. */
-const TURN_MICROS_MAX = 1500;
+const TURN_MICROS_MAX = 1000;
 /**
  * The runtime had work if it kept the thread longer than it needs for nothing, and so much more.
  */
