@@ -19,11 +19,15 @@ const raw: unknown[] = [];
 const rows: string[][] = [];
 async function measure(candidate: Candidate): Promise<void> {
   progress(candidate.title);
-  const all = { connections, busy: 0, messageBytes };
-  const { before, after } = await weigh(candidate, all);
-  raw.push({ name: candidate.name, before, after });
-  const bytes = (after.residentBytes - before.residentBytes) / connections;
-  rows.push([candidate.title, Math.round(bytes).toLocaleString("en")]);
+  const cells: string[] = [];
+  for (const isWarmedUp of [false, true]) {
+    const all = { connections, busy: 0, messageBytes, isWarmedUp };
+    const { before, after } = await weigh(candidate, all);
+    raw.push({ name: candidate.name, isWarmedUp, before, after });
+    const bytes = (after.residentBytes - before.residentBytes) / connections;
+    cells.push(Math.round(bytes).toLocaleString("en"));
+  }
+  rows.push([candidate.title, ...cells]);
 }
 
 for (const candidate of select(CANDIDATES, options.only)) await measure(candidate);
@@ -34,8 +38,10 @@ const markdown = [
     connections.toLocaleString("en")
   } connections, each after one message of ${messageBytes} bytes.`,
   `Bytes each: growth of the resident memory of the server's process, garbage included, divided by the`,
-  `connections. What the kernel keeps for a socket is not in it.\n`,
-  table(["server", "bytes each"], rows),
+  `connections. What the kernel keeps for a socket is not in it. The first column is a process that has`,
+  `served nothing before: an engine's heap grows to its working size meanwhile. Before the second, short`,
+  `connections came and went for two seconds, and what the heap had grown by is filled first.\n`,
+  table(["server", "in a new process", "after traffic"], rows),
   `\n${describeMachine()}.`,
 ].join("\n");
 console.log(markdown);

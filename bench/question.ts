@@ -60,8 +60,8 @@ const raw: unknown[] = [];
 const rows: string[][] = [];
 for (const candidate of select(CANDIDATES, options.only)) {
   progress(candidate.title);
-  const plain = await weigh(candidate, { connections, busy, messageBytes });
-  const inside = await examine(candidate, { connections, busy, messageBytes });
+  const plain = await weigh(candidate, { connections, busy, messageBytes, isWarmedUp: false });
+  const inside = await examine(candidate, { connections, busy, messageBytes, isWarmedUp: false });
   raw.push({ name: candidate.name, plain, inside });
   rows.push(row(candidate, plain, inside));
 }

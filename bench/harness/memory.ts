@@ -49,6 +49,11 @@ export interface Population {
   /** How many of them wait for the rest of a message. */
   readonly busy: number;
   readonly messageBytes: number;
+  /**
+   * Whether short connections come and go first. Without, the growth of an engine's heap counts as
+   * memory of the connections; with, what it has grown by then is not seen when they fill it.
+   */
+  readonly isWarmedUp: boolean;
 }
 
 function status(pid: number, field: string): number {
@@ -69,7 +74,7 @@ async function probe(server: Server): Promise<Holdings> {
 
 async function compare<T>(
   argv: readonly string[],
-  { connections, busy, messageBytes }: Population,
+  { connections, busy, messageBytes, isWarmedUp }: Population,
   look: (server: Server) => Promise<T>,
 ): Promise<Weighed<T>> {
   const server = await startServer({ argv });
@@ -81,7 +86,8 @@ async function compare<T>(
     return hold({ argv: [projectPath("bench/build/hold"), ...options] });
   };
   try {
-    await churn(server.port, messageBytes);
+    if (isWarmedUp) await churn(server.port, messageBytes);
+    else await (await open(WARMUP_CONNECTIONS, 0)).finish();
     const before = await look(server);
     const held = await open(connections, busy);
     const after = await look(server);
