@@ -480,7 +480,9 @@ export class SocketConnection<C> extends Stream
   }
 
   addCloseCallback(callback: CloseCallback): void {
-    this.#runner().addClose(callback);
+    const runner = this.#runner();
+    if (this.#isGone) runner.close(); // it was made just now, and has nobody else to tell
+    runner.addClose(callback);
   }
 
   /** When nothing of the user's runs any more: close callbacks, and the memory goes back. */
@@ -489,7 +491,7 @@ export class SocketConnection<C> extends Stream
     if (this.#requests.isRunning || this.#callbacks?.isRunning) return;
     if (this.#onRequest !== null && this.#requests.isDue) return;
     this.#isGone = true;
-    this.#runner().close();
+    this.#callbacks?.close();
     if (this.#onRequest !== null || this.input.readBan !== null) this.input.close(CLOSED);
     else if (this.input.length > 0) reclaimFrom(this, this.input);
     this.#service.owner?.onGone(this);

@@ -8,34 +8,15 @@ import process from "node:process";
 import { test } from "node:test";
 import { clearInterval, setImmediate, setInterval, setTimeout } from "node:timers";
 import { host } from "../../ffi/host.ts";
-import {
-  configure,
-  type Connection,
-  createListener,
-  dial,
-  EventLoop,
-  type EventLoopOptions,
-  type RequestHandler,
-} from "../../mod.ts";
+import { configure, dial } from "../../mod.ts";
 import { threadPoller } from "../../src/poll/poller_pool.ts";
 import { run, start } from "../support/child.ts";
 import { assertCalm } from "../support/calm.ts";
 import { leaks } from "../support/leaks.ts";
 import { root } from "../support/library.ts";
 import { RawPeer } from "../support/raw_peer.ts";
+import { echo, serve } from "../support/serve.ts";
 import { delay, soon, ticks, until } from "../support/until.ts";
-
-function serve<C = undefined>(onRequest: RequestHandler<C> | null, options?: EventLoopOptions<C>) {
-  const loop = new EventLoop<C>(onRequest, options);
-  const listener = createListener("tcp", "127.0.0.1:0");
-  return { loop, listener, served: loop.serve(listener) };
-}
-
-function echo({ reader, writer }: Connection): void {
-  writer.writeString(reader.readString(reader.length));
-  void writer.flush();
-  reader.release();
-}
 
 // ---- cold ---------------------------------------------------------------------------------------
 

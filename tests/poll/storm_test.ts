@@ -5,8 +5,6 @@ import { native } from "../../ffi/load.ts";
 import {
   configure,
   type Connection,
-  createListener,
-  EventLoop,
   type EventLoopOptions,
   type RequestHandler,
   socketPair,
@@ -16,19 +14,8 @@ import { assertCalm, CALM_MS } from "../support/calm.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
 import { RawPeer } from "../support/raw_peer.ts";
+import { echo, serve } from "../support/serve.ts";
 import { delay, soon, ticks, until } from "../support/until.ts";
-
-function serve<C = undefined>(onRequest: RequestHandler<C> | null, options?: EventLoopOptions<C>) {
-  const loop = new EventLoop<C>(onRequest, options);
-  const listener = createListener("tcp", "127.0.0.1:0");
-  return { loop, listener, served: loop.serve(listener) };
-}
-
-function echo({ reader, writer }: Connection): void {
-  writer.writeString(reader.readString(reader.length));
-  void writer.flush();
-  reader.release();
-}
 
 // ---- level-triggered storms, DESIGN §6 ----------------------------------------------------------
 

@@ -7,7 +7,6 @@ import {
   type Connection,
   createListener,
   EventLoop,
-  type EventLoopOptions,
   type Listener,
   type RequestHandler,
   SystemError,
@@ -20,19 +19,8 @@ import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
 import { root } from "../support/library.ts";
 import { RawPeer } from "../support/raw_peer.ts";
+import { echo, serve } from "../support/serve.ts";
 import { soon, ticks, until } from "../support/until.ts";
-
-function serve<C = undefined>(onRequest: RequestHandler<C> | null, options?: EventLoopOptions<C>) {
-  const loop = new EventLoop<C>(onRequest, options);
-  const listener = createListener("tcp", "127.0.0.1:0");
-  return { loop, listener, served: loop.serve(listener) };
-}
-
-function echo({ reader, writer }: Connection): void {
-  writer.writeString(reader.readString(reader.length));
-  void writer.flush();
-  reader.release();
-}
 
 /** Whether a server answers. */
 async function assertServes(listener: Listener): Promise<void> {

@@ -5,31 +5,16 @@ import {
   type Connection,
   createListener,
   EventLoop,
-  type EventLoopOptions,
   type Listener,
   NetpollError,
-  type RequestHandler,
 } from "../../mod.ts";
 import { leaks } from "../support/leaks.ts";
 import { RawPeer } from "../support/raw_peer.ts";
+import { echo, serve } from "../support/serve.ts";
 import { delay, soon, stateOf, ticks, until } from "../support/until.ts";
 
 function listen(): Listener {
   return createListener("tcp", "127.0.0.1:0");
-}
-
-/** A loop that serves a listener of its own. */
-function serve<C = undefined>(onRequest: RequestHandler<C> | null, options?: EventLoopOptions<C>) {
-  const loop = new EventLoop<C>(onRequest, options);
-  const listener = listen();
-  return { loop, listener, served: loop.serve(listener) };
-}
-
-/** Sends everything back at once. */
-function echo({ reader, writer }: Connection): void {
-  writer.writeString(reader.readString(reader.length));
-  void writer.flush();
-  reader.release();
 }
 
 /** A promise, and how to settle it. */
