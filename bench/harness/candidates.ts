@@ -1,9 +1,11 @@
 /**
  * Who takes part in the benches: every server, and how it is started.
  */
-import { execFileSync } from "node:child_process";
-import { type Peer, PEERS } from "../peers/peers.ts";
+import { execFileSync, spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { PEERS } from "../peers/peers.ts";
 import { type Command, projectPath } from "./child.ts";
+import type { Mode, Scenario } from "./scenarios.ts";
 
 /** A program that can run a server. */
 export type Runtime = "bun" | "deno" | "node";
@@ -14,10 +16,31 @@ export interface Candidate {
   readonly name: string;
   /** What the tables call it. */
   readonly title: string;
-  /** What it runs on; null for C. */
+  /** What it runs on; null for what is compiled. */
   readonly runtime: Runtime | null;
-  /** How it is started for messages of a size. */
-  argv(messageBytes: number): string[];
+  /** How it is started, to answer messages of a size; it echoes unless told otherwise. */
+  argv(messageBytes: number, mode?: Mode): string[];
+  /** Whether it is this library. */
+  readonly isOurs?: boolean;
+  /** What it can do; everything when left out. */
+  readonly modes?: readonly Mode[];
+  /** Whether it reads on from who does not take his answers, and keeps them in memory. */
+  readonly isUnbounded?: boolean;
+  /** The toolchain that builds it. */
+  readonly needs?: string;
+  /** The target of bench/Makefile that builds it. */
+  readonly build?: string;
+  /** How it says when it collects garbage; null when it has none. */
+  readonly collections?: CollectionTrace | null;
+}
+
+/** How a program is made to print a line for each of its garbage collections. */
+export interface CollectionTrace {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Options of the runtime. */
+  readonly flags?: readonly string[];
+  /** What is found in such a line. */
+  readonly pattern: RegExp;
 }
 
 const paths = new Map<Runtime, string>();
@@ -70,18 +93,64 @@ export function withProbe(candidate: Candidate, argv: readonly string[]): string
   return [...argv.slice(0, before), ...flags, ...argv.slice(before)];
 }
 
+/** A line each: V8 young and old, JavaScriptCore eden and full. */
+const V8_COLLECTION = / ms: (Scavenge|Mark-Compact|Minor)/;
+const COLLECTIONS: Readonly<Record<Runtime, CollectionTrace>> = {
+  bun: { env: { BUN_JSC_logGC: "1" }, pattern: /START .*=> (Eden|Full)Collection/ },
+  deno: { flags: ["--v8-flags=--trace-gc"], pattern: V8_COLLECTION },
+  node: { flags: ["--trace-gc"], pattern: V8_COLLECTION },
+};
+
+/** The command of a candidate that traces its collections; null when it has none to trace. */
+export function withTrace(candidate: Candidate, argv: readonly string[]): Command | null {
+  const { runtime } = candidate;
+  const trace = candidate.collections ?? (runtime === null ? null : COLLECTIONS[runtime]);
+  if (trace === null) return null;
+  const before = 1 + (runtime === null ? 0 : FLAGS[runtime].length);
+  const flags = trace.flags ?? [];
+  return { argv: [...argv.slice(0, before), ...flags, ...argv.slice(before)], env: trace.env };
+}
+
+/** What is found in each line of a candidate that tells of a collection. */
+export function collectionPattern({ collections, runtime }: Candidate): RegExp | null {
+  return collections?.pattern ?? (runtime === null ? null : COLLECTIONS[runtime].pattern);
+}
+
 function ours(runtime: Runtime, style: "sync" | "async"): Candidate {
   return {
     name: `${runtime}-${style}`,
     title: `netpoll in ${capital(runtime)}, ${style}`,
     runtime,
-    argv: (bytes) => runFile(runtime, "bench/servers/echo.ts", ["0", String(bytes), style]),
+    isOurs: true,
+    argv: (bytes, mode = "echo") =>
+      runFile(runtime, "bench/servers/echo.ts", ["0", String(bytes), mode, style]),
   };
 }
 
-function peer({ runtime, name, title, file }: Peer): Candidate {
-  const argv = (bytes: number) => runFile(runtime, `bench/peers/${file}`, ["0", String(bytes)]);
-  return { name, title, runtime, argv };
+/** An entry of bench/peers/peers.ts: a file that a runtime runs, or a program that was built. */
+interface Peer {
+  readonly runtime: Runtime | null;
+  readonly name: string;
+  readonly title: string;
+  readonly file?: string;
+  argv?(messageBytes: number, mode: Mode): readonly string[];
+  readonly modes?: readonly Mode[];
+  readonly isUnbounded?: boolean;
+  readonly needs?: string;
+  readonly build?: string;
+  readonly collections?: CollectionTrace | null;
+}
+
+function peer({ file, argv, ...entry }: Peer): Candidate {
+  const { runtime } = entry;
+  if (runtime === null || file === undefined) {
+    return { ...entry, argv: (bytes, mode = "echo") => [...argv!(bytes, mode)] };
+  }
+  return {
+    ...entry,
+    argv: (bytes, mode = "echo") =>
+      runFile(runtime, `bench/peers/${file}`, ["0", String(bytes), mode]),
+  };
 }
 
 function capital(word: string): string {
@@ -93,7 +162,10 @@ export const LIMIT: Candidate = {
   name: "c",
   title: "C, epoll",
   runtime: null,
-  argv: () => [projectPath("bench/build/echo")],
+  argv: (_, mode = "echo") => {
+    const program = projectPath("bench/build/echo");
+    return mode === "echo" ? [program] : [program, "-m", mode];
+  },
 };
 
 /** All of them; C first. */
@@ -121,7 +193,29 @@ export function select<T extends { readonly name: string }>(
   return all.filter((one) => names.includes(one.name));
 }
 
-/** How a candidate is started, pinned to a CPU or not. */
-export function commandOf(candidate: Candidate, messageBytes: number, cpu?: number): Command {
-  return { argv: candidate.argv(messageBytes), cpu };
+/** How a candidate is started for a scenario, pinned to a CPU or not. */
+export function commandOf(candidate: Candidate, scenario: Scenario, cpu?: number): Command {
+  return { argv: candidate.argv(scenario.messageBytes, scenario.mode), cpu };
+}
+
+/** Why a candidate cannot take part here; null when it can. */
+export function absence(candidate: Candidate): string | null {
+  const { needs, build, runtime } = candidate;
+  if (runtime !== null) return isThere(runtime) ? null : `no ${runtime}`;
+  try {
+    accessSync(candidate.argv(64)[0]!, constants.X_OK);
+    return null;
+  } catch {
+    if (needs !== undefined && !isThere(needs)) return `no ${needs}`;
+    return `not built: make -C bench ${build ?? "programs"}`;
+  }
+}
+
+/** Whether a program can be found: a runtime, or a toolchain. */
+function isThere(program: string): boolean {
+  const path = program === "bun" || program === "deno" || program === "node"
+    ? runtimePath(program)
+    : program;
+  // What it makes of the option does not matter: go wants no dashes.
+  return spawnSync(path, ["--version"], { stdio: "ignore" }).error === undefined;
 }
