@@ -182,10 +182,12 @@ export async function hold(command: Command): Promise<Held> {
   };
 }
 
-/** A program that runs until it is interrupted. */
+/** A program that runs until it is told to end. */
 export interface Program {
-  /** Sends SIGINT, unless it has ended; resolves when it has. */
-  interrupt(): Promise<void>;
+  /** Sends a signal. */
+  signal(name: "SIGSTOP" | "SIGCONT"): void;
+  /** Sends a signal that ends it, unless it has ended; resolves when it has. */
+  end(name: "SIGINT" | "SIGKILL"): Promise<void>;
 }
 
 /** Starts a program and does not wait for anything. */
@@ -198,8 +200,9 @@ export function startProgram(command: Command): Program {
     child.once("close", () => resolve());
   });
   return {
-    interrupt() {
-      child.kill("SIGINT");
+    signal: (name) => void child.kill(name),
+    end(name) {
+      child.kill(name);
       return within(ended, ANSWER_MS_MAX, command.argv.join(" "));
     },
   };

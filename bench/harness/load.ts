@@ -1,7 +1,7 @@
 /**
  * One run of bench/native/load.c, and what it found.
  */
-import { projectPath, run } from "./child.ts";
+import { type Command, projectPath, run } from "./child.ts";
 import type { Scenario } from "./scenarios.ts";
 
 /** What load.c prints; times in microseconds. */
@@ -64,12 +64,21 @@ export function loadArguments(
   return [...framed, ...given.flatMap(([letter, value]) => [`-${letter}`, String(value)])];
 }
 
+/** How load.c is started. */
+export function loadCommand(
+  server: { readonly pid: number; readonly port: number },
+  scenario: Scenario,
+  options: LoadOptions,
+): Command {
+  const argv = [projectPath("bench/build/load"), ...loadArguments(server, scenario, options)];
+  return { argv, cpu: options.cpu };
+}
+
 /** Loads a server and verifies every byte that comes back. */
 export async function load(
   server: { readonly pid: number; readonly port: number },
   scenario: Scenario,
   options: LoadOptions,
 ): Promise<LoadResult> {
-  const argv = [projectPath("bench/build/load"), ...loadArguments(server, scenario, options)];
-  return JSON.parse(await run({ argv, cpu: options.cpu }));
+  return JSON.parse(await run(loadCommand(server, scenario, options)));
 }

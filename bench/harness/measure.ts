@@ -43,9 +43,11 @@ export function roundsOf({ rounds }: Plan, scenario: Scenario): number {
   return rounds === null ? scenario.rounds ?? ROUNDS : Math.min(rounds, scenario.rounds ?? rounds);
 }
 
-function traces(plan: Plan, { rate, isMemory }: Scenario): boolean {
-  // Under strace an open loop falls behind: the closed loop with the same messages tells.
-  return plan.traceSeconds > 0 && rate === undefined && isMemory === undefined;
+function traces(plan: Plan, { rate, isMemory, slow }: Scenario): boolean {
+  // Under strace an open loop falls behind: the closed one with the same messages tells. What slow
+  // readers send would count as messages.
+  const isClosed = rate === undefined && slow === undefined;
+  return plan.traceSeconds > 0 && isClosed && isMemory === undefined;
 }
 
 /** Whether a candidate can take part in a scenario and leave the machine its memory. */
@@ -67,9 +69,13 @@ export function secondsOf(plan: Plan, scenario: Scenario): number {
     ? 0
     : SPEED_ROUNDS * (scenario.rate.of === "own" ? candidates : 1);
   const runs = candidates * roundsOf(plan, scenario) + speeds;
-  const stretch = scenario.stretch ?? 1;
-  const traced = traces(plan, scenario) ? candidates * (3 * plan.traceSeconds + 1.5) * stretch : 0;
+  const traced = traces(plan, scenario) ? candidates * traceSeconds(plan, scenario) : 0;
   return runs * measureSeconds(plan, scenario) + traced;
+}
+
+/** How long it takes to count the calls and the collections of one, about. */
+function traceSeconds(plan: Plan, { stretch = 1 }: Scenario): number {
+  return 1.5 + plan.traceSeconds + (2 * plan.traceSeconds + plan.warmupSeconds) * stretch;
 }
 
 /** The servers of some scenarios, while these are measured. */
@@ -185,8 +191,8 @@ class Measurement {
     const options = this.#options(this.#plan.traceSeconds);
     const { serverCpu } = this.#plan;
     for (const { candidate, series } of all) {
-      const seconds = 3 * this.#plan.traceSeconds + 1.5;
-      this.#progress.step(`${scenario.name}: calls and collections of ${candidate.title}`, seconds);
+      const text = `${scenario.name}: calls and collections of ${candidate.title}`;
+      this.#progress.step(text, traceSeconds(this.#plan, scenario));
       if (series.failure !== null) continue;
       const note = (error: Error) => {
         const [line] = error.message.trim().split("\n").slice(-1);
