@@ -75,12 +75,15 @@ function ours(runtime: Runtime, style: "sync" | "async"): Candidate {
     name: `${runtime}-${style}`,
     title: `netpoll in ${capital(runtime)}, ${style}`,
     runtime,
-    argv: (bytes) => runFile(runtime, "bench/servers/echo.ts", ["0", String(bytes), style]),
+    argv: (bytes) => runFile(runtime, "bench/servers/echo.ts", ["0", String(bytes), "echo", style]),
   };
 }
 
-function peer({ runtime, name, title, file }: Peer): Candidate {
-  const argv = (bytes: number) => runFile(runtime, `bench/peers/${file}`, ["0", String(bytes)]);
+function peer(peer: Peer): Candidate {
+  const { runtime, name, title } = peer;
+  const argv = runtime === null
+    ? (bytes: number) => peer.argv(bytes, "echo")
+    : (bytes: number) => runFile(runtime, `bench/peers/${peer.file}`, ["0", String(bytes)]);
   return { name, title, runtime, argv };
 }
 
