@@ -3,9 +3,9 @@
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
-import { PEERS } from "../peers/peers.ts";
+import { COLLECTIONS, type CollectionTrace, type Mode, type Peer, PEERS } from "../peers/peers.ts";
 import { type Command, projectPath } from "./child.ts";
-import type { Mode, Scenario } from "./scenarios.ts";
+import type { Scenario } from "./scenarios.ts";
 
 /** A program that can run a server. */
 export type Runtime = "bun" | "deno" | "node";
@@ -31,16 +31,7 @@ export interface Candidate {
   /** The target of bench/Makefile that builds it. */
   readonly build?: string;
   /** How it says when it collects garbage; null when it has none. */
-  readonly collections?: CollectionTrace | null;
-}
-
-/** How a program is made to print a line for each of its garbage collections. */
-export interface CollectionTrace {
-  readonly env?: Readonly<Record<string, string>>;
-  /** Options of the runtime. */
-  readonly flags?: readonly string[];
-  /** What is found in such a line. */
-  readonly pattern: RegExp;
+  readonly collections: CollectionTrace | null;
 }
 
 const paths = new Map<Runtime, string>();
@@ -93,27 +84,13 @@ export function withProbe(candidate: Candidate, argv: readonly string[]): string
   return [...argv.slice(0, before), ...flags, ...argv.slice(before)];
 }
 
-/** A line each: V8 young and old, JavaScriptCore eden and full. */
-const V8_COLLECTION = / ms: (Scavenge|Mark-Compact|Minor)/;
-const COLLECTIONS: Readonly<Record<Runtime, CollectionTrace>> = {
-  bun: { env: { BUN_JSC_logGC: "1" }, pattern: /START .*=> (Eden|Full)Collection/ },
-  deno: { flags: ["--v8-flags=--trace-gc"], pattern: V8_COLLECTION },
-  node: { flags: ["--trace-gc"], pattern: V8_COLLECTION },
-};
-
 /** The command of a candidate that traces its collections; null when it has none to trace. */
 export function withTrace(candidate: Candidate, argv: readonly string[]): Command | null {
-  const { runtime } = candidate;
-  const trace = candidate.collections ?? (runtime === null ? null : COLLECTIONS[runtime]);
-  if (trace === null) return null;
+  const { runtime, collections } = candidate;
+  if (collections === null) return null;
+  const { env, flags = [] } = collections;
   const before = 1 + (runtime === null ? 0 : FLAGS[runtime].length);
-  const flags = trace.flags ?? [];
-  return { argv: [...argv.slice(0, before), ...flags, ...argv.slice(before)], env: trace.env };
-}
-
-/** What is found in each line of a candidate that tells of a collection. */
-export function collectionPattern({ collections, runtime }: Candidate): RegExp | null {
-  return collections?.pattern ?? (runtime === null ? null : COLLECTIONS[runtime].pattern);
+  return { argv: [...argv.slice(0, before), ...flags, ...argv.slice(before)], env };
 }
 
 function ours(runtime: Runtime, style: "sync" | "async"): Candidate {
@@ -122,35 +99,23 @@ function ours(runtime: Runtime, style: "sync" | "async"): Candidate {
     title: `netpoll in ${capital(runtime)}, ${style}`,
     runtime,
     isOurs: true,
+    collections: COLLECTIONS[runtime],
     argv: (bytes, mode = "echo") =>
       runFile(runtime, "bench/servers/echo.ts", ["0", String(bytes), mode, style]),
   };
 }
 
-/** An entry of bench/peers/peers.ts: a file that a runtime runs, or a program that was built. */
-interface Peer {
-  readonly runtime: Runtime | null;
-  readonly name: string;
-  readonly title: string;
-  readonly file?: string;
-  argv?(messageBytes: number, mode: Mode): readonly string[];
-  readonly modes?: readonly Mode[];
-  readonly isUnbounded?: boolean;
-  readonly needs?: string;
-  readonly build?: string;
-  readonly collections?: CollectionTrace | null;
-}
-
-function peer({ file, argv, ...entry }: Peer): Candidate {
-  const { runtime } = entry;
-  if (runtime === null || file === undefined) {
-    return { ...entry, argv: (bytes, mode = "echo") => [...argv!(bytes, mode)] };
+function peer(entry: Peer): Candidate {
+  const { name, title, runtime, modes, isUnbounded, collections } = entry;
+  const about = { name, title, runtime, modes, isUnbounded, collections };
+  if (entry.runtime === null) {
+    const { needs, build } = entry;
+    return { ...about, needs, build, argv: (bytes, mode = "echo") => entry.argv(bytes, mode) };
   }
-  return {
-    ...entry,
-    argv: (bytes, mode = "echo") =>
-      runFile(runtime, `bench/peers/${file}`, ["0", String(bytes), mode]),
-  };
+  const file = `bench/peers/${entry.file}`;
+  const argv = (bytes: number, mode: Mode = "echo") =>
+    runFile(entry.runtime, file, ["0", String(bytes), mode]);
+  return { ...about, argv };
 }
 
 function capital(word: string): string {
@@ -162,6 +127,7 @@ export const LIMIT: Candidate = {
   name: "c",
   title: "C, epoll",
   runtime: null,
+  collections: null,
   argv: (_, mode = "echo") => {
     const program = projectPath("bench/build/echo");
     return mode === "echo" ? [program] : [program, "-m", mode];

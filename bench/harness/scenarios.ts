@@ -2,9 +2,7 @@
  * What is asked of the servers: every scenario of the benches, and the groups that options name.
  */
 import { totalmem } from "node:os";
-
-/** What a server does with what it receives; bench/README.md says how each answers. */
-export type Mode = "echo" | "framed" | "tail" | "broadcast";
+import type { Mode } from "../peers/peers.ts";
 
 /** What is asked of a server. */
 export interface Scenario {

@@ -4,7 +4,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout } from "node:timers/promises";
-import { type Candidate, collectionPattern, commandOf, withTrace } from "./candidates.ts";
+import { type Candidate, commandOf, withTrace } from "./candidates.ts";
 import { type Program, run, type Server, startProgram, startServer } from "./child.ts";
 import { load, loadCommand, type LoadOptions } from "./load.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -152,8 +152,8 @@ export async function countCollections(
   options: LoadOptions & { readonly serverCpu: number },
 ): Promise<number | null> {
   const command = withTrace(candidate, commandOf(candidate, scenario).argv);
-  const pattern = collectionPattern(candidate);
-  if (command === null || pattern === null) return null;
+  if (command === null) return null;
+  const { pattern } = candidate.collections!;
   const server = await startServer({ ...command, cpu: options.serverCpu });
   try {
     await load(server, scenario, options);
