@@ -5,10 +5,10 @@
  * without load, and under a load that would take all of a core. The load and the HTTP client are
  * other processes.
  */
-import { availableParallelism } from "node:os";
 import process from "node:process";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";
 import { projectPath, run, type Server, startServer } from "./harness/child.ts";
+import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { load, type LoadResult } from "./harness/load.ts";
 import { number, parse } from "./harness/options.ts";
 import { table } from "./harness/markdown.ts";
@@ -66,8 +66,8 @@ interface Outcome {
 const options = parse("Measures timers and HTTP in the thread of a saturated echo.", {
   only: { help: `which: ${HOSTS.map((host) => host.name).join(",")}` },
   seconds: { help: "how long, each of the four measurements", value: "10" },
-  "server-cpu": { help: "the CPU of the server", value: "0" },
-  "load-cpu": { help: "the CPU of the clients", value: availableParallelism() > 1 ? "1" : "0" },
+  "server-cpu": { help: "the CPU of the server", value: String(SERVER_CPU) },
+  "load-cpu": { help: "the CPU of the clients", value: String(LOAD_CPU) },
 });
 const seconds = number("seconds", options.seconds);
 const serverCpu = number("server-cpu", options["server-cpu"]);

@@ -1,9 +1,9 @@
 /**
  * What an echo costs: `make bench`, or `bun bench/figures.ts --help`.
  */
-import { availableParallelism } from "node:os";
 import process from "node:process";
 import { absence, CANDIDATES, LIMIT, select } from "./harness/candidates.ts";
+import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { describe } from "./harness/markdown.ts";
 import { measure, type Plan, ROUNDS, roundsOf, secondsOf } from "./harness/measure.ts";
 import { commandLine, number, parse } from "./harness/options.ts";
@@ -28,8 +28,8 @@ function durations(): string {
     seconds: Number(DEFAULTS.seconds),
     warmupSeconds: Number(DEFAULTS.warmup),
     traceSeconds: Number(DEFAULTS.trace),
-    serverCpu: 0,
-    loadCpu: 1,
+    serverCpu: SERVER_CPU,
+    loadCpu: LOAD_CPU,
   };
   const took = (names: readonly string[]) =>
     duration(
@@ -63,8 +63,8 @@ const options = parse("Measures what an echo costs: ours, C, and what else there
     help: "seconds to count system calls and collections, untimed; 0: do not",
     value: DEFAULTS.trace,
   },
-  "server-cpu": { help: "the CPU of the server", value: "0" },
-  "load-cpu": { help: "the CPU of the load", value: availableParallelism() > 1 ? "1" : "0" },
+  "server-cpu": { help: "the CPU of the server", value: String(SERVER_CPU) },
+  "load-cpu": { help: "the CPU of the load", value: String(LOAD_CPU) },
   results: { help: "the folder of the results, bench/results unless given" },
 }, durations);
 

@@ -6,6 +6,7 @@
  */
 import { runFile, select } from "./harness/candidates.ts";
 import { run } from "./harness/child.ts";
+import { SERVER_CPU } from "./harness/cpus.ts";
 import { table } from "./harness/markdown.ts";
 import type { MicroResults, MicroSamples } from "./harness/micro.ts";
 import { commandLine, number, parse } from "./harness/options.ts";
@@ -15,13 +16,13 @@ import { spread } from "./harness/statistics.ts";
 
 const RUNTIMES = [{ name: "bun" }, { name: "deno" }] as const;
 /** What a sample of everything takes. */
-const SAMPLE_SECONDS = 3;
+const SAMPLE_SECONDS = 4;
 
 const options = parse("Times single operations in both runtimes.", {
   only: { help: "operations whose name contains this", value: "" },
   runtimes: { help: "which: bun,deno" },
   samples: { help: "how many of each", value: "9" },
-  cpu: { help: "the CPU they run on", value: "0" },
+  cpu: { help: "the CPU they run on", value: String(SERVER_CPU) },
 });
 const sampleCount = number("samples", options.samples);
 const cpu = number("cpu", options.cpu);

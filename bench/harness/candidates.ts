@@ -177,11 +177,15 @@ export function absence(candidate: Candidate): string | null {
   }
 }
 
+const found = new Map<string, boolean>();
+
 /** Whether a program can be found: a runtime, or a toolchain. */
 function isThere(program: string): boolean {
-  const path = program === "bun" || program === "deno" || program === "node"
-    ? runtimePath(program)
-    : program;
-  // What it makes of the option does not matter: go wants no dashes.
-  return spawnSync(path, ["--version"], { stdio: "ignore" }).error === undefined;
+  if (!found.has(program)) {
+    const isOurs = program === "bun" || program === "deno" || program === "node";
+    const path = isOurs ? runtimePath(program) : program;
+    // What it makes of the option does not matter: go wants no dashes.
+    found.set(program, spawnSync(path, ["--version"], { stdio: "ignore" }).error === undefined);
+  }
+  return found.get(program)!;
 }

@@ -75,7 +75,7 @@ export function secondsOf(plan: Plan, scenario: Scenario): number {
 
 /** How long it takes to count the calls and the collections of one, about. */
 function traceSeconds(plan: Plan, { stretch = 1 }: Scenario): number {
-  return 1.5 + plan.traceSeconds + (2 * plan.traceSeconds + plan.warmupSeconds) * stretch;
+  return 1.5 + (3 * plan.traceSeconds + plan.warmupSeconds) * stretch;
 }
 
 /** The servers of some scenarios, while these are measured. */

@@ -2,6 +2,8 @@
  * Micro benches: one operation of one noun, timed alone.
  */
 
+import { median } from "./statistics.ts";
+
 /** An operation, ready to be timed. */
 export interface Bench {
   /** Does it once and throws unless the outcome is right. */
@@ -37,8 +39,11 @@ export interface MicroResults {
   readonly samples: readonly MicroSamples[];
 }
 
-const WARMUP_MS = 40;
-const TIMED_MS = 40;
+/** The compilers work beside the program, on the same CPU here: they need their time. */
+const WARMUP_MS = 120;
+/** Slices are short, and their median counts: whoever else took the CPU is in one of them only. */
+const SLICE_MS = 8;
+const SLICES = 5;
 /** Enough for a clock of a microsecond, and for the optimizing compilers to be called. */
 const TIMES_MIN = 64;
 
@@ -52,10 +57,10 @@ export function nanosOf(micro: Micro): number {
       if (spentMs < WARMUP_MS / 4) times *= 2;
     }
     const perRunMs = timed(bench, times) / times;
-    times = Math.max(TIMES_MIN, Math.ceil(TIMED_MS / Math.max(perRunMs, 1e-6)));
-    const nanos = timed(bench, times) * 1e6 / times / (micro.perRun ?? 1);
+    times = Math.max(TIMES_MIN, Math.ceil(SLICE_MS / Math.max(perRunMs, 1e-6)));
+    const slices = Array.from({ length: SLICES }, () => timed(bench, times));
     bench.check();
-    return nanos;
+    return median(slices) * 1e6 / times / (micro.perRun ?? 1);
   } finally {
     bench.close?.();
   }

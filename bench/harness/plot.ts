@@ -22,7 +22,8 @@ const OTHERS = "#8b949e";
 const LIMIT = "#d1752a";
 
 function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+  const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+  return text.replace(/[&<>]/g, (one) => entities[one]!);
 }
 
 /** Where a thing is, to a tenth of a pixel. */

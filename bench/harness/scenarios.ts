@@ -138,6 +138,7 @@ const OTHERS: readonly Scenario[] = [
     connections: 50,
     messageBytes: KIB,
     slow: 10,
+    stretch: 4, // until what a server is ready to hold for them is full
   },
   {
     name: "broadcast",

@@ -59,7 +59,7 @@ async function messagesOfSome(
     const before = await haltedAt(loader, server.port);
     const strace = await trace();
     loader.signal("SIGCONT");
-    await setTimeout(options.seconds * 1000);
+    await setTimeout(options.seconds * (scenario.stretch ?? 1) * 1000);
     const bytes = await haltedAt(loader, server.port) - before;
     await strace.end("SIGINT");
     return bytes / wireBytes(scenario) * (scenario.receivers ?? 1);
