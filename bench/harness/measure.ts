@@ -35,6 +35,10 @@ export const ROUNDS = 9;
 const SPEED_ROUNDS = 3;
 /** What starting the load takes, and opening the connections that it begins with. */
 const START_SECONDS = 0.1;
+/** How long a new server is loaded before anything counts: its runtime compiles meanwhile. */
+const PRIME_SECONDS = 1;
+/** Few: where memory is judged, that of all the others is still to come. */
+const PRIME_CONNECTIONS = 10;
 /** What it takes to weigh 10 000 connections: memory.ts lets the server settle twice. */
 const WEIGH_SECONDS = 4.5;
 
@@ -123,6 +127,8 @@ class Measurement {
     if (server === undefined) {
       server = await startServer(commandOf(candidate, scenario, this.#plan.serverCpu));
       this.#servers.set(candidate, server);
+      const seconds = Math.min(PRIME_SECONDS, 2 * this.#plan.seconds);
+      await load(server, fewer(scenario), { ...this.#options(seconds), warmupSeconds: 0 });
     }
     return server;
   }
@@ -213,6 +219,18 @@ interface Pair {
   readonly series: Series;
 }
 
+/** The same messages over a few connections. */
+function fewer({ connections, receivers, ...scenario }: Scenario): Scenario {
+  return {
+    ...scenario,
+    connections: Math.min(connections, PRIME_CONNECTIONS),
+    receivers: receivers === undefined ? undefined : PRIME_CONNECTIONS,
+    idle: undefined,
+    slow: undefined,
+    stretch: undefined,
+  };
+}
+
 function newSeries(scenario: Scenario, candidate: Candidate): Series {
   return {
     scenario: scenario.name,
@@ -234,10 +252,11 @@ export async function measure(
   onSeries: (all: readonly Series[], notes: readonly string[]) => void,
 ): Promise<void> {
   const seconds = plan.scenarios.reduce((sum, scenario) => sum + secondsOf(plan, scenario), 0);
-  const progress = new Progress(seconds);
+  const keys = new Set(plan.scenarios.map(serversOf));
+  const progress = new Progress(seconds + keys.size * plan.candidates.length * PRIME_SECONDS);
   const all: Series[] = [];
   const notes: string[] = [];
-  for (const key of new Set(plan.scenarios.map(serversOf))) {
+  for (const key of keys) {
     const measurement = new Measurement(plan, progress);
     try {
       for (const scenario of plan.scenarios.filter((one) => serversOf(one) === key)) {

@@ -7,9 +7,9 @@ import { LIMIT_NAME, type Results, type Series, seriesOf, summarize } from "./re
 import type { Scenario } from "./scenarios.ts";
 import { median } from "./statistics.ts";
 
-const WIDTH = 900;
+const WIDTH = 920;
 const LABEL_WIDTH = 200;
-const RIGHT = 160;
+const RIGHT = 180;
 const PLOT_WIDTH = WIDTH - LABEL_WIDTH - RIGHT;
 const ROW = 20;
 const HEAD = 44;

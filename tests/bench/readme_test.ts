@@ -29,7 +29,10 @@ test("insertFigures() finds the marks of README.md", () => {
 
 test("readmeFigures() has the command, the date, the machine, who was left out, and every figure", () => {
   const text = readmeFigures(benchRun());
-  assert(/`make bench` on 2026-01-02, 2 cores; medians of 9/.test(text.replaceAll("\n", " ")));
+  assert(
+    /`make bench` on 2026-01-02, 2 cores; medians of 9 interleaved rounds, 15 for rate, 3 for memory\./
+      .test(text.replaceAll("\n", " ")),
+  );
   assert(text.includes("Left out: other: no toolchain."));
   const row = text.split("\n").find((line) => line.startsWith("| **server bun-sync**"))!;
   const cells = row.split("|").slice(2, -1).map((one) => one.trim());

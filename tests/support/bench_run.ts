@@ -62,7 +62,7 @@ export function benchRun(rounds = 9, costs: Readonly<Record<string, number>> = C
       title: `server ${name}`,
       isOurs: /-a?sync$/.test(name),
     })),
-    scenarios,
+    scenarios: scenarios.map((one) => ({ ...one, rounds: one.rounds ?? rounds })),
     skipped: ["other: no toolchain"],
     series,
   };
