@@ -10,9 +10,9 @@
 #include "report.h"
 
 #define TURN_MS 10
-#define AHEAD_BYTES (256 * 1024) // what is offered to the socket in a turn, beyond what it took
-// A small one, so that the server feels at once that nobody reads.
-#define RECEIVE_BUFFER_BYTES (64 * 1024)
+#define AHEAD_BYTES (64 * 1024) // what is offered to the socket in a turn, beyond what it took
+// Small ones, so that the server soon feels that nobody reads.
+#define SOCKET_BUFFER_BYTES (64 * 1024)
 
 static struct connection *all;
 static int count;
@@ -24,7 +24,7 @@ static void on_event(struct connection *c, uint32_t events) {
 }
 
 void slow_open(int first_id) {
-  int bytes = RECEIVE_BUFFER_BYTES;
+  int bytes = SOCKET_BUFFER_BYTES;
   all = calloc((size_t)options.slow + 1, sizeof *all);
   if (all == NULL) wire_fail("calloc");
   for (count = 0; count < options.slow; count++) {
@@ -34,6 +34,7 @@ void slow_open(int first_id) {
     c->reads_by_clock = true;
     connection_open(c, true);
     setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
   }
   began = next = now_nanos();
 }
