@@ -4,9 +4,12 @@
 import process from "node:process";
 import { HEADER_BYTES, isLate, LATE_MS, payloadBytes, writeFrame } from "./frames.mjs";
 
-/** Small where messages are: the array is what an idle connection costs most. */
+/**
+ * Small where messages are: the array is what an idle connection costs most. More than 256 KiB gains
+ * little.
+ */
 const BUFFER_BYTES_MIN = 4096;
-const BUFFER_BYTES_MAX = 64 * 1024;
+const BUFFER_BYTES_MAX = 256 * 1024;
 
 const messageBytes = Number(process.argv[3] ?? 0);
 const bufferBytes = Math.min(

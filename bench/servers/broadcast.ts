@@ -31,8 +31,8 @@ function relay(from: Connection, payload: Uint8Array): Promise<unknown> | null {
   return slow && Promise.all(slow);
 }
 
-async function relayMessage(connection: Connection): Promise<void> {
-  const payload = await waitPayload(connection);
+async function relayMessage(connection: Connection, session: Session): Promise<void> {
+  const payload = takePayload(connection, session) ?? await waitPayload(connection, session);
   await relay(connection, payload);
   connection.reader.release();
 }

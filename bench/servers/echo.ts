@@ -48,21 +48,18 @@ export function serveEcho(port: number, messageBytes: number, style: string): vo
   serve(echoLoop(messageBytes, style), port);
 }
 
-/** How each mode is served. */
-const MODES: Readonly<Record<string, (port: number, messageBytes: number, style: string) => void>> =
-  {
-    echo: serveEcho,
-    framed: (port, _, style) => serve(framedLoop(false, style), port),
-    tail: (port, _, style) => serve(framedLoop(true, style), port),
-    broadcast: (port, _, style) => serve(broadcastLoop(style), port),
-  };
+function serveMode(mode: string, port: number, messageBytes: number, style: string): void {
+  if (mode === "echo") serveEcho(port, messageBytes, style);
+  else if (mode === "framed") serve(framedLoop(false, style), port);
+  else if (mode === "tail") serve(framedLoop(true, style), port);
+  else if (mode === "broadcast") serve(broadcastLoop(style), port);
+  else throw new TypeError(`There is no mode ${mode}`);
+}
 
 // For bench/peers/probe.mjs.
 Object.assign(globalThis, { [Symbol.for("bench.bufferBytes")]: () => blocks.counts().usedBytes });
 
 if (import.meta.main) {
   const [port, messageBytes, mode = "echo", style = "sync"] = process.argv.slice(2);
-  const start = MODES[mode];
-  if (start === undefined) throw new TypeError(`There is no mode ${mode}`);
-  start(Number(port), Number(messageBytes), style);
+  serveMode(mode, Number(port), Number(messageBytes), style);
 }

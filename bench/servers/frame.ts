@@ -12,7 +12,7 @@ export const PAYLOAD_BYTES_MAX = 16 * 1024 * 1024;
 /** Not read yet. */
 const UNKNOWN = -1;
 
-/** What a synchronous handler keeps of a connection from one call to the next. */
+/** What is kept of a connection from one look at it to the next. */
 export interface Session {
   /** What the last header announced; -1 when the next bytes are a header. */
   payloadBytes: number;
@@ -44,16 +44,16 @@ export function takePayload(connection: Connection, session: Session): Uint8Arra
 }
 
 /**
- * Waits for the next payload, and lends it. Answers that were written go out first: the client may
- * wait for them.
+ * Waits for a payload that is not there in full, and lends it. Answers that were written go out
+ * first: the client may wait for them.
  */
-export async function waitPayload(connection: Connection): Promise<Uint8Array> {
+export async function waitPayload(connection: Connection, session: Session): Promise<Uint8Array> {
   const { reader, writer } = connection;
-  if (reader.length < HEADER_BYTES) await reader.wait(HEADER_BYTES);
-  const count = readHeader(connection);
-  if (reader.length < count) {
-    if (writer.mallocLength > 0) await writer.flush();
-    await reader.wait(count);
+  if (writer.mallocLength > 0) await writer.flush();
+  if (session.payloadBytes === UNKNOWN) {
+    await reader.wait(HEADER_BYTES);
+    session.payloadBytes = readHeader(connection);
   }
-  return reader.next(count);
+  await reader.wait(session.payloadBytes);
+  return takePayload(connection, session)!;
 }

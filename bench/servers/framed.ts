@@ -36,10 +36,11 @@ function writeFrame(writer: Writer, payload: Uint8Array): void {
 
 /** Those that came together are answered together. */
 function answerMessages(isTail: boolean) {
-  return async (connection: Connection): Promise<void> => {
+  return async (connection: Connection, session: Session): Promise<void> => {
     const { reader, writer } = connection;
     do {
-      const payload = await waitPayload(connection);
+      // Most have come in full: no promise for those.
+      const payload = takePayload(connection, session) ?? await waitPayload(connection, session);
       if (isTail && isLate()) {
         if (writer.mallocLength > 0) await writer.flush();
         await late();

@@ -167,10 +167,14 @@ func (s *server) broadcast(from gnet.Conn, payload []byte) {
 
 func main() {
 	command := args.Parse()
+	// What one event may bring: the whole message, where it can.
+	bufferBytes := min(max(command.MessageBytes, 64*1024), 1024*1024)
 	server := &server{mode: command.Mode, members: map[gnet.Conn]struct{}{}}
 	args.Fail(gnet.Run(server, "tcp://"+command.Address(),
 		gnet.WithNumEventLoop(1),
 		gnet.WithTCPNoDelay(gnet.TCPNoDelay),
+		gnet.WithReadBufferCap(bufferBytes),
+		gnet.WithWriteBufferCap(bufferBytes),
 		// Or it would tell, on standard output, of itself and of every client that resets.
 		gnet.WithLogger(zap.NewNop().Sugar()),
 	))

@@ -1,7 +1,4 @@
 // An echo on Go's net, a goroutine for each connection: net PORT MESSAGE_BYTES MODE.
-//
-// Read and Write, not io.Copy: between two sockets that is splice(2), which costs two system calls
-// more a message through a pipe, and whose bytes no program ever sees.
 package main
 
 import (
@@ -18,8 +15,16 @@ import (
 	"netpoll-peers/frame"
 )
 
+// Between two sockets io.Copy is splice(2). Below this size of messages it costs the same as Read
+// and Write, and a pipe for each connection besides; at 1 MiB it costs a fifth less.
+const spliceBytesMin = 64 * 1024
+
 // echo sends back what a read brought. TCP_NODELAY is on unless switched off.
-func echo(conn net.Conn, bufferBytes int) error {
+func echo(conn net.Conn, messageBytes, bufferBytes int) error {
+	if messageBytes >= spliceBytesMin {
+		_, err := io.Copy(conn, conn)
+		return err
+	}
 	buffer := make([]byte, bufferBytes)
 	for {
 		count, err := conn.Read(buffer)
@@ -153,7 +158,7 @@ func main() {
 		defer conn.Close()
 		switch command.Mode {
 		case "echo":
-			_ = echo(conn, command.BufferBytes())
+			_ = echo(conn, command.MessageBytes, command.BufferBytes())
 		case "broadcast":
 			defer everybody.leave(conn)
 			_ = broadcast(conn, command.BufferBytes(), everybody)

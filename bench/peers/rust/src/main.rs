@@ -151,8 +151,9 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
     println!("listening {}", listener.local_addr()?.port());
 
     let mode = arguments.mode;
-    // Small where messages are: the buffer is what an idle connection costs most.
-    let buffer_bytes = (arguments.message_bytes + frame::HEADER_BYTES).clamp(4096, 64 * 1024);
+    // Small where messages are: the buffer is what an idle connection costs most. More than 256 KiB
+    // gains little.
+    let buffer_bytes = (arguments.message_bytes + frame::HEADER_BYTES).clamp(4096, 256 * 1024);
     let room = Arc::new(Room::default());
     loop {
         let (stream, _) = listener.accept().await?;
