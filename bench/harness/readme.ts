@@ -96,9 +96,11 @@ export function readmeFigures(results: Results): string {
     isOurs ? `**${title}**` : title,
     ...COLUMNS.map((column) => cell(results, name, column)),
   ]);
-  const about =
-    `\`${command}\` on ${date}, ${machine}; medians of ${rounds} interleaved rounds or ` +
-    `more. CPU in µs a message, and in brackets the median of the rounds' ratios to C:`;
+  const others = results.scenarios.filter((one) => one.rounds !== rounds)
+    .map((one) => `${one.rounds} for ${one.name}`);
+  const how = [`${rounds} interleaved rounds`, ...others].join(", ");
+  const about = `\`${command}\` on ${date}, ${machine}; medians of ${how}. CPU in µs a message, ` +
+    `and in brackets the median of the rounds' ratios to C:`;
   const skipped = results.skipped.length === 0 ? "" : `Left out: ${results.skipped.join("; ")}.`;
   const heads = ["CPU µs a message (÷ C)", ...COLUMNS.map(({ head }) => head)];
   return [wrap(about), table(heads, rows), ...(skipped === "" ? [] : [wrap(skipped)])].join("\n\n");
