@@ -77,7 +77,7 @@ const COLUMNS: readonly Column[] = [
   {
     head: "collections/M",
     cell: ({ collections }) => figure(collections ?? NaN, 0),
-    isIn: isClosed,
+    isIn: isTimed,
   },
   {
     head: "resident B/connection",

@@ -47,11 +47,16 @@ export function roundsOf({ rounds }: Plan, scenario: Scenario): number {
   return rounds === null ? scenario.rounds ?? ROUNDS : Math.min(rounds, scenario.rounds ?? rounds);
 }
 
-function traces(plan: Plan, { rate, isMemory, slow }: Scenario): boolean {
-  // Under strace an open loop falls behind: the closed one with the same messages tells. What slow
-  // readers send would count as messages.
-  const isClosed = rate === undefined && slow === undefined;
-  return plan.traceSeconds > 0 && isClosed && isMemory === undefined;
+function traces(plan: Plan, { isMemory }: Scenario): boolean {
+  return plan.traceSeconds > 0 && isMemory === undefined;
+}
+
+/**
+ * Under strace an open loop falls behind: the closed one with the same messages tells. And what
+ * slow readers send would count as messages.
+ */
+function tracesCalls(plan: Plan, scenario: Scenario): boolean {
+  return traces(plan, scenario) && scenario.rate === undefined && scenario.slow === undefined;
 }
 
 /** Whether a candidate can take part in a scenario and leave the machine its memory. */
@@ -78,8 +83,10 @@ export function secondsOf(plan: Plan, scenario: Scenario): number {
 }
 
 /** How long it takes to count the calls and the collections of one, about. */
-function traceSeconds(plan: Plan, { stretch = 1 }: Scenario): number {
-  return 1.5 + (3 * plan.traceSeconds + plan.warmupSeconds) * stretch;
+function traceSeconds(plan: Plan, scenario: Scenario): number {
+  const { stretch = 1 } = scenario;
+  const collections = 0.5 + (2 * plan.traceSeconds + plan.warmupSeconds) * stretch;
+  return collections + (tracesCalls(plan, scenario) ? 1 + plan.traceSeconds * stretch : 0);
 }
 
 /** The servers of some scenarios, while these are measured. */
@@ -194,8 +201,7 @@ class Measurement {
   }
 
   async #trace(scenario: Scenario, all: readonly Pair[]): Promise<void> {
-    const options = this.#options(this.#plan.traceSeconds);
-    const { serverCpu } = this.#plan;
+    const { serverCpu, traceSeconds: seconds } = this.#plan;
     for (const { candidate, series } of all) {
       const text = `${scenario.name}: calls and collections of ${candidate.title}`;
       this.#progress.step(text, traceSeconds(this.#plan, scenario));
@@ -205,8 +211,10 @@ class Measurement {
         this.notes.push(`traces of ${candidate.name} in ${scenario.name}: ${line}`);
         return null;
       };
+      const options = this.#options(seconds, series.rate);
       series.collections = await countCollections(candidate, scenario, { ...options, serverCpu })
         .catch(note);
+      if (!tracesCalls(this.#plan, scenario)) continue;
       const server = await this.#serverOf(candidate, scenario);
       series.calls = await countCalls(server, scenario, options).catch(note);
     }

@@ -52,6 +52,9 @@ export function recordOfMicro({ date, machine, samples }: MicroResults): Remembe
   return { date, machine, figures: Object.fromEntries(figures) };
 }
 
+/** A smaller change is nobody's business, even if the rounds agree on it. */
+const CHANGE_MIN = 0.02;
+
 /**
  * The figures whose middle halves do not touch: what the rounds of either run cannot explain. Worst
  * first.
@@ -60,7 +63,8 @@ export function changes(before: Figures, after: Figures): Change[] {
   return Object.entries(after).flatMap(([name, now]) => {
     const was = before[name];
     if (was === undefined || (now.low <= was.high && was.low <= now.high)) return [];
-    return [{ name, before: was, after: now, ratio: now.median / was.median }];
+    const ratio = now.median / was.median;
+    return Math.abs(ratio - 1) < CHANGE_MIN ? [] : [{ name, before: was, after: now, ratio }];
   }).sort((a, b) => b.ratio - a.ratio);
 }
 

@@ -39,6 +39,12 @@ test("changes() is silent when the middle halves touch, or a figure is new", () 
   assertEquals(changes({ one }, { one: { median: 4, low: 3.1, high: 5 } }).length, 1);
 });
 
+test("changes() finds none between a run of one round and its record, which is rounded", () => {
+  const record = recordOf(benchRun(1, COSTS));
+  const kept = JSON.parse(serialize({ figures: record })) as Book;
+  assertEquals(changes(kept.figures!.figures, record.figures), []);
+});
+
 test("serialize() is read back as what it was, with a line for a figure", () => {
   const micro = recordOfMicro({
     date: "2026-01-02",
