@@ -34,7 +34,7 @@ test(
       for (const { rounds, rate, scenario, failure } of kept.series) {
         assertEquals(failure, null);
         assertEquals(rounds.length, 1);
-        assert(rounds[0]!.messages > 0);
+        assert(Number.isInteger(rounds[0]!.messages)); // 0 where nobody had the CPU meanwhile
         assertEquals(rate === null, scenario !== "rate");
       }
       const markdown = readFileSync(`${results}/figures.md`, "utf8");

@@ -63,6 +63,16 @@ test("latencyPlot() is nothing when no rate was asked for", () => {
   assertEquals(latencyPlot({ ...run, scenarios: run.scenarios.filter((one) => !one.rate) }), null);
 });
 
+test("cpuPlot() and latencyPlot() are well-formed when nobody answered in time", () => {
+  const run = benchRun(1);
+  for (const { rounds } of run.series) {
+    if (rounds.length === 0) continue;
+    const none = { p50_us: 0, p99_us: 0, p999_us: 0, server_us_per_message: 0, messages: 0 };
+    rounds[0] = { ...rounds[0]!, ...none };
+  }
+  assertEquals([count(cpuPlot(run), "svg"), count(latencyPlot(run)!, "svg")], [1, 1]);
+});
+
 test("ticks() are round numbers from 0 up to the largest value", () => {
   assertEquals(ticks(21), [0, 5, 10, 15, 20]);
   assertEquals(ticks(1), [0, 0.2, 0.4, 0.6, 0.8, 1]);
