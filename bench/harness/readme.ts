@@ -2,6 +2,7 @@
  * README's table of figures: made from a run, between two marks.
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { CANDIDATES } from "./candidates.ts";
 import { projectPath } from "./child.ts";
 import { figure, table } from "./markdown.ts";
 import { type Results, seriesOf, summarize } from "./results.ts";
@@ -39,7 +40,10 @@ export function insertFigures(readme: string, figures: string): string {
 }
 
 /** Why README's table cannot be made from a run; null when it can. */
-export function unfitForReadme(results: Results): string | null {
+export function unfitForReadme(
+  results: Results,
+  everybody: readonly string[] = CANDIDATES.map(({ name }) => name),
+): string | null {
   const missing = GROUPS.figures!.filter((name) =>
     !results.scenarios.some((scenario) => scenario.name === name) ||
     results.candidates.some(({ isOurs, name: candidate }) =>
@@ -47,9 +51,13 @@ export function unfitForReadme(results: Results): string | null {
     )
   );
   if (missing.length > 0) return `it has not all of ${missing.join(", ")}`;
-  if (results.candidates.filter(({ isOurs }) => isOurs).length < 4) {
-    return "some of ours are not in it";
-  }
+  // Who was skipped has a reason, and is named below the table.
+  const named = [
+    ...results.candidates.map(({ name }) => name),
+    ...results.skipped.map((one) => one.split(":", 1)[0]!),
+  ];
+  const absent = everybody.filter((name) => !named.includes(name));
+  if (absent.length > 0) return `it was made without ${absent.join(", ")}`;
   if (results.rounds < ROUNDS_MIN) return `it has ${results.rounds} rounds, not ${ROUNDS_MIN}`;
   return null;
 }
@@ -58,8 +66,14 @@ export function unfitForReadme(results: Results): string | null {
  * Makes README's table from a run; says what it did. A run for looking, of few rounds or scenarios,
  * leaves it as it is.
  */
-export function updateReadme(results: Results | null, path = projectPath("README.md")): string {
-  const reason = results === null ? "there is none, make bench" : unfitForReadme(results);
+export function updateReadme(
+  results: Results | null,
+  path = projectPath("README.md"),
+  everybody?: readonly string[],
+): string {
+  const reason = results === null
+    ? "there is none, make bench"
+    : unfitForReadme(results, everybody);
   if (reason !== null) return `README stays as it is, the last run is not for it: ${reason}`;
   const before = readFileSync(path, "utf8");
   writeFileSync(path, insertFigures(before, readmeFigures(results!)));
