@@ -53,6 +53,19 @@ export const WRITE_BUFFER_BYTES_MAX = 4 * 1024 * 1024;
 /** Pieces in one sendmsg; libnetpoll.c takes no more. */
 export const IOVECS_MAX = 64;
 
+// ---- files and pipes ----------------------------------------------------------------------------
+
+/** What is read of a file at a time where the kernel cannot send it by itself. */
+export const FILE_READ_BYTES = 64 * 1024;
+/** What a pipe between two connections holds, where the kernel lets it. */
+export const PIPE_BYTES = 1024 * 1024;
+/** Pipes kept for reuse while connections are piped. */
+export const PIPES_SPARE_MAX = 32;
+/** A read from this size on that leaves some is followed by splicing; less is copied. */
+export const SPLICE_BYTES_MIN = 16 * 1024;
+/** Splices of less, in a row, after which bytes are copied again. */
+export const SPLICE_READS_SMALL_MAX = 8;
+
 // ---- pace ---------------------------------------------------------------------------------------
 
 /** Events taken from one epoll_wait. */
