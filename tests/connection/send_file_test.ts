@@ -184,7 +184,7 @@ test("close() and closeWrite() send a queued file to its end first", () =>
     for (const end of ["close", "closeWrite"] as const) {
       const [a, b] = await tcpPair();
       const sent = a.sendFile(path);
-      const ended = a[end]();
+      const ended: Promise<unknown> = a[end]();
       assertBytes(await take(b, bytes.length), bytes);
       await assertRejects(() => soon(b.reader.wait(1)), EofError);
       assertEquals(await soon(sent), bytes.length);

@@ -21,86 +21,15 @@ import {
   TimeoutError,
 } from "../../mod.ts";
 import { native } from "../../ffi/load.ts";
+import { assertCalm } from "../support/calm.ts";
 import { serveHandler } from "../support/echo_server.ts";
-import { failWith, faultTest, shorten } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
-import {
-  assertBytes,
-  closeAll,
-  pairWith,
-  pattern,
-  receive,
-  send,
-  tcpPair,
-} from "../support/pair.ts";
+import { KINDS, lineOf, receiveAll, sendAll, withLine } from "../support/line.ts";
+import { assertBytes, closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
 import { seededRandom } from "../support/random.ts";
 import { delay, soon, stateOf, tick, ticks, until } from "../support/until.ts";
 
-const EINVAL = 22, EMFILE = 24, EAGAIN = 11;
 const BIG = 8 << 20;
-
-/** A client, what is piped to what, and a server: client ═ a | b ═ server. */
-interface Line {
-  client: Connection;
-  a: Connection;
-  b: Connection;
-  server: Connection;
-}
-
-type Kind = "tcp" | "unix" | "mixed";
-const KINDS: readonly Kind[] = ["tcp", "unix", "mixed"];
-
-async function lineOf(kind: Kind): Promise<Line> {
-  const [client, a] = kind === "unix" ? socketPair() : await tcpPair();
-  const [b, server] = kind === "tcp" ? await tcpPair() : socketPair();
-  return { client, a, b, server };
-}
-
-/** Runs with a line whose middle is piped; all four are closed afterwards, and nothing is left. */
-function withLine(
-  kind: Kind,
-  run: (line: Line, piped: Promise<PipeResult>) => Promise<void>,
-): Promise<void> {
-  return leaks(async () => {
-    const line = await lineOf(kind);
-    await run(line, pipe(line.a, line.b));
-    await closeAll(line.client, line.a, line.b, line.server);
-  });
-}
-
-/** Sends everything and ends its side. */
-async function sendAll(connection: Connection, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; at += 256 << 10) {
-    connection.writer.writeBinary(bytes.subarray(at, at + (256 << 10)));
-    await connection.writer.flush();
-  }
-  await connection.closeWrite();
-}
-
-/** Everything up to the end, with pauses if asked for. */
-async function receiveAll(
-  { reader }: Connection,
-  pause?: () => Promise<void>,
-): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  try {
-    for (;;) {
-      await reader.wait(1);
-      parts.push(reader.readBinary(reader.length));
-      reader.release();
-      await pause?.();
-    }
-  } catch (error) {
-    if (!(error instanceof EofError) || error.cause !== undefined) throw error;
-  }
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
 
 for (const kind of KINDS) {
   test(`pipe() passes big data both ways at once, between sockets of kind ${kind}`, () =>
@@ -430,78 +359,9 @@ test("pipe() leaves the poller in peace while nothing moves, whatever has ended"
     const sending = sendAll(client, pattern(32 << 20)).catch(() => {});
     await ticks(200);
     await server.closeWrite();
-    const { assertCalm } = await import("../support/calm.ts");
     await assertCalm();
     server.resumeRead();
     await receiveAll(server);
     await sending;
     await soon(piped);
   }));
-
-faultTest(
-  "pipe() copies where the kernel cannot splice from a descriptor",
-  () =>
-    withLine("tcp", async ({ client, server }, piped) => {
-      failWith("splice", EINVAL);
-      const bytes = pattern(BIG);
-      const [received] = await Promise.all([receiveAll(server), sendAll(client, bytes)]);
-      assertBytes(received, bytes);
-      await server.closeWrite();
-      assertEquals(await soon(piped), { aToB: BIG, bToA: 0 });
-    }),
-);
-
-faultTest(
-  "pipe() copies where the kernel cannot splice to a descriptor",
-  () =>
-    withLine("tcp", async ({ client, server }, piped) => {
-      failWith("splice", EINVAL, { skip: 1 }); // the first one fills the pipe
-      const bytes = pattern(BIG);
-      const [received] = await Promise.all([receiveAll(server), sendAll(client, bytes)]);
-      assertBytes(received, bytes);
-      await server.closeWrite();
-      assertEquals(await soon(piped), { aToB: BIG, bToA: 0 });
-    }),
-);
-
-faultTest(
-  "pipe() copies when no descriptor is left for a pipe",
-  () =>
-    withLine("unix", async ({ client, server }, piped) => {
-      failWith("pipe", EMFILE, { count: 1000 });
-      const bytes = pattern(BIG);
-      const [received] = await Promise.all([receiveAll(server), sendAll(client, bytes)]);
-      assertBytes(received, bytes);
-      await server.closeWrite();
-      assertEquals(await soon(piped), { aToB: BIG, bToA: 0 });
-    }),
-);
-
-faultTest("pipe() goes on after calls that are short or not ready", async () => {
-  for (const kind of KINDS) {
-    await withLine(kind, async ({ client, server }, piped) => {
-      const bytes = pattern(BIG);
-      shorten("splice", 777, { skip: 2, count: 20 });
-      const receiving = receiveAll(server);
-      const sending = sendAll(client, bytes);
-      await ticks(20);
-      failWith("splice", EAGAIN, { count: 10 });
-      const [received] = await Promise.all([receiving, sending]);
-      assertBytes(received, bytes);
-      await server.closeWrite();
-      assertEquals(await soon(piped), { aToB: BIG, bToA: 0 });
-    });
-  }
-});
-
-faultTest(
-  "pipe() rejects when the kernel refuses to move bytes",
-  () =>
-    withLine("tcp", async ({ client, server }, piped) => {
-      failWith("splice", 104, { count: 1000 });
-      const sending = sendAll(client, pattern(BIG)).catch(() => {});
-      await assertRejects(() => soon(piped), EofError);
-      await soon(sending);
-      await assertRejects(() => soon(receiveAll(server)));
-    }),
-);
