@@ -1,20 +1,28 @@
-import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertInstanceOf,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { closeSync, openSync, truncateSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import {
   ClosedError,
-  type Connection,
+  Connection,
   EofError,
   SendFileError,
   socketPair,
   SystemError,
   TimeoutError,
 } from "../../mod.ts";
+import { native } from "../../ffi/load.ts";
 import { failWith, faultTest, shorten } from "../support/faults.ts";
 import { descriptorCount, leaks } from "../support/leaks.ts";
 import { withDirectory } from "../support/library.ts";
 import { assertBytes, closeAll, pattern, receive, send, tcpPair } from "../support/pair.ts";
-import { soon, stateOf, tick, until } from "../support/until.ts";
+import { delay, soon, stateOf, tick, until } from "../support/until.ts";
 
 const EINVAL = 22, EIO = 5, EPIPE = 32, ECONNRESET = 104, EAGAIN = 11;
 
@@ -34,12 +42,17 @@ function withFile(
 }
 
 /** Reads so many bytes. */
-async function take({ reader }: Connection, count: number): Promise<Uint8Array> {
+async function take(
+  { reader }: Connection,
+  count: number,
+  pause?: () => Promise<void>,
+): Promise<Uint8Array> {
   const bytes = new Uint8Array(count);
   for (let at = 0; at < count;) {
     await soon(reader.wait(1), `more than ${at} of ${count} bytes`);
     at += reader.readInto(bytes.subarray(at));
     reader.release();
+    await pause?.();
   }
   return bytes;
 }
@@ -249,13 +262,14 @@ test("sendFile() that is taken back before its turn leaves the stream as if it h
     a.writer.writeBinary(before);
     const controller = new AbortController();
     const sent = a.sendFile(path, { signal: controller.signal });
+    const flushed = a.writer.flush(); // of what was before the file, too
     const behind = send(a, "behind");
     controller.abort();
     await assertRejects(() => soon(sent), DOMException);
     b.resumeRead();
     assertBytes(await take(b, before.length), before);
     assertEquals(await receive(b, 6), "behind");
-    await soon(behind);
+    await soon(Promise.all([flushed, behind]));
     await closeAll(a, b);
   }));
 
@@ -273,6 +287,41 @@ test("sendFile() rejects with a TimeoutError when nothing of it leaves; what is 
     assertBytes(await take(b, bytes.length), bytes);
     assertEquals(await receive(b, 6), "behind");
     await soon(behind);
+    await closeAll(a, b);
+  }));
+
+test("sendFile() has its write timeout anew whenever some of it has left", () =>
+  withFile(16 << 20, async (path, bytes) => {
+    const [a, b] = socketPair();
+    const writeTimeoutMs = 60;
+    a.writeTimeoutMs = writeTimeoutMs;
+    let last = performance.now();
+    const sent = a.sendFile(path, { onProgress: () => last = performance.now() });
+    const outcome = sent.then(
+      () => null,
+      (error) => ({ error, quietMs: performance.now() - last }),
+    );
+    // In all it takes several times as long, and on a machine that stands still it may fail.
+    const received = take(b, bytes.length, () => delay(4));
+    const failure = await Promise.race([outcome, received.then(() => outcome)]);
+    if (failure !== null) {
+      assertInstanceOf(failure.error, TimeoutError);
+      assertGreaterOrEqual(failure.quietMs, writeTimeoutMs - 1);
+    }
+    assertBytes(await received, bytes);
+    await closeAll(a, b);
+  }));
+
+test("sendFile() sends to what is no socket", () =>
+  withFile(300_000, async (path, bytes) => {
+    const ends = new Int32Array(2);
+    assertEquals(native.pipe(ends), 0);
+    const [a, b] = [Connection.fromFd(ends[1]!), Connection.fromFd(ends[0]!)];
+    a.writer.writeString("head");
+    const sent = a.sendFile(path);
+    assertEquals(await receive(b, 4), "head");
+    assertBytes(await take(b, bytes.length), bytes);
+    assertEquals(await soon(sent), bytes.length);
     await closeAll(a, b);
   }));
 

@@ -13,9 +13,12 @@ export interface Line {
   server: Connection;
 }
 
+/** What carries the bytes: "mixed" is TCP to the client and a Unix socket to the server. */
 export type Kind = "tcp" | "unix" | "mixed";
+/** All of them. */
 export const KINDS: readonly Kind[] = ["tcp", "unix", "mixed"];
 
+/** A line whose middle is not piped yet. */
 export async function lineOf(kind: Kind): Promise<Line> {
   const [client, a] = kind === "unix" ? socketPair() : await tcpPair();
   const [b, server] = kind === "tcp" ? await tcpPair() : socketPair();
