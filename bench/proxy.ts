@@ -8,6 +8,8 @@ import { bulkBench, bulkOptions, loadPath, type Mover } from "./harness/bulk.ts"
 import { runFile, type Runtime } from "./harness/candidates.ts";
 import { freePort, startServer, startServerAt } from "./harness/child.ts";
 
+const SPLICE = ["option splice-request", "option splice-response"];
+
 const options = bulkOptions("Measures what it costs to pass bytes on: ours and other proxies.");
 const sink = await startServer({ argv: [loadPath("sink")], cpu: Number(options["load-cpu"]) });
 const directory = mkdtempSync(join(tmpdir(), "netpoll-proxy-"));
@@ -17,7 +19,7 @@ function script(name: string, title: string, runtime: Runtime, file: string): Mo
   return { name, title, needs: argv[0]!, start: (cpu) => startServer({ argv, cpu }) };
 }
 
-function haproxy(name: string, title: string, ...more: string[]): Mover {
+function haproxy(name: string, title: string, global: string, ...more: string[]): Mover {
   const start = async (cpu: number) => {
     const port = await freePort();
     const path = join(directory, `${name}.cfg`);
@@ -25,7 +27,7 @@ function haproxy(name: string, title: string, ...more: string[]): Mover {
       "global",
       "nbthread 1",
       "maxconn 1000",
-      "maxpipes 1000",
+      global,
       "defaults",
       "mode tcp",
       "timeout connect 5s",
@@ -43,8 +45,9 @@ function haproxy(name: string, title: string, ...more: string[]): Mover {
 }
 
 const movers: readonly Mover[] = [
-  haproxy("haproxy", "haproxy, splice", "option splice-request", "option splice-response"),
-  haproxy("haproxy-copy", "haproxy, as it comes"),
+  haproxy("haproxy", "haproxy, splice", "maxpipes 1000", ...SPLICE),
+  haproxy("haproxy-tuned", "haproxy, splice, 1 MiB pipes", "tune.pipesize 1048576", ...SPLICE),
+  haproxy("haproxy-copy", "haproxy, as it comes", "maxpipes 1000"),
   script("bun", "netpoll in Bun", "bun", "bench/servers/proxy.ts"),
   script("deno", "netpoll in Deno", "deno", "bench/servers/proxy.ts"),
   script("bun-listen", "Bun.listen", "bun", "bench/peers/proxy_bun.ts"),
