@@ -176,8 +176,10 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
 
   // ---- sending -------------------------------------------------------------------------------
 
-  /** Whether so much is unsent that nothing more is served. */
+  /** Whether so much is unsent that nothing more is served; asked before each call of a handler. */
   get isChoked(): boolean {
+    // What handlers flush while the kernel has no room is sent, and counted, by no one else.
+    if (this.writer.isBlocked) this.#onPressure();
     return this.writer.isChoked;
   }
 
