@@ -108,7 +108,7 @@ export interface Connection extends AsyncDisposable {
   sendFile(file: string | number, options?: SendFileOptions): Promise<number>;
   /**
    * Sends what was flushed, then ends our side: the peer reads an end. Reading goes on. Never
-   * rejects.
+   * rejects. While it is piped the pipe does that, and this waits for it.
    */
   closeWrite(): Promise<void>;
   /**

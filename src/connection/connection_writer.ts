@@ -5,7 +5,7 @@ import type { LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter } from "../buffer/writer.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { type NetpollError, SystemError } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
+import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX } from "../core/limits.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { FileQueue, FileSending } from "./send_file.ts";
 import { send, sending, type Transport } from "./transport.ts";
@@ -98,16 +98,19 @@ export class ConnectionWriter extends ChainWriter {
 
   get isWritable(): boolean {
     return this.#chain.writeBan === null && this.end === null && !this.isChoked &&
-      this.#chain.heldBytes <= this.#owner.settings.writeBufferBytesMax;
+      this.#fullness <= 1;
+  }
+
+  /** How much is unsent, as a part of what may be. */
+  get #fullness(): number {
+    const ofBytes = this.#chain.heldBytes / this.#owner.settings.writeBufferBytesMax;
+    return this.#files === null ? ofBytes : Math.max(ofBytes, this.#files.count / FILES_UNSENT_MAX);
   }
 
   /** Looks whether too much is unsent, or little enough again. Whether that has changed. */
   checkPressure(): boolean {
-    const { heldBytes } = this.#chain;
     const wasChoked = this.isChoked;
-    this.isChoked = wasChoked
-      ? heldBytes * 2 >= this.#owner.settings.writeBufferBytesMax
-      : heldBytes > this.#owner.settings.writeBufferBytesMax;
+    this.isChoked = wasChoked ? this.#fullness >= 0.5 : this.#fullness > 1;
     return this.isChoked !== wasChoked;
   }
 

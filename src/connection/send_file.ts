@@ -264,6 +264,11 @@ export class FileQueue {
   /** Bytes of files that are still to be sent. */
   unsentBytes = 0;
 
+  /** How many are still to be sent. */
+  get count(): number {
+    return this.#files.length;
+  }
+
   /** Queues a file behind so many bytes of the chain in all. */
   add(file: FileSending, at: number): void {
     file.at = at;

@@ -364,7 +364,7 @@ export class SocketConnection<C> extends Stream
 
   closeWrite(): Promise<void> {
     const { writeEnded } = this.#end();
-    if (this.#isWriteEnding) return writeEnded;
+    if (this.#isWriteEnding || this.isPiped) return writeEnded;
     this.#isWriteEnding = true;
     this.output.truncate(0);
     this.output.writeBan ??= WRITE_ENDED;

@@ -57,6 +57,8 @@ export const IOVECS_MAX = 64;
 
 /** What is read of a file at a time where the kernel cannot send it by itself. */
 export const FILE_READ_BYTES = 64 * 1024;
+/** Files that wait to be sent, each with its descriptor, at which `isWritable` turns false. */
+export const FILES_UNSENT_MAX = 16;
 /** What a pipe between two connections holds, where the kernel lets it. */
 export const PIPE_BYTES = 1024 * 1024;
 /** Pipes kept for reuse while connections are piped. */

@@ -3,6 +3,7 @@ import {
   assertEquals,
   assertGreaterOrEqual,
   assertInstanceOf,
+  assertLessOrEqual,
   assertRejects,
   assertThrows,
 } from "@std/assert";
@@ -18,10 +19,19 @@ import {
   TimeoutError,
 } from "../../mod.ts";
 import { native } from "../../ffi/load.ts";
+import { FILES_UNSENT_MAX } from "../../src/core/limits.ts";
 import { failWith, faultTest, shorten } from "../support/faults.ts";
 import { descriptorCount, leaks } from "../support/leaks.ts";
 import { withDirectory } from "../support/library.ts";
-import { assertBytes, closeAll, pattern, receive, send, tcpPair } from "../support/pair.ts";
+import {
+  assertBytes,
+  closeAll,
+  pairWith,
+  pattern,
+  receive,
+  send,
+  tcpPair,
+} from "../support/pair.ts";
 import { delay, soon, stateOf, tick, until } from "../support/until.ts";
 
 const EINVAL = 22, EIO = 5, EPIPE = 32, ECONNRESET = 104, EAGAIN = 11;
@@ -361,6 +371,27 @@ test("sendFile() is ended by an onProgress that throws", () =>
     };
     await assertRejects(() => soon(a.sendFile(path, { onProgress })), RangeError, "on purpose");
     await assertRejects(() => soon(a.closed), SendFileError);
+    await closeAll(a, b);
+  }));
+
+test("sendFile() that nobody awaits is not served without end to a peer that never reads", () =>
+  withFile(100_000, async (path) => {
+    const [a, b] = pairWith({
+      onRequest: (connection) => {
+        connection.reader.skip(1);
+        connection.reader.release();
+        void connection.sendFile(path);
+      },
+    });
+    b.pauseRead();
+    const before = descriptorCount();
+    await send(b, "x".repeat(100));
+    await until(() => a.isReadPaused, "the pause");
+    assert(!a.writer.isWritable);
+    assertLessOrEqual(descriptorCount() - before, FILES_UNSENT_MAX + 1);
+    b.resumeRead();
+    await take(b, 100 * 100_000);
+    assert(a.writer.isWritable && !a.isReadPaused);
     await closeAll(a, b);
   }));
 

@@ -168,6 +168,7 @@ test("pipe() holds readers and writers: they throw a BusyError, and no handler i
       await assertRejects(() => pipe(each, client), BusyError);
       await assertRejects(() => each.sendFile("/etc/hostname"), BusyError);
       each.pauseRead(); // and nothing comes of it
+      assertEquals(await stateOf(each.closeWrite()), "pending");
     }
     await send(client, "hello");
     assertEquals(await soon(receive(server, 5)), "hello");
