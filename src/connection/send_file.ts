@@ -24,9 +24,9 @@ export interface SendFileOptions {
 
 /** A writer that has room for files between its bytes. */
 export interface FileWriter {
-  /** Flushes, and queues a file behind it. Resolves when the kernel has taken all of it. */
+  /** Flushes what was written. */
   flush(options: { signal?: AbortSignal }): Promise<void>;
-  /** Queues a file behind what was written, which is flushed. */
+  /** Flushes what was written, and queues a file behind it. Resolves when it was sent. */
   flushFile(file: FileSending): Promise<void>;
   /** Takes a file back. */
   abandonFile(file: FileSending, reason: unknown): void;
