@@ -11,7 +11,7 @@ import { freePort, startServer, startServerAt } from "./harness/child.ts";
 const SPLICE = ["option splice-request", "option splice-response"];
 
 const options = bulkOptions("Measures what it costs to pass bytes on: ours and other proxies.");
-const sink = await startServer({ argv: [loadPath("sink")], cpu: Number(options["load-cpu"]) });
+const sink = await startServer({ argv: [loadPath("drain")], cpu: Number(options["load-cpu"]) });
 const directory = mkdtempSync(join(tmpdir(), "netpoll-proxy-"));
 
 function script(name: string, title: string, runtime: Runtime, file: string): Mover {
@@ -61,7 +61,7 @@ try {
     name: "proxy",
     title: "What a TCP proxy costs",
     about:
-      "Bytes from `native/pour.c` through the proxy to `native/sink.c`, neither of which copies.\n" +
+      "Bytes from `native/pour.c` through the proxy to `native/drain.c`, neither of which copies.\n" +
       "64 MiB are compared byte by byte before each measurement.",
     movers,
     limit: "haproxy",

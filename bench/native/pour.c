@@ -1,8 +1,8 @@
-// Pours bytes through a proxy into build/sink, as fast as they go.
+// Pours bytes through a proxy into build/drain, as fast as they go.
 //
 //   pour -p PROXY_PORT -S PROXY_PID [-c CONNECTIONS] [-t SECONDS] [-w SECONDS]
 //
-// First 64 MiB of which the sink compares every byte, then the timed ones. The bytes are sent from
+// First 64 MiB of which it compares every byte, then the timed ones. The bytes are sent from
 // memory of the kernel's own and thrown away there (MSG_TRUNC, tcp(7)): neither end copies, so that
 // the proxy is what is slow. At its end each connection is told how many bytes came.
 #define _GNU_SOURCE

@@ -13,14 +13,14 @@
 
 #define PIECE_BYTES (1 << 20)
 
-static void *drain(void *argument) {
+static void *swallow(void *argument) {
   int fd = (int)(intptr_t)argument;
   char *bytes = malloc(PIECE_BYTES), first = 0;
   uint64_t total = 0;
   ssize_t asked = recv(fd, &first, 1, 0);  // 0 from who only looks whether somebody listens
   for (ssize_t count; asked == 1 && (count = recv(fd, bytes, PIECE_BYTES, first == 'd' ? MSG_TRUNC : 0)) > 0;) {
     if (first == 'v' && !wire_matches(0, total, bytes, (size_t)count)) {
-      fprintf(stderr, "sink: another byte came after %llu\n", (unsigned long long)total);
+      fprintf(stderr, "drain: another byte came after %llu\n", (unsigned long long)total);
       exit(3);
     }
     total += (uint64_t)count;
@@ -44,7 +44,7 @@ int main(void) {
   for (;;) {
     pthread_t thread;
     int fd = accept(listener, NULL, NULL);
-    if (fd < 0 || pthread_create(&thread, NULL, drain, (void *)(intptr_t)fd)) wire_fail("accept");
+    if (fd < 0 || pthread_create(&thread, NULL, swallow, (void *)(intptr_t)fd)) wire_fail("accept");
     pthread_detach(thread);
   }
 }
