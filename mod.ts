@@ -19,6 +19,8 @@ export {
   socketPair,
 } from "./src/connection/connection.ts";
 export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
+export type { SendFileOptions } from "./src/connection/send_file.ts";
+export { pipe, type PipeOptions, type PipeResult } from "./src/connection/splice.ts";
 export type { ConnectionOptions } from "./src/connection/settings.ts";
 export { shutdownOnSignals, type SignalOptions } from "./src/server/signals.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";
@@ -37,6 +39,7 @@ export {
   ClosedError,
   EofError,
   NetpollError,
+  SendFileError,
   SystemError,
   TimeoutError,
   type TimeoutOperation,

@@ -3,7 +3,10 @@
  * Whatever ends the bench, Ctrl-C included, ends them too.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer } from "node:net";
 import process from "node:process";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 /** How long a child may take to start, or to answer or end when asked. */
@@ -120,9 +123,9 @@ class Lines {
 
 /** Rejects when a promise takes too long. */
 async function within<T>(promise: Promise<T>, milliseconds: number, what: string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof globalThis.setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} takes too long`)), milliseconds);
+    timer = globalThis.setTimeout(() => reject(new Error(`${what} takes too long`)), milliseconds);
   });
   try {
     return await Promise.race([promise, late]);
@@ -139,10 +142,19 @@ export async function startServer(command: Command): Promise<Server> {
   // A runtime that traces its collections prints some before.
   const first = await within(lines.find(/^listening \d+$/), ANSWER_MS_MAX, name);
   const port = Number(first.split(" ")[1]);
+  return serverOf(child, port, lines, () => within(lines.next(), ANSWER_MS_MAX, name));
+}
+
+function serverOf(
+  child: ChildProcess,
+  port: number,
+  lines: Lines,
+  line: () => Promise<string>,
+): Server {
   return {
     pid: child.pid!,
     port,
-    line: () => within(lines.next(), ANSWER_MS_MAX, name),
+    line,
     count: (pattern) => lines.count(pattern),
     stop() {
       if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
@@ -152,6 +164,44 @@ export async function startServer(command: Command): Promise<Server> {
       return promise;
     },
   };
+}
+
+/** A port of 127.0.0.1 that is free now: for servers that do not choose one themselves. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** Starts a server that listens on a port which it was told, and waits until it does. */
+export async function startServerAt(command: Command, port: number): Promise<Server> {
+  const name = command.argv.join(" ");
+  const child = start(command, "ignore");
+  const lines = new Lines(child, name);
+  const ended = lines.next();
+  ended.catch(() => {}); // unless it ends before it listens, nobody asks
+  const end = performance.now() + ANSWER_MS_MAX;
+  while (!await listens(port)) {
+    if (child.exitCode !== null) await ended;
+    if (performance.now() > end) throw new Error(`${name} does not listen on ${port}`);
+  }
+  return serverOf(child, port, lines, () => ended);
+}
+
+async function listens(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    await setTimeout(10);
+    return false;
+  } finally {
+    socket.destroy();
+  }
 }
 
 /** A program that runs until it is told to end. */

@@ -5,6 +5,7 @@ import {
   ClosedError,
   EofError,
   NetpollError,
+  SendFileError,
   SystemError,
   TimeoutError,
 } from "../../src/core/errors.ts";
@@ -16,6 +17,7 @@ const ALL: Readonly<Record<string, Error>> = {
   TimeoutError: new TimeoutError("read", 5),
   BusyError: new BusyError("on purpose"),
   SystemError: new SystemError("readv", 104),
+  SendFileError: new SendFileError("on purpose", 5),
 };
 
 test("each error is a NetpollError, and its name is that of its class", () => {
@@ -48,6 +50,10 @@ test("SystemError says what could not be done, with what, and why", () => {
 
 test("SystemError with a number that nobody knows has a code all the same", () => {
   assertEquals(new SystemError("readv", 4095).code, "E4095");
+});
+
+test("SendFileError says how many bytes were sent", () => {
+  assertEquals(new SendFileError("on purpose", 5).sentBytes, 5);
 });
 
 test("errors keep their cause", () => {
