@@ -16,7 +16,7 @@ export type Signature = readonly [
 ];
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 1;
+export const ABI = 2;
 
 /** Every function of {@linkcode Native}. */
 export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
@@ -48,6 +48,11 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   sendmsg: ["np_sendmsg", ["i32", "buffer", "i32", "i32"], "i32"],
   writev: ["np_writev", ["i32", "buffer", "i32"], "i32"],
   sendBorrowed: ["np_send_borrowed", ["i32", "buffer", "u32", "u32", "u32", "i32"], "i32"],
+
+  sendmsgZeroCopy: ["np_sendmsg_zero_copy", ["i32", "buffer", "i32", "i32"], "i32"],
+  completions: ["np_completions", ["i32", "buffer"], "i32"],
+  disconnect: ["np_disconnect", ["i32"], "i32"],
+  pinnedMax: ["np_pinned_max", [], "i32"],
 
   epollCreate: ["np_epoll_create", [], "i32"],
   epollCtl: ["np_epoll_ctl", ["i32", "i32", "i32", "u32", "u32"], "i32"],

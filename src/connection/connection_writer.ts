@@ -8,6 +8,7 @@ import { type NetpollError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { send, sending, type Transport } from "./transport.ts";
+import type { ZeroCopy } from "./zero_copy.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
@@ -17,6 +18,8 @@ export interface WriterOwner {
   readonly settings: ConnectionSettings;
   /** How bytes go. */
   readonly io: Transport;
+  /** What pins bytes that were sent, if anything does. */
+  readonly pinner: ZeroCopy | null;
   /** The descriptor to send to. */
   readonly fd: number;
   /** What time it is, in microseconds. */
@@ -131,6 +134,14 @@ export class ConnectionWriter extends ChainWriter {
       if (flushes.length === 1) this.#owner.onFlushWait(last.since);
     }
     return signal === undefined ? last.promise : withSignal(last.promise, signal);
+  }
+
+  override async released(): Promise<void> {
+    const chain = this.#chain;
+    const target = chain.total + chain.length;
+    // A flush that took too long has failed, but its bytes are still queued.
+    while (chain.length > 0 && chain.total < target) await this.#wait(undefined).catch(ignore);
+    await this.#owner.pinner?.released(target);
   }
 
   /** Sends what was flushed, as much as the kernel takes now. */

@@ -22,6 +22,8 @@ const CALLS = [
   "eventfd",
   "slabMap",
   "waker",
+  "sendZeroCopy",
+  "completion",
 ] as const;
 
 /** A call that can be made to fail. */
@@ -68,8 +70,17 @@ export function failWith(call: Call, errno: number, fault: Fault = {}): void {
 }
 
 /** Lets a call move at most so many bytes. */
-export function shorten(call: "recv" | "send", bytesMax: number, fault: Fault = {}): void {
+export function shorten(
+  call: "recv" | "send" | "sendZeroCopy",
+  bytesMax: number,
+  fault: Fault = {},
+): void {
   inject(call, fault, bytesMax);
+}
+
+/** Lets completions say that the kernel has copied. */
+export function copied(fault: Fault = {}): void {
+  inject("completion", fault, 1);
 }
 
 /** Takes all faults away. */
