@@ -277,7 +277,7 @@ export class ZeroCopy implements Transport {
       this.#isClear = true;
     }
     // A program that flushes in a loop gives the poller no turn to tell of completions.
-    if (this.#isAtBound && this.drain(fd) === 0) {
+    if (this.#isAtBound && (this.drain(fd) === 0 || this.#isAtBound)) {
       this.#obstacle = "full";
       return false;
     }
