@@ -2,9 +2,10 @@
  * Two ends of a TCP connection for tests of zero copy: ours, which sends, and a plain descriptor
  * that receives when the test says so, and compares every byte.
  */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertGreater } from "@std/assert";
 import { native } from "../../ffi/load.ts";
 import {
+  configure,
   type Connection,
   createListener,
   dial,
@@ -18,10 +19,11 @@ import { rawAddress } from "../../src/net/address.ts";
 import { listenerSocket } from "../../src/net/listener.ts";
 import { resetOnClose } from "../../src/net/socket.ts";
 import { assertBytes, pattern } from "./pair.ts";
-import { tick, until } from "./until.ts";
+import { soon, tick, until } from "./until.ts";
 
 /** After so many bytes `pattern` begins again. */
 const PERIOD_BYTES = 2048;
+const KIB = 1024;
 const PIECE_BYTES = 1024 * 1024;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
@@ -186,4 +188,53 @@ export function useCubic(fd: number): void {
   const name = new Int32Array(2);
   new Uint8Array(name.buffer).set([..."cubic"].map((letter) => letter.charCodeAt(0)));
   check("set the congestion control", native.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, 5));
+}
+
+/** Writes and flushes so many pieces; where the stream is then. */
+export async function sendMany(
+  connection: Connection,
+  count: number,
+  bytes: number,
+  from = 0,
+): Promise<number> {
+  for (let i = 0; i < count; i++) {
+    write(connection, from + i * bytes, bytes);
+    await connection.writer.flush();
+  }
+  return from + count * bytes;
+}
+
+/** Sends while the receiver takes what comes. */
+export async function stream(
+  connection: Connection,
+  receiver: Receiver,
+  count: number,
+  bytes: number,
+  from = 0,
+): Promise<number> {
+  const sent = sendMany(connection, count, bytes, from);
+  await receiver.takeAll(from + count * bytes);
+  return await sent;
+}
+
+/** One large send that is under way for as long as the receiver does not read. */
+export async function pinned(
+  bytes = 512 * KIB,
+  how: EndsOptions = TIGHT,
+): Promise<[Connection, Receiver]> {
+  const [connection, receiver] = await ends({}, how);
+  write(connection, 0, bytes);
+  await soon(connection.writer.flush());
+  assertGreater(connection.zeroCopyCounts.outstandingCalls, 0);
+  return [connection, receiver];
+}
+
+/** Memory that is given back is overwritten at once, while `run` runs. */
+export async function scribbling(run: () => Promise<void>): Promise<void> {
+  configure({ debug: true });
+  try {
+    await run();
+  } finally {
+    configure({ debug: false });
+  }
 }
