@@ -4,14 +4,18 @@
  */
 import process from "node:process";
 import { native } from "../../ffi/load.ts";
-import { dial, LinkBuffer, type ZeroCopyMode } from "../../mod.ts";
+import { Connection, LinkBuffer, type ZeroCopyMode } from "../../mod.ts";
+import { Family, rawFromNumeric } from "../../src/net/address.ts";
+import { Option, setOption } from "../../src/net/socket.ts";
 
 /** More than the processor's caches hold: what was not touched lately is sent. */
 const POOL_BYTES = 16 * 1024 * 1024;
 
+// For as long as the process lives: what a buffer lent goes with the buffer.
+const buffer = new LinkBuffer();
+
 /** Messages in memory of ours, each in one piece. */
 function makePool(bytes: number): Uint8Array[] {
-  const buffer = new LinkBuffer();
   const count = Math.max(4, Math.ceil(POOL_BYTES / bytes));
   for (let i = 0; i < count; i++) {
     buffer.malloc(bytes).fill(i);
@@ -21,18 +25,24 @@ function makePool(bytes: number): Uint8Array[] {
   return Array.from({ length: count }, () => buffer.next(bytes));
 }
 
-/** Sends as fast as the window allows: bbr would pace, and the pace be what is measured. */
-function useCubic(fd: number): void {
+/**
+ * A connection that sends as fast as its window allows. bbr paces, and then the pace is measured;
+ * what it has once begun to pace stays so, hence before connecting.
+ */
+function connect(host: string, port: number, zeroCopy: ZeroCopyMode): Connection {
   const [IPPROTO_TCP, TCP_CONGESTION] = [6, 13];
+  const fd = native.socket(Family.IPV4);
   const name = new Int32Array(2);
   new Uint8Array(name.buffer).set([..."cubic"].map((letter) => letter.charCodeAt(0)));
   native.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, 5);
+  setOption(fd, Option.NO_DELAY, 1);
+  native.connect(fd, rawFromNumeric(host, port)); // what is sent waits until it is connected
+  return Connection.fromFd(fd, { zeroCopy });
 }
 
 const [host, port, mode, size, seconds] = process.argv.slice(2);
 const pool = makePool(Number(size));
-const connection = await dial("tcp", `${host}:${port}`, { zeroCopy: mode as ZeroCopyMode });
-useCubic(connection.fd);
+const connection = connect(host!, Number(port), mode as ZeroCopyMode);
 let sent = 0;
 
 async function send(milliseconds: number): Promise<void> {
@@ -58,4 +68,5 @@ console.log(JSON.stringify({
   counts: connection.zeroCopyCounts,
 }));
 await connection.close();
+buffer.close();
 process.exit(0);
