@@ -33,8 +33,8 @@ interface Series {
 
 const options = parse("Measures what zero copy costs and saves a sender.", {
   sizes: { help: "KiB of a message", value: SIZES.join(",") },
-  rounds: { help: "how often to measure each", value: "9" },
-  seconds: { help: "how long to measure, each time", value: "1" },
+  rounds: { help: "how often to measure each", value: "5" },
+  seconds: { help: "how long to measure, each time", value: "2" },
   runtimes: { help: "bun,deno", value: "bun" },
   "sender-cpu": { help: "the CPU of the sender", value: "0" },
   "receiver-cpu": { help: "the CPU of the receiver and of the cable", value: "1" },

@@ -12,7 +12,7 @@ import { Option, setOption } from "../../src/net/socket.ts";
 const POOL_BYTES = 16 * 1024 * 1024;
 
 /** Compiling takes that long: afterwards it is not in the figures. */
-const WARM_UP_MS = 1000;
+const WARM_UP_MS = 1500;
 
 // For as long as the process lives: what a buffer lent goes with the buffer.
 const buffer = new LinkBuffer();
