@@ -113,6 +113,19 @@ const LASTING: ReadonlySet<ZeroCopyObstacle | null> = new Set<ZeroCopyObstacle>(
 const table = new Uint32Array(3 * IOVECS_MAX);
 const completions = new Uint32Array(COMPLETION_WORDS * COMPLETIONS_PER_DRAIN);
 
+/** The most that a call may pin; 0 where nothing may be. Asked for once. */
+let callBytesMax = -1;
+
+/**
+ * RLIMIT_MEMLOCK is charged with all that a call asks for, and some pages more: a call of half of it
+ * always fits when it is the only one.
+ */
+function findCallBytesMax(): number {
+  const lockedKib = native.pinnedMax();
+  if (lockedKib < ZERO_COPY_LOCKED_KIB_MIN) return 0;
+  return Math.min(ZERO_COPY_CALL_BYTES_MAX, lockedKib * 1024 / 2);
+}
+
 /** What the next call sends; the table has its pieces. */
 const plan = { pieces: 0, bytes: 0, isLarge: false };
 
@@ -142,6 +155,8 @@ function joins(chain: LinkChain, node: LinkNode, threshold: number): boolean {
  * pinned in between: the kernel puts at most 17 pieces into a packet, however short.
  */
 function planRun(chain: LinkChain, first: LinkNode, threshold: number): void {
+  if (callBytesMax < 0) callBytesMax = findCallBytesMax();
+  const bytesMax = callBytesMax || ZERO_COPY_CALL_BYTES_MAX;
   plan.pieces = 0;
   plan.bytes = 0;
   plan.isLarge = isLarge(first, threshold) || joins(chain, first, threshold);
@@ -150,9 +165,9 @@ function planRun(chain: LinkChain, first: LinkNode, threshold: number): void {
     if (!isEmpty && node.block === null) return;
     const isOther = isLarge(node, threshold) !== plan.isLarge && node !== first;
     if (!isEmpty && isOther) return;
-    addPiece(node, ZERO_COPY_CALL_BYTES_MAX);
+    addPiece(node, bytesMax);
     if (node === chain.flushing || plan.pieces === IOVECS_MAX) return;
-    if (plan.bytes === ZERO_COPY_CALL_BYTES_MAX) return;
+    if (plan.bytes === bytesMax) return;
   }
 }
 
@@ -303,7 +318,7 @@ export class ZeroCopy implements Transport {
     if (remoteAddress.transport === "unix") return "unsupported";
     if (this.#mode === "auto" && isSameMachine(localAddress, remoteAddress)) return "local";
     if (this.#calls !== null) return null;
-    if (native.pinnedMax() < ZERO_COPY_LOCKED_KIB_MIN) return "locked memory";
+    if (callBytesMax === 0) return "locked memory";
     try {
       if (getOption(fd, Option.ZERO_COPY) !== 0) return "numbered";
       setOption(fd, Option.ZERO_COPY, 1);

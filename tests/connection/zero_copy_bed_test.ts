@@ -3,7 +3,7 @@
  * numbers are those of the cases that the algorithm was validated with.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { bedTest, runInBed } from "../support/bed.ts";
+import { bedTest, obstacleOf, runInBed } from "../support/bed.ts";
 import type { CASES } from "../support/zero_copy_cases.ts";
 import { hasFaults } from "../support/faults.ts";
 
@@ -81,9 +81,10 @@ if (hasFaults) {
 }
 
 for (const [what, options, cases] of BEDS) {
+  const obstacle = obstacleOf(options);
   let outcomes: ReturnType<typeof runInBed> | null = null;
   for (const [name, promise] of Object.entries(cases)) {
-    bedTest(`on ${what}: ${promise}`, async () => {
+    bedTest(`on ${what}: ${promise}`, obstacle, async () => {
       outcomes ??= runInBed(options, Object.keys(cases));
       assertEquals((await outcomes).get(name), "ok");
     });
@@ -94,6 +95,7 @@ for (const options of [[], ["-c"]]) {
   const where = options.length === 0 ? "that does not copy" : "that copies on arrival";
   bedTest(
     `a mutant that frees memory when it was sent is caught, on loopback ${where} (zero copy 16)`,
+    obstacleOf(options),
     async () => {
       const names = ["scribbleFast", "scribbleSlow", "scribbleStopAndGo"];
       const outcomes = await runInBed(options, ["--mutant", ...names]);

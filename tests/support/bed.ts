@@ -57,7 +57,20 @@ export async function runInBed(
   return outcomes;
 }
 
-/** A test that needs a bed; skipped, and said so, where there is none. */
-export function bedTest(name: string, run: () => Promise<void>): void {
-  test(name, { skip: missing === "" ? false : missing }, run);
+/** Why a bed cannot be used; "" where it can. One for another user must let him read all this. */
+export function obstacleOf(options: readonly string[]): string {
+  if (missing !== "") return missing;
+  const program = options.includes("-u")
+    ? commandFor(`${root}tests/support/zero_copy_bed.ts`).flat()
+    : ["true"];
+  const tried = spawnSync(BED, [...options, ...program], { encoding: "utf8" });
+  if (tried.status === 0) return "";
+  const why = `zcbed ${options.join(" ")}: ${tried.stderr.trim()}`;
+  console.error(`SKIPPED: ${why}`);
+  return why;
+}
+
+/** A test in a bed; skipped, and said so, where something is in its way. */
+export function bedTest(name: string, obstacle: string, run: () => Promise<void>): void {
+  test(name, { skip: obstacle === "" ? false : obstacle }, run);
 }

@@ -37,7 +37,8 @@ const OPTMEM = "/proc/sys/net/core/optmem_max";
  * two machines. For beds: loopback gets another network.
  */
 async function otherMachine(): Promise<[Connection, Receiver]> {
-  spawnSync("ip", ["address", "replace", "10.77.0.1/24", "dev", "lo"]);
+  const { status } = spawnSync("ip", ["address", "replace", "10.77.0.1/24", "dev", "lo"]);
+  assertEquals(status, 0, "ip(8) gives loopback another network");
   return await ends({ zeroCopy: "auto", localAddress: "10.77.0.2:0" }, { host: "10.77.0.1" });
 }
 
@@ -209,8 +210,9 @@ export const CASES: Record<string, () => Promise<void>> = {
     const [other, otherReceiver] = await ends();
     const at = await stream(connection, receiver, 8, 1024 * KIB);
     const { calls, bytes, noBuffers } = connection.zeroCopyCounts;
+    assertGreater(calls, 0);
     assertGreater(noBuffers, 0);
-    assert(bytes <= calls * 512 * KIB);
+    assert(bytes <= calls * 128 * KIB, "half of what may be locked is the most of a call");
     await stream(other, otherReceiver, 2, 100 * KIB);
     await finish(connection, receiver, at);
     await finish(other, otherReceiver, 200 * KIB);
