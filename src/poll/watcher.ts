@@ -29,7 +29,7 @@ export const Interest = {
   EDGE: 0x8000_0000,
   /**
    * Zero-copy completions. They raise EPOLLERR; with this bit it is told only when something else
-   * is wrong as well. A bit of ours: epoll has another use for none of its own here.
+   * is wrong as well. A bit of ours, which libnetpoll.c takes out again.
    */
   COMPLETIONS: 0x0100_0000,
 } as const;

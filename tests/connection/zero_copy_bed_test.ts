@@ -32,6 +32,8 @@ const BEDS: readonly [what: string, options: string[], cases: Readonly<Record<Na
     descriptorReuse: "a descriptor's next connection hears of no old send (zero copy 18)",
     streamsLowerTheThreshold: "streams lower the threshold to 16 KiB (zero copy 28)",
     answersRaiseTheThreshold: "requests and answers raise it to 256 KiB (zero copy 28)",
+    copiedWhileWatched:
+      "it stops while somebody watches the device, and then goes on (zero copy 25)",
     completionsAreNoErrors: "completions are no errors, with or without interest (zero copy 29)",
     overIPv6: "IPv6 sockets complete, too (zero copy 33)",
     smallPieces: "64 B pieces are copied, 64 to a send (zero copy 36)",

@@ -18,7 +18,7 @@ const CHILD_MS = 50_000;
 const missing = findMissing();
 
 function findMissing(): string {
-  const made = spawnSync("make", ["-s", "-C", `${root}tests/native`, "build/zcbed"]);
+  const made = spawnSync("make", ["-s", "-C", `${root}tests/native`, "build/zcbed", "build/sniff"]);
   if (made.status !== 0) return `zcbed cannot be built: ${made.stderr ?? made.error}`;
   const tried = spawnSync(BED, ["true"], { encoding: "utf8" });
   return tried.status === SKIPPED ? `${tried.stderr.trim()} (it needs root)` : "";
