@@ -56,7 +56,22 @@ export type ZeroCopyObstacle =
   | "no buffers"
   | "full";
 
-/** What a connection's zero copy did so far. */
+/**
+ * What a connection's zero copy did so far.
+ *
+ * @example Why is nothing sent without a copy?
+ * ```ts
+ * import { socketPair } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * a.zeroCopy = "always";
+ * a.writer.malloc(8192).fill(1);
+ * await a.writer.flush();
+ * console.log(a.zeroCopyCounts.obstacle); // "unsupported": it is no TCP socket
+ * await a.close();
+ * await b.close();
+ * ```
+ */
 export interface ZeroCopyCounts {
   /** Sends that the kernel took without copying at once. */
   calls: number;

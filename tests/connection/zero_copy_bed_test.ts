@@ -12,7 +12,6 @@ type Name = keyof typeof CASES;
 /** Each bed: how it is made, and which cases run in it. */
 const BEDS: readonly [what: string, options: string[], cases: Readonly<Record<Name, string>>][] = [
   ["loopback that does not copy", [], {
-    // First, for it counts descriptors: later a runtime may have made some of its own.
     soak: "200 connections that end in every way leave nothing (zero copy 47, 50)",
     oneWrite: "one write is one send, released when it was received and not before (zero copy 4)",
     mixed: "small and large pieces keep their order (zero copy 8, 49)",
