@@ -267,7 +267,9 @@ export class ZeroCopy implements Transport {
   }
 
   send(fd: number, chain: LinkChain, first: LinkNode): number {
-    if (chain.length < this.#threshold) return this.#io.send(fd, chain, first);
+    if (chain.length < this.#threshold || LASTING.has(this.#obstacle)) {
+      return this.#io.send(fd, chain, first);
+    }
     planRun(chain, first, this.#threshold);
     if (plan.pieces === 0) return this.#io.send(fd, chain, first); // a borrowed array
     const flags = plan.bytes < chain.length ? MSG_MORE : 0;
@@ -278,7 +280,7 @@ export class ZeroCopy implements Transport {
       if (count !== -ERRNO.ENOBUFS) return count;
     }
     this.#counts.fallBacks += 1;
-    return native.sendmsg(fd, table, plan.pieces, flags);
+    return this.#io.send(fd, chain, first);
   }
 
   /** Bytes, or `-errno`. After ENOBUFS nothing was sent, and nothing is to be waited for. */
@@ -300,7 +302,7 @@ export class ZeroCopy implements Transport {
 
   #mayPin(fd: number): boolean {
     if (this.#obstacle === "full") return false;
-    if (this.#obstacle !== null) return !LASTING.has(this.#obstacle) && this.#countPause();
+    if (this.#obstacle !== null) return this.#countPause();
     if (!this.#isClear) {
       this.#obstacle = this.#begin(fd);
       if (this.#obstacle !== null) return false;
