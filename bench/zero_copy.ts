@@ -5,10 +5,12 @@
  * gains nothing and `"auto"` must cost nothing. Every round measures every way once.
  */
 import process from "node:process";
-import { runtimePath } from "./harness/candidates.ts";
+import { runFile } from "./harness/candidates.ts";
 import { projectPath, run, type Server, startServer } from "./harness/child.ts";
 import { number, parse } from "./harness/options.ts";
-import { describeMachine, keep, progress, progressEnd, table } from "./harness/report.ts";
+import { table } from "./harness/markdown.ts";
+import { describeMachine, keep } from "./harness/report.ts";
+import { Progress } from "./harness/progress.ts";
 import { median, quantile } from "./harness/statistics.ts";
 import { layWire, LOOPBACK, type Wire } from "./harness/wire.ts";
 
@@ -51,14 +53,9 @@ if (process.getuid?.() !== 0) {
   process.exit(77);
 }
 
-function commandOf(runtime: "bun" | "deno", args: readonly string[]): string[] {
-  const verb = runtime === "deno" ? ["run", "-A", "--no-check"] : ["run"];
-  return [runtimePath(runtime), ...verb, projectPath("bench/servers/bulk.ts"), ...args];
-}
-
 async function measureOnce(wire: Wire, sink: Server, one: Series, runtime: "bun" | "deno") {
   const args = [wire.host, `${sink.port}`, one.mode, `${one.kib * KIB}`, `${seconds}`];
-  const argv = wire.sender(commandOf(runtime, args));
+  const argv = wire.sender(runFile(runtime, "bench/servers/bulk.ts", args));
   one.rounds.push(JSON.parse(await run({ argv, cpu: senderCpu })));
 }
 
@@ -75,7 +72,7 @@ async function measure(
     for (let round = 0; round < roundCount; round++) {
       for (let i = 0; i < all.length; i++) {
         const one: Series = all[(i + round) % all.length]!;
-        progress(`${place}, round ${round + 1} of ${roundCount}: ${one.kib} KiB, ${one.mode}`);
+        progress.step(`${place}, round ${round + 1} of ${roundCount}: ${one.kib} KiB, ${one.mode}`);
         await measureOnce(wire, sink, one, runtime);
       }
     }
@@ -121,6 +118,7 @@ function section(title: string, all: readonly Series[]): string {
   return `### ${title}\n\n${table(HEADS, rows)}\n`;
 }
 
+const progress = new Progress();
 const wire = await layWire(receiverCpu);
 const results: Series[] = [];
 const sections: string[] = [];
@@ -132,7 +130,7 @@ for (const runtime of runtimes) {
   results.push(...cable, ...loopback);
 }
 wire.close();
-progressEnd();
+progress.end();
 const markdown = [
   `## What a stream costs its sender\n`,
   `${describeMachine()}. Sender on CPU ${senderCpu}, receiver and cable on CPU ${receiverCpu}; cubic;`,

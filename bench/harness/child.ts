@@ -15,6 +15,8 @@ export interface Command {
   readonly argv: readonly string[];
   /** The CPU it is pinned to; any when left out. */
   readonly cpu?: number;
+  /** Variables beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A server that listens. */
@@ -25,6 +27,8 @@ export interface Server {
   readonly port: number;
   /** The next line that it prints. */
   line(): Promise<string>;
+  /** How many lines so far, of standard output and standard error, a pattern is found in. */
+  count(pattern: RegExp): number;
   /** Ends it; resolves when it is gone. */
   stop(): Promise<void>;
 }
@@ -48,17 +52,22 @@ export function projectPath(relative: string): string {
   return fileURLToPath(new URL(`../../${relative}`, import.meta.url).href);
 }
 
-function start({ argv, cpu }: Command, stdin: "ignore" | "pipe"): ChildProcess {
+function start({ argv, cpu, env }: Command, stdin: "ignore" | "pipe"): ChildProcess {
   const full = cpu === undefined ? [...argv] : ["taskset", "-c", String(cpu), ...argv];
-  const child = spawn(full[0]!, full.slice(1), { stdio: [stdin, "pipe", "pipe"] });
+  const options = { stdio: [stdin, "pipe", "pipe"] as [typeof stdin, "pipe", "pipe"] };
+  const child = spawn(full[0]!, full.slice(1), { ...options, env: { ...process.env, ...env } });
   children.add(child);
   child.once("exit", () => children.delete(child));
   child.once("error", () => children.delete(child));
   return child;
 }
 
-/** The lines that a child prints, one at a time. Rejects when it ends instead. */
+/**
+ * The lines that a child prints, one at a time. Rejects when it ends instead. All are kept: a
+ * server prints few, unless it is asked to trace its collections.
+ */
 class Lines {
+  readonly #all: string[] = [];
   readonly #ready: string[] = [];
   readonly #waiting: PromiseWithResolvers<string>[] = [];
   #rest = "";
@@ -80,9 +89,23 @@ class Lines {
     const lines = (this.#rest + text).split("\n");
     this.#rest = lines.pop()!;
     for (const line of lines) {
+      this.#all.push(line);
       const waiting = this.#waiting.shift();
       if (waiting) waiting.resolve(line);
       else this.#ready.push(line);
+    }
+  }
+
+  count(pattern: RegExp): number {
+    const lines = [...this.#all, ...this.#errors.split("\n")];
+    return lines.filter((line) => pattern.test(line)).length;
+  }
+
+  /** The next line that a pattern is found in; what comes before is left out. */
+  async find(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const line = await this.next();
+      if (pattern.test(line)) return line;
     }
   }
 
@@ -113,13 +136,14 @@ export async function startServer(command: Command): Promise<Server> {
   const name = command.argv.join(" ");
   const child = start(command, "ignore");
   const lines = new Lines(child, name);
-  const first = await within(lines.next(), ANSWER_MS_MAX, name);
-  const port = Number(/^listening (\d+)$/.exec(first)?.[1]);
-  if (!port) throw new Error(`${name} printed "${first}", not "listening PORT"`);
+  // A runtime that traces its collections prints some before.
+  const first = await within(lines.find(/^listening \d+$/), ANSWER_MS_MAX, name);
+  const port = Number(first.split(" ")[1]);
   return {
     pid: child.pid!,
     port,
     line: () => within(lines.next(), ANSWER_MS_MAX, name),
+    count: (pattern) => lines.count(pattern),
     stop() {
       if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -158,23 +182,45 @@ export async function hold(command: Command): Promise<Held> {
   };
 }
 
-/**
- * Runs a program to its end: what it printed. Rejects when it ends with another code than
- * `expected`.
- */
-export function run(command: Command, expected = 0): Promise<string> {
+/** A program that runs until it is told to end. */
+export interface Program {
+  /** Sends a signal. */
+  signal(name: "SIGSTOP" | "SIGCONT"): void;
+  /** Sends a signal that ends it, unless it has ended; resolves when it has. */
+  end(name: "SIGINT" | "SIGKILL"): Promise<void>;
+}
+
+/** Starts a program and does not wait for anything. */
+export function startProgram(command: Command): Program {
+  const child = start(command, "ignore");
+  child.stdout!.resume();
+  child.stderr!.resume();
+  const ended = new Promise<void>((resolve) => {
+    child.once("error", () => resolve());
+    child.once("close", () => resolve());
+  });
+  return {
+    signal: (name) => void child.kill(name),
+    end(name) {
+      child.kill(name);
+      return within(ended, ANSWER_MS_MAX, command.argv.join(" "));
+    },
+  };
+}
+
+/** Runs a program to its end: what it printed. Rejects when it ends with another code than 0. */
+export function run(command: Command): Promise<string> {
   const child = start(command, "ignore");
   let out = "";
   let errors = "";
   child.stdout!.on("data", (bytes) => out += String(bytes));
   child.stderr!.on("data", (bytes) => errors += String(bytes));
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code, signal) => {
-      if (code === expected) resolve(out);
-      else {reject(
-          new Error(`${command.argv.join(" ")}: code ${code}, signal ${signal}\n${errors}`),
-        );}
-    });
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  child.once("error", reject);
+  child.once("close", (code, signal) => {
+    const name = command.argv.join(" ");
+    if (code === 0) resolve(out);
+    else reject(new Error(`${name}: code ${code}, signal ${signal}\n${errors}`));
   });
+  return promise;
 }

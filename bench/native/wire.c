@@ -20,6 +20,10 @@
 
 static char *pattern;
 static size_t pattern_bytes;
+static struct {
+  size_t payload_bytes; // 0: no frames, the stream is the pattern
+  char length[WIRE_LENGTH_BYTES];
+} frame;
 
 struct endpoint endpoint_tcp(const char *host, const char *port) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *found;
@@ -68,23 +72,48 @@ void wire_prepare(size_t message_bytes) {
   for (size_t i = 0; i < pattern_bytes; i++) pattern[i] = (char)(i % PERIOD * 7 + 3);
 }
 
-const char *wire_at(int id, uint64_t offset, size_t *bytes) {
+void wire_frame(size_t payload_bytes) {
+  uint32_t length = htonl((uint32_t)payload_bytes);
+  memcpy(frame.length, &length, sizeof length);
+  frame.payload_bytes = payload_bytes;
+}
+
+static const char *pattern_at(int id, uint64_t offset, size_t *bytes) {
   size_t at = (size_t)((offset + (uint64_t)id * PHASE) % PERIOD);
   *bytes = pattern_bytes - at;
   return pattern + at;
 }
 
-bool wire_matches(int id, uint64_t offset, const char *received, size_t bytes) {
-  while (bytes > 0) {
-    size_t piece;
-    const char *expected = wire_at(id, offset, &piece);
-    if (piece > bytes) piece = bytes;
-    if (memcmp(received, expected, piece) != 0) return false;
-    received += piece;
-    offset += piece;
-    bytes -= piece;
+const char *wire_at(int id, uint64_t offset, size_t *bytes) {
+  if (frame.payload_bytes == 0) return pattern_at(id, offset, bytes);
+  size_t frame_bytes = WIRE_LENGTH_BYTES + frame.payload_bytes, within = (size_t)(offset % frame_bytes);
+  if (within < WIRE_LENGTH_BYTES) {
+    *bytes = WIRE_LENGTH_BYTES - within;
+    return frame.length + within;
   }
-  return true;
+  uint64_t before = offset / frame_bytes * frame.payload_bytes;
+  const char *payload = pattern_at(id, before + within - WIRE_LENGTH_BYTES, bytes);
+  if (*bytes > frame_bytes - within) *bytes = frame_bytes - within;
+  return payload;
+}
+
+size_t wire_matching(int id, uint64_t offset, const char *received, size_t bytes) {
+  size_t matching = 0;
+  while (matching < bytes) {
+    size_t piece;
+    const char *expected = wire_at(id, offset + matching, &piece);
+    if (piece > bytes - matching) piece = bytes - matching;
+    if (memcmp(received + matching, expected, piece) != 0) {
+      while (received[matching] == *expected++) matching++;
+      return matching;
+    }
+    matching += piece;
+  }
+  return matching;
+}
+
+bool wire_is_length(uint64_t offset) {
+  return frame.payload_bytes > 0 && offset % (WIRE_LENGTH_BYTES + frame.payload_bytes) < WIRE_LENGTH_BYTES;
 }
 
 void wire_limits(void) {

@@ -30,6 +30,8 @@ export interface WriterOwner {
   onBlocked(): void;
   /** Bytes were sent. */
   onSent(): void;
+  /** More was flushed while the kernel has no room. */
+  onQueued(): void;
   /**
    * Sending failed for good. Called from within the user's call: no callback of theirs may run now.
    */
@@ -112,6 +114,7 @@ export class ConnectionWriter extends ChainWriter {
       if (chain.length === 0 && this.end === null) return RESOLVED;
       if (this.end !== null) return this.#refuse();
     }
+    if (this.isBlocked) this.#owner.onQueued();
     return this.#wait(options?.signal);
   }
 

@@ -200,6 +200,10 @@ export class SocketConnection<C> extends Stream
 
   // ---- pressure ---------------------------------------------------------------------------------
 
+  override get isChoked(): boolean {
+    return this.#onRequest !== null && super.isChoked;
+  }
+
   /** A handler that leaves bytes unread that fill what may be held would never be called again. */
   #checkStuck(): void {
     if (!this.reader.isFull || this.#onRequest === null || this.#requests.isRunning) return;
@@ -254,10 +258,6 @@ export class SocketConnection<C> extends Stream
 
   onOutside(isOutside: boolean): void {
     this.#service.poller.pace.outsideWaits += isOutside ? 1 : -1;
-  }
-
-  get isAwaited(): boolean {
-    return this.reader.isWaiting || this.writer.isFlushing;
   }
 
   onWait(): void {

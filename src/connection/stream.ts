@@ -145,7 +145,7 @@ export abstract class Stream
   }
 
   get isReadPaused(): boolean {
-    return this.#isPaused || this.reader.isFull || this.writer.isChoked;
+    return this.#isPaused || this.reader.isFull || this.isChoked;
   }
 
   pauseRead(): void {
@@ -166,9 +166,18 @@ export abstract class Stream
 
   // ---- sending -------------------------------------------------------------------------------
 
-  /** Whether so much is unsent that nothing more is served. */
+  /**
+   * Whether so much is unsent that nothing more is read and served. Only where a handler answers
+   * what is read: two ends that read and write by themselves, and neither of them read because of
+   * what it has not sent, would wait for each other for ever.
+   */
   get isChoked(): boolean {
     return this.writer.isChoked;
+  }
+
+  /** Whether somebody waits for something of ours. */
+  get isAwaited(): boolean {
+    return this.reader.isWaiting || this.writer.isFlushing;
   }
 
   /** Sends what flushes put off. */
@@ -181,6 +190,11 @@ export abstract class Stream
     const { length } = this.output;
     if (length > 0 || this.writer.isChoked) this.#onPressure();
     if (length === 0) this.onAllSent();
+  }
+
+  // A handler that does not wait goes on flushing until it is choked: sending does not tell us.
+  onQueued(): void {
+    this.#onPressure();
   }
 
   #onPressure(): void {

@@ -1,0 +1,46 @@
+// A server on epoll, one thread, level-triggered: connections, what they did not take yet, and who
+// is read from. What is done with what they say is the mode's.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct connection {
+  int fd;
+  bool wants_out; // has not taken all its answers
+  bool is_paused; // is not read from for another reason
+  // What the client has not taken yet: only a slow one ever needs it.
+  char *unsent;
+  size_t unsent_bytes;
+};
+
+struct mode {
+  const char *name;
+  size_t connection_bytes; // of a struct that begins with a struct connection
+  // One recv, and what follows from it; false when the connection is over.
+  bool (*on_readable)(struct connection *c);
+  // The rest may be NULL. Before the connection is freed; after all of its unsent bytes went out.
+  void (*on_open)(struct connection *c);
+  void (*on_close)(struct connection *c);
+  void (*on_sent)(struct connection *c);
+  // After each batch of events: how long to wait for the next, in milliseconds, -1 for ever.
+  int (*on_turn)(void);
+};
+
+extern const struct mode echo_mode, framed_mode, tail_mode, broadcast_mode;
+
+// Where input is read to.
+extern char *server_buffer;
+extern size_t server_buffer_bytes;
+
+_Noreturn void server_fail(const char *what);
+// Sends, and keeps what the socket does not take; false when the connection is broken.
+bool server_send(struct connection *c, const char *bytes, size_t count);
+// Whether the client is read from. Not while he has not taken all his answers: that bounds what is
+// unsent.
+void server_pause(struct connection *c, bool is_paused);
+// Ends a connection, outside of its own events.
+void server_drop(struct connection *c);
+// Prints "listening PORT" and serves until killed.
+_Noreturn void server_run(const struct mode *mode, const char *host, int port);

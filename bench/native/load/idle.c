@@ -1,0 +1,40 @@
+#define _GNU_SOURCE
+#include "idle.h"
+
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "connection.h"
+#include "options.h"
+
+static void on_noise(struct connection *c, uint32_t events) {
+  (void)events;
+  if (connection_read(c, 1) > 0) connection_reject(c, "it is idle, and got bytes");
+}
+
+static void on_answer(struct connection *c, uint32_t events) {
+  if (events & EPOLLOUT) connection_send(c);
+  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) connection_receive(c, CONNECTION_READ_BYTES);
+}
+
+static void ask(struct connection *c) {
+  uint64_t end = now_nanos() + (uint64_t)(options.patience_seconds * 1e9);
+  c->on_event = on_answer;
+  c->due_bytes = options.wire_bytes;
+  connection_send(c);
+  while (c->received_bytes < options.wire_bytes) {
+    if (now_nanos() > end) connection_reject(c, "no answer to its one message");
+    connections_turn(100);
+  }
+  c->on_event = on_noise;
+}
+
+void idle_open(int first_id) {
+  struct connection *all = calloc((size_t)options.idle + 1, sizeof *all);
+  if (all == NULL) wire_fail("calloc");
+  for (int i = 0; i < options.idle; i++) {
+    all[i].id = first_id + i;
+    connection_open(&all[i], true);
+    ask(&all[i]);
+  }
+}

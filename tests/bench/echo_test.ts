@@ -1,0 +1,163 @@
+/**
+ * The C server that everything is divided by: what its modes do with a client that is not a load.
+ */
+import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { test } from "node:test";
+import { type Program, startEcho } from "../support/bench_programs.ts";
+import { delay, until } from "../support/until.ts";
+
+/** A client that keeps what it gets. */
+interface Client {
+  socket: Socket;
+  received: Buffer[];
+  receivedBytes: number;
+}
+
+async function dial(port: number): Promise<Client> {
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  const client: Client = { socket, received: [], receivedBytes: 0 };
+  socket.on("data", (bytes: Buffer) => {
+    client.received.push(bytes);
+    client.receivedBytes += bytes.length;
+  });
+  await once(socket, "connect");
+  return client;
+}
+
+function frame(payload: Uint8Array): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(payload.length);
+  return Buffer.concat([length, payload]);
+}
+
+/** Frames with payloads that differ: their number, all through. */
+function frames(count: number, payloadBytes: number): Buffer {
+  const all = Array.from({ length: count }, (_, index) => frame(Buffer.alloc(payloadBytes, index)));
+  return Buffer.concat(all);
+}
+
+async function withServer(
+  options: string,
+  count: number,
+  call: (clients: Client[], server: Program) => Promise<void>,
+): Promise<void> {
+  const server = await startEcho(options);
+  const clients: Client[] = [];
+  try {
+    while (clients.length < count) clients.push(await dial(server.port));
+    await call(clients, server);
+  } finally {
+    for (const { socket } of clients) socket.destroy();
+    await server.stop();
+  }
+}
+
+/** Waits for so many bytes and compares them. */
+async function expectBytes(client: Client, expected: Buffer): Promise<void> {
+  await until(() => client.receivedBytes >= expected.length, `${expected.length} bytes`);
+  assert(Buffer.concat(client.received).equals(expected));
+}
+
+for (const mode of ["framed", "tail"]) {
+  for (const bufferBytes of [3, 64, 65536]) {
+    test(`echo -m ${mode} -b ${bufferBytes} answers frames that come in pieces, in order`, async () => {
+      await withServer(`-m ${mode} -b ${bufferBytes}`, 1, async ([client]) => {
+        const bytes = Buffer.concat([frames(150, 30), frames(3, 1000), frames(2, 0)]);
+        for (let at = 0; at < 100; at++) client!.socket.write(bytes.subarray(at, at + 1));
+        client!.socket.write(bytes.subarray(100));
+        await expectBytes(client!, bytes);
+      });
+    });
+  }
+}
+
+test("echo -m framed closes a connection that announces more than 16 MiB", async () => {
+  await withServer("-m framed", 2, async ([greedy, other]) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(16 * 1024 * 1024 + 1);
+    const closed = once(greedy!.socket, "close");
+    greedy!.socket.write(length);
+    await closed;
+    other!.socket.write(frames(1, 10));
+    await expectBytes(other!, frames(1, 10));
+  });
+});
+
+test("echo -m tail answers the 100th request 10 ms late, and others meanwhile", async () => {
+  await withServer("-m tail", 2, async ([late, other]) => {
+    // The other's answer comes first in one round at least: a machine that stands still for 10 ms
+    // may miss it in some. The other's request is the first of the next hundred.
+    let isOvertaken = false;
+    for (let round = 1; round <= 20 && !isOvertaken; round++) {
+      const early = frames(round === 1 ? 99 : 98, 10);
+      const earlyEnd = late!.receivedBytes + early.length;
+      late!.socket.write(early);
+      await until(() => late!.receivedBytes === earlyEnd, "the answers before");
+      const otherEnd = other!.receivedBytes + 14;
+      const began = performance.now();
+      late!.socket.write(frames(1, 10));
+      other!.socket.write(frames(1, 10));
+      await until(() => other!.receivedBytes === otherEnd, "the other's answer");
+      isOvertaken = late!.receivedBytes === earlyEnd;
+      await until(() => late!.receivedBytes === earlyEnd + 14, "the late answer");
+      if (isOvertaken) assertGreaterOrEqual(performance.now() - began, 9.9);
+    }
+    assert(isOvertaken);
+  });
+});
+
+test("echo -m broadcast sends to all but the sender", async () => {
+  await withServer("-m broadcast", 3, async ([a, b, c]) => {
+    a!.socket.write(frames(3, 100));
+    await Promise.all([expectBytes(b!, frames(3, 100)), expectBytes(c!, frames(3, 100))]);
+    b!.socket.write(frames(1, 7));
+    await expectBytes(a!, frames(1, 7));
+    assertEquals(b!.receivedBytes, 3 * 104);
+  });
+});
+
+test("echo -m broadcast goes on when a receiver is gone", async () => {
+  await withServer("-m broadcast", 3, async ([a, b, c]) => {
+    b!.socket.resetAndDestroy();
+    for (let i = 1; i <= 20; i++) {
+      a!.socket.write(frames(1, 100));
+      await until(() => c!.receivedBytes === i * 104, "the next frame");
+    }
+  });
+});
+
+/** The most memory that a process ever had, in bytes. */
+function peakBytes(pid: number): number {
+  return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) * 1024;
+}
+
+/** What is on its way to a slow client: what the kernel's buffers hold is a part of it. */
+const FLOOD_BYTES = 64 * 1024 * 1024;
+/** A server that keeps what one client does not read would hold most of the flood. */
+const PEAK_BYTES_MAX = 16 * 1024 * 1024;
+
+for (const mode of ["echo", "framed", "broadcast"]) {
+  test(`echo -m ${mode} holds little for a client that does not read, and loses nothing`, async () => {
+    await withServer(`-m ${mode}`, 2, async ([sender, other], server) => {
+      const receiver = mode === "broadcast" ? other! : sender!;
+      const piece = frames(16, 65532);
+      const total = FLOOD_BYTES / piece.length;
+      receiver.socket.pause();
+      for (let i = 0; i < total; i++) sender!.socket.write(piece);
+      // Until the sender no longer gets rid of anything.
+      for (let left = -1; left !== sender!.socket.writableLength; await delay(100)) {
+        left = sender!.socket.writableLength;
+      }
+      receiver.socket.resume();
+      for (let before = 0; before < FLOOD_BYTES; before = receiver.receivedBytes) {
+        await until(() => receiver.receivedBytes > before, "the rest of it");
+      }
+      assert(Buffer.concat(receiver.received).equals(Buffer.concat(Array(total).fill(piece))));
+      assertLess(peakBytes(server.pid), PEAK_BYTES_MAX);
+    });
+  });
+}
