@@ -15,6 +15,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/errqueue.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -28,6 +30,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -52,6 +55,9 @@ enum {
   HUGE_PAGE_BYTES = 2 << 20,
   WAKER_STACK_BYTES = 256 << 10,  // what is not touched costs nothing; glibc on arm64 refuses less than 128 KiB
   RESOLVE_BASE = 4096,   // getaddrinfo's codes start behind the last errno
+  COMPLETIONS_MAX = 4,   // notifications taken from one socket at a time: each may be a range of many sends
+  COMPLETION_WORDS = 4,
+  CONTROL_BYTES = 256,   // a notification that does not fit is lost (recvmsg(2), MSG_CTRUNC)
 };
 
 static int32_t result(int64_t value) {
@@ -76,7 +82,7 @@ EXPORT int32_t np_abi(void) {
 enum call {
   CALL_SOCKET, CALL_BIND, CALL_LISTEN, CALL_ACCEPT, CALL_CONNECT, CALL_EPOLL_CREATE, CALL_EPOLL_CTL,
   CALL_EPOLL_WAIT, CALL_RECV, CALL_SEND, CALL_EVENTFD, CALL_SLAB_MAP, CALL_WAKER, CALL_OPEN, CALL_PIPE,
-  CALL_PREAD, CALL_SENDFILE, CALL_SPLICE, CALLS,
+  CALL_PREAD, CALL_SENDFILE, CALL_SPLICE, CALL_SEND_ZERO_COPY, CALL_COMPLETION, CALLS,
 };
 
 #ifdef NP_FAULTS
@@ -497,6 +503,83 @@ EXPORT int32_t np_splice(int32_t from, int32_t to, uint32_t length) {
   return RETRY(splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
 }
 
+// ---- zero copy ----------------------------------------------------------------------------------
+
+// MSG_ZEROCOPY (Documentation/networking/msg_zerocopy): the kernel sends from our pages and numbers
+// those sends of a socket from 0. Its error queue later tells which numbers are done with, as
+// inclusive ranges: merged where they are neighbours, not always in order, and wrapping at 2^32.
+
+// The same as np_sendmsg, from our own pages. A result above 0 has taken the socket's next number;
+// -ENOBUFS, -EAGAIN and the rest have not. The socket must have SO_ZEROCOPY: without it the kernel
+// copies, and numbers nothing.
+EXPORT int32_t np_sendmsg_zero_copy(int32_t fd, const uint32_t *table, int32_t count, int32_t flags) {
+  struct iovec pieces[IOVECS_MAX];
+  uint32_t most = INT32_MAX;
+  FAIL_OR_SHORTEN(CALL_SEND_ZERO_COPY, fd, most);
+  int64_t total = gather(table, count, most, pieces);
+  if (total < 0) return (int32_t)total;
+  struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
+  return RETRY(sendmsg(fd, &message, flags | MSG_NOSIGNAL | MSG_ZEROCOPY));
+}
+
+// The range that a message of the error queue tells, or null: timestamps and ICMP use it as well.
+static const struct sock_extended_err *range_of(struct msghdr *message) {
+  for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
+    int is4 = at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_RECVERR;
+    int is6 = at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_RECVERR;  // IPv4 mapped into it, too
+    const struct sock_extended_err *range = (const void *)CMSG_DATA(at);
+    if ((is4 || is6) && range->ee_origin == SO_EE_ORIGIN_ZEROCOPY && range->ee_errno == 0) return range;
+  }
+  return NULL;
+}
+
+// Take up to COMPLETIONS_MAX messages from a socket's error queue, and write the ranges down as
+// (token, lo, hi, code). How many ranges; `taken` counts the messages, foreign ones too.
+static int32_t take_completions(int32_t fd, uint32_t token, uint32_t *out, int32_t *taken) {
+  int32_t count = 0;
+  for (*taken = 0; *taken < COMPLETIONS_MAX; ++*taken) {
+    union { struct cmsghdr align; char bytes[CONTROL_BYTES]; } control;
+    struct msghdr message = {.msg_control = &control, .msg_controllen = sizeof control};
+    if (RETRY(recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT)) < 0) break;
+    const struct sock_extended_err *range = range_of(&message);
+    if (!range) continue;
+    int32_t told = injected(CALL_COMPLETION, fd);
+    uint32_t *to = out + COMPLETION_WORDS * count++;
+    to[0] = token;
+    to[1] = range->ee_info;
+    to[2] = range->ee_data;
+    to[3] = told > 0 ? (uint32_t)told : range->ee_code;
+  }
+  return count;
+}
+
+// What a socket's error queue holds now, as (0, lo, hi, code): code is 1 where the kernel has copied
+// after all (SO_EE_CODE_ZEROCOPY_COPIED). At most 4 at a time; how many, 0 for none.
+EXPORT int32_t np_completions(int32_t fd, uint32_t *out) {
+  int32_t taken, count;
+  do count = take_completions(fd, 0, out, &taken); while (count == 0 && taken > 0);
+  return count;
+}
+
+// Abort a connection: its peer sees a reset, its descriptor stays open, and every zero-copy send
+// that is under way completes (connect(2), AF_UNSPEC). close(2) would leave the kernel sending from
+// pages of which nobody is told when they are free.
+EXPORT int32_t np_disconnect(int32_t fd) {
+  struct sockaddr none = {.sa_family = AF_UNSPEC};
+  return result(connect(fd, &none, sizeof none));
+}
+
+// How many KiB this process may have pinned (RLIMIT_MEMLOCK, which binds all processes of a user
+// together); INT32_MAX where nothing binds it.
+EXPORT int32_t np_pinned_max(void) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2] = {0};
+  if (syscall(SYS_capget, &header, data) == 0 && data[0].effective >> CAP_IPC_LOCK & 1) return INT32_MAX;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0) return -errno;
+  return limit.rlim_cur >> 10 > INT32_MAX ? INT32_MAX : (int32_t)(limit.rlim_cur >> 10);
+}
+
 // ---- epoll --------------------------------------------------------------------------------------
 
 EXPORT int32_t np_epoll_create(void) {
@@ -504,11 +587,17 @@ EXPORT int32_t np_epoll_create(void) {
   return result(epoll_create1(EPOLL_CLOEXEC));
 }
 
+// A bit of ours among the events: drain the error queue of this socket of zero-copy completions. In
+// epoll's data it is the top bit of the descriptor, which no descriptor has.
+#define COMPLETIONS 0x01000000u
+#define DRAINED 0x80000000u
+
 // op: EPOLL_CTL_ADD 1, EPOLL_CTL_DEL 2, EPOLL_CTL_MOD 3. The token comes back with every event:
 // epoll's data is the descriptor in its low and the token in its high half.
 EXPORT int32_t np_epoll_ctl(int32_t epoll, int32_t op, int32_t fd, uint32_t token, uint32_t events) {
   FAIL_IF_TOLD(CALL_EPOLL_CTL, fd);
-  struct epoll_event event = {.events = events, .data.u64 = (uint64_t)token << 32 | (uint32_t)fd};
+  uint32_t low = (uint32_t)fd | (events & COMPLETIONS ? DRAINED : 0);
+  struct epoll_event event = {.events = events & ~COMPLETIONS, .data.u64 = (uint64_t)token << 32 | low};
   return result(epoll_ctl(epoll, op, fd, &event));
 }
 
@@ -526,19 +615,37 @@ static int64_t wait_micros(int32_t epoll, struct epoll_event *events, int32_t ca
   return epoll_wait(epoll, events, capacity, micros > 0 ? (micros - 1) / 1000 + 1 : micros);
 }
 
+// Drain the error queue of a socket that reports EPOLLERR. The events that are left of it: an error
+// queue raises EPOLLERR by itself, and only together with EPOLLHUP is the connection over, too.
+static uint32_t drain_event(const struct epoll_event *event, uint32_t *out, int32_t *count) {
+  int32_t taken, fd = (int32_t)(event->data.u64 & ~DRAINED);
+  *count += take_completions(fd, (uint32_t)(event->data.u64 >> 32), out + COMPLETION_WORDS * *count, &taken);
+  return taken > 0 && !(event->events & EPOLLHUP) ? event->events & ~(uint32_t)EPOLLERR : event->events;
+}
+
 // Wait for at most `micros` microseconds (0 polls, -1 has no end). Pairs of (token, events) go to
 // `out`; how many. An interrupted wait is one that saw nothing: a signal may be what the host waits
 // for.
+//
+// Zero-copy completions of descriptors that asked for them go behind the `capacity` pairs, as
+// (token, lo, hi, code), at most 4 for each pair; there must be room. How many is in the upper 16
+// bits of the result. What is left in an error queue is reported again.
 EXPORT int32_t np_epoll_wait(int32_t epoll, uint32_t *out, int32_t capacity, int32_t micros) {
   FAIL_IF_TOLD(CALL_EPOLL_WAIT, epoll);
   struct epoll_event events[EVENTS_MAX];
-  int64_t count = wait_micros(epoll, events, capacity < EVENTS_MAX ? capacity : EVENTS_MAX, micros);
-  if (count < 0) return errno == EINTR ? 0 : -errno;
-  for (int64_t i = 0; i < count; i++) {
-    out[2 * i] = (uint32_t)(events[i].data.u64 >> 32);
-    out[2 * i + 1] = events[i].events;
+  int64_t seen = wait_micros(epoll, events, capacity < EVENTS_MAX ? capacity : EVENTS_MAX, micros);
+  if (seen < 0) return errno == EINTR ? 0 : -errno;
+  int32_t count = 0, completions = 0;
+  for (int64_t i = 0; i < seen; i++) {
+    uint32_t left = events[i].events;
+    if (left & EPOLLERR && events[i].data.u64 & DRAINED) {
+      left = drain_event(&events[i], out + 2 * capacity, &completions);
+      if (left == 0) continue;
+    }
+    out[2 * count] = (uint32_t)(events[i].data.u64 >> 32);
+    out[2 * count++ + 1] = left;
   }
-  return (int32_t)count;
+  return count | completions << 16;
 }
 
 // ---- clocks and counters ------------------------------------------------------------------------

@@ -21,7 +21,8 @@ export {
 export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
 export type { SendFileOptions } from "./src/connection/send_file.ts";
 export { pipe, type PipeOptions, type PipeResult } from "./src/connection/splice.ts";
-export type { ConnectionOptions } from "./src/connection/settings.ts";
+export type { ConnectionOptions, ZeroCopyMode } from "./src/connection/settings.ts";
+export type { ZeroCopyCounts, ZeroCopyObstacle } from "./src/connection/zero_copy.ts";
 export { shutdownOnSignals, type SignalOptions } from "./src/server/signals.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";
 export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";

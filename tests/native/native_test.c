@@ -16,3 +16,4 @@
 #include "waker.c"
 #include "fault.c"
 #include "file.c"
+#include "zero_copy.c"
