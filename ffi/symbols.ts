@@ -16,7 +16,7 @@ export type Signature = readonly [
 ];
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 1;
+export const ABI = 2;
 
 /** Every function of {@linkcode Native}. */
 export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
@@ -65,4 +65,12 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   wakerArm: ["np_waker_arm", ["i32"], "i32"],
   wakerRing: ["np_waker_ring", ["i32"], "i32"],
   wakerClose: ["np_waker_close", ["i32"], "i32"],
+
+  disown: ["np_disown", ["i32"], "i32"],
+  ringOpen: ["np_ring_open", [], "i32"],
+  ringJoin: ["np_ring_join", ["i32"], "i32"],
+  ringPush: ["np_ring_push", ["i32", "i32", "buffer"], "i32"],
+  ringTake: ["np_ring_take", ["i32", "buffer"], "i32"],
+  ringAnswer: ["np_ring_answer", ["i32"], "i32"],
+  ringClose: ["np_ring_close", ["i32"], "i32"],
 };

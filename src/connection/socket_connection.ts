@@ -462,7 +462,8 @@ export class SocketConnection<C> extends Stream
     this.#state = next(this.#state, step);
     if (this.output.length > 0) this.#end().unsentBytes = this.output.length;
     const fd = this.endpoint.release();
-    if (step !== "detached") native.close(fd);
+    if (step === "detached") native.disown(fd);
+    else native.close(fd);
     this.deadlines?.close();
     if (this.#ending?.timer) this.#service.poller.cancelTimer(this.#ending.timer);
     this.output.close(this.#writeBan());

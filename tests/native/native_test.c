@@ -14,4 +14,5 @@
 #include "epoll.c"
 #include "counter.c"
 #include "waker.c"
+#include "cluster.c"
 #include "fault.c"

@@ -23,7 +23,7 @@ const acts: Record<string, () => unknown> = {
   listen: () => createListener("tcp", "127.0.0.1:0"),
   serve,
   "serve and shut down": () => (serve(), loop.shutdown()),
-  "serve and unref": () => (serve(), threadPoller().pace.unref()),
+  "serve and unref": () => (serve(), loop.unref()),
   "connect and close": async () => {
     const [a, b] = socketPair();
     a.writer.writeString("x");

@@ -1,0 +1,476 @@
+/**
+ * Cluster: a server on several cores, a poller in a Worker for each.
+ */
+import { availableParallelism } from "node:os";
+import { clearTimeout, setTimeout } from "node:timers";
+import { native } from "../../ffi/load.ts";
+import type { EndpointAddresses } from "../connection/endpoint.ts";
+import { config } from "../core/config.ts";
+import type { SystemError } from "../core/errors.ts";
+import {
+  RING_FULL_MS,
+  WORKER_BACKOFF_MS,
+  WORKER_GRACE_MS,
+  WORKER_HEALTHY_MS,
+} from "../core/limits.ts";
+import {
+  type Address,
+  formatAddress,
+  packAddress,
+  rawAddress,
+  unpackAddress,
+} from "../net/address.ts";
+import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
+import {
+  type Balancer,
+  balancer,
+  type LoadBalance,
+  type PollerLoad,
+} from "../poll/load_balance.ts";
+import { threadPoller } from "../poll/poller_pool.ts";
+import { Acceptor } from "./acceptor.ts";
+import "./cluster_worker.ts"; // in a bundle, a Worker begins there by importing this
+import {
+  setStreamOptions,
+  shutdownMs,
+  type ShutdownOptions,
+  type ShutdownResult,
+} from "./event_loop.ts";
+import { peerKey } from "./peer_counts.ts";
+import { PollerWorker } from "./poller_worker.ts";
+import { shutdownOnSignals, type SignalOptions } from "./signals.ts";
+import type { SourceOwner } from "./source.ts";
+
+/** What a {@linkcode Cluster} is told beside its handler module. */
+export interface ClusterOptions {
+  /** How many pollers, each in a Worker with a thread of its own. One a core unless given. */
+  pollerCount?: number;
+  /** Which poller serves a new connection. "round-robin" unless given. */
+  loadBalance?: LoadBalance<Address>;
+  /**
+   * Who accepts. "handover": this thread, and hands the connections over, as `loadBalance` says.
+   * "reuseport": each Worker, from a socket of its own, and the kernel chooses by a hash of the
+   * addresses; the listener needs `reusePort: true`. "handover" unless given.
+   */
+  acceptMode?: "handover" | "reuseport";
+  /** What each Worker's `setup` gets, cloned; a SharedArrayBuffer in it is shared. */
+  data?: unknown;
+  /**
+   * A Worker has ended by an error, or could not be replaced by another yet: it will be. Without
+   * it one line goes to `configure({ log })`.
+   */
+  onWorkerError?: (error: Error, index: number) => void;
+}
+
+/** What {@linkcode serve} is told beside its handler module. */
+export interface ServeOptions
+  extends ClusterOptions, Pick<SignalOptions, "signals">, Pick<ShutdownOptions, "signal"> {
+  /** How long running requests may take when it ends, in milliseconds. 10000 unless given. */
+  timeoutMs?: number;
+}
+
+/** The socket of a Worker that died before it had a poller is served by nobody for a while. */
+interface Homeless {
+  readonly fd: number;
+  readonly peer: Uint32Array;
+}
+
+/**
+ * The module that a Worker begins with: ours where it is a file of its own, the handler's in a
+ * bundle. Elsewhere than in our own source tree the same relative path would be somebody else's.
+ */
+export function entryOf(base: string, handler: URL): URL {
+  const own = /^(file:.*\/src\/server\/)cluster(\.[jt]s)$/.exec(base);
+  return own === null ? handler : new URL(`${own[1]}cluster_worker${own[2]}`);
+}
+
+function checkOptions(handler: unknown, options: ClusterOptions): void {
+  const { pollerCount, acceptMode, loadBalance } = options;
+  if (!(handler instanceof URL)) {
+    throw new TypeError(
+      `Cannot serve ${handler}: a handler module is a URL, new URL("./handler.ts", import.meta.url)`,
+    );
+  }
+  if (pollerCount !== undefined && !(Number.isInteger(pollerCount) && pollerCount > 0)) {
+    throw new RangeError(`Cannot set pollerCount to ${pollerCount}: it is a whole number above 0`);
+  }
+  if (acceptMode !== undefined && acceptMode !== "handover" && acceptMode !== "reuseport") {
+    throw new TypeError(
+      `Cannot set acceptMode to "${acceptMode}": it is "handover" or "reuseport"`,
+    );
+  }
+  if (acceptMode === "reuseport" && loadBalance !== undefined) {
+    throw new TypeError('Cannot balance with acceptMode "reuseport": the kernel chooses');
+  }
+}
+
+/**
+ * Serves connections on several cores: what an {@linkcode EventLoop} is for one.
+ *
+ * The callbacks are the exports of a module, a {@linkcode HandlerModule}, which each Worker imports
+ * for itself. A Worker that dies takes its own connections with it and is replaced.
+ *
+ * @example
+ * ```ts ignore
+ * import { Cluster, createListener } from "@netpoll/netpoll";
+ *
+ * const cluster = new Cluster(new URL("./handler.ts", import.meta.url), {
+ *   pollerCount: 4,
+ *   loadBalance: "least-connections",
+ * });
+ * await cluster.serve(createListener("tcp", "localhost:6382"));
+ * ```
+ */
+export class Cluster {
+  /** How many pollers there are, those included whose Worker is being replaced. */
+  readonly pollerCount: number;
+  readonly #handler: URL;
+  readonly #options: ClusterOptions;
+  readonly #balancer: Balancer<Address>;
+  readonly #fallback: Balancer<Address> = balancer<Address>("round-robin");
+  readonly #workers: (PollerWorker | null)[] = [];
+  readonly #failures: number[] = [];
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  readonly #acceptors = new Set<Acceptor>();
+  /** With "reuseport", the sockets of each listener, one a poller. */
+  readonly #shared: ListenerSocket[][] = [];
+  readonly #served = Promise.withResolvers<void>();
+  #homeless: Homeless[] = [];
+  #started: Promise<void> | null = null;
+  #isRef = true;
+  #shutdown: Promise<ShutdownResult> | null = null;
+
+  /**
+   * A cluster that serves nothing yet; its Workers start with the first listener.
+   *
+   * @throws {TypeError} The handler is no URL, or an option means nothing.
+   * @throws {RangeError} `pollerCount` is no number of pollers.
+   */
+  constructor(handler: URL, options: ClusterOptions = {}) {
+    checkOptions(handler, options);
+    this.#handler = handler;
+    this.#options = options;
+    this.#balancer = balancer<Address>(options.loadBalance ?? "round-robin");
+    this.pollerCount = options.pollerCount ?? availableParallelism();
+  }
+
+  /** How many connections are open, in all Workers. */
+  get connectionCount(): number {
+    return this.pollers.reduce((sum, { connectionCount }) => sum + connectionCount, 0);
+  }
+
+  /** The pollers that serve now. */
+  get pollers(): readonly PollerLoad[] {
+    return this.#workers.filter((worker) => worker !== null && worker.isServing) as PollerWorker[];
+  }
+
+  get #isHandover(): boolean {
+    return this.#options.acceptMode !== "reuseport";
+  }
+
+  /**
+   * Takes connections from a listener, which it owns from now on, as soon as all Workers serve.
+   * Several listeners may be served. Settles when the cluster has shut down.
+   *
+   * @throws {TypeError} The handler module is none, or the listener does not fit `acceptMode`.
+   * @throws {NetpollError} A Worker could not start; all of them have ended then.
+   * @throws {SystemError} The listener broke, or cannot be watched.
+   */
+  async serve(listener: Listener): Promise<void> {
+    if (this.#shutdown !== null) {
+      listener.close();
+      return void await this.#shutdown;
+    }
+    const socket = listenerSocket(listener);
+    const shared = this.#isHandover ? [] : this.#share(socket);
+    try {
+      await (this.#started ??= this.#start());
+    } catch (error) {
+      const isShutDown = this.#shutdown !== null;
+      for (const one of [socket, ...shared]) one.close();
+      await this.shutdown({ timeoutMs: 0 });
+      if (isShutDown) return;
+      throw error;
+    }
+    // It may have been shut down meanwhile.
+    if (this.#shutdown !== null) { for (const one of [socket, ...shared]) one.close(); }
+    else if (this.#isHandover) this.#accept(socket);
+    else this.#listenIn(shared);
+    return this.#served.promise;
+  }
+
+  // ---- Workers ----------------------------------------------------------------------------------
+
+  async #start(): Promise<void> {
+    for (let index = 0; index < this.pollerCount; index++) {
+      this.#failures.push(0);
+      this.#workers.push(this.#hire(index));
+    }
+    await Promise.all(this.#workers.map((worker) => worker!.ready));
+  }
+
+  #hire(index: number): PollerWorker {
+    const { pollerCount } = this;
+    const { href } = this.#handler;
+    const worker = new PollerWorker({
+      entry: entryOf(import.meta.url, this.#handler),
+      hasRing: this.#isHandover,
+      handler: href,
+      index,
+      pollerCount,
+      data: this.#options.data,
+    }, { onEnd: (ended, error) => this.#onEnd(ended, error) });
+    if (!this.#isRef) worker.unref();
+    return worker;
+  }
+
+  /** A Worker has ended: others serve what it did not get to, and another takes its place. */
+  #onEnd(worker: PollerWorker, error: Error): void {
+    const { index } = worker;
+    if (this.#workers[index] === worker) this.#workers[index] = null;
+    this.#rehome(worker);
+    // While the first ones start, `serve` tells of it.
+    if (this.#shutdown !== null || (worker.servesSince === 0 && this.#failures[index] === 0)) {
+      return;
+    }
+    const since = worker.servesSince;
+    if (since > 0 && performance.now() - since > WORKER_HEALTHY_MS) this.#failures[index] = 0;
+    this.#report(error, index);
+    this.#replace(index);
+  }
+
+  #report(error: Error, index: number): void {
+    const { onWorkerError } = this.#options;
+    try {
+      if (onWorkerError !== undefined) onWorkerError(error, index);
+      else config.log(`netpoll: ${error.message}; it is replaced`);
+    } catch (second) {
+      config.log(`netpoll: onWorkerError failed: ${second}`);
+    }
+  }
+
+  #replace(index: number): void {
+    const failures = this.#failures[index]!;
+    this.#failures[index] = failures + 1;
+    const delayMs = WORKER_BACKOFF_MS[Math.min(failures, WORKER_BACKOFF_MS.length - 1)]!;
+    this.#later(delayMs, () => {
+      try {
+        const worker = this.#workers[index] = this.#hire(index);
+        worker.ready.then(() => this.#onReplaced(worker), () => {});
+      } catch (error) {
+        this.#report(error as Error, index);
+        this.#replace(index);
+      }
+    });
+  }
+
+  #later(delayMs: number, action: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      action();
+    }, delayMs);
+    if (!this.#isRef) timer.unref();
+    this.#timers.add(timer);
+  }
+
+  #onReplaced(worker: PollerWorker): void {
+    for (const sockets of this.#shared) worker.listen(sockets[worker.index]!.fd);
+    const homeless = this.#homeless;
+    this.#homeless = [];
+    for (const { fd, peer } of homeless) this.#place(fd, peer);
+    for (const acceptor of this.#acceptors) acceptor.resume();
+  }
+
+  /** Connections that nobody has read from yet go to others. */
+  #rehome(worker: PollerWorker): void {
+    for (;;) {
+      const peer = rawAddress();
+      const fd = worker.takeBack(peer);
+      if (fd < 0) return;
+      this.#place(fd, peer);
+    }
+  }
+
+  // ---- handing over -----------------------------------------------------------------------------
+
+  #accept(socket: ListenerSocket): void {
+    setStreamOptions(socket, this.#workers[0]?.socketOptions ?? {});
+    const owner: SourceOwner = {
+      onAccept: (fd, ends) => this.#onAccept(fd, acceptor.peer, ends),
+      onAcceptFailure: (error) => this.#onAcceptFailure(error),
+    };
+    const acceptor = new Acceptor(socket, threadPoller(), owner);
+    if (!this.#isRef) acceptor.unref();
+    this.#acceptors.add(acceptor);
+  }
+
+  #onAcceptFailure(error: SystemError): void {
+    this.#served.reject(error);
+    void this.shutdown();
+  }
+
+  #onAccept(fd: number, peer: Uint32Array, { remote }: EndpointAddresses): void {
+    const pollers = this.#workers.filter((worker) => worker?.canTake) as PollerWorker[];
+    if (pollers.length === 0) {
+      this.#homeless.push({ fd, peer: peer.slice() });
+      return this.#pause();
+    }
+    const newcomer = {
+      source: peerKey(remote),
+      get address() {
+        return unpackAddress(remote!);
+      },
+    };
+    let chosen: PollerWorker;
+    try {
+      chosen = this.#balancer.pick(pollers, newcomer);
+    } catch (error) {
+      this.#report(error as Error, -1);
+      chosen = this.#fallback.pick(pollers, newcomer);
+    }
+    if (!chosen.push(fd, peer)) this.#homeless.push({ fd, peer: peer.slice() });
+  }
+
+  #place(fd: number, peer: Uint32Array): void {
+    if (this.#shutdown !== null) native.close(fd);
+    else this.#onAccept(fd, peer, { local: null, remote: packAddress(peer) });
+  }
+
+  /** Nobody has room, or nobody serves: connections wait in the kernel's queue. */
+  #pause(): void {
+    for (const acceptor of this.#acceptors) acceptor.pause();
+    this.#later(RING_FULL_MS, () => {
+      const homeless = this.#homeless;
+      this.#homeless = [];
+      for (const { fd, peer } of homeless) this.#place(fd, peer);
+      if (this.#homeless.length === 0) {
+        for (const acceptor of this.#acceptors) acceptor.resume();
+      }
+    });
+  }
+
+  // ---- sharing the port -------------------------------------------------------------------------
+
+  /** A socket for each poller. They stay ours: what waits in one outlives its Worker. */
+  #share(socket: ListenerSocket): ListenerSocket[] {
+    const sockets = [socket];
+    while (sockets.length < this.pollerCount) sockets.push(socket.sibling());
+    return sockets;
+  }
+
+  #listenIn(sockets: ListenerSocket[]): void {
+    this.#shared.push(sockets);
+    for (const [index, socket] of sockets.entries()) {
+      const worker = this.#workers[index];
+      if (worker == null) continue;
+      setStreamOptions(socket, worker.socketOptions);
+      worker.listen(socket.fd);
+    }
+  }
+
+  // ---- the end ----------------------------------------------------------------------------------
+
+  /** Keeps the process alive while it serves: the default. */
+  ref(): void {
+    this.#isRef = true;
+    for (const one of [...this.#acceptors, ...this.#workers]) one?.ref();
+  }
+
+  /** Lets the process end although it serves: its connections end with it. */
+  unref(): void {
+    this.#isRef = false;
+    for (const one of [...this.#acceptors, ...this.#workers]) one?.unref();
+  }
+
+  /**
+   * Stops listening, lets all Workers finish what runs and what was received already, and ends them.
+   * One deadline and one signal hold for all of them. A second call returns the same promise.
+   *
+   * @throws {RangeError} `timeoutMs` is no time; nothing has happened then.
+   */
+  shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
+    if (this.#shutdown !== null) return this.#shutdown;
+    try {
+      shutdownMs(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    for (const acceptor of this.#acceptors) acceptor.drain();
+    const { promise, resolve, reject } = Promise.withResolvers<ShutdownResult>();
+    this.#shutdown = promise;
+    this.#shutDown(options).then(resolve, reject);
+    return promise;
+  }
+
+  async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {
+    for (const acceptor of this.#acceptors) acceptor.close();
+    this.#acceptors.clear();
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    for (const { fd } of this.#homeless.splice(0)) native.close(fd);
+    const workers = this.#workers.filter((worker) => worker !== null);
+    const cut = await this.#drain(workers, options);
+    for (const worker of workers) worker.terminate();
+    for (const sockets of this.#shared) for (const socket of sockets) socket.close();
+    this.#served.resolve();
+    return { cut };
+  }
+
+  /** Waits for all of them, and no longer than it may take. How many connections were cut. */
+  async #drain(workers: PollerWorker[], options: ShutdownOptions): Promise<number> {
+    const timeoutMs = shutdownMs(options);
+    const cut = () => workers.forEach((worker) => worker.cut());
+    const drained = workers.map((worker) => worker.drain(timeoutMs));
+    // Who does not answer by then never will.
+    const late = Number.isFinite(timeoutMs) ? timeoutMs + WORKER_GRACE_MS : null;
+    const timer = late === null || late > 0x7fff_ffff
+      ? undefined
+      : setTimeout(() => workers.forEach((worker) => worker.terminate()), late);
+    if (options.signal?.aborted) cut();
+    options.signal?.addEventListener("abort", cut);
+    try {
+      return (await Promise.all(drained)).reduce((sum, count) => sum + count, 0);
+    } finally {
+      clearTimeout(timer);
+      options.signal?.removeEventListener("abort", cut);
+    }
+  }
+}
+
+/**
+ * Serves a listener on several cores until SIGINT or SIGTERM, or until `signal` is aborted: then
+ * running requests finish, within `timeoutMs`, and it returns. A second signal ends the process.
+ *
+ * `handler` is a {@linkcode HandlerModule}. Under Deno the program needs `--allow-read` for it, as
+ * every Worker does.
+ *
+ * @throws {TypeError} The handler module is none, or an option means nothing.
+ * @throws {NetpollError} A Worker could not start.
+ * @throws {SystemError} The listener broke, or cannot be watched.
+ *
+ * @example
+ * ```ts ignore
+ * import { createListener, serve } from "@netpoll/netpoll";
+ *
+ * const listener = createListener("tcp", "localhost:6382");
+ * await serve(listener, new URL("./handler.ts", import.meta.url), { pollerCount: 4 });
+ * ```
+ */
+export async function serve(
+  listener: Listener,
+  handler: URL,
+  options: ServeOptions = {},
+): Promise<void> {
+  const { signals, signal, timeoutMs = 10_000, ...rest } = options;
+  const cluster = new Cluster(handler, rest);
+  const forget = shutdownOnSignals(cluster, { signals, timeoutMs, exit: false });
+  const stop = () => void cluster.shutdown({ timeoutMs });
+  if (signal?.aborted) stop();
+  signal?.addEventListener("abort", stop);
+  try {
+    await cluster.serve(listener);
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    forget();
+  }
+}
