@@ -175,8 +175,7 @@ static int32_t own(int32_t fd) {
 
 // Give a descriptor away: the end of this thread leaves it open.
 EXPORT int32_t np_disown(int32_t fd) {
-  set_owner(fd, 0);
-  return 0;
+  return set_owner(fd, 0);
 }
 
 // ---- slabs --------------------------------------------------------------------------------------
@@ -748,7 +747,6 @@ static struct ring {
   _Atomic int32_t users;  // 0: free, 1: being made or unmade, and from there on one for each who uses it
   _Atomic uint32_t head, tail;
   _Atomic uint16_t owner;  // the thread that serves
-  atomic_bool is_rung;     // a bell was rung that nobody has answered
   int32_t bell;
   struct slot *slots;      // mapped once and kept
 } rings[RINGS_MAX];
@@ -767,11 +765,9 @@ static int32_t prepare_ring(struct ring *ring) {
   }
   ring->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (ring->bell < 0) return -errno;
-  for (uint32_t i = 0; i < RING_SLOTS; i++) atomic_store(&ring->slots[i].turn, i);
-  atomic_store(&ring->head, 0);
-  atomic_store(&ring->tail, 0);
-  atomic_store(&ring->owner, 0);
-  atomic_store(&ring->is_rung, false);
+  for (uint32_t i = 0; i < RING_SLOTS; i++) ring->slots[i].turn = i;
+  ring->head = ring->tail = 0;
+  ring->owner = 0;
   return 0;
 }
 
@@ -798,38 +794,38 @@ EXPORT int32_t np_ring_join(int32_t id) {
   return ring->bell;
 }
 
-// Hand a descriptor over, and who it is from. 0, or -EAGAIN when the ring is full: then it is still
+// The slot at a cursor whose turn is that far ahead of it, this thread's alone; null while it is not.
+static struct slot *claim(struct ring *ring, _Atomic uint32_t *cursor, uint32_t lead, uint32_t *at) {
+  *at = atomic_load(cursor);
+  for (;;) {
+    struct slot *slot = &ring->slots[*at % RING_SLOTS];
+    int32_t ahead = (int32_t)(atomic_load(&slot->turn) - (*at + lead));
+    if (ahead < 0) return NULL;
+    if (ahead > 0) *at = atomic_load(cursor);
+    else if (atomic_compare_exchange_weak(cursor, at, *at + 1)) return slot;
+  }
+}
+
+// Hand a descriptor over, and who it is from, and ring. 0, or -EAGAIN when the ring is full: then it is still
 // the caller's.
 EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct address *peer) {
   struct ring *ring = open_ring(id);
   if (!ring) return -EBADF;
-  uint32_t at = atomic_load(&ring->tail);
-  struct slot *slot;
-  do {
-    slot = &ring->slots[at % RING_SLOTS];
-    int32_t ahead = (int32_t)(atomic_load(&slot->turn) - at);
-    if (ahead < 0) return -EAGAIN;
-    if (ahead > 0) { at = atomic_load(&ring->tail); continue; }
-    if (atomic_compare_exchange_weak(&ring->tail, &at, at + 1)) break;
-  } while (true);
+  uint32_t at;
+  struct slot *slot = claim(ring, &ring->tail, 0, &at);
+  if (!slot) return -EAGAIN;
   slot->fd = fd;
   slot->peer = *peer;
   set_owner(fd, 0);
   atomic_store(&slot->turn, at + 1);
-  if (!atomic_exchange(&ring->is_rung, true)) np_counter_add(ring->bell);
+  np_counter_add(ring->bell);
   return 0;
 }
 
 static int32_t take_slot(struct ring *ring, struct address *peer) {
-  uint32_t at = atomic_load(&ring->head);
-  struct slot *slot;
-  do {
-    slot = &ring->slots[at % RING_SLOTS];
-    int32_t ahead = (int32_t)(atomic_load(&slot->turn) - (at + 1));
-    if (ahead < 0) return -EAGAIN;
-    if (ahead > 0) { at = atomic_load(&ring->head); continue; }
-    if (atomic_compare_exchange_weak(&ring->head, &at, at + 1)) break;
-  } while (true);
+  uint32_t at;
+  struct slot *slot = claim(ring, &ring->head, 1, &at);
+  if (!slot) return -EAGAIN;
   int32_t fd = slot->fd;
   *peer = slot->peer;
   atomic_store(&slot->turn, at + RING_SLOTS);
@@ -840,15 +836,6 @@ static int32_t take_slot(struct ring *ring, struct address *peer) {
 EXPORT int32_t np_ring_take(int32_t id, struct address *peer) {
   struct ring *ring = open_ring(id);
   return ring ? own(take_slot(ring, peer)) : -EBADF;
-}
-
-// The bell was heard: what is pushed from now on rings again. Take all that is there afterwards.
-EXPORT int32_t np_ring_answer(int32_t id) {
-  struct ring *ring = open_ring(id);
-  if (!ring) return -EBADF;
-  atomic_store(&ring->is_rung, false);
-  int32_t code = np_counter_take(ring->bell);
-  return code == -EAGAIN ? 0 : code;
 }
 
 static void leave_ring(struct ring *ring) {

@@ -126,8 +126,6 @@ export interface Native {
   ringPush(ring: number, fd: number, peer: Uint32Array): number;
   /** The next descriptor, this thread's from now on; `-EAGAIN` when there is none. */
   ringTake(ring: number, peer: Uint32Array): number;
-  /** The bell was heard: take what is there, what comes later rings again. */
-  ringAnswer(ring: number): number;
   /** Who made the ring uses it no more. */
   ringClose(ring: number): number;
 }

@@ -71,6 +71,5 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   ringJoin: ["np_ring_join", ["i32"], "i32"],
   ringPush: ["np_ring_push", ["i32", "i32", "buffer"], "i32"],
   ringTake: ["np_ring_take", ["i32", "buffer"], "i32"],
-  ringAnswer: ["np_ring_answer", ["i32"], "i32"],
   ringClose: ["np_ring_close", ["i32"], "i32"],
 };

@@ -70,7 +70,6 @@ export class Pace {
   #phase: Phase = "asleep";
   #waker = -1;
   #socket: AdoptedSocket | null = null;
-  #isRef = true;
   #isBegun = false;
   #isTicking = false;
   #isQuiet = false;
@@ -98,7 +97,7 @@ export class Pace {
   }
 
   /**
-   * There is something to watch: from now on it keeps the process alive, unless `unref` was called.
+   * There is something to watch: from now on it keeps the process alive.
    */
   begin(): void {
     if (this.#waker < 0) this.#openWaker();
@@ -113,20 +112,8 @@ export class Pace {
     this.#applyRef();
   }
 
-  /** Keeps the process alive while there is something to watch: the default. */
-  ref(): void {
-    this.#isRef = true;
-    this.#applyRef();
-  }
-
-  /** Lets the process end in spite of what is watched. */
-  unref(): void {
-    this.#isRef = false;
-    this.#applyRef();
-  }
-
   #applyRef(): void {
-    if (this.#isBegun && this.#isRef) this.#socket?.ref();
+    if (this.#isBegun) this.#socket?.ref();
     else this.#socket?.unref();
   }
 

@@ -35,6 +35,7 @@ import {
   shutdownMs,
   type ShutdownOptions,
   type ShutdownResult,
+  TIMER_MS_MAX,
 } from "./event_loop.ts";
 import { peerKey } from "./peer_counts.ts";
 import { PollerWorker } from "./poller_worker.ts";
@@ -69,7 +70,7 @@ export interface ServeOptions
   timeoutMs?: number;
 }
 
-/** The socket of a Worker that died before it had a poller is served by nobody for a while. */
+/** A connection that was accepted while no Worker could take it. */
 interface Homeless {
   readonly fd: number;
   readonly peer: Uint32Array;
@@ -83,6 +84,9 @@ export function entryOf(base: string, handler: URL): URL {
   const own = /^(file:.*\/src\/server\/)cluster(\.[jt]s)$/.exec(base);
   return own === null ? handler : new URL(`${own[1]}cluster_worker${own[2]}`);
 }
+
+/** Terminates one Worker of a cluster, as if it had died: for tests. */
+export let killWorker: (cluster: Cluster, index: number) => void;
 
 function checkOptions(handler: unknown, options: ClusterOptions): void {
   const { pollerCount, acceptMode, loadBalance } = options;
@@ -129,6 +133,7 @@ export class Cluster {
   readonly #balancer: Balancer<Address>;
   readonly #fallback: Balancer<Address> = balancer<Address>("round-robin");
   readonly #workers: (PollerWorker | null)[] = [];
+  /** How often each poller's Worker ended lately. */
   readonly #failures: number[] = [];
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   readonly #acceptors = new Set<Acceptor>();
@@ -139,6 +144,10 @@ export class Cluster {
   #started: Promise<void> | null = null;
   #isRef = true;
   #shutdown: Promise<ShutdownResult> | null = null;
+
+  static {
+    killWorker = (cluster, index) => cluster.#workers[index]?.kill();
+  }
 
   /**
    * A cluster that serves nothing yet; its Workers start with the first listener.
@@ -419,13 +428,18 @@ export class Cluster {
   /** Waits for all of them, and no longer than it may take. How many connections were cut. */
   async #drain(workers: PollerWorker[], options: ShutdownOptions): Promise<number> {
     const timeoutMs = shutdownMs(options);
-    const cut = () => workers.forEach((worker) => worker.cut());
     const drained = workers.map((worker) => worker.drain(timeoutMs));
-    // Who does not answer by then never will.
-    const late = Number.isFinite(timeoutMs) ? timeoutMs + WORKER_GRACE_MS : null;
-    const timer = late === null || late > 0x7fff_ffff
-      ? undefined
-      : setTimeout(() => workers.forEach((worker) => worker.terminate()), late);
+    // Who does not answer in time never will.
+    const terminateIn = (ms: number) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => workers.forEach((worker) => worker.terminate()), ms);
+    };
+    const cut = () => {
+      for (const worker of workers) worker.cut();
+      terminateIn(WORKER_GRACE_MS);
+    };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    if (timeoutMs + WORKER_GRACE_MS <= TIMER_MS_MAX) terminateIn(timeoutMs + WORKER_GRACE_MS);
     if (options.signal?.aborted) cut();
     options.signal?.addEventListener("abort", cut);
     try {

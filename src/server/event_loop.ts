@@ -56,7 +56,7 @@ export interface ShutdownResult {
 function ignore(): void {}
 
 /** The runtime's timers take a longer time for 1 ms. */
-const TIMER_MS_MAX = 0x7fff_ffff;
+export const TIMER_MS_MAX = 0x7fff_ffff;
 
 /** Sets options of a listener that the connections it brings inherit. */
 export function setStreamOptions(

@@ -37,8 +37,8 @@ export class Inbox implements Watcher, ConnectionSource {
 
   onEvent(): void {
     if (this.#token < 0) return;
-    native.ringAnswer(this.#ring);
-    // The bell is quiet now: what is left is ours to remember.
+    native.counterTake(this.fd);
+    // The bell is quiet now, and each push rings: what is left is ours to remember.
     if (this.#takeSome() === ACCEPTS_PER_EVENT_MAX) this.#poller.again(this);
   }
 

@@ -138,12 +138,17 @@ export class PollerWorker implements PollerLoad {
     this.#worker.postMessage(order);
   }
 
+  /** Terminates it as if that came from elsewhere: its owner hears of it. */
+  kill(): void {
+    void this.#worker.terminate();
+  }
+
   /** Ends it at once: its thread gives back what it has open. */
   terminate(): void {
     if (this.#state === "ended") return;
     this.#end(this.connectionCount);
     this.#closeRing();
-    void this.#worker.terminate();
+    this.kill();
   }
 
   /** Keeps the process alive. */
@@ -172,7 +177,7 @@ export class PollerWorker implements PollerLoad {
       : new NetpollError(`Cannot start a Worker for ${this.#handler}: ${messageOf(error)}`, {
         cause: error,
       });
-    void this.#worker.terminate(); // and `#onExit` goes on
+    this.kill(); // and `#onExit` goes on
   }
 
   #onExit(code: number): void {
