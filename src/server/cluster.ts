@@ -6,7 +6,7 @@ import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { config } from "../core/config.ts";
-import type { SystemError } from "../core/errors.ts";
+import { NetpollError, type SystemError } from "../core/errors.ts";
 import {
   RING_FULL_MS,
   WORKER_BACKOFF_MS,
@@ -29,7 +29,7 @@ import {
 } from "../poll/load_balance.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { Acceptor } from "./acceptor.ts";
-import "./cluster_worker.ts"; // in a bundle, a Worker begins there by importing this
+import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself in a Worker
 import {
   setStreamOptions,
   shutdownMs,
@@ -77,12 +77,15 @@ interface Homeless {
 }
 
 /**
- * The module that a Worker begins with: ours where it is a file of its own, the handler's in a
- * bundle. Elsewhere than in our own source tree the same relative path would be somebody else's.
+ * The module that a Worker begins with, and that imports the handler module then. `base` is where
+ * this code lies, and whether that is the program's main module.
  */
-export function entryOf(base: string, handler: URL): URL {
-  const own = /^(file:.*\/src\/server\/)cluster(\.[jt]s)$/.exec(base);
-  return own === null ? handler : new URL(`${own[1]}cluster_worker${own[2]}`);
+export function entryOf(base: { url: string; main: boolean }, handler: URL): URL {
+  const own = /^(.*\/src\/server\/)cluster(\.[jt]s)$/.exec(base.url);
+  if (own !== null) return new URL(`${own[1]}cluster_worker${own[2]}`);
+  // In a bundle: a chunk that several entry points share holds no program that would run again; if
+  // it is the program itself, the handler module is a bundle of its own and has our code in it, too.
+  return base.main ? handler : new URL(base.url);
 }
 
 /** Terminates one Worker of a cluster, as if it had died: for tests. */
@@ -156,6 +159,11 @@ export class Cluster {
    * @throws {RangeError} `pollerCount` is no number of pollers.
    */
   constructor(handler: URL, options: ClusterOptions = {}) {
+    if (isClusterWorker) {
+      throw new NetpollError(
+        "Cannot make a cluster in the Worker of a cluster: who serves is there",
+      );
+    }
     checkOptions(handler, options);
     this.#handler = handler;
     this.#options = options;
@@ -222,7 +230,7 @@ export class Cluster {
     const { pollerCount } = this;
     const { href } = this.#handler;
     const worker = new PollerWorker({
-      entry: entryOf(import.meta.url, this.#handler),
+      entry: entryOf(import.meta, this.#handler),
       hasRing: this.#isHandover,
       handler: href,
       index,

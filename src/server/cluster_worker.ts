@@ -1,8 +1,8 @@
 /**
  * A Worker of a cluster: imports the handler module, and serves what the cluster sends.
  *
- * The Worker begins with this file where it is a file of its own, and with the handler module where
- * it is not (in a bundle). Either way it is imported, and begins by itself.
+ * It begins by itself, wherever it is imported from (`entryOf` in cluster.ts): the Worker may begin
+ * with this file, with the bundle that holds it, or with a handler module that imports it.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { ListenerSocket } from "../net/listener.ts";
@@ -78,16 +78,14 @@ async function start({ handler, ring, counts, ...context }: Assignment): Promise
   }
 }
 
-/** What this thread is told to do, if it is the Worker of a cluster and nobody has begun yet. */
-function takeAssignment(): Assignment | null {
-  const data = workerData as Record<string, Assignment | undefined> | null | undefined;
-  const assignment = data?.[ASSIGNMENT];
-  if (assignment === undefined) return null;
-  // A second copy of this library, in another bundle, leaves it to the first.
-  delete data![ASSIGNMENT];
-  return assignment;
-}
+const data = workerData as Record<string, Assignment | null | undefined> | null | undefined;
+const assignment = data?.[ASSIGNMENT];
 
-const assignment = takeAssignment();
+/** Whether this thread is the Worker of a cluster. */
+export const isClusterWorker = assignment !== undefined;
+
 // Not awaited: where the handler module imports this, it is imported only after this has ended.
-if (assignment !== null) void start(assignment);
+if (assignment != null) {
+  data![ASSIGNMENT] = null; // a second copy of this library, in another bundle, leaves it to this
+  void start(assignment);
+}

@@ -316,9 +316,9 @@ test("serve() ends when its signal is aborted, and leaves no listener of signals
   assertEquals(process.listenerCount("SIGINT"), before);
 });
 
-test("entryOf() is our own module beside a source tree, and the handler's in a bundle", () => {
+test("entryOf() is our own module in a source tree, else the bundle, or the handler's", () => {
   const handler = new URL("file:///app/handler.ts");
-  const entry = (base: string) => entryOf(base, handler).href;
+  const entry = (url: string, main = false) => entryOf({ url, main }, handler).href;
   assertEquals(
     entry("file:///x/src/server/cluster.ts"),
     "file:///x/src/server/cluster_worker.ts",
@@ -327,6 +327,6 @@ test("entryOf() is our own module beside a source tree, and the handler's in a b
     entry("file:///x/src/server/cluster.js"),
     "file:///x/src/server/cluster_worker.js",
   );
-  assertEquals(entry("file:///app/bundle.js"), handler.href);
-  assertEquals(entry("https://example.com/src/server/cluster.ts"), handler.href);
+  assertEquals(entry("file:///app/chunk.js"), "file:///app/chunk.js");
+  assertEquals(entry("file:///app/server.js", true), handler.href);
 });
