@@ -55,7 +55,7 @@ export function checkHandlerModule(exports: object, name: string): HandlerModule
   for (const callback of [...CALLBACKS, "setup"]) {
     const value = module[callback];
     if (value == null || typeof value === "function") continue;
-    throw new TypeError(`Cannot serve: ${callback} of ${name} is a ${typeof value}, no function`);
+    throw new TypeError(`Cannot serve: ${callback} of ${name} is no function, but ${typeof value}`);
   }
   const { options } = module;
   if (options !== undefined && (typeof options !== "object" || options === null)) {

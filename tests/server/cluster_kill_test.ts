@@ -1,0 +1,116 @@
+/**
+ * Workers are killed at random under load: what lives goes on, and nothing is left of what died.
+ *
+ * NETPOLL_KILL_SECONDS says for how long; a few seconds unless it does.
+ */
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { Buffer } from "node:buffer";
+import process from "node:process";
+import { test } from "node:test";
+import { type Connection, dial, NetpollError } from "../../mod.ts";
+import { killWorker } from "../../src/server/cluster.ts";
+import { TestCluster } from "../support/cluster.ts";
+import { leaks } from "../support/leaks.ts";
+import { seededRandom } from "../support/random.ts";
+import { delay } from "../support/until.ts";
+
+const SECONDS = Number(process.env["NETPOLL_KILL_SECONDS"] ?? 2);
+const CLIENTS = 20;
+const POLLERS = 3;
+const MESSAGE_BYTES_MAX = 20_000;
+
+/** One client: connects, exchanges a few messages, each compared, and connects anew. */
+class Client {
+  rounds = 0;
+  lost = 0;
+  readonly #next: () => number;
+  readonly #at: string;
+
+  constructor(at: string, seed: number) {
+    this.#at = at;
+    this.#next = seededRandom(seed).next;
+  }
+
+  async run(isOver: () => boolean): Promise<void> {
+    while (!isOver()) {
+      let connection: Connection | null = null;
+      try {
+        connection = await dial("tcp", this.#at, { timeoutMs: 3000 });
+        connection.readTimeoutMs = 3000;
+        for (let n = 0; n < 5 && !isOver(); n++) await this.#exchange(connection);
+      } catch (error) {
+        // The end of a connection may come with its Worker's; a wrong byte, or silence, may not.
+        if (!(error instanceof NetpollError) || error.name === "TimeoutError") throw error;
+        this.lost += 1;
+      } finally {
+        connection?.reset();
+      }
+    }
+  }
+
+  async #exchange({ reader, writer }: Connection): Promise<void> {
+    const bytes = Buffer.alloc(1 + Math.floor(this.#next() * MESSAGE_BYTES_MAX));
+    // Upper case: none of the handler's own words.
+    for (let i = 0; i < bytes.length; i++) bytes[i] = 65 + Math.floor(this.#next() * 26);
+    writer.writeBinary(bytes, { copy: true });
+    await writer.flush();
+    await reader.wait(bytes.length);
+    assert(bytes.equals(reader.next(bytes.length)), "what comes back is what was sent");
+    assertEquals(reader.length, 0);
+    reader.release();
+    this.rounds += 1;
+  }
+}
+
+/** Something that ends a Worker: from outside, by an error, or by its own exit. */
+async function killOne(test: TestCluster, pick: number): Promise<void> {
+  const index = Math.floor(pick * POLLERS);
+  if (pick * POLLERS - index < 0.5) return killWorker(test.cluster, index);
+  const peer = test.connect();
+  try {
+    peer.send(pick < 0.5 ? "exit" : "throw");
+    await delay(20);
+  } finally {
+    peer.reset();
+  }
+}
+
+async function killAtRandom(): Promise<{ rounds: number; lost: number; ends: number }> {
+  await using test = new TestCluster({ pollerCount: POLLERS, loadBalance: "random" });
+  await test.askMany(POLLERS); // a Worker that dies before all have begun ends the cluster
+  const { address } = test.listener;
+  const at = `127.0.0.1:${address.transport === "tcp" ? address.port : 0}`;
+  const end = performance.now() + SECONDS * 1000;
+  let isOver = false;
+  const clients = Array.from({ length: CLIENTS }, (_, n) => new Client(at, n + 1));
+  const running = Promise.all(clients.map((client) => client.run(() => isOver)));
+  const { seed, next } = seededRandom(process.env["SEED"]);
+  console.log(`  SEED=${seed}`);
+  while (performance.now() < end) {
+    await Promise.race([running, delay(50 + next() * 150)]);
+    await killOne(test, next());
+  }
+  isOver = true;
+  await running;
+  const sum = (of: (client: Client) => number) => clients.reduce((all, one) => all + of(one), 0);
+  return {
+    rounds: sum((client) => client.rounds),
+    lost: sum((client) => client.lost),
+    ends: test.errors.length,
+  };
+}
+
+async function startOnce(): Promise<void> {
+  await using test = new TestCluster({ pollerCount: POLLERS });
+  await test.askMany(1);
+}
+
+test("Cluster serves on while Workers are killed at random, and leaves nothing behind", {
+  timeout: SECONDS * 1000 + 20_000,
+}, async () => {
+  await startOnce(); // what a runtime opens for its first Worker, it keeps
+  const { rounds, lost, ends } = await leaks(killAtRandom);
+  console.log(`  ${ends} Workers ended; ${rounds} messages were right, ${lost} connections ended`);
+  assertGreater(ends, SECONDS);
+  assertGreater(rounds, 10 * CLIENTS);
+});
