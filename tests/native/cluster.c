@@ -129,7 +129,17 @@ TEST("np_ring_push() and np_ring_take() keep the order, and who each is from") {
   CHECK_EQUAL(np_ring_close(ring), 0);
 }
 
+// As many descriptors as the rings of a test hold, or the test is skipped.
+static void raise_descriptors(rlim_t count) {
+  struct rlimit limit;
+  CHECK_EQUAL(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  if (limit.rlim_max < count) SKIP("too few descriptors");
+  if (limit.rlim_cur < count) limit.rlim_cur = count;
+  CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
 TEST("np_ring_push() is -EAGAIN when the ring is full; np_ring_close() closes what nobody took") {
+  raise_descriptors(RING_SLOTS + 100);
   int32_t ring = np_ring_open();
   int fds = open_fds();
   struct address from = peer_of(0);
@@ -235,13 +245,7 @@ static void *employ(void *argument) {
 }
 
 TEST("np_ring: every descriptor arrives once and none is left, whoever ends meanwhile") {
-  struct rlimit limit;
-  CHECK_EQUAL(getrlimit(RLIMIT_NOFILE, &limit), 0);
-  if (limit.rlim_cur < 3 * RING_SLOTS + 1000) {
-    limit.rlim_cur = limit.rlim_max;
-    CHECK_EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    if (limit.rlim_cur < 3 * RING_SLOTS + 1000) SKIP("too few descriptors");
-  }
+  raise_descriptors(STRESS_RINGS * RING_SLOTS + 1000);
   int fds = open_fds();
   pthread_t acceptors[2], supervisors[STRESS_RINGS];
   stress_acceptors = 2;
