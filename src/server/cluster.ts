@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import type { EndpointAddresses } from "../connection/endpoint.ts";
+import { assert } from "../core/assert.ts";
 import { config } from "../core/config.ts";
 import { NetpollError, type SystemError } from "../core/errors.ts";
 import {
@@ -143,7 +144,8 @@ export class Cluster {
   /** With "reuseport", the sockets of each listener, one a poller. */
   readonly #shared: ListenerSocket[][] = [];
   readonly #served = Promise.withResolvers<void>();
-  #homeless: Homeless[] = [];
+  readonly #homeless: Homeless[] = [];
+  #isPaused = false;
   #started: Promise<void> | null = null;
   #isRef = true;
   #shutdown: Promise<ShutdownResult> | null = null;
@@ -292,10 +294,6 @@ export class Cluster {
 
   #onReplaced(worker: PollerWorker): void {
     for (const sockets of this.#shared) worker.listen(sockets[worker.index]!.fd);
-    const homeless = this.#homeless;
-    this.#homeless = [];
-    for (const { fd, peer } of homeless) this.#place(fd, peer);
-    for (const acceptor of this.#acceptors) acceptor.resume();
   }
 
   /** Connections that nobody has read from yet go to others. */
@@ -345,7 +343,8 @@ export class Cluster {
       this.#report(error as Error, -1);
       chosen = this.#fallback.pick(pollers, newcomer);
     }
-    if (!chosen.push(fd, peer)) this.#homeless.push({ fd, peer: peer.slice() });
+    // It has room: nobody else hands it anything.
+    assert(chosen.push(fd, peer), "a ring has as much room as is counted");
   }
 
   #place(fd: number, peer: Uint32Array): void {
@@ -355,15 +354,18 @@ export class Cluster {
 
   /** Nobody has room, or nobody serves: connections wait in the kernel's queue. */
   #pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
     for (const acceptor of this.#acceptors) acceptor.pause();
-    this.#later(RING_FULL_MS, () => {
-      const homeless = this.#homeless;
-      this.#homeless = [];
-      for (const { fd, peer } of homeless) this.#place(fd, peer);
-      if (this.#homeless.length === 0) {
-        for (const acceptor of this.#acceptors) acceptor.resume();
-      }
-    });
+    this.#later(RING_FULL_MS, () => this.#resume());
+  }
+
+  /** Tries again: who was accepted already comes first. */
+  #resume(): void {
+    this.#isPaused = false;
+    for (const { fd, peer } of this.#homeless.splice(0)) this.#place(fd, peer);
+    // One that found no home has paused us again.
+    if (!this.#isPaused) { for (const acceptor of this.#acceptors) acceptor.resume(); }
   }
 
   // ---- sharing the port -------------------------------------------------------------------------

@@ -64,16 +64,14 @@ class Client {
 }
 
 /** Something that ends a Worker: from outside, by an error, or by its own exit. */
-async function killOne(test: TestCluster, pick: number): Promise<void> {
+async function killOne(test: TestCluster, at: string, pick: number): Promise<void> {
   const index = Math.floor(pick * POLLERS);
   if (pick * POLLERS - index < 0.5) return killWorker(test.cluster, index);
-  const peer = test.connect();
-  try {
-    peer.send(pick < 0.5 ? "exit" : "throw");
-    await delay(20);
-  } finally {
-    peer.reset();
-  }
+  const connection = await dial("tcp", at);
+  connection.writer.writeString(pick < 0.5 ? "exit" : "throw");
+  await connection.writer.flush();
+  await connection.reader.wait(1).catch(() => {}); // the end comes with the Worker's
+  connection.reset();
 }
 
 async function killAtRandom(): Promise<{ rounds: number; lost: number; ends: number }> {
@@ -87,11 +85,14 @@ async function killAtRandom(): Promise<{ rounds: number; lost: number; ends: num
   const running = Promise.all(clients.map((client) => client.run(() => isOver)));
   const { seed, next } = seededRandom(process.env["SEED"]);
   console.log(`  SEED=${seed}`);
-  while (performance.now() < end) {
-    await Promise.race([running, delay(50 + next() * 150)]);
-    await killOne(test, next());
+  try {
+    while (performance.now() < end) {
+      await Promise.race([running, delay(50 + next() * 150)]);
+      await killOne(test, at, next());
+    }
+  } finally {
+    isOver = true; // in any case: no client may go on without a server
   }
-  isOver = true;
   // Nobody is killed any more: who still waits then would wait for ever.
   await within(END_MS, running);
   const sum = (of: (client: Client) => number) => clients.reduce((all, one) => all + of(one), 0);
