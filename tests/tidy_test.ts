@@ -43,6 +43,8 @@ const UNTESTED: Readonly<Record<string, string>> = {
   "src/core/limits.ts": "constants only",
   "src/connection/service.ts": "types only",
   "src/poll/watcher.ts": "types and constants only",
+  "src/server/protocol.ts": "types and constants only",
+  "src/server/source.ts": "types only",
   "ffi/bun.ts": "one half of host.ts and native.ts, whose tests run on it under Bun",
   "ffi/deno.ts": "the other half, under Deno",
 };

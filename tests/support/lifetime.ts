@@ -3,7 +3,6 @@
  */
 import process from "node:process";
 import { createListener, EventLoop, socketPair } from "../../mod.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
 
 const loop = new EventLoop(({ reader, writer }) => {
   writer.writeString(reader.readString(reader.length));
@@ -24,6 +23,13 @@ const acts: Record<string, () => unknown> = {
   serve,
   "serve and shut down": () => (serve(), loop.shutdown()),
   "serve and unref": () => (serve(), loop.unref()),
+  "serve, unref and ref": () => (serve(), loop.unref(), loop.ref()),
+  "unref, serve and connect": async () => {
+    loop.unref();
+    serve();
+    const [a, b] = socketPair();
+    await Promise.all([a.close(), b.close()]);
+  },
   "connect and close": async () => {
     const [a, b] = socketPair();
     a.writer.writeString("x");
