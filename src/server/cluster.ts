@@ -14,13 +14,7 @@ import {
   WORKER_GRACE_MS,
   WORKER_HEALTHY_MS,
 } from "../core/limits.ts";
-import {
-  type Address,
-  formatAddress,
-  packAddress,
-  rawAddress,
-  unpackAddress,
-} from "../net/address.ts";
+import { type Address, packAddress, rawAddress, unpackAddress } from "../net/address.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
   type Balancer,

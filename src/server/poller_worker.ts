@@ -2,6 +2,7 @@
  * One poller of a cluster, as the cluster sees it: a Worker, the ring that leads to it, and what it
  * has to do.
  */
+import { URL } from "node:url"; // the one that Worker wants, in the types of both runtimes
 import { Worker } from "node:worker_threads";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
@@ -15,7 +16,7 @@ import { ASSIGNMENT, type Assignment, Count, type Order, type Report } from "./p
 /** What a Worker starts with. */
 export interface WorkerPlan extends Pick<Assignment, "handler" | "index" | "pollerCount" | "data"> {
   /** The module that the Worker begins with. */
-  readonly entry: URL;
+  readonly entry: { readonly href: string };
   /** Whether connections are handed over to it; otherwise it listens itself. */
   readonly hasRing: boolean;
 }
@@ -66,7 +67,7 @@ export class PollerWorker implements PollerLoad {
     const assignment: Assignment = { ...rest, counts, ring: hasRing ? this.#ring : null };
     this.#ready.promise.catch(() => {}); // whoever waits for it is told
     try {
-      this.#worker = new Worker(entry, { workerData: { [ASSIGNMENT]: assignment } });
+      this.#worker = new Worker(new URL(entry.href), { workerData: { [ASSIGNMENT]: assignment } });
     } catch (error) {
       this.#closeRing();
       throw new NetpollError(`Cannot start a Worker for ${this.#handler}: ${messageOf(error)}`, {

@@ -95,7 +95,7 @@ test("Cluster says so, when the bundle of a handler module has no netpoll in it"
 const NOT_BUN = host.name === "bun" ? false : "needs Bun";
 
 test("Cluster finds its Worker's module in a compiled program", { skip: NOT_BUN }, async () => {
-  await withDirectory(async (directory) => {
+  await withDirectory((directory) => {
     const to = join(directory, "program");
     const files = [`${PROGRAM}.ts`, `${HANDLER}.ts`];
     build(process.execPath, ["build", "--compile", ...files, "--outfile", to]);

@@ -270,7 +270,7 @@ const WRONG: readonly [string, string, typeof TypeError | typeof NetpollError, R
   ["an error in it", 'throw new Error("no database");', NetpollError, /no database/],
   [
     "a setup that fails",
-    'export const onRequest = null; export const onConnect = () => {}; export function setup() { throw new Error("no key"); }',
+    "export const onConnect = () => {}, setup = () => { throw new Error('no key'); };",
     NetpollError,
     /no key/,
   ],

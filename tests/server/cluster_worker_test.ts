@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { Cluster, createListener, NetpollError } from "../../mod.ts";
 import { isClusterWorker } from "../../src/server/cluster_worker.ts";
@@ -117,7 +118,7 @@ test("the end of any Worker gives back what it had opened with netpoll", async (
     parentPort.postMessage("ready");`;
   const run = () =>
     withModule(text, async (url) => {
-      const worker = new Worker(url);
+      const worker = new Worker(fileURLToPath(url.href));
       await soon(new Promise((resolve) => worker.once("message", resolve)), "it is ready");
       await worker.terminate();
     });

@@ -3,7 +3,7 @@
  */
 import process from "node:process";
 import { setTimeout } from "node:timers";
-import { type Connection, type PollerContext } from "../../mod.ts";
+import type { Connection, PollerContext } from "../../mod.ts";
 
 let index = -1;
 /** Of the test: [0] makes "block" go on, [1] counts Workers that block, [2] teardowns. */
