@@ -173,7 +173,7 @@ static int32_t own(int32_t fd) {
   return fd < 0 ? fd : set_owner(fd, this_thread());
 }
 
-// Give a descriptor away: the end of this thread leaves it open.
+// Give a descriptor away: the end of this thread leaves it open. The descriptor.
 EXPORT int32_t np_disown(int32_t fd) {
   return set_owner(fd, 0);
 }

@@ -116,7 +116,10 @@ export interface Native {
   /** Ends the thread; before the epoll descriptor is closed. */
   wakerClose(waker: number): number;
 
-  /** Gives a descriptor away: the end of this thread, which closes what it has, leaves it open. */
+  /**
+   * Gives a descriptor away: the end of this thread, which closes what it has, leaves it open. The
+   * descriptor.
+   */
   disown(fd: number): number;
   /** Makes a ring that carries descriptors to another thread. Its number. */
   ringOpen(): number;

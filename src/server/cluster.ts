@@ -3,27 +3,12 @@
  */
 import { availableParallelism } from "node:os";
 import { clearTimeout, setTimeout } from "node:timers";
-import { native } from "../../ffi/load.ts";
-import type { EndpointAddresses } from "../connection/endpoint.ts";
-import { assert } from "../core/assert.ts";
 import { config } from "../core/config.ts";
 import { NetpollError, type SystemError } from "../core/errors.ts";
-import {
-  RING_FULL_MS,
-  WORKER_BACKOFF_MS,
-  WORKER_GRACE_MS,
-  WORKER_HEALTHY_MS,
-} from "../core/limits.ts";
-import { type Address, packAddress, rawAddress, unpackAddress } from "../net/address.ts";
+import { WORKER_BACKOFF_MS, WORKER_GRACE_MS, WORKER_HEALTHY_MS } from "../core/limits.ts";
+import type { Address } from "../net/address.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
-import {
-  type Balancer,
-  balancer,
-  type LoadBalance,
-  type PollerLoad,
-} from "../poll/load_balance.ts";
-import { threadPoller } from "../poll/poller_pool.ts";
-import { Acceptor } from "./acceptor.ts";
+import type { LoadBalance, PollerLoad } from "../poll/load_balance.ts";
 import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself in a Worker
 import {
   setStreamOptions,
@@ -32,10 +17,9 @@ import {
   type ShutdownResult,
   TIMER_MS_MAX,
 } from "./event_loop.ts";
-import { peerKey } from "./peer_counts.ts";
+import { Handover } from "./handover.ts";
 import { PollerWorker } from "./poller_worker.ts";
 import { shutdownOnSignals, type SignalOptions } from "./signals.ts";
-import type { SourceOwner } from "./source.ts";
 
 /** What a {@linkcode Cluster} is told beside its handler module. */
 export interface ClusterOptions {
@@ -63,12 +47,6 @@ export interface ServeOptions
   extends ClusterOptions, Pick<SignalOptions, "signals">, Pick<ShutdownOptions, "signal"> {
   /** How long running requests may take when it ends, in milliseconds. 10000 unless given. */
   timeoutMs?: number;
-}
-
-/** A connection that was accepted while no Worker could take it. */
-interface Homeless {
-  readonly fd: number;
-  readonly peer: Uint32Array;
 }
 
 /**
@@ -128,18 +106,14 @@ export class Cluster {
   readonly pollerCount: number;
   readonly #handler: URL;
   readonly #options: ClusterOptions;
-  readonly #balancer: Balancer<Address>;
-  readonly #fallback: Balancer<Address> = balancer<Address>("round-robin");
+  readonly #handover: Handover;
   readonly #workers: (PollerWorker | null)[] = [];
   /** How often each poller's Worker ended lately. */
   readonly #failures: number[] = [];
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
-  readonly #acceptors = new Set<Acceptor>();
   /** With "reuseport", the sockets of each listener, one a poller. */
   readonly #shared: ListenerSocket[][] = [];
   readonly #served = Promise.withResolvers<void>();
-  readonly #homeless: Homeless[] = [];
-  #isPaused = false;
   #started: Promise<void> | null = null;
   #isRef = true;
   #shutdown: Promise<ShutdownResult> | null = null;
@@ -163,7 +137,11 @@ export class Cluster {
     checkOptions(handler, options);
     this.#handler = handler;
     this.#options = options;
-    this.#balancer = balancer<Address>(options.loadBalance ?? "round-robin");
+    this.#handover = new Handover(options.loadBalance ?? "round-robin", {
+      takers: () => this.#workers.filter((worker) => worker?.canTake) as PollerWorker[],
+      onPolicyError: (error) => this.#report(error as Error, -1),
+      onAcceptFailure: (error) => this.#onAcceptFailure(error),
+    });
     this.pollerCount = options.pollerCount ?? availableParallelism();
   }
 
@@ -207,9 +185,17 @@ export class Cluster {
     }
     // It may have been shut down meanwhile.
     if (this.#shutdown !== null) { for (const one of [socket, ...shared]) one.close(); }
-    else if (this.#isHandover) this.#accept(socket);
-    else this.#listenIn(shared);
+    else if (!this.#isHandover) this.#listenIn(shared);
+    else {
+      setStreamOptions(socket, this.#workers[0]?.socketOptions ?? {});
+      this.#handover.accept(socket);
+    }
     return this.#served.promise;
+  }
+
+  #onAcceptFailure(error: SystemError): void {
+    this.#served.reject(error);
+    void this.shutdown();
   }
 
   // ---- Workers ----------------------------------------------------------------------------------
@@ -241,7 +227,7 @@ export class Cluster {
   #onEnd(worker: PollerWorker, error: Error): void {
     const { index } = worker;
     if (this.#workers[index] === worker) this.#workers[index] = null;
-    this.#rehome(worker);
+    this.#handover.rehome(worker);
     // While the first ones start, `serve` tells of it.
     if (this.#shutdown !== null || (worker.servesSince === 0 && this.#failures[index] === 0)) {
       return;
@@ -290,78 +276,6 @@ export class Cluster {
     for (const sockets of this.#shared) worker.listen(sockets[worker.index]!.fd);
   }
 
-  /** Connections that nobody has read from yet go to others. */
-  #rehome(worker: PollerWorker): void {
-    for (;;) {
-      const peer = rawAddress();
-      const fd = worker.takeBack(peer);
-      if (fd < 0) return;
-      this.#place(fd, peer);
-    }
-  }
-
-  // ---- handing over -----------------------------------------------------------------------------
-
-  #accept(socket: ListenerSocket): void {
-    setStreamOptions(socket, this.#workers[0]?.socketOptions ?? {});
-    const owner: SourceOwner = {
-      onAccept: (fd, ends) => this.#onAccept(fd, acceptor.peer, ends),
-      onAcceptFailure: (error) => this.#onAcceptFailure(error),
-    };
-    const acceptor = new Acceptor(socket, threadPoller(), owner);
-    if (!this.#isRef) acceptor.unref();
-    this.#acceptors.add(acceptor);
-  }
-
-  #onAcceptFailure(error: SystemError): void {
-    this.#served.reject(error);
-    void this.shutdown();
-  }
-
-  #onAccept(fd: number, peer: Uint32Array, { remote }: EndpointAddresses): void {
-    const pollers = this.#workers.filter((worker) => worker?.canTake) as PollerWorker[];
-    if (pollers.length === 0) {
-      this.#homeless.push({ fd, peer: peer.slice() });
-      return this.#pause();
-    }
-    const newcomer = {
-      source: peerKey(remote),
-      get address() {
-        return unpackAddress(remote!);
-      },
-    };
-    let chosen: PollerWorker;
-    try {
-      chosen = this.#balancer.pick(pollers, newcomer);
-    } catch (error) {
-      this.#report(error as Error, -1);
-      chosen = this.#fallback.pick(pollers, newcomer);
-    }
-    // It has room: nobody else hands it anything.
-    assert(chosen.push(fd, peer), "a ring has as much room as is counted");
-  }
-
-  #place(fd: number, peer: Uint32Array): void {
-    if (this.#shutdown !== null) native.close(fd);
-    else this.#onAccept(fd, peer, { local: null, remote: packAddress(peer) });
-  }
-
-  /** Nobody has room, or nobody serves: connections wait in the kernel's queue. */
-  #pause(): void {
-    if (this.#isPaused) return;
-    this.#isPaused = true;
-    for (const acceptor of this.#acceptors) acceptor.pause();
-    this.#later(RING_FULL_MS, () => this.#resume());
-  }
-
-  /** Tries again: who was accepted already comes first. */
-  #resume(): void {
-    this.#isPaused = false;
-    for (const { fd, peer } of this.#homeless.splice(0)) this.#place(fd, peer);
-    // One that found no home has paused us again.
-    if (!this.#isPaused) { for (const acceptor of this.#acceptors) acceptor.resume(); }
-  }
-
   // ---- sharing the port -------------------------------------------------------------------------
 
   /** A socket for each poller. They stay ours: what waits in one outlives its Worker. */
@@ -375,7 +289,8 @@ export class Cluster {
     this.#shared.push(sockets);
     for (const [index, socket] of sockets.entries()) {
       const worker = this.#workers[index];
-      if (worker == null) continue;
+      // One that was replaced meanwhile is told when it is ready.
+      if (!worker?.isServing) continue;
       setStreamOptions(socket, worker.socketOptions);
       worker.listen(socket.fd);
     }
@@ -386,13 +301,13 @@ export class Cluster {
   /** Keeps the process alive while it serves: the default. */
   ref(): void {
     this.#isRef = true;
-    for (const one of [...this.#acceptors, ...this.#workers]) one?.ref();
+    for (const one of [this.#handover, ...this.#workers]) one?.ref();
   }
 
   /** Lets the process end although it serves: its connections end with it. */
   unref(): void {
     this.#isRef = false;
-    for (const one of [...this.#acceptors, ...this.#workers]) one?.unref();
+    for (const one of [this.#handover, ...this.#workers]) one?.unref();
   }
 
   /**
@@ -408,7 +323,6 @@ export class Cluster {
     } catch (error) {
       return Promise.reject(error);
     }
-    for (const acceptor of this.#acceptors) acceptor.drain();
     const { promise, resolve, reject } = Promise.withResolvers<ShutdownResult>();
     this.#shutdown = promise;
     this.#shutDown(options).then(resolve, reject);
@@ -416,11 +330,9 @@ export class Cluster {
   }
 
   async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {
-    for (const acceptor of this.#acceptors) acceptor.close();
-    this.#acceptors.clear();
+    this.#handover.close();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
-    for (const { fd } of this.#homeless.splice(0)) native.close(fd);
     const workers = this.#workers.filter((worker) => worker !== null);
     const cut = await this.#drain(workers, options);
     for (const worker of workers) worker.terminate();

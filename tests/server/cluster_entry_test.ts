@@ -108,6 +108,23 @@ test("Cluster finds its Worker's module in a compiled program", { skip: NOT_BUN 
   });
 });
 
+const NOT_DENO = host.name === "deno" ? false : "needs Deno";
+
+for (const ffi of ["--allow-ffi", `--allow-ffi=${libraryPath}`]) {
+  const name = ffi === "--allow-ffi" ? ffi : "--allow-ffi=PATH";
+  test(`Cluster needs ${name}, --allow-net and --allow-read`, { skip: NOT_DENO }, async () => {
+    const permissions = [ffi, "--allow-net", `--allow-read=${root}`, "--allow-env=NETPOLL_LIB"];
+    checkRun(await run(`${root}${PROGRAM}.ts`, { env, permissions }));
+  });
+}
+
+test("Cluster says what is missing, without --allow-read", { skip: NOT_DENO }, async () => {
+  const permissions = ["--allow-ffi", "--allow-net", "--allow-env=NETPOLL_LIB"];
+  const { code, stderr } = await run(`${root}${PROGRAM}.ts`, { env, permissions });
+  assertEquals(code, 1);
+  assertMatch(stderr, /NetpollError: Cannot start a Worker for .*Requires read access/);
+});
+
 for (const act of ["unref", "exit"]) {
   test(`a process ends, with Workers that serve: ${act}`, async () => {
     const { code, stdout } = await run(`${root}${PROGRAM}.ts`, { env, args: [act] });
