@@ -747,6 +747,7 @@ static struct ring {
   _Atomic int32_t users;  // 0: free, 1: being made or unmade, and from there on one for each who uses it
   _Atomic uint32_t head, tail;
   _Atomic uint16_t owner;  // the thread that serves
+  atomic_bool is_rung;     // whoever serves has heard, or will, and takes until nothing is there
   int32_t bell;
   struct slot *slots;      // mapped once and kept
 } rings[RINGS_MAX];
@@ -768,6 +769,7 @@ static int32_t prepare_ring(struct ring *ring) {
   for (uint32_t i = 0; i < RING_SLOTS; i++) ring->slots[i].turn = i;
   ring->head = ring->tail = 0;
   ring->owner = 0;
+  ring->is_rung = false;
   return 0;
 }
 
@@ -784,7 +786,8 @@ EXPORT int32_t np_ring_open(void) {
   return -EMFILE;
 }
 
-// This thread serves what the ring brings, and uses it until it ends. The bell, for its epoll.
+// This thread serves what the ring brings, and uses it until it ends. The bell, to be watched
+// edge-triggered: nobody reads it.
 EXPORT int32_t np_ring_join(int32_t id) {
   struct ring *ring = open_ring(id);
   int32_t users = ring ? atomic_load(&ring->users) : 0;
@@ -806,7 +809,7 @@ static struct slot *claim(struct ring *ring, _Atomic uint32_t *cursor, uint32_t 
   }
 }
 
-// Hand a descriptor over, and who it is from, and ring. 0, or -EAGAIN when the ring is full: then it is still
+// Hand a descriptor over, and who it is from, and ring unless that was done already. 0, or -EAGAIN when the ring is full: then it is still
 // the caller's.
 EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct address *peer) {
   struct ring *ring = open_ring(id);
@@ -818,13 +821,18 @@ EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct address *peer) 
   slot->peer = *peer;
   set_owner(fd, 0);
   atomic_store(&slot->turn, at + 1);
-  np_counter_add(ring->bell);
+  if (!atomic_exchange(&ring->is_rung, true)) np_counter_add(ring->bell);
   return 0;
 }
 
 static int32_t take_slot(struct ring *ring, struct address *peer) {
   uint32_t at;
   struct slot *slot = claim(ring, &ring->head, 1, &at);
+  if (!slot) {
+    // What is pushed from here on rings; what was pushed just before is seen by the second look.
+    atomic_store(&ring->is_rung, false);
+    slot = claim(ring, &ring->head, 1, &at);
+  }
   if (!slot) return -EAGAIN;
   int32_t fd = slot->fd;
   *peer = slot->peer;
@@ -832,7 +840,8 @@ static int32_t take_slot(struct ring *ring, struct address *peer) {
   return fd;
 }
 
-// The next descriptor, this thread's from now on; -EAGAIN when there is none.
+// The next descriptor, this thread's from now on; -EAGAIN when there is none: only then does the
+// next push ring.
 EXPORT int32_t np_ring_take(int32_t id, struct address *peer) {
   struct ring *ring = open_ring(id);
   return ring ? own(take_slot(ring, peer)) : -EBADF;

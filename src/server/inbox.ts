@@ -32,13 +32,12 @@ export class Inbox implements Watcher, ConnectionSource {
     this.#poller = poller;
     this.#owner = owner;
     this.#onTaken = onTaken;
-    this.#token = poller.add(this, Interest.READ);
+    this.#token = poller.add(this, Interest.READ | Interest.EDGE);
   }
 
   onEvent(): void {
     if (this.#token < 0) return;
-    native.counterTake(this.fd);
-    // The bell is quiet now, and each push rings: what is left is ours to remember.
+    // The bell rings again only when nothing was left: what is left is ours to remember.
     if (this.#takeSome() === ACCEPTS_PER_EVENT_MAX) this.#poller.again(this);
   }
 
