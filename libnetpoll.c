@@ -809,8 +809,8 @@ static struct slot *claim(struct ring *ring, _Atomic uint32_t *cursor, uint32_t 
   }
 }
 
-// Hand a descriptor over, and who it is from, and ring unless that was done already. 0, or -EAGAIN when the ring is full: then it is still
-// the caller's.
+// Hand a descriptor over, and who it is from, and ring unless somebody has. 0, or -EAGAIN when the
+// ring is full: then it is still the caller's.
 EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct address *peer) {
   struct ring *ring = open_ring(id);
   if (!ring) return -EBADF;

@@ -28,7 +28,7 @@ test("ListenerSocket.sibling() listens at the same address, and takes its share"
 test("ListenerSocket.sibling() is refused without reusePort, and for Unix sockets", () => {
   using listener = createListener("tcp", "127.0.0.1:0");
   assertThrows(() => listenerSocket(listener).sibling(), TypeError, "reusePort: true");
-  using unix = createListener("unix", "@netpoll-sibling", { reusePort: true });
+  using unix = createListener("unix", "@netpoll-sibling");
   assertThrows(() => listenerSocket(unix).sibling(), TypeError, '"tcp"');
 });
 
