@@ -128,8 +128,13 @@ test('acceptMode "reuseport": each Worker accepts, and a new one goes on where o
   for (const peer of peers) peer.close();
   killWorker(test.cluster, 0);
   await until(() => test.errors.length === 1, "its end is reported");
-  // Whoever is sent to the one that is away waits in its queue.
-  assertEquals((await test.askMany(10)).length, 10);
+  await until(() => test.cluster.pollers.length === 2, "another takes its place");
+  // What the dying one accepted at last goes with it; what waits in its queue does not.
+  for (let n = 0; n < 200 && found.size < 3; n++) {
+    const [index] = await test.askMany(1).catch(() => []);
+    if (index === 0) found.add(2);
+  }
+  assertEquals(found.size, 3, "the successor of the first serves, too");
 });
 
 test('acceptMode "reuseport" wants a TCP listener that shares its port, and no policy', async () => {
@@ -182,7 +187,7 @@ test("connections that a Worker did not get to before it died are served by othe
   Atomics.store(flags, 0, 1);
   Atomics.notify(flags, 0);
   for (const peer of waiting) assertMatch(await peer.receive(1), /[01]/);
-  assert(blocked.isOver);
+  await until(() => blocked.isOver, "its own connection ends with its thread");
   for (const peer of [blocked, ...waiting]) peer.close();
 });
 
@@ -294,7 +299,7 @@ test("serve() rejects, for a handler module that is not there or no URL", async 
   const listener = createListener("tcp", "127.0.0.1:0");
   await assertRejects(() => soon(serve(listener, nowhere, { pollerCount: 1 })), NetpollError);
   assertThrows(() => new Cluster("./x.ts" as unknown as URL), TypeError, "import.meta.url");
-  assertThrows(() => new Cluster(HANDLER, { pollerCount: 0 }), RangeError, "pollerCount");
+  assertThrows(() => new Cluster(HANDLER, { pollerCount: 0 }), RangeError, "pollerCount"); // (netpoll 183)
   assertThrows(() => new Cluster(HANDLER, { loadBalance: "best" as never }), TypeError, "best");
   assertThrows(() => new Cluster(HANDLER, { acceptMode: "all" as never }), TypeError, "all");
   const closed = createListener("tcp", "127.0.0.1:0");
