@@ -23,6 +23,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -58,6 +59,10 @@ enum {
   COMPLETIONS_MAX = 4,   // notifications taken from one socket at a time: each may be a range of many sends
   COMPLETION_WORDS = 4,
   CONTROL_BYTES = 256,   // a notification that does not fit is lost (recvmsg(2), MSG_CTRUNC)
+  OWNERS_MAX = 1 << 12,  // threads that hold something at a time
+  OWNED_FDS = 1 << 20,   // descriptors from here on are nobody's
+  RINGS_MAX = 1 << 10,   // one a Worker
+  RING_SLOTS = 1 << 10,  // descriptors on their way to one Worker; a power of two
 };
 
 static int32_t result(int64_t value) {
@@ -133,11 +138,66 @@ static inline int32_t injected(enum call call, int32_t fd) {
     if (effect_ > 0 && (size_t)effect_ < (length)) (length) = (uint32_t)effect_; \
   } while (0)
 
+// ---- owners -------------------------------------------------------------------------------------
+
+// What a thread opens is its own until it is closed or given away. A Worker may be terminated
+// between any two instructions of its JavaScript, and then nobody is left who knows what it held:
+// the end of the thread gives it all back, as the end of a process does. Number 0 is nobody.
+static atomic_bool owners[OWNERS_MAX];
+static _Atomic uint16_t owner_of[OWNED_FDS];
+static atomic_int owned_fds;  // above every descriptor that ever had an owner
+static pthread_key_t owner_key;
+static pthread_once_t owner_once = PTHREAD_ONCE_INIT;
+
+static void give_back(void *owner);
+
+static void make_owner_key(void) {
+  pthread_key_create(&owner_key, give_back);
+}
+
+// The number of this thread. Nobody's when there are too many: its end then gives nothing back.
+static uint16_t this_thread(void) {
+  pthread_once(&owner_once, make_owner_key);
+  uintptr_t owner = (uintptr_t)pthread_getspecific(owner_key);
+  for (uintptr_t id = 1; owner == 0 && id < OWNERS_MAX; id++) {
+    bool expected = false;
+    if (!atomic_compare_exchange_strong(&owners[id], &expected, true)) continue;
+    pthread_setspecific(owner_key, (void *)id);
+    owner = id;
+  }
+  return (uint16_t)owner;
+}
+
+static int32_t set_owner(int32_t fd, uint16_t owner) {
+  if (fd < 0 || fd >= OWNED_FDS) return fd;
+  atomic_store(&owner_of[fd], owner);
+  int known = atomic_load(&owned_fds);
+  while (fd >= known && !atomic_compare_exchange_weak(&owned_fds, &known, fd + 1)) {}
+  return fd;
+}
+
+// The descriptor, or the error, that a call returned: this thread's from now on.
+static int32_t own(int32_t fd) {
+  return fd < 0 ? fd : set_owner(fd, this_thread());
+}
+
+// Give a descriptor away: the end of this thread leaves it open. The descriptor.
+EXPORT int32_t np_disown(int32_t fd) {
+  return set_owner(fd, 0);
+}
+
 // ---- slabs --------------------------------------------------------------------------------------
 
 // A slab is never unmapped: a stale view in JavaScript may read recycled bytes, it can never fault.
-static struct slab { _Atomic(uint8_t *) base; uint32_t bytes; } slabs[SLABS_MAX];
-static atomic_int slab_count;
+static struct slab {
+  _Atomic(uint8_t *) base;
+  uint32_t bytes;
+  bool is_mapped;  // not the runtime's own memory
+  _Atomic uint16_t owner;
+} slabs[SLABS_MAX];
+static atomic_int slab_count, spare_slabs;
+
+enum { SPARE = UINT16_MAX };  // the owner of a slab whose thread has ended
 
 // Null unless the piece lies inside the slab.
 static uint8_t *piece(uint32_t slab, uint32_t offset, uint32_t length) {
@@ -148,7 +208,7 @@ static uint8_t *piece(uint32_t slab, uint32_t offset, uint32_t length) {
 }
 
 // Sizes stay below 2^31: every offset and count must fit the int32_t that comes back.
-static int32_t publish_slab(uint8_t *base, uint32_t bytes) {
+static int32_t publish_slab(uint8_t *base, uint32_t bytes, bool is_mapped) {
   if (!base || bytes == 0 || bytes > INT32_MAX) return -EINVAL;
   int id = atomic_fetch_add(&slab_count, 1);
   if (id >= SLABS_MAX) {
@@ -156,14 +216,31 @@ static int32_t publish_slab(uint8_t *base, uint32_t bytes) {
     return -ENOMEM;
   }
   slabs[id].bytes = bytes;
+  slabs[id].is_mapped = is_mapped;
+  atomic_store(&slabs[id].owner, this_thread());
   atomic_store_explicit(&slabs[id].base, base, memory_order_release);
   return id;
+}
+
+// A slab of that size whose thread has ended, or -1.
+static int32_t take_spare(uint32_t bytes) {
+  if (atomic_load(&spare_slabs) == 0) return -1;
+  for (int id = 0; id < SLABS_MAX && id < atomic_load(&slab_count); id++) {
+    uint16_t expected = SPARE;
+    if (atomic_load(&slabs[id].owner) != SPARE || slabs[id].bytes != bytes) continue;
+    if (!atomic_compare_exchange_strong(&slabs[id].owner, &expected, this_thread())) continue;
+    atomic_fetch_sub(&spare_slabs, 1);
+    return id;
+  }
+  return -1;
 }
 
 // Map a slab of zeroed memory, aligned to a huge page. Its number, or -errno.
 EXPORT int32_t np_slab_map(uint32_t bytes) {
   FAIL_IF_TOLD(CALL_SLAB_MAP, -1);
   if (bytes == 0 || bytes > INT32_MAX || bytes % HUGE_PAGE_BYTES) return -EINVAL;
+  int32_t spare = take_spare(bytes);
+  if (spare >= 0) return spare;
   size_t room = (size_t)bytes + HUGE_PAGE_BYTES;
   uint8_t *from = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (from == MAP_FAILED) return -errno;
@@ -172,14 +249,14 @@ EXPORT int32_t np_slab_map(uint32_t bytes) {
   if (before) munmap(from, before);
   if (room - before - bytes) munmap(base + bytes, room - before - bytes);
   madvise(base, bytes, MADV_HUGEPAGE);  // refused where huge pages are off: no error of ours
-  int32_t id = publish_slab(base, bytes);
+  int32_t id = publish_slab(base, bytes, true);
   if (id < 0) munmap(base, bytes);
   return id;
 }
 
 // Make memory of the runtime a slab. The caller keeps it alive and in place for ever. Its number.
 EXPORT int32_t np_slab_register(uint8_t *base, uint32_t bytes) {
-  return publish_slab(base, bytes);
+  return publish_slab(base, bytes, false);
 }
 
 // Where a slab lies, for the runtime to wrap; null for no such slab.
@@ -288,13 +365,15 @@ EXPORT int32_t np_resolve(const char *name, int32_t family, struct address *out,
 // A stream socket, non-blocking and close-on-exec. Its descriptor.
 EXPORT int32_t np_socket(int32_t family) {
   FAIL_IF_TOLD(CALL_SOCKET, -1);
-  return result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  return own(result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)));
 }
 
 // Two connected Unix stream sockets, written to `out`.
 EXPORT int32_t np_socketpair(int32_t *out) {
   FAIL_IF_TOLD(CALL_SOCKET, -1);
-  return result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, out));
+  int32_t code = result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, out));
+  for (int i = 0; code == 0 && i < 2; i++) own(out[i]);
+  return code;
 }
 
 EXPORT int32_t np_bind(int32_t fd, const struct address *address) {
@@ -317,7 +396,7 @@ EXPORT int32_t np_accept(int32_t fd, struct address *peer) {
   socklen_t length = sizeof storage;
   int32_t taken = RETRY(accept4(fd, (void *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (taken >= 0) from_kernel(&storage, length, peer);
-  return taken;
+  return own(taken);
 }
 
 // Begin to connect: 0 when it is done at once, -EINPROGRESS when epoll will tell. An interrupted
@@ -360,16 +439,19 @@ EXPORT int32_t np_shutdown(int32_t fd, int32_t how) {
 
 // Close. Never repeated after EINTR: Linux has released the descriptor by then (close(2)).
 EXPORT int32_t np_close(int32_t fd) {
+  set_owner(fd, 0);  // first: once it is closed the number may be another thread's
   int32_t code = result(close(fd));
   return code == -EINTR ? 0 : code;
 }
 
-// Make somebody else's descriptor non-blocking and close-on-exec.
+// Make somebody else's descriptor ours: non-blocking and close-on-exec.
 EXPORT int32_t np_adopt(int32_t fd) {
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0) return -errno;
   if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
-  return result(fcntl(fd, F_SETFD, FD_CLOEXEC));
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+  own(fd);
+  return 0;
 }
 
 // ---- bytes --------------------------------------------------------------------------------------
@@ -456,7 +538,7 @@ static off_t position(uint32_t low, uint32_t high) {
 // without a writer from blocking the thread (open(2)). Its descriptor.
 EXPORT int32_t np_open(const char *path) {
   FAIL_IF_TOLD(CALL_OPEN, -1);
-  return RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  return own(RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)));
 }
 
 // What a descriptor is, to `out`: {mode, low half of the size, high half}.
@@ -489,7 +571,9 @@ EXPORT int32_t np_sendfile(int32_t to, int32_t from, uint32_t low, uint32_t high
 // A pipe, non-blocking and close-on-exec: its reading and its writing end go to `out`.
 EXPORT int32_t np_pipe(int32_t *out) {
   FAIL_IF_TOLD(CALL_PIPE, -1);
-  return result(pipe2(out, O_NONBLOCK | O_CLOEXEC));
+  int32_t code = result(pipe2(out, O_NONBLOCK | O_CLOEXEC));
+  for (int i = 0; code == 0 && i < 2; i++) own(out[i]);
+  return code;
 }
 
 // Make a pipe hold so many bytes. How many it holds.
@@ -584,7 +668,7 @@ EXPORT int32_t np_pinned_max(void) {
 
 EXPORT int32_t np_epoll_create(void) {
   FAIL_IF_TOLD(CALL_EPOLL_CREATE, -1);
-  return result(epoll_create1(EPOLL_CLOEXEC));
+  return own(result(epoll_create1(EPOLL_CLOEXEC)));
 }
 
 // A bit of ours among the events: drain the error queue of this socket of zero-copy completions. In
@@ -659,12 +743,12 @@ EXPORT double np_now(void) {
 
 EXPORT int32_t np_eventfd(void) {
   FAIL_IF_TOLD(CALL_EVENTFD, -1);
-  return result(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  return own(result(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)));
 }
 
 EXPORT int32_t np_timerfd(void) {
   FAIL_IF_TOLD(CALL_EVENTFD, -1);
-  return result(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  return own(result(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)));
 }
 
 // Expire every `micros` microseconds from now on; 0 stops it.
@@ -695,7 +779,13 @@ EXPORT int32_t np_counter_take(int32_t fd) {
 // pair, whose other end the runtime polls. It never calls into JavaScript: threadsafe callbacks
 // crash both runtimes at teardown. It looks once an arming, so that a byte means "armed since the
 // last byte".
-struct waker { _Atomic int state; int epoll, control, ours, theirs; pthread_t thread; };
+struct waker {
+  _Atomic int state;
+  _Atomic uint16_t owner;
+  int epoll, control, ours, theirs;
+  ino_t theirs_inode;  // tells whether the runtime has closed its end
+  pthread_t thread;
+};
 
 enum { WAKER_FREE, WAKER_TAKEN, WAKER_OPEN, WAKER_CLOSING };
 
@@ -743,6 +833,11 @@ static int32_t start(struct waker *waker) {
   return code == EAGAIN ? -ENOMEM : -code;
 }
 
+static ino_t inode_of(int fd) {
+  struct stat status;
+  return fstat(fd, &status) < 0 ? 0 : status.st_ino;
+}
+
 static int32_t prepare(struct waker *waker, int32_t epoll) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
@@ -752,6 +847,7 @@ static int32_t prepare(struct waker *waker, int32_t epoll) {
   waker->control = control;
   waker->ours = pair[0];
   waker->theirs = pair[1];
+  waker->theirs_inode = inode_of(pair[1]);
   if (code == 0) code = start(waker);
   if (code == 0) return 0;
   if (control >= 0) close(control);
@@ -767,6 +863,7 @@ EXPORT int32_t np_waker_open(int32_t epoll) {
     int expected = WAKER_FREE;
     if (!atomic_compare_exchange_strong(&wakers[id].state, &expected, WAKER_TAKEN)) continue;
     int32_t code = prepare(&wakers[id], epoll);
+    atomic_store(&wakers[id].owner, this_thread());
     atomic_store(&wakers[id].state, code < 0 ? WAKER_FREE : WAKER_OPEN);
     return code < 0 ? code : id;
   }
@@ -802,6 +899,180 @@ EXPORT int32_t np_waker_close(int32_t id) {
   pthread_join(waker->thread, NULL);
   close(waker->control);
   close(waker->ours);
+  atomic_store(&waker->owner, 0);  // first: free, it may be another thread's at once
   atomic_store(&waker->state, WAKER_FREE);
   return 0;
+}
+
+// ---- cluster ------------------------------------------------------------------------------------
+
+// Descriptors on their way from the thread that accepts to the one that serves. Dmitry Vyukov's
+// bounded queue: a slot's turn says whose it is, so that any thread may push and any may take: the
+// supervisor takes what a Worker left that died. The bell is an eventfd, for the Worker's epoll.
+struct slot { _Atomic uint32_t turn; int32_t fd; struct address peer; };
+
+static struct ring {
+  _Atomic int32_t users;  // 0: free, 1: being made or unmade, and from there on one for each who uses it
+  _Atomic uint32_t head, tail;
+  _Atomic uint16_t owner;  // the thread that serves
+  atomic_bool is_rung;     // whoever serves has heard, or will, and takes until nothing is there
+  int32_t bell;
+  struct slot *slots;      // mapped once and kept
+} rings[RINGS_MAX];
+
+static struct ring *open_ring(int32_t id) {
+  if (id < 0 || id >= RINGS_MAX) return NULL;
+  return atomic_load(&rings[id].users) > 1 ? &rings[id] : NULL;
+}
+
+static int32_t prepare_ring(struct ring *ring) {
+  const size_t bytes = RING_SLOTS * sizeof *ring->slots;
+  if (!ring->slots) {
+    void *slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (slots == MAP_FAILED) return -errno;
+    ring->slots = slots;
+  }
+  ring->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (ring->bell < 0) return -errno;
+  for (uint32_t i = 0; i < RING_SLOTS; i++) ring->slots[i].turn = i;
+  ring->head = ring->tail = 0;
+  ring->owner = 0;
+  ring->is_rung = false;
+  return 0;
+}
+
+// Make a ring. Its number.
+EXPORT int32_t np_ring_open(void) {
+  FAIL_IF_TOLD(CALL_EVENTFD, -1);
+  for (int32_t id = 0; id < RINGS_MAX; id++) {
+    int32_t expected = 0;
+    if (!atomic_compare_exchange_strong(&rings[id].users, &expected, 1)) continue;
+    int32_t code = prepare_ring(&rings[id]);
+    atomic_store(&rings[id].users, code < 0 ? 0 : 2);
+    return code < 0 ? code : id;
+  }
+  return -EMFILE;
+}
+
+// This thread serves what the ring brings, and uses it until it ends. The bell, to be watched
+// edge-triggered: nobody reads it.
+EXPORT int32_t np_ring_join(int32_t id) {
+  struct ring *ring = open_ring(id);
+  int32_t users = ring ? atomic_load(&ring->users) : 0;
+  do if (users < 2) return -EBADF;
+  while (!atomic_compare_exchange_weak(&ring->users, &users, users + 1));
+  atomic_store(&ring->owner, this_thread());
+  return ring->bell;
+}
+
+// The slot at a cursor whose turn is that far ahead of it, this thread's alone; null while it is not.
+static struct slot *claim(struct ring *ring, _Atomic uint32_t *cursor, uint32_t lead, uint32_t *at) {
+  *at = atomic_load(cursor);
+  for (;;) {
+    struct slot *slot = &ring->slots[*at % RING_SLOTS];
+    int32_t ahead = (int32_t)(atomic_load(&slot->turn) - (*at + lead));
+    if (ahead < 0) return NULL;
+    if (ahead > 0) *at = atomic_load(cursor);
+    else if (atomic_compare_exchange_weak(cursor, at, *at + 1)) return slot;
+  }
+}
+
+// Hand a descriptor over, and who it is from, and ring unless somebody has. 0, or -EAGAIN when the
+// ring is full: then it is still the caller's.
+EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct address *peer) {
+  struct ring *ring = open_ring(id);
+  if (!ring) return -EBADF;
+  uint32_t at;
+  struct slot *slot = claim(ring, &ring->tail, 0, &at);
+  if (!slot) return -EAGAIN;
+  slot->fd = fd;
+  slot->peer = *peer;
+  set_owner(fd, 0);
+  atomic_store(&slot->turn, at + 1);
+  if (!atomic_exchange(&ring->is_rung, true)) np_counter_add(ring->bell);
+  return 0;
+}
+
+static int32_t take_slot(struct ring *ring, struct address *peer) {
+  uint32_t at;
+  struct slot *slot = claim(ring, &ring->head, 1, &at);
+  if (!slot) {
+    // What is pushed from here on rings; what was pushed just before is seen by the second look.
+    atomic_store(&ring->is_rung, false);
+    slot = claim(ring, &ring->head, 1, &at);
+  }
+  if (!slot) return -EAGAIN;
+  int32_t fd = slot->fd;
+  *peer = slot->peer;
+  atomic_store(&slot->turn, at + RING_SLOTS);
+  return fd;
+}
+
+// The next descriptor, this thread's from now on; -EAGAIN when there is none: only then does the
+// next push ring.
+EXPORT int32_t np_ring_take(int32_t id, struct address *peer) {
+  struct ring *ring = open_ring(id);
+  return ring ? own(take_slot(ring, peer)) : -EBADF;
+}
+
+static void leave_ring(struct ring *ring) {
+  if (atomic_fetch_sub(&ring->users, 1) > 2) return;
+  struct address peer;
+  for (int32_t fd; (fd = take_slot(ring, &peer)) >= 0;) close(fd);
+  close(ring->bell);
+  atomic_store(&ring->users, 0);
+}
+
+// Who made the ring uses it no more. It is gone, with what is in it, when its thread has ended too.
+EXPORT int32_t np_ring_close(int32_t id) {
+  struct ring *ring = open_ring(id);
+  if (!ring) return -EBADF;
+  leave_ring(ring);
+  return 0;
+}
+
+static void spare_slab(struct slab *slab) {
+  if (slab->is_mapped) {
+    madvise(atomic_load(&slab->base), slab->bytes, MADV_DONTNEED);
+    atomic_store(&slab->owner, SPARE);
+    atomic_fetch_add(&spare_slabs, 1);
+  } else {
+    // The runtime's own memory went with the thread.
+    atomic_store(&slab->owner, 0);
+    atomic_store(&slab->base, NULL);
+  }
+}
+
+// The kernel may still send from slabs that another thread is about to get: an aborted connection
+// sends nothing any more.
+static void abort_zero_copy(int fd) {
+  int pins = 0;
+  socklen_t length = sizeof pins;
+  if (getsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &pins, &length) == 0 && pins) np_disconnect(fd);
+}
+
+// A thread has ended: close what it left open, its wakers first, for they look at its epoll.
+static void give_back(void *thread) {
+  uint16_t owner = (uint16_t)(uintptr_t)thread;
+  for (int32_t id = 0; id < WAKERS_MAX; id++) {
+    if (atomic_load(&wakers[id].owner) != owner) continue;
+    int theirs = wakers[id].theirs;
+    ino_t inode = wakers[id].theirs_inode;
+    // Bun closes what a Worker had adopted, Deno does not.
+    if (np_waker_close(id) == 0 && inode_of(theirs) == inode) close(theirs);
+  }
+  for (int32_t id = 0; id < RINGS_MAX; id++) {
+    uint16_t expected = owner;
+    if (atomic_compare_exchange_strong(&rings[id].owner, &expected, 0)) leave_ring(&rings[id]);
+  }
+  for (int32_t fd = 0; fd < atomic_load(&owned_fds); fd++) {
+    uint16_t expected = owner;
+    if (!atomic_compare_exchange_strong(&owner_of[fd], &expected, 0)) continue;
+    abort_zero_copy(fd);
+    close(fd);
+  }
+  for (int32_t id = 0; id < SLABS_MAX && id < atomic_load(&slab_count); id++) {
+    if (atomic_load(&slabs[id].owner) == owner) spare_slab(&slabs[id]);
+  }
+  atomic_store(&owners[owner], false);
 }

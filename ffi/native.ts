@@ -158,4 +158,26 @@ export interface Native {
   wakerRing(waker: number): number;
   /** Ends the thread; before the epoll descriptor is closed. */
   wakerClose(waker: number): number;
+
+  /**
+   * Gives a descriptor away: the end of this thread, which closes what it has, leaves it open. The
+   * descriptor.
+   */
+  disown(fd: number): number;
+  /** Makes a ring that carries descriptors to another thread. Its number. */
+  ringOpen(): number;
+  /**
+   * This thread serves what the ring brings, until it ends. The bell, an eventfd to watch
+   * edge-triggered.
+   */
+  ringJoin(ring: number): number;
+  /** Hands a descriptor over, and who it is from; `-EAGAIN` when the ring is full. */
+  ringPush(ring: number, fd: number, peer: Uint32Array): number;
+  /**
+   * The next descriptor, this thread's from now on; `-EAGAIN` when there is none: only then does
+   * the next push ring.
+   */
+  ringTake(ring: number, peer: Uint32Array): number;
+  /** Who made the ring uses it no more. */
+  ringClose(ring: number): number;
 }

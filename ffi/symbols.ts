@@ -78,4 +78,11 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   wakerArm: ["np_waker_arm", ["i32"], "i32"],
   wakerRing: ["np_waker_ring", ["i32"], "i32"],
   wakerClose: ["np_waker_close", ["i32"], "i32"],
+
+  disown: ["np_disown", ["i32"], "i32"],
+  ringOpen: ["np_ring_open", [], "i32"],
+  ringJoin: ["np_ring_join", ["i32"], "i32"],
+  ringPush: ["np_ring_push", ["i32", "i32", "buffer"], "i32"],
+  ringTake: ["np_ring_take", ["i32", "buffer"], "i32"],
+  ringClose: ["np_ring_close", ["i32"], "i32"],
 };

@@ -348,7 +348,7 @@ export abstract class Stream
     return this.pinner === null ? socketError(this.fd) : socketErrorIfAny(this.fd);
   }
 
-  /** The descriptor, to be given away. */
+  /** The descriptor, given away. */
   protected fdToDetach(): number {
     if (this.pinner?.isPinning) {
       const { outstandingBytes } = this.pinner.counts();
@@ -356,7 +356,7 @@ export abstract class Stream
         `Cannot detach: ${outstandingBytes} bytes are pinned by zero-copy sends; await writer.released() first`,
       );
     }
-    return this.fd;
+    return native.disown(this.fd);
   }
 
   /** Closes a descriptor that nobody watches any more: at once, or when nothing is pinned. */

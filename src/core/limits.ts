@@ -151,3 +151,16 @@ export const ZERO_COPY_NO_BUFFERS_PAUSE: readonly [first: number, factor: number
 export const ZERO_COPY_LOCKED_KIB_MIN = 256;
 /** How long the sends of an aborted connection may take to complete. */
 export const ZERO_COPY_ABORT_MS = 10_000;
+
+// ---- cluster ------------------------------------------------------------------------------------
+
+/** Connections on their way to one Worker; libnetpoll.c has no more room. */
+export const RING_COUNT_MAX = 1024;
+/** How long accepting pauses when every Worker has as many as that. */
+export const RING_FULL_MS = 10;
+/** How long it takes until a Worker that died is replaced, one after the other. The last stays. */
+export const WORKER_BACKOFF_MS: readonly number[] = [0, 50, 100, 200, 500, 1000];
+/** A Worker that lived so long begins anew with the shortest of these. */
+export const WORKER_HEALTHY_MS = 10_000;
+/** How much longer than a shutdown may take a Worker has to say that it is done. */
+export const WORKER_GRACE_MS = 1000;

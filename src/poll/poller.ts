@@ -60,6 +60,8 @@ export class Poller {
   #wheel: TimerWheel | null = null;
   #deadline = -1;
   #watcherCount = 0;
+  /** How many of these keep the process alive. */
+  #refCount = 0;
   // Events of the current batch that were not dispatched yet, when a turn ran out of time within
   // it.
   #batchIndex = 0;
@@ -110,7 +112,7 @@ export class Poller {
     }
     this.#watcherCount += 1;
     try {
-      if (this.#watcherCount === 1) this.pace.begin();
+      this.ref();
     } catch (error) {
       this.remove(token, watcher.fd); // without a waker nobody would hear of it
       throw error;
@@ -136,7 +138,18 @@ export class Poller {
     // It fails only for what is not watched any more: a descriptor that somebody else has closed.
     native.epollCtl(this.#epoll, CTL_DELETE, fd, token >>> 0, Interest.NONE);
     this.#forget(token & SLOT_MASK);
-    if (--this.#watcherCount === 0) this.pace.end();
+    this.#watcherCount -= 1;
+    this.unref();
+  }
+
+  /** One of the watched keeps the process alive (again), as each does that is added. */
+  ref(): void {
+    if (++this.#refCount === 1) this.pace.begin();
+  }
+
+  /** One of the watched does not keep the process alive; `ref` comes before its removal. */
+  unref(): void {
+    if (--this.#refCount === 0) this.pace.end();
   }
 
   #control(operation: number, fd: number, token: number, interest: number): void {
