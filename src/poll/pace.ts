@@ -28,14 +28,16 @@ const TURN_MICROS_MIN = 300;
 /** The same for a runtime that has none: its timers are late by no more than this. */
 const TURN_MICROS_MAX = 1000;
 /**
- * Letting the runtime poll its sockets costs 25 µs where it takes a detour. A runtime that had no work lately
- * is asked so every fourth turn; its timers have theirs after each.
- */
-const TURNS_PER_LOOK = 4;
-/**
  * The runtime had work if it kept the thread longer than it needs for nothing, and so much more.
  */
 const HOST_WORK_MICROS = 15;
+/**
+ * Letting the runtime poll its sockets costs 25 to 40 µs where that takes a detour. One that had no
+ * work so many times in a row ...
+ */
+const CALM_LOOKS = 8;
+/** ... is let so after every fourth turn only. Its timers have their chance after each. */
+const TURNS_PER_LOOK = 4;
 
 /** What a pace paces. */
 export interface Turns {
@@ -81,9 +83,10 @@ export class Pace {
   #turnMicros = TURN_MICROS_MIN;
   #emptyMicros = Infinity;
   #yieldedAt = 0;
+  #calmLooks = 0;
+  #turnsToLook = 0;
   #sawEvents = false;
   #ticksLeft = 0;
-  #turnsToLook = 0;
   #isRung = false;
 
   /**
@@ -223,7 +226,7 @@ export class Pace {
 
   /**
    * How long the runtime had the thread says whether it had work: then it gets its turns more
-   * often.
+   * often. Once is no sign: the kernel may have given the processor to another process meanwhile.
    */
   #learnHost(now: number): void {
     if (this.#yieldedAt === 0) return;
@@ -232,10 +235,13 @@ export class Pace {
     // The shortest time seen is what nothing costs; it is forgotten slowly, for machines change
     // their pace.
     this.#emptyMicros = Math.min(micros, this.#emptyMicros * 1.0002);
-    const hadWork = micros > 1.5 * this.#emptyMicros + HOST_WORK_MICROS;
-    this.#turnMicros = hadWork
-      ? TURN_MICROS_MIN
-      : Math.min(1.1 * this.#turnMicros, TURN_MICROS_MAX);
+    if (micros <= 3 * this.#emptyMicros + HOST_WORK_MICROS) {
+      this.#calmLooks += 1;
+      this.#turnMicros = Math.min(1.1 * this.#turnMicros, TURN_MICROS_MAX);
+    } else {
+      if (this.#calmLooks === 0) this.#turnMicros = TURN_MICROS_MIN;
+      this.#calmLooks = 0;
+    }
   }
 
   /**
@@ -270,19 +276,17 @@ export class Pace {
   }
 
   /**
-   * Lets the runtime have the thread, and comes back as soon as its timers and sockets had their
-   * chance.
+   * Lets the runtime have the thread, and comes back as soon as its timers and its sockets, where
+   * they are due, had their chance.
    */
   #yield(): void {
     this.#phase = "scheduled";
-    if (host.ticksToPollSockets > 0 && this.#turnMicros >= TURN_MICROS_MAX) {
-      if (this.#turnsToLook > 0) {
-        this.#turnsToLook -= 1;
-        setImmediate(this.#onImmediate);
-        return;
-      }
-      this.#turnsToLook = TURNS_PER_LOOK - 1;
+    if (host.ticksToPollSockets > 0 && this.#calmLooks >= CALM_LOOKS && this.#turnsToLook > 0) {
+      this.#turnsToLook -= 1;
+      setImmediate(this.#onImmediate);
+      return;
     }
+    this.#turnsToLook = TURNS_PER_LOOK - 1;
     this.#yieldedAt = native.now();
     this.#ticksLeft = host.ticksToPollSockets;
     // Should the socket be broken, the timers at least have their turn.
