@@ -42,6 +42,7 @@ const RUNTIME_FOLDERS = ["ffi/", "bench/peers/", "examples/compare/"];
 const UNTESTED: Readonly<Record<string, string>> = {
   "src/core/limits.ts": "constants only",
   "src/connection/service.ts": "types only",
+  "src/codec/codec.ts": "types only",
   "src/poll/watcher.ts": "types and constants only",
   "ffi/bun.ts": "one half of host.ts and native.ts, whose tests run on it under Bun",
   "ffi/deno.ts": "the other half, under Deno",

@@ -4,6 +4,7 @@ import {
   BusyError,
   ClosedError,
   EofError,
+  FrameError,
   NetpollError,
   SystemError,
   TimeoutError,
@@ -14,6 +15,7 @@ const ALL: Readonly<Record<string, Error>> = {
   ClosedError: new ClosedError("on purpose"),
   EofError: new EofError("on purpose"),
   TimeoutError: new TimeoutError("read", 5),
+  FrameError: new FrameError("malformed", 3, "on purpose"),
   BusyError: new BusyError("on purpose"),
   SystemError: new SystemError("readv", 104),
 };
