@@ -49,6 +49,19 @@ export {
   type RespValue,
   RespVerbatim,
 } from "./src/codec/resp_value.ts";
+export { tagged, type Tagged } from "./src/codec/tagged.ts";
+export {
+  Multiplexer,
+  type MultiplexerOptions,
+  type RequestOptions,
+} from "./src/mux/multiplexer.ts";
+export {
+  type RequestContext,
+  type Respond,
+  responder,
+  type ResponderOptions,
+} from "./src/mux/responder.ts";
+export { ShardQueue, type WriterGetter } from "./src/mux/shard_queue.ts";
 export { LinkBuffer, type LinkBufferConstructor } from "./src/buffer/link_buffer.ts";
 export type { BufferReader, Delimiter, Reader, TextEncoding } from "./src/buffer/reader.ts";
 export type { Writer } from "./src/buffer/writer.ts";

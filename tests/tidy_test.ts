@@ -30,7 +30,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "src/connection": ["ffi", "src/buffer", "src/poll", "src/net"],
   "src/client": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
   "src/server": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
-  "src/mux": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
+  "src/mux": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection", "src/codec"],
   "src/codec": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
   "src/adapter": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
 };

@@ -48,6 +48,12 @@ export abstract class WindowCodec implements ByteCodec {
     return this.measure(readChain(reader));
   }
 
+  frameBytes(reader: BufferReader): number {
+    const chain = readChain(reader);
+    const wireBytes = this.measure(chain);
+    return wireBytes > chain.length ? -1 : wireBytes - this.headBytes - this.tailBytes;
+  }
+
   decode(reader: BufferReader): Uint8Array | undefined {
     const chain = readChain(reader);
     const wireBytes = this.measure(chain);

@@ -68,6 +68,13 @@ export interface ByteCodec extends Codec<Uint8Array, FrameInput> {
   /** As {@linkcode Codec.needed}. */
   needed(reader: BufferReader): number;
   /**
+   * How many bytes the next frame has, as `decode` would return it; -1 when it is not there in
+   * full.
+   *
+   * @throws {FrameError} As `decode`.
+   */
+  frameBytes(reader: BufferReader): number;
+  /**
    * The next frame as a buffer of its own that shares the memory: no copy. **Owned**: it outlives
    * `reader.release()`, and is given back by its own `close()`.
    *

@@ -52,6 +52,15 @@ balanced("slice() takes a frame out as a buffer of its own", () => {
   for (const slice of slices) slice.close();
 });
 
+balanced("frameBytes() is how long the next frame is, and -1 while it is not there", () => {
+  using buffer = bufferOf("three\r\nrest");
+  assertEquals(lines().frameBytes(buffer), 5);
+  assertEquals(lines({ strip: false }).frameBytes(buffer), 7);
+  lines().decode(buffer);
+  assertEquals(lines().frameBytes(buffer), -1);
+  assertEquals(buffer.length, 4);
+});
+
 balanced("slice() throws as decode() does, and consumes nothing", () => {
   using buffer = bufferOf(bytesOfText("\0\0\0\xff"));
   const codec = lengthPrefixed({ frameBytesMax: 100 });
