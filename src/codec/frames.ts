@@ -49,6 +49,7 @@ export function frames(
   codec: ByteCodec,
   options: FramesOptions & { memory: "sliced" },
 ): AsyncGenerator<LinkBuffer, void, void>;
+/** The same with lent frames, of any codec: what {@linkcode frames} does unless told otherwise. */
 export function frames<Frame, Input>(
   connection: { readonly reader: Reader },
   codec: Codec<Frame, Input>,

@@ -69,6 +69,7 @@ export interface RespCodec<Bulk> extends Codec<RespValue<Bulk>, RespInput> {
  * ```
  */
 export function resp(options?: RespOptions<"lent" | "owned">): RespCodec<Uint8Array>;
+/** The same, with blob strings as text. */
 export function resp(options: RespOptions<"text">): RespCodec<string>;
 export function resp(options: RespOptions = {}): RespCodec<Uint8Array> | RespCodec<string> {
   return new Resp(options) as RespCodec<Uint8Array> | RespCodec<string>;

@@ -42,6 +42,7 @@ export function tagged(
   frames: ByteCodec,
   options?: { body?: "copied" },
 ): Codec<Tagged<Uint8Array>, Tagged<FrameInput>>;
+/** The same, with bodies that are slices. */
 export function tagged(
   frames: ByteCodec,
   options: { body: "sliced" },

@@ -79,8 +79,9 @@ class Pending<In, Out> implements TimerOwner {
  * Sends requests over one connection, and gives each its answer, in whatever order they come.
  *
  * Requests carry a number, and so do their answers: the codec's messages are `{ id, body }`, with
- * bodies that outlive `release()`, as `tagged` makes them. The connection's reader belongs to the multiplexer from now on: nothing else may read. While too much
- * is unsent, requests wait for their turn.
+ * bodies that outlive `release()`, as `tagged` makes them. The connection's reader belongs to the
+ * multiplexer from now on: nothing else may read. While too much is unsent, requests wait for their
+ * turn. What one turn asks is flushed together, when the code that asks has returned.
  *
  * When the connection ends, requests without an answer reject with why: `EofError` (its `cause`
  * says whether it was a reset), `ClosedError`, or the `FrameError` of what is no message, after

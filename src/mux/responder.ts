@@ -94,6 +94,8 @@ class Session<In, Out> {
   readonly #connection: Connection;
   readonly #flush: LazyFlush;
   #runningCount = 0;
+  /** Every request that is there in full was begun. */
+  #isStarved = false;
   /** The first failure that nobody answered for. */
   #failure: { readonly error: unknown } | null = null;
   /** Ends the wait that is under way: what it waits beside has changed. */
@@ -128,8 +130,9 @@ class Session<In, Out> {
 
   async #serve(): Promise<void> {
     while (this.#failure === null && !this.#isIdle) {
-      if (!this.#connection.writer.isWritable) await this.#connection.writer.flush();
-      else await this.#wait();
+      if (this.#isStarved) await this.#wait();
+      else if (this.#runningCount === this.#responding.runningMax) await this.#woken();
+      else await this.#connection.writer.flush(); // too much was unsent
       this.#answerAll();
     }
   }
@@ -138,9 +141,11 @@ class Session<In, Out> {
   #answerAll(): void {
     const { reader, writer } = this.#connection;
     const { codec, runningMax } = this.#responding;
+    this.#isStarved = false;
     try {
       while (this.#failure === null && this.#runningCount < runningMax && writer.isWritable) {
         const message = codec.decode(reader);
+        this.#isStarved = message === undefined;
         if (message === undefined) break;
         this.#answer(message);
         reader.release();
@@ -219,9 +224,8 @@ class Session<In, Out> {
 
   /** Waits for more requests, or for those that run. */
   async #wait(): Promise<void> {
-    const { codec, runningMax } = this.#responding;
+    const { codec } = this.#responding;
     const { reader } = this.#connection;
-    if (this.#runningCount === runningMax) return await this.#woken();
     const needed = Math.max(codec.needed?.(reader) ?? 0, reader.length + 1);
     const { signal } = this.#waking = new AbortController();
     try {
