@@ -18,7 +18,7 @@ import { seededRandom } from "../support/random.ts";
 import { textOf } from "../buffer/balanced.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, pattern, send } from "../support/pair.ts";
-import { soon, stateOf, tick, ticks, until } from "../support/until.ts";
+import { delay, soon, stateOf, tick, ticks, until } from "../support/until.ts";
 
 const codec = tagged(lengthPrefixed());
 
@@ -256,7 +256,7 @@ test("between requests a client may take its time; within one it may not", async
     const slow = await held.take("slow");
     const second = client.request("second");
     const other = await held.take("second");
-    await new Promise((done) => setTimeout(done, 30)); // several read timeouts
+    await delay(30); // several read timeouts
     slow.resolve("1");
     other.resolve("2");
     assertEquals((await soon(Promise.all([answer, second]))).map(textOf), ["1", "2"]);
