@@ -29,7 +29,7 @@ export GIT_CONFIG_VALUE_0 = *
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun check check-style \
-        check-types check-docs check-c cover dist bench question beside idle-memory clean help
+        check-types check-docs check-c cover dist bench readme-figures question beside idle-memory clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -90,8 +90,11 @@ cover: all  ## which lines the tests reach, one table a runtime
 	$(FAULTS) $(DENO) test -A --no-check --coverage=coverage/deno $(TESTS)
 	$(FAULTS) $(BUN) test --isolate --timeout=$(TEST_MS) --coverage $(TESTS)
 
-bench: all  ## what an echo costs, beside a C server and the runtimes' own (OPTIONS=--help says more)
+bench: all  ## what an echo costs, beside every peer: README's table, plots (OPTIONS=--help says more)
 	@$(MAKE) --no-print-directory -C bench figures
+
+readme-figures:  ## README's table again, from the last run of "make bench"
+	@$(MAKE) --no-print-directory -C bench readme-figures
 
 question: all  ## 1 000 connections, half of them idle: what does each server hold?
 	@$(MAKE) --no-print-directory -C bench question
@@ -122,4 +125,4 @@ clean:  ## remove what was built; the runtimes stay
 	@if [ -f tests/native/Makefile ]; then $(MAKE) --no-print-directory -C tests/native clean; fi
 
 help:  ## this list
-	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -28,7 +28,9 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
@@ -39,7 +41,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
-enum { ABI = 1 };
+enum { ABI = 2 };
 
 enum {
   SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
@@ -73,7 +75,8 @@ EXPORT int32_t np_abi(void) {
 // The calls that can be made to fail. tests/support/faults.ts has the same list.
 enum call {
   CALL_SOCKET, CALL_BIND, CALL_LISTEN, CALL_ACCEPT, CALL_CONNECT, CALL_EPOLL_CREATE, CALL_EPOLL_CTL,
-  CALL_EPOLL_WAIT, CALL_RECV, CALL_SEND, CALL_EVENTFD, CALL_SLAB_MAP, CALL_WAKER, CALLS,
+  CALL_EPOLL_WAIT, CALL_RECV, CALL_SEND, CALL_EVENTFD, CALL_SLAB_MAP, CALL_WAKER, CALL_OPEN, CALL_PIPE,
+  CALL_PREAD, CALL_SENDFILE, CALL_SPLICE, CALLS,
 };
 
 #ifdef NP_FAULTS
@@ -435,6 +438,63 @@ EXPORT int32_t np_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes
   if ((uint64_t)offset + length > bytes) return -EFAULT;
   FAIL_OR_SHORTEN(CALL_SEND, fd, length);
   return RETRY(send(fd, array + offset, length, flags | MSG_NOSIGNAL));
+}
+
+// ---- files and pipes ----------------------------------------------------------------------------
+
+static off_t position(uint32_t low, uint32_t high) {
+  return (off_t)((uint64_t)high << 32 | low);
+}
+
+// Open a file to read it, close-on-exec. O_NONBLOCK means nothing to files, and keeps a FIFO
+// without a writer from blocking the thread (open(2)). Its descriptor.
+EXPORT int32_t np_open(const char *path) {
+  FAIL_IF_TOLD(CALL_OPEN, -1);
+  return RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+}
+
+// What a descriptor is, to `out`: {mode, low half of the size, high half}.
+EXPORT int32_t np_stat(int32_t fd, uint32_t *out) {
+  struct stat about;
+  // By number: glibc before 2.33 has no symbol fstat.
+  if (syscall(SYS_fstat, fd, &about) < 0) return -errno;
+  out[0] = about.st_mode;
+  out[1] = (uint32_t)about.st_size;
+  out[2] = (uint32_t)((uint64_t)about.st_size >> 32);
+  return 0;
+}
+
+// Read a piece of a file from a position of its own, in two halves. Bytes, or 0 behind the end.
+EXPORT int32_t np_pread(int32_t fd, uint32_t slab, uint32_t offset, uint32_t length, uint32_t low, uint32_t high) {
+  uint8_t *base = piece(slab, offset, length);
+  if (!base) return -EFAULT;
+  FAIL_OR_SHORTEN(CALL_PREAD, fd, length);
+  return RETRY(pread(fd, base, length, position(low, high)));
+}
+
+// Send a piece of a file from a position of its own, in two halves; the file's own stays. Bytes, or
+// 0 behind the end. A closed peer is -EPIPE because both runtimes ignore SIGPIPE.
+EXPORT int32_t np_sendfile(int32_t to, int32_t from, uint32_t low, uint32_t high, uint32_t length) {
+  FAIL_OR_SHORTEN(CALL_SENDFILE, to, length);
+  off_t at = position(low, high);
+  return RETRY(sendfile(to, from, &at, length));
+}
+
+// A pipe, non-blocking and close-on-exec: its reading and its writing end go to `out`.
+EXPORT int32_t np_pipe(int32_t *out) {
+  FAIL_IF_TOLD(CALL_PIPE, -1);
+  return result(pipe2(out, O_NONBLOCK | O_CLOEXEC));
+}
+
+// Make a pipe hold so many bytes. How many it holds.
+EXPORT int32_t np_pipe_resize(int32_t fd, uint32_t bytes) {
+  return result(fcntl(fd, F_SETPIPE_SZ, bytes));
+}
+
+// Move bytes without reading them; one of both is a pipe, neither waits. Bytes, or 0 at the end.
+EXPORT int32_t np_splice(int32_t from, int32_t to, uint32_t length) {
+  FAIL_OR_SHORTEN(CALL_SPLICE, from, length);
+  return RETRY(splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
 }
 
 // ---- epoll --------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ export {
   socketPair,
 } from "./src/connection/connection.ts";
 export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
+export type { SendFileOptions } from "./src/connection/send_file.ts";
+export { pipe, type PipeOptions, type PipeResult } from "./src/connection/splice.ts";
 export type { ConnectionOptions } from "./src/connection/settings.ts";
 export { shutdownOnSignals, type SignalOptions } from "./src/server/signals.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";
@@ -49,7 +51,7 @@ export {
   type RespValue,
   RespVerbatim,
 } from "./src/codec/resp_value.ts";
-export { tagged, type Tagged } from "./src/codec/tagged.ts";
+export { type Tagged, tagged } from "./src/codec/tagged.ts";
 export {
   Multiplexer,
   type MultiplexerOptions,
@@ -74,6 +76,7 @@ export {
   FrameError,
   type FrameFault,
   NetpollError,
+  SendFileError,
   SystemError,
   TimeoutError,
   type TimeoutOperation,

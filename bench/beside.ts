@@ -5,13 +5,16 @@
  * without load, and under a load that would take all of a core. The load and the HTTP client are
  * other processes.
  */
-import { availableParallelism } from "node:os";
 import process from "node:process";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";
 import { projectPath, run, type Server, startServer } from "./harness/child.ts";
-import { load, type LoadResult, type Scenario } from "./harness/load.ts";
+import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
+import { load, type LoadResult } from "./harness/load.ts";
 import { number, parse } from "./harness/options.ts";
-import { describeMachine, keep, progress, progressEnd, table } from "./harness/report.ts";
+import { table } from "./harness/markdown.ts";
+import { Progress } from "./harness/progress.ts";
+import { describeMachine, keep } from "./harness/report.ts";
+import type { Scenario } from "./harness/scenarios.ts";
 
 const SCENARIO: Scenario = { name: "50", title: "50 × 64 B", connections: 50, messageBytes: 64 };
 
@@ -63,8 +66,8 @@ interface Outcome {
 const options = parse("Measures timers and HTTP in the thread of a saturated echo.", {
   only: { help: `which: ${HOSTS.map((host) => host.name).join(",")}` },
   seconds: { help: "how long, each of the four measurements", value: "10" },
-  "server-cpu": { help: "the CPU of the server", value: "0" },
-  "load-cpu": { help: "the CPU of the clients", value: availableParallelism() > 1 ? "1" : "0" },
+  "server-cpu": { help: "the CPU of the server", value: String(SERVER_CPU) },
+  "load-cpu": { help: "the CPU of the clients", value: String(LOAD_CPU) },
 });
 const seconds = number("seconds", options.seconds);
 const serverCpu = number("server-cpu", options["server-cpu"]);
@@ -88,6 +91,8 @@ async function measureHttp(port: number): Promise<HttpResult> {
   return JSON.parse(await run({ argv, cpu: loadCpu }));
 }
 
+const progress = new Progress();
+
 async function measure(host: Host): Promise<Outcome> {
   const args = [`http_${host.runtime}.ts`, String(SCENARIO.messageBytes), host.style];
   const argv = runFile(host.runtime, "bench/servers/beside.ts", args);
@@ -95,10 +100,10 @@ async function measure(host: Host): Promise<Outcome> {
   try {
     const httpPort = Number((await server.line()).replace("http ", ""));
     const pause = () => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000));
-    progress(`${host.title}: idle`);
+    progress.step(`${host.title}: idle`);
     const [idleTimers] = await watchTimers(server, pause);
     const idleHttp = await measureHttp(httpPort);
-    progress(`${host.title}: loaded`);
+    progress.step(`${host.title}: loaded`);
     const [busyTimers, echo] = await watchTimers(server, () => load(server, SCENARIO, loadOptions));
     const both = [measureHttp(httpPort), load(server, SCENARIO, loadOptions)] as const;
     const [busyHttp, echoBesideHttp] = await Promise.all(both);
@@ -135,7 +140,7 @@ function httpRow({ host, idleHttp, busyHttp, echo, echoBesideHttp }: Outcome): s
 
 const outcomes: Outcome[] = [];
 for (const host of select(HOSTS, options.only)) outcomes.push(await measure(host));
-progressEnd();
+progress.end();
 const markdown = [
   `## Beside a saturated echo\n`,
   `${SCENARIO.title} in a closed loop; ${seconds} s each; server on CPU ${serverCpu}, clients on CPU ${loadCpu}.`,

@@ -1,206 +1,133 @@
 /**
- * What an echo costs: `make figures`, or `bun bench/figures.ts --help`.
- *
- * Every round measures every server once, in an order that rotates, so that whatever else the
- * machine does meets all alike. A ratio is taken within a round; its median over all rounds is the
- * figure.
+ * What an echo costs: `make bench`, or `bun bench/figures.ts --help`.
  */
-import { availableParallelism } from "node:os";
-import { type Candidate, CANDIDATES, commandOf, LIMIT, select } from "./harness/candidates.ts";
-import { run, type Server, startServer } from "./harness/child.ts";
-import { load, type LoadResult, type Scenario } from "./harness/load.ts";
-import { number, parse } from "./harness/options.ts";
-import { describeMachine, keep, progress, progressEnd, table } from "./harness/report.ts";
-import { mean, median, quantile } from "./harness/statistics.ts";
+import process from "node:process";
+import { absence, CANDIDATES, LIMIT, select } from "./harness/candidates.ts";
+import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
+import { describe } from "./harness/markdown.ts";
+import { measure, type Plan, ROUNDS, roundsOf, secondsOf } from "./harness/measure.ts";
+import { commandLine, number, parse } from "./harness/options.ts";
+import { cpuPlot, latencyPlot } from "./harness/plot.ts";
+import { duration } from "./harness/progress.ts";
+import { updateReadme } from "./harness/readme.ts";
+import { describeMachine, keep, keepText, RESULTS } from "./harness/report.ts";
+import type { Results, Series } from "./harness/results.ts";
+import { GROUPS, SCENARIOS, scenariosOf, tooLarge } from "./harness/scenarios.ts";
 
-const SCENARIOS: readonly Scenario[] = [
-  { name: "50", title: "64 B, 50 connections", connections: 50, messageBytes: 64 },
-  { name: "1", title: "64 B, 1 connection", connections: 1, messageBytes: 64 },
-  { name: "1k", title: "1 KiB, 50 connections", connections: 50, messageBytes: 1024 },
-  { name: "16k", title: "16 KiB, 50 connections", connections: 50, messageBytes: 16 * 1024 },
-  { name: "1m", title: "1 MiB, 4 connections", connections: 4, messageBytes: 1024 * 1024 },
-  {
-    name: "churn",
-    title: "connect, one 64 B echo, close; 50 at a time",
-    connections: 50,
-    messageBytes: 64,
-    churn: 1,
-  },
-  {
-    name: "pipeline",
-    title: "64 B, 50 connections, 16 in flight on each",
-    connections: 50,
-    messageBytes: 64,
-    depth: 16,
-  },
-  {
-    name: "idle",
-    title: "64 B, 50 connections beside 1 000 idle ones",
-    connections: 50,
-    messageBytes: 64,
-    idle: 1000,
-  },
-];
+const absent = new Map(CANDIDATES.map((one) => [one, absence(one)]));
+const present = CANDIDATES.filter((one) => absent.get(one) === null);
 
-/** What was measured of one server in one scenario; by round. */
-interface Series {
-  readonly scenario: Scenario;
-  readonly candidate: Candidate;
-  readonly rounds: LoadResult[];
-  /** System calls a message, by name; null unless asked for. */
-  calls: Readonly<Record<string, number>> | null;
+const DEFAULTS = { seconds: "0.5", warmup: "0.25", trace: "0.5" };
+
+/** What each scenario and group takes, with everybody who is here. */
+function durations(): string {
+  const plan: Plan = {
+    scenarios: SCENARIOS,
+    candidates: present,
+    rounds: null,
+    seconds: Number(DEFAULTS.seconds),
+    warmupSeconds: Number(DEFAULTS.warmup),
+    traceSeconds: Number(DEFAULTS.trace),
+    serverCpu: SERVER_CPU,
+    loadCpu: LOAD_CPU,
+  };
+  const took = (names: readonly string[]) =>
+    duration(
+      scenariosOf(names.join(",")).filter((scenario) => tooLarge(scenario) === null)
+        .reduce((sum, scenario) => sum + secondsOf(plan, scenario), 0),
+    );
+  const groups = Object.entries(GROUPS).map(([name, names]) =>
+    `  ${name.padEnd(12)} ${took(names).padStart(7)}  ${name === "all" ? "" : names.join(",")}`
+  );
+  const alone = SCENARIOS.map((one) => {
+    const { name, alias, title } = one;
+    const also = alias === undefined ? "" : ` (${alias})`;
+    const time = tooLarge(one) === null ? took([name]) : "–";
+    return `  ${(name + also).padEnd(12)} ${time.padStart(7)}  ${title}`;
+  });
+  return [
+    "Groups of scenarios, and how long each takes with everybody who is here:",
+    ...groups,
+    "Scenarios:",
+    ...alone,
+  ].join("\n");
 }
 
-const options = parse("Measures what an echo costs: ours, C, and what the runtimes have.", {
+const options = parse("Measures what an echo costs: ours, C, and what else there is.", {
   only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
-  scenarios: { help: `what to ask: ${SCENARIOS.map((one) => one.name).join(",")}`, value: "50,1" },
-  rounds: { help: "how often to measure each", value: "9" },
-  seconds: { help: "how long to measure, each time", value: "1" },
-  warmup: { help: "seconds before each measurement", value: "0.3" },
-  "server-cpu": { help: "the CPU of the server", value: "0" },
-  "load-cpu": { help: "the CPU of the load", value: availableParallelism() > 1 ? "1" : "0" },
-  syscalls: { help: "also count system calls with strace, for so many seconds", value: "0" },
-});
-const serverCpu = number("server-cpu", options["server-cpu"]);
-const loadOptions = {
+  scenarios: { help: "scenarios or groups, from the list below", value: "figures" },
+  rounds: { help: `how often to measure each; unless given ${ROUNDS}, more where they tell more` },
+  seconds: { help: "how long to measure, each time", value: DEFAULTS.seconds },
+  warmup: { help: "seconds before each measurement", value: DEFAULTS.warmup },
+  trace: {
+    help: "seconds to count system calls and collections, untimed; 0: do not",
+    value: DEFAULTS.trace,
+  },
+  "server-cpu": { help: "the CPU of the server", value: String(SERVER_CPU) },
+  "load-cpu": { help: "the CPU of the load", value: String(LOAD_CPU) },
+  results: { help: "the folder of the results, bench/results unless given" },
+}, durations);
+
+const chosen = select(CANDIDATES, options.only);
+const fitting = scenariosOf(options.scenarios!).map((one) => [one, tooLarge(one)] as const);
+const plan: Plan = {
+  scenarios: fitting.filter(([, reason]) => reason === null).map(([one]) => one),
+  // Without C there is nothing to divide by.
+  candidates: present.filter((one) => one === LIMIT || chosen.includes(one)),
+  rounds: options.rounds === undefined ? null : number("rounds", options.rounds),
   seconds: number("seconds", options.seconds),
   warmupSeconds: number("warmup", options.warmup),
-  cpu: number("load-cpu", options["load-cpu"]),
+  traceSeconds: number("trace", options.trace),
+  serverCpu: number("server-cpu", options["server-cpu"]),
+  loadCpu: number("load-cpu", options["load-cpu"]),
 };
-const roundCount = number("rounds", options.rounds);
-const syscallSeconds = number("syscalls", options.syscalls);
-const scenarios = select(SCENARIOS, options.scenarios);
-const chosen = select(CANDIDATES, options.only);
-// Without C there is nothing to divide by.
-const candidates = chosen.includes(LIMIT) ? chosen : [LIMIT, ...chosen];
-
-/** Measures every server once in a scenario, beginning with another one each round. */
-async function measureRound(servers: ReadonlyMap<Candidate, Server>, all: Series[], round: number) {
-  for (let i = 0; i < all.length; i++) {
-    const series = all[(i + round) % all.length]!;
-    const { candidate, scenario, rounds } = series;
-    progress(`${scenario.title}, round ${round + 1} of ${roundCount}: ${candidate.title}`);
-    rounds.push(await load(servers.get(candidate)!, scenario, loadOptions));
-  }
-}
-
-/** How timeout(1) ends when it had to stop the program. */
-const TIMED_OUT = 124;
-
-/**
- * Counts the system calls of a loaded server: those of all its threads, and so of its wake-ups too.
- */
-async function countCalls(server: Server, series: Series): Promise<void> {
-  const options = { ...loadOptions, seconds: syscallSeconds + 0.5 };
-  const loading = load(server, series.scenario, options);
-  const trace = [
-    "strace",
-    "-f",
-    "-c",
-    "-U",
-    "calls,name",
-    "-o",
-    "/dev/stdout",
-    "-p",
-    `${server.pid}`,
-  ];
-  const argv = ["timeout", "-s", "INT", String(syscallSeconds), ...trace];
-  // strace slows the server down: so calls are divided by the answers sent, not by messages of the
-  // load.
-  const [out] = await Promise.all([run({ argv, cpu: loadOptions.cpu }, TIMED_OUT), loading]);
-  const counts = [...out.matchAll(/^\s*(\d+) (\w+)$/gm)].map((m) => [m[2]!, Number(m[1])] as const);
-  const sends = counts.filter(([name]) => /^(send|write)/.test(name)).map(([, n]) => n);
-  const answers = Math.max(...sends, 1);
-  series.calls = Object.fromEntries(counts.map(([name, n]) => [name, n / answers]));
-}
-
-async function measure(messageBytes: number, group: readonly Scenario[]): Promise<Series[]> {
-  const servers = new Map<Candidate, Server>();
-  const all: Series[][] = group.map((scenario) =>
-    candidates.map((candidate) => ({ scenario, candidate, rounds: [], calls: null }))
-  );
-  try {
-    for (const candidate of candidates) {
-      servers.set(candidate, await startServer(commandOf(candidate, messageBytes, serverCpu)));
-    }
-    for (let round = 0; round < roundCount; round++) {
-      for (const series of all) await measureRound(servers, series, round);
-    }
-    if (syscallSeconds > 0) {
-      for (const series of all.flat()) await countCalls(servers.get(series.candidate)!, series);
-    }
-    return all.flat();
-  } finally {
-    await Promise.all([...servers.values()].map((server) => server.stop()));
-  }
-}
-
-/** The values of all rounds, divided by C's of the same round. */
-function ratios(series: Series, limit: Series): number[] {
-  return series.rounds.map((round, i) =>
-    round.server_us_per_message / limit.rounds[i]!.server_us_per_message
-  );
-}
-
-function row(series: Series, limit: Series): string[] {
-  const of = (key: keyof LoadResult) => series.rounds.map((round) => round[key]);
-  const ratio = ratios(series, limit);
-  return [
-    series.candidate.title,
-    median(of("server_us_per_message")).toFixed(2),
-    `${mean(of("server_user_us_per_message")).toFixed(2)} / ${
-      mean(of("server_system_us_per_message")).toFixed(2)
-    }`,
-    median(ratio).toFixed(3),
-    `${quantile(ratio, 0.25).toFixed(2)}–${quantile(ratio, 0.75).toFixed(2)}`,
-    Math.round(median(of("messages_per_s"))).toLocaleString("en"),
-    median(of("p50_us")).toFixed(0),
-    median(of("p99_us")).toFixed(0),
-    median(of("server_cpu_percent")).toFixed(0),
-  ];
-}
-
-const HEADS = [
-  "server",
-  "CPU µs/message",
-  "user / system",
-  "÷ C",
-  "middle half",
-  "messages/s",
-  "p50 µs",
-  "p99 µs",
-  "CPU %",
+const skipped = [
+  ...chosen.filter((one) => absent.get(one) !== null).map((one) =>
+    `${one.name}: ${absent.get(one)}`
+  ),
+  ...fitting.filter(([, reason]) => reason !== null).map(([one, reason]) =>
+    `${one.name}: ${reason}`
+  ),
 ];
+const about = {
+  date: new Date().toISOString().slice(0, 10),
+  command: commandLine("make bench"),
+  machine: describeMachine(),
+};
 
-function describeCalls(series: readonly Series[]): string {
-  const lines = series.filter((one) => one.calls !== null).map(({ candidate, calls }) => {
-    const often = Object.entries(calls!).filter(([, n]) => n >= 0.01).sort((a, b) => b[1] - a[1]);
-    return `- ${candidate.title}: ${
-      often.map(([name, n]) => `${name} ${n.toFixed(2)}`).join(", ")
-    }`;
-  });
-  return lines.length === 0 ? "" : `\n\nSystem calls for one answer sent:\n\n${lines.join("\n")}`;
+function resultsOf(series: readonly Series[], notes: readonly string[]): Results {
+  const { serverCpu, loadCpu, seconds, warmupSeconds } = plan;
+  const measured = plan.scenarios.filter(({ name }) => series.some((one) => one.scenario === name));
+  return {
+    ...about,
+    serverCpu,
+    loadCpu,
+    rounds: plan.rounds ?? ROUNDS,
+    seconds,
+    warmupSeconds,
+    candidates: plan.candidates.map(({ name, title, isOurs = false }) => ({ name, title, isOurs })),
+    scenarios: measured.map((one) => ({ ...one, rounds: roundsOf(plan, one) })),
+    skipped: [...skipped, ...notes],
+    series,
+  };
 }
 
-function section(scenario: Scenario, results: readonly Series[]): string {
-  const series = results.filter((one) => one.scenario === scenario);
-  const limit = series.find((one) => one.candidate === LIMIT)!;
-  const rows = series.map((one) => row(one, limit));
-  return `### ${scenario.title}\n\n${table(HEADS, rows)}${describeCalls(series)}`;
+for (const one of skipped) console.error(`skipped: ${one}`);
+let results = resultsOf([], []);
+await measure(plan, (series, notes) => {
+  results = resultsOf(series, notes);
+  const folder = options.results ?? RESULTS;
+  keep("figures", describe(results), results, folder);
+  keepText("cpu.svg", cpuPlot(results), folder);
+  const latency = latencyPlot(results);
+  if (latency !== null) keepText("latency.svg", latency, folder);
+});
+console.log(describe(results));
+if (options.results === undefined) console.error(updateReadme(results));
+const failures = results.series.filter(({ failure }) => failure !== null);
+for (const { candidate, scenario, failure } of failures) {
+  console.error(`failed: ${candidate} in ${scenario}: ${failure}`);
 }
-
-const results: Series[] = [];
-for (const bytes of new Set(scenarios.map((scenario) => scenario.messageBytes))) {
-  const group = scenarios.filter((scenario) => scenario.messageBytes === bytes);
-  results.push(...await measure(bytes, group));
-}
-progressEnd();
-const markdown = [
-  `## What an echo costs\n`,
-  `${describeMachine()}. Server pinned to CPU ${serverCpu}, load to CPU ${loadOptions.cpu};`,
-  `${roundCount} interleaved rounds of ${loadOptions.seconds} s; every byte verified. "÷ C": the median of the`,
-  `rounds' ratios, and the range of the middle half of them.`,
-  ...scenarios.map((scenario) => `\n${section(scenario, results)}`),
-].join("\n");
-console.log(markdown);
-keep("figures", markdown, results);
+// Another's failure is a result, ours is a bug.
+const ours = new Set(plan.candidates.filter(({ isOurs }) => isOurs).map(({ name }) => name));
+process.exitCode = failures.some(({ candidate }) => ours.has(candidate)) ? 1 : 0;

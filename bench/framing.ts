@@ -3,8 +3,10 @@
 //   bun bench/framing.ts        deno run -A bench/framing.ts
 import { Buffer } from "node:buffer";
 import { type Codec, fixedLength, lengthPrefixed, lines, LinkBuffer, resp } from "../mod.ts";
+import { table } from "./harness/markdown.ts";
 import { number, parse } from "./harness/options.ts";
-import { describeMachine, keep, table } from "./harness/report.ts";
+import { describeMachine, keep } from "./harness/report.ts";
+import { median } from "./harness/statistics.ts";
 
 const options = parse("Frames a second of every codec, over a LinkBuffer.", {
   rounds: { help: "how often each is measured; the median counts", value: "9" },
@@ -145,10 +147,6 @@ function dribble(mib: number): number {
   const spentMs = performance.now() - begin;
   buffer.close();
   return spentMs;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 const cases = makeCases();

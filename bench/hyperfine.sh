@@ -1,17 +1,46 @@
 #!/bin/sh
-# Times one fixed job, echoed by each server in turn: hyperfine.sh [name,name…]
+# Times one fixed job, echoed by each server in turn, as hyperfine's users run it; --help says more.
 #
-# An outside judge of the same thing: bench/figures.ts measures CPU, hyperfine the time on the clock, with its σ.
+# An outside judge of the same thing: figures.ts measures CPU, hyperfine the time on the clock, with its σ.
 set -eu
 top=$(cd "$(dirname "$0")/.." && pwd)
-servers=${1:-c,bun-sync,bun-async,deno-sync,deno-async,bun-listen,deno-listen,node-net}
-connections=50 messages=4000 bytes=64
+bun="$top/node_modules/.bin/bun"
+connections=50 messages=4000 bytes=64 runs=10
 load_cpu=$(($(nproc) > 1 ? 1 : 0)) # the server has CPU 0
+
+usage() {
+  cat <<HELP
+usage: hyperfine.sh [-c CONNECTIONS] [-n MESSAGES] [-s BYTES] [-r RUNS] [name,name…]
+
+Times how long a client (bench/native/load.c) takes for MESSAGES ($messages) echoes of BYTES ($bytes) on each of
+CONNECTIONS ($connections), with every byte verified: RUNS ($runs) times with each server. The server is pinned to
+CPU 0, the client to CPU $load_cpu. Without names, all servers that are here take part; who is not is named.
+Exports bench/results/hyperfine.md and .json.
+
+servers: $("$bun" "$top/bench/harness/command.ts" --list | tr '\n' ' ')
+HELP
+}
+
+while getopts c:n:s:r:h-: option; do
+  case $option in
+    c) connections=$OPTARG ;;
+    n) messages=$OPTARG ;;
+    s) bytes=$OPTARG ;;
+    r) runs=$OPTARG ;;
+    h) usage; exit 0 ;;
+    -) if [ "$OPTARG" = help ]; then usage; exit 0; fi; usage >&2; exit 2 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+shift $((OPTIND - 1))
 
 if ! command -v hyperfine >/dev/null; then
   echo "hyperfine.sh needs hyperfine: install it (Debian: apt-get install hyperfine), then run this again" >&2
   exit 1
 fi
+
+# One name a line; who cannot take part, and why, goes to standard error.
+servers=$("$bun" "$top/bench/harness/command.ts" --present ${1+"$1"} | paste -sd , -)
 
 scratch=$(mktemp -d)
 stop_all() {
@@ -43,8 +72,17 @@ chmod +x "$scratch/start"
 export SCRATCH="$scratch"
 
 mkdir -p "$top/bench/results"
-hyperfine --warmup 1 --runs 7 -L server "$servers" -n '{server}' \
+hyperfine --warmup 1 --runs "$runs" -L server "$servers" -n '{server}' \
   --setup "'$scratch/start' '$top' {server} $bytes" \
   --cleanup "kill \$(cat '$scratch/{server}.pid'); rm '$scratch/{server}.pid'" \
-  --export-json "$top/bench/results/hyperfine.json" --export-markdown "$top/bench/results/hyperfine.md" \
+  --export-json "$top/bench/results/hyperfine.json" --export-markdown "$scratch/table" \
   "'$top/bench/build/load' -p \$(cat '$scratch/{server}.port') -c $connections -s $bytes -N $messages -P $load_cpu"
+
+{
+  echo "## The time that a fixed job takes"
+  echo
+  echo "\`bench/hyperfine.sh -c $connections -n $messages -s $bytes -r $runs $servers\` on $(date -u +%F):"
+  "$bun" "$top/bench/harness/command.ts" --machine
+  echo
+  cat "$scratch/table"
+} >"$top/bench/results/hyperfine.md"

@@ -5,7 +5,9 @@
 import { type Candidate, CANDIDATES, select } from "./harness/candidates.ts";
 import { weigh } from "./harness/memory.ts";
 import { number, parse } from "./harness/options.ts";
-import { describeMachine, keep, progress, progressEnd, table } from "./harness/report.ts";
+import { table } from "./harness/markdown.ts";
+import { Progress } from "./harness/progress.ts";
+import { describeMachine, keep } from "./harness/report.ts";
 
 const options = parse("Measures the memory of idle connections.", {
   only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
@@ -15,10 +17,11 @@ const options = parse("Measures the memory of idle connections.", {
 const connections = number("connections", options.connections);
 const messageBytes = number("size", options.size);
 
+const progress = new Progress();
 const raw: unknown[] = [];
 const rows: string[][] = [];
 async function measure(candidate: Candidate): Promise<void> {
-  progress(candidate.title);
+  progress.step(candidate.title);
   const cells: string[] = [];
   for (const isWarmedUp of [false, true]) {
     const all = { connections, busy: 0, messageBytes, isWarmedUp };
@@ -31,7 +34,7 @@ async function measure(candidate: Candidate): Promise<void> {
 }
 
 for (const candidate of select(CANDIDATES, options.only)) await measure(candidate);
-progressEnd();
+progress.end();
 const markdown = [
   `## What an idle connection costs\n`,
   `${

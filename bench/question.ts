@@ -6,7 +6,9 @@ import { availableParallelism } from "node:os";
 import { type Candidate, CANDIDATES, select } from "./harness/candidates.ts";
 import { examine, type Footprint, type Holdings, weigh, type Weighed } from "./harness/memory.ts";
 import { number, parse } from "./harness/options.ts";
-import { describeMachine, keep, progress, progressEnd, table } from "./harness/report.ts";
+import { table } from "./harness/markdown.ts";
+import { Progress } from "./harness/progress.ts";
+import { describeMachine, keep } from "./harness/report.ts";
 
 const options = parse("Asks what servers hold for connections of which half are idle.", {
   only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
@@ -56,16 +58,17 @@ const NOTES = `
 - resident: growth of the process (VmRSS), divided by the connections, garbage included; what the kernel
   keeps for a socket is not in it.`;
 
+const progress = new Progress();
 const raw: unknown[] = [];
 const rows: string[][] = [];
 for (const candidate of select(CANDIDATES, options.only)) {
-  progress(candidate.title);
+  progress.step(candidate.title);
   const plain = await weigh(candidate, { connections, busy, messageBytes, isWarmedUp: false });
   const inside = await examine(candidate, { connections, busy, messageBytes, isWarmedUp: false });
   raw.push({ name: candidate.name, plain, inside });
   rows.push(row(candidate, plain, inside));
 }
-progressEnd();
+progress.end();
 const markdown = [
   `## ${connections.toLocaleString("en")} connections, half of them idle\n`,
   `On ${availableParallelism()} cores. Every connection sent one message of ${messageBytes} bytes and got it`,

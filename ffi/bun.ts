@@ -108,5 +108,6 @@ export const bunHost: Host | null = Bun
     env: (name) => process.env[name],
     checkNet() {},
     checkPath() {},
+    checkRead() {},
   }
   : null;

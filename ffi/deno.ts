@@ -87,13 +87,20 @@ function checkNet(hostname: string | null, port: number): void {
   );
 }
 
+function checkFile(name: "read" | "write", path: string): void {
+  if (isGranted({ name, path })) return;
+  throw new Deno.errors.NotCapable(
+    `Requires ${name} access to "${path}", run again with the --allow-${name} flag`,
+  );
+}
+
+function checkRead(path: string): void {
+  checkFile("read", path);
+}
+
 function checkPath(path: string): void {
-  for (const name of ["read", "write"] as const) {
-    if (isGranted({ name, path })) continue;
-    throw new Deno.errors.NotCapable(
-      `Requires ${name} access to "${path}", run again with the --allow-${name} flag`,
-    );
-  }
+  checkFile("read", path);
+  checkFile("write", path);
 }
 
 /** Deno, where this is Deno. */
@@ -109,5 +116,6 @@ export const denoHost: Host | null = isDeno
     env,
     checkNet,
     checkPath,
+    checkRead,
   }
   : null;

@@ -50,6 +50,8 @@ export interface Host {
   checkNet(hostname: string | null, port: number): void;
   /** The same for a Unix socket's path. */
   checkPath(path: string): void;
+  /** The same for a file that is read. */
+  checkRead(path: string): void;
 }
 
 function choose(): Host {

@@ -82,6 +82,34 @@ export interface Native {
     flags: number,
   ): number;
 
+  /** Opens a file by its zero-terminated path, to read it. Its descriptor. */
+  open(path: Uint8Array): number;
+  /** What a descriptor is: its mode, and the low and the high half of its size, go to `out`. */
+  stat(fd: number, out: Uint32Array): number;
+  /** Reads a piece of a file at a position in two halves. Bytes, 0 behind the end. */
+  pread(
+    fd: number,
+    slab: number,
+    offset: number,
+    length: number,
+    positionLow: number,
+    positionHigh: number,
+  ): number;
+  /** Sends a piece of a file at a position in two halves. Bytes, 0 behind the end. */
+  sendfile(
+    to: number,
+    from: number,
+    positionLow: number,
+    positionHigh: number,
+    length: number,
+  ): number;
+  /** A pipe: its reading and its writing end. */
+  pipe(out: Int32Array): number;
+  /** Makes a pipe hold so many bytes. How many it holds. */
+  pipeResize(fd: number, bytes: number): number;
+  /** Moves bytes from or to a pipe without reading them. Bytes, 0 at the end of the stream. */
+  splice(from: number, to: number, length: number): number;
+
   /** A new epoll descriptor. */
   epollCreate(): number;
   /** Adds (1), removes (2) or changes (3) the interest in a descriptor. */

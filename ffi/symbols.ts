@@ -16,7 +16,7 @@ export type Signature = readonly [
 ];
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 1;
+export const ABI = 2;
 
 /** Every function of {@linkcode Native}. */
 export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
@@ -48,6 +48,14 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   sendmsg: ["np_sendmsg", ["i32", "buffer", "i32", "i32"], "i32"],
   writev: ["np_writev", ["i32", "buffer", "i32"], "i32"],
   sendBorrowed: ["np_send_borrowed", ["i32", "buffer", "u32", "u32", "u32", "i32"], "i32"],
+
+  open: ["np_open", ["buffer"], "i32"],
+  stat: ["np_stat", ["i32", "buffer"], "i32"],
+  pread: ["np_pread", ["i32", "u32", "u32", "u32", "u32", "u32"], "i32"],
+  sendfile: ["np_sendfile", ["i32", "i32", "u32", "u32", "u32"], "i32"],
+  pipe: ["np_pipe", ["buffer"], "i32"],
+  pipeResize: ["np_pipe_resize", ["i32", "u32"], "i32"],
+  splice: ["np_splice", ["i32", "i32", "u32"], "i32"],
 
   epollCreate: ["np_epoll_create", [], "i32"],
   epollCtl: ["np_epoll_ctl", ["i32", "i32", "i32", "u32", "u32"], "i32"],

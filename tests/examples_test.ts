@@ -1,11 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import process from "node:process";
 import { test } from "node:test";
 import { host } from "../ffi/host.ts";
 import { run, start } from "./support/child.ts";
+import { withDirectory } from "./support/library.ts";
 
 const NOT_DENO = host.name === "deno" ? false : "needs Deno";
 const NOT_BUN = host.name === "bun" ? false : "needs Bun";
@@ -17,8 +19,9 @@ const MESSAGE_COUNT = 5000;
 async function withServer(
   file: string,
   call: (port: number) => Promise<void>,
+  ...more: string[]
 ): Promise<{ code: number | null; signal: string | null }> {
-  const server = start(file, { args: ["localhost:0"] });
+  const server = start(file, { args: ["localhost:0", ...more] });
   const ended = once(server, "close");
   try {
     let printed = "";
@@ -74,6 +77,62 @@ test("examples/echo_client.ts finds every byte equal", async () => {
     assertMatch(client.stdout, /16 MiB there and back in .* every byte equal\n.*20000 messages in/);
   });
 });
+
+test("examples/tcp_proxy.ts passes on what comes, both ways, and drains when it is interrupted", async () => {
+  await withServer("examples/echo_server.ts", async (upstream) => {
+    const proxied = withServer("examples/tcp_proxy.ts", checkEcho, `localhost:${upstream}`);
+    assertEquals(await proxied, { code: 0, signal: null });
+  });
+});
+
+/** Sends one request after the other on a connection, and returns what came back, as text. */
+async function request(port: number, ...heads: string[]): Promise<string> {
+  const socket = connect(port, "localhost");
+  socket.end(heads.map((head) => `${head}\r\nHost: localhost\r\n\r\n`).join(""));
+  const received: Buffer[] = [];
+  for await (const chunk of socket) received.push(chunk);
+  return Buffer.concat(received).toString("latin1");
+}
+
+test("examples/file_server.ts serves files, whole and in part, and nothing outside", () =>
+  withDirectory(async (directory) => {
+    const root = `${directory}/public`;
+    mkdirSync(root);
+    writeFileSync(`${directory}/secret.txt`, "secret");
+    writeFileSync(`${root}/digits.txt`, "0123456789");
+    writeFileSync(`${root}/empty.html`, "");
+    symlinkSync(`${directory}/secret.txt`, `${root}/link.txt`);
+    const ended = await withServer("examples/file_server.ts", async (port) => {
+      // Several on one connection: it stays open.
+      const both = await request(port, "GET /digits.txt HTTP/1.1", "GET /empty.html HTTP/1.1");
+      assertMatch(
+        both,
+        /200 OK\r\nContent-Length: 10\r\n(.+\r\n)+\r\n0123456789HTTP\/1.1 200 OK\r\nC/,
+      );
+      assertMatch(both, /Content-Length: 0\r\nContent-Type: text\/html\r\n(.+\r\n)+\r\n$/);
+      assertMatch(await request(port, "HEAD /digits.txt HTTP/1.1"), /Length: 10\r\n(.+\r\n)+\r\n$/);
+      for (const [range, answer] of [["2-4", "234"], ["7-", "789"], ["-2", "89"], ["8-99", "89"]]) {
+        const part = await request(port, `GET /digits.txt HTTP/1.1\r\nRange: bytes=${range}`);
+        assertMatch(
+          part,
+          new RegExp(`206 .*\r\nContent-Length: ${answer!.length}\r\n(.+\r\n)+\r\n${answer}$`),
+        );
+      }
+      const beyond = await request(port, "GET /digits.txt HTTP/1.1\r\nRange: bytes=10-");
+      assertMatch(beyond, /416 .*\r\nContent-Length: 0\r\nContent-Range: bytes \*\/10\r\n/);
+      assertMatch(
+        await request(port, "POST /digits.txt HTTP/1.1"),
+        /405 .*\r\n(.+\r\n)*Allow: GET, HEAD/,
+      );
+      for (
+        const path of ["none", "", "../secret.txt", "%2e%2e/secret.txt", "link.txt", "%zz", "%00"]
+      ) {
+        assertMatch(await request(port, `GET /${path} HTTP/1.1`), /^HTTP\/1.1 404 /);
+      }
+      assertMatch(await request(port, "nonsense"), /^HTTP\/1.1 400 (.+\r\n)+Connection: close/);
+    }, root);
+    assertEquals(ended, { code: 0, signal: null });
+  }));
 
 test("examples/compare/node_net.ts echoes", async () => {
   await withServer("examples/compare/node_net.ts", checkEcho);

@@ -1,9 +1,11 @@
 /**
  * Who takes part in the benches: every server, and how it is started.
  */
-import { execFileSync } from "node:child_process";
-import { type Peer, PEERS } from "../peers/peers.ts";
+import { execFileSync, spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { COLLECTIONS, type CollectionTrace, type Mode, type Peer, PEERS } from "../peers/peers.ts";
 import { type Command, projectPath } from "./child.ts";
+import type { Scenario } from "./scenarios.ts";
 
 /** A program that can run a server. */
 export type Runtime = "bun" | "deno" | "node";
@@ -14,10 +16,22 @@ export interface Candidate {
   readonly name: string;
   /** What the tables call it. */
   readonly title: string;
-  /** What it runs on; null for C. */
+  /** What it runs on; null for what is compiled. */
   readonly runtime: Runtime | null;
-  /** How it is started for messages of a size. */
-  argv(messageBytes: number): string[];
+  /** How it is started, to answer messages of a size; it echoes unless told otherwise. */
+  argv(messageBytes: number, mode?: Mode): string[];
+  /** Whether it is this library. */
+  readonly isOurs?: boolean;
+  /** What it can do; everything when left out. */
+  readonly modes?: readonly Mode[];
+  /** Whether it reads on from who does not take his answers, and keeps them in memory. */
+  readonly isUnbounded?: boolean;
+  /** The toolchain that builds it. */
+  readonly needs?: string;
+  /** The target of bench/Makefile that builds it. */
+  readonly build?: string;
+  /** How it says when it collects garbage; null when it has none. */
+  readonly collections: CollectionTrace | null;
 }
 
 const paths = new Map<Runtime, string>();
@@ -70,18 +84,38 @@ export function withProbe(candidate: Candidate, argv: readonly string[]): string
   return [...argv.slice(0, before), ...flags, ...argv.slice(before)];
 }
 
+/** The command of a candidate that traces its collections; null when it has none to trace. */
+export function withTrace(candidate: Candidate, argv: readonly string[]): Command | null {
+  const { runtime, collections } = candidate;
+  if (collections === null) return null;
+  const { env, flags = [] } = collections;
+  const before = 1 + (runtime === null ? 0 : FLAGS[runtime].length);
+  return { argv: [...argv.slice(0, before), ...flags, ...argv.slice(before)], env };
+}
+
 function ours(runtime: Runtime, style: "sync" | "async"): Candidate {
   return {
     name: `${runtime}-${style}`,
     title: `netpoll in ${capital(runtime)}, ${style}`,
     runtime,
-    argv: (bytes) => runFile(runtime, "bench/servers/echo.ts", ["0", String(bytes), style]),
+    isOurs: true,
+    collections: COLLECTIONS[runtime],
+    argv: (bytes, mode = "echo") =>
+      runFile(runtime, "bench/servers/echo.ts", ["0", String(bytes), mode, style]),
   };
 }
 
-function peer({ runtime, name, title, file }: Peer): Candidate {
-  const argv = (bytes: number) => runFile(runtime, `bench/peers/${file}`, ["0", String(bytes)]);
-  return { name, title, runtime, argv };
+function peer(entry: Peer): Candidate {
+  const { name, title, runtime, modes, isUnbounded, collections } = entry;
+  const about = { name, title, runtime, modes, isUnbounded, collections };
+  if (entry.runtime === null) {
+    const { needs, build } = entry;
+    return { ...about, needs, build, argv: (bytes, mode = "echo") => entry.argv(bytes, mode) };
+  }
+  const file = `bench/peers/${entry.file}`;
+  const argv = (bytes: number, mode: Mode = "echo") =>
+    runFile(entry.runtime, file, ["0", String(bytes), mode]);
+  return { ...about, argv };
 }
 
 function capital(word: string): string {
@@ -93,7 +127,11 @@ export const LIMIT: Candidate = {
   name: "c",
   title: "C, epoll",
   runtime: null,
-  argv: () => [projectPath("bench/build/echo")],
+  collections: null,
+  argv: (_, mode = "echo") => {
+    const program = projectPath("bench/build/echo");
+    return mode === "echo" ? [program] : [program, "-m", mode];
+  },
 };
 
 /** All of them; C first. */
@@ -121,7 +159,33 @@ export function select<T extends { readonly name: string }>(
   return all.filter((one) => names.includes(one.name));
 }
 
-/** How a candidate is started, pinned to a CPU or not. */
-export function commandOf(candidate: Candidate, messageBytes: number, cpu?: number): Command {
-  return { argv: candidate.argv(messageBytes), cpu };
+/** How a candidate is started for a scenario, pinned to a CPU or not. */
+export function commandOf(candidate: Candidate, scenario: Scenario, cpu?: number): Command {
+  return { argv: candidate.argv(scenario.messageBytes, scenario.mode), cpu };
+}
+
+/** Why a candidate cannot take part here; null when it can. */
+export function absence(candidate: Candidate): string | null {
+  const { needs, build, runtime } = candidate;
+  if (runtime !== null) return isThere(runtime) ? null : `no ${runtime}`;
+  try {
+    accessSync(candidate.argv(64)[0]!, constants.X_OK);
+    return null;
+  } catch {
+    if (needs !== undefined && !isThere(needs)) return `no ${needs}`;
+    return `not built: make -C bench ${build ?? "programs"}`;
+  }
+}
+
+const found = new Map<string, boolean>();
+
+/** Whether a program can be found: a runtime, or a toolchain. */
+function isThere(program: string): boolean {
+  if (!found.has(program)) {
+    const isOurs = program === "bun" || program === "deno" || program === "node";
+    const path = isOurs ? runtimePath(program) : program;
+    // What it makes of the option does not matter: go wants no dashes.
+    found.set(program, spawnSync(path, ["--version"], { stdio: "ignore" }).error === undefined);
+  }
+  return found.get(program)!;
 }

@@ -1,39 +1,32 @@
 /**
  * One run of bench/native/load.c, and what it found.
  */
-import { projectPath, run } from "./child.ts";
-
-/** What is asked of a server. */
-export interface Scenario {
-  /** What the options call it. */
-  readonly name: string;
-  /** What the tables call it. */
-  readonly title: string;
-  /** Connections that send. */
-  readonly connections: number;
-  /** Size of a message. */
-  readonly messageBytes: number;
-  /** Messages in flight on a connection; 1 unless given. */
-  readonly depth?: number;
-  /** Connect anew after so many messages. */
-  readonly churn?: number;
-  /** Connections beside that say nothing after one message. */
-  readonly idle?: number;
-}
+import { type Command, projectPath, run } from "./child.ts";
+import type { Scenario } from "./scenarios.ts";
 
 /** What load.c prints; times in microseconds. */
 export interface LoadResult {
   readonly messages: number;
   readonly messages_per_s: number;
   readonly p50_us: number;
+  readonly p90_us?: number;
   readonly p99_us: number;
   readonly p999_us: number;
+  readonly p9999_us?: number;
   readonly max_us: number;
+  /** Messages of an open loop that were due when their connection could not take them. */
+  readonly dropped: number;
   readonly server_us_per_message: number;
   readonly server_user_us_per_message: number;
   readonly server_system_us_per_message: number;
   readonly server_cpu_percent: number;
   readonly client_cpu_percent: number;
+  /** Resident memory of the server before it had a connection of this run. */
+  readonly server_rss_bytes_begin?: number;
+  /** The same at the end of measuring. */
+  readonly server_rss_bytes_end?: number;
+  /** The most it ever was. */
+  readonly server_rss_bytes_peak?: number;
 }
 
 /** How long, and on which CPU. */
@@ -45,12 +38,13 @@ export interface LoadOptions {
   readonly rate?: number;
 }
 
-/** Loads a server and verifies every byte that comes back. */
-export async function load(
+/** The arguments of load.c. */
+export function loadArguments(
   server: { readonly pid: number; readonly port: number },
   scenario: Scenario,
-  { seconds, warmupSeconds, cpu, rate }: LoadOptions,
-): Promise<LoadResult> {
+  { seconds, warmupSeconds, rate }: LoadOptions,
+): string[] {
+  const stretch = scenario.stretch ?? 1;
   const settings: Record<string, number | undefined> = {
     p: server.port,
     S: server.pid,
@@ -59,13 +53,32 @@ export async function load(
     d: scenario.depth,
     n: scenario.churn,
     I: scenario.idle,
-    t: seconds,
-    w: warmupSeconds,
+    W: scenario.slow,
+    B: scenario.receivers,
+    t: seconds * stretch,
+    w: warmupSeconds * stretch,
     r: rate,
   };
-  const argv = [projectPath("bench/build/load")];
-  for (const [letter, value] of Object.entries(settings)) {
-    if (value !== undefined) argv.push(`-${letter}`, String(value));
-  }
-  return JSON.parse(await run({ argv, cpu }));
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+  const framed = (scenario.mode ?? "echo") === "echo" ? [] : ["-f"];
+  return [...framed, ...given.flatMap(([letter, value]) => [`-${letter}`, String(value)])];
+}
+
+/** How load.c is started. */
+export function loadCommand(
+  server: { readonly pid: number; readonly port: number },
+  scenario: Scenario,
+  options: LoadOptions,
+): Command {
+  const argv = [projectPath("bench/build/load"), ...loadArguments(server, scenario, options)];
+  return { argv, cpu: options.cpu };
+}
+
+/** Loads a server and verifies every byte that comes back. */
+export async function load(
+  server: { readonly pid: number; readonly port: number },
+  scenario: Scenario,
+  options: LoadOptions,
+): Promise<LoadResult> {
+  return JSON.parse(await run(loadCommand(server, scenario, options)));
 }

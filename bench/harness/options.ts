@@ -12,10 +12,14 @@ export interface Option {
   readonly value?: string;
 }
 
-/** Parses the command line; prints the help and ends where it is asked for, or is needed. */
+/**
+ * Parses the command line; prints the help and ends where it is asked for, or is needed. `more`
+ * stands at the end of the help.
+ */
 export function parse<Name extends string>(
   about: string,
   options: Readonly<Record<Name, Option>>,
+  more: () => string = () => "",
 ): Record<Name, string | undefined> {
   const entries = Object.entries(options) as [Name, Option][];
   const config: Record<string, { type: "string" | "boolean" }> = { help: { type: "boolean" } };
@@ -31,7 +35,7 @@ export function parse<Name extends string>(
     console.error(help(about, entries));
     process.exit(2);
   }
-  console.log(help(about, entries));
+  console.log([help(about, entries), more()].join("\n\n").trim());
   process.exit(0);
 }
 
@@ -48,4 +52,10 @@ export function number(name: string, value: string | undefined): number {
   if (value !== undefined && value !== "" && Number.isFinite(result) && result >= 0) return result;
   console.error(`--${name} is a number, not ${value}`);
   process.exit(2);
+}
+
+/** What was typed: the target, and the options if any. */
+export function commandLine(target: string): string {
+  const args = process.argv.slice(2);
+  return args.length === 0 ? target : `${target} OPTIONS="${args.join(" ")}"`;
 }

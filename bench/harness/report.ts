@@ -1,31 +1,29 @@
 /**
- * How a bench tells what it found: Markdown to read, JSON to keep.
+ * How a bench reports: the machine, Markdown to read, raw values to keep.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { arch, availableParallelism, cpus, release, totalmem } from "node:os";
-import process from "node:process";
+import { runtimePath } from "./candidates.ts";
 import { projectPath } from "./child.ts";
-import { type Runtime, runtimePath } from "./candidates.ts";
 
-/** A Markdown table: the first column to the left, numbers to the right. */
-export function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = heads.map((head, i) =>
-    Math.max(head.length, ...rows.map((row) => row[i]!.length))
-  );
-  const line = (cells: readonly string[]) => `| ${cells.map(pad).join(" | ")} |`;
-  const pad = (cell: string, i: number) =>
-    i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!);
-  const rule = widths.map((width, i) => i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`);
-  return [line(heads), line(rule), ...rows.map(line)].join("\n");
-}
+/** How each program says which version it is. */
+const VERSIONS: readonly (readonly [name: string, path: () => string, argument: string])[] = [
+  ["bun", () => runtimePath("bun"), "--version"],
+  ["deno", () => runtimePath("deno"), "--version"],
+  ["node", () => runtimePath("node"), "--version"],
+  ["go", () => "go", "version"],
+  ["rust", () => "rustc", "--version"],
+];
 
-function versionOf(runtime: Runtime): string {
+/** Name and version; nothing of what is absent. */
+function versionOf([name, path, argument]: typeof VERSIONS[number]): string[] {
   try {
-    const out = execFileSync(runtimePath(runtime), ["--version"], { encoding: "utf8" });
-    return /\d+\.\d+\.\d+/.exec(out)?.[0] ?? "unknown";
+    const stdio: ["ignore", "pipe", "ignore"] = ["ignore", "pipe", "ignore"];
+    const out = execFileSync(path(), [argument], { encoding: "utf8", stdio });
+    return [`${name} ${/\d+\.\d+(\.\d+)?/.exec(out)?.[0] ?? "unknown"}`];
   } catch {
-    return "absent";
+    return [];
   }
 }
 
@@ -33,26 +31,36 @@ function versionOf(runtime: Runtime): string {
 export function describeMachine(): string {
   const model = cpus()[0]?.model ?? "unknown processor";
   const memoryGb = Math.round(totalmem() / 2 ** 30);
-  const versions = (["bun", "deno", "node"] as const).map((name) => `${name} ${versionOf(name)}`);
   return `${availableParallelism()} cores (${model}, ${arch()}), ${memoryGb} GiB, ` +
-    `Linux ${release()}, ${versions.join(", ")}`;
+    `Linux ${release()}, ${VERSIONS.flatMap(versionOf).join(", ")}`;
+}
+
+/** Where results are kept unless a bench is told otherwise. */
+export const RESULTS = projectPath("bench/results");
+
+/** Keeps a text among the results. */
+export function keepText(name: string, text: string, folder = RESULTS): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${folder}/${name}`, text.endsWith("\n") ? text : `${text}\n`);
+}
+
+/** Keeps raw values. */
+export function keepJson(name: string, value: unknown, folder = RESULTS): void {
+  keepText(`${name}.json`, JSON.stringify(value, null, 1), folder);
+}
+
+/** The raw values that were kept under a name; null when there are none. */
+export function readJson<T>(name: string, folder = RESULTS): T | null {
+  try {
+    return JSON.parse(readFileSync(`${folder}/${name}.json`, "utf8")) as T;
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return null;
+    throw error;
+  }
 }
 
 /** Keeps a result: NAME.md to commit, and beside it the raw values, which are not. */
-export function keep(name: string, markdown: string, raw: unknown): void {
-  const folder = projectPath("bench/results");
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/${name}.md`, `${markdown}\n`);
-  writeFileSync(`${folder}/${name}.json`, `${JSON.stringify(raw, null, 1)}\n`);
-}
-
-/** Says on standard error how far a bench is; the table alone goes to standard output. */
-export function progress(text: string): void {
-  const { stderr } = process;
-  if (stderr.isTTY) stderr.write(`\r\x1b[K${text}`);
-}
-
-/** Wipes what `progress` wrote. */
-export function progressEnd(): void {
-  progress("");
+export function keep(name: string, markdown: string, raw: unknown, folder = RESULTS): void {
+  keepText(`${name}.md`, markdown, folder);
+  keepJson(name, raw, folder);
 }

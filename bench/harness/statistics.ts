@@ -22,3 +22,22 @@ export function median(values: readonly number[]): number {
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
+
+/** Values with neighbours in time: each divided by the other of its round. */
+export function ratios(values: readonly number[], bases: readonly number[]): number[] {
+  return values.map((value, round) => value / bases[round]!);
+}
+
+/** A figure and how far its rounds are apart. */
+export interface Spread {
+  readonly median: number;
+  /** A quarter of the rounds is below. */
+  readonly low: number;
+  /** A quarter is above. */
+  readonly high: number;
+}
+
+/** The median and the middle half. */
+export function spread(values: readonly number[]): Spread {
+  return { median: median(values), low: quantile(values, 0.25), high: quantile(values, 0.75) };
+}

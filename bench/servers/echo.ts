@@ -1,9 +1,12 @@
 /**
- * netpoll's echo, as the benches run it: `echo.ts PORT MESSAGE_BYTES sync|async`.
+ * netpoll's servers, as the benches run them:
+ * `echo.ts PORT MESSAGE_BYTES echo|framed|tail|broadcast sync|async`.
  */
 import process from "node:process";
 import { type Connection, createListener, EventLoop } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
+import { broadcastLoop } from "./broadcast.ts";
+import { framedLoop } from "./framed.ts";
 
 /**
  * The program that every reader knows (the first example of the documentation), for messages of a
@@ -26,21 +29,37 @@ function echoBytes({ reader, writer }: Connection): void {
   reader.release();
 }
 
-/**
- * Serves on a port of 127.0.0.1 (0: any) for as long as the process lives, and prints "listening
- * PORT".
- */
-export function serveEcho(port: number, messageBytes: number, style: string): void {
+function echoLoop(messageBytes: number, style: string): EventLoop {
+  return new EventLoop(style === "async" ? echoMessages(messageBytes) : echoBytes);
+}
+
+/** Serves on a port of 127.0.0.1 for as long as the process lives, and prints "listening PORT". */
+function serve<C>(loop: EventLoop<C>, port: number): void {
   const listener = createListener("tcp", `127.0.0.1:${port}`);
-  const loop = new EventLoop(style === "async" ? echoMessages(messageBytes) : echoBytes);
   void loop.serve(listener);
   if (listener.address.transport === "tcp") console.log(`listening ${listener.address.port}`);
+}
+
+/**
+ * Serves an echo on a port of 127.0.0.1 (0: any) for as long as the process lives, and prints
+ * "listening PORT".
+ */
+export function serveEcho(port: number, messageBytes: number, style: string): void {
+  serve(echoLoop(messageBytes, style), port);
+}
+
+function serveMode(mode: string, port: number, messageBytes: number, style: string): void {
+  if (mode === "echo") serveEcho(port, messageBytes, style);
+  else if (mode === "framed") serve(framedLoop(false, style), port);
+  else if (mode === "tail") serve(framedLoop(true, style), port);
+  else if (mode === "broadcast") serve(broadcastLoop(style), port);
+  else throw new TypeError(`There is no mode ${mode}`);
 }
 
 // For bench/peers/probe.mjs.
 Object.assign(globalThis, { [Symbol.for("bench.bufferBytes")]: () => blocks.counts().usedBytes });
 
 if (import.meta.main) {
-  const [port, messageBytes, style] = process.argv.slice(2);
-  serveEcho(Number(port), Number(messageBytes), style ?? "sync");
+  const [port, messageBytes, mode = "echo", style = "sync"] = process.argv.slice(2);
+  serveMode(mode, Number(port), Number(messageBytes), style);
 }

@@ -9,6 +9,7 @@ import type { Address } from "../net/address.ts";
 import { getOption, Option } from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import type { Callbacks, CloseCallback } from "./callbacks.ts";
+import type { SendFileOptions } from "./send_file.ts";
 import { type ConnectionOptions, settings } from "./settings.ts";
 import { SocketConnection } from "./socket_connection.ts";
 import { fileTransport, socketTransport } from "./transport.ts";
@@ -72,8 +73,42 @@ export interface Connection extends AsyncDisposable {
   /** Reads again. */
   resumeRead(): void;
   /**
+   * Flushes what was written, and sends a file behind it, by sendfile: its bytes never come here.
+   * What is written afterwards follows it. The file is as long as it is at this moment; it is given
+   * by its path, or by a descriptor, which stays the caller's and must stay open until this settles.
+   *
+   * `writeTimeoutMs` bounds how long nothing of it leaves. As with `flush()`, what is queued stays
+   * queued then. The signal takes it back: if a part of it has left, the connection is reset.
+   * Reading a file that is not in memory blocks the thread.
+   *
+   * @returns How many bytes the kernel has taken: the length.
+   * @throws {RangeError} The file is shorter than `offset` and `length` say. Nothing of it is sent.
+   * @throws {SystemError} It cannot be opened, or is no file (`code` is `"EISDIR"` or `"ESPIPE"`).
+   * Nothing of it is sent, and the connection goes on.
+   * @throws {SendFileError} It has become shorter, or cannot be read; `sentBytes` says how much was
+   * sent. If that is more than nothing, the connection is reset.
+   * @throws {ClosedError} The connection is closed, or the peer has reset it (`EofError`).
+   *
+   * @example
+   * ```ts
+   * import { socketPair } from "@netpoll/netpoll";
+   * import { rmSync, writeFileSync } from "node:fs";
+   *
+   * writeFileSync("/tmp/netpoll_example.txt", "0123456789");
+   * const [a, b] = socketPair();
+   * a.writer.writeString("three digits: ");
+   * console.log(await a.sendFile("/tmp/netpoll_example.txt", { offset: 2, length: 3 })); // 3
+   * await b.reader.wait(17);
+   * console.log(b.reader.readString(17)); // "three digits: 234"
+   * await a.close();
+   * await b.close();
+   * rmSync("/tmp/netpoll_example.txt");
+   * ```
+   */
+  sendFile(file: string | number, options?: SendFileOptions): Promise<number>;
+  /**
    * Sends what was flushed, then ends our side: the peer reads an end. Reading goes on. Never
-   * rejects.
+   * rejects. While it is piped the pipe does that, and this waits for it.
    */
   closeWrite(): Promise<void>;
   /**

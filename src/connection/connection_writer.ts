@@ -5,8 +5,9 @@ import type { LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter } from "../buffer/writer.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { type NetpollError, SystemError } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
+import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX } from "../core/limits.ts";
 import type { ConnectionSettings } from "./settings.ts";
+import { FileQueue, FileSending } from "./send_file.ts";
 import { send, sending, type Transport } from "./transport.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
@@ -27,10 +28,14 @@ export interface WriterOwner {
   onBlocked(): void;
   /** Bytes were sent. */
   onSent(): void;
+  /** More was flushed while the kernel has no room. */
+  onQueued(): void;
   /**
    * Sending failed for good. Called from within the user's call: no callback of theirs may run now.
    */
   onSendFailure(error: SystemError): NetpollError;
+  /** A file was sent in part, and the rest is not to be had. Called as `onSendFailure` is. */
+  onCut(error: NetpollError): void;
   /** Somebody waits for a flush, the first of which began then. */
   onFlushWait(since: number): void;
   /** Nobody waits for a flush any more. */
@@ -41,7 +46,7 @@ export interface WriterOwner {
 interface Flush {
   /** It is done when so many bytes were sent in all. */
   readonly target: number;
-  /** When it began, in microseconds. */
+  /** When it began, in microseconds; a file begins anew whenever some of it has left. */
   readonly since: number;
   readonly promise: Promise<void>;
   readonly resolve: () => void;
@@ -61,6 +66,8 @@ export class ConnectionWriter extends ChainWriter {
   /** So much is unsent that reading and serving have paused. */
   isChoked = false;
   #flushes: Flush[] | null = null;
+  /** Made for the first file. */
+  #files: FileQueue | null = null;
 
   /** A writer that sends what is written to a chain. */
   constructor(chain: LinkChain, owner: WriterOwner) {
@@ -71,7 +78,14 @@ export class ConnectionWriter extends ChainWriter {
 
   /** Bytes that were flushed and not yet taken by the kernel. */
   get unsentBytes(): number {
-    return this.#chain.length;
+    const { length } = this.#chain;
+    return this.#files === null ? length : length + this.#files.unsentBytes;
+  }
+
+  /** How many bytes left in all, those of files included. */
+  get #sentBytes(): number {
+    const { total } = this.#chain;
+    return this.#files === null ? total : total + this.#files.doneBytes;
   }
 
   /** Whether somebody waits for a flush. */
@@ -86,16 +100,19 @@ export class ConnectionWriter extends ChainWriter {
 
   get isWritable(): boolean {
     return this.#chain.writeBan === null && this.end === null && !this.isChoked &&
-      this.#chain.heldBytes <= this.#owner.settings.writeBufferBytesMax;
+      this.#fullness <= 1;
+  }
+
+  /** How much is unsent, as a part of what may be. */
+  get #fullness(): number {
+    const ofBytes = this.#chain.heldBytes / this.#owner.settings.writeBufferBytesMax;
+    return this.#files === null ? ofBytes : Math.max(ofBytes, this.#files.count / FILES_UNSENT_MAX);
   }
 
   /** Looks whether too much is unsent, or little enough again. Whether that has changed. */
   checkPressure(): boolean {
-    const { heldBytes } = this.#chain;
     const wasChoked = this.isChoked;
-    this.isChoked = wasChoked
-      ? heldBytes * 2 >= this.#owner.settings.writeBufferBytesMax
-      : heldBytes > this.#owner.settings.writeBufferBytesMax;
+    this.isChoked = wasChoked ? this.#fullness >= 0.5 : this.#fullness > 1;
     return this.isChoked !== wasChoked;
   }
 
@@ -103,12 +120,13 @@ export class ConnectionWriter extends ChainWriter {
     const chain = this.#chain;
     if (chain.writeBan !== null || this.end !== null) return this.#refuse();
     chain.publish();
-    if (chain.length === 0) return RESOLVED;
+    if (this.unsentBytes === 0) return RESOLVED;
     if (!this.isBlocked && !this.#owner.isCorked) {
       this.sendNow();
-      if (chain.length === 0 && this.end === null) return RESOLVED;
+      if (this.unsentBytes === 0 && this.end === null) return RESOLVED;
       if (this.end !== null) return this.#refuse();
     }
+    if (this.isBlocked) this.#owner.onQueued();
     return this.#wait(options?.signal);
   }
 
@@ -121,33 +139,73 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   #wait(signal: AbortSignal | undefined): Promise<void> {
-    const target = this.#chain.total + this.#chain.length;
-    const flushes = this.#flushes ??= [];
-    let last = flushes[flushes.length - 1];
-    if (last === undefined || last.target !== target) {
+    const target = this.#sentBytes + this.unsentBytes;
+    let last = this.#flushes?.at(-1);
+    if (last === undefined || last.target !== target || last instanceof FileSending) {
       last = { target, since: this.#owner.clockMicros, ...Promise.withResolvers<void>() };
       last.promise.catch(ignore);
-      flushes.push(last);
-      if (flushes.length === 1) this.#owner.onFlushWait(last.since);
+      this.#queue(last);
     }
     return signal === undefined ? last.promise : withSignal(last.promise, signal);
+  }
+
+  #queue(flush: Flush): void {
+    const flushes = this.#flushes ??= [];
+    flushes.push(flush);
+    if (flushes.length === 1) this.#owner.onFlushWait(flush.since);
+  }
+
+  /** Flushes what was written, and a file behind it. */
+  flushFile(file: FileSending): Promise<void> {
+    const chain = this.#chain;
+    if (chain.writeBan !== null || this.end !== null) {
+      file.close();
+      return this.#refuse();
+    }
+    chain.publish();
+    const files = this.#files ??= new FileQueue();
+    files.add(file, chain.total + chain.length);
+    file.since = this.#owner.clockMicros;
+    this.#queue(file);
+    if (this.isBlocked) this.#owner.onQueued();
+    else this.sendNow();
+    return file.promise;
+  }
+
+  /** Takes a file back that was not sent to its end. */
+  abandonFile(file: FileSending, reason: unknown): void {
+    if (!this.#files?.remove(file)) return;
+    const index = this.#flushes?.indexOf(file) ?? -1;
+    if (index >= 0) this.#take(this.#flushes!, 1, index);
+    file.reject(reason);
+    // What was flushed behind it goes on with the next event, unless the peer would take it for the
+    // rest of the file.
+    if (file.sentBytes === 0) return;
+    const error = file.takenBack(reason);
+    this.fail(error);
+    this.#owner.onCut(error);
   }
 
   /** Sends what was flushed, as much as the kernel takes now. */
   sendNow(): void {
     const chain = this.#chain;
     const { fd } = this.#owner;
-    for (let sent = 0; chain.length > 0;) {
-      const count = send(this.#owner.io, fd, chain);
+    const { io } = this.#owner;
+    for (let sent = 0; this.unsentBytes > 0;) {
+      const files = this.#files;
+      const count = files === null ? send(io, fd, chain) : files.send(io, fd, chain);
       if (count < 0 && count !== NOT_READY) return this.#onFailure(count);
+      if (count === 0) this.abandonFile(files!.failed, files!.failed.failure);
+      if (this.end !== null) return;
+      if (files !== null && count > 0) files.progress(this.#owner.clockMicros);
       sent += count;
       if (count === NOT_READY || sending.wasShort || sent >= BYTES_PER_EVENT_MAX) break;
     }
     // Before the owner hears of it, who may close now: these flushes are done.
     if (this.#flushes !== null) this.#settle(this.#flushes);
     this.#owner.onSent();
-    if (this.isBlocked !== chain.length > 0) {
-      this.isBlocked = chain.length > 0;
+    if (this.isBlocked !== this.unsentBytes > 0) {
+      this.isBlocked = !this.isBlocked;
       this.#owner.onBlocked();
     }
   }
@@ -159,14 +217,14 @@ export class ConnectionWriter extends ChainWriter {
 
   #settle(flushes: Flush[]): void {
     let done = 0;
-    while (done < flushes.length && flushes[done]!.target <= this.#chain.total) done += 1;
+    while (done < flushes.length && flushes[done]!.target <= this.#sentBytes) done += 1;
     for (const flush of this.#take(flushes, done)) flush.resolve();
   }
 
-  /** Takes the first flushes out of the queue. */
-  #take(flushes: Flush[], count: number): Flush[] {
+  /** Takes flushes out of the queue, the first ones unless told from where on. */
+  #take(flushes: Flush[], count: number, from = 0): Flush[] {
     if (count === 0) return [];
-    const taken = flushes.splice(0, count);
+    const taken = flushes.splice(from, count);
     if (flushes.length > 0) {
       this.#owner.onFlushWait(flushes[0]!.since);
     } else {
@@ -181,6 +239,8 @@ export class ConnectionWriter extends ChainWriter {
     const flushes = this.#flushes ?? [];
     let late = 0;
     while (late < flushes.length && flushes[late]!.since <= micros) late += 1;
+    // Bytes of a file left meanwhile: it has its time anew.
+    if (late === 0 && flushes.length > 0) this.#owner.onFlushWait(flushes[0]!.since);
     for (const flush of this.#take(flushes, late)) flush.reject(error);
   }
 
@@ -188,6 +248,11 @@ export class ConnectionWriter extends ChainWriter {
   fail(error: NetpollError): void {
     this.end ??= error;
     this.failBefore(Infinity, error);
+  }
+
+  /** The descriptor is gone: the files that were still to be sent are closed. */
+  closeFiles(): void {
+    this.#files?.close();
   }
 }
 

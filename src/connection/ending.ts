@@ -2,7 +2,7 @@
  * Who waits for a connection to end. One that nobody asks about its end has no object of this kind.
  */
 import type { Ban } from "../buffer/link_chain.ts";
-import { ClosedError, EofError } from "../core/errors.ts";
+import { BusyError, ClosedError, EofError } from "../core/errors.ts";
 import type { Timer } from "../poll/timer_wheel.ts";
 import type { CloseResult } from "./connection.ts";
 
@@ -16,6 +16,12 @@ export const WRITE_ENDED: Ban = {
 export const PEER_ENDED: Ban = {
   error: (message) => new EofError(message),
   message: "Cannot read more: the peer has ended its side",
+};
+
+/** A pipe moves its bytes. */
+export const PIPED: Ban = {
+  error: (message) => new BusyError(message),
+  message: "Cannot read or write: the connection is piped",
 };
 
 function ignore(): void {}

@@ -47,6 +47,16 @@ export class Endpoint {
     this.#interest = Interest.READ;
   }
 
+  /** Whether somebody watches. */
+  get isWatched(): boolean {
+    return this.#token >= 0;
+  }
+
+  /** Tells somebody else of its events from now on. */
+  rewatch(watcher: Watcher): void {
+    this.#poller.replace(this.#token, watcher);
+  }
+
   /** What is of interest from now on. */
   want(read: boolean, write: boolean): void {
     if (this.#token < 0) return;

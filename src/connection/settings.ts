@@ -29,8 +29,8 @@ export interface ConnectionOptions {
    */
   readBufferBytesMax?: number;
   /**
-   * How much unsent output is held before `writer.isWritable` is false: then nothing is read and no
-   * request is served until below half. 4 MiB unless given.
+   * How much unsent output is held before `writer.isWritable` is false: then a handler is not
+   * called, and nothing read for it, until below half. 4 MiB unless given.
    */
   writeBufferBytesMax?: number;
   /** The most that `wait` waits for. 128 MiB unless given. */

@@ -159,7 +159,7 @@ export class SocketConnection<C> extends Stream
     // Errors and hang-ups cannot be masked: unless a read answers, they are reported for ever.
     const isOver = this.reader.end !== null || this.#state === "draining";
     if (isOver && (events & Event.ERROR) !== 0) return this.#onLost(socketError(this.fd));
-    if (this.output.length > 0) return this.writer.sendNow();
+    if (this.writer.unsentBytes > 0) return this.writer.sendNow();
     this.endpoint.hush();
     this.updateInterest();
   }
@@ -199,6 +199,10 @@ export class SocketConnection<C> extends Stream
   }
 
   // ---- pressure ---------------------------------------------------------------------------------
+
+  override get isChoked(): boolean {
+    return this.#onRequest !== null && this.writer.isChoked;
+  }
 
   /** A handler that leaves bytes unread that fill what may be held would never be called again. */
   #checkStuck(): void {
@@ -256,10 +260,6 @@ export class SocketConnection<C> extends Stream
     this.#service.poller.pace.outsideWaits += isOutside ? 1 : -1;
   }
 
-  get isAwaited(): boolean {
-    return this.reader.isWaiting || this.writer.isFlushing;
-  }
-
   onWait(): void {
     this.#requests.setOutside(false);
     this.deadlines?.beginRead(this.clockMicros);
@@ -274,6 +274,10 @@ export class SocketConnection<C> extends Stream
   onWaitEnd(): void {
     this.deadlines?.endRead();
     if (this.#requests.isRunning) this.#requests.setOutside(true);
+  }
+
+  protected onPipe(isPiped: boolean): void {
+    this.#requests.setOutside(!isPiped && this.#requests.isRunning);
   }
 
   // ---- sending ----------------------------------------------------------------------------------
@@ -311,11 +315,10 @@ export class SocketConnection<C> extends Stream
     const error = new TimeoutError(operation, timeoutMs);
     if (operation === "read") this.reader.fail(error);
     else if (operation === "write") this.writer.failBefore(native.now() - timeoutMs * 1000, error);
-    else this.#giveUp(error);
+    else this.giveUp(error);
   }
 
-  /** Ends it for a reason that is not the peer's: `closed` says why. */
-  #giveUp(error: unknown): void {
+  protected giveUp(error: unknown): void {
     if (!this.isActive) return;
     this.#end().failure ??= error;
     this.#close(0);
@@ -340,7 +343,7 @@ export class SocketConnection<C> extends Stream
 
   /** After the peer's end, a connection with a handler closes once nothing is left to do. */
   #closeIfOver(): void {
-    if (this.#state !== "open" || this.#requests.isRunning) return;
+    if (this.#state !== "open" || this.#requests.isRunning || this.isPiped) return;
     if (this.#onRequest !== null && this.#requests.isDue) return;
     // Without a handler, what was received before the end is its user's until he closes.
     if (this.#onRequest === null && !this.#isEnding && this.input.length > 0) return;
@@ -361,12 +364,12 @@ export class SocketConnection<C> extends Stream
 
   closeWrite(): Promise<void> {
     const { writeEnded } = this.#end();
-    if (this.#isWriteEnding) return writeEnded;
+    if (this.#isWriteEnding || this.isPiped) return writeEnded;
     this.#isWriteEnding = true;
     this.output.truncate(0);
     this.output.writeBan ??= WRITE_ENDED;
     if (this.fd < 0) this.#end().endWrite();
-    else if (this.output.length === 0) this.#onDrained();
+    else if (this.writer.unsentBytes === 0) this.#onDrained();
     else this.uncork();
     return writeEnded;
   }
@@ -392,7 +395,7 @@ export class SocketConnection<C> extends Stream
     if (this.reader.isWaiting) this.reader.fail(this.#closedError());
     if (this.output.length > 0) this.uncork();
     if (this.#state !== "draining") return;
-    if (this.output.length === 0 || !(timeoutMs > 0)) return this.#finish("drained");
+    if (this.writer.unsentBytes === 0 || !(timeoutMs > 0)) return this.#finish("drained");
     this.updateInterest();
     this.#service.poller.setTimer(this.#end().timer = new Timer(this), timeoutMs);
   }
@@ -450,22 +453,19 @@ export class SocketConnection<C> extends Stream
     return fd;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
   /**
    * Lets go of the descriptor: the end of what the peer sees. Whoever calls this calls `#goOn`
    * later.
    */
   #finish(step: "drained" | "lost" | "detached"): void {
     this.#state = next(this.#state, step);
-    if (this.output.length > 0) this.#end().unsentBytes = this.output.length;
+    if (this.writer.unsentBytes > 0) this.#end().unsentBytes = this.writer.unsentBytes;
     const fd = this.endpoint.release();
     if (step !== "detached") native.close(fd);
     this.deadlines?.close();
     if (this.#ending?.timer) this.#service.poller.cancelTimer(this.#ending.timer);
     this.output.close(this.#writeBan());
+    this.writer.closeFiles();
     if (this.writer.isFlushing) this.writer.fail(this.#closedError());
     if (this.input.readBan !== null && this.reader.isWaiting) {
       this.reader.fail(this.#closedError());

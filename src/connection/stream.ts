@@ -2,19 +2,29 @@
  * A stream: a descriptor that is read and written, held back and timed. Who is called for what
  * comes in, and how it all ends, is the business of the connection over it (socket_connection.ts).
  */
-import { LinkChain } from "../buffer/link_chain.ts";
+import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import { NOT_READY } from "../core/errno.ts";
-import type { NetpollError, SystemError, TimeoutOperation } from "../core/errors.ts";
+import {
+  BusyError,
+  ClosedError,
+  type NetpollError,
+  type SystemError,
+  type TimeoutOperation,
+} from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
 import type { Address, PackedAddress } from "../net/address.ts";
+import { resetOnClose } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { Watcher } from "../poll/watcher.ts";
+import type { CloseOptions, CloseResult } from "./connection.ts";
 import { ConnectionReader, type ReaderOwner } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner } from "./connection_writer.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
+import { PIPED } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
+import { sendFile, type SendFileOptions } from "./send_file.ts";
 import { checkTimeout, type ConnectionSettings, hasDeadlines } from "./settings.ts";
-import { filled, type Transport } from "./transport.ts";
+import { filled, type ReadSize, receive, type Transport } from "./transport.ts";
 
 /** What the streams of one server share, or of one dialling. */
 export interface StreamService {
@@ -39,6 +49,7 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
   protected deadlines: Deadlines | null = null;
   readonly #service: StreamService;
   #isPaused = false;
+  #isPiped = false;
 
   /**
    * A stream that nobody watches yet, over a non-blocking descriptor, which it owns from now on.
@@ -57,7 +68,12 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
   protected abstract onReadEnd(code: number): void;
   /** All that was flushed has left. */
   protected abstract onAllSent(): void;
+  /** A pipe begins to move its bytes, or ends it. */
+  protected abstract onPipe(isPiped: boolean): void;
+  /** Ends it for a reason that is not the peer's: `closed` says why. */
+  protected abstract giveUp(error: unknown): void;
 
+  abstract readonly isActive: boolean;
   abstract readonly isCorked: boolean;
   abstract onEvent(events: number): void;
   abstract onFailure(error: unknown): void;
@@ -67,6 +83,13 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
   abstract onFlushWaitEnd(): void;
   abstract onSendFailure(cause: SystemError): NetpollError;
   abstract onDeadline(operation: TimeoutOperation, timeoutMs: number): void;
+  abstract readonly closed: Promise<void>;
+  abstract close(options?: CloseOptions): Promise<CloseResult>;
+  abstract reset(): void;
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
 
   get fd(): number {
     return this.endpoint.fd;
@@ -123,16 +146,16 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
 
   /** Whether bytes are wanted. */
   protected canRead(): boolean {
-    return this.reader.end === null && !this.isReadOver && !this.isReadPaused;
+    return this.reader.end === null && !this.isReadOver && !this.isReadPaused && !this.isPiped;
   }
 
   /** Watches for what is wanted now. */
   protected updateInterest(): void {
-    this.endpoint.want(this.canRead(), this.writer.isBlocked);
+    if (!this.isPiped) this.endpoint.want(this.canRead(), this.writer.isBlocked);
   }
 
   get isReadPaused(): boolean {
-    return this.#isPaused || this.reader.isFull || this.writer.isChoked;
+    return this.#isPaused || this.reader.isFull || this.isChoked;
   }
 
   pauseRead(): void {
@@ -153,9 +176,18 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
 
   // ---- sending -------------------------------------------------------------------------------
 
-  /** Whether so much is unsent that nothing more is served. */
+  /**
+   * Whether so much is unsent that nothing more is read and served. Only where a handler answers
+   * what is read: two ends that read and write by themselves, and neither of them read because of
+   * what it has not sent, would wait for each other for ever.
+   */
   get isChoked(): boolean {
     return this.writer.isChoked;
+  }
+
+  /** Whether somebody waits for something of ours. */
+  get isAwaited(): boolean {
+    return this.reader.isWaiting || this.writer.isFlushing || this.isPiped;
   }
 
   /** Sends what flushes put off. */
@@ -165,9 +197,14 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
 
   onSent(): void {
     this.deadlines?.active(this.clockMicros);
-    const { length } = this.output;
-    if (length > 0 || this.writer.isChoked) this.#onPressure();
-    if (length === 0) this.onAllSent();
+    const { unsentBytes } = this.writer;
+    if (unsentBytes > 0 || this.writer.isChoked) this.#onPressure();
+    if (unsentBytes === 0) this.onAllSent();
+  }
+
+  // A handler that does not wait goes on flushing until it is choked: sending does not tell us.
+  onQueued(): void {
+    this.#onPressure();
   }
 
   #onPressure(): void {
@@ -178,6 +215,94 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
 
   onBlocked(): void {
     this.updateInterest();
+  }
+
+  sendFile(source: string | number, options: SendFileOptions = {}): Promise<number> {
+    return sendFile(this.writer, source, options);
+  }
+
+  onCut(error: NetpollError): void {
+    // Found within the user's flush, or by his signal: whatever calls back does so later.
+    queueMicrotask(() => this.cut(error));
+  }
+
+  /** Resets it, and says why. */
+  cut(error: unknown): void {
+    if (this.fd >= 0) resetOnClose(this.fd);
+    this.giveUp(error);
+    if (this.fd >= 0) this.reset(); // it was closing already
+  }
+
+  // ---- piping --------------------------------------------------------------------------------
+
+  /** Whether a pipe moves its bytes, in place of its reader and writer. */
+  get isPiped(): boolean {
+    return this.#isPiped;
+  }
+
+  /** Throws unless its bytes can be piped. */
+  checkPipe(): void {
+    this.input.checkReadable();
+    this.output.checkWritable();
+    if (!this.isActive || this.writer.end !== null) {
+      throw this.writer.end ?? new ClosedError("Cannot pipe: the connection is closed");
+    }
+    if (this.reader.isWaiting) {
+      throw new BusyError("Cannot pipe: somebody waits for bytes of this connection");
+    }
+    if (!this.endpoint.isWatched) throw new TypeError("Cannot pipe before onPrepare has returned");
+  }
+
+  /** Puts what was received and not read behind what another is to send. How many bytes. */
+  passInput(to: Stream): number {
+    const { length } = this.input;
+    to.output.take(this.input);
+    to.output.publish();
+    return length;
+  }
+
+  /** Lets a pipe move its bytes from now on: the pipe is told of its events. */
+  beginPipe(watcher: Watcher): void {
+    this.#isPiped = true;
+    this.input.readBan = PIPED;
+    this.output.writeBan = PIPED;
+    this.endpoint.rewatch(watcher);
+    this.onPipe(true);
+  }
+
+  /** Receives once from another descriptor into what this is to send. Bytes, 0, or `-errno`. */
+  takeFrom(io: Transport, fd: number, size: ReadSize): number {
+    return receive(io, fd, this.output, size, 0);
+  }
+
+  /** Watches for what a pipe wants. */
+  want(read: boolean, write: boolean): void {
+    this.endpoint.want(read, write);
+  }
+
+  /** What is reported and not wanted shall not be reported again. */
+  hush(): void {
+    this.endpoint.hush();
+  }
+
+  /** Ends our side: a pipe has passed everything on. */
+  shutdownWrite(): void {
+    this.endpoint.shutdownWrite();
+  }
+
+  /** A pipe has moved bytes from it, or to it. */
+  touch(): void {
+    this.deadlines?.active(this.clockMicros);
+  }
+
+  /** The pipe has ended: in order without an error, and by a reset with one. */
+  endPipe(error: unknown): void {
+    this.#isPiped = false;
+    this.input.readBan = CLOSED;
+    this.onPipe(false);
+    if (error !== undefined) return this.cut(error);
+    if (this.reader.end === null) this.onReadEnd(0);
+    void this.close();
   }
 
   // ---- deadlines -----------------------------------------------------------------------------

@@ -110,11 +110,12 @@ export function filled(chain: LinkChain): boolean {
  * bytes.
  */
 let offered = 0;
-function gather(chain: LinkChain, first: LinkNode): number {
+function gather(chain: LinkChain, first: LinkNode, most: number): number {
+  const bound = Math.min(most, BYTES_PER_EVENT_MAX);
   let count = 0;
   offered = 0;
   for (let node: LinkNode | null = first; node !== null; node = node.next) {
-    const length = Math.min(node.readable, BYTES_PER_EVENT_MAX - offered);
+    const length = Math.min(node.readable, bound - offered);
     if (length > 0) {
       if (node.block === null || count === IOVECS_MAX) break;
       table[3 * count] = node.block.slab.id;
@@ -123,7 +124,7 @@ function gather(chain: LinkChain, first: LinkNode): number {
       count += 1;
       offered += length;
     }
-    if (node === chain.flushing || offered === BYTES_PER_EVENT_MAX) break;
+    if (node === chain.flushing || offered === bound) break;
   }
   return count;
 }
@@ -139,31 +140,31 @@ export interface Transport {
   /** Receives into one piece. Bytes, 0 at the end, or `-errno`. */
   receive(fd: number, slab: number, offset: number, length: number): number;
   /**
-   * Sends the first pieces of a chain, as many as one call takes, and says in `offered` what it
-   * tried.
+   * Sends the first pieces of a chain, as many as one call takes and `most` bytes at most, and says
+   * in `offered` what it tried. `flags`: MSG_MORE when something else follows these bytes.
    */
-  send(fd: number, chain: LinkChain, first: LinkNode): number;
+  send(fd: number, chain: LinkChain, first: LinkNode, most: number, flags: number): number;
 }
 
 /** A stream socket. */
 export const socketTransport: Transport = {
   receive: (fd, slab, offset, length) => native.recv(fd, slab, offset, length),
-  send(fd, chain, first) {
-    if (first.block === null) return sendBorrowed(fd, chain, first);
-    if (first.readable === chain.length && chain.length <= BYTES_PER_EVENT_MAX) {
-      offered = first.readable;
-      return native.send(fd, first.block.slab.id, first.read, offered, 0);
+  send(fd, chain, first, most, flags) {
+    if (first.block === null) return sendBorrowed(fd, first, most, flags);
+    if (first.readable >= most && most <= BYTES_PER_EVENT_MAX) {
+      offered = most;
+      return native.send(fd, first.block.slab.id, first.read, offered, flags);
     }
-    const pieces = gather(chain, first);
-    return native.sendmsg(fd, table, pieces, offered < chain.length ? MSG_MORE : 0);
+    const pieces = gather(chain, first, most);
+    return native.sendmsg(fd, table, pieces, offered < most ? MSG_MORE : flags);
   },
 };
 
-function sendBorrowed(fd: number, chain: LinkChain, node: LinkNode): number {
+function sendBorrowed(fd: number, node: LinkNode, most: number, flags: number): number {
   const array = node.array!;
-  offered = Math.min(node.readable, BYTES_PER_EVENT_MAX);
-  const flags = offered < chain.length ? MSG_MORE : 0;
-  return native.sendBorrowed(fd, array, array.byteLength, node.read, offered, flags);
+  offered = Math.min(node.readable, most, BYTES_PER_EVENT_MAX);
+  const more = offered < most ? MSG_MORE : flags;
+  return native.sendBorrowed(fd, array, array.byteLength, node.read, offered, more);
 }
 
 /** What can be polled and is no socket: a pipe, a terminal. */
@@ -174,17 +175,17 @@ export const fileTransport: Transport = {
     table[2] = length;
     return native.readv(fd, table, 1);
   },
-  send(fd, chain, first) {
-    if (first.block === null) return writeCopy(fd, first);
-    return native.writev(fd, table, gather(chain, first));
+  send(fd, chain, first, most) {
+    if (first.block === null) return writeCopy(fd, first, most);
+    return native.writev(fd, table, gather(chain, first, most));
   },
 };
 
 /**
  * A borrowed array goes through a block: C takes addresses of the user's memory for sockets only.
  */
-function writeCopy(fd: number, node: LinkNode): number {
-  offered = Math.min(node.readable, COPY_CHUNK_BYTES);
+function writeCopy(fd: number, node: LinkNode, most: number): number {
+  offered = Math.min(node.readable, most, COPY_CHUNK_BYTES);
   const block = blocks.take(offered);
   block.slab.bytes.set(node.bytes.subarray(node.read, node.read + offered), block.offset);
   table[0] = block.slab.id;
@@ -200,7 +201,22 @@ function writeCopy(fd: number, node: LinkNode): number {
  * memory given back.
  */
 export function send(io: Transport, fd: number, chain: LinkChain): number {
-  const count = io.send(fd, chain, chain.front()!);
+  return sendMost(io, fd, chain, chain.length, 0);
+}
+
+/** The same of the first `most` bytes, behind which something else follows. */
+export function sendBefore(io: Transport, fd: number, chain: LinkChain, most: number): number {
+  return sendMost(io, fd, chain, most, MSG_MORE);
+}
+
+function sendMost(
+  io: Transport,
+  fd: number,
+  chain: LinkChain,
+  most: number,
+  flags: number,
+): number {
+  const count = io.send(fd, chain, chain.front()!, most, flags);
   sending.wasShort = count < offered;
   if (count > 0) {
     chain.consume(count);

@@ -109,6 +109,23 @@ export class BusyError extends NetpollError {
   override name = "BusyError";
 }
 
+/**
+ * A file could not be sent to its end: it has become shorter, or cannot be read. With `sentBytes`
+ * above 0 the connection was reset, for its peer would take what follows for the rest of the file.
+ */
+export class SendFileError extends NetpollError {
+  /** The name of the class. */
+  override name = "SendFileError";
+  /** How many bytes of it the kernel has taken. */
+  readonly sentBytes: number;
+
+  /** An error that says how many bytes were sent. */
+  constructor(message: string, sentBytes: number, options?: ErrorOptions) {
+    super(message, options);
+    this.sentBytes = sentBytes;
+  }
+}
+
 /** The kernel said no. */
 export class SystemError extends NetpollError {
   /** The name of the class. */

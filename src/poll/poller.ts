@@ -116,6 +116,11 @@ export class Poller {
     this.#control(CTL_MODIFY, fd, token, interest);
   }
 
+  /** Tells another watcher of the same descriptor from now on. */
+  replace(token: number, watcher: Watcher): void {
+    this.#watchers[token & SLOT_MASK] = watcher;
+  }
+
   /**
    * Stops watching, before the descriptor is closed. Events that were seen already are not
    * delivered.

@@ -84,6 +84,34 @@ test("Connection neither reads nor serves while too much is unsent, and goes on 
     await closeAll(a, b);
   }));
 
+test("Connection stops serving a peer that asks and never reads, one small answer at a time", () =>
+  leaks(async () => {
+    let calls = 0;
+    const [a, b] = pairWith({
+      writeBufferBytesMax: 1024 * 1024,
+      onRequest: ({ reader, writer }) => {
+        calls += 1;
+        reader.skip(1);
+        reader.release();
+        writer.writeBinary(new Uint8Array(16 * 1024));
+        void writer.flush();
+      },
+    });
+    b.pauseRead();
+    const asked = 1000;
+    let sent = 0;
+    while (sent < asked && !a.isReadPaused) {
+      await send(b, "x");
+      sent += 1;
+      await until(() => calls === sent || a.isReadPaused, "an answer");
+    }
+    assert(calls < asked / 4, `${calls} answers of 16 KiB are held`);
+    b.resumeRead();
+    await soon(b.reader.wait(sent * 16 * 1024));
+    assert(a.writer.isWritable && !a.isReadPaused);
+    await closeAll(a, b);
+  }));
+
 test("Connection.pauseRead() keeps bytes and the peer's end back until resumeRead()", () =>
   leaks(async () => {
     const [a, b] = socketPair();

@@ -46,12 +46,12 @@ test("a wait that is met at once needs no time (netpoll 125, 127)", () =>
 
 test("a timeout that was met fires no more (netpoll 133)", () =>
   leaks(async () => {
-    const [a, b] = pairWith({ readTimeoutMs: 60 });
+    const [a, b] = pairWith({ readTimeoutMs: 600 });
     await send(b, "x");
     await receive(a, 1);
-    await delay(40);
+    await delay(400);
     const waiting = a.reader.wait(1);
-    await delay(40); // the first one's time is over, the second one's is not
+    await delay(300); // the first one's time is over, the second one's is not
     await send(b, "y");
     await soon(waiting);
     await closeAll(a, b);
@@ -67,11 +67,11 @@ test("a timeout that is set, shortened or taken away holds for a wait under way 
       a.readTimeoutMs = 10;
       await waiting;
     }
-    a.readTimeoutMs = 20;
+    a.readTimeoutMs = 300;
     const waiting = a.reader.wait(1);
     await delay(5);
     a.readTimeoutMs = 0;
-    await delay(40);
+    await delay(350);
     await send(b, "x");
     await soon(waiting);
     assertEquals(a.readTimeoutMs, 0);

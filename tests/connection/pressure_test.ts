@@ -5,7 +5,7 @@ import { type Connection, dial } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { echoServer, serveHandler } from "../support/echo_server.ts";
 import { leaks } from "../support/leaks.ts";
-import { assertBytes, closeAll, pairWith, pattern } from "../support/pair.ts";
+import { assertBytes, closeAll, pairWith, pattern, send } from "../support/pair.ts";
 import { soon, ticks, until } from "../support/until.ts";
 
 const MIB = 1024 * 1024;
@@ -61,6 +61,58 @@ test("a slow reader leaves the writer's memory flat and loses nothing, in both d
     clearInterval(watching);
     assert(most > 0 && most < 10 * MIB, `${most} bytes were held`);
     await closeAll(a, b);
+  }));
+
+test("a synchronous handler is not called for who reads nothing, however the kernel's room ran out", () =>
+  leaks(async () => {
+    let calls = 0;
+    // One answer is more than a socket takes, and less than the bound.
+    const answer = pattern(MIB);
+    const handler = ({ reader, writer }: Connection) => {
+      calls += 1;
+      reader.skip(1);
+      reader.release();
+      writer.writeBinary(answer, { copy: true });
+      writer.flush();
+    };
+    const [a, b] = pairWith({ onRequest: handler, writeBufferBytesMax: 3 * MIB }, {});
+    b.pauseRead();
+    let asked = 0;
+    while (a.writer.isWritable) {
+      send(b, "?"); // one at a time: what one event brings is answered at once
+      asked += 1;
+      await until(() => calls === asked, `call ${asked}`);
+      assert(asked <= 6, `${asked} answers are not too much`);
+    }
+    assert(a.isReadPaused);
+    for (let more = asked; more < 20; more++) send(b, "?");
+    await ticks(50);
+    assertEquals(calls, asked);
+    b.resumeRead();
+    for (let read = 0; read < 20; read++) {
+      await soon(b.reader.wait(MIB));
+      assertBytes(b.reader.next(MIB), answer);
+      b.reader.release();
+    }
+    assertEquals(calls, 20);
+    await closeAll(a, b);
+  }));
+
+test("two that write more than their bounds and read all of it do not wait for each other", () =>
+  leaks(async () => {
+    await using server = echoServer();
+    const client = await dial("tcp", server.at);
+    const chunk = pattern(MIB);
+    for (let i = 0; i < 64; i++) {
+      client.writer.writeBinary(chunk, { copy: true });
+      client.writer.flush();
+    }
+    for (let i = 0; i < 64; i++) {
+      await soon(client.reader.wait(MIB));
+      assertBytes(client.reader.next(MIB), chunk);
+      client.reader.release();
+    }
+    await closeAll(client);
   }));
 
 test("100 peers that do not read hold a bounded amount of an echo server's memory, and lose nothing", () =>

@@ -6,6 +6,7 @@ import {
   EofError,
   FrameError,
   NetpollError,
+  SendFileError,
   SystemError,
   TimeoutError,
 } from "../../src/core/errors.ts";
@@ -18,6 +19,7 @@ const ALL: Readonly<Record<string, Error>> = {
   FrameError: new FrameError("malformed", 3, "on purpose"),
   BusyError: new BusyError("on purpose"),
   SystemError: new SystemError("readv", 104),
+  SendFileError: new SendFileError("on purpose", 5),
 };
 
 test("each error is a NetpollError, and its name is that of its class", () => {
@@ -50,6 +52,10 @@ test("SystemError says what could not be done, with what, and why", () => {
 
 test("SystemError with a number that nobody knows has a code all the same", () => {
   assertEquals(new SystemError("readv", 4095).code, "E4095");
+});
+
+test("SendFileError says how many bytes were sent", () => {
+  assertEquals(new SendFileError("on purpose", 5).sentBytes, 5);
 });
 
 test("errors keep their cause", () => {

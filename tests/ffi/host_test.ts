@@ -101,10 +101,11 @@ test("open() throws the runtime's error, when there is no such library", () => {
   assertThrows(() => host.open("/nowhere/x.so", {}));
 });
 
-test("checkNet() and checkPath() let a program pass that may do everything", () => {
+test("checkNet(), checkPath() and checkRead() let a program pass that may do everything", () => {
   host.checkNet("127.0.0.1", 80);
   host.checkNet("::1", 80);
   host.checkPath("/tmp/x.sock");
+  host.checkRead("/tmp/x.txt");
 });
 
 test("checkNet() throws what the runtime throws, for a port that was not granted", {
@@ -125,6 +126,16 @@ test("checkPath() throws what the runtime throws, for a path that was not grante
   const permissions = ["--allow-ffi", "--allow-read", "--allow-write=/nowhere"];
   const refused = await run(program, { permissions, args: ["unix", "/tmp/netpoll-refused.sock"] });
   assertEquals(refused.stdout, "NotCapable\n");
+});
+
+test("checkRead() throws what the runtime throws, for a file that was not granted", {
+  skip: NOT_DENO,
+}, async () => {
+  const program = `${root}tests/support/send_files.ts`;
+  const permissions = ["--allow-ffi", `--allow-read=${root}LICENSE`];
+  const args = [`${root}LICENSE`, `${root}README.md`, "/etc/passwd"];
+  const ended = await run(program, { permissions, args });
+  assertEquals([ended.stdout, ended.stderr], ["sent\nNotCapable\nNotCapable\n", ""]);
 });
 
 test("a LinkBuffer alone keeps no process alive", async () => {

@@ -48,6 +48,30 @@ test("native opens every descriptor close-on-exec, and sockets non-blocking", ()
   native.close(epoll);
 });
 
+test("pipe() and open() make what is close-on-exec, pipe() what is non-blocking too", () => {
+  const both = O_NONBLOCK | O_CLOEXEC;
+  const ends = new Int32Array(2);
+  assertEquals(native.pipe(ends), 0);
+  for (const fd of ends) {
+    assertEquals(flagsOf(fd) & both, both);
+    native.close(fd);
+  }
+  const fd = native.open(new TextEncoder().encode("/proc/self/exe\0"));
+  assertEquals(flagsOf(fd) & O_CLOEXEC, O_CLOEXEC);
+  native.close(fd);
+});
+
+test("pread() stays within the slab, and takes a position above 4 GiB", () => {
+  const slab = native.slabMap(SLAB_BYTES);
+  const fd = native.open(new TextEncoder().encode(`${libraryPath}\0`));
+  assertEquals(native.pread(fd, slab, 0, 4, 1, 0), 4);
+  assertEquals(native.find(slab, 0, 3, new TextEncoder().encode("ELF"), 3), 0);
+  assertEquals(native.pread(fd, slab, 0, 4, 1, 1), 0);
+  assertEquals(native.pread(fd, slab, SLAB_BYTES - 3, 4, 0, 0), -ERRNO.EFAULT);
+  assertEquals(native.pread(fd, NO_SLAB, 0, 4, 0, 0), -ERRNO.EFAULT);
+  native.close(fd);
+});
+
 test("recv() and send() refuse memory outside of a slab, wherever it lies", () => {
   const slab = native.slabMap(SLAB_BYTES);
   assertGreater(slab, -1);

@@ -15,3 +15,4 @@
 #include "counter.c"
 #include "waker.c"
 #include "fault.c"
+#include "file.c"

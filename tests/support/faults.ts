@@ -22,6 +22,11 @@ const CALLS = [
   "eventfd",
   "slabMap",
   "waker",
+  "open",
+  "pipe",
+  "pread",
+  "sendfile",
+  "splice",
 ] as const;
 
 /** A call that can be made to fail. */
@@ -68,7 +73,11 @@ export function failWith(call: Call, errno: number, fault: Fault = {}): void {
 }
 
 /** Lets a call move at most so many bytes. */
-export function shorten(call: "recv" | "send", bytesMax: number, fault: Fault = {}): void {
+export function shorten(
+  call: "recv" | "send" | "pread" | "sendfile" | "splice",
+  bytesMax: number,
+  fault: Fault = {},
+): void {
   inject(call, fault, bytesMax);
 }
 

@@ -1,0 +1,280 @@
+/**
+ * Measures candidates in scenarios.
+ *
+ * Every round measures every server once, in an order that rotates, so that whatever else the
+ * machine does meets all alike. A ratio is taken within a round; its median over all rounds is the
+ * figure.
+ */
+import { type Candidate, commandOf, LIMIT } from "./candidates.ts";
+import { type Server, startServer } from "./child.ts";
+import { load, type LoadOptions } from "./load.ts";
+import { weigh } from "./memory.ts";
+import { Progress } from "./progress.ts";
+import type { Series } from "./results.ts";
+import { type Scenario, serversOf } from "./scenarios.ts";
+import { median } from "./statistics.ts";
+import { countCalls, countCollections } from "./traces.ts";
+
+/** What is measured, and for how long. */
+export interface Plan {
+  readonly scenarios: readonly Scenario[];
+  readonly candidates: readonly Candidate[];
+  /** Rounds of each scenario; as many as it wants, and at least 9, when null. */
+  readonly rounds: number | null;
+  readonly seconds: number;
+  readonly warmupSeconds: number;
+  /** How long to count system calls, and collections; 0: not at all. */
+  readonly traceSeconds: number;
+  readonly serverCpu: number;
+  readonly loadCpu: number;
+}
+
+/** Rounds of a scenario that does not want more. */
+export const ROUNDS = 9;
+/** Runs in which the speed of a closed loop is measured, for a share of it. */
+const SPEED_ROUNDS = 3;
+/** What starting the load takes, and opening the connections that it begins with. */
+const START_SECONDS = 0.1;
+/** How long a new server is loaded before anything counts: its runtime compiles meanwhile. */
+const PRIME_SECONDS = 1;
+/** Few: where memory is judged, that of all the others is still to come. */
+const PRIME_CONNECTIONS = 10;
+/** What it takes to weigh 10 000 connections: memory.ts lets the server settle twice. */
+const WEIGH_SECONDS = 4.5;
+
+/** How often a scenario is measured. */
+export function roundsOf({ rounds }: Plan, scenario: Scenario): number {
+  return rounds === null ? scenario.rounds ?? ROUNDS : Math.min(rounds, scenario.rounds ?? rounds);
+}
+
+function traces(plan: Plan, { isMemory }: Scenario): boolean {
+  return plan.traceSeconds > 0 && isMemory === undefined;
+}
+
+/**
+ * Under strace an open loop falls behind: the closed one with the same messages tells. And what
+ * slow readers send would count as messages.
+ */
+function tracesCalls(plan: Plan, scenario: Scenario): boolean {
+  return traces(plan, scenario) && scenario.rate === undefined && scenario.slow === undefined;
+}
+
+/** Whether a candidate can take part in a scenario and leave the machine its memory. */
+export function canAnswer(candidate: Candidate, scenario: Scenario): boolean {
+  if (candidate.isUnbounded && scenario.slow !== undefined) return false;
+  return candidate.modes?.includes(scenario.mode ?? "echo") ?? true;
+}
+
+/** How long one measurement takes, about. */
+function measureSeconds(plan: Plan, scenario: Scenario): number {
+  if (scenario.isMemory) return WEIGH_SECONDS;
+  return (plan.seconds + plan.warmupSeconds) * (scenario.stretch ?? 1) + START_SECONDS;
+}
+
+/** How long a scenario takes, about. */
+export function secondsOf(plan: Plan, scenario: Scenario): number {
+  const candidates = plan.candidates.filter((one) => canAnswer(one, scenario)).length;
+  const speeds = scenario.rate === undefined
+    ? 0
+    : SPEED_ROUNDS * (scenario.rate.of === "own" ? candidates : 1);
+  const runs = candidates * roundsOf(plan, scenario) + speeds;
+  const traced = traces(plan, scenario) ? candidates * traceSeconds(plan, scenario) : 0;
+  return runs * measureSeconds(plan, scenario) + traced;
+}
+
+/** How long it takes to count the calls and the collections of one, about. */
+function traceSeconds(plan: Plan, scenario: Scenario): number {
+  const { stretch = 1 } = scenario;
+  const collections = 0.5 + (2 * plan.traceSeconds + plan.warmupSeconds) * stretch;
+  return collections + (tracesCalls(plan, scenario) ? 1 + plan.traceSeconds * stretch : 0);
+}
+
+/** The servers of some scenarios, while these are measured. */
+class Measurement {
+  readonly #plan: Plan;
+  readonly #progress: Progress;
+  readonly #servers = new Map<Candidate, Server>();
+  /** What could not be traced, and why. */
+  readonly notes: string[] = [];
+
+  constructor(plan: Plan, progress: Progress) {
+    this.#plan = plan;
+    this.#progress = progress;
+  }
+
+  /** Measures a scenario with everybody who can answer it. */
+  async run(scenario: Scenario): Promise<Series[]> {
+    const candidates = this.#plan.candidates.filter((one) => canAnswer(one, scenario));
+    const all = candidates.map((candidate) => ({
+      candidate,
+      series: newSeries(scenario, candidate),
+    }));
+    const rounds = roundsOf(this.#plan, scenario);
+    if (scenario.rate !== undefined) await this.#setRates(scenario, all);
+    for (let round = 0; round < rounds; round++) {
+      for (let i = 0; i < all.length; i++) {
+        const { candidate, series } = all[(i + round) % all.length]!;
+        const text = `${scenario.name}, round ${round + 1} of ${rounds}: ${candidate.title}`;
+        this.#progress.step(text, measureSeconds(this.#plan, scenario));
+        await this.#attempt(candidate, series, () => this.#measure(scenario, candidate, series));
+      }
+    }
+    if (traces(this.#plan, scenario)) await this.#trace(scenario, all);
+    return all.map(({ series }) => series);
+  }
+
+  /** Ends all servers. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#servers.values()].map((server) => server.stop()));
+    this.#servers.clear();
+  }
+
+  async #serverOf(candidate: Candidate, scenario: Scenario): Promise<Server> {
+    let server = this.#servers.get(candidate);
+    if (server === undefined) {
+      server = await startServer(commandOf(candidate, scenario, this.#plan.serverCpu));
+      this.#servers.set(candidate, server);
+      const seconds = Math.min(PRIME_SECONDS, 2 * this.#plan.seconds);
+      await load(server, fewer(scenario), { ...this.#options(seconds), warmupSeconds: 0 });
+    }
+    return server;
+  }
+
+  #options(seconds: number, rate?: number | null): LoadOptions {
+    const { warmupSeconds, loadCpu } = this.#plan;
+    return { seconds, warmupSeconds, cpu: loadCpu, rate: rate ?? undefined };
+  }
+
+  async #measure(scenario: Scenario, candidate: Candidate, series: Series): Promise<void> {
+    if (scenario.isMemory) {
+      const { connections, messageBytes } = scenario;
+      const all = { connections, busy: 0, messageBytes, isWarmedUp: false };
+      const { before, after } = await weigh(candidate, all);
+      series.residentBytes.push((after.residentBytes - before.residentBytes) / connections);
+      return;
+    }
+    const server = await this.#serverOf(candidate, scenario);
+    series.rounds.push(
+      await load(server, scenario, this.#options(this.#plan.seconds, series.rate)),
+    );
+  }
+
+  /** Gives a candidate up that fails, but goes on with the others. Nothing goes without C. */
+  async #attempt(
+    candidate: Candidate,
+    series: Series,
+    measure: () => Promise<void>,
+  ): Promise<void> {
+    if (series.failure !== null) return;
+    try {
+      await measure();
+    } catch (error) {
+      if (candidate === LIMIT) throw error;
+      series.failure = String((error as Error).message).trim();
+      series.rounds = [];
+      await this.#servers.get(candidate)?.stop();
+      this.#servers.delete(candidate);
+    }
+  }
+
+  /** The rates of an open loop: from what a closed one reaches now, on this machine. */
+  async #setRates(scenario: Scenario, all: readonly Pair[]): Promise<void> {
+    const { share, of } = scenario.rate!;
+    const asked = of === "own" ? all : all.filter(({ candidate }) => candidate === LIMIT);
+    const speeds = new Map<Candidate, number[]>(asked.map(({ candidate }) => [candidate, []]));
+    for (let round = 0; round < SPEED_ROUNDS; round++) {
+      for (const { candidate, series } of asked) {
+        this.#progress.step(
+          `${scenario.name}: how fast is ${candidate.title}?`,
+          measureSeconds(this.#plan, scenario),
+        );
+        await this.#attempt(candidate, series, async () => {
+          const server = await this.#serverOf(candidate, scenario);
+          const result = await load(server, scenario, this.#options(this.#plan.seconds));
+          speeds.get(candidate)!.push(result.messages_per_s);
+        });
+      }
+    }
+    for (const { candidate, series } of all) {
+      series.rate = Math.round(share * median(speeds.get(of === "own" ? candidate : LIMIT)!));
+    }
+  }
+
+  async #trace(scenario: Scenario, all: readonly Pair[]): Promise<void> {
+    const { serverCpu, traceSeconds: seconds } = this.#plan;
+    for (const { candidate, series } of all) {
+      const text = `${scenario.name}: calls and collections of ${candidate.title}`;
+      this.#progress.step(text, traceSeconds(this.#plan, scenario));
+      if (series.failure !== null) continue;
+      const note = (error: Error) => {
+        const [line] = error.message.trim().split("\n").slice(-1);
+        this.notes.push(`traces of ${candidate.name} in ${scenario.name}: ${line}`);
+        return null;
+      };
+      const options = this.#options(seconds, series.rate);
+      series.collections = await countCollections(candidate, scenario, { ...options, serverCpu })
+        .catch(note);
+      if (!tracesCalls(this.#plan, scenario)) continue;
+      const server = await this.#serverOf(candidate, scenario);
+      series.calls = await countCalls(server, scenario, options).catch(note);
+    }
+  }
+}
+
+/** A candidate and what was found of it. */
+interface Pair {
+  readonly candidate: Candidate;
+  readonly series: Series;
+}
+
+/** The same messages over a few connections. */
+function fewer({ connections, receivers, ...scenario }: Scenario): Scenario {
+  return {
+    ...scenario,
+    connections: Math.min(connections, PRIME_CONNECTIONS),
+    receivers: receivers === undefined ? undefined : PRIME_CONNECTIONS,
+    idle: undefined,
+    slow: undefined,
+    stretch: undefined,
+  };
+}
+
+function newSeries(scenario: Scenario, candidate: Candidate): Series {
+  return {
+    scenario: scenario.name,
+    candidate: candidate.name,
+    rounds: [],
+    rate: null,
+    calls: null,
+    collections: null,
+    residentBytes: [],
+    failure: null,
+  };
+}
+
+/**
+ * Measures all; tells after each scenario what is known so far, for who does not wait till the end.
+ */
+export async function measure(
+  plan: Plan,
+  onSeries: (all: readonly Series[], notes: readonly string[]) => void,
+): Promise<void> {
+  const seconds = plan.scenarios.reduce((sum, scenario) => sum + secondsOf(plan, scenario), 0);
+  const keys = new Set(plan.scenarios.map(serversOf));
+  const progress = new Progress(seconds + keys.size * plan.candidates.length * PRIME_SECONDS);
+  const all: Series[] = [];
+  const notes: string[] = [];
+  for (const key of keys) {
+    const measurement = new Measurement(plan, progress);
+    try {
+      for (const scenario of plan.scenarios.filter((one) => serversOf(one) === key)) {
+        all.push(...await measurement.run(scenario));
+        onSeries(all, [...notes, ...measurement.notes]);
+      }
+    } finally {
+      await measurement.stop();
+    }
+    notes.push(...measurement.notes);
+  }
+  progress.end();
+}

@@ -1,0 +1,92 @@
+/**
+ * The last recorded result: medians and spreads only, committed, for `compare.ts` to look back at.
+ */
+import type { MicroResults } from "./micro.ts";
+import { type Results, summarize } from "./results.ts";
+import { type Spread, spread } from "./statistics.ts";
+
+/** A figure by its name: "64x50 bun-sync CPU ÷ C". */
+export type Figures = Readonly<Record<string, Spread>>;
+
+/** What is recorded of one kind of bench. */
+export interface Remembered {
+  readonly date: string;
+  readonly machine: string;
+  readonly figures: Figures;
+}
+
+/** All that is recorded. */
+export interface Book {
+  readonly figures?: Remembered;
+  readonly micro?: Remembered;
+}
+
+/** What became of a figure. */
+export interface Change {
+  readonly name: string;
+  readonly before: Spread;
+  readonly after: Spread;
+  /** How much of what it was it is now: 1.1 is a tenth worse, for all figures are costs. */
+  readonly ratio: number;
+}
+
+/** What a run is remembered by: what was divided by C of the same round, and memory. */
+export function recordOf(results: Results): Remembered {
+  const figures: Record<string, Spread> = {};
+  for (const series of results.series) {
+    if (series.failure !== null || series.candidate === "c") continue;
+    const { cpuRatio, p99Ratio, resident } = summarize(results, series);
+    const name = `${series.scenario} ${series.candidate}`;
+    if (series.rounds.length > 0) figures[`${name} CPU ÷ C`] = cpuRatio;
+    if (series.rate !== null) figures[`${name} p99 ÷ C`] = p99Ratio;
+    if (series.residentBytes.length > 0) figures[`${name} B/connection`] = resident;
+  }
+  return { date: results.date, machine: results.machine, figures };
+}
+
+/** What a run of the micro benches is remembered by: nanoseconds an operation. */
+export function recordOfMicro({ date, machine, samples }: MicroResults): Remembered {
+  const figures = samples.map((
+    { name, runtime, nanos },
+  ) => [`${name} ${runtime} ns`, spread(nanos)]);
+  return { date, machine, figures: Object.fromEntries(figures) };
+}
+
+/** A smaller change is nobody's business, even if the rounds agree on it. */
+const CHANGE_MIN = 0.02;
+
+/**
+ * The figures whose middle halves do not touch: what the rounds of either run cannot explain. Worst
+ * first.
+ */
+export function changes(before: Figures, after: Figures): Change[] {
+  return Object.entries(after).flatMap(([name, now]) => {
+    const was = before[name];
+    if (was === undefined || (now.low <= was.high && was.low <= now.high)) return [];
+    const ratio = now.median / was.median;
+    return Math.abs(ratio - 1) < CHANGE_MIN ? [] : [{ name, before: was, after: now, ratio }];
+  }).sort((a, b) => b.ratio - a.ratio);
+}
+
+/** As it is kept: a line a figure, so that a diff can be read. */
+export function serialize(book: Book): string {
+  const parts = Object.entries(book as Record<string, Remembered>).map(
+    ([kind, { figures, ...about }]) => {
+      const lines = Object.entries(figures).map(([name, one]) =>
+        `   ${JSON.stringify(name)}: ${JSON.stringify(rounded(one))}`
+      );
+      const head = Object.entries(about).map(([key, value]) =>
+        `  ${JSON.stringify(key)}: ${JSON.stringify(value)},\n`
+      );
+      return ` ${JSON.stringify(kind)}: {\n${head.join("")}  "figures": {\n${
+        lines.join(",\n")
+      }\n  }\n }`;
+    },
+  );
+  return `{\n${parts.join(",\n")}\n}\n`;
+}
+
+function rounded({ median, low, high }: Spread): Spread {
+  const of = (value: number) => Number(value.toPrecision(4));
+  return { median: of(median), low: of(low), high: of(high) };
+}

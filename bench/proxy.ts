@@ -1,0 +1,73 @@
+/**
+ * What a TCP proxy costs a byte: `make -C bench proxy`, or `bun bench/proxy.ts --help`.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bulkBench, bulkOptions, loadPath, type Mover } from "./harness/bulk.ts";
+import { runFile, type Runtime } from "./harness/candidates.ts";
+import { freePort, startServer, startServerAt } from "./harness/child.ts";
+
+const SPLICE = ["option splice-request", "option splice-response"];
+
+const options = bulkOptions("Measures what it costs to pass bytes on: ours and other proxies.");
+const sink = await startServer({ argv: [loadPath("drain")], cpu: Number(options["load-cpu"]) });
+const directory = mkdtempSync(join(tmpdir(), "netpoll-proxy-"));
+
+function script(name: string, title: string, runtime: Runtime, file: string): Mover {
+  const argv = runFile(runtime, file, [`${sink.port}`]);
+  return { name, title, needs: argv[0]!, start: (cpu) => startServer({ argv, cpu }) };
+}
+
+function haproxy(name: string, title: string, global: string, ...more: string[]): Mover {
+  const start = async (cpu: number) => {
+    const port = await freePort();
+    const path = join(directory, `${name}.cfg`);
+    const lines = [
+      "global",
+      "nbthread 1",
+      "maxconn 1000",
+      global,
+      "defaults",
+      "mode tcp",
+      "timeout connect 5s",
+      "timeout client 60s",
+      "timeout server 60s",
+      ...more,
+      "listen bench",
+      `bind 127.0.0.1:${port}`,
+      `server sink 127.0.0.1:${sink.port}`,
+    ];
+    writeFileSync(path, `${lines.join("\n")}\n`);
+    return await startServerAt({ argv: ["haproxy", "-q", "-db", "-f", path], cpu }, port);
+  };
+  return { name, title, needs: "haproxy", start };
+}
+
+const movers: readonly Mover[] = [
+  haproxy("haproxy", "haproxy, splice", "maxpipes 1000", ...SPLICE),
+  haproxy("haproxy-tuned", "haproxy, splice, 1 MiB pipes", "tune.pipesize 1048576", ...SPLICE),
+  haproxy("haproxy-copy", "haproxy, as it comes", "maxpipes 1000"),
+  script("bun", "netpoll in Bun", "bun", "bench/servers/proxy.ts"),
+  script("deno", "netpoll in Deno", "deno", "bench/servers/proxy.ts"),
+  script("bun-listen", "Bun.listen", "bun", "bench/peers/proxy_bun.ts"),
+  script("node-net", "node:net in Node", "node", "bench/peers/proxy_net.mjs"),
+  script("bun-net", "node:net in Bun", "bun", "bench/peers/proxy_net.mjs"),
+  script("deno-net", "node:net in Deno", "deno", "bench/peers/proxy_net.mjs"),
+];
+
+try {
+  await bulkBench({
+    name: "proxy",
+    title: "What a TCP proxy costs",
+    about:
+      "Bytes from `native/pour.c` through the proxy to `native/drain.c`, neither of which copies.\n" +
+      "64 MiB are compared byte by byte before each measurement.",
+    movers,
+    limit: "haproxy",
+    load: [loadPath("pour")],
+  }, options);
+} finally {
+  await sink.stop();
+  rmSync(directory, { recursive: true });
+}

@@ -1,0 +1,16 @@
+/**
+ * Makes README's table of figures from the last run, as the end of `make bench` does:
+ * `make readme-figures`.
+ */
+import { parse } from "./harness/options.ts";
+import { updateReadme } from "./harness/readme.ts";
+import { readJson, RESULTS } from "./harness/report.ts";
+import type { Results } from "./harness/results.ts";
+
+const options = parse("Makes README's table of figures from the last run.", {
+  results: { help: "the folder of the results, bench/results unless given" },
+  readme: { help: "the file to write to, README.md unless given" },
+});
+console.error(
+  updateReadme(readJson<Results>("figures", options.results ?? RESULTS), options.readme),
+);

@@ -1,0 +1,87 @@
+/**
+ * Answers every frame with one of the same payload; in mode tail every 100th of them late.
+ */
+import { type Connection, EventLoop, type Writer } from "../../mod.ts";
+import {
+  HEADER_BYTES,
+  newSession,
+  PAYLOAD_BYTES_MAX,
+  type Session,
+  takePayload,
+  waitPayload,
+} from "./frame.ts";
+
+const LATE_EVERY = 100;
+const LATE_MS = 10;
+
+// Always: what is answered must not be the memory of the request, however large it is.
+const COPY = { copy: true };
+
+let requestCount = 0;
+
+/** Counts a request of mode tail. */
+function isLate(): boolean {
+  requestCount += 1;
+  return requestCount % LATE_EVERY === 0;
+}
+
+function late(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, LATE_MS));
+}
+
+function writeFrame(writer: Writer, payload: Uint8Array): void {
+  writer.writeUint32BE(payload.length);
+  writer.writeBinary(payload, COPY);
+}
+
+/** Those that came together are answered together. */
+function answerMessages(isTail: boolean) {
+  return async (connection: Connection, session: Session): Promise<void> => {
+    const { reader, writer } = connection;
+    do {
+      // Most have come in full: no promise for those.
+      const payload = takePayload(connection, session) ?? await waitPayload(connection, session);
+      if (isTail && isLate()) {
+        if (writer.mallocLength > 0) await writer.flush();
+        await late();
+      }
+      writeFrame(writer, payload);
+    } while (reader.length >= HEADER_BYTES);
+    await writer.flush();
+    reader.release();
+  };
+}
+
+/** The same without a promise, except for an answer that is late. */
+function answerThere(isTail: boolean) {
+  return (connection: Connection, session: Session): void | Promise<void> => {
+    const { reader, writer } = connection;
+    for (;;) {
+      const payload = takePayload(connection, session);
+      if (payload === null) break;
+      if (isTail && isLate()) return answerLate(connection, payload);
+      writeFrame(writer, payload);
+    }
+    writer.flush();
+    reader.release();
+  };
+}
+
+/** What is behind it on the same connection waits: the handler is not called meanwhile. */
+async function answerLate({ reader, writer }: Connection, payload: Uint8Array): Promise<void> {
+  if (writer.mallocLength > 0) writer.flush();
+  await late();
+  writeFrame(writer, payload);
+  writer.flush();
+  reader.release();
+}
+
+/** A server of modes framed and tail. */
+export function framedLoop(isTail: boolean, style: string): EventLoop<Session> {
+  const handler = style === "async" ? answerMessages(isTail) : answerThere(isTail);
+  // A synchronous handler leaves a frame where it is until all of it has come: that must fit.
+  return new EventLoop(handler, {
+    onPrepare: newSession,
+    readBufferBytesMax: 2 * PAYLOAD_BYTES_MAX,
+  });
+}

@@ -1,0 +1,320 @@
+/**
+ * Files among the bytes of a stream: sendfile, and reading where the kernel has no sendfile.
+ */
+import { host } from "../../ffi/host.ts";
+import { native } from "../../ffi/load.ts";
+import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
+import { check } from "../core/check.ts";
+import { ERRNO, NOT_READY } from "../core/errno.ts";
+import { SendFileError, SystemError } from "../core/errors.ts";
+import { BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
+import { send, sendBefore, sending, type Transport } from "./transport.ts";
+
+/** What of a file is sent, and how. */
+export interface SendFileOptions {
+  /** Where it begins, in bytes. At the beginning unless given. */
+  offset?: number;
+  /** How many bytes. All from `offset` to the end that the file has now unless given. */
+  length?: number;
+  /** Takes it back. */
+  signal?: AbortSignal;
+  /** Called now and then with the number of bytes that the kernel has taken so far. */
+  onProgress?: (sentBytes: number) => void;
+}
+
+/** A writer that has room for files between its bytes. */
+export interface FileWriter {
+  /** Flushes what was written. */
+  flush(options: { signal?: AbortSignal }): Promise<void>;
+  /** Flushes what was written, and queues a file behind it. Resolves when it was sent. */
+  flushFile(file: FileSending): Promise<void>;
+  /** Takes a file back. */
+  abandonFile(file: FileSending, reason: unknown): void;
+}
+
+/** A piece of an open file. */
+interface Piece {
+  readonly fd: number;
+  /** Whether the descriptor is ours to close. */
+  readonly isOurs: boolean;
+  readonly name: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+const TYPE_MASK = 0o170000;
+const DIRECTORY = 0o040000;
+const REGULAR = 0o100000;
+const TWO_32 = 2 ** 32;
+
+/** {mode, size low, size high}. */
+const about = new Uint32Array(3);
+const encoder = new TextEncoder();
+
+function ignore(): void {}
+
+function open(path: string): number {
+  if (path.includes("\0")) throw new TypeError("Cannot send a file: its path has a zero byte");
+  host.checkRead(path);
+  return check("open", native.open(encoder.encode(`${path}\0`)), path);
+}
+
+/** How large a file is. Throws for what is no file. */
+function sizeOf(fd: number, name: string): number {
+  check("send", native.stat(fd, about), name);
+  const type = about[0]! & TYPE_MASK;
+  if (type === DIRECTORY) throw new SystemError("send", ERRNO.EISDIR, name);
+  if (type !== REGULAR) throw new SystemError("send", ERRNO.ESPIPE, name);
+  return about[2]! * TWO_32 + about[1]!;
+}
+
+function checkBytes(name: string, bytes: number): number {
+  if (Number.isSafeInteger(bytes) && bytes >= 0) return bytes;
+  throw new RangeError(`Cannot send a file with ${name} ${bytes}: it is a whole number from 0 on`);
+}
+
+function measure(fd: number, name: string, options: SendFileOptions): [number, number] {
+  const size = sizeOf(fd, name);
+  const offset = checkBytes("offset", options.offset ?? 0);
+  const length = checkBytes("length", options.length ?? Math.max(0, size - offset));
+  if (offset + length <= size) return [offset, length];
+  throw new RangeError(`Cannot send ${length} bytes at ${offset} of ${name}: it has ${size}`);
+}
+
+function openPiece(source: string | number, options: SendFileOptions): Piece {
+  const isOurs = typeof source === "string";
+  if (!isOurs && !(Number.isInteger(source) && source >= 0)) {
+    throw new TypeError(`Cannot send a file: ${source} is neither a path nor a descriptor`);
+  }
+  const name = isOurs ? source : `descriptor ${source}`;
+  const fd = isOurs ? open(source) : source;
+  try {
+    const [offset, length] = measure(fd, name, options);
+    return { fd, isOurs, name, offset, length };
+  } catch (error) {
+    if (isOurs) native.close(fd);
+    throw error;
+  }
+}
+
+/** What {@linkcode Connection.sendFile} does. */
+export function sendFile(
+  writer: FileWriter,
+  source: string | number,
+  options: SendFileOptions,
+): Promise<number> {
+  const sent = queueFile(writer, source, options);
+  // As with flush(): who does not await it learns of the failure otherwise.
+  sent.catch(ignore);
+  return sent;
+}
+
+/** Runs up to its first `await` within the call: whatever is written next stands behind the file. */
+async function queueFile(
+  writer: FileWriter,
+  source: string | number,
+  options: SendFileOptions,
+): Promise<number> {
+  const { signal, onProgress } = options;
+  signal?.throwIfAborted();
+  const piece = openPiece(source, options);
+  if (piece.length === 0) {
+    if (piece.isOurs) native.close(piece.fd);
+    await writer.flush({ signal });
+    return 0;
+  }
+  const file: FileSending = new FileSending(piece, () => {
+    try {
+      onProgress?.(file.sentBytes);
+    } catch (error) {
+      writer.abandonFile(file, error);
+    }
+  });
+  const onAbort = () => writer.abandonFile(file, signal!.reason);
+  signal?.addEventListener("abort", onAbort);
+  try {
+    await writer.flushFile(file);
+    return piece.length;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Whether sendfile says by this that the stream is broken; of others it does not say whose they are. */
+function isOfStream(errno: number): boolean {
+  return errno === ERRNO.EPIPE || errno === ERRNO.ECONNRESET || errno === ERRNO.ETIMEDOUT;
+}
+
+/** A piece of a file on its way. To its writer it is a flush with an outcome of its own. */
+export class FileSending {
+  /** Before it, so many bytes of the chain leave. */
+  at = 0;
+  /** It is done when so many bytes were sent in all. */
+  target = 0;
+  /** Since when nothing of it has left, in microseconds. */
+  since = 0;
+  /** What the kernel has taken. */
+  sentBytes = 0;
+  /** Why it cannot be sent any further. */
+  failure: SendFileError | null = null;
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+  readonly #piece: Piece;
+  readonly #tell: () => void;
+  #isTelling = false;
+  #isClosed = false;
+  /** What was read and not sent yet, where the kernel cannot send the file by itself. */
+  #copied: LinkChain | null = null;
+
+  /** A piece that is to be sent; `tell` is called in a task of its own when some of it has left. */
+  constructor(piece: Piece, tell: () => void) {
+    this.#piece = piece;
+    this.#tell = tell;
+    ({ promise: this.promise, resolve: this.resolve, reject: this.reject } = Promise
+      .withResolvers<void>());
+    this.promise.catch(ignore);
+  }
+
+  /** What the kernel has not taken yet. */
+  get unsentBytes(): number {
+    return this.#piece.length - this.sentBytes;
+  }
+
+  /** Sends once. Bytes, `-errno` of the stream, or 0 and a `failure`. */
+  send(io: Transport, to: number): number {
+    const count = this.#copied === null ? this.#sendFile(to) : this.#sendCopy(io, to, this.#copied);
+    if (count > 0) this.#advance(count);
+    if (count === 0) this.failure ??= this.#cut("it ended", undefined);
+    if (count >= 0 || count === NOT_READY || this.#copied !== null || isOfStream(-count)) {
+      return count;
+    }
+    // Some file systems have no sendfile (EINVAL); of what else went wrong a read and a send say
+    // whether it was the file or the stream.
+    this.#copied = new LinkChain();
+    return this.send(io, to);
+  }
+
+  #sendFile(to: number): number {
+    const most = Math.min(this.unsentBytes, BYTES_PER_EVENT_MAX);
+    const at = this.#piece.offset + this.sentBytes;
+    const count = native.sendfile(to, this.#piece.fd, at >>> 0, at / TWO_32 >>> 0, most);
+    sending.wasShort = count < most;
+    return count;
+  }
+
+  #sendCopy(io: Transport, to: number, copied: LinkChain): number {
+    if (copied.length === 0) {
+      const count = this.#read(copied);
+      if (count < 0) this.failure = this.#cut("", new SystemError("read", -count));
+      if (count <= 0) return 0;
+    }
+    return send(io, to, copied);
+  }
+
+  #read(copied: LinkChain): number {
+    const most = Math.min(this.unsentBytes, FILE_READ_BYTES);
+    const at = this.#piece.offset + this.sentBytes;
+    const node = copied.book(most, most);
+    const { fd } = this.#piece;
+    const slab = node.block!.slab.id;
+    const count = native.pread(fd, slab, node.malloced, most, at >>> 0, at / TWO_32 >>> 0);
+    copied.bookAck(node, Math.max(0, count));
+    return count;
+  }
+
+  #advance(count: number): void {
+    this.sentBytes += count;
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    // Never within a call of the user's own, such as a flush.
+    queueMicrotask(() => {
+      this.#isTelling = false;
+      this.#tell();
+    });
+  }
+
+  #cut(why: string, cause: unknown): SendFileError {
+    const { name, length } = this.#piece;
+    const reason = cause instanceof Error ? cause.message : why;
+    const message =
+      `Cannot send more of ${name} than ${this.sentBytes} of ${length} bytes: ${reason}`;
+    return new SendFileError(message, this.sentBytes, { cause });
+  }
+
+  /** What the stream is told when it is taken back. */
+  takenBack(reason: unknown): SendFileError {
+    return this.failure ?? this.#cut("it was taken back", reason);
+  }
+
+  /** Gives back what it holds. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#copied?.close(CLOSED);
+    if (this.#piece.isOurs) native.close(this.#piece.fd);
+  }
+}
+
+/** The files of a writer, each with its place among the bytes of the chain. */
+export class FileQueue {
+  readonly #files: FileSending[] = [];
+  /** Bytes of files that were sent, or given up. */
+  doneBytes = 0;
+  /** Bytes of files that are still to be sent. */
+  unsentBytes = 0;
+
+  /** How many are still to be sent. */
+  get count(): number {
+    return this.#files.length;
+  }
+
+  /** Queues a file behind so many bytes of the chain in all. */
+  add(file: FileSending, at: number): void {
+    file.at = at;
+    this.unsentBytes += file.unsentBytes;
+    file.target = at + this.doneBytes + this.unsentBytes;
+    this.#files.push(file);
+  }
+
+  /** Sends once: of the first file, or of the bytes before it. Bytes, `-errno`, or 0: it failed. */
+  send(io: Transport, fd: number, chain: LinkChain): number {
+    const file = this.#files[0];
+    if (file === undefined) return send(io, fd, chain);
+    const before = file.at - chain.total;
+    if (before > 0) return sendBefore(io, fd, chain, before);
+    const count = file.send(io, fd);
+    if (count <= 0) return count;
+    this.doneBytes += count;
+    this.unsentBytes -= count;
+    if (file.unsentBytes === 0) this.remove(file);
+    return count;
+  }
+
+  /** Bytes have left: the first file has its time anew. */
+  progress(nowMicros: number): void {
+    if (this.#files.length > 0) this.#files[0]!.since = nowMicros;
+  }
+
+  /** The file that failed. */
+  get failed(): FileSending {
+    return this.#files[0]!;
+  }
+
+  /** Takes a file out of the queue and closes it. Whether it was there. */
+  remove(file: FileSending): boolean {
+    const index = this.#files.indexOf(file);
+    if (index < 0) return false;
+    this.#files.splice(index, 1);
+    this.doneBytes += file.unsentBytes;
+    this.unsentBytes -= file.unsentBytes;
+    file.close();
+    return true;
+  }
+
+  /** Closes all files: nothing is sent any more. */
+  close(): void {
+    for (const file of this.#files.splice(0)) file.close();
+    this.unsentBytes = 0;
+  }
+}

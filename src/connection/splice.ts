@@ -1,0 +1,348 @@
+/**
+ * Piping: what one connection receives the other sends, both ways, by splice.
+ */
+import { ERRNO, NOT_READY } from "../core/errno.ts";
+import { ClosedError, SystemError } from "../core/errors.ts";
+import { BYTES_PER_EVENT_MAX, SPLICE_BYTES_MIN, SPLICE_READS_SMALL_MAX } from "../core/limits.ts";
+import { socketError } from "../net/socket.ts";
+import { Event, type Watcher } from "../poll/watcher.ts";
+import type { Connection } from "./connection.ts";
+import { type KernelPipe, kernelPipes } from "./kernel_pipe.ts";
+import { Stream } from "./stream.ts";
+import { fileTransport, FIRST_SIZE, type ReadSize } from "./transport.ts";
+
+/** How {@linkcode pipe} pipes. */
+export interface PipeOptions {
+  /** Ends it: both connections are reset. */
+  signal?: AbortSignal;
+}
+
+/** How much a pipe has moved. */
+export interface PipeResult {
+  /** Bytes from the first connection to the second. */
+  aToB: number;
+  /** Bytes from the second connection to the first. */
+  bToA: number;
+}
+
+function ignore(): void {}
+
+/**
+ * What one connection receives, on its way to the other. Small reads are copied, which costs fewer
+ * calls; where reads fill what they get, bytes pass through a pipe of the kernel and never come
+ * here.
+ */
+class Direction {
+  /** Bytes that were taken from `from`. */
+  count: number;
+  /** The end of `from` was read. */
+  isEnded: boolean;
+  /** … and passed on. */
+  isDone = false;
+  /** `to` has no room: nothing is read before it has. */
+  isBlocked = false;
+  /** One of both is broken, and knows. */
+  isBroken = false;
+  readonly #from: Stream;
+  readonly #to: Stream;
+  #pipe: KernelPipe | null = null;
+  #size: ReadSize = FIRST_SIZE;
+  #isSplicing = false;
+  #canSplice = true;
+  /** The last read left nothing. */
+  #wasShort = false;
+  #smallCount = 0;
+
+  constructor(from: Stream, to: Stream) {
+    this.#from = from;
+    this.#to = to;
+    this.isEnded = from.reader.end !== null;
+    this.count = from.passInput(to);
+  }
+
+  /** Moves what is there, as far as there is room for it, within the bounds of one event. */
+  move(): void {
+    const before = this.count;
+    this.#wasShort = false;
+    while (!this.isDone && !this.isBroken) {
+      this.isBlocked = !this.#drain();
+      if (this.isBlocked) break;
+      if (this.isEnded) this.#end();
+      else if (this.count - before >= BYTES_PER_EVENT_MAX || !this.#fill()) break;
+    }
+    if (this.#isSplicing && !this.isBlocked) this.#learn(this.count - before);
+    if (this.#pipe?.heldBytes === 0) this.#givePipe();
+    if (this.count === before) return;
+    this.#from.touch();
+    this.#to.touch();
+  }
+
+  #end(): void {
+    this.isDone = true;
+    this.#to.shutdownWrite();
+  }
+
+  /** Sends what was taken and not sent. Whether all of it has left. */
+  #drain(): boolean {
+    const { writer } = this.#to;
+    if (writer.unsentBytes > 0) {
+      writer.sendNow();
+      if (writer.end !== null) this.isBroken = true;
+      if (writer.unsentBytes > 0) return false;
+    }
+    const pipe = this.#pipe;
+    while (pipe !== null && pipe.heldBytes > 0) {
+      const count = pipe.drain(this.#to.fd);
+      if (count === NOT_READY) return false;
+      if (count === -ERRNO.EINVAL) return this.#drainByCopying(pipe);
+      if (count <= 0) return this.#lose(this.#to, "send", count);
+    }
+    return true;
+  }
+
+  /** The receiver cannot be spliced to: what is in the pipe is read from it. */
+  #drainByCopying(pipe: KernelPipe): boolean {
+    this.#canSplice = false;
+    this.#isSplicing = false;
+    while (pipe.heldBytes > 0) {
+      const count = this.#to.takeFrom(fileTransport, pipe.reading, this.#size);
+      if (count <= 0) return this.#lose(this.#to, "read a pipe", count);
+      pipe.heldBytes -= count;
+    }
+    return this.#drain();
+  }
+
+  /** Takes what is there. Whether there may be more to do. */
+  #fill(): boolean {
+    const count = this.#isSplicing ? this.#splice() : this.#copy();
+    if (count === NOT_READY) return false;
+    if (count < 0) return this.#lose(this.#from, "receive", count);
+    this.count += count;
+    if (count === 0) this.isEnded = true;
+    return true;
+  }
+
+  #splice(): number {
+    const pipe = this.#pipe ??= kernelPipes.take();
+    const count = pipe === null ? -ERRNO.EINVAL : pipe.fill(this.#from.fd);
+    if (count !== -ERRNO.EINVAL) return count;
+    // This kind of descriptor has no splice, or no pipe is left.
+    this.#canSplice = pipe === null;
+    this.#isSplicing = false;
+    return this.#copy();
+  }
+
+  #copy(): number {
+    if (this.#wasShort) return NOT_READY; // a second call would say so, too
+    const count = this.#to.takeFrom(this.#from.io, this.#from.fd, this.#size);
+    if (count <= 0) return count;
+    const wasFilled = count >= this.#size.blockBytes;
+    this.#size = this.#size.learn(count, wasFilled);
+    this.#wasShort = !wasFilled;
+    this.#isSplicing = this.#canSplice && wasFilled && count >= SPLICE_BYTES_MIN;
+    return count;
+  }
+
+  /** So little came that copying it costs less. */
+  #learn(count: number): void {
+    this.#smallCount = count < SPLICE_BYTES_MIN ? this.#smallCount + 1 : 0;
+    if (this.#smallCount < SPLICE_READS_SMALL_MAX) return;
+    this.#smallCount = 0;
+    this.#isSplicing = false;
+    this.#size = FIRST_SIZE;
+  }
+
+  #lose(stream: Stream, what: string, code: number): false {
+    this.isBroken = true;
+    stream.onSendFailure(new SystemError(what, code < 0 ? -code : ERRNO.EPIPE));
+    return false;
+  }
+
+  #givePipe(): void {
+    if (this.#pipe !== null) kernelPipes.give(this.#pipe);
+    this.#pipe = null;
+  }
+
+  /** Gives back what it holds. */
+  close(): void {
+    this.#givePipe();
+  }
+}
+
+/** One of both connections: what comes from it, and what goes to it. */
+class Side implements Watcher {
+  readonly stream: Stream;
+  readonly outward: Direction;
+  readonly inward: Direction;
+  readonly #piping: Piping;
+
+  constructor(piping: Piping, stream: Stream, outward: Direction, inward: Direction) {
+    this.#piping = piping;
+    this.stream = stream;
+    this.outward = outward;
+    this.inward = inward;
+  }
+
+  get fd(): number {
+    return this.stream.fd;
+  }
+
+  onEvent(events: number): void {
+    this.#piping.onEvent(this, events);
+  }
+
+  onFailure(error: unknown): void {
+    this.#piping.end(error);
+  }
+
+  /** Watches for what there is to do. */
+  watch(events: number): void {
+    const isReading = !this.outward.isEnded && !this.outward.isBlocked;
+    // What cannot be masked, and what no read will answer, is not to be reported again.
+    if (!isReading && (events & Event.HANG_UP) !== 0) this.stream.hush();
+    this.stream.want(isReading, this.inward.isBlocked);
+  }
+}
+
+/** Two connections whose bytes are moved. */
+class Piping {
+  readonly #sides: readonly [Side, Side];
+  readonly #signal: AbortSignal | undefined;
+  readonly #settled = Promise.withResolvers<PipeResult>();
+  #isOver = false;
+
+  constructor(a: Stream, b: Stream, signal: AbortSignal | undefined) {
+    const [aToB, bToA] = [new Direction(a, b), new Direction(b, a)];
+    this.#sides = [new Side(this, a, aToB, bToA), new Side(this, b, bToA, aToB)];
+    this.#signal = signal;
+    this.#settled.promise.catch(ignore);
+    kernelPipes.enter();
+  }
+
+  /** Begins. How much was moved, when both directions have ended. */
+  begin(): Promise<PipeResult> {
+    for (const side of this.#sides) {
+      side.stream.beginPipe(side);
+      // However it ends, its deadlines and its user's close() included.
+      side.stream.closed.then(() => this.#onClosed(), (error) => this.end(error));
+    }
+    this.#signal?.addEventListener("abort", this.#onAbort);
+    this.#go(0);
+    return this.#settled.promise;
+  }
+
+  /** Callbacks of the connections do not run within the user's call of `abort()`. */
+  readonly #onAbort = () => queueMicrotask(() => this.end(this.#signal!.reason));
+
+  #onClosed(): void {
+    this.end(new ClosedError("Cannot go on piping: one of both connections was closed"));
+  }
+
+  onEvent(side: Side, events: number): void {
+    if ((events & Event.ERROR) === 0) return this.#go(events, side);
+    if (!this.#isOver && side.fd >= 0) side.stream.onSendFailure(socketError(side.fd));
+  }
+
+  #go(events: number, reported?: Side): void {
+    const [a, b] = this.#sides;
+    const { outward: aToB, inward: bToA } = a;
+    // One that is gone, or broken, tells by `closed`.
+    if (this.#isOver || a.fd < 0 || b.fd < 0 || aToB.isBroken || bToA.isBroken) return;
+    if (reported === undefined || isConcerned(reported, aToB, events)) aToB.move();
+    if (reported === undefined || isConcerned(reported, bToA, events)) bToA.move();
+    if (aToB.isBroken || bToA.isBroken) return;
+    if (aToB.isDone && bToA.isDone) return this.#finish();
+    for (const side of this.#sides) side.watch(side === reported ? events : 0);
+  }
+
+  /** Both directions have ended. */
+  #finish(): void {
+    const [aToB, bToA] = this.#close();
+    for (const { stream } of this.#sides) stream.endPipe(undefined);
+    this.#settled.resolve({ aToB: aToB.count, bToA: bToA.count });
+  }
+
+  /** Ends it early: whoever received a part must not take it for the whole. */
+  end(error: unknown): void {
+    if (this.#isOver) return;
+    this.#close();
+    for (const { stream } of this.#sides) stream.endPipe(error);
+    this.#settled.reject(error);
+  }
+
+  #close(): [Direction, Direction] {
+    this.#isOver = true;
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    const { outward, inward } = this.#sides[0];
+    outward.close();
+    inward.close();
+    kernelPipes.leave();
+    return [outward, inward];
+  }
+}
+
+/** Whether events of a connection let a direction go on. */
+function isConcerned(side: Side, direction: Direction, events: number): boolean {
+  const mask = direction === side.inward ? Event.WRITABLE : ~Event.WRITABLE;
+  return (events & mask) !== 0;
+}
+
+function streamOf(connection: Connection): Stream {
+  if (connection instanceof Stream) return connection;
+  throw new TypeError("Cannot pipe what is no connection");
+}
+
+/**
+ * Sends to each of two connections what the other receives, until both peers have ended their
+ * sides. The kernel moves the bytes, by splice; it waits for whoever is slow, and passes an end on
+ * as an end: the other direction goes on. What was received already and not read goes first, behind
+ * what was written already.
+ *
+ * Both connections belong to the pipe from now on: their handlers are not called, their readers and
+ * writers throw a {@linkcode BusyError}, and both are closed when it has ended. When it ends early,
+ * by a reset, a deadline (`idleTimeoutMs` counts bytes that pass), `close()` or the signal, both are
+ * reset, and `closed` of both says why.
+ *
+ * @returns How many bytes went each way.
+ * @throws {TypeError} It is one connection twice, or no connection, or one that is not open yet.
+ * @throws {BusyError} Somebody waits for bytes of one of them, or it is piped already.
+ * @throws {ClosedError} One of them is closed, or is closed before both directions have ended.
+ * @throws {EofError} One of them was reset.
+ *
+ * @example
+ * ```ts
+ * import { pipe, socketPair } from "@netpoll/netpoll";
+ *
+ * const [client, front] = socketPair();
+ * const [back, server] = socketPair();
+ * const piped = pipe(front, back);
+ *
+ * client.writer.writeString("hello");
+ * await client.writer.flush();
+ * await client.closeWrite();
+ * await server.reader.wait(5);
+ * console.log(server.reader.readString(5)); // "hello"
+ * await server.close();
+ * console.log(await piped); // { aToB: 5, bToA: 0 }
+ * await client.close();
+ * ```
+ */
+export function pipe(
+  a: Connection,
+  b: Connection,
+  options: PipeOptions = {},
+): Promise<PipeResult> {
+  const piped = begin(a, b, options);
+  // Who does not await it learns of the failure from `closed`.
+  piped.catch(ignore);
+  return piped;
+}
+
+/** Begins within the call: nothing else may read or write in between. */
+async function begin(a: Connection, b: Connection, { signal }: PipeOptions): Promise<PipeResult> {
+  signal?.throwIfAborted();
+  if (a === b) throw new TypeError("Cannot pipe a connection to itself");
+  const streams = [streamOf(a), streamOf(b)] as const;
+  for (const stream of streams) stream.checkPipe();
+  return await new Piping(...streams, signal).begin();
+}

@@ -1,0 +1,488 @@
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertInstanceOf,
+  assertLessOrEqual,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { closeSync, openSync, truncateSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import {
+  ClosedError,
+  Connection,
+  EofError,
+  SendFileError,
+  socketPair,
+  SystemError,
+  TimeoutError,
+} from "../../mod.ts";
+import { native } from "../../ffi/load.ts";
+import { FILES_UNSENT_MAX } from "../../src/core/limits.ts";
+import { failWith, faultTest, shorten } from "../support/faults.ts";
+import { descriptorCount, leaks } from "../support/leaks.ts";
+import { withDirectory } from "../support/library.ts";
+import {
+  assertBytes,
+  closeAll,
+  pairWith,
+  pattern,
+  receive,
+  send,
+  tcpPair,
+} from "../support/pair.ts";
+import { delay, soon, stateOf, tick, until } from "../support/until.ts";
+
+const EINVAL = 22, EIO = 5, EPIPE = 32, ECONNRESET = 104, EAGAIN = 11;
+
+/** A file of so many bytes of the pattern, for as long as the call runs; nothing may be left over. */
+function withFile(
+  byteCount: number,
+  call: (path: string, bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
+  return leaks(() =>
+    withDirectory(async (directory) => {
+      const path = `${directory}/file`;
+      const bytes = pattern(byteCount);
+      writeFileSync(path, bytes);
+      await call(path, bytes);
+    })
+  );
+}
+
+/** Reads so many bytes. */
+async function take(
+  { reader }: Connection,
+  count: number,
+  pause?: () => Promise<void>,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(count);
+  for (let at = 0; at < count;) {
+    await soon(reader.wait(1), `more than ${at} of ${count} bytes`);
+    at += reader.readInto(bytes.subarray(at));
+    reader.release();
+    await pause?.();
+  }
+  return bytes;
+}
+
+test("sendFile() sends a file behind what was written, and before what is written next", () =>
+  withFile(5000, async (path, bytes) => {
+    for (const [a, b] of [socketPair(), await tcpPair()]) {
+      a.writer.writeString("head");
+      const sent = a.sendFile(path);
+      a.writer.writeString("tail");
+      const flushed = a.writer.flush();
+      assertEquals(await soon(sent), 5000);
+      await soon(flushed);
+      assertEquals(await receive(b, 4), "head");
+      assertBytes(await take(b, 5000), bytes);
+      assertEquals(await receive(b, 4), "tail");
+      await closeAll(a, b);
+    }
+  }));
+
+test("sendFile() sends what `offset` and `length` say", () =>
+  withFile(1000, async (path, bytes) => {
+    const [a, b] = socketPair();
+    for (const [offset, length] of [[0, 1], [999, 1], [10, 500]] as const) {
+      assertEquals(await soon(a.sendFile(path, { offset, length })), length);
+      assertBytes(await take(b, length), bytes.subarray(offset, offset + length));
+    }
+    assertEquals(await soon(a.sendFile(path, { offset: 990 })), 10);
+    assertBytes(await take(b, 10), bytes.subarray(990));
+    await closeAll(a, b);
+  }));
+
+test("sendFile() of nothing resolves to 0, behind what was flushed before", () =>
+  withFile(1000, async (path) => {
+    const [a, b] = socketPair();
+    a.writer.writeString("before");
+    assertEquals(await soon(a.sendFile(path, { length: 0 })), 0);
+    assertEquals(await soon(a.sendFile(path, { offset: 1000 })), 0);
+    assertEquals(await soon(receive(b, 6)), "before");
+    await closeAll(a, b);
+  }));
+
+test("sendFile() throws a RangeError for a piece that the file does not have, and sends nothing", () =>
+  withFile(1000, async (path) => {
+    const [a, b] = socketPair();
+    const wrong = [
+      { offset: 1001 },
+      { offset: 1, length: 1000 },
+      { length: 1001 },
+      { offset: -1 },
+      { offset: 0.5 },
+      { length: NaN },
+      { length: -1 },
+    ];
+    for (const options of wrong) await assertRejects(() => a.sendFile(path, options), RangeError);
+    await send(a, "next");
+    assertEquals(await soon(receive(b, 4)), "next");
+    await closeAll(a, b);
+  }));
+
+test("sendFile() throws for what is no file, and the connection goes on", () =>
+  withFile(1, async (path) => {
+    const [a, b] = socketPair();
+    const codes: Record<string, string> = {
+      [`${path}.none`]: "ENOENT",
+      [path.slice(0, path.lastIndexOf("/"))]: "EISDIR",
+      [`${path}/below`]: "ENOTDIR",
+      "/dev/null": "ESPIPE",
+    };
+    for (const [wrong, code] of Object.entries(codes)) {
+      const error = await assertRejects(() => a.sendFile(wrong), SystemError);
+      assertEquals(error.code, code);
+    }
+    for (const wrong of [-1, 0.5, "a\0b"]) {
+      await assertRejects(() => a.sendFile(wrong), TypeError);
+    }
+    assertEquals((await assertRejects(() => a.sendFile(a.fd), SystemError)).code, "ESPIPE");
+    assertEquals(await soon(a.sendFile(path)), 1);
+    assertEquals((await take(b, 1)).length, 1);
+    await closeAll(a, b);
+  }));
+
+test("sendFile() of a descriptor leaves it open, and its position where it was", () =>
+  withFile(1000, async (path, bytes) => {
+    const [a, b] = socketPair();
+    const fd = openSync(path, "r");
+    try {
+      for (let i = 0; i < 2; i++) {
+        assertEquals(await soon(a.sendFile(fd, { offset: 100 })), 900);
+        assertBytes(await take(b, 900), bytes.subarray(100));
+      }
+    } finally {
+      closeSync(fd);
+    }
+    await closeAll(a, b);
+  }));
+
+test("sendFile() waits for a slow peer, with files and bytes in the order in which they came", () =>
+  withFile(3 << 20, async (path, bytes) => {
+    for (const [a, b] of [socketPair(), await tcpPair()]) {
+      b.pauseRead();
+      const before = pattern(300_000, 7);
+      a.writer.writeBinary(before);
+      const progress: number[] = [];
+      const first = a.sendFile(path, { onProgress: (count) => void progress.push(count) });
+      a.writer.writeString("between");
+      const between = a.writer.flush();
+      const second = a.sendFile(path, { offset: 1 << 20 });
+      const last = send(a, "last");
+      assertEquals(await stateOf(first), "pending");
+      assertEquals(await stateOf(last), "pending");
+      b.resumeRead();
+      assertBytes(await take(b, before.length), before);
+      assertBytes(await take(b, bytes.length), bytes);
+      assertEquals(await receive(b, 7), "between");
+      assertBytes(await take(b, 2 << 20), bytes.subarray(1 << 20));
+      assertEquals(await receive(b, 4), "last");
+      assertEquals(await soon(first), bytes.length);
+      assertEquals(await soon(second), 2 << 20);
+      await soon(Promise.all([between, last]));
+      assertEquals(progress.at(-1), bytes.length);
+      assertEquals(progress, [...progress].sort((x, y) => x - y));
+      await closeAll(a, b);
+    }
+  }));
+
+test("flush() of nothing new waits for the file before it", () =>
+  withFile(4 << 20, async (path, bytes) => {
+    const [a, b] = socketPair();
+    b.pauseRead();
+    const sent = a.sendFile(path);
+    const flushed = a.writer.flush();
+    assertEquals(await stateOf(flushed), "pending");
+    b.resumeRead();
+    assertBytes(await take(b, bytes.length), bytes);
+    await soon(Promise.all([sent, flushed]));
+    await closeAll(a, b);
+  }));
+
+test("close() and closeWrite() send a queued file to its end first", () =>
+  withFile(4 << 20, async (path, bytes) => {
+    for (const end of ["close", "closeWrite"] as const) {
+      const [a, b] = await tcpPair();
+      const sent = a.sendFile(path);
+      const ended: Promise<unknown> = a[end]();
+      assertBytes(await take(b, bytes.length), bytes);
+      await assertRejects(() => soon(b.reader.wait(1)), EofError);
+      assertEquals(await soon(sent), bytes.length);
+      await soon(ended);
+      await closeAll(a, b);
+    }
+  }));
+
+test("close() without time drops the rest of a file, and counts it", () =>
+  withFile(8 << 20, async (path, bytes) => {
+    const [a, b] = socketPair();
+    b.pauseRead();
+    let count = 0;
+    const sent = a.sendFile(path, { onProgress: (sentBytes) => count = sentBytes });
+    await until(() => count > 0, "a part");
+    const { unsentBytes } = await soon(a.close({ timeoutMs: 0 }));
+    assertEquals(unsentBytes, bytes.length - count);
+    await assertRejects(() => soon(sent), ClosedError);
+    await closeAll(b);
+  }));
+
+test("sendFile() rejects on a connection that is closed, and leaves no descriptor behind", () =>
+  withFile(1000, async (path) => {
+    const [a, b] = socketPair();
+    await a.close();
+    const before = descriptorCount();
+    await assertRejects(() => a.sendFile(path), ClosedError);
+    assertEquals(descriptorCount(), before);
+    await b.closeWrite();
+    await assertRejects(() => b.sendFile(path), ClosedError);
+    await closeAll(b);
+  }));
+
+test("sendFile() rejects with the signal's reason, before it begins and when a part has left", () =>
+  withFile(8 << 20, async (path) => {
+    const reason = new Error("on purpose");
+    const [a, b] = await tcpPair();
+    await assertRejects(() => a.sendFile(path, { signal: AbortSignal.abort(reason) }), Error, "on");
+    b.pauseRead();
+    let count = 0;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const sent = a.sendFile(path, { signal, onProgress: (sentBytes) => count = sentBytes });
+    const behind = send(a, "never sent");
+    await until(() => count > 0, "a part");
+    controller.abort(reason);
+    assertEquals(await sent.catch((error) => error), reason);
+    assertInstanceOf(await behind.catch((error) => error), SendFileError);
+    const closed = await assertRejects(() => soon(a.closed), SendFileError);
+    assertEquals([closed.sentBytes, closed.cause], [count, reason]);
+    // What the peer had not taken yet is dropped: it learns that it has no whole file.
+    b.resumeRead();
+    await assertRejects(async () => await take(b, 8 << 20), EofError);
+    await closeAll(a, b);
+  }));
+
+test("sendFile() that is taken back before its turn leaves the stream as if it had not been", () =>
+  withFile(1000, async (path) => {
+    const [a, b] = socketPair();
+    b.pauseRead();
+    const before = pattern(2 << 20);
+    a.writer.writeBinary(before);
+    const controller = new AbortController();
+    const sent = a.sendFile(path, { signal: controller.signal });
+    const flushed = a.writer.flush(); // of what was before the file, too
+    const behind = send(a, "behind");
+    controller.abort();
+    await assertRejects(() => soon(sent), DOMException);
+    b.resumeRead();
+    assertBytes(await take(b, before.length), before);
+    assertEquals(await receive(b, 6), "behind");
+    await soon(Promise.all([flushed, behind]));
+    await closeAll(a, b);
+  }));
+
+test("sendFile() rejects with a TimeoutError when nothing of it leaves; what is queued stays so", () =>
+  withFile(8 << 20, async (path, bytes) => {
+    const [a, b] = socketPair();
+    b.pauseRead();
+    a.writeTimeoutMs = 20;
+    const error = await assertRejects(() => soon(a.sendFile(path)), TimeoutError);
+    assertEquals(error.operation, "write");
+    assert(a.isActive);
+    a.writeTimeoutMs = 0;
+    const behind = send(a, "behind");
+    b.resumeRead();
+    assertBytes(await take(b, bytes.length), bytes);
+    assertEquals(await receive(b, 6), "behind");
+    await soon(behind);
+    await closeAll(a, b);
+  }));
+
+test("sendFile() has its write timeout anew whenever some of it has left", () =>
+  withFile(16 << 20, async (path, bytes) => {
+    const [a, b] = socketPair();
+    const writeTimeoutMs = 60;
+    a.writeTimeoutMs = writeTimeoutMs;
+    let last = performance.now();
+    const sent = a.sendFile(path, { onProgress: () => last = performance.now() });
+    const outcome = sent.then(
+      () => null,
+      (error) => ({ error, quietMs: performance.now() - last }),
+    );
+    // In all it takes several times as long, and on a machine that stands still it may fail.
+    const received = take(b, bytes.length, () => delay(4));
+    const failure = await Promise.race([outcome, received.then(() => outcome)]);
+    if (failure !== null) {
+      assertInstanceOf(failure.error, TimeoutError);
+      assertGreaterOrEqual(failure.quietMs, writeTimeoutMs - 1);
+    }
+    assertBytes(await received, bytes);
+    await closeAll(a, b);
+  }));
+
+test("sendFile() sends to what is no socket", () =>
+  withFile(300_000, async (path, bytes) => {
+    const ends = new Int32Array(2);
+    assertEquals(native.pipe(ends), 0);
+    const [a, b] = [Connection.fromFd(ends[1]!), Connection.fromFd(ends[0]!)];
+    a.writer.writeString("head");
+    const sent = a.sendFile(path);
+    assertEquals(await receive(b, 4), "head");
+    assertBytes(await take(b, bytes.length), bytes);
+    assertEquals(await soon(sent), bytes.length);
+    await closeAll(a, b);
+  }));
+
+test("sendFile() says how much was sent of a file that became shorter, and resets", () =>
+  withFile(16 << 20, async (path) => {
+    const [a, b] = await tcpPair();
+    b.pauseRead();
+    let count = 0;
+    const sent = a.sendFile(path, { onProgress: (sentBytes) => count = sentBytes });
+    await until(() => count > 0, "a part");
+    truncateSync(path, 0);
+    b.resumeRead();
+    await assertRejects(async () => await take(b, 16 << 20), EofError);
+    const error = await assertRejects(() => soon(sent), SendFileError);
+    assert(error.sentBytes >= count && error.sentBytes < 16 << 20);
+    await assertRejects(() => soon(a.closed), SendFileError, "it ended");
+    await closeAll(a, b);
+  }));
+
+test("sendFile() rejects with an EofError when the peer resets", () =>
+  withFile(8 << 20, async (path) => {
+    const [a, b] = await tcpPair();
+    b.pauseRead();
+    const sent = a.sendFile(path);
+    assertEquals(await stateOf(sent), "pending");
+    b.reset();
+    await assertRejects(() => soon(sent), EofError);
+    await closeAll(a, b);
+  }));
+
+test("sendFile() is ended by an onProgress that throws", () =>
+  withFile(8 << 20, async (path) => {
+    const [a, b] = socketPair();
+    b.pauseRead();
+    const onProgress = () => {
+      throw new RangeError("on purpose");
+    };
+    await assertRejects(() => soon(a.sendFile(path, { onProgress })), RangeError, "on purpose");
+    await assertRejects(() => soon(a.closed), SendFileError);
+    await closeAll(a, b);
+  }));
+
+test("sendFile() that nobody awaits is not served without end to a peer that never reads", () =>
+  withFile(100_000, async (path) => {
+    const [a, b] = pairWith({
+      onRequest: (connection) => {
+        connection.reader.skip(1);
+        connection.reader.release();
+        void connection.sendFile(path);
+      },
+    });
+    b.pauseRead();
+    const before = descriptorCount();
+    await send(b, "x".repeat(100));
+    await until(() => a.isReadPaused, "the pause");
+    assert(!a.writer.isWritable);
+    assertLessOrEqual(descriptorCount() - before, FILES_UNSENT_MAX + 1);
+    b.resumeRead();
+    await take(b, 100 * 100_000);
+    assert(a.writer.isWritable && !a.isReadPaused);
+    await closeAll(a, b);
+  }));
+
+test("an ignored rejection of sendFile() is no unhandled one", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    void a.sendFile("/nowhere/at/all");
+    await tick();
+    await closeAll(a, b);
+  }));
+
+faultTest(
+  "sendFile() reads and sends, where the kernel has no sendfile for the file",
+  () =>
+    withFile(3 << 20, async (path, bytes) => {
+      for (const [a, b] of [socketPair(), await tcpPair()]) {
+        failWith("sendfile", EINVAL, { fd: a.fd });
+        shorten("pread", 1000, { count: 3 });
+        a.writer.writeString("head");
+        const sent = a.sendFile(path);
+        const behind = send(a, "tail");
+        assertEquals(await receive(b, 4), "head");
+        assertBytes(await take(b, bytes.length), bytes);
+        assertEquals(await receive(b, 4), "tail");
+        assertEquals(await soon(sent), bytes.length);
+        await soon(behind);
+        await closeAll(a, b);
+      }
+    }),
+);
+
+faultTest(
+  "sendFile() goes on after short calls and calls that are not ready",
+  () =>
+    withFile(1 << 20, async (path, bytes) => {
+      const [a, b] = socketPair();
+      shorten("sendfile", 777, { fd: a.fd, count: 20 });
+      const sent = a.sendFile(path);
+      failWith("sendfile", EAGAIN, { fd: a.fd, skip: 3, count: 4 });
+      assertBytes(await take(b, bytes.length), bytes);
+      assertEquals(await soon(sent), bytes.length);
+      await closeAll(a, b);
+    }),
+);
+
+faultTest(
+  "sendFile() says that the file cannot be read, and how much had been sent",
+  () =>
+    withFile(1 << 20, async (path) => {
+      for (const skip of [0, 1]) {
+        const [a, b] = socketPair();
+        failWith("sendfile", EIO, { fd: a.fd, skip });
+        if (skip > 0) shorten("sendfile", 1000, { fd: a.fd, count: 1 });
+        failWith("pread", EIO);
+        if (skip > 0) {
+          const sent = a.sendFile(path);
+          failWith("sendfile", EIO, { fd: a.fd });
+          const error = await assertRejects(() => soon(sent), SendFileError);
+          assertEquals([error.sentBytes, (error.cause as SystemError).code], [1000, "EIO"]);
+          await assertRejects(() => soon(a.closed), SendFileError);
+        } else {
+          const error = await assertRejects(() => soon(a.sendFile(path)), SendFileError);
+          assertEquals([error.sentBytes, (error.cause as SystemError).code], [0, "EIO"]);
+          await send(a, "goes on");
+          assertEquals(await soon(receive(b, 7)), "goes on");
+        }
+        await closeAll(a, b);
+      }
+    }),
+);
+
+faultTest(
+  "sendFile() tells a stream that is broken from a file that is",
+  () =>
+    withFile(1000, async (path) => {
+      for (const [errno, code] of [[EPIPE, "EPIPE"], [ECONNRESET, "ECONNRESET"]] as const) {
+        const [a, b] = socketPair();
+        failWith("sendfile", errno, { fd: a.fd });
+        const error = await assertRejects(() => soon(a.sendFile(path)), EofError);
+        assertEquals((error.cause as SystemError).code, code);
+        assertThrows(() => a.writer.writeString("more"), EofError);
+        await closeAll(a, b);
+      }
+    }),
+);
+
+faultTest("sendFile() throws when no descriptor is left", () =>
+  withFile(10, async (path) => {
+    const [a, b] = socketPair();
+    failWith("open", 24);
+    const error = await assertRejects(() => a.sendFile(path), SystemError);
+    assertEquals(error.code, "EMFILE");
+    await closeAll(a, b);
+  }));

@@ -1,0 +1,147 @@
+enum { FILE_BYTES = 200000 };
+
+// A file without a name, of bytes that differ from their neighbours.
+static int32_t a_file(uint32_t slab) {
+  int fd = memfd_create("file", MFD_CLOEXEC);
+  CHECK(fd >= 0);
+  CHECK_EQUAL(write(fd, bytes_of(slab), FILE_BYTES), FILE_BYTES);
+  return fd;
+}
+
+TEST("np_open() opens a file close-on-exec, and is -errno where there is none") {
+  int32_t fd = np_open("/proc/self/exe");
+  check_flags(fd);
+  CHECK_EQUAL(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+  CHECK_EQUAL(np_open("/nowhere/at/all"), -ENOENT);
+  CHECK_EQUAL(np_open("/proc/self/exe/below"), -ENOTDIR);
+}
+
+TEST("np_open() does not wait for somebody to write to a FIFO") {
+  char directory[] = "/tmp/netpoll-XXXXXX", path[64];
+  CHECK(mkdtemp(directory));
+  snprintf(path, sizeof path, "%s/fifo", directory);
+  CHECK_EQUAL(mkfifo(path, 0600), 0);
+  check_flags(np_open(path));
+  unlink(path);
+  rmdir(directory);
+}
+
+TEST("np_stat() says what a descriptor is, and a size above 4 GiB in two halves") {
+  uint32_t out[4] = {0, 0, 0, 7};
+  int32_t fd = a_file(a_filled_slab());
+  CHECK_EQUAL(np_stat(fd, out), 0);
+  CHECK(S_ISREG(out[0]));
+  CHECK_EQUAL(out[1], FILE_BYTES);
+  CHECK_EQUAL(out[2], 0);
+  CHECK_EQUAL(ftruncate(fd, (5LL << 32) + 3), 0);
+  CHECK_EQUAL(np_stat(fd, out), 0);
+  CHECK_EQUAL(out[1], 3);
+  CHECK_EQUAL(out[2], 5);
+  CHECK_EQUAL(out[3], 7);
+  int32_t pair[2];
+  make_pair(pair);
+  CHECK_EQUAL(np_stat(pair[0], out), 0);
+  CHECK(S_ISSOCK(out[0]));
+  CHECK_EQUAL(np_stat(-1, out), -EBADF);
+}
+
+TEST("np_pread() reads at a position, and leaves the file's own alone") {
+  uint32_t slab = a_filled_slab(), to = a_slab();
+  int32_t fd = a_file(slab);
+  off_t before = lseek(fd, 0, SEEK_CUR);
+  CHECK_EQUAL(np_pread(fd, to, 50, 100, 1000, 0), 100);
+  CHECK(memcmp(bytes_of(to) + 50, bytes_of(slab) + 1000, 100) == 0);
+  CHECK_EQUAL(np_pread(fd, to, 0, 100, FILE_BYTES - 30, 0), 30);
+  CHECK_EQUAL(np_pread(fd, to, 0, 100, FILE_BYTES, 0), 0);
+  CHECK_EQUAL(np_pread(fd, to, 0, 100, 0, 1), 0);
+  CHECK_EQUAL(lseek(fd, 0, SEEK_CUR), before);
+  CHECK_EQUAL(np_pread(fd, to, HUGE_PAGE_BYTES - 1, 2, 0, 0), -EFAULT);
+  CHECK_EQUAL(np_pread(fd, SLABS_MAX, 0, 1, 0, 0), -EFAULT);
+  CHECK_EQUAL(np_pread(fd, to, 0, 1, 0, UINT32_MAX), -EINVAL);
+  int32_t pair[2];
+  make_pair(pair);
+  CHECK_EQUAL(np_pread(pair[0], to, 0, 1, 0, 0), -ESPIPE);
+}
+
+TEST("np_sendfile() sends from a position, above 4 GiB too, and leaves the file's own alone") {
+  uint32_t slab = a_filled_slab(), to = a_slab();
+  int32_t fd = a_file(slab), pair[2];
+  make_pair(pair);
+  off_t before = lseek(fd, 0, SEEK_CUR);
+  CHECK_EQUAL(np_sendfile(pair[0], fd, 1000, 0, 500), 500);
+  CHECK_EQUAL(np_recv(pair[1], to, 0, 1000), 500);
+  CHECK(memcmp(bytes_of(to), bytes_of(slab) + 1000, 500) == 0);
+  CHECK_EQUAL(np_sendfile(pair[0], fd, FILE_BYTES - 10, 0, 500), 10);
+  CHECK_EQUAL(np_sendfile(pair[0], fd, FILE_BYTES, 0, 500), 0);
+  CHECK_EQUAL(pwrite(fd, "far", 3, (5LL << 32) + 1), 3);
+  CHECK_EQUAL(np_recv(pair[1], to, 0, 1000), 10);
+  CHECK_EQUAL(np_sendfile(pair[0], fd, 1, 5, 500), 3);
+  CHECK_EQUAL(np_recv(pair[1], to, 0, 1000), 3);
+  CHECK(memcmp(bytes_of(to), "far", 3) == 0);
+  CHECK_EQUAL(lseek(fd, 0, SEEK_CUR), before);
+}
+
+TEST("np_sendfile() is short when the socket is full, and then -EAGAIN") {
+  uint32_t slab = a_filled_slab();
+  int32_t fd = memfd_create("file", 0), pair[2];
+  CHECK_EQUAL(ftruncate(fd, 64 << 20), 0);
+  make_pair(pair);
+  int32_t sent = np_sendfile(pair[0], fd, 0, 0, 64 << 20);
+  CHECK(sent > 0 && sent < 64 << 20);
+  CHECK_EQUAL(np_sendfile(pair[0], fd, 0, 0, 1), -EAGAIN);
+  signal(SIGPIPE, SIG_IGN);
+  np_close(pair[1]);
+  CHECK_EQUAL(np_sendfile(pair[0], fd, 0, 0, 1), -EPIPE);
+  CHECK_EQUAL(np_send(pair[0], slab, 0, 1, 0), -EPIPE);
+}
+
+TEST("np_pipe() makes a pipe, non-blocking and close-on-exec, and np_pipe_resize() makes it larger") {
+  int32_t ends[2];
+  CHECK_EQUAL(np_pipe(ends), 0);
+  check_flags(ends[0]);
+  check_flags(ends[1]);
+  CHECK_EQUAL(np_pipe_resize(ends[1], 128 << 10), 128 << 10);
+  CHECK_EQUAL(fcntl(ends[0], F_GETPIPE_SZ), 128 << 10);
+  CHECK_EQUAL(np_pipe_resize(-1, 4096), -EBADF);
+}
+
+TEST("np_splice() moves bytes from a socket through a pipe to a socket") {
+  uint32_t slab = a_filled_slab(), to = a_slab();
+  int32_t from[2], into[2], ends[2];
+  connect_tcp(from);
+  connect_tcp(into);
+  CHECK_EQUAL(np_pipe(ends), 0);
+  CHECK_EQUAL(np_splice(from[1], ends[1], 1000), -EAGAIN);
+  CHECK_EQUAL(np_send(from[0], slab, 0, 5000, 0), 5000);
+  await(from[1], POLLIN);
+  CHECK_EQUAL(np_splice(from[1], ends[1], 3000), 3000);
+  CHECK_EQUAL(np_splice(ends[0], into[0], 3000), 3000);
+  await(into[1], POLLIN);
+  CHECK_EQUAL(np_recv(into[1], to, 0, 10000), 3000);
+  CHECK(memcmp(bytes_of(to), bytes_of(slab), 3000) == 0);
+  CHECK_EQUAL(np_splice(ends[0], into[0], 1), -EAGAIN);
+  CHECK_EQUAL(np_splice(from[1], ends[1], 3000), 2000);
+  CHECK_EQUAL(np_shutdown(from[0], 1), 0);
+  await(from[1], POLLRDHUP);
+  CHECK_EQUAL(np_splice(from[1], ends[1], 3000), 0);
+  CHECK_EQUAL(np_splice(from[1], into[0], 1), -EINVAL);
+}
+
+#ifdef NP_FAULTS
+TEST("np_fault() fails and shortens the calls on files and pipes") {
+  uint32_t slab = a_filled_slab(), to = a_slab();
+  int32_t fd = a_file(slab), pair[2], ends[2];
+  make_pair(pair);
+  CHECK_FAILS_ONCE(CALL_OPEN, np_open("/proc/self/exe"));
+  CHECK_FAILS_ONCE(CALL_PIPE, np_pipe(ends));
+  CHECK_FAILS_ONCE(CALL_PREAD, np_pread(fd, to, 0, 1, 0, 0));
+  CHECK_FAILS_ONCE(CALL_SENDFILE, np_sendfile(pair[0], fd, 0, 0, 1));
+  CHECK_FAILS_ONCE(CALL_SPLICE, np_splice(pair[1], ends[1], 1));
+  CHECK_EQUAL(np_fault(CALL_PREAD, ANY, 0, 1, 7), 0);
+  CHECK_EQUAL(np_pread(fd, to, 0, 100, 0, 0), 7);
+  CHECK_EQUAL(np_fault(CALL_SENDFILE, pair[0], 0, 1, 7), 0);
+  CHECK_EQUAL(np_sendfile(pair[0], fd, 0, 0, 100), 7);
+  CHECK_EQUAL(np_fault(CALL_SPLICE, pair[1], 0, 1, 5), 0);
+  CHECK_EQUAL(np_splice(pair[1], ends[1], 100), 5);
+}
+#endif
