@@ -5,11 +5,11 @@ import { Buffer } from "node:buffer";
 import { findIn } from "../buffer/delimiter.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { type Delimiter, delimiterBytes } from "../buffer/reader.ts";
+import { searchOf } from "../buffer/search.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { LINE_BYTES_MAX } from "../core/limits.ts";
 import { copyInput, type FrameOptions, inputBytes, WindowCodec, writeInput } from "./byte_codec.ts";
-import type { ByteCodec, FrameInput } from "./codec.ts";
-import { searchOf } from "./search.ts";
+import type { ByteCodec, FrameInput, Piece } from "./codec.ts";
 
 /** What becomes of a delimiter. */
 export interface DelimitedOptions extends FrameOptions {
@@ -70,6 +70,7 @@ export function lines(options: LinesOptions = {}): ByteCodec {
 
 const LF = 10;
 const CR = 13;
+const ASCII_MAX = 0x7f;
 const scratch = new Uint8Array(1);
 
 class DelimitedCodec extends WindowCodec {
@@ -120,15 +121,31 @@ class DelimitedCodec extends WindowCodec {
   /** What holds a delimiter would be read as two frames: nobody may smuggle one in. */
   #checkContent(frame: FrameInput): void {
     const delimiter = this.#delimiter;
+    if (delimiter.length === 1) return this.#checkPieces(frame, delimiter[0]!);
     const bytes = frame instanceof Uint8Array
       ? Buffer.from(frame.buffer, frame.byteOffset, frame.length)
       : copyInput(frame);
     // The end of a frame and the beginning of its delimiter may make one as well: "xa" before "aa".
     const tail = Buffer.concat([bytes.subarray(-delimiter.length), delimiter]);
     const isClean = tail.indexOf(delimiter) === tail.length - delimiter.length;
-    if (isClean && bytes.indexOf(delimiter) < 0) return;
-    throw new RangeError("Cannot encode a frame that contains the delimiter");
+    if (!isClean || bytes.indexOf(delimiter) >= 0) throw smuggled();
   }
+
+  /** One byte cannot lie across two pieces. */
+  #checkPieces(frame: FrameInput, byte: number): void {
+    const pieces = Array.isArray(frame) ? frame as readonly Piece[] : [frame as Piece];
+    for (const piece of pieces) if (holds(piece, byte)) throw smuggled();
+  }
+}
+
+function holds(piece: Piece, byte: number): boolean {
+  if (piece instanceof Uint8Array) return piece.includes(byte);
+  if (typeof piece !== "string" || byte > ASCII_MAX) return copyInput(piece).includes(byte);
+  return piece.includes(String.fromCharCode(byte));
+}
+
+function smuggled(): RangeError {
+  return new RangeError("Cannot encode a frame that contains the delimiter");
 }
 
 class LinesCodec extends DelimitedCodec {

@@ -1,9 +1,9 @@
 /**
  * Looking for a delimiter in bytes that come little by little, each of which is looked at once.
  */
-import { findIn, matches } from "../buffer/delimiter.ts";
-import type { LinkChain, Unfinished } from "../buffer/link_chain.ts";
-import type { LinkNode } from "../buffer/link_node.ts";
+import { findIn, matches } from "./delimiter.ts";
+import type { LinkChain, Unfinished } from "./link_chain.ts";
+import type { LinkNode } from "./link_node.ts";
 
 /**
  * How far a chain was searched. It is good for as long as nothing of the chain is read: the nodes
@@ -72,13 +72,16 @@ export class Search implements Unfinished {
   }
 }
 
+/** The search that was under way, or a new one when bytes were read since. */
+export function continued(search: Search | null, knower: unknown, chain: LinkChain): Search {
+  const isGood = search?.knower === knower && search?.begins === chain.total;
+  return isGood ? search! : new Search(knower, chain);
+}
+
 /** The search of a codec that a chain remembers, or a new one. */
 export function searchOf(knower: unknown, chain: LinkChain): Search {
   const { unfinished } = chain;
-  const isKnown = unfinished instanceof Search && unfinished.knower === knower &&
-    unfinished.begins === chain.total;
-  if (isKnown) return unfinished;
-  const search = new Search(knower, chain);
+  const search = continued(unfinished instanceof Search ? unfinished : null, knower, chain);
   chain.unfinished = search;
   return search;
 }

@@ -2,8 +2,8 @@ import { assertEquals, assertStrictEquals } from "@std/assert";
 import { test } from "node:test";
 import { LinkChain } from "../../src/buffer/link_chain.ts";
 import { borrowedNode } from "../../src/buffer/link_node.ts";
-import { Search, searchOf } from "../../src/codec/search.ts";
-import { balanced, bytesOfText } from "../buffer/balanced.ts";
+import { Search, searchOf } from "../../src/buffer/search.ts";
+import { balanced, bytesOfText } from "./balanced.ts";
 
 function add(chain: LinkChain, text: string): void {
   chain.link(borrowedNode(bytesOfText(text)));
