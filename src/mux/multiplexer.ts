@@ -34,23 +34,19 @@ class Pending<In, Out> implements TimerOwner {
   readonly result: PromiseWithResolvers<In> = Promise.withResolvers<In>();
   /** It was answered, or given up. */
   isSettled = false;
-  readonly #message: Tagged<Out>;
+  readonly message: Tagged<Out>;
   readonly #options: RequestOptions;
   readonly #forget: (id: number) => void;
   #timer: Timer | null = null;
   readonly #onAbort = () => this.reject(this.#options.signal!.reason);
 
   constructor(message: Tagged<Out>, options: RequestOptions, forget: (id: number) => void) {
-    this.#message = message;
+    this.message = message;
     this.#options = options;
     this.#forget = forget;
     options.signal?.addEventListener("abort", this.#onAbort);
     const { timeoutMs = 0 } = options;
     if (timeoutMs > 0) threadPoller().setTimer(this.#timer = new Timer(this), timeoutMs);
-  }
-
-  get message(): Tagged<Out> {
-    return this.#message;
   }
 
   onTimer(): void {
@@ -69,7 +65,7 @@ class Pending<In, Out> implements TimerOwner {
 
   #settle(): void {
     this.isSettled = true;
-    this.#forget(this.#message.id);
+    this.#forget(this.message.id);
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     if (this.#timer !== null) threadPoller().cancelTimer(this.#timer);
   }
