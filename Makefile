@@ -29,7 +29,8 @@ export GIT_CONFIG_VALUE_0 = *
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun check check-style \
-        check-types check-docs check-c cover dist bench readme-figures question beside idle-memory clean help
+        check-types check-docs check-c cover dist bench readme-figures question beside idle-memory cores \
+        clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -104,6 +105,9 @@ beside: all  ## the runtime's timers and HTTP server beside a saturated echo in 
 
 idle-memory: all  ## resident bytes of each of 10 000 idle connections
 	@$(MAKE) --no-print-directory -C bench idle-memory
+
+cores: all  ## several pollers: CPU a message and a connection, how evenly they are spread, memory
+	@$(MAKE) --no-print-directory -C bench cores
 
 dist: all  ## the packages: npm tarball, one-file bundle, libraries for x64 and arm64
 	rm -rf dist && mkdir -p dist/package/lib

@@ -15,12 +15,15 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/errqueue.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -28,6 +31,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -52,6 +56,13 @@ enum {
   HUGE_PAGE_BYTES = 2 << 20,
   WAKER_STACK_BYTES = 256 << 10,  // what is not touched costs nothing; glibc on arm64 refuses less than 128 KiB
   RESOLVE_BASE = 4096,   // getaddrinfo's codes start behind the last errno
+  COMPLETIONS_MAX = 4,   // notifications taken from one socket at a time: each may be a range of many sends
+  COMPLETION_WORDS = 4,
+  CONTROL_BYTES = 256,   // a notification that does not fit is lost (recvmsg(2), MSG_CTRUNC)
+  OWNERS_MAX = 1 << 12,  // threads that hold something at a time
+  OWNED_FDS = 1 << 20,   // descriptors from here on are nobody's
+  RINGS_MAX = 1 << 10,   // one a Worker
+  RING_SLOTS = 1 << 10,  // descriptors on their way to one Worker; a power of two
 };
 
 static int32_t result(int64_t value) {
@@ -76,7 +87,7 @@ EXPORT int32_t np_abi(void) {
 enum call {
   CALL_SOCKET, CALL_BIND, CALL_LISTEN, CALL_ACCEPT, CALL_CONNECT, CALL_EPOLL_CREATE, CALL_EPOLL_CTL,
   CALL_EPOLL_WAIT, CALL_RECV, CALL_SEND, CALL_EVENTFD, CALL_SLAB_MAP, CALL_WAKER, CALL_OPEN, CALL_PIPE,
-  CALL_PREAD, CALL_SENDFILE, CALL_SPLICE, CALLS,
+  CALL_PREAD, CALL_SENDFILE, CALL_SPLICE, CALL_SEND_ZERO_COPY, CALL_COMPLETION, CALLS,
 };
 
 #ifdef NP_FAULTS
@@ -127,11 +138,66 @@ static inline int32_t injected(enum call call, int32_t fd) {
     if (effect_ > 0 && (size_t)effect_ < (length)) (length) = (uint32_t)effect_; \
   } while (0)
 
+// ---- owners -------------------------------------------------------------------------------------
+
+// What a thread opens is its own until it is closed or given away. A Worker may be terminated
+// between any two instructions of its JavaScript, and then nobody is left who knows what it held:
+// the end of the thread gives it all back, as the end of a process does. Number 0 is nobody.
+static atomic_bool owners[OWNERS_MAX];
+static _Atomic uint16_t owner_of[OWNED_FDS];
+static atomic_int owned_fds;  // above every descriptor that ever had an owner
+static pthread_key_t owner_key;
+static pthread_once_t owner_once = PTHREAD_ONCE_INIT;
+
+static void give_back(void *owner);
+
+static void make_owner_key(void) {
+  pthread_key_create(&owner_key, give_back);
+}
+
+// The number of this thread. Nobody's when there are too many: its end then gives nothing back.
+static uint16_t this_thread(void) {
+  pthread_once(&owner_once, make_owner_key);
+  uintptr_t owner = (uintptr_t)pthread_getspecific(owner_key);
+  for (uintptr_t id = 1; owner == 0 && id < OWNERS_MAX; id++) {
+    bool expected = false;
+    if (!atomic_compare_exchange_strong(&owners[id], &expected, true)) continue;
+    pthread_setspecific(owner_key, (void *)id);
+    owner = id;
+  }
+  return (uint16_t)owner;
+}
+
+static int32_t set_owner(int32_t fd, uint16_t owner) {
+  if (fd < 0 || fd >= OWNED_FDS) return fd;
+  atomic_store(&owner_of[fd], owner);
+  int known = atomic_load(&owned_fds);
+  while (fd >= known && !atomic_compare_exchange_weak(&owned_fds, &known, fd + 1)) {}
+  return fd;
+}
+
+// The descriptor, or the error, that a call returned: this thread's from now on.
+static int32_t own(int32_t fd) {
+  return fd < 0 ? fd : set_owner(fd, this_thread());
+}
+
+// Give a descriptor away: the end of this thread leaves it open. The descriptor.
+EXPORT int32_t np_disown(int32_t fd) {
+  return set_owner(fd, 0);
+}
+
 // ---- slabs --------------------------------------------------------------------------------------
 
 // A slab is never unmapped: a stale view in JavaScript may read recycled bytes, it can never fault.
-static struct slab { _Atomic(uint8_t *) base; uint32_t bytes; } slabs[SLABS_MAX];
-static atomic_int slab_count;
+static struct slab {
+  _Atomic(uint8_t *) base;
+  uint32_t bytes;
+  bool is_mapped;  // not the runtime's own memory
+  _Atomic uint16_t owner;
+} slabs[SLABS_MAX];
+static atomic_int slab_count, spare_slabs;
+
+enum { SPARE = UINT16_MAX };  // the owner of a slab whose thread has ended
 
 // Null unless the piece lies inside the slab.
 static uint8_t *piece(uint32_t slab, uint32_t offset, uint32_t length) {
@@ -142,7 +208,7 @@ static uint8_t *piece(uint32_t slab, uint32_t offset, uint32_t length) {
 }
 
 // Sizes stay below 2^31: every offset and count must fit the int32_t that comes back.
-static int32_t publish_slab(uint8_t *base, uint32_t bytes) {
+static int32_t publish_slab(uint8_t *base, uint32_t bytes, bool is_mapped) {
   if (!base || bytes == 0 || bytes > INT32_MAX) return -EINVAL;
   int id = atomic_fetch_add(&slab_count, 1);
   if (id >= SLABS_MAX) {
@@ -150,14 +216,31 @@ static int32_t publish_slab(uint8_t *base, uint32_t bytes) {
     return -ENOMEM;
   }
   slabs[id].bytes = bytes;
+  slabs[id].is_mapped = is_mapped;
+  atomic_store(&slabs[id].owner, this_thread());
   atomic_store_explicit(&slabs[id].base, base, memory_order_release);
   return id;
+}
+
+// A slab of that size whose thread has ended, or -1.
+static int32_t take_spare(uint32_t bytes) {
+  if (atomic_load(&spare_slabs) == 0) return -1;
+  for (int id = 0; id < SLABS_MAX && id < atomic_load(&slab_count); id++) {
+    uint16_t expected = SPARE;
+    if (atomic_load(&slabs[id].owner) != SPARE || slabs[id].bytes != bytes) continue;
+    if (!atomic_compare_exchange_strong(&slabs[id].owner, &expected, this_thread())) continue;
+    atomic_fetch_sub(&spare_slabs, 1);
+    return id;
+  }
+  return -1;
 }
 
 // Map a slab of zeroed memory, aligned to a huge page. Its number, or -errno.
 EXPORT int32_t np_slab_map(uint32_t bytes) {
   FAIL_IF_TOLD(CALL_SLAB_MAP, -1);
   if (bytes == 0 || bytes > INT32_MAX || bytes % HUGE_PAGE_BYTES) return -EINVAL;
+  int32_t spare = take_spare(bytes);
+  if (spare >= 0) return spare;
   size_t room = (size_t)bytes + HUGE_PAGE_BYTES;
   uint8_t *from = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (from == MAP_FAILED) return -errno;
@@ -166,14 +249,14 @@ EXPORT int32_t np_slab_map(uint32_t bytes) {
   if (before) munmap(from, before);
   if (room - before - bytes) munmap(base + bytes, room - before - bytes);
   madvise(base, bytes, MADV_HUGEPAGE);  // refused where huge pages are off: no error of ours
-  int32_t id = publish_slab(base, bytes);
+  int32_t id = publish_slab(base, bytes, true);
   if (id < 0) munmap(base, bytes);
   return id;
 }
 
 // Make memory of the runtime a slab. The caller keeps it alive and in place for ever. Its number.
 EXPORT int32_t np_slab_register(uint8_t *base, uint32_t bytes) {
-  return publish_slab(base, bytes);
+  return publish_slab(base, bytes, false);
 }
 
 // Where a slab lies, for the runtime to wrap; null for no such slab.
@@ -282,13 +365,15 @@ EXPORT int32_t np_resolve(const char *name, int32_t family, struct address *out,
 // A stream socket, non-blocking and close-on-exec. Its descriptor.
 EXPORT int32_t np_socket(int32_t family) {
   FAIL_IF_TOLD(CALL_SOCKET, -1);
-  return result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  return own(result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)));
 }
 
 // Two connected Unix stream sockets, written to `out`.
 EXPORT int32_t np_socketpair(int32_t *out) {
   FAIL_IF_TOLD(CALL_SOCKET, -1);
-  return result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, out));
+  int32_t code = result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, out));
+  for (int i = 0; code == 0 && i < 2; i++) own(out[i]);
+  return code;
 }
 
 EXPORT int32_t np_bind(int32_t fd, const struct address *address) {
@@ -311,7 +396,7 @@ EXPORT int32_t np_accept(int32_t fd, struct address *peer) {
   socklen_t length = sizeof storage;
   int32_t taken = RETRY(accept4(fd, (void *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (taken >= 0) from_kernel(&storage, length, peer);
-  return taken;
+  return own(taken);
 }
 
 // Begin to connect: 0 when it is done at once, -EINPROGRESS when epoll will tell. An interrupted
@@ -354,16 +439,19 @@ EXPORT int32_t np_shutdown(int32_t fd, int32_t how) {
 
 // Close. Never repeated after EINTR: Linux has released the descriptor by then (close(2)).
 EXPORT int32_t np_close(int32_t fd) {
+  set_owner(fd, 0);  // first: once it is closed the number may be another thread's
   int32_t code = result(close(fd));
   return code == -EINTR ? 0 : code;
 }
 
-// Make somebody else's descriptor non-blocking and close-on-exec.
+// Make somebody else's descriptor ours: non-blocking and close-on-exec.
 EXPORT int32_t np_adopt(int32_t fd) {
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0) return -errno;
   if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
-  return result(fcntl(fd, F_SETFD, FD_CLOEXEC));
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+  own(fd);
+  return 0;
 }
 
 // ---- bytes --------------------------------------------------------------------------------------
@@ -450,7 +538,7 @@ static off_t position(uint32_t low, uint32_t high) {
 // without a writer from blocking the thread (open(2)). Its descriptor.
 EXPORT int32_t np_open(const char *path) {
   FAIL_IF_TOLD(CALL_OPEN, -1);
-  return RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  return own(RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)));
 }
 
 // What a descriptor is, to `out`: {mode, low half of the size, high half}.
@@ -483,7 +571,9 @@ EXPORT int32_t np_sendfile(int32_t to, int32_t from, uint32_t low, uint32_t high
 // A pipe, non-blocking and close-on-exec: its reading and its writing end go to `out`.
 EXPORT int32_t np_pipe(int32_t *out) {
   FAIL_IF_TOLD(CALL_PIPE, -1);
-  return result(pipe2(out, O_NONBLOCK | O_CLOEXEC));
+  int32_t code = result(pipe2(out, O_NONBLOCK | O_CLOEXEC));
+  for (int i = 0; code == 0 && i < 2; i++) own(out[i]);
+  return code;
 }
 
 // Make a pipe hold so many bytes. How many it holds.
@@ -497,18 +587,101 @@ EXPORT int32_t np_splice(int32_t from, int32_t to, uint32_t length) {
   return RETRY(splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
 }
 
+// ---- zero copy ----------------------------------------------------------------------------------
+
+// MSG_ZEROCOPY (Documentation/networking/msg_zerocopy): the kernel sends from our pages and numbers
+// those sends of a socket from 0. Its error queue later tells which numbers are done with, as
+// inclusive ranges: merged where they are neighbours, not always in order, and wrapping at 2^32.
+
+// The same as np_sendmsg, from our own pages. A result above 0 has taken the socket's next number;
+// -ENOBUFS, -EAGAIN and the rest have not. The socket must have SO_ZEROCOPY: without it the kernel
+// copies, and numbers nothing.
+EXPORT int32_t np_sendmsg_zero_copy(int32_t fd, const uint32_t *table, int32_t count, int32_t flags) {
+  struct iovec pieces[IOVECS_MAX];
+  uint32_t most = INT32_MAX;
+  FAIL_OR_SHORTEN(CALL_SEND_ZERO_COPY, fd, most);
+  int64_t total = gather(table, count, most, pieces);
+  if (total < 0) return (int32_t)total;
+  struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
+  return RETRY(sendmsg(fd, &message, flags | MSG_NOSIGNAL | MSG_ZEROCOPY));
+}
+
+// The range that a message of the error queue tells, or null: timestamps and ICMP use it as well.
+static const struct sock_extended_err *range_of(struct msghdr *message) {
+  for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
+    int is4 = at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_RECVERR;
+    int is6 = at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_RECVERR;  // IPv4 mapped into it, too
+    const struct sock_extended_err *range = (const void *)CMSG_DATA(at);
+    if ((is4 || is6) && range->ee_origin == SO_EE_ORIGIN_ZEROCOPY && range->ee_errno == 0) return range;
+  }
+  return NULL;
+}
+
+// Take up to COMPLETIONS_MAX messages from a socket's error queue, and write the ranges down as
+// (token, lo, hi, code). How many ranges; `taken` counts the messages, foreign ones too.
+static int32_t take_completions(int32_t fd, uint32_t token, uint32_t *out, int32_t *taken) {
+  int32_t count = 0;
+  for (*taken = 0; *taken < COMPLETIONS_MAX; ++*taken) {
+    union { struct cmsghdr align; char bytes[CONTROL_BYTES]; } control;
+    struct msghdr message = {.msg_control = &control, .msg_controllen = sizeof control};
+    if (RETRY(recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT)) < 0) break;
+    const struct sock_extended_err *range = range_of(&message);
+    if (!range) continue;
+    int32_t told = injected(CALL_COMPLETION, fd);
+    uint32_t *to = out + COMPLETION_WORDS * count++;
+    to[0] = token;
+    to[1] = range->ee_info;
+    to[2] = range->ee_data;
+    to[3] = told > 0 ? (uint32_t)told : range->ee_code;
+  }
+  return count;
+}
+
+// What a socket's error queue holds now, as (0, lo, hi, code): code is 1 where the kernel has copied
+// after all (SO_EE_CODE_ZEROCOPY_COPIED). At most 4 at a time; how many, 0 for none.
+EXPORT int32_t np_completions(int32_t fd, uint32_t *out) {
+  int32_t taken, count;
+  do count = take_completions(fd, 0, out, &taken); while (count == 0 && taken > 0);
+  return count;
+}
+
+// Abort a connection: its peer sees a reset, its descriptor stays open, and every zero-copy send
+// that is under way completes (connect(2), AF_UNSPEC). close(2) would leave the kernel sending from
+// pages of which nobody is told when they are free.
+EXPORT int32_t np_disconnect(int32_t fd) {
+  struct sockaddr none = {.sa_family = AF_UNSPEC};
+  return result(connect(fd, &none, sizeof none));
+}
+
+// How many KiB this process may have pinned (RLIMIT_MEMLOCK, which binds all processes of a user
+// together); INT32_MAX where nothing binds it.
+EXPORT int32_t np_pinned_max(void) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2] = {0};
+  if (syscall(SYS_capget, &header, data) == 0 && data[0].effective >> CAP_IPC_LOCK & 1) return INT32_MAX;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0) return -errno;
+  return limit.rlim_cur >> 10 > INT32_MAX ? INT32_MAX : (int32_t)(limit.rlim_cur >> 10);
+}
+
 // ---- epoll --------------------------------------------------------------------------------------
 
 EXPORT int32_t np_epoll_create(void) {
   FAIL_IF_TOLD(CALL_EPOLL_CREATE, -1);
-  return result(epoll_create1(EPOLL_CLOEXEC));
+  return own(result(epoll_create1(EPOLL_CLOEXEC)));
 }
+
+// A bit of ours among the events: drain the error queue of this socket of zero-copy completions. In
+// epoll's data it is the top bit of the descriptor, which no descriptor has.
+#define COMPLETIONS 0x01000000u
+#define DRAINED 0x80000000u
 
 // op: EPOLL_CTL_ADD 1, EPOLL_CTL_DEL 2, EPOLL_CTL_MOD 3. The token comes back with every event:
 // epoll's data is the descriptor in its low and the token in its high half.
 EXPORT int32_t np_epoll_ctl(int32_t epoll, int32_t op, int32_t fd, uint32_t token, uint32_t events) {
   FAIL_IF_TOLD(CALL_EPOLL_CTL, fd);
-  struct epoll_event event = {.events = events, .data.u64 = (uint64_t)token << 32 | (uint32_t)fd};
+  uint32_t low = (uint32_t)fd | (events & COMPLETIONS ? DRAINED : 0);
+  struct epoll_event event = {.events = events & ~COMPLETIONS, .data.u64 = (uint64_t)token << 32 | low};
   return result(epoll_ctl(epoll, op, fd, &event));
 }
 
@@ -526,19 +699,37 @@ static int64_t wait_micros(int32_t epoll, struct epoll_event *events, int32_t ca
   return epoll_wait(epoll, events, capacity, micros > 0 ? (micros - 1) / 1000 + 1 : micros);
 }
 
+// Drain the error queue of a socket that reports EPOLLERR. The events that are left of it: an error
+// queue raises EPOLLERR by itself, and only together with EPOLLHUP is the connection over, too.
+static uint32_t drain_event(const struct epoll_event *event, uint32_t *out, int32_t *count) {
+  int32_t taken, fd = (int32_t)(event->data.u64 & ~DRAINED);
+  *count += take_completions(fd, (uint32_t)(event->data.u64 >> 32), out + COMPLETION_WORDS * *count, &taken);
+  return taken > 0 && !(event->events & EPOLLHUP) ? event->events & ~(uint32_t)EPOLLERR : event->events;
+}
+
 // Wait for at most `micros` microseconds (0 polls, -1 has no end). Pairs of (token, events) go to
 // `out`; how many. An interrupted wait is one that saw nothing: a signal may be what the host waits
 // for.
+//
+// Zero-copy completions of descriptors that asked for them go behind the `capacity` pairs, as
+// (token, lo, hi, code), at most 4 for each pair; there must be room. How many is in the upper 16
+// bits of the result. What is left in an error queue is reported again.
 EXPORT int32_t np_epoll_wait(int32_t epoll, uint32_t *out, int32_t capacity, int32_t micros) {
   FAIL_IF_TOLD(CALL_EPOLL_WAIT, epoll);
   struct epoll_event events[EVENTS_MAX];
-  int64_t count = wait_micros(epoll, events, capacity < EVENTS_MAX ? capacity : EVENTS_MAX, micros);
-  if (count < 0) return errno == EINTR ? 0 : -errno;
-  for (int64_t i = 0; i < count; i++) {
-    out[2 * i] = (uint32_t)(events[i].data.u64 >> 32);
-    out[2 * i + 1] = events[i].events;
+  int64_t seen = wait_micros(epoll, events, capacity < EVENTS_MAX ? capacity : EVENTS_MAX, micros);
+  if (seen < 0) return errno == EINTR ? 0 : -errno;
+  int32_t count = 0, completions = 0;
+  for (int64_t i = 0; i < seen; i++) {
+    uint32_t left = events[i].events;
+    if (left & EPOLLERR && events[i].data.u64 & DRAINED) {
+      left = drain_event(&events[i], out + 2 * capacity, &completions);
+      if (left == 0) continue;
+    }
+    out[2 * count] = (uint32_t)(events[i].data.u64 >> 32);
+    out[2 * count++ + 1] = left;
   }
-  return (int32_t)count;
+  return count | completions << 16;
 }
 
 // ---- clocks and counters ------------------------------------------------------------------------
@@ -552,12 +743,12 @@ EXPORT double np_now(void) {
 
 EXPORT int32_t np_eventfd(void) {
   FAIL_IF_TOLD(CALL_EVENTFD, -1);
-  return result(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  return own(result(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)));
 }
 
 EXPORT int32_t np_timerfd(void) {
   FAIL_IF_TOLD(CALL_EVENTFD, -1);
-  return result(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  return own(result(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)));
 }
 
 // Expire every `micros` microseconds from now on; 0 stops it.
@@ -588,7 +779,13 @@ EXPORT int32_t np_counter_take(int32_t fd) {
 // pair, whose other end the runtime polls. It never calls into JavaScript: threadsafe callbacks
 // crash both runtimes at teardown. It looks once an arming, so that a byte means "armed since the
 // last byte".
-struct waker { _Atomic int state; int epoll, control, ours, theirs; pthread_t thread; };
+struct waker {
+  _Atomic int state;
+  _Atomic uint16_t owner;
+  int epoll, control, ours, theirs;
+  ino_t theirs_inode;  // tells whether the runtime has closed its end
+  pthread_t thread;
+};
 
 enum { WAKER_FREE, WAKER_TAKEN, WAKER_OPEN, WAKER_CLOSING };
 
@@ -636,6 +833,11 @@ static int32_t start(struct waker *waker) {
   return code == EAGAIN ? -ENOMEM : -code;
 }
 
+static ino_t inode_of(int fd) {
+  struct stat status;
+  return fstat(fd, &status) < 0 ? 0 : status.st_ino;
+}
+
 static int32_t prepare(struct waker *waker, int32_t epoll) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
@@ -645,6 +847,7 @@ static int32_t prepare(struct waker *waker, int32_t epoll) {
   waker->control = control;
   waker->ours = pair[0];
   waker->theirs = pair[1];
+  waker->theirs_inode = inode_of(pair[1]);
   if (code == 0) code = start(waker);
   if (code == 0) return 0;
   if (control >= 0) close(control);
@@ -660,6 +863,7 @@ EXPORT int32_t np_waker_open(int32_t epoll) {
     int expected = WAKER_FREE;
     if (!atomic_compare_exchange_strong(&wakers[id].state, &expected, WAKER_TAKEN)) continue;
     int32_t code = prepare(&wakers[id], epoll);
+    atomic_store(&wakers[id].owner, this_thread());
     atomic_store(&wakers[id].state, code < 0 ? WAKER_FREE : WAKER_OPEN);
     return code < 0 ? code : id;
   }
@@ -695,6 +899,180 @@ EXPORT int32_t np_waker_close(int32_t id) {
   pthread_join(waker->thread, NULL);
   close(waker->control);
   close(waker->ours);
+  atomic_store(&waker->owner, 0);  // first: free, it may be another thread's at once
   atomic_store(&waker->state, WAKER_FREE);
   return 0;
+}
+
+// ---- cluster ------------------------------------------------------------------------------------
+
+// Descriptors on their way from the thread that accepts to the one that serves. Dmitry Vyukov's
+// bounded queue: a slot's turn says whose it is, so that any thread may push and any may take: the
+// supervisor takes what a Worker left that died. The bell is an eventfd, for the Worker's epoll.
+struct slot { _Atomic uint32_t turn; int32_t fd; struct address peer; };
+
+static struct ring {
+  _Atomic int32_t users;  // 0: free, 1: being made or unmade, and from there on one for each who uses it
+  _Atomic uint32_t head, tail;
+  _Atomic uint16_t owner;  // the thread that serves
+  atomic_bool is_rung;     // whoever serves has heard, or will, and takes until nothing is there
+  int32_t bell;
+  struct slot *slots;      // mapped once and kept
+} rings[RINGS_MAX];
+
+static struct ring *open_ring(int32_t id) {
+  if (id < 0 || id >= RINGS_MAX) return NULL;
+  return atomic_load(&rings[id].users) > 1 ? &rings[id] : NULL;
+}
+
+static int32_t prepare_ring(struct ring *ring) {
+  const size_t bytes = RING_SLOTS * sizeof *ring->slots;
+  if (!ring->slots) {
+    void *slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (slots == MAP_FAILED) return -errno;
+    ring->slots = slots;
+  }
+  ring->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (ring->bell < 0) return -errno;
+  for (uint32_t i = 0; i < RING_SLOTS; i++) ring->slots[i].turn = i;
+  ring->head = ring->tail = 0;
+  ring->owner = 0;
+  ring->is_rung = false;
+  return 0;
+}
+
+// Make a ring. Its number.
+EXPORT int32_t np_ring_open(void) {
+  FAIL_IF_TOLD(CALL_EVENTFD, -1);
+  for (int32_t id = 0; id < RINGS_MAX; id++) {
+    int32_t expected = 0;
+    if (!atomic_compare_exchange_strong(&rings[id].users, &expected, 1)) continue;
+    int32_t code = prepare_ring(&rings[id]);
+    atomic_store(&rings[id].users, code < 0 ? 0 : 2);
+    return code < 0 ? code : id;
+  }
+  return -EMFILE;
+}
+
+// This thread serves what the ring brings, and uses it until it ends. The bell, to be watched
+// edge-triggered: nobody reads it.
+EXPORT int32_t np_ring_join(int32_t id) {
+  struct ring *ring = open_ring(id);
+  int32_t users = ring ? atomic_load(&ring->users) : 0;
+  do if (users < 2) return -EBADF;
+  while (!atomic_compare_exchange_weak(&ring->users, &users, users + 1));
+  atomic_store(&ring->owner, this_thread());
+  return ring->bell;
+}
+
+// The slot at a cursor whose turn is that far ahead of it, this thread's alone; null while it is not.
+static struct slot *claim(struct ring *ring, _Atomic uint32_t *cursor, uint32_t lead, uint32_t *at) {
+  *at = atomic_load(cursor);
+  for (;;) {
+    struct slot *slot = &ring->slots[*at % RING_SLOTS];
+    int32_t ahead = (int32_t)(atomic_load(&slot->turn) - (*at + lead));
+    if (ahead < 0) return NULL;
+    if (ahead > 0) *at = atomic_load(cursor);
+    else if (atomic_compare_exchange_weak(cursor, at, *at + 1)) return slot;
+  }
+}
+
+// Hand a descriptor over, and who it is from, and ring unless somebody has. 0, or -EAGAIN when the
+// ring is full: then it is still the caller's.
+EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct address *peer) {
+  struct ring *ring = open_ring(id);
+  if (!ring) return -EBADF;
+  uint32_t at;
+  struct slot *slot = claim(ring, &ring->tail, 0, &at);
+  if (!slot) return -EAGAIN;
+  slot->fd = fd;
+  slot->peer = *peer;
+  set_owner(fd, 0);
+  atomic_store(&slot->turn, at + 1);
+  if (!atomic_exchange(&ring->is_rung, true)) np_counter_add(ring->bell);
+  return 0;
+}
+
+static int32_t take_slot(struct ring *ring, struct address *peer) {
+  uint32_t at;
+  struct slot *slot = claim(ring, &ring->head, 1, &at);
+  if (!slot) {
+    // What is pushed from here on rings; what was pushed just before is seen by the second look.
+    atomic_store(&ring->is_rung, false);
+    slot = claim(ring, &ring->head, 1, &at);
+  }
+  if (!slot) return -EAGAIN;
+  int32_t fd = slot->fd;
+  *peer = slot->peer;
+  atomic_store(&slot->turn, at + RING_SLOTS);
+  return fd;
+}
+
+// The next descriptor, this thread's from now on; -EAGAIN when there is none: only then does the
+// next push ring.
+EXPORT int32_t np_ring_take(int32_t id, struct address *peer) {
+  struct ring *ring = open_ring(id);
+  return ring ? own(take_slot(ring, peer)) : -EBADF;
+}
+
+static void leave_ring(struct ring *ring) {
+  if (atomic_fetch_sub(&ring->users, 1) > 2) return;
+  struct address peer;
+  for (int32_t fd; (fd = take_slot(ring, &peer)) >= 0;) close(fd);
+  close(ring->bell);
+  atomic_store(&ring->users, 0);
+}
+
+// Who made the ring uses it no more. It is gone, with what is in it, when its thread has ended too.
+EXPORT int32_t np_ring_close(int32_t id) {
+  struct ring *ring = open_ring(id);
+  if (!ring) return -EBADF;
+  leave_ring(ring);
+  return 0;
+}
+
+static void spare_slab(struct slab *slab) {
+  if (slab->is_mapped) {
+    madvise(atomic_load(&slab->base), slab->bytes, MADV_DONTNEED);
+    atomic_store(&slab->owner, SPARE);
+    atomic_fetch_add(&spare_slabs, 1);
+  } else {
+    // The runtime's own memory went with the thread.
+    atomic_store(&slab->owner, 0);
+    atomic_store(&slab->base, NULL);
+  }
+}
+
+// The kernel may still send from slabs that another thread is about to get: an aborted connection
+// sends nothing any more.
+static void abort_zero_copy(int fd) {
+  int pins = 0;
+  socklen_t length = sizeof pins;
+  if (getsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &pins, &length) == 0 && pins) np_disconnect(fd);
+}
+
+// A thread has ended: close what it left open, its wakers first, for they look at its epoll.
+static void give_back(void *thread) {
+  uint16_t owner = (uint16_t)(uintptr_t)thread;
+  for (int32_t id = 0; id < WAKERS_MAX; id++) {
+    if (atomic_load(&wakers[id].owner) != owner) continue;
+    int theirs = wakers[id].theirs;
+    ino_t inode = wakers[id].theirs_inode;
+    // Bun closes what a Worker had adopted, Deno does not.
+    if (np_waker_close(id) == 0 && inode_of(theirs) == inode) close(theirs);
+  }
+  for (int32_t id = 0; id < RINGS_MAX; id++) {
+    uint16_t expected = owner;
+    if (atomic_compare_exchange_strong(&rings[id].owner, &expected, 0)) leave_ring(&rings[id]);
+  }
+  for (int32_t fd = 0; fd < atomic_load(&owned_fds); fd++) {
+    uint16_t expected = owner;
+    if (!atomic_compare_exchange_strong(&owner_of[fd], &expected, 0)) continue;
+    abort_zero_copy(fd);
+    close(fd);
+  }
+  for (int32_t id = 0; id < SLABS_MAX && id < atomic_load(&slab_count); id++) {
+    if (atomic_load(&slabs[id].owner) == owner) spare_slab(&slabs[id]);
+  }
+  atomic_store(&owners[owner], false);
 }

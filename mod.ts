@@ -10,6 +10,9 @@ export {
   type ShutdownOptions,
   type ShutdownResult,
 } from "./src/server/event_loop.ts";
+export { Cluster, type ClusterOptions, serve, type ServeOptions } from "./src/server/cluster.ts";
+export type { HandlerModule, PollerContext, Teardown } from "./src/server/handler_module.ts";
+export type { Choose, LoadBalance, PollerLoad } from "./src/poll/load_balance.ts";
 export {
   type CloseOptions,
   type CloseResult,
@@ -21,8 +24,9 @@ export {
 export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
 export type { SendFileOptions } from "./src/connection/send_file.ts";
 export { pipe, type PipeOptions, type PipeResult } from "./src/connection/splice.ts";
-export type { ConnectionOptions } from "./src/connection/settings.ts";
-export { shutdownOnSignals, type SignalOptions } from "./src/server/signals.ts";
+export type { ConnectionOptions, ZeroCopyMode } from "./src/connection/settings.ts";
+export type { ZeroCopyCounts, ZeroCopyObstacle } from "./src/connection/zero_copy.ts";
+export { shutdownOnSignals, type SignalOptions, type Stoppable } from "./src/server/signals.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";
 export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export { bytesOf, readableOf } from "./src/adapter/readable.ts";

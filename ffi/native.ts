@@ -109,6 +109,20 @@ export interface Native {
   pipeResize(fd: number, bytes: number): number;
   /** Moves bytes from or to a pipe without reading them. Bytes, 0 at the end of the stream. */
   splice(from: number, to: number, length: number): number;
+  /**
+   * Sends `count` pieces from our own pages (MSG_ZEROCOPY). A result above 0 takes the socket's next
+   * number; the pieces stay as they are until a completion names it.
+   */
+  sendmsgZeroCopy(fd: number, table: Uint32Array, count: number, flags: number): number;
+  /**
+   * Takes completions from a socket's error queue: (0, lo, hi, code) each, at most 4, go to `out`;
+   * code 1 means that the kernel has copied. How many.
+   */
+  completions(fd: number, out: Uint32Array): number;
+  /** Aborts a connection: its zero-copy sends complete, its descriptor stays open. */
+  disconnect(fd: number): number;
+  /** How many KiB may be pinned, 2^31 - 1 for any number. */
+  pinnedMax(): number;
 
   /** A new epoll descriptor. */
   epollCreate(): number;
@@ -116,7 +130,8 @@ export interface Native {
   epollCtl(epoll: number, op: number, fd: number, token: number, events: number): number;
   /**
    * Waits at most `micros` (0 polls, -1 has no end); pairs of (token, events) go to `out`. How
-   * many.
+   * many; in the upper 16 bits, how many zero-copy completions lie behind the `capacity` pairs, as
+   * (token, lo, hi, code).
    */
   epollWait(epoll: number, out: Uint32Array, capacity: number, micros: number): number;
 
@@ -143,4 +158,26 @@ export interface Native {
   wakerRing(waker: number): number;
   /** Ends the thread; before the epoll descriptor is closed. */
   wakerClose(waker: number): number;
+
+  /**
+   * Gives a descriptor away: the end of this thread, which closes what it has, leaves it open. The
+   * descriptor.
+   */
+  disown(fd: number): number;
+  /** Makes a ring that carries descriptors to another thread. Its number. */
+  ringOpen(): number;
+  /**
+   * This thread serves what the ring brings, until it ends. The bell, an eventfd to watch
+   * edge-triggered.
+   */
+  ringJoin(ring: number): number;
+  /** Hands a descriptor over, and who it is from; `-EAGAIN` when the ring is full. */
+  ringPush(ring: number, fd: number, peer: Uint32Array): number;
+  /**
+   * The next descriptor, this thread's from now on; `-EAGAIN` when there is none: only then does
+   * the next push ring.
+   */
+  ringTake(ring: number, peer: Uint32Array): number;
+  /** Who made the ring uses it no more. */
+  ringClose(ring: number): number;
 }

@@ -57,6 +57,11 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   pipeResize: ["np_pipe_resize", ["i32", "u32"], "i32"],
   splice: ["np_splice", ["i32", "i32", "u32"], "i32"],
 
+  sendmsgZeroCopy: ["np_sendmsg_zero_copy", ["i32", "buffer", "i32", "i32"], "i32"],
+  completions: ["np_completions", ["i32", "buffer"], "i32"],
+  disconnect: ["np_disconnect", ["i32"], "i32"],
+  pinnedMax: ["np_pinned_max", [], "i32"],
+
   epollCreate: ["np_epoll_create", [], "i32"],
   epollCtl: ["np_epoll_ctl", ["i32", "i32", "i32", "u32", "u32"], "i32"],
   epollWait: ["np_epoll_wait", ["i32", "buffer", "i32", "i32"], "i32"],
@@ -73,4 +78,11 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   wakerArm: ["np_waker_arm", ["i32"], "i32"],
   wakerRing: ["np_waker_ring", ["i32"], "i32"],
   wakerClose: ["np_waker_close", ["i32"], "i32"],
+
+  disown: ["np_disown", ["i32"], "i32"],
+  ringOpen: ["np_ring_open", [], "i32"],
+  ringJoin: ["np_ring_join", ["i32"], "i32"],
+  ringPush: ["np_ring_push", ["i32", "i32", "buffer"], "i32"],
+  ringTake: ["np_ring_take", ["i32", "buffer"], "i32"],
+  ringClose: ["np_ring_close", ["i32"], "i32"],
 };

@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { host } from "../ffi/host.ts";
 import { run, start } from "./support/child.ts";
 import { withDirectory } from "./support/library.ts";
+import { until } from "./support/until.ts";
 
 const NOT_DENO = host.name === "deno" ? false : "needs Deno";
 const NOT_BUN = host.name === "bun" ? false : "needs Bun";
@@ -144,4 +145,53 @@ test("examples/compare/deno_listen.ts echoes", { skip: NOT_DENO }, async () => {
 
 test("examples/compare/bun_listen.ts echoes", { skip: NOT_BUN }, async () => {
   await withServer("examples/compare/bun_listen.ts", checkEcho);
+});
+
+/** A client that speaks lines. */
+class LineClient {
+  text = "";
+  readonly #socket;
+
+  constructor(port: number) {
+    this.#socket = connect(port, "localhost");
+    this.#socket.setEncoding("utf8").on("data", (text) => this.text += text);
+  }
+
+  say(line: string): void {
+    this.#socket.write(`${line}\n`);
+  }
+
+  async hears(line: string): Promise<void> {
+    await until(() => this.text.includes(`${line}\n`), line);
+  }
+
+  leave(): void {
+    this.#socket.destroy();
+  }
+}
+
+test("examples/chat.ts tells all others what one says, whichever poller serves them", async () => {
+  const ended = await withServer("examples/chat.ts", async (port) => {
+    const clients = Array.from({ length: 8 }, () => new LineClient(port));
+    for (const client of clients) await client.hears("* welcome");
+    clients[0]!.say("hello");
+    for (const client of clients.slice(1)) await client.hears("> hello");
+    assertEquals(clients[0]!.text.includes("hello"), false);
+    clients[7]!.leave();
+    await clients[0]!.hears("* somebody went");
+    for (const client of clients) client.leave();
+  });
+  assertEquals(ended, { code: 0, signal: null });
+});
+
+test("examples/counter.ts counts the lines of all pollers in one counter", async () => {
+  const ended = await withServer("examples/counter.ts", async (port) => {
+    for (let n = 1; n <= 8; n++) {
+      const client = new LineClient(port);
+      client.say("x");
+      await client.hears(String(n));
+      client.leave();
+    }
+  });
+  assertEquals(ended, { code: 0, signal: null });
 });

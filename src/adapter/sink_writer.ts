@@ -72,6 +72,10 @@ class PushingWriter extends ChainWriter implements SinkWriter {
     return this.#chain.writeBan === null && this.#chain.heldBytes <= WRITE_BUFFER_BYTES_MAX;
   }
 
+  override released(): Promise<void> {
+    return this.#last.catch(ignore);
+  }
+
   flush(options?: { signal?: AbortSignal }): Promise<void> {
     const chain = this.#chain;
     if (!this.#hasFailed) {

@@ -31,8 +31,10 @@ export class Block {
   readonly size: number;
   /** Up to where in the slab its bytes were published, and so may be linked rather than copied. */
   published = 0;
-  /** Nodes and copies that stand on it; 0 while it is free. */
+  /** Nodes, copies and pins that stand on it; 0 while it is free. */
   references = 0;
+  /** Zero-copy sends from it that are under way: the kernel reads it until they complete. */
+  pins = 0;
   /** The next free block of its size. */
   next: Block | null = null;
   /** The node that fills it, made once and used again whenever the block is taken to be filled. */
@@ -63,6 +65,21 @@ export class Block {
     assert(this.references > 0, "a block is not released twice");
     this.references -= 1;
     if (this.references === 0) blocks.give(this);
+  }
+
+  /** The kernel sends from it: **pinned** until as many completions have come as sends. */
+  pin(): this {
+    if (this.pins === 0) blocks.pinnedBytes += this.capacity;
+    this.pins += 1;
+    return this.retain();
+  }
+
+  /** A send from it has completed. */
+  unpin(): void {
+    assert(this.pins > 0, "a block is not unpinned more often than pinned");
+    this.pins -= 1;
+    if (this.pins === 0) blocks.pinnedBytes -= this.capacity;
+    this.release();
   }
 
   /**
@@ -115,6 +132,8 @@ export interface PoolCounts {
  * idle for a while is made whole again and gives its pages back.
  */
 export class BlockPool {
+  /** Bytes of blocks that are pinned. */
+  pinnedBytes = 0;
   readonly #free: (Block | null)[] = new Array(classOf(PIECE_BYTES_MAX) + 1).fill(null);
   readonly #slabs: Slab[] = [];
   /** Slabs that are retired: mapped, but without pages, blocks or buffer. By size class. */
@@ -148,7 +167,7 @@ export class BlockPool {
 
   /** Takes a block back. Called by {@linkcode Block.release} only. */
   give(block: Block): void {
-    assert(block.references === 0, "a block in use is not given back");
+    assert(block.references === 0 && block.pins === 0, "a block in use is not given back");
     const { slab } = block;
     if (config.debug && slab.isWrapped) {
       slab.bytes.fill(POISON, block.offset, block.offset + block.capacity);

@@ -10,13 +10,18 @@ import { getOption, Option } from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import type { Callbacks, CloseCallback } from "./callbacks.ts";
 import type { SendFileOptions } from "./send_file.ts";
-import { type ConnectionOptions, settings } from "./settings.ts";
+import { type ConnectionOptions, settings, type ZeroCopyMode } from "./settings.ts";
 import { SocketConnection } from "./socket_connection.ts";
 import { fileTransport, socketTransport } from "./transport.ts";
+import type { ZeroCopyCounts } from "./zero_copy.ts";
 
 /** How {@linkcode Connection.close} closes. */
 export interface CloseOptions {
-  /** How long flushed bytes may take to leave, in milliseconds; 0 drops them. 5000 unless given. */
+  /**
+   * How long flushed bytes may take to leave, in milliseconds; 0 drops them. 5000 unless given. Also
+   * how long zero-copy sends may stay without a completion before the connection is reset, in the
+   * background; then 0 is 5000, too.
+   */
   timeoutMs?: number;
 }
 
@@ -56,6 +61,14 @@ export interface Connection extends AsyncDisposable {
   writeTimeoutMs: number;
   /** How long no byte may move either way before it is closed, in milliseconds; 0 for ever. */
   idleTimeoutMs: number;
+  /**
+   * When flushes leave without a copy. A change holds for what is flushed from now on.
+   *
+   * @throws {TypeError} It is set to what is no mode.
+   */
+  zeroCopy: ZeroCopyMode;
+  /** What zero copy did so far, and why it does nothing if it does not. Known after close, too. */
+  readonly zeroCopyCounts: ZeroCopyCounts;
   /** Whether nothing is read: after `pauseRead()`, or while a bound of what is held is exceeded. */
   readonly isReadPaused: boolean;
   /** Sets who answers what comes in. With bytes unread already, it is called soon. */
@@ -127,6 +140,7 @@ export interface Connection extends AsyncDisposable {
    * not read, or written and not sent, is lost.
    *
    * @throws {ClosedError} It is closed, or closing.
+   * @throws {NetpollError} Zero-copy sends are under way; `await writer.released()` first.
    */
   detach(): number;
   /** The same as `close()`, for `await using`. */

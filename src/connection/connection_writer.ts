@@ -9,6 +9,7 @@ import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX } from "../core/limits.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { FileQueue, FileSending } from "./send_file.ts";
 import { send, sending, type Transport } from "./transport.ts";
+import type { ZeroCopy } from "./zero_copy.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
@@ -18,6 +19,8 @@ export interface WriterOwner {
   readonly settings: ConnectionSettings;
   /** How bytes go. */
   readonly io: Transport;
+  /** What pins bytes that were sent, if anything does. */
+  readonly pinner: ZeroCopy | null;
   /** The descriptor to send to. */
   readonly fd: number;
   /** What time it is, in microseconds. */
@@ -184,6 +187,14 @@ export class ConnectionWriter extends ChainWriter {
     const error = file.takenBack(reason);
     this.fail(error);
     this.#owner.onCut(error);
+  }
+
+  override async released(): Promise<void> {
+    const chain = this.#chain;
+    const target = chain.total + chain.length;
+    // A flush that took too long has failed, but its bytes are still queued.
+    while (chain.length > 0 && chain.total < target) await this.#wait(undefined).catch(ignore);
+    await this.#owner.pinner?.released(target);
   }
 
   /** Sends what was flushed, as much as the kernel takes now. */

@@ -30,6 +30,8 @@ export class Endpoint {
   #token = -1;
   #interest: number = Interest.NONE;
   #isHushed = false;
+  /** The bit that asks for zero-copy completions, once there are any. */
+  #completions: number = Interest.NONE;
   #remote: PackedAddress | null;
   #local: PackedAddress | null;
 
@@ -43,8 +45,15 @@ export class Endpoint {
 
   /** Begins to watch, for reading. */
   watch(watcher: Watcher): void {
-    this.#token = this.#poller.add(watcher, Interest.READ);
-    this.#interest = Interest.READ;
+    this.#interest = Interest.READ | this.#completions;
+    this.#token = this.#poller.add(watcher, this.#interest);
+  }
+
+  /** From now on zero-copy completions are reported as well. */
+  watchCompletions(): void {
+    this.#completions = Interest.COMPLETIONS;
+    this.#interest |= Interest.COMPLETIONS;
+    if (this.#token >= 0) this.#poller.modify(this.#token, this.fd, this.#interest);
   }
 
   /** Whether somebody watches. */
@@ -64,8 +73,10 @@ export class Endpoint {
     // Edge-triggered, what cannot be masked is reported once; wanting something again reports it
     // again.
     if (interest === Interest.NONE && this.#isHushed) interest = Interest.EDGE;
+    const isHushed = interest === Interest.EDGE;
+    if (this.#completions !== 0) interest = (interest | this.#completions) >>> 0;
     if (interest === this.#interest) return;
-    this.#isHushed = interest === Interest.EDGE;
+    this.#isHushed = isHushed;
     this.#interest = interest;
     this.#poller.modify(this.#token, this.fd, interest);
   }

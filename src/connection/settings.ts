@@ -35,7 +35,24 @@ export interface ConnectionOptions {
   writeBufferBytesMax?: number;
   /** The most that `wait` waits for. 128 MiB unless given. */
   messageBytesMax?: number;
+  /** Whether large flushes leave from our memory without a copy (MSG_ZEROCOPY). Off unless given. */
+  zeroCopy?: ZeroCopyMode;
 }
+
+/**
+ * When what is flushed leaves from our memory, **pinned** until the peer has acknowledged it,
+ * instead of a copy that the kernel makes.
+ *
+ * - `"off"`: never.
+ * - `"auto"`: pieces of 64 KiB or more (a threshold that adapts between 16 and 256 KiB), to peers on
+ *   other machines; arrays of your own are sent by copying, as they are borrowed until flushed only.
+ * - `"always"`: pieces of 4 KiB or more, to peers on this machine too; arrays of your own are copied
+ *   into our memory when they are written.
+ *
+ * Either stops for a while where the kernel reports that it has to copy after all, or has no memory
+ * for it. docs/ZEROCOPY.md tells when it pays.
+ */
+export type ZeroCopyMode = "off" | "auto" | "always";
 
 /** All of them, checked. */
 export type ConnectionSettings = Readonly<Required<ConnectionOptions>>;
@@ -48,6 +65,7 @@ const DEFAULTS: ConnectionSettings = {
   readBufferBytesMax: READ_BUFFER_BYTES_MAX,
   writeBufferBytesMax: WRITE_BUFFER_BYTES_MAX,
   messageBytesMax: MESSAGE_BYTES_MAX,
+  zeroCopy: "off",
 };
 
 /** A duration as a user gave it: 0 for none. */
@@ -63,17 +81,29 @@ function checkBytes(name: string, bytes: number): number {
   throw new RangeError(`Cannot set ${name} to ${bytes}: it is a whole number of bytes above 0`);
 }
 
+/** A mode as a user gave it. */
+export function checkZeroCopy(mode: ZeroCopyMode): ZeroCopyMode {
+  if (mode === "off" || mode === "auto" || mode === "always") return mode;
+  throw new TypeError(`Cannot set zeroCopy to "${mode}": it is "off", "auto" or "always"`);
+}
+
+function checkNumeric(name: string, value: number): number {
+  return name.endsWith("Ms") ? checkTimeout(name, value) : checkBytes(name, value);
+}
+
 /**
  * What is in force for options as a user gave them.
  *
  * @throws {RangeError} A number is none that means anything.
+ * @throws {TypeError} `zeroCopy` is none of its modes.
  */
 export function settings(options: ConnectionOptions): ConnectionSettings {
   const merged: Required<ConnectionOptions> = { ...DEFAULTS };
   for (const name of Object.keys(DEFAULTS) as (keyof ConnectionOptions)[]) {
     const value = options[name];
     if (value === undefined) continue;
-    merged[name] = name.endsWith("Ms") ? checkTimeout(name, value) : checkBytes(name, value);
+    if (name === "zeroCopy") merged.zeroCopy = checkZeroCopy(value as ZeroCopyMode);
+    else merged[name] = checkNumeric(name, value as number);
   }
   return merged;
 }

@@ -13,7 +13,7 @@ import {
   type TimeoutOperation,
 } from "../core/errors.ts";
 import { CLOSE_TIMEOUT_MS } from "../core/limits.ts";
-import { resetOnClose, socketError } from "../net/socket.ts";
+import { resetOnClose } from "../net/socket.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Event } from "../poll/watcher.ts";
 import {
@@ -148,8 +148,7 @@ export class SocketConnection<C> extends Stream
     if ((events & Event.WRITABLE) !== 0 && this.fd >= 0) this.writer.sendNow();
     if ((events & ~Event.WRITABLE) !== 0 && this.fd >= 0) this.#onReadable(events);
     this.#goOn();
-    // After the peer's end most connections are closed by now, and need not be watched differently
-    // first.
+    // After the peer's end most connections are closed by now, and need not be watched differently.
     if (this.reader.end !== null) this.updateInterest();
   }
 
@@ -158,7 +157,8 @@ export class SocketConnection<C> extends Stream
     if ((events & (Event.ERROR | Event.HANG_UP)) === 0 || this.fd < 0) return;
     // Errors and hang-ups cannot be masked: unless a read answers, they are reported for ever.
     const isOver = this.reader.end !== null || this.#state === "draining";
-    if (isOver && (events & Event.ERROR) !== 0) return this.#onLost(socketError(this.fd));
+    const cause = isOver && (events & Event.ERROR) !== 0 ? this.brokenBy() : null;
+    if (cause !== null) return this.#onLost(cause);
     if (this.writer.unsentBytes > 0) return this.writer.sendNow();
     this.endpoint.hush();
     this.updateInterest();
@@ -389,6 +389,7 @@ export class SocketConnection<C> extends Stream
   #close(timeoutMs: number): void {
     if (!this.isActive) return;
     this.#state = next(this.#state, "close");
+    this.closeTimeoutMs = timeoutMs;
     this.input.readBan = CLOSED;
     this.output.truncate(0);
     this.output.writeBan = CLOSED;
@@ -445,7 +446,7 @@ export class SocketConnection<C> extends Stream
 
   detach(): number {
     if (!this.isActive) throw new ClosedError("Cannot detach: the connection is closed");
-    const fd = this.fd;
+    const fd = this.fdToDetach();
     this.input.readBan = CLOSED;
     this.output.writeBan = CLOSED;
     this.#finish("detached");
@@ -461,7 +462,7 @@ export class SocketConnection<C> extends Stream
     this.#state = next(this.#state, step);
     if (this.writer.unsentBytes > 0) this.#end().unsentBytes = this.writer.unsentBytes;
     const fd = this.endpoint.release();
-    if (step !== "detached") native.close(fd);
+    if (step !== "detached") this.closeFd(fd, step === "lost");
     this.deadlines?.close();
     if (this.#ending?.timer) this.#service.poller.cancelTimer(this.#ending.timer);
     this.output.close(this.#writeBan());

@@ -4,7 +4,6 @@
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { ClosedError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, SPLICE_BYTES_MIN, SPLICE_READS_SMALL_MAX } from "../core/limits.ts";
-import { socketError } from "../net/socket.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
 import type { Connection } from "./connection.ts";
 import { type KernelPipe, kernelPipes } from "./kernel_pipe.ts";
@@ -191,6 +190,10 @@ class Side implements Watcher {
     this.#piping.onEvent(this, events);
   }
 
+  onCompletion(lo: number, hi: number, isCopied: boolean): void {
+    this.stream.onCompletion(lo, hi, isCopied);
+  }
+
   onFailure(error: unknown): void {
     this.#piping.end(error);
   }
@@ -239,8 +242,10 @@ class Piping {
   }
 
   onEvent(side: Side, events: number): void {
-    if ((events & Event.ERROR) === 0) return this.#go(events, side);
-    if (!this.#isOver && side.fd >= 0) side.stream.onSendFailure(socketError(side.fd));
+    const isAlive = !this.#isOver && side.fd >= 0;
+    const cause = isAlive && (events & Event.ERROR) !== 0 ? side.stream.brokenBy() : null;
+    if (cause === null) this.#go(events, side);
+    else side.stream.onSendFailure(cause);
   }
 
   #go(events: number, reported?: Side): void {

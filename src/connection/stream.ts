@@ -2,18 +2,19 @@
  * A stream: a descriptor that is read and written, held back and timed. Who is called for what
  * comes in, and how it all ends, is the business of the connection over it (socket_connection.ts).
  */
+import { native } from "../../ffi/load.ts";
 import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import { NOT_READY } from "../core/errno.ts";
 import {
   BusyError,
   ClosedError,
-  type NetpollError,
+  NetpollError,
   type SystemError,
   type TimeoutOperation,
 } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
+import { BYTES_PER_EVENT_MAX, CLOSE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Address, PackedAddress } from "../net/address.ts";
-import { resetOnClose } from "../net/socket.ts";
+import { resetOnClose, socketError, socketErrorIfAny } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { Watcher } from "../poll/watcher.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
@@ -23,8 +24,16 @@ import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { PIPED } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
 import { sendFile, type SendFileOptions } from "./send_file.ts";
-import { checkTimeout, type ConnectionSettings, hasDeadlines } from "./settings.ts";
+import {
+  checkTimeout,
+  checkZeroCopy,
+  type ConnectionSettings,
+  hasDeadlines,
+  type ZeroCopyMode,
+} from "./settings.ts";
 import { filled, type ReadSize, receive, type Transport } from "./transport.ts";
+import { ZeroCopy, type ZeroCopyCounts, type ZeroCopyOwner } from "./zero_copy.ts";
+import { ZeroCopyClose } from "./zero_copy_close.ts";
 
 /** What the streams of one server share, or of one dialling. */
 export interface StreamService {
@@ -37,16 +46,21 @@ export interface StreamService {
 }
 
 /** The reading and the writing side of one descriptor. */
-export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, DeadlineOwner {
+export abstract class Stream
+  implements Watcher, ReaderOwner, WriterOwner, DeadlineOwner, ZeroCopyOwner {
   readonly reader: ConnectionReader;
   readonly writer: ConnectionWriter;
   /** What was received. */
   protected readonly input: LinkChain = new LinkChain();
   /** What is to be sent. */
-  protected readonly output: LinkChain = new LinkChain();
+  readonly output: LinkChain = new LinkChain();
   protected readonly endpoint: Endpoint;
   /** None where there is nothing to watch over. */
   protected deadlines: Deadlines | null = null;
+  /** How bytes come and go. */
+  io: Transport;
+  /** Made when somebody asks for zero copy. */
+  pinner: ZeroCopy | null = null;
   readonly #service: StreamService;
   #isPaused = false;
   #isPiped = false;
@@ -56,10 +70,12 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
    */
   constructor(service: StreamService, fd: number, ends: EndpointAddresses) {
     this.#service = service;
+    this.io = service.io;
     this.endpoint = new Endpoint(service.poller, fd, ends);
     this.reader = new ConnectionReader(this.input, this);
     this.writer = new ConnectionWriter(this.output, this);
     if (hasDeadlines(service.settings)) this.#time();
+    if (service.settings.zeroCopy !== "off") this.zeroCopy = service.settings.zeroCopy;
   }
 
   /** Whether reading is over although the peer has not ended its side. */
@@ -110,10 +126,6 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
 
   get settings(): ConnectionSettings {
     return this.#service.settings;
-  }
-
-  get io(): Transport {
-    return this.#service.io;
   }
 
   // ---- receiving -----------------------------------------------------------------------------
@@ -303,6 +315,59 @@ export abstract class Stream implements Watcher, ReaderOwner, WriterOwner, Deadl
     if (error !== undefined) return this.cut(error);
     if (this.reader.end === null) this.onReadEnd(0);
     void this.close();
+  }
+
+  // ---- zero copy -----------------------------------------------------------------------------
+
+  get zeroCopy(): ZeroCopyMode {
+    return this.pinner?.mode ?? "off";
+  }
+
+  set zeroCopy(mode: ZeroCopyMode) {
+    checkZeroCopy(mode);
+    this.pinner ??= new ZeroCopy(this.#service.io, this);
+    this.pinner.mode = mode;
+    this.io = this.pinner.transport;
+    this.writer.borrows = mode !== "always";
+  }
+
+  get zeroCopyCounts(): ZeroCopyCounts {
+    return (this.pinner ?? new ZeroCopy(this.#service.io, this)).counts();
+  }
+
+  onZeroCopyBegin(): void {
+    this.endpoint.watchCompletions();
+  }
+
+  onCompletion(lo: number, hi: number, isCopied: boolean): void {
+    this.pinner!.complete(lo, hi, isCopied);
+  }
+
+  /** What broke the connection; null when an error was reported that was a completion only. */
+  brokenBy(): SystemError | null {
+    return this.pinner === null ? socketError(this.fd) : socketErrorIfAny(this.fd);
+  }
+
+  /** The descriptor, given away. */
+  protected fdToDetach(): number {
+    if (this.pinner?.isPinning) {
+      const { outstandingBytes } = this.pinner.counts();
+      throw new NetpollError(
+        `Cannot detach: ${outstandingBytes} bytes are pinned by zero-copy sends; await writer.released() first`,
+      );
+    }
+    return native.disown(this.fd);
+  }
+
+  /** Closes a descriptor that nobody watches any more: at once, or when nothing is pinned. */
+  protected closeFd(fd: number, isLost: boolean): void {
+    if (!this.pinner?.isPinning) return void native.close(fd);
+    new ZeroCopyClose(this.#service.poller, fd, this.pinner, isLost);
+  }
+
+  /** How long a close may take. */
+  protected set closeTimeoutMs(timeoutMs: number) {
+    if (this.pinner !== null) this.pinner.closeTimeoutMs = timeoutMs || CLOSE_TIMEOUT_MS;
   }
 
   // ---- deadlines -----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import {
 /** How much of a borrowed array is copied at a time, where it must be. */
 const COPY_CHUNK_BYTES = 64 * 1024;
 /** More follows: do not send a packet that is not full yet (send(2)). */
-const MSG_MORE = 0x8000;
+export const MSG_MORE = 0x8000;
 
 // Triplets of (slab, offset, length). One table a thread: no send or read is under way when another
 // begins.
@@ -127,6 +127,11 @@ function gather(chain: LinkChain, first: LinkNode, most: number): number {
     if (node === chain.flushing || offered === bound) break;
   }
   return count;
+}
+
+/** For a transport elsewhere: how many bytes its call tries to send. */
+export function offer(bytes: number): void {
+  offered = bytes;
 }
 
 /** What {@linkcode send} did besides moving bytes. */

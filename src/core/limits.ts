@@ -127,3 +127,56 @@ export const RESP_DEPTH_MAX = 32;
 export const REQUESTS_PENDING_MAX = 65_536;
 /** Requests of one connection that are being answered at once. */
 export const ANSWERS_RUNNING_MAX = 1024;
+
+// ---- zero copy ----------------------------------------------------------------------------------
+
+/** What a flush must have in one piece to be sent from our pages: at first, */
+export const ZERO_COPY_BYTES_FIRST = 64 * 1024;
+/** at least, when many sends complete together: streams gain from 4 KiB on, */
+export const ZERO_COPY_BYTES_MIN = 16 * 1024;
+/** and at most, when each completes alone: then a completion costs as much as a small copy. */
+export const ZERO_COPY_BYTES_MAX = 256 * 1024;
+/** The same for `"always"`. Below a page the kernel cuts packets at every piece. */
+export const ZERO_COPY_ALWAYS_BYTES = 4096;
+/**
+ * The most that one zero-copy send takes: RLIMIT_MEMLOCK is charged with what was asked for, and
+ * may be all used up by one larger call.
+ */
+export const ZERO_COPY_CALL_BYTES_MAX = 512 * 1024;
+/** Zero-copy sends of one connection under way; a power of two. */
+export const ZERO_COPY_CALLS_MAX = 256;
+/** Bytes of them. */
+export const ZERO_COPY_OUTSTANDING_BYTES_MAX = 4 * 1024 * 1024;
+/** Blocks of this thread that are pinned, in bytes. */
+export const ZERO_COPY_PINNED_BYTES_MAX = 256 * 1024 * 1024;
+/** Completions in a row that say the kernel has copied, before we stop asking. */
+export const ZERO_COPY_COPIED_MAX = 3;
+/** Sends that copy before the kernel is asked again, ten times as many each time, at most so many. */
+export const ZERO_COPY_COPIED_PAUSE: readonly [first: number, factor: number, last: number] = [
+  1000,
+  10,
+  1_000_000,
+];
+/** The same where the kernel has no memory for it (ENOBUFS) although nothing is under way. */
+export const ZERO_COPY_NO_BUFFERS_PAUSE: readonly [first: number, factor: number, last: number] = [
+  200,
+  2,
+  51_200,
+];
+/** A process that may pin less than this, in KiB, pins nothing. */
+export const ZERO_COPY_LOCKED_KIB_MIN = 256;
+/** How long the sends of an aborted connection may take to complete. */
+export const ZERO_COPY_ABORT_MS = 10_000;
+
+// ---- cluster ------------------------------------------------------------------------------------
+
+/** Connections on their way to one Worker; libnetpoll.c has no more room. */
+export const RING_COUNT_MAX = 1024;
+/** How long accepting pauses when every Worker has as many as that. */
+export const RING_FULL_MS = 10;
+/** How long it takes until a Worker that died is replaced, one after the other. The last stays. */
+export const WORKER_BACKOFF_MS: readonly number[] = [0, 50, 100, 200, 500, 1000];
+/** A Worker that lived so long begins anew with the shortest of these. */
+export const WORKER_HEALTHY_MS = 10_000;
+/** How much longer than a shutdown may take a Worker has to say that it is done. */
+export const WORKER_GRACE_MS = 1000;

@@ -292,6 +292,13 @@ export function unpackAddress(packed: PackedAddress): Address {
   return formatAddress(raw);
 }
 
+/** Whether what is sent from one address to another stays on this machine. */
+export function isSameMachine(local: Address, remote: Address): boolean {
+  if (local.transport === "unix" || remote.transport === "unix") return true;
+  const { hostname } = remote;
+  return hostname === local.hostname || hostname === "::1" || hostname.startsWith("127.");
+}
+
 /** An address in one line, for messages. */
 export function describeAddress(address: Address): string {
   if (address.transport === "unix") return address.path || "(a socket without a name)";

@@ -25,6 +25,7 @@ import {
 import {
   applyOptions,
   checkNumber,
+  getOption,
   INT_MAX,
   Option,
   setOption,
@@ -88,9 +89,13 @@ export class ListenerSocket implements Listener {
    * the machine.
    */
   readonly localOfAccepted: PackedAddress | null;
+  readonly #options: ListenerOptions;
+  readonly #isBorrowed: boolean;
 
-  /** A listener over a socket that listens. */
-  constructor(fd: number) {
+  /** A listener over a socket that listens, with these options; without any it is borrowed. */
+  constructor(fd: number, options: ListenerOptions | null) {
+    this.#options = options ?? {};
+    this.#isBorrowed = options === null;
     const raw = rawAddress();
     check("learn the address of a socket", native.name(fd, 0, raw));
     this.#fd = fd;
@@ -107,6 +112,7 @@ export class ListenerSocket implements Listener {
     if (this.#fd < 0) return;
     const { address } = this;
     this.onClose?.();
+    if (this.#isBorrowed) return void (this.#fd = -1);
     // Before the descriptor is closed: until then the file's number cannot be another file's.
     if (address.transport === "unix" && this.#file !== null) {
       if (identify(address.path) === this.#file) removeFile(address.path);
@@ -117,6 +123,25 @@ export class ListenerSocket implements Listener {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /**
+   * Another socket that listens at the same address and shares what comes (SO_REUSEPORT).
+   *
+   * @throws {TypeError} This one does not share its address.
+   * @throws {SystemError} The kernel refuses.
+   */
+  sibling(): ListenerSocket {
+    if (this.address.transport !== "tcp" || !this.#options.reusePort) {
+      throw new TypeError(
+        'Cannot serve with acceptMode "reuseport": the listener needs "tcp" and reusePort: true',
+      );
+    }
+    const raw = rawAddress();
+    check("learn the address of a socket", native.name(this.#fd, 0, raw));
+    const v6Only = raw[0] === Family.IPV6 && getOption(this.#fd, Option.V6_ONLY) !== 0;
+    const fd = open(raw, this.#options, v6Only, describeAddress(this.address));
+    return new ListenerSocket(fd, this.#options);
   }
 
   /** Takes a connection and writes down who it is from: its descriptor, or `-errno`. */
@@ -287,7 +312,7 @@ export function createListener(
   if (mode !== undefined) checkNumber("mode", mode, MODE_MAX);
   if (network === "unix") {
     checkPermission(network, address);
-    return new ListenerSocket(listenUnix(address, options));
+    return new ListenerSocket(listenUnix(address, options), options);
   }
   if (network !== "tcp" && network !== "tcp4" && network !== "tcp6") {
     throw new TypeError(
@@ -295,7 +320,7 @@ export function createListener(
     );
   }
   checkPermission(network, address);
-  return new ListenerSocket(listenTcp(network, address, options));
+  return new ListenerSocket(listenTcp(network, address, options), options);
 }
 
 /** The listener that a user gave us, as what it is. */

@@ -80,6 +80,8 @@ export const Option = {
   ACCEPTS: [SOL_SOCKET, 30],
   /** SO_MARK. */
   MARK: [SOL_SOCKET, 36],
+  /** SO_ZEROCOPY: the socket takes MSG_ZEROCOPY. */
+  ZERO_COPY: [SOL_SOCKET, 60],
   /** IP_TOS. */
   TYPE_OF_SERVICE: [IPPROTO_IP, 1],
   /** IP_FREEBIND; it serves IPv6 sockets too. */
@@ -143,11 +145,22 @@ export function resetOnClose(fd: number): void {
   native.setsockopt(fd, Option.LINGER[0], Option.LINGER[1], values, 8);
 }
 
-/** What has gone wrong with a socket, and clears it. */
-export function socketError(fd: number): SystemError {
+/** The error number of a socket, 0 for none, and clears it: it can be read once. */
+function takeError(fd: number): number {
   values[0] = 0;
   native.getsockopt(fd, Option.ERROR[0], Option.ERROR[1], values, 4);
-  return new SystemError("go on with the connection", values[0] || ERRNO.EPIPE);
+  return values[0];
+}
+
+/** What has gone wrong with a socket, and clears it. */
+export function socketError(fd: number): SystemError {
+  return new SystemError("go on with the connection", takeError(fd) || ERRNO.EPIPE);
+}
+
+/** The same, or null: of a socket whose EPOLLERR may have told of completions and nothing else. */
+export function socketErrorIfAny(fd: number): SystemError | null {
+  const errno = takeError(fd);
+  return errno === 0 ? null : new SystemError("go on with the connection", errno);
 }
 
 function seconds(name: string, ms: number): number {

@@ -15,9 +15,8 @@ const CTL_ADD = 1;
 const CTL_DELETE = 2;
 const CTL_MODIFY = 3;
 
-// A token is a slot and how often the slot was given away; the bit above belongs to zero copy. An
-// event of a descriptor that was closed, and whose number or slot is somebody else's by now, has
-// another generation.
+// A token is a slot and how often the slot was given away. An event of a descriptor that was closed,
+// and whose number or slot is somebody else's by now, has another generation.
 const SLOT_BITS = 20;
 const SLOT_MASK = (1 << SLOT_BITS) - 1;
 const GENERATION_MASK = 0x7ff;
@@ -26,6 +25,12 @@ const TICK_TOKEN = 0;
 /** The slot of the timer for deadlines. */
 const DEADLINE_TOKEN = 1;
 const DEADLINE_MICROS_MAX = 3_600_000_000;
+/** What a wait returns has the number of events below and of completions above. */
+const EVENTS_MASK = 0xffff;
+/** Where completions begin in the table of events: (token, lo, hi, code), at most 4 an event. */
+const COMPLETIONS_AT = 2 * EVENTS_PER_WAIT_MAX;
+const COMPLETION_WORDS = 4;
+const COMPLETIONS_PER_EVENT_MAX = 4;
 
 function report(error: unknown): void {
   try {
@@ -47,12 +52,16 @@ export class Poller {
   readonly #watchers: (Watcher | null)[] = [null, null];
   readonly #generations: number[] = [0, 0];
   readonly #freeSlots: number[] = [];
-  readonly #events = new Uint32Array(2 * EVENTS_PER_WAIT_MAX);
+  readonly #events = new Uint32Array(
+    COMPLETIONS_AT + COMPLETION_WORDS * COMPLETIONS_PER_EVENT_MAX * EVENTS_PER_WAIT_MAX,
+  );
   /** Who has more to do without an event, and gets a turn with the next batch. */
   #again: Watcher[] = [];
   #wheel: TimerWheel | null = null;
   #deadline = -1;
   #watcherCount = 0;
+  /** How many of these keep the process alive. */
+  #refCount = 0;
   // Events of the current batch that were not dispatched yet, when a turn ran out of time within
   // it.
   #batchIndex = 0;
@@ -103,7 +112,7 @@ export class Poller {
     }
     this.#watcherCount += 1;
     try {
-      if (this.#watcherCount === 1) this.pace.begin();
+      this.ref();
     } catch (error) {
       this.remove(token, watcher.fd); // without a waker nobody would hear of it
       throw error;
@@ -129,7 +138,18 @@ export class Poller {
     // It fails only for what is not watched any more: a descriptor that somebody else has closed.
     native.epollCtl(this.#epoll, CTL_DELETE, fd, token >>> 0, Interest.NONE);
     this.#forget(token & SLOT_MASK);
-    if (--this.#watcherCount === 0) this.pace.end();
+    this.#watcherCount -= 1;
+    this.unref();
+  }
+
+  /** One of the watched keeps the process alive (again), as each does that is added. */
+  ref(): void {
+    if (++this.#refCount === 1) this.pace.begin();
+  }
+
+  /** One of the watched does not keep the process alive; `ref` comes before its removal. */
+  unref(): void {
+    if (--this.#refCount === 0) this.pace.end();
   }
 
   #control(operation: number, fd: number, token: number, interest: number): void {
@@ -212,7 +232,8 @@ export class Poller {
       const count = native.epollWait(this.#epoll, this.#events, EVENTS_PER_WAIT_MAX, micros);
       this.counts.waits += 1;
       if (count <= 0) return count === 0 ? told : check("wait for events", count);
-      this.#batchCount = count;
+      this.#batchCount = count & EVENTS_MASK;
+      if (count > EVENTS_MASK) told += this.#complete(count >>> 16);
     }
     return told + this.#dispatchBatch(deadline);
   }
@@ -230,6 +251,30 @@ export class Poller {
     }
     this.counts.events += told;
     return told;
+  }
+
+  /**
+   * Tells of zero-copy completions, all of them before any event: an event may end what they belong
+   * to.
+   */
+  #complete(count: number): number {
+    const words = this.#events;
+    for (let i = 0; i < count; i++) {
+      const at = COMPLETIONS_AT + COMPLETION_WORDS * i;
+      const watcher = this.#watcherOf(words[at]!);
+      try {
+        watcher?.onCompletion?.(words[at + 1]!, words[at + 2]!, words[at + 3] !== 0);
+      } catch (error) {
+        this.#giveUp(watcher!, error);
+      }
+    }
+    return count;
+  }
+
+  #watcherOf(token: number): Watcher | null {
+    const slot = token & SLOT_MASK;
+    const isCurrent = this.#generations[slot] === token >>> SLOT_BITS;
+    return isCurrent ? this.#watchers[slot]! : null;
   }
 
   #expire(): number {

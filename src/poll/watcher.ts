@@ -8,6 +8,11 @@ export interface Watcher {
   readonly fd: number;
   /** Something happened: a set of {@linkcode Event} bits. */
   onEvent(events: number): void;
+  /**
+   * Zero-copy sends `lo` to `hi` of the descriptor are over, in numbers that wrap at 2^32; whether
+   * the kernel has copied. For watchers with {@linkcode Interest.COMPLETIONS}.
+   */
+  onCompletion?(lo: number, hi: number, isCopied: boolean): void;
   /** `onEvent` threw: that is a bug. Give up what is watched; the poller goes on. */
   onFailure(error: unknown): void;
 }
@@ -22,6 +27,11 @@ export const Interest = {
   WRITE: 0x004,
   /** Tell once and not again while it lasts: EPOLLET. */
   EDGE: 0x8000_0000,
+  /**
+   * Zero-copy completions. They raise EPOLLERR; with this bit it is told only when something else
+   * is wrong as well. A bit of ours, which libnetpoll.c takes out again.
+   */
+  COMPLETIONS: 0x0100_0000,
 } as const;
 
 /** What happened: bits (epoll_ctl(2)). */

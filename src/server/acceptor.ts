@@ -13,20 +13,12 @@ import {
   ACCEPTS_PER_EVENT_MAX,
   DRAIN_ACCEPTS_MAX,
 } from "../core/limits.ts";
-import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { describeAddress, packAddress, rawAddress } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
 import { resetOnClose } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
-
-/** What an acceptor does with what it takes. */
-export interface AcceptorOwner {
-  /** A connection, where it arrived and who it is from. */
-  onAccept(fd: number, ends: EndpointAddresses): void;
-  /** The listener is broken: nothing comes any more. */
-  onAcceptFailure(error: SystemError): void;
-}
+import type { ConnectionSource, SourceOwner } from "./source.ts";
 
 /**
  * Errors of the connection that was to be taken, not of the listener: take the next. Linux passes
@@ -54,17 +46,19 @@ const EXHAUSTED: ReadonlySet<number> = new Set([
 ]);
 
 /** Takes connections from one listener. */
-export class Acceptor implements Watcher {
+export class Acceptor implements Watcher, ConnectionSource {
   readonly #listener: ListenerSocket;
   readonly #poller: Poller;
-  readonly #owner: AcceptorOwner;
-  readonly #peer = rawAddress();
+  readonly #owner: SourceOwner;
+  /** Who the connection is from that was taken last. */
+  readonly peer: Uint32Array = rawAddress();
   #token: number;
   /**
    * A descriptor to give up when there is no other: with it, peers that wait in vain can be told.
    */
   #spare: number;
   #isPaused = false;
+  #isRef = true;
   #backoff = 0;
   /** When it was last said that no descriptor is left. */
   #saidAtMicros = -Infinity;
@@ -75,7 +69,7 @@ export class Acceptor implements Watcher {
    *
    * @throws {SystemError} The poller cannot watch the listener.
    */
-  constructor(listener: ListenerSocket, poller: Poller, owner: AcceptorOwner) {
+  constructor(listener: ListenerSocket, poller: Poller, owner: SourceOwner) {
     this.#listener = listener;
     this.#poller = poller;
     this.#owner = owner;
@@ -97,10 +91,10 @@ export class Acceptor implements Watcher {
   #takeSome(): number {
     for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
       if (this.#isPaused || this.#token < 0) return n;
-      const fd = this.#listener.accept(this.#peer);
+      const fd = this.#listener.accept(this.peer);
       if (fd >= 0) {
         this.#backoff = 0;
-        const remote = packAddress(this.#peer);
+        const remote = packAddress(this.peer);
         this.#owner.onAccept(fd, { local: this.#listener.localOfAccepted, remote });
       } else if (!PASSING.has(-fd)) {
         if (fd !== NOT_READY) this.#onError(-fd);
@@ -142,7 +136,7 @@ export class Acceptor implements Watcher {
     if (this.#spare < 0) return;
     native.close(this.#spare);
     for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
-      const fd = this.#listener.accept(this.#peer);
+      const fd = this.#listener.accept(this.peer);
       if (fd < 0) break;
       resetOnClose(fd);
       native.close(fd);
@@ -181,6 +175,18 @@ export class Acceptor implements Watcher {
     if (this.#timer === null) this.#watch(Interest.READ);
   }
 
+  ref(): void {
+    if (this.#isRef) return;
+    this.#isRef = true;
+    if (this.#token >= 0) this.#poller.ref();
+  }
+
+  unref(): void {
+    if (!this.#isRef) return;
+    this.#isRef = false;
+    if (this.#token >= 0) this.#poller.unref();
+  }
+
   #watch(interest: number): void {
     if (this.#token >= 0) this.#poller.modify(this.#token, this.fd, interest);
   }
@@ -194,6 +200,7 @@ export class Acceptor implements Watcher {
   #stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    this.ref(); // the poller counts all that it watches
     this.#poller.remove(this.#token, this.fd);
     this.#token = -1;
     this.#listener.onClose = null;

@@ -19,9 +19,10 @@ import {
   type SocketOptions,
 } from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
-import { Acceptor, type AcceptorOwner } from "./acceptor.ts";
+import { Acceptor } from "./acceptor.ts";
 import { PeerCounts, peerKey } from "./peer_counts.ts";
 import { Roster } from "./roster.ts";
+import type { ConnectionSource, SourceOwner } from "./source.ts";
 
 /** What an {@linkcode EventLoop} is told beside its handler. */
 export interface EventLoopOptions<C = undefined>
@@ -55,9 +56,10 @@ export interface ShutdownResult {
 function ignore(): void {}
 
 /** The runtime's timers take a longer time for 1 ms. */
-const TIMER_MS_MAX = 0x7fff_ffff;
+export const TIMER_MS_MAX = 0x7fff_ffff;
 
-function setStreamOptions(
+/** Sets options of a listener that the connections it brings inherit. */
+export function setStreamOptions(
   { fd, address }: ListenerSocket,
   { noDelay, keepAlive }: Pick<SocketOptions, "noDelay" | "keepAlive">,
 ): void {
@@ -65,6 +67,25 @@ function setStreamOptions(
   if (noDelay !== undefined) setOption(fd, Option.NO_DELAY, noDelay ? 1 : 0);
   if (keepAlive !== undefined) setKeepAlive(fd, keepAlive);
 }
+
+/** How long a shutdown may take; throws unless it is a time. */
+export function shutdownMs({ timeoutMs = Infinity }: ShutdownOptions): number {
+  if (timeoutMs >= 0) return timeoutMs;
+  throw new RangeError(
+    `Cannot shut down within ${timeoutMs}: it is a number of milliseconds, 0 or more`,
+  );
+}
+
+/** For a Worker of a cluster: whence else connections come, and who hears how many there are. */
+export interface Feed {
+  /** Makes the source; null when a listener is served. */
+  readonly open: ((owner: SourceOwner) => ConnectionSource) | null;
+  /** So many connections are open. */
+  readonly onCount: (count: number) => void;
+}
+
+/** Connects a loop to a feed. */
+export let feed: <C>(loop: EventLoop<C>, from: Feed) => void;
 
 function checkMost(name: string, most = Infinity): number {
   if (most === Infinity || (Number.isInteger(most) && most > 0)) return most;
@@ -96,11 +117,20 @@ export class EventLoop<C = undefined> {
   readonly #socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive">;
   readonly #connectionsMax: number;
   readonly #peers: PeerCounts;
-  readonly #acceptors = new Set<Acceptor>();
+  readonly #sources = new Set<ConnectionSource>();
   readonly #poller = threadPoller();
   #served: PromiseWithResolvers<void> | null = null;
   #shutdown: Promise<ShutdownResult> | null = null;
   #onIdle: (() => void) | null = null;
+  #onCount: ((count: number) => void) | null = null;
+  #isRef = true;
+
+  static {
+    feed = (loop, { open, onCount }) => {
+      loop.#onCount = onCount;
+      if (open !== null) loop.#sources.add(open(loop.#sourceOwner));
+    };
+  }
 
   /**
    * A server that listens nowhere yet.
@@ -144,8 +174,9 @@ export class EventLoop<C = undefined> {
       const socket = listenerSocket(listener);
       // Accepted sockets inherit them from the listener.
       setStreamOptions(socket, this.#socketOptions);
-      const acceptor = new Acceptor(socket, this.#poller, this.#acceptorOwner);
-      this.#acceptors.add(acceptor);
+      const acceptor = new Acceptor(socket, this.#poller, this.#sourceOwner);
+      this.#sources.add(acceptor);
+      if (!this.#isRef) acceptor.unref();
       if (this.#connections.size >= this.#connectionsMax) acceptor.pause();
     } catch (error) {
       return Promise.reject(error);
@@ -154,7 +185,19 @@ export class EventLoop<C = undefined> {
     return this.#served.promise;
   }
 
-  readonly #acceptorOwner: AcceptorOwner = {
+  /** Keeps the process alive while it listens: the default. */
+  ref(): void {
+    this.#isRef = true;
+    this.#each((source) => source.ref());
+  }
+
+  /** Lets the process end although it listens. Connections that are open keep it alive. */
+  unref(): void {
+    this.#isRef = false;
+    this.#each((source) => source.unref());
+  }
+
+  readonly #sourceOwner: SourceOwner = {
     onAccept: (fd, ends) => this.#onAccept(fd, ends),
     onAcceptFailure: (error) => {
       this.#served?.reject(error);
@@ -178,7 +221,8 @@ export class EventLoop<C = undefined> {
       throw error;
     }
     this.#connections.add(connection);
-    if (this.#connections.size >= this.#connectionsMax) this.#each((acceptor) => acceptor.pause());
+    this.#onCount?.(this.#connections.size);
+    if (this.#connections.size >= this.#connectionsMax) this.#each((source) => source.pause());
     connection.begin();
   }
 
@@ -186,13 +230,14 @@ export class EventLoop<C = undefined> {
     const gone = connection as SocketConnection<C>;
     this.#peers.remove(peerKey(gone.peer));
     this.#connections.remove(gone);
-    this.#each((acceptor) => acceptor.retry());
-    if (this.#connections.size < this.#connectionsMax) this.#each((acceptor) => acceptor.resume());
+    this.#onCount?.(this.#connections.size);
+    this.#each((source) => source.retry());
+    if (this.#connections.size < this.#connectionsMax) this.#each((source) => source.resume());
     if (this.#connections.size === 0) this.#onIdle?.();
   }
 
-  #each(action: (acceptor: Acceptor) => void): void {
-    for (const acceptor of this.#acceptors) action(acceptor);
+  #each(action: (source: ConnectionSource) => void): void {
+    for (const source of this.#sources) action(source);
   }
 
   /**
@@ -204,13 +249,10 @@ export class EventLoop<C = undefined> {
    */
   shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
     if (this.#shutdown !== null) return this.#shutdown;
-    const { timeoutMs = Infinity } = options;
-    if (!(timeoutMs >= 0)) {
-      return Promise.reject(
-        new RangeError(
-          `Cannot shut down within ${timeoutMs}: it is a number of milliseconds, 0 or more`,
-        ),
-      );
+    try {
+      shutdownMs(options);
+    } catch (error) {
+      return Promise.reject(error);
     }
     // First of all: what is accepted below may call this again.
     const { promise, resolve, reject } = Promise.withResolvers<ShutdownResult>();
@@ -220,9 +262,9 @@ export class EventLoop<C = undefined> {
   }
 
   async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {
-    this.#each((acceptor) => acceptor.drain());
-    this.#each((acceptor) => acceptor.close());
-    this.#acceptors.clear();
+    this.#each((source) => source.drain());
+    this.#each((source) => source.close());
+    this.#sources.clear();
     for (const connection of this.#connections.list()) connection.closeWhenIdle();
     const cut = await this.#untilIdle(options);
     this.#served?.resolve();

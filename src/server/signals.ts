@@ -2,7 +2,7 @@
  * Ending a server when the system asks for it.
  */
 import process from "node:process";
-import type { EventLoop } from "./event_loop.ts";
+import type { ShutdownOptions } from "./event_loop.ts";
 
 /** How {@linkcode shutdownOnSignals} goes about it. */
 export interface SignalOptions {
@@ -12,6 +12,12 @@ export interface SignalOptions {
   timeoutMs?: number;
   /** Whether the process exits when all is drained. True unless given. */
   exit?: boolean;
+}
+
+/** What a signal can end: an {@linkcode EventLoop}, or a {@linkcode Cluster}. */
+export interface Stoppable {
+  /** Lets what runs finish, within a time. */
+  shutdown(options?: ShutdownOptions): Promise<unknown>;
 }
 
 const SHUTDOWN_TIMEOUT_MS = 10_000;
@@ -25,7 +31,7 @@ const STATUS: Readonly<Record<string, number>> = {
 };
 
 /**
- * Shuts a loop down at the first signal: it stops listening, running requests finish within
+ * Shuts a loop or a cluster down at the first signal: it stops listening, running requests finish within
  * `timeoutMs`, and the process exits with status 0. A second signal exits at once. The function
  * returned takes it all back.
  *
@@ -42,7 +48,7 @@ const STATUS: Readonly<Record<string, number>> = {
  * await served;
  * ```
  */
-export function shutdownOnSignals<C>(loop: EventLoop<C>, options: SignalOptions = {}): () => void {
+export function shutdownOnSignals(loop: Stoppable, options: SignalOptions = {}): () => void {
   const { signals = ["SIGINT", "SIGTERM"], timeoutMs = SHUTDOWN_TIMEOUT_MS, exit = true } = options;
   let isAsked = false;
   const onSignal = async (signal: string) => {

@@ -198,3 +198,21 @@ balanced("await using closes the writer", async () => {
   }
   assertEquals([sink.bytes.length, sink.closed], [5, 1]);
 });
+
+balanced("released() resolves when the sink has what was flushed, or has failed", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const writer = writerTo({ write: () => promise });
+  writer.writeString("x");
+  void writer.flush();
+  let isReleased = false;
+  const released = writer.released().then(() => isReleased = true);
+  await Promise.resolve();
+  assert(!isReleased);
+  resolve();
+  await released;
+  const failing = writerTo({ write: () => Promise.reject(new Error("full")) });
+  failing.writeString("x");
+  void failing.flush();
+  await failing.released();
+  await writer.close();
+});

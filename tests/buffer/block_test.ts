@@ -7,7 +7,7 @@ import {
 } from "@std/assert";
 import { test } from "node:test";
 import { AssertionError } from "../../src/core/assert.ts";
-import { type Block, blockBytes, BlockPool } from "../../src/buffer/block.ts";
+import { type Block, blockBytes, BlockPool, blocks } from "../../src/buffer/block.ts";
 
 const KIB = 1024;
 const MIB = 1024 * 1024;
@@ -141,6 +141,22 @@ test("retain() and release() count, and a block is not released twice", () => {
   give(pool, block);
   assertThrows(() => block.release(), AssertionError);
   assertThrows(() => block.retain(), AssertionError);
+});
+
+test("pin() keeps a block from the pool until as many unpin() have come", () => {
+  const { pinnedBytes } = blocks;
+  const block = blocks.take(4 * KIB);
+  block.pin().pin();
+  block.release();
+  assertEquals([block.pins, block.references], [2, 2]);
+  assertEquals(blocks.pinnedBytes - pinnedBytes, 4 * KIB); // once, however often
+  block.unpin();
+  assertEquals(blocks.pinnedBytes - pinnedBytes, 4 * KIB);
+  block.unpin();
+  assertEquals([block.pins, block.references, blocks.pinnedBytes], [0, 0, pinnedBytes]);
+  assertThrows(() => block.unpin(), AssertionError);
+  assertStrictEquals(blocks.take(4 * KIB), block);
+  block.release();
 });
 
 test("a long run of all sizes maps no more than its first rounds did", () => {

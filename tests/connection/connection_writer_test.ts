@@ -163,3 +163,35 @@ faultTest(
       await closeAll(a, b);
     }),
 );
+
+test("Writer.released() of what is not pinned resolves with the flush, and at once without one", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    await soon(a.writer.released());
+    a.writer.writeBinary(pattern(LARGE));
+    const flushed = a.writer.flush();
+    const released = a.writer.released();
+    assertEquals(await stateOf(released), "pending");
+    await b.reader.wait(LARGE);
+    await soon(Promise.all([flushed, released]));
+    b.reader.skip(LARGE);
+    b.reader.release();
+    await closeAll(a, b);
+    await soon(a.writer.released());
+  }));
+
+test('Writer with zeroCopy "always" copies arrays when they are written, inserted ones too', () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    a.zeroCopy = "always";
+    const [first, second] = [pattern(10_000), pattern(10_000, 10_000)];
+    a.writer.writeBinary(second);
+    a.writer.writeDirect(first, 10_000);
+    first.fill(0);
+    second.fill(0);
+    void a.writer.flush();
+    await soon(b.reader.wait(20_000));
+    assertBytes(b.reader.next(20_000), pattern(20_000));
+    b.reader.release();
+    await closeAll(a, b);
+  }));

@@ -1,11 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
+import { blocks } from "../../src/buffer/block.ts";
 import { Endpoint } from "../../src/connection/endpoint.ts";
+import { Option, setOption } from "../../src/net/socket.ts";
 import { threadPoller } from "../../src/poll/poller_pool.ts";
 import { Event } from "../../src/poll/watcher.ts";
 import { leaks } from "../support/leaks.ts";
 import { ticks, until } from "../support/until.ts";
+import { ends } from "../support/zero_copy_ends.ts";
 
 /** An endpoint that notes its events, and the descriptor of its peer. */
 function watched() {
@@ -62,4 +65,33 @@ test("Endpoint.release() hands the descriptor out, open, and keeps the addresses
     assertEquals(endpoint.remoteAddress, { transport: "unix", path: "" });
     assertEquals(native.close(fd), 0);
     native.close(peer);
+  }));
+
+test("Endpoint.watchCompletions() tells completions, whatever else is wanted, and no event for them", () =>
+  leaks(async () => {
+    const [connection, receiver] = await ends();
+    const told: [number, number][] = [];
+    const fd = connection.detach();
+    const endpoint = new Endpoint(threadPoller(), fd, { local: null, remote: null });
+    const events: number[] = [];
+    endpoint.watch({
+      fd,
+      onEvent: (bits) => void events.push(bits),
+      onCompletion: (lo, hi) => void told.push([lo, hi]),
+      onFailure() {},
+    });
+    setOption(fd, Option.ZERO_COPY, 1);
+    endpoint.watchCompletions();
+    const block = blocks.take(4096);
+    const table = new Uint32Array([block.slab.id, block.offset, 4096]);
+    for (const [i, [read, write]] of [[true, false], [false, false], [false, true]].entries()) {
+      endpoint.want(read!, write!);
+      assertEquals(native.sendmsgZeroCopy(fd, table, 1, 0), 4096);
+      await until(() => told.length === i + 1, "the completion");
+      assertEquals(told[i], [i, i]);
+    }
+    assert(events.every((bits) => bits === Event.WRITABLE));
+    block.release();
+    native.close(endpoint.release());
+    receiver.close();
   }));

@@ -17,6 +17,7 @@ test("settings() has defaults for what is not given, undefined included (netpoll
     readBufferBytesMax: READ_BUFFER_BYTES_MAX,
     writeBufferBytesMax: WRITE_BUFFER_BYTES_MAX,
     messageBytesMax: MESSAGE_BYTES_MAX,
+    zeroCopy: "off" as const,
   };
   assertEquals(settings({}), defaults);
   assertEquals(settings({ readTimeoutMs: undefined }), defaults);
@@ -30,6 +31,11 @@ test("settings() refuses what is no duration and no size, and names it (netpoll 
   for (const value of [0, -1, 1.5, NaN, Infinity]) {
     assertThrows(() => settings({ messageBytesMax: value }), RangeError, "messageBytesMax");
   }
+});
+
+test("settings() refuses a mode of zero copy that there is none of", () => {
+  assertEquals(settings({ zeroCopy: "always" }).zeroCopy, "always");
+  assertThrows(() => settings({ zeroCopy: "on" as "auto" }), TypeError, "zeroCopy");
 });
 
 test("checkTimeout() passes on what is a duration, 0 for none included", () => {

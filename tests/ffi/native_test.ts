@@ -169,3 +169,19 @@ test("slabMap() refuses a size that is no multiple of 2 MiB", () => {
   assertEquals(native.slabMap(0), -ERRNO.EINVAL);
   assertEquals(native.slabMap(SLAB_BYTES + 1), -ERRNO.EINVAL);
 });
+
+test("sendmsgZeroCopy() refuses what sendmsg() refuses, and numbers nothing then", () => {
+  const slab = native.slabMap(SLAB_BYTES);
+  const completions = new Uint32Array(16);
+  withPair((ours) => {
+    const outside = new Uint32Array([slab, SLAB_BYTES - 1, 2]);
+    assertEquals(native.sendmsgZeroCopy(ours, outside, 1, 0), -ERRNO.EFAULT);
+    assertEquals(native.sendmsgZeroCopy(ours, outside, IOVECS_MAX + 1, 0), -ERRNO.EINVAL);
+    assertEquals(native.completions(ours, completions), 0);
+  });
+});
+
+test("disconnect() and pinnedMax() answer as every call does", () => {
+  assertEquals(native.disconnect(-1), -ERRNO.EBADF);
+  assertGreater(native.pinnedMax(), -1);
+});

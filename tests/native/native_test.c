@@ -14,5 +14,7 @@
 #include "epoll.c"
 #include "counter.c"
 #include "waker.c"
+#include "cluster.c"
 #include "fault.c"
 #include "file.c"
+#include "zero_copy.c"

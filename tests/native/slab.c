@@ -122,6 +122,9 @@ TEST("np_slab_discard() touches no neighbour of memory that ends inside a page")
 
 enum { MAPPERS = 4, MAPS = 50 };
 
+// A slab of a thread that has ended is given away again: all of them end together.
+static pthread_barrier_t all_mapped;
+
 static void *map_many(void *argument) {
   uint32_t *numbers = argument;
   for (int n = 0; n < MAPS; n++) {
@@ -133,12 +136,14 @@ static void *map_many(void *argument) {
       CHECK(!np_slab_address(slab) || base || piece(slab, 0, HUGE_PAGE_BYTES));
     }
   }
+  pthread_barrier_wait(&all_mapped);
   return NULL;
 }
 
 TEST("np_slab_map() gives every thread slabs of its own") {
   pthread_t mappers[MAPPERS];
   static uint32_t numbers[MAPPERS][MAPS];
+  CHECK_EQUAL(pthread_barrier_init(&all_mapped, NULL, MAPPERS), 0);
   for (int n = 0; n < MAPPERS; n++) CHECK_EQUAL(pthread_create(&mappers[n], NULL, map_many, numbers[n]), 0);
   for (int n = 0; n < MAPPERS; n++) pthread_join(mappers[n], NULL);
   static int seen[MAPPERS * MAPS];

@@ -8,6 +8,7 @@ import {
   describeAddress,
   Family,
   formatAddress,
+  isSameMachine,
   packAddress,
   parseHostPort,
   parsePath,
@@ -275,4 +276,18 @@ test("rawFromNumeric() writes the layout that libnetpoll.c reads", () => {
   const raw = rawFromNumeric("1.2.3.4", 80);
   assertEquals([...raw.subarray(0, 4)], [Family.IPV4, 80, 0, 4]);
   assertEquals([...Buffer.from(raw.buffer, 16, 4)], [1, 2, 3, 4]);
+});
+
+test("isSameMachine() is true of loopback, of one's own address, of Unix sockets", () => {
+  const at = (hostname: string): Address => ({ transport: "tcp", hostname, port: 1 });
+  const path: Address = { transport: "unix", path: "/tmp/x" };
+  for (const own of ["127.0.0.1", "127.9.9.9", "::1"]) {
+    assert(isSameMachine(at("192.0.2.1"), at(own)), own);
+  }
+  assert(isSameMachine(at("192.0.2.1"), at("192.0.2.1")));
+  assert(isSameMachine(path, path));
+  assert(!isSameMachine(at("192.0.2.1"), at("192.0.2.2")));
+  assert(!isSameMachine(at("2001:db8::1"), at("2001:db8::2")));
+  // What a socket of IPv6 says of IPv4 peers.
+  assert(isSameMachine(at("192.0.2.1"), formatAddress(rawFromNumeric("::ffff:127.0.0.1", 1))));
 });

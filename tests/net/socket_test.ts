@@ -2,7 +2,7 @@ import { assert, assertEquals, assertGreaterOrEqual, assertThrows } from "@std/a
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { SystemError } from "../../src/core/errors.ts";
-import { Family } from "../../src/net/address.ts";
+import { Family, rawFromNumeric } from "../../src/net/address.ts";
 import {
   applyOptions,
   getOption,
@@ -10,6 +10,7 @@ import {
   resetOnClose,
   setOption,
   socketError,
+  socketErrorIfAny,
   type SocketOptions,
 } from "../../src/net/socket.ts";
 
@@ -141,6 +142,15 @@ test("socketError() is what went wrong, once; and a broken pipe when the kernel 
   withSocket(Family.IPV4, (fd) => {
     assertEquals(socketError(fd).code, "EPIPE");
   }));
+
+test("socketErrorIfAny() is null where the kernel has no word for it, and reads it once", () => {
+  withSocket(Family.IPV4, (fd) => {
+    assertEquals(socketErrorIfAny(fd), null);
+    native.connect(fd, rawFromNumeric("127.0.0.1", 1)); // nobody listens there
+    assertEquals(socketErrorIfAny(fd)?.code, "ECONNREFUSED");
+    assertEquals(socketErrorIfAny(fd), null);
+  });
+});
 
 test("resetOnClose() lets close reset a TCP socket, and does nothing to others", () => {
   withSocket(Family.IPV4, (fd) => {

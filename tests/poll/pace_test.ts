@@ -62,7 +62,14 @@ async function end(child: ChildProcess): Promise<void> {
 // ---- the life of the process --------------------------------------------------------------------
 
 for (
-  const act of ["nothing", "listen", "serve and shut down", "serve and unref", "connect and close"]
+  const act of [
+    "nothing",
+    "listen",
+    "serve and shut down",
+    "serve and unref",
+    "unref, serve and connect",
+    "connect and close",
+  ]
 ) {
   test(`a process ends by itself, after: ${act}`, async () => {
     const { code, signal, stderr } = await run(`${root}tests/support/lifetime.ts`, { args: [act] });
@@ -70,18 +77,20 @@ for (
   });
 }
 
-test("a process lives for as long as it serves", async () => {
-  const [server, port] = await startServer("lifetime.ts", ["serve"]);
-  try {
-    await delay(500); // nothing happens meanwhile
-    using peer = new RawPeer({ transport: "tcp", hostname: "127.0.0.1", port });
-    peer.send("hello");
-    assertEquals(await peer.receive(5), "hello");
-    assertEquals(server.exitCode, null);
-  } finally {
-    await end(server);
-  }
-});
+for (const act of ["serve", "serve, unref and ref"]) {
+  test(`a process lives for as long as it serves: ${act}`, async () => {
+    const [server, port] = await startServer("lifetime.ts", [act]);
+    try {
+      await delay(500); // nothing happens meanwhile
+      using peer = new RawPeer({ transport: "tcp", hostname: "127.0.0.1", port });
+      peer.send("hello");
+      assertEquals(await peer.receive(5), "hello");
+      assertEquals(server.exitCode, null);
+    } finally {
+      await end(server);
+    }
+  });
+}
 
 test("a process lives for as long as somebody waits for a connection of its own", async () => {
   const [server] = await startServer("lifetime.ts", ["connect and wait"]);

@@ -27,6 +27,8 @@ const CALLS = [
   "pread",
   "sendfile",
   "splice",
+  "sendZeroCopy",
+  "completion",
 ] as const;
 
 /** A call that can be made to fail. */
@@ -74,11 +76,16 @@ export function failWith(call: Call, errno: number, fault: Fault = {}): void {
 
 /** Lets a call move at most so many bytes. */
 export function shorten(
-  call: "recv" | "send" | "pread" | "sendfile" | "splice",
+  call: "recv" | "send" | "sendZeroCopy" | "pread" | "sendfile" | "splice",
   bytesMax: number,
   fault: Fault = {},
 ): void {
   inject(call, fault, bytesMax);
+}
+
+/** Lets completions say that the kernel has copied. */
+export function copied(fault: Fault = {}): void {
+  inject("completion", fault, 1);
 }
 
 /** Takes all faults away. */

@@ -3,7 +3,6 @@
  */
 import process from "node:process";
 import { createListener, EventLoop, socketPair } from "../../mod.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
 
 const loop = new EventLoop(({ reader, writer }) => {
   writer.writeString(reader.readString(reader.length));
@@ -23,7 +22,14 @@ const acts: Record<string, () => unknown> = {
   listen: () => createListener("tcp", "127.0.0.1:0"),
   serve,
   "serve and shut down": () => (serve(), loop.shutdown()),
-  "serve and unref": () => (serve(), threadPoller().pace.unref()),
+  "serve and unref": () => (serve(), loop.unref()),
+  "serve, unref and ref": () => (serve(), loop.unref(), loop.ref()),
+  "unref, serve and connect": async () => {
+    loop.unref();
+    serve();
+    const [a, b] = socketPair();
+    await Promise.all([a.close(), b.close()]);
+  },
   "connect and close": async () => {
     const [a, b] = socketPair();
     a.writer.writeString("x");

@@ -1,0 +1,75 @@
+/**
+ * Sends one message after the other for as long as it is told, from memory that is not touched in
+ * between, and prints what that took: `bulk.ts HOST PORT MODE BYTES SECONDS`.
+ */
+import process from "node:process";
+import { native } from "../../ffi/load.ts";
+import { Connection, LinkBuffer, type ZeroCopyMode } from "../../mod.ts";
+import { Family, rawFromNumeric } from "../../src/net/address.ts";
+import { Option, setOption } from "../../src/net/socket.ts";
+
+/** More than the processor's caches hold: what was not touched lately is sent. */
+const POOL_BYTES = 16 * 1024 * 1024;
+
+/** Compiling takes that long: afterwards it is not in the figures. */
+const WARM_UP_MS = 1500;
+
+// For as long as the process lives: what a buffer lent goes with the buffer.
+const buffer = new LinkBuffer();
+
+/** Messages in memory of ours, each in one piece. */
+function makePool(bytes: number): Uint8Array[] {
+  const count = Math.max(4, Math.ceil(POOL_BYTES / bytes));
+  for (let i = 0; i < count; i++) {
+    buffer.malloc(bytes).fill(i);
+    void buffer.flush();
+  }
+  // Never released: a view of ours that is written again is linked, not copied.
+  return Array.from({ length: count }, () => buffer.next(bytes));
+}
+
+/**
+ * A connection that sends as fast as its window allows. bbr paces, and then the pace is measured;
+ * what it has once begun to pace stays so, hence before connecting.
+ */
+function connect(host: string, port: number, zeroCopy: ZeroCopyMode): Connection {
+  const [IPPROTO_TCP, TCP_CONGESTION] = [6, 13];
+  const fd = native.socket(Family.IPV4);
+  const name = new Int32Array(2);
+  new Uint8Array(name.buffer).set([..."cubic"].map((letter) => letter.charCodeAt(0)));
+  native.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, 5);
+  setOption(fd, Option.NO_DELAY, 1);
+  native.connect(fd, rawFromNumeric(host, port)); // what is sent waits until it is connected
+  return Connection.fromFd(fd, { zeroCopy });
+}
+
+const [host, port, mode, size, seconds] = process.argv.slice(2);
+const pool = makePool(Number(size));
+const connection = connect(host!, Number(port), mode as ZeroCopyMode);
+let sent = 0;
+
+async function send(milliseconds: number): Promise<void> {
+  const end = performance.now() + milliseconds;
+  for (let i = 0; performance.now() < end; i++) {
+    connection.writer.writeBinary(pool[i % pool.length]!);
+    await connection.writer.flush();
+    sent += Number(size);
+  }
+  await connection.writer.released();
+}
+
+await send(WARM_UP_MS);
+sent = 0;
+const before = process.cpuUsage();
+const began = performance.now();
+await send(Number(seconds) * 1000);
+const { user, system } = process.cpuUsage(before);
+console.log(JSON.stringify({
+  bytes: sent,
+  seconds: (performance.now() - began) / 1000,
+  cpuMicros: user + system,
+  counts: connection.zeroCopyCounts,
+}));
+await connection.close();
+buffer.close();
+process.exit(0);

@@ -1,0 +1,143 @@
+/**
+ * What a stream costs its sender, with and without zero copy: `make -C bench zero-copy`.
+ *
+ * On a cable that copies like a network card (harness/wire.ts), and on loopback, where zero copy
+ * gains nothing and `"auto"` must cost nothing. Every round measures every way once.
+ */
+import process from "node:process";
+import { runFile } from "./harness/candidates.ts";
+import { projectPath, run, type Server, startServer } from "./harness/child.ts";
+import { number, parse } from "./harness/options.ts";
+import { table } from "./harness/markdown.ts";
+import { describeMachine, keep } from "./harness/report.ts";
+import { Progress } from "./harness/progress.ts";
+import { median, quantile } from "./harness/statistics.ts";
+import { layWire, LOOPBACK, type Wire } from "./harness/wire.ts";
+
+const KIB = 1024;
+const SIZES = [16, 64, 256, 1024];
+
+/** What bulk.ts prints. */
+interface Bulk {
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly cpuMicros: number;
+  readonly counts: Readonly<Record<string, number | string | null>>;
+}
+
+/** One way to send, in one place. */
+interface Series {
+  readonly place: string;
+  readonly kib: number;
+  readonly mode: string;
+  readonly rounds: Bulk[];
+}
+
+const options = parse("Measures what zero copy costs and saves a sender.", {
+  sizes: { help: "KiB of a message", value: SIZES.join(",") },
+  rounds: { help: "how often to measure each", value: "5" },
+  seconds: { help: "how long to measure, each time", value: "2" },
+  runtimes: { help: "bun,deno", value: "bun" },
+  "sender-cpu": { help: "the CPU of the sender", value: "0" },
+  "receiver-cpu": { help: "the CPU of the receiver and of the cable", value: "1" },
+});
+const roundCount = number("rounds", options.rounds);
+const seconds = number("seconds", options.seconds);
+const senderCpu = number("sender-cpu", options["sender-cpu"]);
+const receiverCpu = number("receiver-cpu", options["receiver-cpu"]);
+const sizes = options.sizes!.split(",").map((size) => number("sizes", size));
+const runtimes = options.runtimes!.split(",") as ("bun" | "deno")[];
+
+if (process.getuid?.() !== 0) {
+  console.error("SKIPPED: a network namespace of its own needs root");
+  process.exit(77);
+}
+
+async function measureOnce(wire: Wire, sink: Server, one: Series, runtime: "bun" | "deno") {
+  const args = [wire.host, `${sink.port}`, one.mode, `${one.kib * KIB}`, `${seconds}`];
+  const argv = wire.sender(runFile(runtime, "bench/servers/bulk.ts", args));
+  one.rounds.push(JSON.parse(await run({ argv, cpu: senderCpu })));
+}
+
+async function measure(
+  place: string,
+  wire: Wire,
+  modes: readonly string[],
+  runtime: "bun" | "deno",
+): Promise<Series[]> {
+  const argv = wire.receiver([projectPath("bench/build/sink")]);
+  const sink = await startServer({ argv, cpu: receiverCpu });
+  const all = sizes.flatMap((kib) => modes.map((mode) => ({ place, kib, mode, rounds: [] })));
+  try {
+    for (let round = 0; round < roundCount; round++) {
+      for (let i = 0; i < all.length; i++) {
+        const one: Series = all[(i + round) % all.length]!;
+        progress.step(`${place}, round ${round + 1} of ${roundCount}: ${one.kib} KiB, ${one.mode}`);
+        await measureOnce(wire, sink, one, runtime);
+      }
+    }
+    return all;
+  } finally {
+    await sink.stop();
+  }
+}
+
+const nanosPerByte = (bulk: Bulk) => bulk.cpuMicros * 1000 / bulk.bytes;
+
+function row(series: Series, copying: Series): string[] {
+  const { kib, mode, rounds } = series;
+  const ratios = rounds.map((round, i) => nanosPerByte(round) / nanosPerByte(copying.rounds[i]!));
+  const last = rounds.at(-1)!.counts;
+  return [
+    `${kib} KiB, ${mode}`,
+    median(rounds.map(nanosPerByte)).toFixed(3),
+    median(ratios).toFixed(2),
+    `${quantile(ratios, 0.25).toFixed(2)}–${quantile(ratios, 0.75).toFixed(2)}`,
+    Math.round(median(rounds.map((round) => round.bytes / round.seconds / 1e6))).toLocaleString(
+      "en",
+    ),
+    `${last["calls"]}`,
+    `${last["fallBacks"]}`,
+    `${last["obstacle"] ?? ""}`,
+  ];
+}
+
+const HEADS = [
+  "message, zeroCopy",
+  "CPU ns/byte",
+  "÷ off",
+  "middle half",
+  "MB/s",
+  "zero-copy sends",
+  "copied",
+  "why",
+];
+
+function section(title: string, all: readonly Series[]): string {
+  const rows = all.map((one) => row(one, all.find((each) => each.kib === one.kib)!));
+  return `### ${title}\n\n${table(HEADS, rows)}\n`;
+}
+
+const progress = new Progress();
+const wire = await layWire(receiverCpu);
+const results: Series[] = [];
+const sections: string[] = [];
+for (const runtime of runtimes) {
+  const cable = await measure("cable", wire, ["off", "always", "auto"], runtime);
+  sections.push(section(`${runtime}, a cable on which nothing is copied`, cable));
+  const loopback = await measure("loopback", LOOPBACK, ["off", "auto", "always"], runtime);
+  sections.push(section(`${runtime}, loopback, where the kernel copies`, loopback));
+  results.push(...cable, ...loopback);
+}
+wire.close();
+progress.end();
+const markdown = [
+  `## What a stream costs its sender\n`,
+  `${describeMachine()}. Sender on CPU ${senderCpu}, receiver and cable on CPU ${receiverCpu}; cubic;`,
+  `${roundCount} interleaved rounds of ${seconds} s; 16 MiB of messages that are not touched between`,
+  `sends. CPU is that of the sender's process, the kernel's work in its time included.\n`,
+  ...sections,
+].join("\n");
+console.log(markdown);
+keep("zero_copy", markdown, results);
+process.exit(0);

@@ -1,0 +1,406 @@
+/**
+ * Cluster: a server on several cores, a poller in a Worker for each.
+ */
+import { availableParallelism } from "node:os";
+import { clearTimeout, setTimeout } from "node:timers";
+import { config } from "../core/config.ts";
+import { NetpollError, type SystemError } from "../core/errors.ts";
+import { WORKER_BACKOFF_MS, WORKER_GRACE_MS, WORKER_HEALTHY_MS } from "../core/limits.ts";
+import type { Address } from "../net/address.ts";
+import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
+import type { LoadBalance, PollerLoad } from "../poll/load_balance.ts";
+import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself in a Worker
+import {
+  setStreamOptions,
+  shutdownMs,
+  type ShutdownOptions,
+  type ShutdownResult,
+  TIMER_MS_MAX,
+} from "./event_loop.ts";
+import { Handover } from "./handover.ts";
+import { PollerWorker } from "./poller_worker.ts";
+import { shutdownOnSignals, type SignalOptions } from "./signals.ts";
+
+/** What a {@linkcode Cluster} is told beside its handler module. */
+export interface ClusterOptions {
+  /** How many pollers, each in a Worker with a thread of its own. One a core unless given. */
+  pollerCount?: number;
+  /** Which poller serves a new connection. "round-robin" unless given. */
+  loadBalance?: LoadBalance<Address>;
+  /**
+   * Who accepts. "handover": this thread, and hands the connections over, as `loadBalance` says.
+   * "reuseport": each Worker, from a socket of its own, and the kernel chooses by a hash of the
+   * addresses; the listener needs `reusePort: true`. "handover" unless given.
+   */
+  acceptMode?: "handover" | "reuseport";
+  /** What each Worker's `setup` gets, cloned; a SharedArrayBuffer in it is shared. */
+  data?: unknown;
+  /**
+   * A Worker has ended by an error, or could not be replaced by another yet: it will be. Without
+   * it one line goes to `configure({ log })`.
+   */
+  onWorkerError?: (error: Error, index: number) => void;
+}
+
+/** What {@linkcode serve} is told beside its handler module. */
+export interface ServeOptions
+  extends ClusterOptions, Pick<SignalOptions, "signals">, Pick<ShutdownOptions, "signal"> {
+  /** How long running requests may take when it ends, in milliseconds. 10000 unless given. */
+  timeoutMs?: number;
+}
+
+/**
+ * The module that a Worker begins with, and that imports the handler module then. `base` is where
+ * this code lies, and whether that is the program's main module.
+ */
+export function entryOf(base: { url: string; main: boolean }, handler: URL): URL {
+  const own = /^(.*\/src\/server\/)cluster(\.[jt]s)$/.exec(base.url);
+  if (own !== null) return new URL(`${own[1]}cluster_worker${own[2]}`);
+  // In a bundle: a chunk that several entry points share holds no program that would run again; if
+  // it is the program itself, the handler module is a bundle of its own and has our code in it, too.
+  return base.main ? handler : new URL(base.url);
+}
+
+/** Terminates one Worker of a cluster, as if it had died: for tests. */
+export let killWorker: (cluster: Cluster, index: number) => void;
+
+function checkOptions(handler: unknown, options: ClusterOptions): void {
+  const { pollerCount, acceptMode, loadBalance } = options;
+  if (!(handler instanceof URL)) {
+    throw new TypeError(
+      `Cannot serve ${handler}: a handler module is a URL, new URL("./handler.ts", import.meta.url)`,
+    );
+  }
+  if (pollerCount !== undefined && !(Number.isInteger(pollerCount) && pollerCount > 0)) {
+    throw new RangeError(`Cannot set pollerCount to ${pollerCount}: it is a whole number above 0`);
+  }
+  if (acceptMode !== undefined && acceptMode !== "handover" && acceptMode !== "reuseport") {
+    throw new TypeError(
+      `Cannot set acceptMode to "${acceptMode}": it is "handover" or "reuseport"`,
+    );
+  }
+  if (acceptMode === "reuseport" && loadBalance !== undefined) {
+    throw new TypeError('Cannot balance with acceptMode "reuseport": the kernel chooses');
+  }
+}
+
+/**
+ * Serves connections on several cores: what an {@linkcode EventLoop} is for one.
+ *
+ * The callbacks are the exports of a module, a {@linkcode HandlerModule}, which each Worker imports
+ * for itself. A Worker that dies takes its own connections with it and is replaced.
+ *
+ * @example
+ * ```ts ignore
+ * import { Cluster, createListener } from "@netpoll/netpoll";
+ *
+ * const cluster = new Cluster(new URL("./handler.ts", import.meta.url), {
+ *   pollerCount: 4,
+ *   loadBalance: "least-connections",
+ * });
+ * await cluster.serve(createListener("tcp", "localhost:6382"));
+ * ```
+ */
+export class Cluster {
+  /** How many pollers there are, those included whose Worker is being replaced. */
+  readonly pollerCount: number;
+  readonly #handler: URL;
+  readonly #options: ClusterOptions;
+  readonly #handover: Handover;
+  readonly #workers: (PollerWorker | null)[] = [];
+  /** How often each poller's Worker ended lately. */
+  readonly #failures: number[] = [];
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  /** With "reuseport", the sockets of each listener, one a poller. */
+  readonly #shared: ListenerSocket[][] = [];
+  readonly #served = Promise.withResolvers<void>();
+  #started: Promise<void> | null = null;
+  #isRef = true;
+  #shutdown: Promise<ShutdownResult> | null = null;
+
+  static {
+    killWorker = (cluster, index) => cluster.#workers[index]?.kill();
+  }
+
+  /**
+   * A cluster that serves nothing yet; its Workers start with the first listener.
+   *
+   * @throws {TypeError} The handler is no URL, or an option means nothing.
+   * @throws {RangeError} `pollerCount` is no number of pollers.
+   */
+  constructor(handler: URL, options: ClusterOptions = {}) {
+    if (isClusterWorker) {
+      throw new NetpollError(
+        "Cannot make a cluster in the Worker of a cluster: who serves is there",
+      );
+    }
+    checkOptions(handler, options);
+    this.#handler = handler;
+    this.#options = options;
+    this.#handover = new Handover(options.loadBalance ?? "round-robin", {
+      takers: () => this.#workers.filter((worker) => worker?.canTake) as PollerWorker[],
+      onPolicyError: (error) => this.#report(error as Error, -1),
+      onAcceptFailure: (error) => this.#onAcceptFailure(error),
+    });
+    this.pollerCount = options.pollerCount ?? availableParallelism();
+  }
+
+  /** How many connections are open, in all Workers. */
+  get connectionCount(): number {
+    return this.pollers.reduce((sum, { connectionCount }) => sum + connectionCount, 0);
+  }
+
+  /** The pollers that serve now. */
+  get pollers(): readonly PollerLoad[] {
+    return this.#workers.filter((worker) => worker !== null && worker.isServing) as PollerWorker[];
+  }
+
+  get #isHandover(): boolean {
+    return this.#options.acceptMode !== "reuseport";
+  }
+
+  /**
+   * Takes connections from a listener, which it owns from now on, as soon as all Workers serve.
+   * Several listeners may be served. Settles when the cluster has shut down.
+   *
+   * @throws {TypeError} The handler module is none, or the listener does not fit `acceptMode`.
+   * @throws {NetpollError} A Worker could not start; all of them have ended then.
+   * @throws {SystemError} The listener broke, or cannot be watched.
+   */
+  async serve(listener: Listener): Promise<void> {
+    if (this.#shutdown !== null) {
+      listener.close();
+      return void await this.#shutdown;
+    }
+    const socket = listenerSocket(listener);
+    const shared = this.#isHandover ? [] : this.#share(socket);
+    try {
+      await (this.#started ??= this.#start());
+    } catch (error) {
+      const isShutDown = this.#shutdown !== null;
+      for (const one of [socket, ...shared]) one.close();
+      await this.shutdown({ timeoutMs: 0 });
+      if (isShutDown) return;
+      throw error;
+    }
+    // It may have been shut down meanwhile.
+    if (this.#shutdown !== null) { for (const one of [socket, ...shared]) one.close(); }
+    else if (!this.#isHandover) this.#listenIn(shared);
+    else {
+      setStreamOptions(socket, this.#workers[0]?.socketOptions ?? {});
+      this.#handover.accept(socket);
+    }
+    return this.#served.promise;
+  }
+
+  #onAcceptFailure(error: SystemError): void {
+    this.#served.reject(error);
+    void this.shutdown();
+  }
+
+  // ---- Workers ----------------------------------------------------------------------------------
+
+  async #start(): Promise<void> {
+    for (let index = 0; index < this.pollerCount; index++) {
+      this.#failures.push(0);
+      this.#workers.push(this.#hire(index));
+    }
+    await Promise.all(this.#workers.map((worker) => worker!.ready));
+  }
+
+  #hire(index: number): PollerWorker {
+    const { pollerCount } = this;
+    const { href } = this.#handler;
+    const worker = new PollerWorker({
+      entry: entryOf(import.meta, this.#handler),
+      hasRing: this.#isHandover,
+      handler: href,
+      index,
+      pollerCount,
+      data: this.#options.data,
+    }, { onEnd: (ended, error) => this.#onEnd(ended, error) });
+    if (!this.#isRef) worker.unref();
+    return worker;
+  }
+
+  /** A Worker has ended: others serve what it did not get to, and another takes its place. */
+  #onEnd(worker: PollerWorker, error: Error): void {
+    const { index } = worker;
+    if (this.#workers[index] === worker) this.#workers[index] = null;
+    this.#handover.rehome(worker);
+    // While the first ones start, `serve` tells of it.
+    if (this.#shutdown !== null || (worker.servesSince === 0 && this.#failures[index] === 0)) {
+      return;
+    }
+    const since = worker.servesSince;
+    if (since > 0 && performance.now() - since > WORKER_HEALTHY_MS) this.#failures[index] = 0;
+    this.#report(error, index);
+    this.#replace(index);
+  }
+
+  #report(error: Error, index: number): void {
+    const { onWorkerError } = this.#options;
+    try {
+      if (onWorkerError !== undefined) onWorkerError(error, index);
+      else config.log(`netpoll: ${error.message}; it is replaced`);
+    } catch (second) {
+      config.log(`netpoll: onWorkerError failed: ${second}`);
+    }
+  }
+
+  #replace(index: number): void {
+    const failures = this.#failures[index]!;
+    this.#failures[index] = failures + 1;
+    const delayMs = WORKER_BACKOFF_MS[Math.min(failures, WORKER_BACKOFF_MS.length - 1)]!;
+    this.#later(delayMs, () => {
+      try {
+        const worker = this.#workers[index] = this.#hire(index);
+        worker.ready.then(() => this.#onReplaced(worker), () => {});
+      } catch (error) {
+        this.#report(error as Error, index);
+        this.#replace(index);
+      }
+    });
+  }
+
+  #later(delayMs: number, action: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      action();
+    }, delayMs);
+    if (!this.#isRef) timer.unref();
+    this.#timers.add(timer);
+  }
+
+  #onReplaced(worker: PollerWorker): void {
+    for (const sockets of this.#shared) worker.listen(sockets[worker.index]!.fd);
+  }
+
+  // ---- sharing the port -------------------------------------------------------------------------
+
+  /** A socket for each poller. They stay ours: what waits in one outlives its Worker. */
+  #share(socket: ListenerSocket): ListenerSocket[] {
+    const sockets = [socket];
+    while (sockets.length < this.pollerCount) sockets.push(socket.sibling());
+    return sockets;
+  }
+
+  #listenIn(sockets: ListenerSocket[]): void {
+    this.#shared.push(sockets);
+    for (const [index, socket] of sockets.entries()) {
+      const worker = this.#workers[index];
+      // One that was replaced meanwhile is told when it is ready.
+      if (!worker?.isServing) continue;
+      setStreamOptions(socket, worker.socketOptions);
+      worker.listen(socket.fd);
+    }
+  }
+
+  // ---- the end ----------------------------------------------------------------------------------
+
+  /** Keeps the process alive while it serves: the default. */
+  ref(): void {
+    this.#isRef = true;
+    for (const one of [this.#handover, ...this.#workers]) one?.ref();
+  }
+
+  /** Lets the process end although it serves: its connections end with it. */
+  unref(): void {
+    this.#isRef = false;
+    for (const one of [this.#handover, ...this.#workers]) one?.unref();
+  }
+
+  /**
+   * Stops listening, lets all Workers finish what runs and what was received already, and ends them.
+   * One deadline and one signal hold for all of them. A second call returns the same promise.
+   *
+   * @throws {RangeError} `timeoutMs` is no time; nothing has happened then.
+   */
+  shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
+    if (this.#shutdown !== null) return this.#shutdown;
+    try {
+      shutdownMs(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<ShutdownResult>();
+    this.#shutdown = promise;
+    this.#shutDown(options).then(resolve, reject);
+    return promise;
+  }
+
+  async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {
+    this.#handover.close();
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    const workers = this.#workers.filter((worker) => worker !== null);
+    const cut = await this.#drain(workers, options);
+    for (const worker of workers) worker.terminate();
+    for (const sockets of this.#shared) for (const socket of sockets) socket.close();
+    this.#served.resolve();
+    return { cut };
+  }
+
+  /** Waits for all of them, and no longer than it may take. How many connections were cut. */
+  async #drain(workers: PollerWorker[], options: ShutdownOptions): Promise<number> {
+    const timeoutMs = shutdownMs(options);
+    const drained = workers.map((worker) => worker.drain(timeoutMs));
+    // Who does not answer in time never will.
+    const terminateIn = (ms: number) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => workers.forEach((worker) => worker.terminate()), ms);
+    };
+    const cut = () => {
+      for (const worker of workers) worker.cut();
+      terminateIn(WORKER_GRACE_MS);
+    };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    if (timeoutMs + WORKER_GRACE_MS <= TIMER_MS_MAX) terminateIn(timeoutMs + WORKER_GRACE_MS);
+    if (options.signal?.aborted) cut();
+    options.signal?.addEventListener("abort", cut);
+    try {
+      return (await Promise.all(drained)).reduce((sum, count) => sum + count, 0);
+    } finally {
+      clearTimeout(timer);
+      options.signal?.removeEventListener("abort", cut);
+    }
+  }
+}
+
+/**
+ * Serves a listener on several cores until SIGINT or SIGTERM, or until `signal` is aborted: then
+ * running requests finish, within `timeoutMs`, and it returns. A second signal ends the process.
+ *
+ * `handler` is a {@linkcode HandlerModule}. Under Deno the program needs `--allow-read` for it, as
+ * every Worker does.
+ *
+ * @throws {TypeError} The handler module is none, or an option means nothing.
+ * @throws {NetpollError} A Worker could not start.
+ * @throws {SystemError} The listener broke, or cannot be watched.
+ *
+ * @example
+ * ```ts ignore
+ * import { createListener, serve } from "@netpoll/netpoll";
+ *
+ * const listener = createListener("tcp", "localhost:6382");
+ * await serve(listener, new URL("./handler.ts", import.meta.url), { pollerCount: 4 });
+ * ```
+ */
+export async function serve(
+  listener: Listener,
+  handler: URL,
+  options: ServeOptions = {},
+): Promise<void> {
+  const { signals, signal, timeoutMs = 10_000, ...rest } = options;
+  const cluster = new Cluster(handler, rest);
+  const forget = shutdownOnSignals(cluster, { signals, timeoutMs, exit: false });
+  const stop = () => void cluster.shutdown({ timeoutMs });
+  if (signal?.aborted) stop();
+  signal?.addEventListener("abort", stop);
+  try {
+    await cluster.serve(listener);
+  } finally {
+    signal?.removeEventListener("abort", stop);
+    forget();
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * A Worker of a cluster: imports the handler module, and serves what the cluster sends.
+ *
+ * It begins by itself, wherever it is imported from (`entryOf` in cluster.ts): the Worker may begin
+ * with this file, with the bundle that holds it, or with a handler module that imports it.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { ListenerSocket } from "../net/listener.ts";
+import { threadPoller } from "../poll/poller_pool.ts";
+import { type EventLoop, feed } from "./event_loop.ts";
+import { checkHandlerModule, loopOf, type Teardown } from "./handler_module.ts";
+import { Inbox } from "./inbox.ts";
+import { ASSIGNMENT, type Assignment, Count, type Order, type Report } from "./protocol.ts";
+
+function tell(report: Report): void {
+  parentPort!.postMessage(report);
+}
+
+/** Errors of the user's may hold what cannot be cloned. */
+function tellFailure(error: unknown, isMisuse: boolean): void {
+  try {
+    tell({ type: "failed", error, isMisuse });
+  } catch {
+    tell({ type: "failed", error: new Error(String(error)), isMisuse });
+  }
+}
+
+/** One Worker that serves. */
+class ClusterWorker {
+  readonly #loop: EventLoop<unknown>;
+  readonly #teardown: Teardown | null;
+  readonly #cut = new AbortController();
+
+  constructor(loop: EventLoop<unknown>, teardown: Teardown | null) {
+    this.#loop = loop;
+    this.#teardown = teardown;
+    parentPort!.on("message", (order: Order) => this.#obey(order));
+  }
+
+  #obey(order: Order): void {
+    if (order.type === "listen") void this.#loop.serve(new ListenerSocket(order.fd, null));
+    else if (order.type === "cut") this.#cut.abort();
+    else void this.#shutdown(order.timeoutMs);
+  }
+
+  async #shutdown(timeoutMs: number): Promise<void> {
+    const { cut } = await this.#loop.shutdown({ timeoutMs, signal: this.#cut.signal });
+    try {
+      await this.#teardown?.();
+    } finally {
+      tell({ type: "drained", cut });
+    }
+  }
+}
+
+async function start({ handler, ring, counts, ...context }: Assignment): Promise<void> {
+  let isMisuse = false;
+  try {
+    const exports = await import(handler);
+    isMisuse = true;
+    const module = checkHandlerModule(exports, handler);
+    const loop = loopOf(module);
+    isMisuse = false;
+    const teardown = await module.setup?.(context);
+    const written = new Int32Array(counts);
+    feed(loop, {
+      open: ring === null ? null : (owner) =>
+        new Inbox(ring, threadPoller(), owner, () => {
+          Atomics.add(written, Count.TAKEN, 1);
+        }),
+      onCount: (count) => void Atomics.store(written, Count.OPEN, count),
+    });
+    new ClusterWorker(loop, teardown ?? null);
+    const { noDelay, keepAlive } = module.options ?? {};
+    tell({ type: "ready", socketOptions: { noDelay, keepAlive } });
+  } catch (error) {
+    tellFailure(error, isMisuse);
+  }
+}
+
+const data = workerData as Record<string, Assignment | null | undefined> | null | undefined;
+const assignment = data?.[ASSIGNMENT];
+
+/** Whether this thread is the Worker of a cluster. */
+export const isClusterWorker = assignment !== undefined;
+
+// Not awaited: where the handler module imports this, it is imported only after this has ended.
+if (assignment != null) {
+  data![ASSIGNMENT] = null; // a second copy of this library, in another bundle, leaves it to this
+  void start(assignment);
+}

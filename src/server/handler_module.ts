@@ -1,0 +1,78 @@
+/**
+ * Handler modules: what a Worker of a cluster imports, and calls.
+ */
+import type { Callbacks } from "../connection/callbacks.ts";
+import { EventLoop, type EventLoopOptions } from "./event_loop.ts";
+
+/** Where a handler module runs. */
+export interface PollerContext {
+  /** Which poller of the cluster it is, from 0; the same after a Worker was replaced. */
+  readonly index: number;
+  /** How many pollers there are. */
+  readonly pollerCount: number;
+  /** What the cluster was given as `data`, cloned; a SharedArrayBuffer in it is shared. */
+  readonly data: unknown;
+}
+
+/** Called when a Worker has served its last connection. */
+export type Teardown = () => void | Promise<void>;
+
+/**
+ * The exports of a handler module: the callbacks that an {@linkcode EventLoop} takes, under their
+ * names, and what to do before the first connection. At least one callback is needed.
+ *
+ * @example
+ * ```ts
+ * import type { Connection } from "@netpoll/netpoll";
+ *
+ * export function onRequest({ reader, writer }: Connection) {
+ *   writer.writeBinary(reader.next(reader.length));
+ *   writer.flush();
+ *   reader.release();
+ * }
+ * export const options = { idleTimeoutMs: 60_000 };
+ * ```
+ */
+export interface HandlerModule<C = undefined> extends Callbacks<C> {
+  /** What the loop is told beside its callbacks: bounds hold for each poller by itself. */
+  options?: Omit<EventLoopOptions<C>, keyof Callbacks<C>>;
+  /**
+   * Runs once in each Worker before it serves. It may return what to do when the Worker has served
+   * its last connection.
+   */
+  setup?: (context: PollerContext) => void | Teardown | Promise<void | Teardown>;
+}
+
+const CALLBACKS = ["onPrepare", "onConnect", "onRequest", "onDisconnect", "onError"] as const;
+
+/**
+ * Makes sure that what a module exports is a handler module's.
+ *
+ * @throws {TypeError} It has no callback, or one that is no function.
+ */
+export function checkHandlerModule(exports: object, name: string): HandlerModule<unknown> {
+  const module = exports as Record<string, unknown>;
+  for (const callback of [...CALLBACKS, "setup"]) {
+    const value = module[callback];
+    if (value == null || typeof value === "function") continue;
+    throw new TypeError(`Cannot serve: ${callback} of ${name} is no function, but ${typeof value}`);
+  }
+  const { options } = module;
+  if (options !== undefined && (typeof options !== "object" || options === null)) {
+    throw new TypeError(`Cannot serve: options of ${name} is no object`);
+  }
+  if (!["onRequest", "onConnect", "onPrepare"].some((callback) => module[callback] != null)) {
+    throw new TypeError(
+      `Cannot serve: ${name} exports no onRequest, onConnect or onPrepare; it has ${
+        Object.keys(module).join(", ") || "no exports"
+      }`,
+    );
+  }
+  return module as HandlerModule<unknown>;
+}
+
+/** The loop of a handler module. */
+export function loopOf(module: HandlerModule<unknown>): EventLoop<unknown> {
+  const { onRequest, options, setup: _, ...callbacks } = module;
+  return new EventLoop<unknown>(onRequest ?? null, { ...options, ...callbacks });
+}

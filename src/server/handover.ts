@@ -1,0 +1,151 @@
+/**
+ * Handing connections over: one thread accepts, and each connection goes to one of several Workers
+ * before a byte of it was read.
+ */
+import { clearTimeout, setTimeout } from "node:timers";
+import { native } from "../../ffi/load.ts";
+import { assert } from "../core/assert.ts";
+import type { SystemError } from "../core/errors.ts";
+import { RING_FULL_MS } from "../core/limits.ts";
+import {
+  type Address,
+  packAddress,
+  type PackedAddress,
+  rawAddress,
+  unpackAddress,
+} from "../net/address.ts";
+import type { ListenerSocket } from "../net/listener.ts";
+import { type Balancer, balancer, type LoadBalance } from "../poll/load_balance.ts";
+import { threadPoller } from "../poll/poller_pool.ts";
+import { Acceptor } from "./acceptor.ts";
+import { peerKey } from "./peer_counts.ts";
+import type { PollerWorker } from "./poller_worker.ts";
+
+/** Who has the Workers. */
+export interface HandoverOwner {
+  /** Those that can take a connection now. */
+  takers(): readonly PollerWorker[];
+  /** The policy failed; the connection is served all the same. */
+  onPolicyError(error: unknown): void;
+  /** A listener is broken: nothing comes any more. */
+  onAcceptFailure(error: SystemError): void;
+}
+
+/** A connection that was accepted while no Worker could take it. */
+interface Homeless {
+  readonly fd: number;
+  readonly peer: Uint32Array;
+}
+
+/** Accepts connections, and hands each to a Worker. */
+export class Handover {
+  readonly #owner: HandoverOwner;
+  readonly #balancer: Balancer<Address>;
+  readonly #fallback: Balancer<Address> = balancer<Address>("round-robin");
+  readonly #acceptors = new Set<Acceptor>();
+  readonly #homeless: Homeless[] = [];
+  /** Set while nobody can take a connection: they wait in the kernel's queue. */
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #isRef = true;
+  #isClosed = false;
+
+  /**
+   * Hands nothing over yet.
+   *
+   * @throws {TypeError} There is no such policy.
+   */
+  constructor(policy: LoadBalance<Address>, owner: HandoverOwner) {
+    this.#balancer = balancer<Address>(policy);
+    this.#owner = owner;
+  }
+
+  /**
+   * Takes the connections of a listener.
+   *
+   * @throws {SystemError} It cannot be watched.
+   */
+  accept(socket: ListenerSocket): void {
+    const acceptor = new Acceptor(socket, threadPoller(), {
+      onAccept: (fd, { remote }) => this.#place(fd, acceptor.peer, remote!),
+      onAcceptFailure: (error) => this.#owner.onAcceptFailure(error),
+    });
+    if (!this.#isRef) acceptor.unref();
+    if (this.#timer !== null) acceptor.pause();
+    this.#acceptors.add(acceptor);
+  }
+
+  /** A Worker has ended: what it did not get to goes to others. */
+  rehome(worker: PollerWorker): void {
+    for (;;) {
+      const peer = rawAddress();
+      const fd = worker.takeBack(peer);
+      if (fd < 0) return;
+      this.#place(fd, peer, packAddress(peer));
+    }
+  }
+
+  #place(fd: number, peer: Uint32Array, remote: PackedAddress): void {
+    if (this.#isClosed) return void native.close(fd);
+    const takers = this.#owner.takers();
+    if (takers.length === 0) {
+      this.#homeless.push({ fd, peer: peer.slice() });
+      return this.#pause();
+    }
+    // It has room: nobody else hands it anything.
+    assert(this.#choose(takers, remote).push(fd, peer), "a ring has as much room as is counted");
+  }
+
+  #choose(takers: readonly PollerWorker[], remote: PackedAddress): PollerWorker {
+    const newcomer = {
+      source: peerKey(remote),
+      get address() {
+        return unpackAddress(remote);
+      },
+    };
+    try {
+      return this.#balancer.pick(takers, newcomer);
+    } catch (error) {
+      this.#owner.onPolicyError(error);
+      return this.#fallback.pick(takers, newcomer);
+    }
+  }
+
+  /** Nobody has room, or nobody serves. One timer for all: each that waits comes here again. */
+  #pause(): void {
+    if (this.#timer !== null) return;
+    for (const acceptor of this.#acceptors) acceptor.pause();
+    this.#timer = setTimeout(() => this.#resume(), RING_FULL_MS);
+    if (!this.#isRef) this.#timer.unref();
+  }
+
+  /** Tries again: who was accepted already comes first. */
+  #resume(): void {
+    this.#timer = null;
+    for (const { fd, peer } of this.#homeless.splice(0)) this.#place(fd, peer, packAddress(peer));
+    // One that found no home has set it again.
+    if (this.#timer === null) { for (const acceptor of this.#acceptors) acceptor.resume(); }
+  }
+
+  /** Keeps the process alive while it listens: the default. */
+  ref(): void {
+    this.#isRef = true;
+    for (const acceptor of this.#acceptors) acceptor.ref();
+  }
+
+  /** Lets the process end although it listens. */
+  unref(): void {
+    this.#isRef = false;
+    for (const acceptor of this.#acceptors) acceptor.unref();
+  }
+
+  /** Hands over what waits already, as far as that goes, and closes the listeners. */
+  close(): void {
+    for (const acceptor of this.#acceptors) acceptor.drain();
+    this.#isClosed = true;
+    for (const acceptor of this.#acceptors) acceptor.close();
+    this.#acceptors.clear();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    for (const { fd } of this.#homeless.splice(0)) native.close(fd);
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * One poller of a cluster, as the cluster sees it: a Worker, the ring that leads to it, and what it
+ * has to do.
+ */
+import { URL } from "node:url"; // the one that Worker wants, in the types of both runtimes
+import { Worker } from "node:worker_threads";
+import { native } from "../../ffi/load.ts";
+import { check } from "../core/check.ts";
+import { NOT_READY } from "../core/errno.ts";
+import { ClosedError, NetpollError } from "../core/errors.ts";
+import { RING_COUNT_MAX } from "../core/limits.ts";
+import type { SocketOptions } from "../net/socket.ts";
+import type { PollerLoad } from "../poll/load_balance.ts";
+import { ASSIGNMENT, type Assignment, Count, type Order, type Report } from "./protocol.ts";
+
+/** What a Worker starts with. */
+export interface WorkerPlan extends Pick<Assignment, "handler" | "index" | "pollerCount" | "data"> {
+  /** The module that the Worker begins with. */
+  readonly entry: { readonly href: string };
+  /** Whether connections are handed over to it; otherwise it listens itself. */
+  readonly hasRing: boolean;
+}
+
+/** Who hears of a Worker's end. */
+export interface PollerWorkerOwner {
+  /** It has ended without being asked to. */
+  onEnd(worker: PollerWorker, error: Error): void;
+}
+
+type State = "starting" | "serving" | "draining" | "ended";
+
+/** A Worker from its start to its end. One that ended is replaced by another. */
+export class PollerWorker implements PollerLoad {
+  readonly index: number;
+  /** The options that its listeners shall have. */
+  socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive"> = {};
+  /** When it began to serve, in milliseconds of `performance.now()`; 0 before. */
+  servesSince = 0;
+  readonly #worker: Worker;
+  readonly #owner: PollerWorkerOwner;
+  readonly #handler: string;
+  readonly #counts: Int32Array;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #drained = Promise.withResolvers<number>();
+  #state: State = "starting";
+  #ring: number;
+  /** How many were handed over. */
+  #pushed = 0;
+  /** What it threw outside of a request, until it has ended. */
+  #error: unknown = null;
+  /** Why it could not begin. */
+  #failure: Error | null = null;
+
+  /**
+   * Starts a Worker.
+   *
+   * @throws {SystemError} No descriptor or memory is left for its ring.
+   */
+  constructor(plan: WorkerPlan, owner: PollerWorkerOwner) {
+    const { entry, hasRing, ...rest } = plan;
+    const counts = new SharedArrayBuffer(Count.LENGTH * Int32Array.BYTES_PER_ELEMENT);
+    this.index = plan.index;
+    this.#owner = owner;
+    this.#handler = plan.handler;
+    this.#counts = new Int32Array(counts);
+    this.#ring = hasRing ? check("make a ring", native.ringOpen()) : -1;
+    const assignment: Assignment = { ...rest, counts, ring: hasRing ? this.#ring : null };
+    this.#ready.promise.catch(() => {}); // whoever waits for it is told
+    try {
+      this.#worker = new Worker(new URL(entry.href), { workerData: { [ASSIGNMENT]: assignment } });
+    } catch (error) {
+      this.#closeRing();
+      throw new NetpollError(`Cannot start a Worker for ${this.#handler}: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+    this.#worker.on("message", (report: Report) => this.#onReport(report));
+    this.#worker.on("error", (error: unknown) => this.#error ??= error);
+    this.#worker.on("exit", (code: number) => this.#onExit(code));
+  }
+
+  /** Resolves when it serves; rejects when it cannot. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  get connectionCount(): number {
+    return this.#pendingCount + Atomics.load(this.#counts, Count.OPEN);
+  }
+
+  get #pendingCount(): number {
+    if (this.#ring < 0) return 0;
+    return this.#pushed - Atomics.load(this.#counts, Count.TAKEN);
+  }
+
+  /** Whether a connection can be handed over to it now. */
+  get canTake(): boolean {
+    return this.#state === "serving" && this.#pendingCount < RING_COUNT_MAX;
+  }
+
+  /** Whether it serves. */
+  get isServing(): boolean {
+    return this.#state === "serving";
+  }
+
+  /** Hands a connection over. False when there is no room: then it is still the caller's. */
+  push(fd: number, peer: Uint32Array): boolean {
+    const code = native.ringPush(this.#ring, fd, peer);
+    if (code === NOT_READY) return false;
+    check("hand a connection over", code);
+    this.#pushed += 1;
+    return true;
+  }
+
+  /** Takes a connection back that the Worker did not get to: its descriptor, or a negative number. */
+  takeBack(peer: Uint32Array): number {
+    return this.#ring < 0 ? -1 : native.ringTake(this.#ring, peer);
+  }
+
+  /** Lets it take connections from a socket that stays the caller's. */
+  listen(fd: number): void {
+    this.#order({ type: "listen", fd });
+  }
+
+  /** Lets it serve what it has, within a time. How many connections were cut then. */
+  drain(timeoutMs: number): Promise<number> {
+    if (this.#state !== "serving") return Promise.resolve(0);
+    this.#state = "draining";
+    this.#order({ type: "shutdown", timeoutMs });
+    return this.#drained.promise;
+  }
+
+  /** Cuts what is left while it drains. */
+  cut(): void {
+    if (this.#state === "draining") this.#order({ type: "cut" });
+  }
+
+  #order(order: Order): void {
+    this.#worker.postMessage(order);
+  }
+
+  /** Terminates it as if that came from elsewhere: its owner hears of it. */
+  kill(): void {
+    void this.#worker.terminate();
+  }
+
+  /** Ends it at once: its thread gives back what it has open. */
+  terminate(): void {
+    if (this.#state === "ended") return;
+    this.#end(this.connectionCount);
+    this.#closeRing();
+    this.kill();
+  }
+
+  /** Keeps the process alive. */
+  ref(): void {
+    this.#worker.ref();
+  }
+
+  /** Lets the process end. */
+  unref(): void {
+    this.#worker.unref();
+  }
+
+  #onReport(report: Report): void {
+    if (this.#state === "ended") return;
+    if (report.type === "drained") return this.#drained.resolve(report.cut);
+    if (report.type === "failed") return this.#onFailed(report.error, report.isMisuse);
+    this.socketOptions = report.socketOptions;
+    this.#state = "serving";
+    this.servesSince = performance.now();
+    this.#ready.resolve();
+  }
+
+  #onFailed(error: unknown, isMisuse: boolean): void {
+    this.#failure = isMisuse && error instanceof Error
+      ? error
+      : new NetpollError(`Cannot start a Worker for ${this.#handler}: ${messageOf(error)}`, {
+        cause: error,
+      });
+    this.kill(); // and `#onExit` goes on
+  }
+
+  #onExit(code: number): void {
+    if (this.#state === "ended") return;
+    const wasStarting = this.#state === "starting";
+    const lost = this.connectionCount;
+    const error = wasStarting ? this.#startError(code) : this.#endError(code, lost);
+    this.#ready.reject(error);
+    this.#end(lost);
+    this.#owner.onEnd(this, error);
+    this.#closeRing();
+  }
+
+  #endError(code: number, lost: number): Error {
+    const error = this.#error;
+    const why = error === null ? `with code ${code}` : `by an error: ${messageOf(error)}`;
+    const what = `Worker ${this.index} ended ${why}; connections lost with it: ${lost}`;
+    return new NetpollError(what, error === null ? undefined : { cause: error });
+  }
+
+  #startError(code: number): Error {
+    if (this.#failure !== null) return this.#failure;
+    const error = this.#error;
+    const why = error === null
+      ? `it ended with code ${code}; in a bundle the handler module has to import netpoll`
+      : messageOf(error);
+    return new NetpollError(
+      `Cannot start a Worker for ${this.#handler}: ${why}`,
+      error === null ? undefined : { cause: error },
+    );
+  }
+
+  #end(lost: number): void {
+    this.#state = "ended";
+    this.#ready.reject(new ClosedError("Cannot serve: the cluster was shut down"));
+    this.#drained.resolve(lost);
+  }
+
+  #closeRing(): void {
+    if (this.#ring >= 0) native.ringClose(this.#ring);
+    this.#ring = -1;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

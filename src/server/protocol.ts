@@ -1,0 +1,45 @@
+/**
+ * What a cluster and its Workers tell each other. Connections do not come this way: the ring of
+ * libnetpoll.c brings them.
+ */
+import type { SocketOptions } from "../net/socket.ts";
+
+/** What a Worker is given when it starts. */
+export interface Assignment {
+  /** The handler module. */
+  readonly handler: string;
+  /** Which poller it is. */
+  readonly index: number;
+  /** How many there are. */
+  readonly pollerCount: number;
+  /** The ring that brings connections; null when the Worker listens itself. */
+  readonly ring: number | null;
+  /** An Int32Array of {@linkcode Count}, which the Worker writes and the cluster reads. */
+  readonly counts: SharedArrayBuffer;
+  /** The user's own. */
+  readonly data: unknown;
+}
+
+/** Places in the counts of a Worker. */
+export const Count = { TAKEN: 0, OPEN: 1, LENGTH: 2 } as const;
+
+/** The name under which `workerData` has the assignment. */
+export const ASSIGNMENT = "@netpoll/netpoll assignment";
+
+/** What a cluster tells a Worker. */
+export type Order =
+  /** Take connections from this socket, which stays the cluster's. */
+  | { type: "listen"; fd: number }
+  /** Shut down, within a time. */
+  | { type: "shutdown"; timeoutMs: number }
+  /** Cut what is left. */
+  | { type: "cut" };
+
+/** What a Worker tells its cluster. */
+export type Report =
+  /** It serves. Its listeners shall have these options. */
+  | { type: "ready"; socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive"> }
+  /** It cannot serve: the module is wrong, or could not be imported. */
+  | { type: "failed"; error: unknown; isMisuse: boolean }
+  /** It has shut down. */
+  | { type: "drained"; cut: number };

@@ -1,0 +1,31 @@
+/**
+ * Where connections come from: an acceptor, or in a Worker an inbox.
+ */
+import type { EndpointAddresses } from "../connection/endpoint.ts";
+import type { SystemError } from "../core/errors.ts";
+
+/** What is done with what comes. */
+export interface SourceOwner {
+  /** A connection, where it arrived and who it is from. */
+  onAccept(fd: number, ends: EndpointAddresses): void;
+  /** The source is broken: nothing comes any more. */
+  onAcceptFailure(error: SystemError): void;
+}
+
+/** Where connections come from. */
+export interface ConnectionSource {
+  /** Brings no connections until `resume`: they wait where they are. */
+  pause(): void;
+  /** Brings connections again. */
+  resume(): void;
+  /** A descriptor may be free again. */
+  retry(): void;
+  /** Brings what waits already: the source is about to close. */
+  drain(): void;
+  /** Keeps the process alive: the default. */
+  ref(): void;
+  /** Lets the process end although connections may still come. */
+  unref(): void;
+  /** Ends it. */
+  close(): void;
+}

@@ -1,0 +1,76 @@
+/**
+ * Beds for tests of zero copy: tests/native/zcbed.c runs a program where loopback does not copy, or
+ * where the kernel has little memory for it.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import process from "node:process";
+import { test } from "node:test";
+import { commandFor } from "./child.ts";
+import { root } from "./library.ts";
+
+const BED = `${root}tests/native/build/zcbed`;
+/** The exit code of a bed that this machine cannot make, as in automake. */
+const SKIPPED = 77;
+const CHILD_MS = 50_000;
+
+/** Why there are no beds here; "" where there are. */
+const missing = findMissing();
+
+function findMissing(): string {
+  const made = spawnSync("make", ["-s", "-C", `${root}tests/native`, "build/zcbed", "build/sniff"]);
+  if (made.status !== 0) return `zcbed cannot be built: ${made.stderr ?? made.error}`;
+  const tried = spawnSync(BED, ["true"], { encoding: "utf8" });
+  return tried.status === SKIPPED ? `${tried.stderr.trim()} (it needs root)` : "";
+}
+
+if (missing !== "") console.error(`SKIPPED: zero copy that does not copy: ${missing}`);
+
+/** How one case in a bed ended: "ok", or what went wrong. */
+type Outcomes = ReadonlyMap<string, string>;
+
+/** Runs cases in a bed, all in one process. */
+export async function runInBed(
+  options: readonly string[],
+  names: readonly string[],
+): Promise<Outcomes> {
+  const program = `${root}tests/support/zero_copy_bed.ts`;
+  const [command, args] = commandFor(program, { args: [...names] });
+  const child = spawn(BED, [...options, command, ...args], {
+    cwd: root,
+    env: { ...process.env, NO_COLOR: "1" },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: CHILD_MS,
+    killSignal: "SIGKILL",
+  });
+  let stdout = "", stderr = "";
+  child.stdout.on("data", (bytes) => stdout += bytes);
+  child.stderr.on("data", (bytes) => stderr += bytes);
+  const [code, signal] = await once(child, "close");
+  const outcomes = new Map<string, string>();
+  for (const line of stdout.split("\n")) {
+    const [, name, outcome] = /^case (\S+): (.*)$/.exec(line) ?? [];
+    if (name !== undefined) outcomes.set(name, JSON.parse(outcome!));
+  }
+  const end = `the bed ended with ${code ?? signal} before: ${stderr}`;
+  for (const name of names) if (!outcomes.has(name)) outcomes.set(name, end);
+  return outcomes;
+}
+
+/** Why a bed cannot be used; "" where it can. One for another user must let him read all this. */
+export function obstacleOf(options: readonly string[]): string {
+  if (missing !== "") return missing;
+  const program = options.includes("-u")
+    ? commandFor(`${root}tests/support/zero_copy_bed.ts`).flat()
+    : ["true"];
+  const tried = spawnSync(BED, [...options, ...program], { encoding: "utf8" });
+  if (tried.status === 0) return "";
+  const why = `zcbed ${options.join(" ")}: ${tried.stderr.trim()}`;
+  console.error(`SKIPPED: ${why}`);
+  return why;
+}
+
+/** A test in a bed; skipped, and said so, where something is in its way. */
+export function bedTest(name: string, obstacle: string, run: () => Promise<void>): void {
+  test(name, { skip: obstacle === "" ? false : obstacle }, run);
+}

@@ -1,0 +1,54 @@
+/**
+ * A handler module for tests: does what a message says, and sends everything else back.
+ */
+import process from "node:process";
+import { setTimeout } from "node:timers";
+import type { Connection, PollerContext } from "../../mod.ts";
+
+let index = -1;
+/** Of the test: [0] makes "block" go on, [1] counts Workers that block, [2] teardowns. */
+let flags: Int32Array = new Int32Array(3);
+
+export function setup(context: PollerContext): () => void {
+  index = context.index;
+  if (context.data instanceof Int32Array) flags = context.data;
+  return () => void Atomics.add(flags, 2, 1);
+}
+
+/** Blocks the thread until the test says so, then ends it. */
+function block(): void {
+  Atomics.add(flags, 1, 1);
+  Atomics.wait(flags, 0, 0);
+  process.exit(5);
+}
+
+const acts: Record<string, () => void> = {
+  throw: () => void setTimeout(() => fail(), 0),
+  exit: () => process.exit(4),
+  block,
+};
+
+function fail(): never {
+  throw new Error(`thrown in Worker ${index}`);
+}
+
+export const options = { noDelay: true };
+
+export function onRequest({ reader, writer }: Connection): void | Promise<void> {
+  const text = reader.readString(reader.length, "latin1");
+  reader.release();
+  if (text === "slow") return answerNext(reader, writer);
+  const act = acts[text];
+  if (act !== undefined) return act();
+  writer.writeString(text === "who" ? String(index) : text, "latin1");
+  void writer.flush();
+}
+
+async function answerNext(
+  reader: Connection["reader"],
+  writer: Connection["writer"],
+): Promise<void> {
+  await reader.wait(4);
+  writer.writeString(reader.readString(4));
+  await writer.flush();
+}
