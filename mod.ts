@@ -33,6 +33,41 @@ export { bytesOf, readableOf } from "./src/adapter/readable.ts";
 export { writableOf } from "./src/adapter/writable.ts";
 export { type ByteSource, readerFrom, type SourceReader } from "./src/adapter/source_reader.ts";
 export { type ByteSink, type SinkWriter, writerTo } from "./src/adapter/sink_writer.ts";
+export type { ByteCodec, Codec, FrameInput, Piece } from "./src/codec/codec.ts";
+export type { FrameOptions } from "./src/codec/byte_codec.ts";
+export {
+  delimited,
+  type DelimitedOptions,
+  lines,
+  type LinesOptions,
+} from "./src/codec/delimited.ts";
+export { fixedLength } from "./src/codec/fixed_length.ts";
+export { frames, type FramesOptions } from "./src/codec/frames.ts";
+export { lengthPrefixed, type LengthPrefixedOptions } from "./src/codec/length_prefixed.ts";
+export { varintPrefixed } from "./src/codec/varint_prefixed.ts";
+export { resp, type RespCodec, type RespOptions } from "./src/codec/resp.ts";
+export type { BulkKind } from "./src/codec/resp_parse.ts";
+export {
+  RespError,
+  type RespInput,
+  RespPush,
+  RespSimple,
+  type RespValue,
+  RespVerbatim,
+} from "./src/codec/resp_value.ts";
+export { type Tagged, tagged } from "./src/codec/tagged.ts";
+export {
+  Multiplexer,
+  type MultiplexerOptions,
+  type RequestOptions,
+} from "./src/mux/multiplexer.ts";
+export {
+  type RequestContext,
+  type Respond,
+  responder,
+  type ResponderOptions,
+} from "./src/mux/responder.ts";
+export { ShardQueue, type WriterGetter } from "./src/mux/shard_queue.ts";
 export { LinkBuffer, type LinkBufferConstructor } from "./src/buffer/link_buffer.ts";
 export type { BufferReader, Delimiter, Reader, TextEncoding } from "./src/buffer/reader.ts";
 export type { Writer } from "./src/buffer/writer.ts";
@@ -42,6 +77,8 @@ export {
   BusyError,
   ClosedError,
   EofError,
+  FrameError,
+  type FrameFault,
   NetpollError,
   SendFileError,
   SystemError,

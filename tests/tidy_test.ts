@@ -30,7 +30,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "src/connection": ["ffi", "src/buffer", "src/poll", "src/net"],
   "src/client": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
   "src/server": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
-  "src/mux": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
+  "src/mux": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection", "src/codec"],
   "src/codec": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
   "src/adapter": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
 };
@@ -42,6 +42,7 @@ const RUNTIME_FOLDERS = ["ffi/", "bench/peers/", "examples/compare/"];
 const UNTESTED: Readonly<Record<string, string>> = {
   "src/core/limits.ts": "constants only",
   "src/connection/service.ts": "types only",
+  "src/codec/codec.ts": "types only",
   "src/poll/watcher.ts": "types and constants only",
   "src/server/protocol.ts": "types and constants only",
   "src/server/source.ts": "types only",

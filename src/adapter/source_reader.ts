@@ -10,6 +10,7 @@ import {
   delimiterBytes,
   type Reader,
 } from "../buffer/reader.ts";
+import { continued, type Search } from "../buffer/search.ts";
 import { BusyError, EofError } from "../core/errors.ts";
 import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "./signal.ts";
@@ -106,13 +107,15 @@ class PulledReader extends ChainReader implements SourceReader {
     const bytes = new Uint8Array(delimiterBytes(delimiter)); // the caller's may change meanwhile
     const maxBytes = options?.maxBytes ?? UNTIL_BYTES_MAX;
     let length = -1;
-    let searched = 0;
+    let search: Search | null = null;
     await this.#fill(() => {
-      const at = this.indexOf(bytes, Math.max(0, searched - bytes.length + 1));
-      searched = this.#chain.length;
+      const chain = this.#chain;
+      chain.checkReadable();
+      search = chain.length === 0 ? null : continued(search, bytes, chain);
+      const at = search === null ? -1 : search.find(chain, bytes);
       length = at + bytes.length;
       if (at >= 0 && length <= maxBytes) return true;
-      if (searched < maxBytes) return false;
+      if (chain.length < maxBytes) return false;
       throw new RangeError(
         `Cannot wait for a delimiter any longer: ${maxBytes} bytes came without it`,
       );

@@ -50,7 +50,7 @@ export function find(chain: LinkChain, bytes: Uint8Array, from: number): number 
 }
 
 /** Where the bytes first stand in `from` to `to` of one node, or -1. */
-function findIn(node: LinkNode, from: number, to: number, bytes: Uint8Array): number {
+export function findIn(node: LinkNode, from: number, to: number, bytes: Uint8Array): number {
   if (to - from < bytes.length) return -1;
   const { block } = node;
   if (block !== null) {
@@ -62,7 +62,7 @@ function findIn(node: LinkNode, from: number, to: number, bytes: Uint8Array): nu
 }
 
 /** Whether the bytes from `at` in a node, and on in the next ones, are those of `bytes`. */
-function matches(node: LinkNode, at: number, bytes: Uint8Array): boolean {
+export function matches(node: LinkNode, at: number, bytes: Uint8Array): boolean {
   let here: LinkNode | null = node;
   for (let i = 0; i < bytes.length; i++, at++) {
     while (here !== null && at >= here.flushed) {

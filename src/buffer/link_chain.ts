@@ -36,6 +36,14 @@ export const SLICE: Ban = {
   message: "Cannot write to a slice: its bytes belong to the buffer that it was taken from",
 };
 
+/** What is known of a message that has not come in full, so that nobody looks at its bytes twice. */
+export interface Unfinished {
+  /** Who knows it. */
+  readonly knower: unknown;
+  /** Where the message begins: bytes read in all before it. */
+  readonly begins: number;
+}
+
 /** Bytes up to which a loop copies faster than a call, with the view that it needs. */
 const LOOP_BYTES_MAX = 16;
 
@@ -63,6 +71,8 @@ export class LinkChain {
   consumed = 0;
   /** Bytes read in all. */
   total = 0;
+  /** What a codec knows of the bytes that are read next, or null. */
+  unfinished: Unfinished | null = null;
   /** Why nothing may be written any more, or null. */
   writeBan: Ban | null = null;
   /** Why nothing may be read any more, or null. */
@@ -370,6 +380,7 @@ export class LinkChain {
   close(ban: Ban): void {
     this.readBan = ban;
     this.writeBan = ban;
+    this.unfinished = null;
     this.#freeAll();
     this.length = 0;
     this.pending = 0;
@@ -411,6 +422,7 @@ export class LinkChain {
     this.pending = 0;
     this.heldBytes = 0;
     this.consumed = 0;
+    this.unfinished = null;
     this.readBan = MOVED;
     this.writeBan = MOVED;
   }

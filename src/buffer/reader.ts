@@ -165,6 +165,8 @@ const scratchView = new DataView(scratch.buffer);
 // Where the number lies that `ChainReader.#number` found: a view, and the position in it.
 let numbers: DataView = scratchView;
 
+let chainOf: (reader: BufferReader) => LinkChain | null;
+
 /**
  * A count that the caller gave: a whole number, for what is fractional or no number is a bug of
  * theirs.
@@ -190,6 +192,10 @@ function decode(block: Block, from: number, count: number, isLatin1: boolean): s
 
 /** {@linkcode BufferReader} over a chain. */
 export class ChainReader implements BufferReader {
+  static {
+    chainOf = (reader) => #chain in reader ? reader.#chain : null;
+  }
+
   readonly #chain: LinkChain;
 
   /** A reader of a chain. */
@@ -426,6 +432,14 @@ export class ChainReader implements BufferReader {
   release(): void {
     this.#chain.release();
   }
+}
+
+/** The chain that a reader reads, for codecs, which look at bytes without a view of them. */
+export function readChain(reader: BufferReader): LinkChain {
+  const chain = typeof reader === "object" && reader !== null ? chainOf(reader) : null;
+  if (chain === null) throw new TypeError("Cannot decode: it is no reader of netpoll's");
+  if (chain.readBan !== null) chain.checkReadable();
+  return chain;
 }
 
 // LinkBuffer is a reader itself, so the two modules need each other: it tells us how one is made.

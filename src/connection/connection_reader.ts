@@ -9,6 +9,7 @@ import {
   delimiterBytes,
   type Reader,
 } from "../buffer/reader.ts";
+import { continued, type Search } from "../buffer/search.ts";
 import { BusyError } from "../core/errors.ts";
 import { UNTIL_BYTES_MAX } from "../core/limits.ts";
 import type { ConnectionSettings } from "./settings.ts";
@@ -38,8 +39,8 @@ interface Waiting {
   readonly delimiter: Uint8Array | null;
   /** How many bytes may come before the delimiter. */
   readonly maxBytes: number;
-  /** Up to where, of all bytes received, no delimiter begins: they are not searched again. */
-  searched: number;
+  /** How far the delimiter was looked for: bytes are not searched again. */
+  search: Search | null;
   readonly promise: Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
@@ -125,13 +126,11 @@ export class ConnectionReader extends ChainReader implements Reader {
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const onAbort = () => this.fail(signal!.reason);
-    const { total, length } = this.#chain;
-    const searched = total + length;
     this.#waiting = {
       count,
       delimiter,
       maxBytes,
-      searched,
+      search: null,
       promise,
       resolve,
       reject,
@@ -173,12 +172,10 @@ export class ConnectionReader extends ChainReader implements Reader {
   }
 
   #settleDelimiter(waiting: Waiting, delimiter: Uint8Array): void {
-    const { total, length } = this.#chain;
-    const at = this.indexOf(
-      delimiter,
-      Math.max(0, waiting.searched - total - delimiter.length + 1),
-    );
-    waiting.searched = total + length;
+    const chain = this.#chain;
+    if (chain.length === 0) return;
+    waiting.search = continued(waiting.search, waiting, chain);
+    const at = waiting.search.find(chain, delimiter);
     if (at >= 0 && at + delimiter.length <= waiting.maxBytes) {
       this.#take()!.resolve(at + delimiter.length);
     } else if (this.#chain.length >= waiting.maxBytes) {

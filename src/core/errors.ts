@@ -38,7 +38,7 @@ export class EofError extends ClosedError {
 }
 
 /** What can run into a deadline. */
-export type TimeoutOperation = "read" | "write" | "dial" | "idle" | "lifetime";
+export type TimeoutOperation = "read" | "write" | "dial" | "idle" | "lifetime" | "request";
 
 const SLOW: Readonly<Record<TimeoutOperation, string>> = {
   read: "The bytes that were waited for did not come within",
@@ -46,6 +46,7 @@ const SLOW: Readonly<Record<TimeoutOperation, string>> = {
   dial: "The connection was not there within",
   idle: "No byte moved for",
   lifetime: "The connection is older than",
+  request: "The answer did not come within",
 };
 
 /** A deadline passed. Nothing was consumed, and the connection goes on: try again, or close it. */
@@ -59,6 +60,46 @@ export class TimeoutError extends NetpollError {
   constructor(operation: TimeoutOperation, timeoutMs: number, options?: ErrorOptions) {
     super(`${SLOW[operation]} ${timeoutMs} ms`, options);
     this.operation = operation;
+  }
+}
+
+/** What is wrong with a frame. */
+export type FrameFault = "malformed" | "too-long" | "truncated";
+
+/**
+ * The peer sent what is no frame of the protocol (`"malformed"`), one above the codec's maximum
+ * (`"too-long"`), or ended its side within one (`"truncated"`). Nothing was consumed; as nobody can
+ * know where the next frame begins, the connection is of no use any more.
+ *
+ * @example
+ * ```ts
+ * import { FrameError, LinkBuffer, lines } from "@netpoll/netpoll";
+ *
+ * const buffer = new LinkBuffer();
+ * buffer.writeString("a line that is too long\n");
+ * buffer.flush();
+ * try {
+ *   lines({ frameBytesMax: 10 }).decode(buffer);
+ * } catch (error) {
+ *   if (!(error instanceof FrameError)) throw error;
+ *   console.log(error.fault, error.offset, buffer.length); // "too-long" 10 24
+ * }
+ * buffer.close();
+ * ```
+ */
+export class FrameError extends NetpollError {
+  /** The name of the class. */
+  override name = "FrameError";
+  /** What is wrong. */
+  readonly fault: FrameFault;
+  /** Where: counted from the next unread byte, with which the frame begins. */
+  readonly offset: number;
+
+  /** An error about the byte at an offset of a frame. */
+  constructor(fault: FrameFault, offset: number, message: string, options?: ErrorOptions) {
+    super(`${message} (at byte ${offset} of the frame)`, options);
+    this.fault = fault;
+    this.offset = offset;
   }
 }
 

@@ -112,6 +112,22 @@ export const DRAIN_ACCEPTS_MAX = BACKLOG;
 /** How long `close()` waits for flushed bytes to leave. */
 export const CLOSE_TIMEOUT_MS = 5000;
 
+// ---- framing ------------------------------------------------------------------------------------
+
+/** The longest frame whose length its peer announces, on the wire, unless a codec is told. */
+export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
+/** The longest line, and the longest frame up to a delimiter: as far as `waitUntil` looks. */
+export const LINE_BYTES_MAX = UNTIL_BYTES_MAX;
+/** How deep arrays, maps and sets of RESP may lie in each other. */
+export const RESP_DEPTH_MAX = 32;
+
+// ---- multiplexing -------------------------------------------------------------------------------
+
+/** Requests of one multiplexer that have no answer yet. */
+export const REQUESTS_PENDING_MAX = 65_536;
+/** Requests of one connection that are being answered at once. */
+export const ANSWERS_RUNNING_MAX = 1024;
+
 // ---- zero copy ----------------------------------------------------------------------------------
 
 /** What a flush must have in one piece to be sent from our pages: at first, */

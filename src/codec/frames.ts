@@ -1,0 +1,95 @@
+/**
+ * The frames of a connection, one after the other.
+ */
+import type { LinkBuffer } from "../buffer/link_buffer.ts";
+import type { Reader } from "../buffer/reader.ts";
+import { EofError, FrameError } from "../core/errors.ts";
+import type { ByteCodec, Codec } from "./codec.ts";
+
+/** How frames are given out. */
+export interface FramesOptions {
+  /**
+   * "lent" unless given: a frame is valid until the next step of the loop. "sliced": each is a
+   * `LinkBuffer` of its own, **owned**, to be closed by you. Only codecs of bytes have those.
+   */
+  memory?: "lent" | "sliced";
+  /** Ends a wait for the next frame, with the signal's reason. Nothing is lost. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Every frame that a connection receives, until the peer ends its side.
+ *
+ * A frame is **lent** until the next step of the loop, which calls `release()`; the last one, of a
+ * loop that was left early, until you do. Leaving early loses nothing: the frames that follow are
+ * still to be read.
+ *
+ * Throws `FrameError` for what is no frame, one that is too long, or one that the peer's end cut
+ * off; what was there of it stays readable. Throws what `wait` rejects with besides, but for the
+ * ordinary `EofError`.
+ *
+ * A synchronous handler with `codec.decode` makes no promise a frame, and is faster.
+ *
+ * @example
+ * ```ts
+ * import { frames, lengthPrefixed, socketPair } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * const codec = lengthPrefixed();
+ * codec.encode(a.writer, "hello");
+ * codec.encode(a.writer, "you");
+ * await a.writer.flush();
+ * await a.closeWrite();
+ * for await (const frame of frames(b, codec)) console.log(frame.length); // 5, 3
+ * await Promise.all([a.close(), b.close()]);
+ * ```
+ */
+export function frames(
+  connection: { readonly reader: Reader },
+  codec: ByteCodec,
+  options: FramesOptions & { memory: "sliced" },
+): AsyncGenerator<LinkBuffer, void, void>;
+/** The same with lent frames, of any codec: what {@linkcode frames} does unless told otherwise. */
+export function frames<Frame, Input>(
+  connection: { readonly reader: Reader },
+  codec: Codec<Frame, Input>,
+  options?: FramesOptions & { memory?: "lent" },
+): AsyncGenerator<Frame, void, void>;
+export async function* frames<Frame, Input>(
+  { reader }: { readonly reader: Reader },
+  codec: Codec<Frame, Input>,
+  { memory = "lent", signal }: FramesOptions = {},
+): AsyncGenerator<Frame | LinkBuffer, void, void> {
+  for (;;) {
+    const frame = memory === "lent" ? codec.decode(reader) : slice(codec, reader);
+    if (frame !== undefined) {
+      yield frame;
+      reader.release();
+    } else if (!await hasMore(reader, codec, signal)) {
+      return;
+    }
+  }
+}
+
+function slice(codec: unknown, reader: Reader): LinkBuffer | undefined {
+  if (typeof (codec as ByteCodec).slice === "function") return (codec as ByteCodec).slice(reader);
+  throw new TypeError("Cannot slice frames: this codec's are no bytes");
+}
+
+/** Waits for what the next frame needs. Whether it came; a reset is an error, not an end. */
+async function hasMore(
+  reader: Reader,
+  codec: Codec<unknown, never>,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    const count = Math.max(codec.needed?.(reader) ?? 0, reader.length + 1);
+    await reader.wait(count, signal === undefined ? undefined : { signal });
+    return true;
+  } catch (error) {
+    if (!(error instanceof EofError) || error.cause !== undefined) throw error;
+    if (reader.length === 0) return false;
+    const message = "Cannot decode: the peer ended its side within a frame";
+    throw new FrameError("truncated", reader.length, message, { cause: error });
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * RESP, the protocol of Redis, versions 2 and 3.
+ */
+import { Buffer } from "node:buffer";
+import { config } from "../core/config.ts";
+import type { LinkChain } from "../buffer/link_chain.ts";
+import { type BufferReader, readChain } from "../buffer/reader.ts";
+import { track } from "../buffer/tracked.ts";
+import type { Writer } from "../buffer/writer.ts";
+import { FRAME_BYTES_MAX, PIECE_BYTES_MAX, RESP_DEPTH_MAX } from "../core/limits.ts";
+import { checkOption, type FrameOptions } from "./byte_codec.ts";
+import type { Codec } from "./codec.ts";
+import { type BulkKind, type ParseRules, PENDING, RespParse } from "./resp_parse.ts";
+import {
+  RespError,
+  type RespInput,
+  RespPush,
+  RespSimple,
+  type RespValue,
+  RespVerbatim,
+} from "./resp_value.ts";
+
+/** How values are read and written. */
+export interface RespOptions<Kind extends BulkKind = BulkKind> extends FrameOptions {
+  /**
+   * What blob strings become: "lent" views, valid until `release()`, unless given; "owned" copies;
+   * or "text", decoded as UTF-8.
+   */
+  bulk?: Kind;
+  /** The version to write; 2 unless given. Both are read. */
+  version?: 2 | 3;
+  /**
+   * Whether a line that begins with no type is a command, as servers take it from telnet: an array
+   * of its words. Quotes mean nothing in it.
+   */
+  inline?: boolean;
+}
+
+/** A codec whose frames are the values of RESP. */
+export interface RespCodec<Bulk> extends Codec<RespValue<Bulk>, RespInput> {
+  /** The longest value, in bytes on the wire. */
+  readonly frameBytesMax: number;
+  /** As {@linkcode Codec.needed}. */
+  needed(reader: BufferReader): number;
+}
+
+/**
+ * The values of RESP2 and RESP3. What has come of a value is parsed once, however it was cut.
+ *
+ * Strings are written as blob strings, so that an array of strings is a command; `RespSimple` makes
+ * a simple one. In version 2 a map is written as an array of keys and values, a set and a push as
+ * arrays, true and false as 1 and 0, other numbers than integers as strings.
+ *
+ * Attributes are read and dropped. Streamed strings and aggregates (`$?`), which no server sends,
+ * are malformed.
+ *
+ * @throws {RangeError} An option is out of range.
+ *
+ * @example
+ * ```ts
+ * import { LinkBuffer, resp } from "@netpoll/netpoll";
+ *
+ * const codec = resp({ bulk: "text" });
+ * const buffer = new LinkBuffer();
+ * codec.encode(buffer, ["SET", "key", "value"]);
+ * buffer.flush();
+ * console.log(codec.decode(buffer)); // ["SET", "key", "value"]
+ * buffer.close();
+ * ```
+ */
+export function resp(options?: RespOptions<"lent" | "owned">): RespCodec<Uint8Array>;
+/** The same, with blob strings as text. */
+export function resp(options: RespOptions<"text">): RespCodec<string>;
+export function resp(options: RespOptions = {}): RespCodec<Uint8Array> | RespCodec<string> {
+  return new Resp(options) as RespCodec<Uint8Array> | RespCodec<string>;
+}
+
+type Bulk = Uint8Array | string;
+
+class Resp implements RespCodec<Bulk>, ParseRules {
+  readonly frameBytesMax: number;
+  readonly bulk: BulkKind;
+  readonly inline: boolean;
+  readonly #isThree: boolean;
+  /** A parse that is over, to be used again. */
+  #spare: RespParse | null = null;
+
+  constructor(options: RespOptions) {
+    const { frameBytesMax = FRAME_BYTES_MAX, bulk = "lent", version = 2 } = options;
+    this.frameBytesMax = checkOption("frameBytesMax", frameBytesMax, 1, PIECE_BYTES_MAX);
+    if (bulk !== "lent" && bulk !== "owned" && bulk !== "text") {
+      throw new RangeError(`Cannot make a codec: bulk is "lent", "owned" or "text", not ${bulk}`);
+    }
+    this.bulk = bulk;
+    this.inline = options.inline ?? false;
+    this.#isThree = checkOption("version", version, 2, 3) === 3;
+  }
+
+  decode(reader: BufferReader): RespValue<Bulk> | undefined {
+    const chain = readChain(reader);
+    if (chain.length === 0) return undefined;
+    const { unfinished } = chain;
+    const isKnown = unfinished instanceof RespParse && unfinished.knower === this &&
+      unfinished.begins === chain.total;
+    if (isKnown && chain.length < unfinished.needed) return undefined;
+    const parse = isKnown ? unfinished : this.#begin(chain);
+    const value = this.#run(chain, parse);
+    if (value === PENDING) {
+      chain.unfinished = parse;
+      return undefined;
+    }
+    chain.unfinished = null;
+    this.#spare = parse;
+    chain.consume(parse.offset);
+    return config.debug && this.bulk === "lent" ? tracked(chain, value) : value;
+  }
+
+  #begin(chain: LinkChain): RespParse {
+    const parse = this.#spare ?? new RespParse(this, this);
+    this.#spare = null;
+    parse.begin(chain);
+    return parse;
+  }
+
+  #run(chain: LinkChain, parse: RespParse): RespValue<Bulk> | typeof PENDING {
+    try {
+      return parse.run();
+    } catch (error) {
+      chain.unfinished = null; // where it stopped is nowhere to go on from
+      throw error;
+    }
+  }
+
+  needed(reader: BufferReader): number {
+    const chain = readChain(reader);
+    const { unfinished } = chain;
+    const isKnown = unfinished instanceof RespParse && unfinished.knower === this &&
+      unfinished.begins === chain.total;
+    return isKnown ? unfinished.needed : chain.length + 1;
+  }
+
+  encode(writer: Writer, value: RespInput): void {
+    const before = writer.mallocLength;
+    try {
+      this.#write(writer, value, 0);
+    } catch (error) {
+      if (writer.mallocLength > before) writer.mallocAck(before);
+      throw error;
+    }
+  }
+
+  #write(writer: Writer, value: RespInput, depth: number): void {
+    if (typeof value === "string") return writeText(writer, "$", value);
+    if (value instanceof Uint8Array) return writeBytes(writer, value);
+    if (typeof value === "number") return this.#writeNumber(writer, value);
+    if (value === null || value === undefined) {
+      return void writer.writeString(this.#isThree ? "_\r\n" : "$-1\r\n");
+    }
+    if (typeof value === "object") return this.#writeObject(writer, value, depth);
+    if (typeof value === "bigint") return this.#writeBigint(writer, value);
+    if (typeof value !== "boolean") throw new TypeError(`Cannot encode a ${typeof value} as RESP`);
+    if (this.#isThree) writer.writeString(value ? "#t\r\n" : "#f\r\n");
+    else writer.writeString(value ? ":1\r\n" : ":0\r\n");
+  }
+
+  #writeNumber(writer: Writer, value: number): void {
+    if (Number.isSafeInteger(value)) return void writer.writeString(`:${value}\r\n`);
+    const text = Number.isFinite(value)
+      ? String(value)
+      : Number.isNaN(value)
+      ? "nan"
+      : value > 0
+      ? "inf"
+      : "-inf";
+    if (this.#isThree) writer.writeString(`,${text}\r\n`);
+    else writeText(writer, "$", text);
+  }
+
+  #writeBigint(writer: Writer, value: bigint): void {
+    if (BigInt.asIntN(64, value) === value) writer.writeString(`:${value}\r\n`);
+    else if (this.#isThree) writer.writeString(`(${value}\r\n`);
+    else writeText(writer, "$", String(value));
+  }
+
+  #writeObject(writer: Writer, value: object, depth: number): void {
+    if (depth === RESP_DEPTH_MAX) {
+      throw new RangeError(
+        `Cannot encode RESP: more than ${RESP_DEPTH_MAX} levels lie in each other`,
+      );
+    }
+    if (Array.isArray(value)) return this.#writeAll(writer, "*", value, depth);
+    if (value instanceof RespSimple) return writeLine(writer, "+", value.text);
+    if (value instanceof RespError) return this.#writeError(writer, value.message);
+    if (value instanceof Map) {
+      const flat: RespInput[] = [];
+      for (const [key, each] of value) flat.push(key, each);
+      return this.#writeAll(writer, "%", flat, depth);
+    }
+    if (value instanceof Set) return this.#writeAll(writer, "~", [...value], depth);
+    if (value instanceof RespPush) return this.#writeAll(writer, ">", value.values, depth);
+    if (!(value instanceof RespVerbatim)) throw new TypeError("Cannot encode this object as RESP");
+    if (!this.#isThree) return writeText(writer, "$", value.text);
+    if (value.format.length !== 3 || !/^[\x21-\x7e]*$/.test(value.format)) {
+      throw new RangeError(`Cannot encode RESP: "${value.format}" is no format of 3 characters`);
+    }
+    writeText(writer, "=", `${value.format}:${value.text}`);
+  }
+
+  #writeAll(writer: Writer, type: string, values: readonly RespInput[], depth: number): void {
+    const count = this.#isThree && type === "%" ? values.length / 2 : values.length;
+    writer.writeString(`${this.#isThree ? type : "*"}${count}\r\n`);
+    for (const value of values) this.#write(writer, value, depth + 1);
+  }
+
+  #writeError(writer: Writer, message: string): void {
+    if (!/[\r\n]/.test(message)) writeLine(writer, "-", message);
+    else if (this.#isThree) writeText(writer, "!", message);
+    else writeLine(writer, "-", message.replace(/[\r\n]+/g, " "));
+  }
+}
+
+function writeBytes(writer: Writer, bytes: Uint8Array): void {
+  writer.writeString(`$${bytes.length}\r\n`);
+  writer.writeBinary(bytes);
+  writer.writeString("\r\n");
+}
+
+function writeText(writer: Writer, type: string, text: string): void {
+  writer.writeString(`${type}${Buffer.byteLength(text)}\r\n`);
+  writer.writeString(text);
+  writer.writeString("\r\n");
+}
+
+function writeLine(writer: Writer, type: string, text: string): void {
+  if (/[\r\n]/.test(text)) throw new RangeError("Cannot encode a simple string of several lines");
+  writer.writeString(type + text);
+  writer.writeString("\r\n");
+}
+
+/** In debug mode, a value whose views are taken away by `release()`. */
+function tracked(chain: LinkChain, value: RespValue<Bulk>): RespValue<Bulk> {
+  const all = (values: Iterable<RespValue<Bulk>>) => [...values].map((v) => tracked(chain, v));
+  if (value instanceof Uint8Array) return track(chain, value);
+  if (Array.isArray(value)) return all(value);
+  if (value instanceof Set) return new Set(all(value));
+  if (value instanceof RespPush) return new RespPush(all(value.values));
+  if (!(value instanceof Map)) return value;
+  const keys = all(value.keys());
+  const values = all(value.values());
+  return new Map(keys.map((key, i) => [key, values[i]!]));
+}

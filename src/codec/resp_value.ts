@@ -1,0 +1,89 @@
+/**
+ * What RESP values are in JavaScript, where JavaScript has nothing of its own for them.
+ */
+import { NetpollError } from "../core/errors.ts";
+
+/**
+ * A value of RESP2 or RESP3. `Bulk` is what blob strings are: bytes, or text.
+ *
+ * Simple strings are strings, integers beyond 2^53 - 1 and big numbers are bigints, nulls of all
+ * kinds are `null`. Maps keep the order of their entries; with bytes as keys they cannot be looked
+ * up, which `bulk: "text"` cures.
+ */
+export type RespValue<Bulk = Uint8Array> =
+  | Bulk
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | RespError
+  | RespVerbatim
+  | RespPush<Bulk>
+  | RespValue<Bulk>[]
+  | Map<RespValue<Bulk>, RespValue<Bulk>>
+  | Set<RespValue<Bulk>>;
+
+/** What can be written: every value, with bytes or text as blob strings, and simple strings. */
+export type RespInput =
+  | Uint8Array
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | undefined
+  | RespError
+  | RespSimple
+  | RespVerbatim
+  | RespPush<Uint8Array | string>
+  | readonly RespInput[]
+  | ReadonlyMap<RespInput, RespInput>
+  | ReadonlySet<RespInput>;
+
+/** An error that the peer answered: a value as any other, to be thrown or not. */
+export class RespError extends NetpollError {
+  /** The name of the class. */
+  override name = "RespError";
+
+  /** The first word, which says what kind of error it is: `"WRONGTYPE"`. */
+  get code(): string {
+    return this.message.split(" ", 1)[0]!;
+  }
+}
+
+/** A string to be written as a simple one: `+OK`. */
+export class RespSimple {
+  /** The text, without line breaks. */
+  readonly text: string;
+
+  /** A simple string. */
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** Text with its format, of RESP3: `"txt"` or `"mkd"`. */
+export class RespVerbatim {
+  /** Three characters. */
+  readonly format: string;
+  /** The text itself. */
+  readonly text: string;
+
+  /** Text in a format. */
+  constructor(format: string, text: string) {
+    this.format = format;
+    this.text = text;
+  }
+}
+
+/** What a server says unasked, in RESP3: a message of pub/sub, an invalidation. */
+export class RespPush<Bulk = Uint8Array> {
+  /** Its kind first. */
+  readonly values: RespValue<Bulk>[];
+
+  /** A message of these values. */
+  constructor(values: RespValue<Bulk>[]) {
+    this.values = values;
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * One flush for all that is written until the running code has returned.
+ */
+import type { Writer } from "../buffer/writer.ts";
+
+function ignore(): void {}
+
+/** Flushes a writer soon, however often it is asked to. */
+export class LazyFlush {
+  readonly #writer: Writer;
+  #isPlanned = false;
+  readonly #onTask = () => this.now();
+
+  /** Flushes this writer, when it is asked to. */
+  constructor(writer: Writer) {
+    this.#writer = writer;
+  }
+
+  /** What was written shall leave. */
+  plan(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    queueMicrotask(this.#onTask);
+  }
+
+  /** What was planned happens now: the code that wrote is done. */
+  now(): void {
+    if (!this.#isPlanned) return;
+    this.#isPlanned = false;
+    // Who reads the connection learns why it failed.
+    this.#writer.flush().catch(ignore);
+  }
+}

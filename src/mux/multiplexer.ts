@@ -1,0 +1,284 @@
+/**
+ * Many requests at once over one connection, answered in any order.
+ */
+import { LinkBuffer } from "../buffer/link_buffer.ts";
+import type { Codec } from "../codec/codec.ts";
+import type { Tagged } from "../codec/tagged.ts";
+import type { Connection } from "../connection/connection.ts";
+import { BusyError, ClosedError, TimeoutError } from "../core/errors.ts";
+import { REQUESTS_PENDING_MAX } from "../core/limits.ts";
+import { threadPoller } from "../poll/poller_pool.ts";
+import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+import { LazyFlush } from "./lazy_flush.ts";
+
+/** What holds for all requests. */
+export interface MultiplexerOptions {
+  /** How many requests may be without an answer; 65536 unless given. */
+  pendingMax?: number;
+  /** How long an answer may take, in milliseconds, unless a request says otherwise; 0 for ever. */
+  timeoutMs?: number;
+}
+
+/** What holds for one request. */
+export interface RequestOptions {
+  /** How long the answer may take, in milliseconds, from `request` on; 0 for ever. */
+  timeoutMs?: number;
+  /** Gives the request up, with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+const ID_MAX = 2 ** 32 - 1;
+
+/** A request without an answer. */
+class Pending<In, Out> implements TimerOwner {
+  readonly result: PromiseWithResolvers<In> = Promise.withResolvers<In>();
+  /** It was answered, or given up. */
+  isSettled = false;
+  readonly message: Tagged<Out>;
+  readonly #options: RequestOptions;
+  readonly #forget: (id: number) => void;
+  #timer: Timer | null = null;
+  readonly #onAbort = () => this.reject(this.#options.signal!.reason);
+
+  constructor(message: Tagged<Out>, options: RequestOptions, forget: (id: number) => void) {
+    this.message = message;
+    this.#options = options;
+    this.#forget = forget;
+    options.signal?.addEventListener("abort", this.#onAbort);
+    const { timeoutMs = 0 } = options;
+    if (timeoutMs > 0) threadPoller().setTimer(this.#timer = new Timer(this), timeoutMs);
+  }
+
+  onTimer(): void {
+    this.reject(new TimeoutError("request", this.#options.timeoutMs!));
+  }
+
+  resolve(answer: In): void {
+    this.#settle();
+    this.result.resolve(answer);
+  }
+
+  reject(reason: unknown): void {
+    this.#settle();
+    this.result.reject(reason);
+  }
+
+  #settle(): void {
+    this.isSettled = true;
+    this.#forget(this.message.id);
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#timer !== null) threadPoller().cancelTimer(this.#timer);
+  }
+}
+
+/**
+ * Sends requests over one connection, and gives each its answer, in whatever order they come.
+ *
+ * Requests carry a number, and so do their answers: the codec's messages are `{ id, body }`, with
+ * bodies that outlive `release()`, as `tagged` makes them. The connection's reader belongs to the
+ * multiplexer from now on: nothing else may read. While too much is unsent, requests wait for their
+ * turn. What one turn asks is flushed together, when the code that asks has returned.
+ *
+ * When the connection ends, requests without an answer reject with why: `EofError` (its `cause`
+ * says whether it was a reset), `ClosedError`, or the `FrameError` of what is no message, after
+ * which the connection is closed. Whether the other side had seen them, nobody can know.
+ *
+ * @example
+ * ```ts
+ * import { createListener, dial, EventLoop } from "@netpoll/netpoll";
+ * import { lengthPrefixed, Multiplexer, responder, tagged } from "@netpoll/netpoll";
+ *
+ * const codec = tagged(lengthPrefixed());
+ * const listener = createListener("unix", "@multiplexer-example");
+ * const loop = new EventLoop(responder(codec, (body) => body));
+ * const served = loop.serve(listener);
+ *
+ * const client = new Multiplexer(await dial("unix", "@multiplexer-example"), codec);
+ * const answers = await Promise.all(["one", "two"].map((text) => client.request(text)));
+ * console.log(answers.map((body) => new TextDecoder().decode(body))); // ["one", "two"]
+ * await client.close();
+ * await loop.shutdown();
+ * await served;
+ * ```
+ */
+export class Multiplexer<In, Out> implements AsyncDisposable {
+  readonly #connection: Connection;
+  readonly #codec: Codec<Tagged<In>, Tagged<Out>>;
+  readonly #pendingMax: number;
+  readonly #timeoutMs: number;
+  readonly #pending = new Map<number, Pending<In, Out>>();
+  readonly #flush: LazyFlush;
+  readonly #forget = (id: number) => void this.#pending.delete(id);
+  /** Requests that wait until what was written before has left. */
+  #unsent: Pending<In, Out>[] = [];
+  #isSending = false;
+  #nextId = 0;
+  #strayCount = 0;
+  /** Why no request is taken any more. */
+  #end: { readonly error: unknown } | null = null;
+
+  /**
+   * Sends requests over a connection, which it closes when it is closed.
+   *
+   * @throws {RangeError} An option is out of range.
+   */
+  constructor(
+    connection: Connection,
+    codec: Codec<Tagged<In>, Tagged<Out>>,
+    options: MultiplexerOptions = {},
+  ) {
+    const { pendingMax = REQUESTS_PENDING_MAX, timeoutMs = 0 } = options;
+    if (!Number.isInteger(pendingMax) || pendingMax < 1) {
+      throw new RangeError(`Cannot multiplex: pendingMax is ${pendingMax}, not 1 or more`);
+    }
+    checkTimeout(timeoutMs);
+    this.#connection = connection;
+    this.#codec = codec;
+    this.#pendingMax = pendingMax;
+    this.#timeoutMs = timeoutMs;
+    this.#flush = new LazyFlush(connection.writer);
+    this.#read().catch((error) => this.#fail(error));
+  }
+
+  /** How many requests have no answer. */
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** How many answers came that nobody waited for: too late, or never asked for. */
+  get strayCount(): number {
+    return this.#strayCount;
+  }
+
+  /**
+   * Sends a request. Resolves to the answer's body. The request's own body is borrowed until then.
+   *
+   * A request that is given up, by its signal or its deadline, is not sent if it had to wait. If it
+   * was sent, its answer is read and dropped; the other side does not hear of it.
+   *
+   * @throws {TimeoutError} No answer came within `timeoutMs`. This and the others as rejections.
+   * @throws {BusyError} `pendingMax` requests have no answer: await some of them first.
+   * @throws {ClosedError} The connection has ended, or the multiplexer was closed.
+   */
+  request(body: Out, options: RequestOptions = {}): Promise<In> {
+    const { timeoutMs = this.#timeoutMs, signal } = options;
+    try {
+      checkTimeout(timeoutMs);
+      signal?.throwIfAborted();
+      if (this.#end !== null) throw this.#end.error;
+      if (this.#pending.size >= this.#pendingMax) {
+        throw new BusyError(`Cannot request: ${this.#pendingMax} requests have no answer`);
+      }
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const id = this.#takeId();
+    const pending = new Pending<In, Out>({ id, body }, { timeoutMs, signal }, this.#forget);
+    this.#pending.set(id, pending);
+    if (!this.#isSending && this.#connection.writer.isWritable) this.#send(pending);
+    else this.#sendLater(pending);
+    return pending.result.promise;
+  }
+
+  /** A number that no pending request has. */
+  #takeId(): number {
+    do this.#nextId = this.#nextId === ID_MAX ? 0 : this.#nextId + 1; while (
+      this.#pending.has(this.#nextId)
+    );
+    return this.#nextId;
+  }
+
+  #send(pending: Pending<In, Out>): void {
+    try {
+      this.#codec.encode(this.#connection.writer, pending.message);
+      this.#flush.plan();
+    } catch (error) {
+      pending.reject(error);
+    }
+  }
+
+  #sendLater(pending: Pending<In, Out>): void {
+    this.#unsent.push(pending);
+    if (this.#isSending) return;
+    this.#isSending = true;
+    // It fails when the connection has ended, which ends the requests too.
+    this.#sendAll().catch(ignore);
+  }
+
+  async #sendAll(): Promise<void> {
+    try {
+      while (this.#unsent.length > 0) {
+        await this.#connection.writer.flush().catch(ignoreTimeout);
+        this.#sendSome();
+      }
+    } finally {
+      this.#isSending = false;
+    }
+  }
+
+  /** Sends what waits, until too much is unsent again. */
+  #sendSome(): void {
+    const unsent = this.#unsent;
+    let count = 0;
+    for (; count < unsent.length && this.#connection.writer.isWritable; count++) {
+      const pending = unsent[count]!;
+      if (!pending.isSettled) this.#send(pending);
+    }
+    this.#unsent = unsent.slice(count);
+  }
+
+  // ---- answers ----------------------------------------------------------------------------------
+
+  async #read(): Promise<never> {
+    const { reader } = this.#connection;
+    const codec = this.#codec;
+    for (;;) {
+      for (let message; (message = codec.decode(reader)) !== undefined;) {
+        this.#settle(message);
+        reader.release();
+      }
+      const needed = codec.needed?.(reader) ?? 0;
+      // Requests have deadlines of their own: that nothing came is no reason to end.
+      await reader.wait(Math.max(needed, reader.length + 1)).catch(ignoreTimeout);
+    }
+  }
+
+  #settle({ id, body }: Tagged<In>): void {
+    const pending = this.#pending.get(id);
+    if (pending !== undefined) return pending.resolve(body);
+    this.#strayCount += 1;
+    if (body instanceof LinkBuffer) body.close();
+  }
+
+  #fail(error: unknown): void {
+    this.#end ??= { error };
+    this.#unsent = [];
+    for (const pending of [...this.#pending.values()]) pending.reject(error);
+    void this.#connection.close();
+  }
+
+  /**
+   * Closes the connection. Requests without an answer reject with `ClosedError`. Never rejects, and
+   * may be called again.
+   */
+  async close(): Promise<void> {
+    this.#fail(new ClosedError("Cannot go on: the multiplexer was closed"));
+    await this.#connection.close();
+  }
+
+  /** The same as `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function ignore(): void {}
+
+function ignoreTimeout(error: unknown): void {
+  if (!(error instanceof TimeoutError)) throw error;
+}
+
+function checkTimeout(timeoutMs: number): void {
+  if (timeoutMs >= 0 && timeoutMs < Infinity) return;
+  throw new RangeError(`Cannot multiplex: timeoutMs is ${timeoutMs}, not 0 or more`);
+}
