@@ -86,6 +86,7 @@ check-c: libnetpoll.c
 	gcc $(CFLAGS) $(STRICT) $(SHARED) -DNP_FAULTS -o /dev/null $<
 	@if command -v clang >/dev/null; then set -x; clang $(CFLAGS) $(STRICT) -Wno-gnu $(SHARED) -o /dev/null $<; \
 	else echo "clang is not here: only gcc has checked $<"; fi
+	@$(MAKE) --no-print-directory -C bench programs
 
 cover: all  ## which lines the tests reach, one table a runtime
 	$(FAULTS) $(DENO) test -A --no-check --coverage=coverage/deno $(TESTS)
