@@ -2,7 +2,7 @@
  * What an echo costs: `make bench`, or `bun bench/figures.ts --help`.
  */
 import process from "node:process";
-import { absence, CANDIDATES, LIMIT, select } from "./harness/candidates.ts";
+import { absence, CANDIDATES, LIMIT, select, SKETCHES } from "./harness/candidates.ts";
 import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { describe } from "./harness/markdown.ts";
 import { measure, type Plan, ROUNDS, roundsOf, secondsOf } from "./harness/measure.ts";
@@ -14,7 +14,8 @@ import { describeMachine, keep, keepText, RESULTS } from "./harness/report.ts";
 import type { Results, Series } from "./harness/results.ts";
 import { GROUPS, SCENARIOS, scenariosOf, tooLarge } from "./harness/scenarios.ts";
 
-const absent = new Map(CANDIDATES.map((one) => [one, absence(one)]));
+const everybody = [...CANDIDATES, ...SKETCHES];
+const absent = new Map(everybody.map((one) => [one, absence(one)]));
 const present = CANDIDATES.filter((one) => absent.get(one) === null);
 
 const DEFAULTS = { seconds: "0.5", warmup: "0.25", trace: "0.5" };
@@ -54,7 +55,7 @@ function durations(): string {
 }
 
 const options = parse("Measures what an echo costs: ours, C, and what else there is.", {
-  only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
+  only: { help: `servers: ${everybody.map((one) => one.name).join(",")}` },
   scenarios: { help: "scenarios or groups, from the list below", value: "figures" },
   rounds: { help: `how often to measure each; unless given ${ROUNDS}, more where they tell more` },
   seconds: { help: "how long to measure, each time", value: DEFAULTS.seconds },
@@ -68,12 +69,12 @@ const options = parse("Measures what an echo costs: ours, C, and what else there
   results: { help: "the folder of the results, bench/results unless given" },
 }, durations);
 
-const chosen = select(CANDIDATES, options.only);
+const chosen = options.only === undefined ? CANDIDATES : select(everybody, options.only);
 const fitting = scenariosOf(options.scenarios!).map((one) => [one, tooLarge(one)] as const);
 const plan: Plan = {
   scenarios: fitting.filter(([, reason]) => reason === null).map(([one]) => one),
   // Without C there is nothing to divide by.
-  candidates: present.filter((one) => one === LIMIT || chosen.includes(one)),
+  candidates: [LIMIT, ...chosen.filter((one) => one !== LIMIT && absent.get(one) === null)],
   rounds: options.rounds === undefined ? null : number("rounds", options.rounds),
   seconds: number("seconds", options.seconds),
   warmupSeconds: number("warmup", options.warmup),

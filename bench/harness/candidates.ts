@@ -144,6 +144,25 @@ export const CANDIDATES: readonly Candidate[] = [
   ...PEERS.map(peer),
 ];
 
+function sketch(runtime: Runtime, style: "loop" | "watcher"): Candidate {
+  return {
+    name: `${runtime}-${style}`,
+    title: `a sketch in ${capital(runtime)}, ${style}`,
+    runtime,
+    modes: ["echo"],
+    collections: null,
+    argv: () => runFile(runtime, "bench/servers/sketch.ts", ["0", style]),
+  };
+}
+
+/** What the library is built up from: no servers to use, and so measured only when they are named. */
+export const SKETCHES: readonly Candidate[] = [
+  sketch("bun", "loop"),
+  sketch("bun", "watcher"),
+  sketch("deno", "loop"),
+  sketch("deno", "watcher"),
+];
+
 /** Those that the options name, in the order of the table; all when there is no list. */
 export function select<T extends { readonly name: string }>(
   all: readonly T[],
