@@ -497,15 +497,19 @@ EXPORT int32_t np_send(int32_t fd, uint32_t slab, uint32_t offset, uint32_t leng
   return RETRY(send(fd, base, length, flags | MSG_NOSIGNAL));
 }
 
-// Send several pieces in one call.
-EXPORT int32_t np_sendmsg(int32_t fd, const uint32_t *table, int32_t count, int32_t flags) {
+static int32_t send_pieces(enum call call, int32_t fd, const uint32_t *table, int32_t count, int32_t flags) {
   struct iovec pieces[IOVECS_MAX];
   uint32_t most = INT32_MAX;
-  FAIL_OR_SHORTEN(CALL_SEND, fd, most);
+  FAIL_OR_SHORTEN(call, fd, most);
   int64_t total = gather(table, count, most, pieces);
   if (total < 0) return (int32_t)total;
   struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
   return RETRY(sendmsg(fd, &message, flags | MSG_NOSIGNAL));
+}
+
+// Send several pieces in one call.
+EXPORT int32_t np_sendmsg(int32_t fd, const uint32_t *table, int32_t count, int32_t flags) {
+  return send_pieces(CALL_SEND, fd, table, count, flags);
 }
 
 // Write several pieces to what is no socket. A closed pipe is -EPIPE because both runtimes ignore
@@ -597,13 +601,7 @@ EXPORT int32_t np_splice(int32_t from, int32_t to, uint32_t length) {
 // -ENOBUFS, -EAGAIN and the rest have not. The socket must have SO_ZEROCOPY: without it the kernel
 // copies, and numbers nothing.
 EXPORT int32_t np_sendmsg_zero_copy(int32_t fd, const uint32_t *table, int32_t count, int32_t flags) {
-  struct iovec pieces[IOVECS_MAX];
-  uint32_t most = INT32_MAX;
-  FAIL_OR_SHORTEN(CALL_SEND_ZERO_COPY, fd, most);
-  int64_t total = gather(table, count, most, pieces);
-  if (total < 0) return (int32_t)total;
-  struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
-  return RETRY(sendmsg(fd, &message, flags | MSG_NOSIGNAL | MSG_ZEROCOPY));
+  return send_pieces(CALL_SEND_ZERO_COPY, fd, table, count, flags | MSG_ZEROCOPY);
 }
 
 // The range that a message of the error queue tells, or null: timestamps and ICMP use it as well.

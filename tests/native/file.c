@@ -145,3 +145,16 @@ TEST("np_fault() fails and shortens the calls on files and pipes") {
   CHECK_EQUAL(np_splice(pair[1], ends[1], 100), 5);
 }
 #endif
+
+static void *open_and_end(void *argument) {
+  int32_t ends[2];
+  CHECK(np_open("/proc/self/exe") >= 0);
+  CHECK_EQUAL(np_pipe(ends), 0);
+  return argument;
+}
+
+TEST("np_owner: the end of a thread closes its files and its pipes") {
+  int fds = open_fds();
+  in_a_thread(open_and_end, NULL);
+  CHECK_EQUAL(open_fds(), fds);
+}

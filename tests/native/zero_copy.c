@@ -276,3 +276,26 @@ TEST("np_fault() refuses zero-copy sends, shortens them, and lets completions sa
   CHECK_EQUAL(ranges[3], 2);
 }
 #endif
+
+// Sends from a slab of its own, and leaves the other end to whoever asks.
+static void *send_pinned_and_end(void *argument) {
+  int32_t pair[2];
+  connect_tcp(pair);
+  if (*(int32_t *)argument) allow_zero_copy(pair[0]);
+  CHECK_EQUAL(send_pinned(pair[0], a_filled_slab(), PIECE), PIECE);
+  *(int32_t *)argument = np_disown(pair[1]);
+  return NULL;
+}
+
+TEST("np_owner: the end of a thread aborts what it sends from its slabs, and ends what it sent by copying") {
+  uint32_t to = a_slab();
+  for (int32_t is_pinned = 0; is_pinned < 2; is_pinned++) {
+    int32_t fd = is_pinned, code;
+    in_a_thread(send_pinned_and_end, &fd);
+    do {
+      await(fd, POLLIN);
+      code = np_recv(fd, to, 0, PIECE);
+    } while (code > 0);
+    CHECK_EQUAL(code, is_pinned ? -ECONNRESET : 0);
+  }
+}
