@@ -4,12 +4,8 @@
  * @module
  */
 export { createListener, type Listener, type ListenerOptions } from "./src/net/listener.ts";
-export {
-  EventLoop,
-  type EventLoopOptions,
-  type ShutdownOptions,
-  type ShutdownResult,
-} from "./src/server/event_loop.ts";
+export { EventLoop, type EventLoopOptions } from "./src/server/event_loop.ts";
+export type { ShutdownOptions, ShutdownResult } from "./src/server/shutdown.ts";
 export { Cluster, type ClusterOptions, serve, type ServeOptions } from "./src/server/cluster.ts";
 export type { HandlerModule, PollerContext, Teardown } from "./src/server/handler_module.ts";
 export type { Choose, LoadBalance, PollerLoad } from "./src/poll/load_balance.ts";

@@ -200,8 +200,7 @@ export class ConnectionWriter extends ChainWriter {
   /** Sends what was flushed, as much as the kernel takes now. */
   sendNow(): void {
     const chain = this.#chain;
-    const { fd } = this.#owner;
-    const { io } = this.#owner;
+    const { fd, io } = this.#owner;
     for (let sent = 0; this.unsentBytes > 0;) {
       const files = this.#files;
       const count = files === null ? send(io, fd, chain) : files.send(io, fd, chain);

@@ -10,15 +10,16 @@ import type { Address } from "../net/address.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import type { LoadBalance, PollerLoad } from "../poll/load_balance.ts";
 import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself in a Worker
+import { setStreamOptions } from "./event_loop.ts";
+import { Handover } from "./handover.ts";
+import { PollerWorker } from "./poller_worker.ts";
 import {
-  setStreamOptions,
+  Shutdown,
   shutdownMs,
   type ShutdownOptions,
   type ShutdownResult,
   TIMER_MS_MAX,
-} from "./event_loop.ts";
-import { Handover } from "./handover.ts";
-import { PollerWorker } from "./poller_worker.ts";
+} from "./shutdown.ts";
 import { shutdownOnSignals, type SignalOptions } from "./signals.ts";
 
 /** What a {@linkcode Cluster} is told beside its handler module. */
@@ -116,7 +117,7 @@ export class Cluster {
   readonly #served = Promise.withResolvers<void>();
   #started: Promise<void> | null = null;
   #isRef = true;
-  #shutdown: Promise<ShutdownResult> | null = null;
+  readonly #shutdown = new Shutdown();
 
   static {
     killWorker = (cluster, index) => cluster.#workers[index]?.kill();
@@ -168,23 +169,23 @@ export class Cluster {
    * @throws {SystemError} The listener broke, or cannot be watched.
    */
   async serve(listener: Listener): Promise<void> {
-    if (this.#shutdown !== null) {
+    if (this.#shutdown.result !== null) {
       listener.close();
-      return void await this.#shutdown;
+      return void await this.#shutdown.result;
     }
     const socket = listenerSocket(listener);
     const shared = this.#isHandover ? [] : this.#share(socket);
     try {
       await (this.#started ??= this.#start());
     } catch (error) {
-      const isShutDown = this.#shutdown !== null;
+      const isShutDown = this.#shutdown.result !== null;
       for (const one of [socket, ...shared]) one.close();
       await this.shutdown({ timeoutMs: 0 });
       if (isShutDown) return;
       throw error;
     }
     // It may have been shut down meanwhile.
-    if (this.#shutdown !== null) { for (const one of [socket, ...shared]) one.close(); }
+    if (this.#shutdown.result !== null) { for (const one of [socket, ...shared]) one.close(); }
     else if (!this.#isHandover) this.#listenIn(shared);
     else {
       setStreamOptions(socket, this.#workers[0]?.socketOptions ?? {});
@@ -229,7 +230,9 @@ export class Cluster {
     if (this.#workers[index] === worker) this.#workers[index] = null;
     this.#handover.rehome(worker);
     // While the first ones start, `serve` tells of it.
-    if (this.#shutdown !== null || (worker.servesSince === 0 && this.#failures[index] === 0)) {
+    if (
+      this.#shutdown.result !== null || (worker.servesSince === 0 && this.#failures[index] === 0)
+    ) {
       return;
     }
     const since = worker.servesSince;
@@ -317,16 +320,7 @@ export class Cluster {
    * @throws {RangeError} `timeoutMs` is no time; nothing has happened then.
    */
   shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
-    if (this.#shutdown !== null) return this.#shutdown;
-    try {
-      shutdownMs(options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<ShutdownResult>();
-    this.#shutdown = promise;
-    this.#shutDown(options).then(resolve, reject);
-    return promise;
+    return this.#shutdown.begin(options, () => this.#shutDown(options));
   }
 
   async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {

@@ -22,6 +22,7 @@ import { threadPoller } from "../poll/poller_pool.ts";
 import { Acceptor } from "./acceptor.ts";
 import { PeerCounts, peerKey } from "./peer_counts.ts";
 import { Roster } from "./roster.ts";
+import { Shutdown, type ShutdownOptions, type ShutdownResult, TIMER_MS_MAX } from "./shutdown.ts";
 import type { ConnectionSource, SourceOwner } from "./source.ts";
 
 /** What an {@linkcode EventLoop} is told beside its handler. */
@@ -39,24 +40,7 @@ export interface EventLoopOptions<C = undefined>
   connectionsPerAddressMax?: number;
 }
 
-/** How {@linkcode EventLoop.shutdown} shuts down. */
-export interface ShutdownOptions {
-  /** How long running requests may take, in milliseconds. As long as they take unless given. */
-  timeoutMs?: number;
-  /** Cuts what is left as soon as it is aborted. */
-  signal?: AbortSignal;
-}
-
-/** What {@linkcode EventLoop.shutdown} had to do. */
-export interface ShutdownResult {
-  /** Connections that were cut while they were busy. */
-  cut: number;
-}
-
 function ignore(): void {}
-
-/** The runtime's timers take a longer time for 1 ms. */
-export const TIMER_MS_MAX = 0x7fff_ffff;
 
 /** Sets options of a listener that the connections it brings inherit. */
 export function setStreamOptions(
@@ -66,14 +50,6 @@ export function setStreamOptions(
   if (address.transport !== "tcp") return;
   if (noDelay !== undefined) setOption(fd, Option.NO_DELAY, noDelay ? 1 : 0);
   if (keepAlive !== undefined) setKeepAlive(fd, keepAlive);
-}
-
-/** How long a shutdown may take; throws unless it is a time. */
-export function shutdownMs({ timeoutMs = Infinity }: ShutdownOptions): number {
-  if (timeoutMs >= 0) return timeoutMs;
-  throw new RangeError(
-    `Cannot shut down within ${timeoutMs}: it is a number of milliseconds, 0 or more`,
-  );
 }
 
 /** For a Worker of a cluster: whence else connections come, and who hears how many there are. */
@@ -120,7 +96,7 @@ export class EventLoop<C = undefined> {
   readonly #sources = new Set<ConnectionSource>();
   readonly #poller = threadPoller();
   #served: PromiseWithResolvers<void> | null = null;
-  #shutdown: Promise<ShutdownResult> | null = null;
+  readonly #shutdown = new Shutdown();
   #onIdle: (() => void) | null = null;
   #onCount: ((count: number) => void) | null = null;
   #isRef = true;
@@ -166,9 +142,9 @@ export class EventLoop<C = undefined> {
    * @throws {SystemError} The listener broke, or cannot be watched.
    */
   serve(listener: Listener): Promise<void> {
-    if (this.#shutdown !== null) {
+    if (this.#shutdown.result !== null) {
       listener.close();
-      return this.#shutdown.then(ignore);
+      return this.#shutdown.result.then(ignore);
     }
     try {
       const socket = listenerSocket(listener);
@@ -248,17 +224,7 @@ export class EventLoop<C = undefined> {
    * @throws {RangeError} `timeoutMs` is no time; nothing has happened then.
    */
   shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
-    if (this.#shutdown !== null) return this.#shutdown;
-    try {
-      shutdownMs(options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    // First of all: what is accepted below may call this again.
-    const { promise, resolve, reject } = Promise.withResolvers<ShutdownResult>();
-    this.#shutdown = promise;
-    this.#shutDown(options).then(resolve, reject);
-    return promise;
+    return this.#shutdown.begin(options, () => this.#shutDown(options));
   }
 
   async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {

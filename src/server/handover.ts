@@ -97,7 +97,9 @@ export class Handover {
 
   #choose(takers: readonly PollerWorker[], remote: PackedAddress): PollerWorker {
     const newcomer = {
-      source: peerKey(remote),
+      get source() {
+        return peerKey(remote);
+      },
       get address() {
         return unpackAddress(remote);
       },

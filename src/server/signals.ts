@@ -2,7 +2,7 @@
  * Ending a server when the system asks for it.
  */
 import process from "node:process";
-import type { ShutdownOptions } from "./event_loop.ts";
+import type { ShutdownOptions } from "./shutdown.ts";
 
 /** How {@linkcode shutdownOnSignals} goes about it. */
 export interface SignalOptions {

@@ -1,0 +1,53 @@
+/**
+ * Shutting down: once, and within a time.
+ */
+
+/** How {@linkcode EventLoop.shutdown} shuts down. */
+export interface ShutdownOptions {
+  /** How long running requests may take, in milliseconds. As long as they take unless given. */
+  timeoutMs?: number;
+  /** Cuts what is left as soon as it is aborted. */
+  signal?: AbortSignal;
+}
+
+/** What {@linkcode EventLoop.shutdown} had to do. */
+export interface ShutdownResult {
+  /** Connections that were cut while they were busy. */
+  cut: number;
+}
+
+/** The runtime's timers take a longer time for 1 ms. */
+export const TIMER_MS_MAX = 0x7fff_ffff;
+
+/** How long a shutdown may take; throws unless it is a time. */
+export function shutdownMs({ timeoutMs = Infinity }: ShutdownOptions): number {
+  if (timeoutMs >= 0) return timeoutMs;
+  throw new RangeError(
+    `Cannot shut down within ${timeoutMs}: it is a number of milliseconds, 0 or more`,
+  );
+}
+
+/** The shutdown of one server, which happens once. */
+export class Shutdown {
+  /** What it comes to, as soon as it has begun. */
+  result: Promise<ShutdownResult> | null = null;
+
+  /**
+   * Begins; when it has begun already it is the same shutdown still, whatever the options.
+   *
+   * @throws {RangeError} As a rejection: `timeoutMs` is no time. Nothing has begun then.
+   */
+  begin(options: ShutdownOptions, run: () => Promise<ShutdownResult>): Promise<ShutdownResult> {
+    if (this.result !== null) return this.result;
+    try {
+      shutdownMs(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<ShutdownResult>();
+    // First of all: what runs may ask for it again.
+    this.result = promise;
+    run().then(resolve, reject);
+    return promise;
+  }
+}
