@@ -129,17 +129,30 @@ function cpuPanel(results: Results, scenario: Scenario, top: number): string[] {
   ];
 }
 
-/** CPU a message of everybody, a panel for each scenario that was timed. */
-export function cpuPlot(results: Results): string {
-  const scenarios = results.scenarios.filter(({ isMemory }) => !isMemory)
-    .filter((scenario) => rowsOf(results, scenario).length > 0);
+/** Panels below each other, one for each scenario. */
+function stack(
+  title: string,
+  results: Results,
+  scenarios: readonly Scenario[],
+  panelOf: (results: Results, scenario: Scenario, top: number) => string[],
+): string {
   let top = 0;
   const body = scenarios.flatMap((scenario) => {
-    const panel = cpuPanel(results, scenario, top);
+    const panel = panelOf(results, scenario, top);
     top += heightOf(rowsOf(results, scenario)) + 12;
     return panel;
   });
-  return picture("CPU a message", top, body);
+  return picture(title, top, body);
+}
+
+/** Those scenarios that are of a kind and have been measured. */
+function measured(results: Results, isWanted: (scenario: Scenario) => boolean): Scenario[] {
+  return results.scenarios.filter((one) => isWanted(one) && rowsOf(results, one).length > 0);
+}
+
+/** CPU a message of everybody, a panel for each scenario that was timed. */
+export function cpuPlot(results: Results): string {
+  return stack("CPU a message", results, measured(results, (one) => !one.isMemory), cpuPanel);
 }
 
 /** What is drawn of a distribution. */
@@ -193,14 +206,7 @@ function latencyPanel(results: Results, scenario: Scenario, top: number): string
  * A closed loop asks a slow server less: its percentiles are in the tables, not here.
  */
 export function latencyPlot(results: Results): string | null {
-  const scenarios = results.scenarios.filter(({ rate }) => rate !== undefined)
-    .filter((scenario) => rowsOf(results, scenario).length > 0);
-  if (scenarios.length === 0) return null;
-  let top = 0;
-  const body = scenarios.flatMap((scenario) => {
-    const panel = latencyPanel(results, scenario, top);
-    top += heightOf(rowsOf(results, scenario)) + 12;
-    return panel;
-  });
-  return picture("Latency at a fixed rate", top, body);
+  const rated = measured(results, (one) => one.rate !== undefined);
+  if (rated.length === 0) return null;
+  return stack("Latency at a fixed rate", results, rated, latencyPanel);
 }

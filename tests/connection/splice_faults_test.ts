@@ -1,51 +1,38 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { EofError } from "../../mod.ts";
 import { failWith, faultTest, shorten } from "../support/faults.ts";
-import { KINDS, receiveAll, sendAll, withLine } from "../support/line.ts";
+import { type Kind, KINDS, receiveAll, sendAll, withLine } from "../support/line.ts";
 import { assertBytes, pattern } from "../support/pair.ts";
 import { soon, ticks } from "../support/until.ts";
 
 const EINVAL = 22, EMFILE = 24, EAGAIN = 11;
 const BIG = 8 << 20;
 
-faultTest(
-  "pipe() copies where the kernel cannot splice from a descriptor",
-  () =>
-    withLine("tcp", async ({ client, server }, piped) => {
-      failWith("splice", EINVAL);
-      const bytes = pattern(BIG);
-      const [received] = await Promise.all([receiveAll(server), sendAll(client, bytes)]);
-      assertBytes(received, bytes);
-      await server.closeWrite();
-      assertEquals(await soon(piped), { aToB: BIG, bToA: 0 });
-    }),
-);
+const REFUSALS: readonly [when: string, kind: Kind, refuse: () => void][] = [
+  ["where the kernel cannot splice from a descriptor", "tcp", () => failWith("splice", EINVAL)],
+  [
+    "where the kernel cannot splice to a descriptor",
+    "tcp",
+    () => failWith("splice", EINVAL, { skip: 1 }), // the first one fills the pipe
+  ],
+  [
+    "when no descriptor is left for a pipe",
+    "unix",
+    () => failWith("pipe", EMFILE, { count: 1000 }),
+  ],
+];
 
-faultTest(
-  "pipe() copies where the kernel cannot splice to a descriptor",
-  () =>
-    withLine("tcp", async ({ client, server }, piped) => {
-      failWith("splice", EINVAL, { skip: 1 }); // the first one fills the pipe
+for (const [when, kind, refuse] of REFUSALS) {
+  faultTest(`pipe() copies ${when}`, () =>
+    withLine(kind, async ({ client, server }, piped) => {
+      refuse();
       const bytes = pattern(BIG);
       const [received] = await Promise.all([receiveAll(server), sendAll(client, bytes)]);
       assertBytes(received, bytes);
       await server.closeWrite();
       assertEquals(await soon(piped), { aToB: BIG, bToA: 0 });
-    }),
-);
-
-faultTest(
-  "pipe() copies when no descriptor is left for a pipe",
-  () =>
-    withLine("unix", async ({ client, server }, piped) => {
-      failWith("pipe", EMFILE, { count: 1000 });
-      const bytes = pattern(BIG);
-      const [received] = await Promise.all([receiveAll(server), sendAll(client, bytes)]);
-      assertBytes(received, bytes);
-      await server.closeWrite();
-      assertEquals(await soon(piped), { aToB: BIG, bToA: 0 });
-    }),
-);
+    }));
+}
 
 faultTest("pipe() goes on after calls that are short or not ready", async () => {
   for (const kind of KINDS) {
