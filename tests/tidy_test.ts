@@ -235,7 +235,7 @@ test("nothing is left to do in a comment", () => {
 test("no file names a directory of somebody's machine or the host of a package registry", () => {
   const rest = files.filter((path) => path !== "tests/tidy_test.ts");
   const place =
-    /(^|[\s"'`(=:])\/(work|home|root|Users)\/|https?:\/\/[^\s"'/]*(registry|artifactory|nexus|npmjs)/;
+    /(^|[\s"'`(=:])\/(work|home|root|Users)\/|https?:\/\/[^\s"'/]*(registry|artifactory|nexus|npmjs)|registry\+https?:/;
   assertEquals(grep(rest, place), []);
   // A path that happens to be this very checkout's.
   assertEquals(root.length > 5 ? grep(rest, new RegExp(RegExp.escape(root))) : [], []);
