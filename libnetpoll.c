@@ -45,7 +45,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
-enum { ABI = 2 };
+enum { ABI = 3 };
 
 enum {
   SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
@@ -127,16 +127,38 @@ static inline int32_t injected(enum call call, int32_t fd) {
 #define FAIL_IF_TOLD(call, fd)                     \
   do {                                             \
     int32_t effect_ = injected(call, fd);          \
-    if (effect_ < 0) return effect_;               \
+    if (effect_ < 0) return counted(call, effect_); \
   } while (0)
 
 // The same; an injected bound shortens `length`.
 #define FAIL_OR_SHORTEN(call, fd, length)          \
   do {                                             \
     int32_t effect_ = injected(call, fd);          \
-    if (effect_ < 0) return effect_;               \
+    if (effect_ < 0) return counted(call, effect_); \
     if (effect_ > 0 && (size_t)effect_ < (length)) (length) = (uint32_t)effect_; \
   } while (0)
+
+// ---- counters -----------------------------------------------------------------------------------
+
+// What this thread's calls of each kind did: how many, the sum of what they returned, how many were
+// not ready. Then waits by how many events they brought (powers of two), and failures by errno.
+enum { BATCHES = 3 * CALLS, ERRORS = BATCHES + 10, COUNTERS = ERRORS + 134 };
+static _Thread_local uint64_t counters[COUNTERS];
+
+static int32_t counted(enum call call, int32_t value) {
+  uint64_t *counts = &counters[3 * call];
+  counts[0]++;
+  if (value >= 0) counts[1] += (uint32_t)value;
+  else if (value == -EAGAIN || value == -EINPROGRESS) counts[2]++;
+  else if (value > ERRORS - COUNTERS) counters[ERRORS - value]++;
+  return value;
+}
+
+// The counters of this thread, up to `capacity` of them, go to `out`. How many there are.
+EXPORT int32_t np_counters(double *out, int32_t capacity) {
+  for (int32_t i = 0; i < capacity && i < COUNTERS; i++) out[i] = (double)counters[i];
+  return COUNTERS;
+}
 
 // ---- owners -------------------------------------------------------------------------------------
 
@@ -365,7 +387,7 @@ EXPORT int32_t np_resolve(const char *name, int32_t family, struct address *out,
 // A stream socket, non-blocking and close-on-exec. Its descriptor.
 EXPORT int32_t np_socket(int32_t family) {
   FAIL_IF_TOLD(CALL_SOCKET, -1);
-  return own(result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)));
+  return own(counted(CALL_SOCKET, result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))));
 }
 
 // Two connected Unix stream sockets, written to `out`.
@@ -396,6 +418,7 @@ EXPORT int32_t np_accept(int32_t fd, struct address *peer) {
   socklen_t length = sizeof storage;
   int32_t taken = RETRY(accept4(fd, (void *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (taken >= 0) from_kernel(&storage, length, peer);
+  counted(CALL_ACCEPT, taken < 0 ? taken : 1);
   return own(taken);
 }
 
@@ -408,7 +431,7 @@ EXPORT int32_t np_connect(int32_t fd, const struct address *address) {
   socklen_t length = to_kernel(address, &storage);
   if (length == 0) return -EINVAL;
   int32_t code = result(connect(fd, (void *)&storage, length));
-  return code == -EINTR ? -EINPROGRESS : code;
+  return counted(CALL_CONNECT, code == -EINTR ? -EINPROGRESS : code);
 }
 
 // The address of this end (peer 0) or of the other (peer 1).
@@ -476,7 +499,7 @@ EXPORT int32_t np_recv(int32_t fd, uint32_t slab, uint32_t offset, uint32_t leng
   uint8_t *base = piece(slab, offset, length);
   if (!base) return -EFAULT;
   FAIL_OR_SHORTEN(CALL_RECV, fd, length);
-  return RETRY(recv(fd, base, length, 0));
+  return counted(CALL_RECV, RETRY(recv(fd, base, length, 0)));
 }
 
 // Read into several pieces, from any kind of descriptor.
@@ -486,7 +509,7 @@ EXPORT int32_t np_readv(int32_t fd, const uint32_t *table, int32_t count) {
   FAIL_OR_SHORTEN(CALL_RECV, fd, most);
   int64_t total = gather(table, count, most, pieces);
   if (total < 0) return (int32_t)total;
-  return RETRY(readv(fd, pieces, count));
+  return counted(CALL_RECV, RETRY(readv(fd, pieces, count)));
 }
 
 // Send one piece. SIGPIPE never: a closed peer is -EPIPE.
@@ -494,7 +517,7 @@ EXPORT int32_t np_send(int32_t fd, uint32_t slab, uint32_t offset, uint32_t leng
   uint8_t *base = piece(slab, offset, length);
   if (!base) return -EFAULT;
   FAIL_OR_SHORTEN(CALL_SEND, fd, length);
-  return RETRY(send(fd, base, length, flags | MSG_NOSIGNAL));
+  return counted(CALL_SEND, RETRY(send(fd, base, length, flags | MSG_NOSIGNAL)));
 }
 
 static int32_t send_pieces(enum call call, int32_t fd, const uint32_t *table, int32_t count, int32_t flags) {
@@ -504,7 +527,7 @@ static int32_t send_pieces(enum call call, int32_t fd, const uint32_t *table, in
   int64_t total = gather(table, count, most, pieces);
   if (total < 0) return (int32_t)total;
   struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
-  return RETRY(sendmsg(fd, &message, flags | MSG_NOSIGNAL));
+  return counted(call, RETRY(sendmsg(fd, &message, flags | MSG_NOSIGNAL)));
 }
 
 // Send several pieces in one call.
@@ -520,7 +543,7 @@ EXPORT int32_t np_writev(int32_t fd, const uint32_t *table, int32_t count) {
   FAIL_OR_SHORTEN(CALL_SEND, fd, most);
   int64_t total = gather(table, count, most, pieces);
   if (total < 0) return (int32_t)total;
-  return RETRY(writev(fd, pieces, count));
+  return counted(CALL_SEND, RETRY(writev(fd, pieces, count)));
 }
 
 // Send from a borrowed array. `bytes` is its byteLength, read just before this call: the one length
@@ -529,7 +552,7 @@ EXPORT int32_t np_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes
                                 uint32_t length, int32_t flags) {
   if ((uint64_t)offset + length > bytes) return -EFAULT;
   FAIL_OR_SHORTEN(CALL_SEND, fd, length);
-  return RETRY(send(fd, array + offset, length, flags | MSG_NOSIGNAL));
+  return counted(CALL_SEND, RETRY(send(fd, array + offset, length, flags | MSG_NOSIGNAL)));
 }
 
 // ---- files and pipes ----------------------------------------------------------------------------
@@ -542,7 +565,7 @@ static off_t position(uint32_t low, uint32_t high) {
 // without a writer from blocking the thread (open(2)). Its descriptor.
 EXPORT int32_t np_open(const char *path) {
   FAIL_IF_TOLD(CALL_OPEN, -1);
-  return own(RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)));
+  return own(counted(CALL_OPEN, RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY))));
 }
 
 // What a descriptor is, to `out`: {mode, low half of the size, high half}.
@@ -561,7 +584,7 @@ EXPORT int32_t np_pread(int32_t fd, uint32_t slab, uint32_t offset, uint32_t len
   uint8_t *base = piece(slab, offset, length);
   if (!base) return -EFAULT;
   FAIL_OR_SHORTEN(CALL_PREAD, fd, length);
-  return RETRY(pread(fd, base, length, position(low, high)));
+  return counted(CALL_PREAD, RETRY(pread(fd, base, length, position(low, high))));
 }
 
 // Send a piece of a file from a position of its own, in two halves; the file's own stays. Bytes, or
@@ -569,13 +592,13 @@ EXPORT int32_t np_pread(int32_t fd, uint32_t slab, uint32_t offset, uint32_t len
 EXPORT int32_t np_sendfile(int32_t to, int32_t from, uint32_t low, uint32_t high, uint32_t length) {
   FAIL_OR_SHORTEN(CALL_SENDFILE, to, length);
   off_t at = position(low, high);
-  return RETRY(sendfile(to, from, &at, length));
+  return counted(CALL_SENDFILE, RETRY(sendfile(to, from, &at, length)));
 }
 
 // A pipe, non-blocking and close-on-exec: its reading and its writing end go to `out`.
 EXPORT int32_t np_pipe(int32_t *out) {
   FAIL_IF_TOLD(CALL_PIPE, -1);
-  int32_t code = result(pipe2(out, O_NONBLOCK | O_CLOEXEC));
+  int32_t code = counted(CALL_PIPE, result(pipe2(out, O_NONBLOCK | O_CLOEXEC)));
   for (int i = 0; code == 0 && i < 2; i++) own(out[i]);
   return code;
 }
@@ -588,7 +611,7 @@ EXPORT int32_t np_pipe_resize(int32_t fd, uint32_t bytes) {
 // Move bytes without reading them; one of both is a pipe, neither waits. Bytes, or 0 at the end.
 EXPORT int32_t np_splice(int32_t from, int32_t to, uint32_t length) {
   FAIL_OR_SHORTEN(CALL_SPLICE, from, length);
-  return RETRY(splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+  return counted(CALL_SPLICE, RETRY(splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)));
 }
 
 // ---- zero copy ----------------------------------------------------------------------------------
@@ -680,7 +703,7 @@ EXPORT int32_t np_epoll_ctl(int32_t epoll, int32_t op, int32_t fd, uint32_t toke
   FAIL_IF_TOLD(CALL_EPOLL_CTL, fd);
   uint32_t low = (uint32_t)fd | (events & COMPLETIONS ? DRAINED : 0);
   struct epoll_event event = {.events = events & ~COMPLETIONS, .data.u64 = (uint64_t)token << 32 | low};
-  return result(epoll_ctl(epoll, op, fd, &event));
+  return counted(CALL_EPOLL_CTL, result(epoll_ctl(epoll, op, fd, &event)));
 }
 
 static int64_t wait_micros(int32_t epoll, struct epoll_event *events, int32_t capacity, int32_t micros) {
@@ -716,7 +739,7 @@ EXPORT int32_t np_epoll_wait(int32_t epoll, uint32_t *out, int32_t capacity, int
   FAIL_IF_TOLD(CALL_EPOLL_WAIT, epoll);
   struct epoll_event events[EVENTS_MAX];
   int64_t seen = wait_micros(epoll, events, capacity < EVENTS_MAX ? capacity : EVENTS_MAX, micros);
-  if (seen < 0) return errno == EINTR ? 0 : -errno;
+  if (seen < 0) return counted(CALL_EPOLL_WAIT, errno == EINTR ? 0 : -errno);
   int32_t count = 0, completions = 0;
   for (int64_t i = 0; i < seen; i++) {
     uint32_t left = events[i].events;
@@ -727,7 +750,8 @@ EXPORT int32_t np_epoll_wait(int32_t epoll, uint32_t *out, int32_t capacity, int
     out[2 * count] = (uint32_t)(events[i].data.u64 >> 32);
     out[2 * count++ + 1] = left;
   }
-  return count | completions << 16;
+  counters[BATCHES + (count > 0 ? 32 - __builtin_clz((uint32_t)count) : 0)]++;
+  return counted(CALL_EPOLL_WAIT, count) | completions << 16;
 }
 
 // ---- clocks and counters ------------------------------------------------------------------------

@@ -13,6 +13,11 @@ export type Pointer = unknown;
 export interface Native {
   /** The version of the boundary. */
   abi(): number;
+  /**
+   * What this thread's calls did so far, up to `capacity` numbers of it, goes to `out`
+   * (src/metrics/call_counts.ts says which). How many there are.
+   */
+  counters(out: Float64Array, capacity: number): number;
 
   /** Maps a slab of zeroed memory (`bytes` a multiple of 2 MiB). Its number. */
   slabMap(bytes: number): number;

@@ -16,11 +16,12 @@ export type Signature = readonly [
 ];
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 2;
+export const ABI = 3;
 
 /** Every function of {@linkcode Native}. */
 export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   abi: ["np_abi", [], "i32"],
+  counters: ["np_counters", ["buffer", "i32"], "i32"],
 
   slabMap: ["np_slab_map", ["u32"], "i32"],
   slabRegister: ["np_slab_register", ["buffer", "u32"], "i32"],

@@ -57,3 +57,77 @@ TEST("np_timerfd_set() takes every number of microseconds") {
   CHECK_EQUAL(np_timerfd_set(-1, 1), -EBADF);
   CHECK_EQUAL(np_timerfd_set(np_eventfd(), 1), -EINVAL);
 }
+
+static double counted_now[COUNTERS];
+
+static const double *look(void) {
+  CHECK_EQUAL(np_counters(counted_now, COUNTERS), COUNTERS);
+  return counted_now;
+}
+
+TEST("np_counters() has calls, what they moved, and those that were not ready") {
+  int32_t pair[2];
+  CHECK_EQUAL(np_socketpair(pair), 0);
+  int32_t slab = np_slab_map(2 << 20);
+  CHECK_EQUAL(np_recv(pair[0], slab, 0, 100), -EAGAIN);
+  CHECK_EQUAL(np_send(pair[1], slab, 0, 60, 0), 60);
+  CHECK_EQUAL(np_recv(pair[0], slab, 0, 40), 40);
+  CHECK_EQUAL(np_recv(pair[0], slab, 0, 40), 20);
+  const double *counts = look();
+  CHECK_EQUAL(counts[3 * CALL_RECV], 3);
+  CHECK_EQUAL(counts[3 * CALL_RECV + 1], 60);
+  CHECK_EQUAL(counts[3 * CALL_RECV + 2], 1);
+  CHECK_EQUAL(counts[3 * CALL_SEND], 1);
+  CHECK_EQUAL(counts[3 * CALL_SEND + 1], 60);
+  CHECK_EQUAL(counts[3 * CALL_SEND + 2], 0);
+}
+
+TEST("np_counters() has failures by their number, without what is only not ready") {
+  int32_t pair[2];
+  CHECK_EQUAL(np_socketpair(pair), 0);
+  int32_t slab = np_slab_map(2 << 20);
+  np_close(pair[0]);
+  CHECK_EQUAL(np_send(pair[1], slab, 0, 1, 0), -EPIPE);
+  CHECK_EQUAL(np_recv(-1, slab, 0, 1), -EBADF);
+  const double *counts = look();
+  CHECK_EQUAL(counts[ERRORS + EPIPE], 1);
+  CHECK_EQUAL(counts[ERRORS + EBADF], 1);
+  CHECK_EQUAL(counts[ERRORS + EAGAIN], 0);
+  CHECK_EQUAL(counts[3 * CALL_SEND + 1], 0);
+}
+
+TEST("np_counters() has waits by how many events they brought") {
+  int32_t epoll = np_epoll_create();
+  uint32_t out[2 * 8];
+  CHECK_EQUAL(np_epoll_wait(epoll, out, 8, 0), 0);
+  for (int n = 1; n <= 4; n++) {
+    int32_t fd = np_eventfd();
+    CHECK_EQUAL(np_counter_add(fd), 0);
+    CHECK_EQUAL(np_epoll_ctl(epoll, EPOLL_CTL_ADD, fd, 0, EPOLLIN), 0);
+    CHECK_EQUAL(np_epoll_wait(epoll, out, 8, 0), n);
+  }
+  static const int BY_BITS[] = {1, 1, 2, 1};  // 0, 1, 2 and 3, 4
+  const double *counts = look();
+  for (int bits = 0; bits < 4; bits++) CHECK_EQUAL(counts[BATCHES + bits], BY_BITS[bits]);
+  CHECK_EQUAL(counts[3 * CALL_EPOLL_WAIT], 5);
+  CHECK_EQUAL(counts[3 * CALL_EPOLL_WAIT + 1], 10);
+}
+
+static void *look_elsewhere(void *waits) {
+  *(double *)waits = look()[3 * CALL_EPOLL_WAIT];
+  return NULL;
+}
+
+TEST("np_counters() has the calls of its own thread, and writes no more than there is room for") {
+  uint32_t out[2];
+  CHECK_EQUAL(np_epoll_wait(np_epoll_create(), out, 1, 0), 0);
+  double waits = -1;
+  pthread_t thread;
+  CHECK_EQUAL(pthread_create(&thread, NULL, look_elsewhere, &waits), 0);
+  CHECK_EQUAL(pthread_join(thread, NULL), 0);
+  CHECK_EQUAL(waits, 0);
+  double two[3] = {-1, -1, -1};
+  CHECK_EQUAL(np_counters(two, 2), COUNTERS);
+  CHECK(two[1] >= 0);
+  CHECK_EQUAL(two[2], -1);
+}
