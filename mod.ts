@@ -4,9 +4,21 @@
  * @module
  */
 export { createListener, type Listener, type ListenerOptions } from "./src/net/listener.ts";
-export { EventLoop, type EventLoopOptions } from "./src/server/event_loop.ts";
+export {
+  EventLoop,
+  type EventLoopOptions,
+  type LoopMetrics,
+  type LoopMetricsOptions,
+} from "./src/server/event_loop.ts";
+export type { ListenerMetrics } from "./src/server/acceptor.ts";
 export type { ShutdownOptions, ShutdownResult } from "./src/server/shutdown.ts";
-export { Cluster, type ClusterOptions, serve, type ServeOptions } from "./src/server/cluster.ts";
+export {
+  Cluster,
+  type ClusterOptions,
+  type MeasureOptions,
+  serve,
+  type ServeOptions,
+} from "./src/server/cluster.ts";
 export type { HandlerModule, PollerContext, Teardown } from "./src/server/handler_module.ts";
 export type { Choose, LoadBalance, PollerLoad } from "./src/poll/load_balance.ts";
 export {
@@ -68,6 +80,24 @@ export { LinkBuffer, type LinkBufferConstructor } from "./src/buffer/link_buffer
 export type { BufferReader, Delimiter, Reader, TextEncoding } from "./src/buffer/reader.ts";
 export type { Writer } from "./src/buffer/writer.ts";
 export type { Address, Network, TcpAddress, UnixAddress } from "./src/net/address.ts";
+export { metrics } from "./src/metrics/metrics.ts";
+export type {
+  ConnectionTotals,
+  MemoryMetrics,
+  Metrics,
+  PollerMetrics,
+  ProcessMetrics,
+} from "./src/metrics/metrics.ts";
+export type { CallCounts, CallName } from "./src/metrics/call_counts.ts";
+export type { ClusterMetrics, ClusterPollerMetrics } from "./src/metrics/cluster_metrics.ts";
+export { prometheus } from "./src/metrics/prometheus.ts";
+export type {
+  ConnectionMetrics,
+  ConnectionState,
+  QueueMetrics,
+} from "./src/connection/connection_metrics.ts";
+export type { AcceptQueue, TcpMetrics } from "./src/net/tcp_info.ts";
+export type { ConnectionCounts, TimeoutCounts, ZeroCopyTotals } from "./src/core/counts.ts";
 export { type Configuration, configure } from "./src/core/config.ts";
 export {
   BusyError,

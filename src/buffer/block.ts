@@ -124,6 +124,8 @@ export interface PoolCounts {
   slabCount: number;
   /** Slabs whose memory JavaScript can reach, the others having given their pages back. */
   wrappedCount: number;
+  /** The bytes of these. */
+  wrappedBytes: number;
 }
 
 /**
@@ -184,8 +186,9 @@ export class BlockPool {
     const wrappedCount = this.#slabs.length;
     let slabCount = wrappedCount;
     for (const slabs of this.#retired) slabCount += slabs?.length ?? 0;
-    const counts = { usedBytes: 0, usedCount: 0, slabCount, wrappedCount };
+    const counts = { usedBytes: 0, usedCount: 0, slabCount, wrappedCount, wrappedBytes: 0 };
     for (const slab of this.#slabs) {
+      counts.wrappedBytes += slab.byteLength;
       counts.usedBytes += slab.usedBytes;
       for (const block of slab.blocks()) if (block.references > 0) counts.usedCount += 1;
     }

@@ -2,6 +2,7 @@
  * LinkBuffer: netpoll's buffer, a reader and a writer over one chain of nodes.
  */
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
+import { drawChain, INSPECT } from "./drawing.ts";
 import { forgetOwner, reclaimFrom } from "./dropped.ts";
 import { CLOSED, LinkChain } from "./link_chain.ts";
 import { type BufferReader, checkCount, setSliceMaker } from "./reader.ts";
@@ -88,6 +89,11 @@ const Implementation = class LinkBuffer extends ChainWriter {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** What `console.log` shows. */
+  [INSPECT](): string {
+    return drawChain("LinkBuffer", this.#chain);
   }
 };
 

@@ -83,6 +83,11 @@ export class LinkNode {
 let spare: LinkNode | null = null;
 let spareCount = 0;
 
+/** How many nodes are kept to be used again. */
+export function spareNodeCount(): number {
+  return spareCount;
+}
+
 function take(start: number, end: number): LinkNode {
   const node = spare ?? new LinkNode();
   if (spare !== null) {

@@ -15,6 +15,7 @@ import {
   settings,
 } from "../connection/settings.ts";
 import { check } from "../core/check.ts";
+import { counts, countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
 import { DIAL_ATTEMPT_DELAY_MS, SELF_CONNECT_RETRIES } from "../core/limits.ts";
@@ -103,8 +104,9 @@ class Attempt implements Watcher {
   onEvent(): void {
     const errno = getOption(this.fd, Option.ERROR);
     this.#unwatch();
-    if (errno !== 0) this.#fail(errno);
-    else this.#onEnd(this, null);
+    if (errno === 0) return this.#onEnd(this, null);
+    countSocketError(errno);
+    this.#fail(errno);
   }
 
   onFailure(error: unknown): void {
@@ -320,7 +322,11 @@ async function within(
   };
   // It may have connected already, and its promise be on the way.
   promise.then((attempt) => isLate && attempt.cancel(), () => {});
-  const timer = new Timer({ onTimer: () => end(new TimeoutError("dial", timeoutMs)) });
+  const onTimer = () => {
+    counts.timeouts.dial += 1;
+    end(new TimeoutError("dial", timeoutMs));
+  };
+  const timer = new Timer({ onTimer });
   const onAbort = () => end(signal!.reason);
   if (timeoutMs > 0) poller.setTimer(timer, timeoutMs);
   signal?.addEventListener("abort", onAbort);

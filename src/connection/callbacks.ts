@@ -2,6 +2,7 @@
  * What users are told in the course of a connection's life, and in what order.
  */
 import { config } from "../core/config.ts";
+import { counts } from "../core/counts.ts";
 import type { Connection } from "./connection.ts";
 
 /** Answers what a connection receives. Called when there are bytes to read, once at a time. */
@@ -133,6 +134,7 @@ export class CallbackRunner<C> {
 
   /** Says what went wrong: to `onError`, or in the log. */
   report(error: unknown): void {
+    counts.connections.failures += 1;
     const { onError } = this.#callbacks;
     try {
       if (onError !== undefined) onError(error, this.#owner);

@@ -86,7 +86,7 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   /** How many bytes left in all, those of files included. */
-  get #sentBytes(): number {
+  get sentBytes(): number {
     const { total } = this.#chain;
     return this.#files === null ? total : total + this.#files.doneBytes;
   }
@@ -94,6 +94,11 @@ export class ConnectionWriter extends ChainWriter {
   /** Whether somebody waits for a flush. */
   get isFlushing(): boolean {
     return this.#flushes !== null;
+  }
+
+  /** How many flushes wait. */
+  get flushCount(): number {
+    return this.#flushes?.length ?? 0;
   }
 
   /** When the first flush that waits began, in microseconds; 0 for none. */
@@ -142,7 +147,7 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   #wait(signal: AbortSignal | undefined): Promise<void> {
-    const target = this.#sentBytes + this.unsentBytes;
+    const target = this.sentBytes + this.unsentBytes;
     let last = this.#flushes?.at(-1);
     if (last === undefined || last.target !== target || last instanceof FileSending) {
       last = { target, since: this.#owner.clockMicros, ...Promise.withResolvers<void>() };
@@ -227,7 +232,7 @@ export class ConnectionWriter extends ChainWriter {
 
   #settle(flushes: Flush[]): void {
     let done = 0;
-    while (done < flushes.length && flushes[done]!.target <= this.#sentBytes) done += 1;
+    while (done < flushes.length && flushes[done]!.target <= this.sentBytes) done += 1;
     for (const flush of this.#take(flushes, done)) flush.resolve();
   }
 

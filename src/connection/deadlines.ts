@@ -1,6 +1,7 @@
 /**
  * The deadlines of a connection. One that has none has no object of this kind either.
  */
+import { counts } from "../core/counts.ts";
 import type { TimeoutOperation } from "../core/errors.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
@@ -139,15 +140,20 @@ export class Deadlines implements TimerOwner {
   }
 
   onTimer(timer: Timer): void {
-    if (timer === this.#read) this.#owner.onDeadline("read", this.#readMs);
-    else if (timer === this.#write) this.#owner.onDeadline("write", this.#writeMs);
+    if (timer === this.#read) this.#passed("read", this.#readMs);
+    else if (timer === this.#write) this.#passed("write", this.#writeMs);
     else if (timer === this.#idle) this.#onIdle();
-    else this.#owner.onDeadline("lifetime", this.#lifetimeMs);
+    else this.#passed("lifetime", this.#lifetimeMs);
+  }
+
+  #passed(operation: TimeoutOperation, timeoutMs: number): void {
+    counts.timeouts[operation] += 1;
+    this.#owner.onDeadline(operation, timeoutMs);
   }
 
   #onIdle(): void {
     const leftMs = this.#idleMs - (this.#poller.nowMicros - this.#activeSince) / 1000;
     if (leftMs > 0) this.#poller.setTimer(this.#idle, leftMs, grain(this.#idleMs));
-    else this.#owner.onDeadline("idle", this.#idleMs);
+    else this.#passed("idle", this.#idleMs);
   }
 }

@@ -2,6 +2,7 @@
  * An endpoint: a descriptor, what its poller shall report of it, and the addresses of both ends.
  */
 import { native } from "../../ffi/load.ts";
+import { counts } from "../core/counts.ts";
 import {
   type Address,
   packAddress,
@@ -47,6 +48,8 @@ export class Endpoint {
   watch(watcher: Watcher): void {
     this.#interest = Interest.READ | this.#completions;
     this.#token = this.#poller.add(watcher, this.#interest);
+    counts.connections.opened += 1;
+    counts.connections.activeCount += 1;
   }
 
   /** From now on zero-copy completions are reported as well. */
@@ -126,7 +129,10 @@ export class Endpoint {
     const { fd } = this;
     this.#local ??= this.#name(0);
     this.#remote ??= this.#name(1);
-    if (this.#token >= 0) this.#poller.remove(this.#token, fd);
+    if (this.#token >= 0) {
+      this.#poller.remove(this.#token, fd);
+      counts.connections.activeCount -= 1;
+    }
     this.#token = -1;
     this.fd = -1;
     return fd;

@@ -3,7 +3,9 @@
  * comes in, and how it all ends, is the business of the connection over it (socket_connection.ts).
  */
 import { native } from "../../ffi/load.ts";
+import { INSPECT } from "../buffer/drawing.ts";
 import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
+import { counts } from "../core/counts.ts";
 import { NOT_READY } from "../core/errno.ts";
 import {
   BusyError,
@@ -18,6 +20,12 @@ import { resetOnClose, socketError, socketErrorIfAny } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { Watcher } from "../poll/watcher.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
+import {
+  type ConnectionMetrics,
+  connectionMetrics,
+  drawConnection,
+  type Measured,
+} from "./connection_metrics.ts";
 import { ConnectionReader, type ReaderOwner } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner } from "./connection_writer.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
@@ -356,11 +364,13 @@ export abstract class Stream
         `Cannot detach: ${outstandingBytes} bytes are pinned by zero-copy sends; await writer.released() first`,
       );
     }
+    counts.connections.detached += 1;
     return native.disown(this.fd);
   }
 
   /** Closes a descriptor that nobody watches any more: at once, or when nothing is pinned. */
   protected closeFd(fd: number, isLost: boolean): void {
+    if (isLost) counts.connections.lost += 1;
     if (!this.pinner?.isPinning) return void native.close(fd);
     new ZeroCopyClose(this.#service.poller, fd, this.pinner, isLost);
   }
@@ -368,6 +378,27 @@ export abstract class Stream
   /** How long a close may take. */
   protected set closeTimeoutMs(timeoutMs: number) {
     if (this.pinner !== null) this.pinner.closeTimeoutMs = timeoutMs || CLOSE_TIMEOUT_MS;
+  }
+
+  // ---- looking at it -------------------------------------------------------------------------
+
+  metrics(): ConnectionMetrics {
+    return connectionMetrics(this.#measured());
+  }
+
+  /** What `console.log` shows. */
+  [INSPECT](): string {
+    return drawConnection(this.#measured());
+  }
+
+  #measured(): Measured {
+    const { fd, input, output, reader, writer, isReadPaused, isPiped, pinner } = this;
+    const isDraining = fd >= 0 && !this.isActive;
+    const isOpen = this.endpoint.isWatched;
+    const state = fd < 0 ? "closed" : isDraining ? "draining" : isOpen ? "open" : "preparing";
+    const { localAddress, remoteAddress } = this.endpoint;
+    const ends = { localAddress, remoteAddress };
+    return { fd, state, ...ends, input, output, reader, writer, isReadPaused, isPiped, pinner };
   }
 
   // ---- deadlines -----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import { native } from "../../ffi/load.ts";
 import { blocks } from "../buffer/block.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
+import { counts, type ZeroCopyTotals } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import {
   CLOSE_TIMEOUT_MS,
@@ -72,21 +73,7 @@ export type ZeroCopyObstacle =
  * await b.close();
  * ```
  */
-export interface ZeroCopyCounts {
-  /** Sends that the kernel took without copying at once. */
-  calls: number;
-  /** The bytes of them. */
-  bytes: number;
-  /** Sends that have completed: `calls`, less what is under way. */
-  completions: number;
-  /** Notifications that came: each tells of one send, or of several. */
-  notifications: number;
-  /** Those of them that said the kernel had copied after all. */
-  copied: number;
-  /** Sends that the kernel refused for want of memory (ENOBUFS). */
-  noBuffers: number;
-  /** Sends large enough for zero copy that were made by copying. */
-  fallBacks: number;
+export interface ZeroCopyCounts extends ZeroCopyTotals {
   /** Sends that have not completed. */
   outstandingCalls: number;
   /** The bytes of them, which are pinned. */
@@ -212,7 +199,7 @@ export class ZeroCopy implements Transport {
   #sampledCalls = 0;
   #sampleCount = 0;
   #waiting: { target: number; resolve: () => void }[] = [];
-  readonly #counts = {
+  readonly #counts: ZeroCopyTotals = {
     calls: 0,
     bytes: 0,
     completions: 0,
@@ -263,6 +250,12 @@ export class ZeroCopy implements Transport {
     };
   }
 
+  /** Counts for this connection, and for all of the thread. */
+  #add(what: keyof ZeroCopyTotals, count: number): void {
+    this.#counts[what] += count;
+    counts.zeroCopy[what] += count;
+  }
+
   // ---- sending ----------------------------------------------------------------------------------
 
   receive(fd: number, slab: number, offset: number, length: number): number {
@@ -284,7 +277,7 @@ export class ZeroCopy implements Transport {
       const count = this.#sendPinned(fd, chain, first, more);
       if (count !== -ERRNO.ENOBUFS) return count;
     }
-    this.#counts.fallBacks += 1;
+    this.#add("fallBacks", 1);
     return this.#io.send(fd, chain, first, most, flags);
   }
 
@@ -293,14 +286,14 @@ export class ZeroCopy implements Transport {
     const { pieces } = plan;
     let count = native.sendmsgZeroCopy(fd, table, pieces, flags);
     if (count === -ERRNO.ENOBUFS) {
-      this.#counts.noBuffers += 1;
+      this.#add("noBuffers", 1);
       if (this.drain(fd) > 0) count = native.sendmsgZeroCopy(fd, table, pieces, flags);
       if (count === -ERRNO.ENOBUFS) this.#onNoBuffers();
     }
     if (count > 0) {
       this.#calls!.add(chain.total, count, first);
-      this.#counts.calls += 1;
-      this.#counts.bytes += count;
+      this.#add("calls", 1);
+      this.#add("bytes", count);
     }
     return count;
   }
@@ -391,7 +384,7 @@ export class ZeroCopy implements Transport {
   complete(lo: number, hi: number, isCopied: boolean): number {
     const done = this.#calls?.complete(lo, hi) ?? 0;
     if (done === 0) return 0;
-    this.#counts.completions += done;
+    this.#add("completions", done);
     if (this.#obstacle === "full") this.#obstacle = null;
     if (!this.isEnding) this.#learn(done, isCopied);
     this.#settle();
@@ -400,8 +393,8 @@ export class ZeroCopy implements Transport {
 
   /** One notification is one sample: of a merged range, only the first part says if it was copied. */
   #learn(done: number, isCopied: boolean): void {
-    this.#counts.notifications += 1;
-    if (isCopied) this.#counts.copied += 1;
+    this.#add("notifications", 1);
+    if (isCopied) this.#add("copied", 1);
     this.#copiedRun = isCopied ? this.#copiedRun + 1 : 0;
     if (this.#copiedRun >= ZERO_COPY_COPIED_MAX) return this.#onCopied();
     if (!isCopied) {

@@ -5,6 +5,7 @@ import { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { Codec } from "../codec/codec.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
+import { counts } from "../core/counts.ts";
 import { BusyError, ClosedError, TimeoutError } from "../core/errors.ts";
 import { REQUESTS_PENDING_MAX } from "../core/limits.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
@@ -50,6 +51,7 @@ class Pending<In, Out> implements TimerOwner {
   }
 
   onTimer(): void {
+    counts.timeouts.request += 1;
     this.reject(new TimeoutError("request", this.#options.timeoutMs!));
   }
 

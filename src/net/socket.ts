@@ -3,6 +3,7 @@
  */
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
+import { countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
 import { Family } from "./address.ts";
@@ -149,6 +150,7 @@ export function resetOnClose(fd: number): void {
 function takeError(fd: number): number {
   values[0] = 0;
   native.getsockopt(fd, Option.ERROR[0], Option.ERROR[1], values, 4);
+  if (values[0] !== 0) countSocketError(values[0]);
   return values[0];
 }
 

@@ -93,6 +93,21 @@ export class Poller {
     return this.#watcherCount;
   }
 
+  /** How many watchers get a turn with the next batch. */
+  get againCount(): number {
+    return this.#again.length;
+  }
+
+  /** How many events of the last batch were not told yet: the turn's time was over. */
+  get untoldCount(): number {
+    return this.#batchCount - this.#batchIndex;
+  }
+
+  /** How many deadlines are set. */
+  get timerCount(): number {
+    return this.#wheel?.count ?? 0;
+  }
+
   /**
    * Begins to watch. The token it returns is what the other methods want.
    *

@@ -13,3 +13,8 @@ let poller: Poller | null = null;
 export function threadPoller(): Poller {
   return poller ??= new Poller();
 }
+
+/** The same, or null while nothing needed one. */
+export function threadPollerIfAny(): Poller | null {
+  return poller;
+}

@@ -13,9 +13,10 @@ import {
   ACCEPTS_PER_EVENT_MAX,
   DRAIN_ACCEPTS_MAX,
 } from "../core/limits.ts";
-import { describeAddress, packAddress, rawAddress } from "../net/address.ts";
+import { type Address, describeAddress, packAddress, rawAddress } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
 import { resetOnClose } from "../net/socket.ts";
+import { type AcceptQueue, acceptQueue } from "../net/tcp_info.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
 import type { ConnectionSource, SourceOwner } from "./source.ts";
@@ -44,6 +45,14 @@ const EXHAUSTED: ReadonlySet<number> = new Set([
   ERRNO.ENOBUFS,
   ERRNO.ENOMEM,
 ]);
+
+/** A listener. */
+export interface ListenerMetrics {
+  /** Where it listens. */
+  address: Address;
+  /** Connections that nobody accepted yet; null for a Unix socket. */
+  queue: AcceptQueue | null;
+}
 
 /** Takes connections from one listener. */
 export class Acceptor implements Watcher, ConnectionSource {
@@ -85,6 +94,12 @@ export class Acceptor implements Watcher, ConnectionSource {
   onEvent(): void {
     // Level-triggered: connections that are left are reported again on the next turn.
     this.#takeSome();
+  }
+
+  /** Where it listens, and what waits there. */
+  metrics(): ListenerMetrics {
+    const { address, fd } = this.#listener;
+    return { address, queue: acceptQueue(fd) };
   }
 
   /** Takes as many as one event may. How many came, those included that were broken already. */

@@ -3,9 +3,21 @@
  */
 import { availableParallelism } from "node:os";
 import { clearTimeout, setTimeout } from "node:timers";
+import { checkTimeout } from "../connection/settings.ts";
 import { config } from "../core/config.ts";
 import { NetpollError, type SystemError } from "../core/errors.ts";
-import { WORKER_BACKOFF_MS, WORKER_GRACE_MS, WORKER_HEALTHY_MS } from "../core/limits.ts";
+import {
+  METRICS_TIMEOUT_MS,
+  WORKER_BACKOFF_MS,
+  WORKER_GRACE_MS,
+  WORKER_HEALTHY_MS,
+} from "../core/limits.ts";
+import {
+  type ClusterMetrics,
+  clusterMetrics,
+  type ClusterPollerMetrics,
+} from "../metrics/cluster_metrics.ts";
+import { metrics } from "../metrics/metrics.ts";
 import type { Address } from "../net/address.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import type { LoadBalance, PollerLoad } from "../poll/load_balance.ts";
@@ -41,6 +53,12 @@ export interface ClusterOptions {
    * it one line goes to `configure({ log })`.
    */
   onWorkerError?: (error: Error, index: number) => void;
+}
+
+/** How {@linkcode Cluster.metrics} asks. */
+export interface MeasureOptions {
+  /** How long a Worker may take to answer, in milliseconds. 1000 unless given. */
+  timeoutMs?: number;
 }
 
 /** What {@linkcode serve} is told beside its handler module. */
@@ -154,6 +172,28 @@ export class Cluster {
   /** The pollers that serve now. */
   get pollers(): readonly PollerLoad[] {
     return this.#workers.filter((worker) => worker !== null && worker.isServing) as PollerWorker[];
+  }
+
+  /**
+   * What all threads of the cluster did, and what they have: this one, which accepts, and each
+   * Worker. One that does not answer in time, because a handler keeps its thread, is left out.
+   *
+   * @throws {RangeError} `timeoutMs` is no time.
+   */
+  async metrics({ timeoutMs = METRICS_TIMEOUT_MS }: MeasureOptions = {}): Promise<ClusterMetrics> {
+    checkTimeout("timeoutMs", timeoutMs);
+    const { promise: late, resolve } = Promise.withResolvers<null>();
+    const timer = setTimeout(() => resolve(null), Math.min(timeoutMs, TIMER_MS_MAX));
+    const workers = this.#workers.filter((worker) => worker !== null);
+    const answers = await Promise.all(
+      workers.map((worker) => Promise.race([worker.measure(), late])),
+    );
+    clearTimeout(timer);
+    const pollers = workers.map((worker, i): ClusterPollerMetrics => {
+      const { index, connectionCount, pendingCount } = worker;
+      return { index, connectionCount, pendingCount, metrics: answers[i]! };
+    });
+    return clusterMetrics(metrics(), pollers);
   }
 
   get #isHandover(): boolean {

@@ -5,6 +5,7 @@
  * with this file, with the bundle that holds it, or with a handler module that imports it.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { metrics } from "../metrics/metrics.ts";
 import { ListenerSocket } from "../net/listener.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { type EventLoop, feed } from "./event_loop.ts";
@@ -40,6 +41,7 @@ class ClusterWorker {
   #obey(order: Order): void {
     if (order.type === "listen") void this.#loop.serve(new ListenerSocket(order.fd, null));
     else if (order.type === "cut") this.#cut.abort();
+    else if (order.type === "measure") tell({ type: "measured", metrics: metrics() });
     else void this.#shutdown(order.timeoutMs);
   }
 

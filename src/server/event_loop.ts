@@ -5,11 +5,13 @@ import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import type { Callbacks, RequestHandler } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
+import type { ConnectionMetrics } from "../connection/connection_metrics.ts";
 import type { Service } from "../connection/service.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
 import { type ConnectionOptions, settings } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { socketTransport } from "../connection/transport.ts";
+import { counts } from "../core/counts.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
   Option,
@@ -19,7 +21,7 @@ import {
   type SocketOptions,
 } from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
-import { Acceptor } from "./acceptor.ts";
+import { Acceptor, type ListenerMetrics } from "./acceptor.ts";
 import { PeerCounts, peerKey } from "./peer_counts.ts";
 import { Roster } from "./roster.ts";
 import { Shutdown, type ShutdownOptions, type ShutdownResult, TIMER_MS_MAX } from "./shutdown.ts";
@@ -38,6 +40,26 @@ export interface EventLoopOptions<C = undefined>
   connectionsMax?: number;
   /** How many of them may come from one IP address; more are reset. Any number unless given. */
   connectionsPerAddressMax?: number;
+}
+
+/** What a loop did, and what it has. */
+export interface LoopMetrics {
+  /** Connections that it took. */
+  accepted: number;
+  /** Those that it reset at once: too many from one address. */
+  refused: number;
+  /** Those that are open, or have a handler that still runs. */
+  connectionCount: number;
+  /** What it listens at. */
+  listeners: ListenerMetrics[];
+  /** Some of its connections, if they were asked for. */
+  connections: ConnectionMetrics[];
+}
+
+/** What {@linkcode EventLoop.metrics} looks at. */
+export interface LoopMetricsOptions {
+  /** How many connections to look at, which costs some microseconds each. None unless given. */
+  connectionsMax?: number;
 }
 
 function ignore(): void {}
@@ -100,6 +122,8 @@ export class EventLoop<C = undefined> {
   #onIdle: (() => void) | null = null;
   #onCount: ((count: number) => void) | null = null;
   #isRef = true;
+  #accepted = 0;
+  #refused = 0;
 
   static {
     feed = (loop, { open, onCount }) => {
@@ -133,6 +157,24 @@ export class EventLoop<C = undefined> {
   /** How many connections are open, or have a handler that still runs. */
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  /**
+   * What this loop did, and what it has. What its thread did is in {@linkcode metrics}.
+   *
+   * @throws {RangeError} `connectionsMax` is no number of connections.
+   */
+  metrics({ connectionsMax = 0 }: LoopMetricsOptions = {}): LoopMetrics {
+    if (connectionsMax !== 0) checkMost("connectionsMax", connectionsMax);
+    const listeners: ListenerMetrics[] = [];
+    this.#each((source) => source instanceof Acceptor && listeners.push(source.metrics()));
+    return {
+      accepted: this.#accepted,
+      refused: this.#refused,
+      connectionCount: this.#connections.size,
+      listeners,
+      connections: this.#connections.list(connectionsMax).map((one) => one.metrics()),
+    };
   }
 
   /**
@@ -184,6 +226,8 @@ export class EventLoop<C = undefined> {
   #onAccept(fd: number, ends: EndpointAddresses): void {
     const key = peerKey(ends.remote);
     if (!this.#peers.add(key)) {
+      counts.connections.refused += 1;
+      this.#refused += 1;
       resetOnClose(fd);
       native.close(fd);
       return;
@@ -197,6 +241,7 @@ export class EventLoop<C = undefined> {
       throw error;
     }
     this.#connections.add(connection);
+    this.#accepted += 1;
     this.#onCount?.(this.#connections.size);
     if (this.#connections.size >= this.#connectionsMax) this.#each((source) => source.pause());
     connection.begin();

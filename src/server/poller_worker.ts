@@ -9,6 +9,7 @@ import { check } from "../core/check.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { ClosedError, NetpollError } from "../core/errors.ts";
 import { RING_COUNT_MAX } from "../core/limits.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import type { SocketOptions } from "../net/socket.ts";
 import type { PollerLoad } from "../poll/load_balance.ts";
 import { ASSIGNMENT, type Assignment, Count, type Order, type Report } from "./protocol.ts";
@@ -42,6 +43,8 @@ export class PollerWorker implements PollerLoad {
   readonly #counts: Int32Array;
   readonly #ready = Promise.withResolvers<void>();
   readonly #drained = Promise.withResolvers<number>();
+  /** Who waits for what its thread did, in the order of the questions. */
+  readonly #measuring: ((metrics: Metrics | null) => void)[] = [];
   #state: State = "starting";
   #ring: number;
   /** How many were handed over. */
@@ -85,17 +88,18 @@ export class PollerWorker implements PollerLoad {
   }
 
   get connectionCount(): number {
-    return this.#pendingCount + Atomics.load(this.#counts, Count.OPEN);
+    return this.pendingCount + Atomics.load(this.#counts, Count.OPEN);
   }
 
-  get #pendingCount(): number {
+  /** Connections that were handed over, and that it has not taken yet. */
+  get pendingCount(): number {
     if (this.#ring < 0) return 0;
     return this.#pushed - Atomics.load(this.#counts, Count.TAKEN);
   }
 
   /** Whether a connection can be handed over to it now. */
   get canTake(): boolean {
-    return this.#state === "serving" && this.#pendingCount < RING_COUNT_MAX;
+    return this.#state === "serving" && this.pendingCount < RING_COUNT_MAX;
   }
 
   /** Whether it serves. */
@@ -135,6 +139,15 @@ export class PollerWorker implements PollerLoad {
     if (this.#state === "draining") this.#order({ type: "cut" });
   }
 
+  /** What its thread did; null when it has ended. A handler that never returns keeps it waiting. */
+  measure(): Promise<Metrics | null> {
+    if (this.#state !== "serving" && this.#state !== "draining") return Promise.resolve(null);
+    const { promise, resolve } = Promise.withResolvers<Metrics | null>();
+    this.#measuring.push(resolve);
+    this.#order({ type: "measure" });
+    return promise;
+  }
+
   #order(order: Order): void {
     this.#worker.postMessage(order);
   }
@@ -164,6 +177,7 @@ export class PollerWorker implements PollerLoad {
 
   #onReport(report: Report): void {
     if (this.#state === "ended") return;
+    if (report.type === "measured") return this.#measuring.shift()?.(report.metrics);
     if (report.type === "drained") return this.#drained.resolve(report.cut);
     if (report.type === "failed") return this.#onFailed(report.error, report.isMisuse);
     this.socketOptions = report.socketOptions;
@@ -215,6 +229,7 @@ export class PollerWorker implements PollerLoad {
     this.#state = "ended";
     this.#ready.reject(new ClosedError("Cannot serve: the cluster was shut down"));
     this.#drained.resolve(lost);
+    for (const resolve of this.#measuring.splice(0)) resolve(null);
   }
 
   #closeRing(): void {

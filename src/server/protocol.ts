@@ -2,6 +2,7 @@
  * What a cluster and its Workers tell each other. Connections do not come this way: the ring of
  * libnetpoll.c brings them.
  */
+import type { Metrics } from "../metrics/metrics.ts";
 import type { SocketOptions } from "../net/socket.ts";
 
 /** What a Worker is given when it starts. */
@@ -33,7 +34,9 @@ export type Order =
   /** Shut down, within a time. */
   | { type: "shutdown"; timeoutMs: number }
   /** Cut what is left. */
-  | { type: "cut" };
+  | { type: "cut" }
+  /** Say what this thread did. */
+  | { type: "measure" };
 
 /** What a Worker tells its cluster. */
 export type Report =
@@ -41,5 +44,7 @@ export type Report =
   | { type: "ready"; socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive"> }
   /** It cannot serve: the module is wrong, or could not be imported. */
   | { type: "failed"; error: unknown; isMisuse: boolean }
+  /** What its thread did: the answer to each "measure", in order. */
+  | { type: "measured"; metrics: Metrics }
   /** It has shut down. */
   | { type: "drained"; cut: number };

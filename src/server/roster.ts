@@ -35,8 +35,8 @@ export class Roster<T extends Enrolled> {
     last.place = place;
   }
 
-  /** All of them, as they are now: whoever goes meanwhile is on the list still. */
-  list(): T[] {
-    return [...this.#all];
+  /** All of them, or so many, as they are now: whoever goes meanwhile is on the list still. */
+  list(most = Infinity): T[] {
+    return this.#all.slice(0, most);
   }
 }

@@ -1,0 +1,125 @@
+/**
+ * What a connection did and has, as a plain object, and as `console.log` shows it.
+ */
+import { describeChain, drawNodes, nodeCount } from "../buffer/drawing.ts";
+import type { LinkChain } from "../buffer/link_chain.ts";
+import { type Address, describeAddress } from "../net/address.ts";
+import { tcpInfo, type TcpMetrics } from "../net/tcp_info.ts";
+import type { ConnectionReader } from "./connection_reader.ts";
+import type { ConnectionWriter } from "./connection_writer.ts";
+import type { ZeroCopy, ZeroCopyCounts } from "./zero_copy.ts";
+
+/** Where a connection is in its life. */
+export type ConnectionState =
+  /** `onPrepare` runs, or it was not watched yet. */
+  | "preparing"
+  /** It is watched. */
+  | "open"
+  /** It was closed, and what was flushed still leaves. */
+  | "draining"
+  /** Its descriptor is gone. */
+  | "closed";
+
+/** Bytes that are held on one side of a connection. */
+export interface QueueMetrics {
+  /** Bytes that wait: to be read, or to be sent. */
+  bytes: number;
+  /** Memory that is held for them, and for what was lent. */
+  heldBytes: number;
+  /** Nodes of the chain that they lie in. */
+  nodeCount: number;
+}
+
+/** What a connection did, and what it has. A snapshot; known after close, too. */
+export interface ConnectionMetrics {
+  /** The descriptor; -1 once it is closed. */
+  fd: number;
+  /** Where it is in its life. */
+  state: ConnectionState;
+  /** Where this end is. */
+  localAddress: Address;
+  /** Where the other end is. */
+  remoteAddress: Address;
+  /** Bytes that were received, after close those that were read; what `pipe` moves excepted. */
+  receivedBytes: number;
+  /** Bytes that the kernel took to send, those of files included; what `pipe` moves excepted. */
+  sentBytes: number;
+  /** What was received and not read. */
+  unread: QueueMetrics;
+  /** What was flushed and not sent; files excepted. */
+  unsent: QueueMetrics;
+  /** Flushes that wait for the kernel. */
+  flushCount: number;
+  /** Whether somebody waits for bytes. */
+  isWaiting: boolean;
+  /** Whether nothing is read: after `pauseRead()`, or while a bound is exceeded. */
+  isReadPaused: boolean;
+  /** Whether so little is unsent that more may be written. */
+  isWritable: boolean;
+  /** Whether `pipe` moves its bytes. */
+  isPiped: boolean;
+  /** What zero copy did; null when nobody asked for it. */
+  zeroCopy: ZeroCopyCounts | null;
+  /** What the kernel says of it; null for what is no TCP socket, and after close. */
+  tcp: TcpMetrics | null;
+}
+
+/** A connection, as far as it is looked at here. */
+export interface Measured {
+  readonly fd: number;
+  readonly state: ConnectionState;
+  readonly localAddress: Address;
+  readonly remoteAddress: Address;
+  readonly reader: ConnectionReader;
+  readonly writer: ConnectionWriter;
+  readonly input: LinkChain;
+  readonly output: LinkChain;
+  readonly isReadPaused: boolean;
+  readonly isPiped: boolean;
+  readonly pinner: ZeroCopy | null;
+}
+
+function queueMetrics(chain: LinkChain): QueueMetrics {
+  return { bytes: chain.length, heldBytes: chain.heldBytes, nodeCount: nodeCount(chain) };
+}
+
+/** What a connection did and has. */
+export function connectionMetrics(of: Measured): ConnectionMetrics {
+  const { fd, state, localAddress, remoteAddress, reader, writer, isReadPaused, isPiped } = of;
+  return {
+    fd,
+    state,
+    localAddress,
+    remoteAddress,
+    receivedBytes: of.input.total + of.input.length,
+    sentBytes: writer.sentBytes,
+    unread: queueMetrics(of.input),
+    unsent: queueMetrics(of.output),
+    flushCount: writer.flushCount,
+    isWaiting: reader.isWaiting,
+    isReadPaused,
+    isWritable: writer.isWritable,
+    isPiped,
+    zeroCopy: of.pinner?.counts() ?? null,
+    tcp: tcpInfo(fd),
+  };
+}
+
+/** A connection in a few lines: its state, its ends, and both of its chains. */
+export function drawConnection(of: Measured): string {
+  const { reader, writer, input, output } = of;
+  const ends = `${describeAddress(of.localAddress)} ↔ ${describeAddress(of.remoteAddress)}`;
+  const marks = [
+    of.isPiped ? "piped" : "",
+    of.isReadPaused ? "reading paused" : "",
+    reader.isWaiting ? "somebody waits for bytes" : "",
+    writer.flushCount > 0 ? `flushes that wait: ${writer.flushCount}` : "",
+    writer.isChoked ? "too much unsent" : "",
+  ].filter((mark) => mark !== "").map((mark) => `; ${mark}`);
+  const at = of.fd < 0 ? "" : ` at descriptor ${of.fd}`;
+  return `Connection ${of.state}${at}: ${ends}${marks.join("")}\n` +
+    `  input: ${input.total} read, ${describeChain(input)}` +
+    `${drawNodes(input, "    ")}\n` +
+    `  output: ${writer.sentBytes} sent, ` +
+    `${describeChain(output).replace("to read", "to send")}${drawNodes(output, "    ")}`;
+}

@@ -1,0 +1,69 @@
+/**
+ * What happened on this thread that is no system call: those libnetpoll.c counts itself. Nothing
+ * here is touched for a message.
+ */
+import type { TimeoutOperation } from "./errors.ts";
+
+/** Connections of a thread, whoever made them. */
+export interface ConnectionCounts {
+  /** Connections that began to be watched: accepted, dialled, or made of a descriptor. */
+  opened: number;
+  /** Those that are watched now. */
+  activeCount: number;
+  /** Those that a reset or an error of the network ended, or `reset()` did. */
+  lost: number;
+  /** Those whose descriptor was given away by `detach()`. */
+  detached: number;
+  /** Those that were reset at once: too many from one address (`connectionsPerAddressMax`). */
+  refused: number;
+  /** Failures of handlers and callbacks: what `onError` was told. */
+  failures: number;
+}
+
+/** What zero copy did, for all connections. */
+export interface ZeroCopyTotals {
+  /** Sends that the kernel took without copying at once. */
+  calls: number;
+  /** The bytes of them. */
+  bytes: number;
+  /** Sends that have completed. */
+  completions: number;
+  /** Notifications that came: each tells of one send, or of several. */
+  notifications: number;
+  /** Those of them that said the kernel had copied after all. */
+  copied: number;
+  /** Sends that the kernel refused for want of memory (ENOBUFS). */
+  noBuffers: number;
+  /** Sends large enough for zero copy that were made by copying. */
+  fallBacks: number;
+}
+
+/** Deadlines that passed, by what was late. */
+export type TimeoutCounts = Record<TimeoutOperation, number>;
+
+/** The counts of this thread, which only go up; `activeCount` goes down as well. */
+export const counts: {
+  readonly connections: ConnectionCounts;
+  readonly zeroCopy: ZeroCopyTotals;
+  readonly timeouts: TimeoutCounts;
+  /** Errors that the kernel told of a socket later than in the call that caused them, by number. */
+  readonly socketErrors: Record<number, number>;
+} = {
+  connections: { opened: 0, activeCount: 0, lost: 0, detached: 0, refused: 0, failures: 0 },
+  zeroCopy: {
+    calls: 0,
+    bytes: 0,
+    completions: 0,
+    notifications: 0,
+    copied: 0,
+    noBuffers: 0,
+    fallBacks: 0,
+  },
+  timeouts: { read: 0, write: 0, dial: 0, idle: 0, lifetime: 0, request: 0 },
+  socketErrors: {},
+};
+
+/** An error that a socket had (SO_ERROR): a connect that failed later, a reset. */
+export function countSocketError(errno: number): void {
+  counts.socketErrors[errno] = (counts.socketErrors[errno] ?? 0) + 1;
+}

@@ -1,0 +1,116 @@
+/**
+ * What libnetpoll.c counts next to each system call, as names.
+ */
+import { native } from "../../ffi/load.ts";
+import { counts } from "../core/counts.ts";
+import { nameOf } from "../core/errno.ts";
+
+// Which kind of call each is, as in `enum call` of libnetpoll.c.
+const KINDS: Readonly<Record<CallName, number>> = {
+  accept: 3,
+  connect: 4,
+  watch: 6,
+  wait: 7,
+  receive: 8,
+  send: 9,
+  open: 13,
+  readFile: 15,
+  sendFile: 16,
+  splice: 17,
+  sendZeroCopy: 18,
+};
+const KIND_COUNT = 20;
+const BATCHES_AT = 3 * KIND_COUNT;
+const BATCH_SIZES = 10;
+const ERRORS_AT = BATCHES_AT + BATCH_SIZES;
+const ERRNO_COUNT = 134;
+
+/**
+ * A kind of system call: `watch` is epoll_ctl, `wait` epoll_wait, `receive` recv and readv, `send`
+ * send, sendmsg and writev, `readFile` pread, `sendZeroCopy` sendmsg with MSG_ZEROCOPY.
+ */
+export type CallName =
+  | "accept"
+  | "connect"
+  | "watch"
+  | "wait"
+  | "receive"
+  | "send"
+  | "open"
+  | "readFile"
+  | "sendFile"
+  | "splice"
+  | "sendZeroCopy";
+
+/** How often a system call was made. */
+export interface CallCounts {
+  /** Calls, failed ones included. */
+  calls: number;
+  /** Those of them that had nothing to do yet (EAGAIN, EINPROGRESS). */
+  notReady: number;
+  /** Bytes that they moved; 0 where a call moves none. */
+  bytes: number;
+}
+
+/** All of them. */
+export interface AllCallCounts {
+  /** By what they do. */
+  calls: Record<CallName, CallCounts>;
+  /** Connections that were accepted. */
+  accepted: number;
+  /** Events that waits brought. */
+  events: number;
+  /** Waits that brought 0, 1, 2–3, 4–7, … events: at index n fewer than 2^n, and 2^(n-1) or more. */
+  batches: number[];
+  /** Failures by the name of the error, those that a socket had later included. */
+  errors: Record<string, number>;
+}
+
+const MOVES_BYTES: ReadonlySet<CallName> = new Set<CallName>([
+  "receive",
+  "send",
+  "readFile",
+  "sendFile",
+  "splice",
+  "sendZeroCopy",
+]);
+
+const counters = new Float64Array(ERRORS_AT + ERRNO_COUNT);
+
+function sumOf(kind: CallName): number {
+  return counters[3 * KINDS[kind] + 1]!;
+}
+
+function callCounts(name: CallName): CallCounts {
+  const at = 3 * KINDS[name];
+  return {
+    calls: counters[at]!,
+    notReady: counters[at + 2]!,
+    bytes: MOVES_BYTES.has(name) ? sumOf(name) : 0,
+  };
+}
+
+function errorCounts(): Record<string, number> {
+  const errors: Record<string, number> = {};
+  for (let errno = 1; errno < ERRNO_COUNT; errno++) {
+    const count = counters[ERRORS_AT + errno]! + (counts.socketErrors[errno] ?? 0);
+    if (count > 0) errors[nameOf(errno)] = count;
+  }
+  return errors;
+}
+
+/** What the calls of this thread did so far. */
+export function readCallCounts(): AllCallCounts {
+  native.counters(counters, counters.length);
+  const names = Object.keys(KINDS) as CallName[];
+  return {
+    calls: Object.fromEntries(names.map((name) => [name, callCounts(name)])) as Record<
+      CallName,
+      CallCounts
+    >,
+    accepted: sumOf("accept"),
+    events: sumOf("wait"),
+    batches: [...counters.subarray(BATCHES_AT, ERRORS_AT)],
+    errors: errorCounts(),
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * The metrics of a cluster: of each thread, and of all together.
+ */
+import type { Metrics } from "./metrics.ts";
+
+/** One poller of a cluster. */
+export interface ClusterPollerMetrics {
+  /** Which one it is. */
+  index: number;
+  /** Connections that it has, or that are on their way to it. */
+  connectionCount: number;
+  /** Those that were handed over and that it has not taken yet. */
+  pendingCount: number;
+  /** What its thread did; null when it did not answer in time. */
+  metrics: Metrics | null;
+}
+
+/** The metrics of a cluster. */
+export interface ClusterMetrics {
+  /** All threads together; those left out that did not answer. */
+  total: Metrics;
+  /** The thread that the cluster was made in, which accepts for the others. */
+  acceptor: Metrics;
+  /** The Workers that serve. */
+  pollers: readonly ClusterPollerMetrics[];
+}
+
+type Tree = { [name: string]: Tree | number } | number[];
+
+/** The sum of two trees of numbers; what one of them lacks counts as nothing. */
+function add(a: Tree | number, b: Tree | number): Tree | number {
+  if (typeof a === "number" || typeof b === "number") return (a as number) + (b as number);
+  if (Array.isArray(a)) return a.map((value, i) => value + (b as number[])[i]!);
+  const sum: { [name: string]: Tree | number } = { ...a };
+  for (const [name, value] of Object.entries(b)) {
+    sum[name] = name in sum ? add(sum[name]!, value) : value;
+  }
+  return sum;
+}
+
+/** Puts the answers of a cluster's threads together. */
+export function clusterMetrics(
+  acceptor: Metrics,
+  pollers: readonly ClusterPollerMetrics[],
+): ClusterMetrics {
+  let sum = acceptor as unknown as Tree;
+  for (const poller of pollers) {
+    if (poller.metrics !== null) sum = add(sum, poller.metrics as unknown as Tree) as Tree;
+  }
+  // These are of the process already.
+  const { takenAtMs, process } = acceptor;
+  return { total: { ...sum as unknown as Metrics, takenAtMs, process }, acceptor, pollers };
+}

@@ -1,0 +1,190 @@
+/**
+ * What a thread did and has: one plain object, made when somebody asks.
+ *
+ * Counts only go up, and begin with the thread. Names that end in `Count` or say bytes that are
+ * held go up and down.
+ */
+import process from "node:process";
+import { blocks } from "../buffer/block.ts";
+import { spareNodeCount } from "../buffer/link_node.ts";
+import {
+  type ConnectionCounts,
+  counts,
+  type TimeoutCounts,
+  type ZeroCopyTotals,
+} from "../core/counts.ts";
+import { threadPollerIfAny } from "../poll/poller_pool.ts";
+import { type CallCounts, type CallName, readCallCounts } from "./call_counts.ts";
+
+/** The process, all of its threads together. */
+export interface ProcessMetrics {
+  /** Its number. */
+  pid: number;
+  /** How long it has been running, in milliseconds. */
+  uptimeMs: number;
+  /** Processor time in its own code, in microseconds. */
+  userMicros: number;
+  /** Processor time that the kernel spent for it, in microseconds. */
+  systemMicros: number;
+  /** Memory that it occupies, in bytes. */
+  residentBytes: number;
+  /** What the JavaScript heap of the thread that was asked has in use, in bytes. */
+  heapBytes: number;
+}
+
+/** Connections of a thread. */
+export interface ConnectionTotals extends ConnectionCounts {
+  /** Those that were accepted here: in a cluster, by the thread that accepts for the others. */
+  accepted: number;
+}
+
+/** How the poller shares the thread with the runtime. */
+export interface PollerMetrics {
+  /** Turns of ours: macrotasks in which it polled. */
+  turns: number;
+  /** Waits that did not block: **hot**. */
+  hotWaits: number;
+  /** Waits that blocked the thread for a moment: **warm**. */
+  warmWaits: number;
+  /** How often it went **cold**: it left the thread to the runtime until something happens. */
+  sleeps: number;
+  /** How often the waker's socket woke the runtime. */
+  wakes: number;
+  /** Events that all waits brought. */
+  events: number;
+  /** Waits by how many events they brought: 0, 1, 2–3, 4–7, and so on, up to 256–511. */
+  batches: number[];
+  /** Descriptors that are watched. */
+  watchedCount: number;
+  /** Deadlines that are set. */
+  timerCount: number;
+  /** Who gets a turn without an event: connections that had more to do than one turn allows. */
+  againCount: number;
+  /** Events that came and were not told yet, for the turn's time was over. */
+  untoldCount: number;
+  /** Handlers that wait for something that is not of netpoll. */
+  outsideWaitCount: number;
+}
+
+/** The memory that buffers are made of. */
+export interface MemoryMetrics {
+  /** Slabs that were ever mapped. */
+  slabCount: number;
+  /** Those of them that are in use; the others have given their pages back. */
+  wrappedSlabCount: number;
+  /** The bytes of these. */
+  slabBytes: number;
+  /** Blocks in use. */
+  blockCount: number;
+  /** The bytes of these. */
+  blockBytes: number;
+  /** Bytes of blocks that the kernel sends from without a copy, and that must wait for it. */
+  pinnedBytes: number;
+  /** Nodes of chains that are kept to be used again. */
+  spareNodeCount: number;
+}
+
+/** What a thread did and has. */
+export interface Metrics {
+  /** When this was so, in milliseconds since 1970. */
+  takenAtMs: number;
+  /** The process. */
+  process: ProcessMetrics;
+  /** Connections: accepted ones, dialled ones, and those over other descriptors. */
+  connections: ConnectionTotals;
+  /** System calls, by what they do. */
+  calls: Record<CallName, CallCounts>;
+  /** How the thread is shared. */
+  poller: PollerMetrics;
+  /** Slabs and blocks. */
+  memory: MemoryMetrics;
+  /** Sends without a copy. */
+  zeroCopy: ZeroCopyTotals;
+  /** Deadlines that passed, by what was late. */
+  timeouts: TimeoutCounts;
+  /** System calls and sockets that failed, by the name of the error: `{ ECONNRESET: 3 }`. */
+  errors: Record<string, number>;
+}
+
+function processMetrics(): ProcessMetrics {
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  return {
+    pid: process.pid,
+    uptimeMs: Math.round(process.uptime() * 1000),
+    userMicros: user,
+    systemMicros: system,
+    residentBytes: rss,
+    heapBytes: heapUsed,
+  };
+}
+
+function memoryMetrics(): MemoryMetrics {
+  const { slabCount, wrappedCount, wrappedBytes, usedCount, usedBytes } = blocks.counts();
+  return {
+    slabCount,
+    wrappedSlabCount: wrappedCount,
+    slabBytes: wrappedBytes,
+    blockCount: usedCount,
+    blockBytes: usedBytes,
+    pinnedBytes: blocks.pinnedBytes,
+    spareNodeCount: spareNodeCount(),
+  };
+}
+
+function pollerMetrics(waits: number, events: number, batches: number[]): PollerMetrics {
+  const poller = threadPollerIfAny();
+  const pace = poller?.pace;
+  const warmWaits = pace?.counts.blocks ?? 0;
+  return {
+    turns: pace?.counts.turns ?? 0,
+    hotWaits: waits - warmWaits,
+    warmWaits,
+    sleeps: pace?.counts.colds ?? 0,
+    wakes: pace?.counts.wakes ?? 0,
+    events,
+    batches,
+    watchedCount: poller?.watcherCount ?? 0,
+    timerCount: poller?.timerCount ?? 0,
+    againCount: poller?.againCount ?? 0,
+    untoldCount: poller?.untoldCount ?? 0,
+    outsideWaitCount: pace?.outsideWaits ?? 0,
+  };
+}
+
+/**
+ * What this thread did so far, and what it has now: connections, system calls, turns, memory. A
+ * snapshot that is yours. Taking one costs some ten microseconds; not taking one costs nothing.
+ *
+ * A cluster asks all of its threads: {@linkcode Cluster.metrics}.
+ *
+ * @example
+ * ```ts
+ * import { metrics, socketPair } from "@netpoll/netpoll";
+ *
+ * const before = metrics();
+ * const [a, b] = socketPair();
+ * a.writer.writeString("hello");
+ * await a.writer.flush();
+ * await b.reader.wait(5);
+ * const { calls, connections } = metrics();
+ * console.log(calls.send.bytes - before.calls.send.bytes); // 5
+ * console.log(connections.opened - before.connections.opened); // 2
+ * await a.close();
+ * await b.close();
+ * ```
+ */
+export function metrics(): Metrics {
+  const { calls, accepted, events, batches, errors } = readCallCounts();
+  return {
+    takenAtMs: Date.now(),
+    process: processMetrics(),
+    connections: { accepted, ...counts.connections },
+    calls,
+    poller: pollerMetrics(calls.wait.calls, events, batches),
+    memory: memoryMetrics(),
+    zeroCopy: { ...counts.zeroCopy },
+    timeouts: { ...counts.timeouts },
+    errors,
+  };
+}

@@ -1,0 +1,195 @@
+/**
+ * Metrics as Prometheus reads them (exposition format, version 0.0.4).
+ */
+import type { ClusterMetrics } from "./cluster_metrics.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** Labels, as they stand between the braces, and a value. */
+type Sample = readonly [labels: string, value: number, suffix?: string];
+
+/** All samples of one name. */
+interface Family {
+  readonly name: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly read: (of: Metrics) => Sample[];
+}
+
+type Read<T> = (of: Metrics) => T;
+
+function counter(name: string, help: string, read: Read<number>): Family {
+  return { name: `${name}_total`, type: "counter", help, read: (of) => [["", read(of)]] };
+}
+
+function gauge(name: string, help: string, read: Read<number>): Family {
+  return { name, type: "gauge", help, read: (of) => [["", read(of)]] };
+}
+
+/** A counter for each value of a label. */
+function counters(
+  name: string,
+  help: string,
+  label: string,
+  read: Read<Record<string, number>>,
+): Family {
+  return {
+    name: `${name}_total`,
+    type: "counter",
+    help,
+    read: (of) =>
+      Object.entries(read(of)).map(([key, value]) => [`${label}="${snake(key)}"`, value]),
+  };
+}
+
+/** `sendZeroCopy` as `send_zero_copy`; names of errors stay as they are. */
+function snake(name: string): string {
+  return name.replace(/[a-z][A-Z]/g, ([a, b]) => `${a}_${b!.toLowerCase()}`);
+}
+
+function batchSamples({ poller: { batches, events } }: Metrics): Sample[] {
+  const samples: Sample[] = [];
+  let count = 0;
+  for (const [bits, waits] of batches.entries()) {
+    count += waits;
+    samples.push([`le="${2 ** bits - 1}"`, count, "_bucket"]);
+  }
+  return [...samples, ['le="+Inf"', count, "_bucket"], ["", events, "_sum"], ["", count, "_count"]];
+}
+
+/** One number of each kind of call. */
+function ofCalls(read: (call: Metrics["calls"]["send"]) => number): Read<Record<string, number>> {
+  return ({ calls }) =>
+    Object.fromEntries(Object.entries(calls).map(([name, call]) => [name, read(call)]));
+}
+
+const PROCESS: readonly Family[] = [
+  counters("process_cpu_seconds", "Processor time of the process.", "mode", ({ process }) => ({
+    user: process.userMicros / 1e6,
+    system: process.systemMicros / 1e6,
+  })),
+  gauge("process_uptime_seconds", "Age of the process.", (of) => of.process.uptimeMs / 1000),
+  gauge("process_resident_bytes", "Memory it occupies.", (of) => of.process.residentBytes),
+];
+
+const CONNECTIONS: readonly Family[] = [
+  counter("connections_accepted", "Connections accepted.", (of) => of.connections.accepted),
+  counter(
+    "connections_opened",
+    "Connections that began: accepted, dialled, or over a given descriptor.",
+    (of) => of.connections.opened,
+  ),
+  gauge("connections_active", "Connections that are open.", (of) => of.connections.activeCount),
+  counter("connections_lost", "Connections that a reset ended.", (of) => of.connections.lost),
+  counter("connections_detached", "Descriptors given away.", (of) => of.connections.detached),
+  counter(
+    "connections_refused",
+    "Connections reset at once: too many from one address.",
+    (of) => of.connections.refused,
+  ),
+  counter(
+    "callback_failures",
+    "Failures of handlers and callbacks.",
+    (of) => of.connections.failures,
+  ),
+  counters("timeouts", "Deadlines that passed.", "operation", (of) => of.timeouts),
+  counters("errors", "Failed system calls, and errors of sockets.", "code", (of) => of.errors),
+];
+
+const BYTES: readonly Family[] = [
+  counters("calls", "System calls.", "call", ofCalls(({ calls }) => calls)),
+  counters(
+    "calls_not_ready",
+    "System calls that had nothing to do yet.",
+    "call",
+    ofCalls(({ notReady }) => notReady),
+  ),
+  counter("received_bytes", "Bytes received.", (of) => of.calls.receive.bytes),
+  counters("sent_bytes", "Bytes sent, by how.", "call", ({ calls }) => ({
+    send: calls.send.bytes,
+    sendFile: calls.sendFile.bytes,
+    sendZeroCopy: calls.sendZeroCopy.bytes,
+  })),
+  counter("spliced_bytes", "Bytes moved by splice, in and out.", (of) => of.calls.splice.bytes),
+  counter("zero_copy_completions", "Sends completed.", (of) => of.zeroCopy.completions),
+  counter("zero_copy_notifications", "Completions told.", (of) => of.zeroCopy.notifications),
+  counter("zero_copy_copied", "Those after a copy all the same.", (of) => of.zeroCopy.copied),
+  counter("zero_copy_no_buffers", "Sends refused: no memory.", (of) => of.zeroCopy.noBuffers),
+  counter("zero_copy_fall_backs", "Large sends that copied.", (of) => of.zeroCopy.fallBacks),
+];
+
+const THREAD: readonly Family[] = [
+  counter("turns", "Turns: macrotasks that polled.", (of) => of.poller.turns),
+  counters("waits", "Waits for events, by whether they may block.", "phase", ({ poller }) => ({
+    hot: poller.hotWaits,
+    warm: poller.warmWaits,
+  })),
+  counter("sleeps", "Times it went cold: the runtime had the thread.", (of) => of.poller.sleeps),
+  counter("wakes", "Times the waker woke the runtime.", (of) => of.poller.wakes),
+  {
+    name: "events_per_wait",
+    type: "histogram",
+    help: "Events that a wait brought.",
+    read: batchSamples,
+  },
+  gauge("watched_descriptors", "Descriptors watched.", (of) => of.poller.watchedCount),
+  gauge("timers", "Deadlines set.", (of) => of.poller.timerCount),
+  gauge("queued_again", "Who gets a turn without an event.", (of) => of.poller.againCount),
+  gauge("queued_events", "Events not told yet.", (of) => of.poller.untoldCount),
+  gauge("outside_waits", "Handlers that wait for others.", (of) => of.poller.outsideWaitCount),
+  gauge("heap_bytes", "JavaScript heap in use.", (of) => of.process.heapBytes),
+  gauge("slabs_mapped", "Slabs ever mapped.", (of) => of.memory.slabCount),
+  gauge("slabs_in_use", "Slabs with pages.", (of) => of.memory.wrappedSlabCount),
+  gauge("slab_bytes", "Bytes of slabs with pages.", (of) => of.memory.slabBytes),
+  gauge("blocks", "Blocks in use.", (of) => of.memory.blockCount),
+  gauge("block_bytes", "Bytes of blocks in use.", (of) => of.memory.blockBytes),
+  gauge("pinned_bytes", "Bytes of blocks pinned.", (of) => of.memory.pinnedBytes),
+  gauge("spare_nodes", "Nodes kept for use.", (of) => of.memory.spareNodeCount),
+];
+
+/** A thread, and the label that tells it from others: none when there is one only. */
+type Thread = readonly [label: string, of: Metrics];
+
+function write({ name, type, help, read }: Family, threads: readonly Thread[]): string {
+  const full = `netpoll_${name}`;
+  let text = `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n`;
+  for (const [label, of] of threads) {
+    for (const [own, value, suffix = ""] of read(of)) {
+      const labels = label !== "" && own !== "" ? `${label},${own}` : label + own;
+      text += `${full}${suffix}${labels === "" ? "" : `{${labels}}`} ${value}\n`;
+    }
+  }
+  return text;
+}
+
+function writeCluster({ acceptor, pollers }: ClusterMetrics): string {
+  const all = pollers.map(({ index, ...poller }) => ({ label: `poller="${index}"`, ...poller }));
+  const threads: Thread[] = [['poller="main"', acceptor]];
+  for (const { label, metrics } of all) if (metrics !== null) threads.push([label, metrics]);
+  const ofPollers = (name: string, help: string, read: (of: typeof all[number]) => number) =>
+    `# HELP netpoll_${name} ${help}\n# TYPE netpoll_${name} gauge\n` +
+    all.map((poller) => `netpoll_${name}{${poller.label}} ${read(poller)}\n`).join("");
+  return [...CONNECTIONS, ...BYTES, ...THREAD].map((family) => write(family, threads)).join("") +
+    ofPollers("poller_up", "Whether the Worker answered.", (of) => of.metrics === null ? 0 : 1) +
+    ofPollers("poller_pending", "Connections on their way to it.", (of) => of.pendingCount);
+}
+
+/**
+ * Metrics as Prometheus reads them, to be answered with the type
+ * `text/plain; version=0.0.4`. Names begin with `netpoll_`; times are in seconds, sizes in bytes.
+ * Those of a cluster have a label `poller`: `"0"`, `"1"`, …, and `"main"` for the thread that
+ * accepts. docs/METRICS.md says what each means.
+ *
+ * @example
+ * ```ts
+ * import { metrics, prometheus } from "@netpoll/netpoll";
+ *
+ * const text = prometheus(metrics());
+ * console.log(text.match(/^netpoll_connections_active .*$/m)?.[0]); // "netpoll_connections_active 0"
+ * ```
+ */
+export function prometheus(of: Metrics | ClusterMetrics): string {
+  const process = (one: Metrics) => PROCESS.map((family) => write(family, [["", one]])).join("");
+  if ("pollers" in of) return process(of.acceptor) + writeCluster(of);
+  const own = [...CONNECTIONS, ...BYTES, ...THREAD];
+  return process(of) + own.map((family) => write(family, [["", of]])).join("");
+}

@@ -1,0 +1,110 @@
+import { assertEquals, assertGreater, assertGreaterOrEqual, assertRejects } from "@std/assert";
+import process from "node:process";
+import { test } from "node:test";
+import { metrics, socketPair, TimeoutError } from "../../mod.ts";
+import { blocks } from "../../src/buffer/block.ts";
+import { run } from "../support/child.ts";
+import { root } from "../support/library.ts";
+import { closeAll, pairWith, receive, send } from "../support/pair.ts";
+import { soon } from "../support/until.ts";
+
+test("metrics() is about this process, in the units of its names", () => {
+  const { process: about, takenAtMs } = metrics();
+  assertEquals(about.pid, process.pid);
+  assertGreater(about.uptimeMs, 0);
+  assertGreater(about.userMicros + about.systemMicros, 1000);
+  assertGreater(about.residentBytes, 1 << 20);
+  assertGreater(about.heapBytes, 1 << 18);
+  assertGreaterOrEqual(Date.now(), takenAtMs);
+  assertGreater(takenAtMs, Date.UTC(2024, 0));
+});
+
+test("metrics() counts connections by how they began and ended", async () => {
+  const before = metrics().connections;
+  const [a, b] = socketPair();
+  const [c, d] = socketPair();
+  assertEquals(metrics().connections.activeCount, before.activeCount + 4);
+  const [e, f] = pairWith(); // of two more, each detached
+  a.reset();
+  await closeAll(a, b, c, d, e, f);
+  const after = metrics().connections;
+  assertEquals(after.opened - before.opened, 8);
+  assertEquals(after.activeCount, before.activeCount);
+  assertEquals(after.detached - before.detached, 2);
+  assertEquals(after.lost - before.lost, 1);
+});
+
+test("metrics() counts failures of handlers", async () => {
+  const before = metrics().connections.failures;
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  const [a, b] = pairWith({
+    onRequest() {
+      throw new Error("on purpose");
+    },
+    onError: resolve,
+  });
+  await send(b, "x");
+  await soon(promise);
+  assertEquals(metrics().connections.failures - before, 1);
+  await closeAll(a, b);
+});
+
+test("metrics() counts deadlines by what was late", async () => {
+  const before = metrics().timeouts;
+  const [a, b] = pairWith({ readTimeoutMs: 1 });
+  await assertRejects(() => soon(a.reader.wait(1)), TimeoutError);
+  b.idleTimeoutMs = 1;
+  await soon(b.closed.catch(() => {}), "the idle one is closed");
+  const after = metrics().timeouts;
+  assertEquals([after.read - before.read, after.idle - before.idle], [1, 1]);
+  assertEquals([after.write, after.dial], [before.write, before.dial]);
+  await closeAll(a, b);
+});
+
+test("metrics() counts turns, waits and what they brought", async () => {
+  const before = metrics().poller;
+  const [a, b] = socketPair();
+  assertEquals(metrics().poller.watchedCount, before.watchedCount + 2);
+  a.readTimeoutMs = 60_000;
+  const waiting = receive(a, 1);
+  assertEquals(metrics().poller.timerCount, before.timerCount + 1);
+  await send(b, "x");
+  await waiting;
+  const after = metrics().poller;
+  assertGreater(after.turns, before.turns);
+  assertGreater(after.hotWaits + after.warmWaits, before.hotWaits + before.warmWaits);
+  assertGreater(after.events, before.events);
+  assertEquals(after.timerCount, before.timerCount);
+  await closeAll(a, b);
+});
+
+test("metrics() has the blocks in use", async () => {
+  const before = metrics().memory;
+  const [a, b] = socketPair();
+  a.writer.malloc(100_000);
+  const during = metrics().memory;
+  assertEquals(during.blockCount, before.blockCount + 1);
+  assertEquals(during.blockBytes, before.blockBytes + (1 << 17));
+  assertEquals(during.blockBytes, blocks.counts().usedBytes);
+  assertGreaterOrEqual(during.slabBytes, during.blockBytes);
+  assertGreaterOrEqual(during.slabCount, during.wrappedSlabCount);
+  await closeAll(a, b);
+  assertEquals(metrics().memory.blockCount, before.blockCount);
+});
+
+test("metrics() is a copy: what happens later does not change it", async () => {
+  const then = metrics();
+  const text = JSON.stringify(then);
+  const [a, b] = socketPair();
+  await send(a, "hello");
+  await receive(b, 5);
+  await closeAll(a, b);
+  assertEquals(JSON.stringify(then), text);
+});
+
+test("metrics() of a thread that has watched nothing opens nothing, and asks for no permission", async () => {
+  const ended = await run(`${root}tests/support/metrics_alone.ts`, {
+    permissions: ["--allow-ffi"],
+  });
+  assertEquals([ended.stderr, ended.stdout], ["", "0 0\n"]);
+});
