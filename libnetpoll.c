@@ -146,10 +146,9 @@ enum { BATCHES = 3 * CALLS, ERRORS = BATCHES + 10, COUNTERS = ERRORS + 134 };
 static _Thread_local uint64_t counters[COUNTERS];
 
 static int32_t counted(enum call call, int32_t value) {
-  uint64_t *counts = &counters[3 * call];
-  counts[0]++;
-  if (value >= 0) counts[1] += (uint32_t)value;
-  else if (value == -EAGAIN || value == -EINPROGRESS) counts[2]++;
+  counters[3 * call]++;
+  if (value >= 0) counters[3 * call + 1] += (uint32_t)value;
+  else if (value == -EAGAIN || value == -EINPROGRESS) counters[3 * call + 2]++;
   else if (value > ERRORS - COUNTERS) counters[ERRORS - value]++;
   return value;
 }
@@ -750,6 +749,7 @@ EXPORT int32_t np_epoll_wait(int32_t epoll, uint32_t *out, int32_t capacity, int
     out[2 * count] = (uint32_t)(events[i].data.u64 >> 32);
     out[2 * count++ + 1] = left;
   }
+  counters[3 * CALL_EPOLL_WAIT + 2] += micros != 0;  // a wait is never not ready: those that may block
   counters[BATCHES + (count > 0 ? 32 - __builtin_clz((uint32_t)count) : 0)]++;
   return counted(CALL_EPOLL_WAIT, count) | completions << 16;
 }

@@ -1,13 +1,15 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { get } from "node:http";
 import { connect } from "node:net";
 import process from "node:process";
 import { test } from "node:test";
 import { host } from "../ffi/host.ts";
-import { run, start } from "./support/child.ts";
-import { withDirectory } from "./support/library.ts";
+import { commandFor, run, start } from "./support/child.ts";
+import { root, withDirectory } from "./support/library.ts";
 import { until } from "./support/until.ts";
 
 const NOT_DENO = host.name === "deno" ? false : "needs Deno";
@@ -194,4 +196,109 @@ test("examples/counter.ts counts the lines of all pollers in one counter", async
     }
   });
   assertEquals(ended, { code: 0, signal: null });
+});
+
+/** What a server tells of itself at an address, over a Unix socket. */
+function tell(socketPath: string, path: string): Promise<{ status?: number; body: string }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status?: number; body: string }>();
+  get({ socketPath, path }, async (response) => {
+    let body = "";
+    for await (const bytes of response) body += bytes;
+    resolve({ status: response.statusCode, body });
+  }).on("error", reject);
+  return promise;
+}
+
+test("examples/metered_server.ts echoes, and tells what it did, for Prometheus and as JSON", () =>
+  withDirectory(async (directory) => {
+    const socket = `${directory}/metrics`;
+    const ended = await withServer("examples/metered_server.ts", async (port) => {
+      await checkEcho(port);
+      const bytes = MESSAGE_BYTES * MESSAGE_COUNT;
+      const text = await tell(socket, "/metrics");
+      assertEquals(text.status, 200);
+      const received = Number(/^netpoll_received_bytes_total (\d+)$/m.exec(text.body)?.[1]);
+      assert(received >= bytes && received < bytes + 10_000, `it has received ${received} bytes`);
+      const { metrics, loop } = JSON.parse((await tell(socket, "/snapshot")).body);
+      assertEquals(loop.accepted, 1);
+      assert(metrics.connections.accepted >= 3, "those that ask count too");
+      assertEquals((await tell(socket, "/else")).status, 404);
+    }, socket);
+    assertEquals(ended, { code: 0, signal: null });
+  }));
+
+test("examples/top.ts --once prints one frame of what happens", () =>
+  withDirectory(async (directory) => {
+    const socket = `${directory}/metrics`;
+    await withServer("examples/metered_server.ts", async (port) => {
+      const client = connect(port, "localhost");
+      await once(client, "connect");
+      client.write("hello");
+      await once(client, "data");
+      const frame = await run("examples/top.ts", { args: [socket, "--once", "--interval", "20"] });
+      assertEquals([frame.code, frame.stderr], [0, ""]);
+      const lines = frame.stdout.split("\n");
+      assertMatch(lines[0]!, /^netpoll top {2}\/.* pid \d+, up 0 min \d+ s$/);
+      for (const name of ["connections", "traffic", "thread", "events/wait", "memory", "errors"]) {
+        assertEquals(lines.filter((line) => line.startsWith(`${name} `)).length, 1, name);
+      }
+      const { localPort } = client;
+      const rows = lines.filter((line) => line.includes(`127.0.0.1:${localPort} `));
+      assertEquals(rows.length, 1);
+      assertMatch(rows[0]!, / open +0 B\/s +0 B\/s +0 B +0 B +\d+ µs +0$/);
+      client.destroy();
+    }, socket);
+  }));
+
+test("examples/top.ts prints frame after frame where there is no terminal, until it is interrupted", () =>
+  withDirectory(async (directory) => {
+    const socket = `${directory}/metrics`;
+    await withServer("examples/metered_server.ts", async () => {
+      const top = start("examples/top.ts", { args: [socket, "--interval", "20"] });
+      const ended = once(top, "close");
+      let printed = "";
+      top.stdout.on("data", (text) => printed += text);
+      await until(() => printed.split("netpoll top").length > 3, "three frames");
+      process.kill(top.pid!, "SIGINT");
+      assertEquals(await ended, [0, null]);
+      assertEquals(printed.includes("\x1b"), false);
+    }, socket);
+  }));
+
+const NO_SCRIPT = spawnSync("script", ["--version"]).error === undefined
+  ? false
+  : "needs script (util-linux)";
+
+test(
+  "examples/top.ts redraws a terminal, and leaves it as it was at q",
+  { skip: NO_SCRIPT },
+  () =>
+    withDirectory(async (directory) => {
+      const socket = `${directory}/metrics`;
+      await withServer("examples/metered_server.ts", async () => {
+        const [command, args] = commandFor("examples/top.ts", {
+          args: [socket, "--interval", "20"],
+        });
+        const line = `stty rows 24 columns 60; ${[command, ...args].join(" ")}`;
+        const terminal = spawn("script", ["-qec", line, "/dev/null"], { cwd: root });
+        const ended = once(terminal, "close");
+        let printed = "";
+        terminal.stdout.setEncoding("utf8").on("data", (text) => printed += text);
+        await until(() => printed.split("netpoll top").length > 3, "three frames");
+        terminal.stdin.write("q");
+        assertEquals(await ended, [0, null]);
+        assertMatch(printed, /\x1b\[\?1049h\x1b\[\?25l\x1b\[H/); // another screen, no cursor ...
+        assertMatch(printed, /\x1b\[\?25h\x1b\[\?1049l$/); // ... and back
+        const lines = [...printed.matchAll(/(?:\x1b\[H|\n)([^\x1b]+)\x1b\[K/g)].map(([, line]) =>
+          line!
+        );
+        assertEquals(Math.max(...lines.map((line) => line.length)), 60); // they are cut
+      }, socket);
+    }),
+);
+
+test("examples/top.ts says so where nobody tells anything", async () => {
+  const { code, stdout, stderr } = await run("examples/top.ts", { args: ["@netpoll-no-such-top"] });
+  assertEquals([code, stdout], [1, ""]);
+  assertMatch(stderr, /^Cannot show @netpoll-no-such-top: .*ECONNREFUSED/);
 });

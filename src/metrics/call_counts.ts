@@ -52,16 +52,26 @@ export interface CallCounts {
   bytes: number;
 }
 
+/** Waits for events. */
+export interface WaitCounts {
+  /** Those that only looked. */
+  hotWaits: number;
+  /** Those that may block. */
+  warmWaits: number;
+  /** Events that they brought. */
+  events: number;
+  /** Waits that brought 0, 1, 2–3, 4–7, … events: at index n fewer than 2^n, and 2^(n-1) or more. */
+  batches: number[];
+}
+
 /** All of them. */
 export interface AllCallCounts {
   /** By what they do. */
   calls: Record<CallName, CallCounts>;
   /** Connections that were accepted. */
   accepted: number;
-  /** Events that waits brought. */
-  events: number;
-  /** Waits that brought 0, 1, 2–3, 4–7, … events: at index n fewer than 2^n, and 2^(n-1) or more. */
-  batches: number[];
+  /** Waits for events. */
+  waits: WaitCounts;
   /** Failures by the name of the error, those that a socket had later included. */
   errors: Record<string, number>;
 }
@@ -85,9 +95,17 @@ function callCounts(name: CallName): CallCounts {
   const at = 3 * KINDS[name];
   return {
     calls: counters[at]!,
-    notReady: counters[at + 2]!,
+    notReady: name === "wait" ? 0 : counters[at + 2]!,
     bytes: MOVES_BYTES.has(name) ? sumOf(name) : 0,
   };
+}
+
+function waitCounts(): WaitCounts {
+  const at = 3 * KINDS.wait;
+  // A wait is never not ready: in its place are those that may block.
+  const warmWaits = counters[at + 2]!;
+  const batches = [...counters.subarray(BATCHES_AT, ERRORS_AT)];
+  return { hotWaits: counters[at]! - warmWaits, warmWaits, events: sumOf("wait"), batches };
 }
 
 function errorCounts(): Record<string, number> {
@@ -109,8 +127,7 @@ export function readCallCounts(): AllCallCounts {
       CallCounts
     >,
     accepted: sumOf("accept"),
-    events: sumOf("wait"),
-    batches: [...counters.subarray(BATCHES_AT, ERRORS_AT)],
+    waits: waitCounts(),
     errors: errorCounts(),
   };
 }

@@ -14,7 +14,7 @@ import {
   type ZeroCopyTotals,
 } from "../core/counts.ts";
 import { threadPollerIfAny } from "../poll/poller_pool.ts";
-import { type CallCounts, type CallName, readCallCounts } from "./call_counts.ts";
+import { type CallCounts, type CallName, readCallCounts, type WaitCounts } from "./call_counts.ts";
 
 /** The process, all of its threads together. */
 export interface ProcessMetrics {
@@ -132,13 +132,12 @@ function memoryMetrics(): MemoryMetrics {
   };
 }
 
-function pollerMetrics(waits: number, events: number, batches: number[]): PollerMetrics {
+function pollerMetrics({ hotWaits, warmWaits, events, batches }: WaitCounts): PollerMetrics {
   const poller = threadPollerIfAny();
   const pace = poller?.pace;
-  const warmWaits = pace?.counts.blocks ?? 0;
   return {
     turns: pace?.counts.turns ?? 0,
-    hotWaits: waits - warmWaits,
+    hotWaits,
     warmWaits,
     sleeps: pace?.counts.colds ?? 0,
     wakes: pace?.counts.wakes ?? 0,
@@ -175,13 +174,13 @@ function pollerMetrics(waits: number, events: number, batches: number[]): Poller
  * ```
  */
 export function metrics(): Metrics {
-  const { calls, accepted, events, batches, errors } = readCallCounts();
+  const { calls, accepted, waits, errors } = readCallCounts();
   return {
     takenAtMs: Date.now(),
     process: processMetrics(),
     connections: { accepted, ...counts.connections },
     calls,
-    poller: pollerMetrics(calls.wait.calls, events, batches),
+    poller: pollerMetrics(waits),
     memory: memoryMetrics(),
     zeroCopy: { ...counts.zeroCopy },
     timeouts: { ...counts.timeouts },

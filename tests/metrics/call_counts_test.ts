@@ -19,13 +19,15 @@ async function during(run: () => Promise<void>): Promise<ReturnType<typeof readC
   }
   for (const code of Object.keys(before.errors)) after.errors[code]! -= before.errors[code]!;
   after.accepted -= before.accepted;
-  after.events -= before.events;
-  after.batches = after.batches.map((count, i) => count - before.batches[i]!);
+  after.waits.events -= before.waits.events;
+  after.waits.hotWaits -= before.waits.hotWaits;
+  after.waits.warmWaits -= before.waits.warmWaits;
+  after.waits.batches = after.waits.batches.map((count, i) => count - before.waits.batches[i]!);
   return after;
 }
 
 test("readCallCounts() has the calls of an exchange, under their names", async () => {
-  const { calls, accepted, events, batches } = await during(async () => {
+  const { calls, accepted, waits } = await during(async () => {
     const [a, b] = await tcpPair();
     await send(a, "hello");
     await receive(b, 5);
@@ -37,9 +39,20 @@ test("readCallCounts() has the calls of an exchange, under their names", async (
   assertEquals(accepted, 1);
   assertEquals([calls.splice.calls, calls.sendFile.calls, calls.sendZeroCopy.calls], [0, 0, 0]);
   assertGreater(calls.watch.calls, 0);
-  assertGreater(events, 0);
-  assertEquals(calls.wait.calls, batches.reduce((sum, count) => sum + count, 0));
-  assertEquals(calls.wait.bytes, 0); // what they moved is no bytes
+  assertGreater(waits.events, 0);
+  assertEquals(calls.wait.calls, waits.batches.reduce((sum, count) => sum + count, 0));
+  assertEquals(calls.wait.calls, waits.hotWaits + waits.warmWaits);
+  assertEquals([calls.wait.bytes, calls.wait.notReady], [0, 0]); // what they moved is no bytes
+});
+
+test("readCallCounts() tells waits that may block from those that only look", async () => {
+  const epoll = native.epollCreate();
+  const { waits } = await during(() => {
+    for (const micros of [0, 0, 0, 1, 1]) native.epollWait(epoll, new Uint32Array(64), 1, micros);
+    return Promise.resolve();
+  });
+  assertEquals([waits.hotWaits, waits.warmWaits, waits.events], [3, 2, 0]);
+  native.close(epoll);
 });
 
 test("readCallCounts() counts what is not ready apart from failures", async () => {

@@ -1,0 +1,88 @@
+// deno run --allow-ffi --allow-net examples/top.ts   or   bun examples/top.ts
+
+/**
+ * Shows what a server does, like top: connections, traffic, turns, memory, errors. Run
+ * examples/metered_server.ts, and this beside it: `top.ts [ADDRESS] [--interval MS] [--once]`. The
+ * address is localhost:9464 unless given; a path is a Unix socket. `q` or Ctrl-C leaves.
+ *
+ * @module
+ */
+import process from "node:process";
+import { setTimeout } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { dial } from "../mod.ts";
+import type { Snapshot } from "./metered_server.ts";
+import { drawFrame } from "./top/frame.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { interval: { type: "string", default: "1000" }, once: { type: "boolean" } },
+});
+const [address = "localhost:9464"] = positionals;
+const intervalMs = Number(values.interval);
+if (!(intervalMs >= 10 && intervalMs <= 60_000)) {
+  console.error("--interval is a number of milliseconds, from 10 to 60000");
+  process.exit(2);
+}
+
+/** Asks the server, on a connection of its own. */
+async function look(): Promise<Snapshot> {
+  const network = /^[/@]/.test(address) ? "unix" : "tcp";
+  await using connection = await dial(network, address, { timeoutMs: 5000, readTimeoutMs: 5000 });
+  const { reader, writer } = connection;
+  writer.writeString("GET /snapshot HTTP/1.1\r\nHost: netpoll\r\n\r\n");
+  await writer.flush();
+  const headBytes = await reader.waitUntil(new TextEncoder().encode("\r\n\r\n"));
+  const head = reader.readString(headBytes);
+  const length = Number(/^Content-Length: (\d+)\r$/m.exec(head)?.[1]);
+  if (!head.startsWith("HTTP/1.1 200 ") || !(length > 0)) {
+    throw new Error(`${address} is no server that tells what it does`);
+  }
+  await reader.wait(length);
+  return JSON.parse(reader.readString(length));
+}
+
+const { stdin, stdout } = process;
+const isLive = stdout.isTTY === true && !values.once;
+const leaving = new AbortController();
+
+/** The other screen, without a cursor; keys come one at a time and are not echoed. */
+function enter(): void {
+  stdout.write("\x1b[?1049h\x1b[?25l");
+  if (!stdin.isTTY) return;
+  stdin.setRawMode(true);
+  stdin.on("data", (keys) => /[q\x03]/i.test(String(keys)) && leaving.abort());
+}
+
+/** Everything as it was. */
+function restore(): void {
+  if (stdin.isTTY) stdin.setRawMode(false);
+  stdin.pause();
+  stdout.write("\x1b[?25h\x1b[?1049l");
+}
+
+function show(lines: readonly string[]): void {
+  if (!isLive) return void stdout.write(`${lines.join("\n")}\n${values.once ? "" : "\n"}`);
+  const fitting = lines.slice(0, stdout.rows - 1).map((line) => line.slice(0, stdout.columns));
+  stdout.write(`\x1b[H${fitting.map((line) => `${line}\x1b[K\r\n`).join("")}\x1b[J`);
+}
+
+async function run(): Promise<void> {
+  let then = await look();
+  do {
+    await setTimeout(intervalMs, undefined, { signal: leaving.signal });
+    const now = await look();
+    show(drawFrame(now, then, address));
+    then = now;
+  } while (!values.once);
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => leaving.abort());
+if (isLive) enter();
+let failure: unknown = null;
+await run().catch((error) => failure = error);
+if (isLive) restore();
+if (failure !== null && !leaving.signal.aborted) {
+  console.error(`Cannot show ${address}: ${(failure as Error).message}`);
+}
+process.exit(leaving.signal.aborted || failure === null ? 0 : 1);
