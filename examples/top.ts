@@ -45,13 +45,15 @@ async function look(): Promise<Snapshot> {
 const { stdin, stdout } = process;
 const isLive = stdout.isTTY === true && !values.once;
 const leaving = new AbortController();
+/** q, or Ctrl-C where the terminal does not make a signal of it. */
+const LEAVING = new RegExp(`[qQ${String.fromCharCode(3)}]`);
 
 /** The other screen, without a cursor; keys come one at a time and are not echoed. */
 function enter(): void {
   stdout.write("\x1b[?1049h\x1b[?25l");
   if (!stdin.isTTY) return;
   stdin.setRawMode(true);
-  stdin.on("data", (keys) => /[q\x03]/i.test(String(keys)) && leaving.abort());
+  stdin.on("data", (keys) => LEAVING.test(String(keys)) && leaving.abort());
 }
 
 /** Everything as it was. */

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { test } from "node:test";
-import { countSocketError, counts } from "../../src/core/counts.ts";
+import { counts, countSocketError } from "../../src/core/counts.ts";
 
 test("countSocketError() counts by number, from nothing", () => {
   const { [999]: before = 0 } = counts.socketErrors;
