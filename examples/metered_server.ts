@@ -61,7 +61,7 @@ export function exposeMetrics(
     }
     await writer.flush();
     await connection.closeWrite();
-  }, { readTimeoutMs: 5000, connectionsMax: 16 });
+  }, { idleTimeoutMs: 5000, connectionsMax: 16 });
   const network = /^[/@]/.test(address) ? "unix" : "tcp";
   void loop.serve(createListener(network, address));
   loop.unref(); // it lasts as long as what it tells of

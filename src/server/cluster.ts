@@ -179,6 +179,12 @@ export class Cluster {
    * Worker. One that does not answer in time, because a handler keeps its thread, is left out.
    *
    * @throws {RangeError} `timeoutMs` is no time.
+   *
+   * @example
+   * ```ts ignore
+   * const { total, pollers } = await cluster.metrics();
+   * console.log(total.connections.activeCount, pollers.length);
+   * ```
    */
   async metrics({ timeoutMs = METRICS_TIMEOUT_MS }: MeasureOptions = {}): Promise<ClusterMetrics> {
     checkTimeout("timeoutMs", timeoutMs);

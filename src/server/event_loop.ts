@@ -160,9 +160,27 @@ export class EventLoop<C = undefined> {
   }
 
   /**
-   * What this loop did, and what it has. What its thread did is in {@linkcode metrics}.
+   * What this loop did, and what it has: a snapshot that is yours. What its thread did is in
+   * {@linkcode metrics}.
    *
    * @throws {RangeError} `connectionsMax` is no number of connections.
+   *
+   * @example
+   * ```ts
+   * import { createListener, dial, EventLoop } from "@netpoll/netpoll";
+   *
+   * const listener = createListener("unix", "@netpoll-loop-metrics");
+   * const accepted = Promise.withResolvers<void>();
+   * const loop = new EventLoop(null, { onConnect: () => accepted.resolve() as undefined });
+   * const served = loop.serve(listener);
+   * const connection = await dial("unix", "@netpoll-loop-metrics");
+   * await accepted.promise;
+   * console.log(loop.metrics().accepted); // 1
+   * console.log(loop.metrics({ connectionsMax: 10 }).connections[0]?.state); // "open"
+   * await connection.close();
+   * await loop.shutdown();
+   * await served;
+   * ```
    */
   metrics({ connectionsMax = 0 }: LoopMetricsOptions = {}): LoopMetrics {
     if (connectionsMax !== 0) checkMost("connectionsMax", connectionsMax);

@@ -77,7 +77,13 @@ test("give() of a block above 8 MiB gives its pages back at once, and it is used
   const { slab } = block;
   slab.bytes.fill(7, 0, 10);
   give(pool, block);
-  assertEquals(pool.counts(), { usedBytes: 0, usedCount: 0, slabCount: 1, wrappedCount: 0 });
+  assertEquals(pool.counts(), {
+    usedBytes: 0,
+    usedCount: 0,
+    slabCount: 1,
+    wrappedCount: 0,
+    wrappedBytes: 0,
+  });
   assertEquals(slab.isWrapped, false);
   const again = pool.take(16 * MIB);
   assertStrictEquals(again.slab, slab);
@@ -95,7 +101,13 @@ test("trim() gives back the pages of idle slabs but one, which stays whole", () 
   assertEquals(pool.counts().wrappedCount, 2); // one in use, one for the next burst
   give(pool, taken[0]!);
   pool.trim();
-  assertEquals(pool.counts(), { usedBytes: 0, usedCount: 0, slabCount: 4, wrappedCount: 1 });
+  assertEquals(pool.counts(), {
+    usedBytes: 0,
+    usedCount: 0,
+    slabCount: 4,
+    wrappedCount: 1,
+    wrappedBytes: 2 * MIB,
+  });
   const again = takeAll(pool, [MIB, MIB, MIB, MIB, MIB, 4 * MIB]);
   assertEquals([pool.counts().slabCount, pool.counts().wrappedCount], [4, 4]); // none mapped anew
   for (const block of again) {
