@@ -194,14 +194,22 @@ export class SocketConnection<C> extends Stream<Service<C>>
     return this.#onRequest !== null && this.writer.isChoked;
   }
 
-  /** A handler that leaves bytes unread that fill what may be held would never be called again. */
+  /**
+   * The handler has returned and too much is held: it is called again only if more can be read.
+   * Blocks count whole, and the rest of a message may lie in large ones, so what it left decides.
+   */
   #checkStuck(): void {
     if (!this.reader.isFull || this.#onRequest === null || this.#requests.isRunning) return;
     if (this.#requests.isDue || this.#state !== "open" || this.isChoked) return;
     const { readBufferBytesMax } = this.settings;
+    const { length, consumed } = this.input;
+    if (length + consumed < readBufferBytesMax) {
+      this.reader.isFull = false;
+      return this.updateInterest();
+    }
     this.#fail(
       new RangeError(
-        `Cannot read more: the handler left ${this.input.length} bytes unread or unreleased, and ` +
+        `Cannot read more: the handler left ${length} bytes unread and ${consumed} unreleased, and ` +
           `readBufferBytesMax is ${readBufferBytesMax}; release() what was read, wait(count) for more, or raise it`,
       ),
     );

@@ -1,12 +1,28 @@
-import { assertEquals, assertGreater, assertGreaterOrEqual, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertGreaterOrEqual,
+  assertRejects,
+} from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
-import { metrics, socketPair, TimeoutError } from "../../mod.ts";
+import {
+  createListener,
+  dial,
+  lengthPrefixed,
+  metrics,
+  Multiplexer,
+  socketPair,
+  tagged,
+  TimeoutError,
+} from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { run } from "../support/child.ts";
 import { root } from "../support/library.ts";
-import { closeAll, pairWith, receive, send } from "../support/pair.ts";
-import { soon } from "../support/until.ts";
+import { closeAll, pairWith, receive, send, tcpPair } from "../support/pair.ts";
+import { RawPeer } from "../support/raw_peer.ts";
+import { soon, until } from "../support/until.ts";
 
 test("metrics() is about this process, in the units of its names", () => {
   const { process: about, takenAtMs } = metrics();
@@ -59,6 +75,52 @@ test("metrics() counts deadlines by what was late", async () => {
   assertEquals([after.read - before.read, after.idle - before.idle], [1, 1]);
   assertEquals([after.write, after.dial], [before.write, before.dial]);
   await closeAll(a, b);
+});
+
+test("metrics() counts flushes, lives, requests and dials that took too long", async () => {
+  const before = metrics().timeouts;
+  const [a, b] = pairWith({ writeTimeoutMs: 1, lifetimeMs: 1 });
+  b.pauseRead();
+  a.writer.writeBinary(new Uint8Array(4 << 20));
+  await assertRejects(() => soon(a.writer.flush()), TimeoutError);
+  await until(() => metrics().timeouts.lifetime > before.lifetime, "its life is over");
+  a.reset();
+  const [c, d] = socketPair();
+  const client = new Multiplexer(c, tagged(lengthPrefixed()), { timeoutMs: 1 });
+  await assertRejects(() => soon(client.request("slow")), TimeoutError);
+  await client.close();
+  // The one place of its queue is taken, and nobody accepts: the kernel lets the next one wait.
+  using listener = createListener("tcp", "127.0.0.1:0", { backlog: 1 });
+  using first = new RawPeer(listener);
+  using second = new RawPeer(listener);
+  assert(first.fd !== second.fd);
+  const at = listener.address.transport === "tcp" ? `127.0.0.1:${listener.address.port}` : "";
+  await assertRejects(() => soon(dial("tcp", at, { timeoutMs: 20 })), TimeoutError);
+  const { write, lifetime, request, dial: dials } = metrics().timeouts;
+  assertEquals([write, lifetime, request, dials], [
+    before.write + 1,
+    before.lifetime + 1,
+    before.request + 1,
+    before.dial + 1,
+  ]);
+  await closeAll(a, b, d);
+});
+
+test("metrics() sums what zero copy did, of connections that are closed too", async () => {
+  const before = metrics().zeroCopy;
+  const [a, b] = await tcpPair();
+  a.zeroCopy = "always";
+  a.writer.malloc(200_000).fill(1);
+  await a.writer.flush();
+  await receive(b, 200_000);
+  await soon(a.writer.released());
+  await closeAll(a, b);
+  const after = metrics().zeroCopy;
+  const own = a.zeroCopyCounts;
+  for (const name of Object.keys(after) as (keyof typeof after)[]) {
+    assertEquals(after[name] - before[name], own[name], name);
+  }
+  assertGreater(own.calls + own.fallBacks, 0); // where nothing may be pinned it falls back
 });
 
 test("metrics() counts turns, waits and what they brought", async () => {
