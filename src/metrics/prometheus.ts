@@ -67,8 +67,16 @@ const PROCESS: readonly Family[] = [
     user: process.userMicros / 1e6,
     system: process.systemMicros / 1e6,
   })),
-  gauge("process_uptime_seconds", "Age of the process.", (of) => of.process.uptimeMs / 1000),
-  gauge("process_resident_bytes", "Memory it occupies.", (of) => of.process.residentBytes),
+  gauge(
+    "process_uptime_seconds",
+    "How long the process has been running.",
+    (of) => of.process.uptimeMs / 1000,
+  ),
+  gauge(
+    "process_resident_bytes",
+    "Resident memory of the process.",
+    (of) => of.process.residentBytes,
+  ),
 ];
 
 const CONNECTIONS: readonly Family[] = [
@@ -79,8 +87,16 @@ const CONNECTIONS: readonly Family[] = [
     (of) => of.connections.opened,
   ),
   gauge("connections_active", "Connections that are open.", (of) => of.connections.activeCount),
-  counter("connections_lost", "Connections that a reset ended.", (of) => of.connections.lost),
-  counter("connections_detached", "Descriptors given away.", (of) => of.connections.detached),
+  counter(
+    "connections_lost",
+    "Connections ended by a reset or a broken network.",
+    (of) => of.connections.lost,
+  ),
+  counter(
+    "connections_detached",
+    "Connections whose descriptor was given away.",
+    (of) => of.connections.detached,
+  ),
   counter(
     "connections_refused",
     "Connections reset at once: too many from one address.",
@@ -110,40 +126,76 @@ const BYTES: readonly Family[] = [
     sendZeroCopy: calls.sendZeroCopy.bytes,
   })),
   counter("spliced_bytes", "Bytes moved by splice, in and out.", (of) => of.calls.splice.bytes),
-  counter("zero_copy_completions", "Sends completed.", (of) => of.zeroCopy.completions),
-  counter("zero_copy_notifications", "Completions told.", (of) => of.zeroCopy.notifications),
-  counter("zero_copy_copied", "Those after a copy all the same.", (of) => of.zeroCopy.copied),
-  counter("zero_copy_no_buffers", "Sends refused: no memory.", (of) => of.zeroCopy.noBuffers),
-  counter("zero_copy_fall_backs", "Large sends that copied.", (of) => of.zeroCopy.fallBacks),
+  counter(
+    "zero_copy_completions",
+    "Zero-copy sends that have completed.",
+    (of) => of.zeroCopy.completions,
+  ),
+  counter(
+    "zero_copy_notifications",
+    "Notifications of completed zero-copy sends.",
+    (of) => of.zeroCopy.notifications,
+  ),
+  counter(
+    "zero_copy_copied",
+    "Notifications of sends that the kernel copied all the same.",
+    (of) => of.zeroCopy.copied,
+  ),
+  counter(
+    "zero_copy_no_buffers",
+    "Zero-copy sends refused for want of memory.",
+    (of) => of.zeroCopy.noBuffers,
+  ),
+  counter(
+    "zero_copy_fall_backs",
+    "Sends large enough for zero copy that were made by copying.",
+    (of) => of.zeroCopy.fallBacks,
+  ),
 ];
 
 const THREAD: readonly Family[] = [
-  counter("turns", "Turns: macrotasks that polled.", (of) => of.poller.turns),
+  counter("turns", "Macrotasks in which the poller polled.", (of) => of.poller.turns),
   counters("waits", "Waits for events, by whether they may block.", "phase", ({ poller }) => ({
     hot: poller.hotWaits,
     warm: poller.warmWaits,
   })),
-  counter("sleeps", "Times it went cold: the runtime had the thread.", (of) => of.poller.sleeps),
-  counter("wakes", "Times the waker woke the runtime.", (of) => of.poller.wakes),
+  counter(
+    "sleeps",
+    "How often the poller left the thread to the runtime.",
+    (of) => of.poller.sleeps,
+  ),
+  counter("wakes", "How often the waker woke the runtime.", (of) => of.poller.wakes),
   {
     name: "events_per_wait",
     type: "histogram",
     help: "Events that a wait brought.",
     read: batchSamples,
   },
-  gauge("watched_descriptors", "Descriptors watched.", (of) => of.poller.watchedCount),
-  gauge("timers", "Deadlines set.", (of) => of.poller.timerCount),
-  gauge("queued_again", "Who gets a turn without an event.", (of) => of.poller.againCount),
-  gauge("queued_events", "Events not told yet.", (of) => of.poller.untoldCount),
-  gauge("outside_waits", "Handlers that wait for others.", (of) => of.poller.outsideWaitCount),
+  gauge("watched_descriptors", "Descriptors in the epoll set.", (of) => of.poller.watchedCount),
+  gauge("timers", "Deadlines that are set.", (of) => of.poller.timerCount),
+  gauge(
+    "queued_again",
+    "Connections that get a turn without an event.",
+    (of) => of.poller.againCount,
+  ),
+  gauge("queued_events", "Events that came and were not told yet.", (of) => of.poller.untoldCount),
+  gauge(
+    "outside_waits",
+    "Handlers that wait for something not of netpoll.",
+    (of) => of.poller.outsideWaitCount,
+  ),
   gauge("heap_bytes", "JavaScript heap in use.", (of) => of.process.heapBytes),
   gauge("slabs_mapped", "Slabs ever mapped.", (of) => of.memory.slabCount),
-  gauge("slabs_in_use", "Slabs with pages.", (of) => of.memory.wrappedSlabCount),
-  gauge("slab_bytes", "Bytes of slabs with pages.", (of) => of.memory.slabBytes),
+  gauge("slabs_in_use", "Slabs that have pages.", (of) => of.memory.wrappedSlabCount),
+  gauge("slab_bytes", "Bytes of slabs that have pages.", (of) => of.memory.slabBytes),
   gauge("blocks", "Blocks in use.", (of) => of.memory.blockCount),
   gauge("block_bytes", "Bytes of blocks in use.", (of) => of.memory.blockBytes),
-  gauge("pinned_bytes", "Bytes of blocks pinned.", (of) => of.memory.pinnedBytes),
-  gauge("spare_nodes", "Nodes kept for use.", (of) => of.memory.spareNodeCount),
+  gauge(
+    "pinned_bytes",
+    "Bytes of blocks that the kernel still sends from.",
+    (of) => of.memory.pinnedBytes,
+  ),
+  gauge("spare_nodes", "Nodes that are kept to be used again.", (of) => of.memory.spareNodeCount),
 ];
 
 /** A thread, and the label that tells it from others: none when there is one only. */
@@ -170,7 +222,11 @@ function writeCluster({ acceptor, pollers }: ClusterMetrics): string {
     all.map((poller) => `netpoll_${name}{${poller.label}} ${read(poller)}\n`).join("");
   return [...CONNECTIONS, ...BYTES, ...THREAD].map((family) => write(family, threads)).join("") +
     ofPollers("poller_up", "Whether the Worker answered.", (of) => of.metrics === null ? 0 : 1) +
-    ofPollers("poller_pending", "Connections on their way to it.", (of) => of.pendingCount);
+    ofPollers(
+      "poller_pending",
+      "Connections handed over and not taken yet.",
+      (of) => of.pendingCount,
+    );
 }
 
 /**

@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { type Metrics, metrics, prometheus, socketPair } from "../../mod.ts";
 import { clusterMetrics } from "../../src/metrics/cluster_metrics.ts";
+import { root } from "../support/library.ts";
 import { closeAll, receive, send } from "../support/pair.ts";
 
 /** One line with a value. */
@@ -158,6 +160,13 @@ test("prometheus() of a cluster has a label for each poller, and the process onc
   assertEquals(valueOf(families, "netpoll_poller_up", { poller: "1" }), 0);
   assertEquals(valueOf(families, "netpoll_poller_pending", { poller: "1" }), 5);
   assertEquals(families.get("netpoll_turns_total")!.samples.length, 2);
+});
+
+test("prometheus() has no family that docs/METRICS.md does not explain", () => {
+  const page = readFileSync(`${root}docs/METRICS.md`, "utf8");
+  const explained = new Set(page.matchAll(/`([a-z_]+)(?:\{[a-z]+\})?`/g).map(([, name]) => name));
+  const names = [...parse(ofCluster()).keys()].map((name) => name.replace("netpoll_", ""));
+  assertEquals(names.filter((name) => !explained.has(name)), []);
 });
 
 const PROMTOOL = spawnSync("promtool", ["--version"]).error === undefined
