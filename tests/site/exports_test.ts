@@ -11,11 +11,11 @@ import { type Export, readExports } from "../../scripts/site/signature.ts";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const exports = readExports(root);
 
-/** Whether a doc comment anywhere in an export has an example with code in it. */
+/** Whether a doc comment anywhere in an export has an example that runs. */
 function hasExample(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { kind, doc } = value as { kind?: unknown; doc?: unknown };
-  if (kind === "example" && typeof doc === "string" && doc.includes("```ts")) return true;
+  if (kind === "example" && typeof doc === "string" && doc.includes("```ts\n")) return true;
   return Object.values(value).some(hasExample);
 }
 
