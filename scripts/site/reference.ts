@@ -113,7 +113,7 @@ export class Reference {
       const folder = file.split("/")[1]!;
       const subject = SUBJECTS[folder] ?? folder;
       const doc = one.declarations.map(({ jsDoc }) => jsDoc?.doc).find((text) => text) ?? "";
-      const first = /^[^]*?[.:](?=\s|$)/.exec(doc)?.[0] ?? doc;
+      const first = /^[^]*?\.(?=\s|$)/.exec(doc)?.[0] ?? doc;
       const summary = this.#text(first, path, file).replace(/^<p>|<\/p>\n$/g, "");
       const row = `<tr><td><a href="${one.name}.html"><code>${one.name}</code></a></td>` +
         `<td>${summary}</td></tr>`;
@@ -212,7 +212,9 @@ export class Reference {
       const { name } = member;
       const id = seen.has(name) ? "" : ` id="${anchor(name)}"`;
       seen.add(name);
-      return `<section class="member"${id}>\n<h3><code>${print.member(member)}</code></h3>\n` +
+      const signature = print.member(member)
+        .replace(/^((?:readonly |static )*)([\w[\].]+)/, "$1<b>$2</b>");
+      return `<section class="member"${id}>\n<h3><code>${signature}</code></h3>\n` +
         `${this.#doc(member.jsDoc, page, file)}\n</section>`;
     });
   }
