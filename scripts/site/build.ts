@@ -13,9 +13,9 @@ import { fileURLToPath } from "node:url";
 import { between, escapeHtml, frame, type Group, highlight, type Page } from "./html.ts";
 import { type Links, titleOf, toHtml } from "./markdown.ts";
 import { Reference } from "./reference.ts";
-import { readExports } from "./signature.ts";
+import { readModule } from "./signature.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
+const root = fileURLToPath(new URL("../../", import.meta.url).href);
 
 /** What stands in the navigation, in this order; each pattern is of paths of documents. */
 const GROUPS: readonly { title: string; documents: RegExp }[] = [
@@ -81,7 +81,7 @@ class Site {
     groups[0]!.links.push({ path: "api/index.html", title: "Reference" });
     this.#groups = groups.filter(({ links }) => links.length > 0);
     this.#guide = documents.filter((file) => GROUPS[1]!.documents.test(file));
-    this.#reference = new Reference(readExports(root), root, {
+    this.#reference = new Reference(readModule(root), root, {
       links: (page) => this.#links(page, ""),
       source: (page, file) => this.#to(page, "", file),
     });
@@ -90,7 +90,7 @@ class Site {
   /** Makes all pages. */
   build(): void {
     for (const page of this.#reference.pages()) this.#add(page);
-    const style = new URL("style.css", import.meta.url);
+    const style = `${root}scripts/site/style.css`;
     this.files.set("style.css", readFileSync(style));
     for (let file = this.#wanted.pop(); file !== undefined; file = this.#wanted.pop()) {
       if (this.files.has(pathOf(file))) continue;

@@ -1,12 +1,22 @@
 /**
  * The reference: a page for each export of mod.ts, made of its doc comments.
  *
+ * Not by `deno doc --html`: that writes a page for each member as well, with scripts and with links
+ * to a host, and knows nothing of our documents, to which these pages link and which link to them.
+ *
  * @module
  */
 import { fileURLToPath } from "node:url";
 import { between, escapeHtml, type Page } from "./html.ts";
 import { docText, type Links, toHtml } from "./markdown.ts";
-import { type Declaration, type Doc, type Export, type Member, Printer } from "./signature.ts";
+import {
+  type Declaration,
+  type Doc,
+  type Export,
+  type Member,
+  type Module,
+  Printer,
+} from "./signature.ts";
 
 /** Under which heading an export stands, by the folder of its source. */
 const SUBJECTS: Readonly<Record<string, string>> = {
@@ -73,12 +83,14 @@ function anchor(name: string): string {
 
 /** All pages of the reference. */
 export class Reference {
+  readonly #doc: Doc;
   readonly #exports: ReadonlyMap<string, Export>;
   readonly #root: string;
   readonly #site: Site;
 
-  /** The reference of these exports, whose sources lie under a folder. */
-  constructor(exports: readonly Export[], root: string, site: Site) {
+  /** The reference of a module, whose sources lie under a folder. */
+  constructor({ doc, exports }: Module, root: string, site: Site) {
+    this.#doc = doc;
     this.#exports = new Map(exports.map((one) => [one.name, one]));
     this.#root = root;
     this.#site = site;
@@ -122,9 +134,9 @@ export class Reference {
     const html = [...subjects].map(([subject, rows]) =>
       `<h2>${subject}</h2>\n<div class="table"><table>\n${rows.join("\n")}\n</table></div>`
     );
-    const lead = "<p>Every export of <code>@netpoll/netpoll</code>. Durations end in " +
-      "<code>Ms</code> and are milliseconds, sizes end in <code>Bytes</code>, bounds in " +
-      "<code>Max</code>. Who holds a byte is said in four words: owned, lent, borrowed, pinned.</p>";
+    const lead = this.#comment(this.#doc, path, "mod.ts") +
+      "<p>Durations end in <code>Ms</code> and are milliseconds, sizes end in " +
+      "<code>Bytes</code>, bounds in <code>Max</code>.</p>";
     return { path, title: "Reference", html: `<h1>Reference</h1>\n${lead}\n${html.join("\n")}` };
   }
 
@@ -201,7 +213,7 @@ export class Reference {
     }
     return [
       `<pre class="signature"><code>${lines.join("\n")}</code></pre>`,
-      this.#doc(jsDoc, page, file),
+      this.#comment(jsDoc, page, file),
       ...this.#members(declaration, page, file, print),
     ].join("\n");
   }
@@ -215,12 +227,12 @@ export class Reference {
       const signature = print.member(member)
         .replace(/^((?:readonly |static )*)([\w[\].]+)/, "$1<b>$2</b>");
       return `<section class="member"${id}>\n<h3><code>${signature}</code></h3>\n` +
-        `${this.#doc(member.jsDoc, page, file)}\n</section>`;
+        `${this.#comment(member.jsDoc, page, file)}\n</section>`;
     });
   }
 
   /** A doc comment: its text, what it returns, its errors, its examples. */
-  #doc(doc: Doc | undefined, page: string, file: string): string {
+  #comment(doc: Doc | undefined, page: string, file: string): string {
     if (doc === undefined) return "";
     const text = (markdown = "") => this.#text(markdown, page, file);
     const parts = [text(doc.doc)];

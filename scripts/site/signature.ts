@@ -85,8 +85,15 @@ export interface Export {
   declarations: Declaration[];
 }
 
-/** All that mod.ts exports, in the order of mod.ts. */
-export function readExports(root: string): Export[] {
+/** What mod.ts says of itself, and all that it exports, in its order. */
+export interface Module {
+  /** The comment of the module. */
+  doc: Doc;
+  exports: Export[];
+}
+
+/** Reads mod.ts. */
+export function readModule(root: string): Module {
   const json = execFileSync("node_modules/.bin/deno", ["doc", "--json", "mod.ts"], {
     cwd: root,
     encoding: "utf8",
@@ -96,7 +103,8 @@ export function readExports(root: string): Export[] {
   });
   const { version, nodes } = JSON.parse(json);
   if (version !== 2) throw new Error(`Cannot read version ${version} of deno doc's JSON`);
-  return (Object.values(nodes)[0] as { symbols: Export[] }).symbols;
+  const [module] = Object.values(nodes) as { module_doc: Doc; symbols: Export[] }[];
+  return { doc: module!.module_doc, exports: module!.symbols };
 }
 
 /** Makes a name a link, or leaves it. */

@@ -6,10 +6,10 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Export, readExports } from "../../scripts/site/signature.ts";
+import { type Export, readModule } from "../../scripts/site/signature.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
-const exports = readExports(root);
+const root = fileURLToPath(new URL("../../", import.meta.url).href);
+const { exports } = readModule(root);
 
 /** Whether a doc comment anywhere in an export has an example that runs. */
 function hasExample(value: unknown): boolean {
