@@ -60,9 +60,7 @@ function bare(text: string): string {
 
 /** What an example says that it prints, and did not, in this order; a ":" ends what is literal. */
 function unprinted(code: string, printed: string): string | undefined {
-  const claims = [...code.matchAll(/\bconsole\.log\(.*\); \/\/ (.*)$/gm)].map((match) =>
-    match[1]!
-  );
+  const claims = [...code.matchAll(/\bconsole\.log\(.*\); \/\/ (.*)$/gm)].map((match) => match[1]!);
   let rest = bare(printed);
   return claims.find((claim) => {
     const text = bare(claim.split(/: |…/)[0]!);

@@ -16,6 +16,7 @@ import {
   type Member,
   type Module,
   Printer,
+  type Type,
 } from "./signature.ts";
 
 /** Under which heading an export stands, by the folder of its source. */
@@ -69,6 +70,15 @@ function namesIn(value: unknown, names = new Set<string>()): Set<string> {
 function basesOf({ def }: Declaration): string[] {
   if (typeof def.extends === "string") return [def.extends];
   return [...namesIn([def.extends ?? [], def.tsType ?? []])];
+}
+
+/** The strings of a type: "a" | "b". */
+function literalsIn(value: unknown, literals = new Set<string>()): Set<string> {
+  if (typeof value !== "object" || value === null) return literals;
+  const { kind, string } = value as { kind?: unknown; string?: unknown };
+  if (kind === "string" && typeof string === "string") literals.add(string);
+  for (const inner of Object.values(value)) literalsIn(inner, literals);
+  return literals;
 }
 
 function examplesOf(declarations: readonly Declaration[]): string[] {
@@ -215,6 +225,7 @@ export class Reference {
       `<pre class="signature"><code>${lines.join("\n")}</code></pre>`,
       this.#comment(jsDoc, page, file),
       ...this.#members(declaration, page, file, print),
+      this.#alsoHas(declaration, page),
     ].join("\n");
   }
 
@@ -229,6 +240,37 @@ export class Reference {
       return `<section class="member"${id}>\n<h3><code>${signature}</code></h3>\n` +
         `${this.#comment(member.jsDoc, page, file)}\n</section>`;
     });
+  }
+
+  /** The members of the exports that a type takes from: of all, of `Omit` and of `Pick`. */
+  #inherited(type: Type): Map<string, string[]> {
+    const { typeName, typeParams = [] } = type.value as { typeName: string; typeParams?: Type[] };
+    if (typeName === "Omit" || typeName === "Pick") {
+      const named = literalsIn(typeParams[1]);
+      const inner = this.#inherited(typeParams[0]!);
+      const isKept = (name: string) => named.has(name) === (typeName === "Pick");
+      return new Map([...inner].map(([from, names]) => [from, names.filter(isKept)]));
+    }
+    const bases = this.#exports.get(typeName)?.declarations ?? [];
+    const names = bases.flatMap(membersOf).map(({ name }) => name);
+    const further = bases.flatMap(({ def }) => Array.isArray(def.extends) ? def.extends : []);
+    return new Map([[typeName, names], ...further.flatMap((one) => [...this.#inherited(one)])]);
+  }
+
+  /** What else it has, by the export that it has it of. */
+  #alsoHas({ def }: Declaration, page: string): string {
+    const types = Array.isArray(def.extends) ? def.extends : [];
+    const groups = types.flatMap((type) => [...this.#inherited(type)])
+      .filter(([from, names]) => this.#exports.has(from) && names.length > 0);
+    if (groups.length === 0) return "";
+    const lines = groups.map(([from, names]) => {
+      const path = between(page, `api/${from}.html`);
+      const links = names.map((name) =>
+        `<a href="${path}#${anchor(name)}"><code>${escapeHtml(name)}</code></a>`
+      );
+      return `<p>Of <a href="${path}"><code>${from}</code></a>: ${links.join(", ")}</p>`;
+    });
+    return `<section class="member">\n${lines.join("\n")}\n</section>`;
   }
 
   /** A doc comment: its text, what it returns, its errors, its examples. */
