@@ -195,13 +195,15 @@ export class Reference {
     );
   }
 
-  /** For a type without an example: one of somebody who uses it, or whose user does. */
+  /** For a type without an example: that of who uses it, or of who uses that. */
   #lentExample(users: readonly Export[], page: string, file: string): string {
-    const further = users.flatMap(({ name }) => this.#usersOf(name));
-    for (const { name, declarations } of [...users, ...further]) {
+    const found = new Set(users); // grows as it is gone through: the nearest comes first
+    for (const { name, declarations } of found) {
       const code = examplesOf(declarations)[0]?.replace(/^[^]*?(?=```)/, "");
-      if (code === undefined) continue;
-      return this.#text(`**Example** of \`${name}\`\n\n${code}`, page, file);
+      if (code !== undefined) {
+        return this.#text(`**Example** of \`${name}\`\n\n${code}`, page, file);
+      }
+      for (const further of this.#usersOf(name)) found.add(further);
     }
     return "";
   }
