@@ -39,6 +39,7 @@ const USUAL: Readonly<Record<string, string>> = {
   writer: "Writer",
   connection: "Connection",
   loop: "EventLoop",
+  cluster: "Cluster",
   listener: "Listener",
   buffer: "LinkBuffer",
 };

@@ -51,6 +51,27 @@ test("exports of mod.ts say what they are, in words", () => {
   assertEquals(silent.map(({ name }) => name), []);
 });
 
+test("functions and methods that take or give bytes say whose they are", () => {
+  const mute = exports.flatMap(({ name, declarations }) => {
+    const calls = declarations.flatMap(({ kind, def, jsDoc }) =>
+      kind === "function"
+        ? [{ called: name, types: [def.params, def.returnType], jsDoc }]
+        : (def.methods ?? []).map((method) => ({
+          called: `${name}.${method.name}`,
+          types: [method.params, method.returnType, method.functionDef],
+          jsDoc: method.jsDoc,
+        }))
+    );
+    // What all have in common may be said once, of the interface or of the first overload.
+    const common = declarations.map(({ jsDoc }) => jsDoc?.doc ?? "").join("\n");
+    return calls
+      .filter(({ types }) => JSON.stringify(types).includes('"typeName":"Uint8Array"'))
+      .filter(({ jsDoc }) => !/owned|lent|lends|borrowed|cop(y|ies|ied)/i.test(common + jsDoc?.doc))
+      .map(({ called }) => called);
+  });
+  assertEquals(mute, []);
+});
+
 test("options stand in the documents by their names", () => {
   const text = documents();
   const options = exports.flatMap((one) => optionsOf(one).map((option) => ({ one, option })));
