@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import * as limits from "../../src/core/limits.ts";
 
-const text = readFileSync(new URL("../../docs/LIMITS.md", import.meta.url), "utf8");
+const text = readFileSync(new URL("../../docs/LIMITS.md", import.meta.url).pathname, "utf8");
 
 /** A row's first words, and the constants that its default is made of. */
 const ROWS: Readonly<Record<string, readonly number[]>> = {
