@@ -29,7 +29,7 @@ export GIT_CONFIG_VALUE_0 = *
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun check check-style \
-        check-types check-docs check-c cover dist bench readme-figures question beside idle-memory cores \
+        check-types check-docs check-c cover site dist bench readme-figures question beside idle-memory cores \
         clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
@@ -110,6 +110,9 @@ idle-memory: all  ## resident bytes of each of 10 000 idle connections
 cores: all  ## several pollers: CPU a message and a connection, how evenly they are spread, memory
 	@$(MAKE) --no-print-directory -C bench cores
 
+site: all  ## the documents and the reference as a website: docs/site/index.html
+	@$(BUN) scripts/site/build.ts docs/site
+
 dist: all  ## the packages: npm tarball, one-file bundle, libraries for x64 and arm64
 	rm -rf dist && mkdir -p dist/package/lib
 	$(CC) -O2 $(STRICT) $(SHARED) $(ANY) -o dist/package/lib/libnetpoll-linux-x64.so libnetpoll.c
@@ -126,7 +129,7 @@ dist: all  ## the packages: npm tarball, one-file bundle, libraries for x64 and 
 	  '--external:bun:*' '--external:node:*' --outfile=dist/netpoll.js
 
 clean:  ## remove what was built; the runtimes stay
-	rm -rf libnetpoll.so libnetpoll-faults.so dist coverage
+	rm -rf libnetpoll.so libnetpoll-faults.so dist coverage docs/site
 	@if [ -f tests/native/Makefile ]; then $(MAKE) --no-print-directory -C tests/native clean; fi
 
 help:  ## this list

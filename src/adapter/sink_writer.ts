@@ -11,7 +11,7 @@ import { withSignal } from "./signal.ts";
 /** Where bytes go. */
 export interface ByteSink {
   /**
-   * Takes bytes, which are its own from then on. A number that it returns, or resolves to, is how
+   * Takes bytes, **owned** by the sink from then on. A number that it returns, or resolves to, is how
    * many of them it took: it is called again with the rest.
    */
   write(bytes: Uint8Array): unknown;
@@ -34,8 +34,8 @@ function ignore(): void {}
 
 /**
  * Writes to any sink of bytes as to a connection: `flush` resolves when the sink has taken
- * everything that was flushed before. When the sink fails, every flush rejects with its error, and
- * whatever writes throws it.
+ * everything that was flushed before. What it gets are copies, **owned** by it. When the sink fails,
+ * every flush rejects with its error, and whatever writes throws it.
  *
  * @example
  * ```ts

@@ -125,7 +125,25 @@ export interface BufferReader {
   release(): void;
 }
 
-/** Waits for bytes, and reads them. */
+/**
+ * Waits for bytes, and reads them.
+ *
+ * @example A length, and as many bytes
+ * ```ts
+ * import { socketPair } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * a.writer.writeUint16BE(5);
+ * a.writer.writeString("hello");
+ * await a.writer.flush();
+ * await b.reader.wait(2);
+ * const length = b.reader.readUint16BE();
+ * await b.reader.wait(length);
+ * console.log(b.reader.readString(length)); // "hello"
+ * b.reader.release();
+ * await Promise.all([a.close(), b.close()]);
+ * ```
+ */
 export interface Reader extends BufferReader {
   /**
    * Waits until `count` bytes are readable. Resolves at once when they are.
