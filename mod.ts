@@ -75,6 +75,8 @@ export {
   EofError,
   FrameError,
   type FrameFault,
+  LoadError,
+  type LoadReason,
   NetpollError,
   SendFileError,
   SystemError,
