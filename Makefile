@@ -48,37 +48,37 @@ demo: all  ## the echo server of the README under Bun and then under Deno, with 
 
 test: test-native test-deno test-bun  ## every test: the C harness, then one suite under Deno and under Bun
 
-test-native: all
+test-native: all  ## the library alone, under sanitizers, with gcc and clang
 	@if [ -f tests/native/Makefile ]; then $(MAKE) --no-print-directory -C tests/native; \
 	else echo "tests/native: no harness here"; fi
 
-test-deno: all
+test-deno: all  ## the suite under Deno (TESTS=tests/net for a part of it)
 	$(FAULTS) timeout -k 5 $(SUITE_S) $(DENO) test -A --no-check $(TESTS)
 
-test-bun: all
+test-bun: all  ## the suite under Bun (TESTS=tests/net for a part of it)
 	$(FAULTS) timeout -k 5 $(SUITE_S) $(BUN) test --isolate --timeout=$(TEST_MS) $(TESTS)
 
 check: check-style check-c check-types check-docs  ## format, lint, structure, types, documents: all but the tests
 
-check-style: all
+check-style: all  ## format, lint, and the rules of tests/tidy_test.ts
 	$(DENO) fmt --check
 	$(DENO) lint
 	$(DENO) test -A --no-check tests/tidy_test.ts
 
 # Twice: once as Deno sees it, without the files that name Bun, and once with Bun's types beside Deno's. (Deno
 # finds node_modules from where its configuration lies, hence the copy.)
-check-types: all
+check-types: all  ## types, with and without those of Bun
 	$(DENO) check $$(git ls-files '*.ts' | grep -vE '^(examples/compare|bench/peers)/bun')
 	cp scripts/bun_types.json .bun_types.json
 	$(DENO) check --config .bun_types.json; code=$$?; rm .bun_types.json; exit $$code
 
-check-docs: all
+check-docs: all  ## every export is documented, every example runs
 	$(DENO) doc --lint mod.ts
 	$(DENO) check --doc-only mod.ts src README.md docs
 	$(BUN) scripts/run_documents.ts $(BUN)
 	$(BUN) scripts/run_documents.ts $(DENO) run -A --no-check
 
-check-c: libnetpoll.c
+check-c: libnetpoll.c  ## C without a warning, by gcc and clang
 	gcc $(CFLAGS) $(STRICT) $(SHARED) -o /dev/null $<
 	gcc $(CFLAGS) $(STRICT) $(SHARED) -DNP_FAULTS -o /dev/null $<
 	@if command -v clang >/dev/null; then set -x; clang $(CFLAGS) $(STRICT) -Wno-gnu $(SHARED) -o /dev/null $<; \

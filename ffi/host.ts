@@ -60,7 +60,7 @@ export interface Host {
  * The lowest versions that pass the tests (`make matrix`): before them, node:net of Deno takes no
  * descriptor, and Bun does not know `markAsUntransferable`.
  */
-const LOWEST: Readonly<Record<Host["name"], string>> = {
+export const LOWEST: Readonly<Record<Host["name"], string>> = {
   bun: "1.4.0",
   deno: "2.8.0",
 };

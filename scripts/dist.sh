@@ -50,7 +50,13 @@ version=$("$bin/bun" "$root/scripts/package_config.ts" "$root" .)
 
 # The notes of pack are about modules without public types, every one of them.
 "$bin/deno" pack --quiet --allow-dirty --no-source-maps --output "netpoll-$version.tgz" |& { grep -v '^Could not generate types' || true; }
-mv "netpoll-$version.tgz" "$work/artefacts/"
+mkdir npm
+tar xzf "netpoll-$version.tgz" -C npm
+rm "netpoll-$version.tgz"
+"$bin/bun" "$root/scripts/npm_manifest.ts" "$root" npm/package/package.json
+(cd npm && find package -type f | sort) |
+  tar -C npm --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - -T - | gzip -n9 > "$work/artefacts/netpoll-$version.tgz"
+rm -r npm
 "$bin/esbuild" mod.ts --bundle --format=esm --platform=neutral --target=es2023 --log-level=warning \
   '--external:node:*' --outfile="$work/artefacts/netpoll-$version.js"
 mkdir examples

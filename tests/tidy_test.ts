@@ -228,6 +228,19 @@ test("names say what a file holds: none is called utils, helpers or common", () 
   );
 });
 
+test("the version stands in deno.json alone, and CHANGELOG.md begins with it or with what follows", () => {
+  const { version } = JSON.parse(texts.get("deno.json")!);
+  assertEquals(JSON.parse(texts.get("package.json")!).version, undefined);
+  const lock = JSON.parse(texts.get("package-lock.json")!);
+  assertEquals([lock.version, lock.packages[""].version], [undefined, undefined]);
+  const [first] = linesOf("CHANGELOG.md").filter((line) => line.startsWith("## "));
+  const ours = [
+    /^## Unreleased$/,
+    new RegExp(`^## ${RegExp.escape(version)} - \\d{4}-\\d\\d-\\d\\d$`),
+  ];
+  assertEquals(ours.some((heading) => heading.test(first!)), true, first);
+});
+
 test("nothing is left to do in a comment", () => {
   const rest = files.filter((path) => path !== "tests/tidy_test.ts");
   assertEquals(grep(rest, /\b(TODO|FIXME|XXX|HACK)\b/), []);
