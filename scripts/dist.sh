@@ -53,7 +53,7 @@ version=$("$bin/bun" "$root/scripts/package_config.ts" "$root" .)
 mkdir npm
 tar xzf "netpoll-$version.tgz" -C npm
 rm "netpoll-$version.tgz"
-"$bin/bun" "$root/scripts/npm_manifest.ts" "$root" npm/package/package.json
+"$bin/bun" "$root/scripts/npm_package.ts" "$root" npm/package
 (cd npm && find package -type f | sort) |
   tar -C npm --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - -T - | gzip -n9 > "$work/artefacts/netpoll-$version.tgz"
 rm -r npm
@@ -61,8 +61,9 @@ rm -r npm
   '--external:node:*' --outfile="$work/artefacts/netpoll-$version.js"
 mkdir examples
 cp "$root/examples/echo_server.ts" examples/
-"$bin/bun" build --compile --target=bun-linux-x64 examples/echo_server.ts \
-  --outfile="$work/artefacts/echo_server-linux-x64" >/dev/null
+# For this machine's processor: for another, Bun would download itself.
+arch=$(uname -m | sed -e s/x86_64/x64/ -e s/aarch64/arm64/)
+"$bin/bun" build --compile examples/echo_server.ts --outfile="$work/artefacts/echo_server-linux-$arch" >/dev/null
 rm -r examples node_modules
 
 cp lib/*.so "$work/artefacts/"

@@ -229,6 +229,14 @@ function versionOf(tool: string): string {
   return /\d+\.\d+\.\d+/.exec(run([tool, "--version"], root))![0];
 }
 
+/** Declarations that were missing once. */
+const DISPOSABLES = `
+import type { Connection, LinkBuffer, Listener, Multiplexer, ShardQueue } from "${name}";
+const disposable: Disposable[] = [null! as LinkBuffer, null! as Listener];
+const asyncDisposable: AsyncDisposable[] = [
+  null! as Connection, null! as Multiplexer<Uint8Array, Uint8Array>, null! as ShardQueue,
+];`;
+
 const CHECKS: readonly [string, () => void | Promise<void>][] = [
   ["the checksums are those of the files", () => {
     run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], directory);
@@ -250,7 +258,8 @@ const CHECKS: readonly [string, () => void | Promise<void>][] = [
   ["npm install, the types", () => {
     const path = npmProject();
     // A port is of a TCP address alone; the rest of the example is checked as it stands.
-    writeFileSync(join(path, "typed.ts"), example().replace(/^console.log.*$/m, ""));
+    const typed = example().replace(/^console.log.*$/m, "");
+    writeFileSync(join(path, "typed.ts"), `${DISPOSABLES}\n${typed}`);
     run([deno, "check", "typed.ts"], path);
   }],
   ["bun add, Bun", () => {
@@ -284,7 +293,7 @@ const CHECKS: readonly [string, () => void | Promise<void>][] = [
   }],
   [
     "a compiled program",
-    () => serves([join(directory, "echo_server-linux-x64"), "127.0.0.1:0"], project()),
+    () => serves([join(directory, `echo_server-linux-${process.arch}`), "127.0.0.1:0"], project()),
   ],
   ["npm install, a cluster, Bun", () => {
     const path = npmProject();

@@ -16,10 +16,21 @@ tests=${TESTS:-$(ls -d tests/*/ tests/examples_test.ts | grep -vE '^tests/(bench
 failed=0
 rows=()
 
-# Passed, failed and skipped, from what a runner says in the end.
+# What a runner says in the end, as "N passed, N failed, N skipped".
 counts() {
-  sed -nE -e 's/^(ok|FAILED) \| ([0-9]+) passed.*\| ([0-9]+) failed( \| ([0-9]+) ignored)?.*/\2 passed, \3 failed, \5 skipped/p' \
-    -e 's/^ *([0-9]+) (pass|skip|fail)$/\1 \2/p' "$1" | paste -sd' ' | sed 's/,  skipped/, 0 skipped/'
+  awk '
+    /^(ok|FAILED) \| [0-9]+ passed/ {
+      for (i = 1; i < NF; i++) {
+        if ($(i + 1) == "passed") passed = $i
+        if ($(i + 1) == "failed") failed = $i
+        if ($(i + 1) == "ignored") skipped = $i
+      }
+    }
+    /^ *[0-9]+ pass$/ { passed = $1 }
+    /^ *[0-9]+ fail$/ { failed = $1 }
+    /^ *[0-9]+ skip$/ { skipped = $1 }
+    END { printf "%d passed, %d failed, %d skipped", passed, failed, skipped }
+  ' "$1"
 }
 
 for runtime in "$@"; do
