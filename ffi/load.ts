@@ -109,7 +109,9 @@ export function load(
   }
   // Permission is missing for all paths alike: one sentence says it better than a list.
   const refused = on.refusal(paths[0] ?? "libnetpoll.so");
-  if (refused !== null) throw new LoadError("permission", refused);
+  if (refused !== null && failures.every((failure) => failure.endsWith(refused))) {
+    throw new LoadError("permission", refused);
+  }
   throw new LoadError(
     "library",
     `no libnetpoll.so could be opened; build it with "make", or name one in NETPOLL_LIB:\n  ` +

@@ -247,7 +247,7 @@ const CHECKS: readonly [string, () => void | Promise<void>][] = [
     const files = run(["git", "ls-files", "-z"], root, npmEnv).split("\0").filter(Boolean);
     for (const file of files) cpSync(join(root, file), join(elsewhere, file));
     run(["ln", "-s", join(root, "node_modules"), "node_modules"], elsewhere);
-    run(["scripts/dist.sh", "again"], elsewhere, npmEnv);
+    run(["scripts/dist.sh", "--partial", "again"], elsewhere, npmEnv);
     const sums = (path: string) => readFileSync(join(path, "SHA256SUMS"), "utf8");
     if (sums(directory) !== sums(join(elsewhere, "again"))) {
       throw new Error(`${sums(directory)}and then\n${sums(join(elsewhere, "again"))}`);
@@ -311,6 +311,14 @@ const CHECKS: readonly [string, () => void | Promise<void>][] = [
   ["bundled, a cluster, Deno: its threads share one library from memory", () => {
     const path = bundledCluster();
     checkCluster([...DENO_RUN, `--allow-read=${path}`, "out/cluster_program.js"], path);
+  }],
+  ["compiled, a cluster", () => {
+    const path = npmProject();
+    addCluster(path, name);
+    const files = ["cluster_program.ts", "cluster_echo.ts"];
+    run([bun, "build", "--compile", ...files, "--outfile=program"], path);
+    rmSync(join(path, "node_modules"), { recursive: true });
+    checkCluster([join(path, "program")], project());
   }],
   ["Node.js is told that it is not supported", () => {
     need("node");

@@ -117,6 +117,14 @@ test("load() says in one sentence that a permission is missing", () => {
   ]);
 });
 
+test("load() lists all reasons, when a permission is missing for one path and another fails", () => {
+  const refusal = (path: string) => path.endsWith("/libnetpoll.so") ? "no permission" : null;
+  const on = hostWith({}, { refusal });
+  const error = assertThrows(() => load(on, "file:///nowhere/ffi/load.ts"), LoadError);
+  assertEquals(error.reason, "library");
+  assertStringIncludes(error.message, "/nowhere/libnetpoll.so: no permission\n");
+});
+
 test("attempt() says that a library is stale, when its ABI is another", async (t) => {
   await withDirectory((directory) => {
     const path = compile(directory, "int np_abi(void) { return 99; }\n");
