@@ -26,7 +26,7 @@ export GIT_CONFIG_VALUE_0 = *
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun check check-style \
-        check-types check-docs check-c cover dist dist-check matrix bench readme-figures question beside \
+        check-types check-docs check-c cover site dist dist-check matrix bench readme-figures question beside \
         idle-memory cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
@@ -107,6 +107,9 @@ idle-memory: all  ## resident bytes of each of 10 000 idle connections
 cores: all  ## several pollers: CPU a message and a connection, how evenly they are spread, memory
 	@$(MAKE) --no-print-directory -C bench cores
 
+site: all  ## the documents and the reference as a website: docs/site/index.html
+	@$(BUN) scripts/site/build.ts docs/site
+
 dist: all  ## what is published, into dist/: npm, JSR, one file, libraries, checksums, SBOM
 	scripts/dist.sh dist
 
@@ -118,7 +121,7 @@ matrix: all  ## the suite in the lowest and the latest Deno and Bun (VERSIONS="d
 	scripts/matrix.sh $(VERSIONS)
 
 clean:  ## remove what was built; the runtimes stay
-	rm -rf libnetpoll.so libnetpoll-faults.so dist coverage
+	rm -rf libnetpoll.so libnetpoll-faults.so dist coverage docs/site
 	@if [ -f tests/native/Makefile ]; then $(MAKE) --no-print-directory -C tests/native clean; fi
 
 help:  ## this list
