@@ -123,6 +123,8 @@ export {
   EofError,
   FrameError,
   type FrameFault,
+  LoadError,
+  type LoadReason,
   NetpollError,
   SendFileError,
   SystemError,

@@ -22,6 +22,39 @@ export class NetpollError extends Error {
   override name = "NetpollError";
 }
 
+/** Why netpoll cannot run. */
+export type LoadReason = "runtime" | "platform" | "permission" | "library";
+
+/**
+ * netpoll cannot run here, and the `import` of it fails: this is neither Deno nor Bun
+ * (`"runtime"`), neither Linux nor a processor that it is built for (`"platform"`), `--allow-ffi`
+ * is missing (`"permission"`), or no libnetpoll.so is there that fits this version (`"library"`).
+ * Its message says what to do. Where the import failed, the class is not there either: ask for the
+ * name.
+ *
+ * @example
+ * ```ts
+ * const netpoll = await import("@netpoll/netpoll").catch((error) => {
+ *   if (error.name !== "LoadError") throw error;
+ *   console.warn(error.reason, error.message);
+ *   return null; // do without
+ * });
+ * console.log(netpoll === null ? "without netpoll" : "with netpoll");
+ * ```
+ */
+export class LoadError extends NetpollError {
+  /** The name of the class. */
+  override name = "LoadError";
+  /** Why. */
+  readonly reason: LoadReason;
+
+  /** An error that says why netpoll cannot run, and what to do. */
+  constructor(reason: LoadReason, message: string) {
+    super(`Cannot load netpoll: ${message}`);
+    this.reason = reason;
+  }
+}
+
 /**
  * The connection, or the buffer, was closed by us: stop using it.
  *
