@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -134,6 +135,29 @@ test("examples/file_server.ts serves files, whole and in part, and nothing outsi
     }, root);
     assertEquals(ended, { code: 0, signal: null });
   }));
+
+test("examples/http_server.ts answers by its routes, and drains when it is interrupted", async () => {
+  const ended = await withServer("examples/http_server.ts", async (port) => {
+    const ask = async (path: string, init?: RequestInit) => {
+      const response = await fetch(`http://localhost:${port}${path}`, init);
+      return [response.status, await response.text()];
+    };
+    const body = Buffer.alloc(300_000, "netpoll ");
+    const sha256 = createHash("sha256").update(body).digest("hex");
+    assertEquals(await ask("/"), [200, "Hello, World!"]);
+    assertEquals(await ask("/?query", { method: "HEAD" }), [200, ""]);
+    assertEquals(await ask("/", { method: "DELETE" }), [405, ""]);
+    assertEquals(await ask("/none"), [404, "There is no /none\n"]);
+    assertEquals(await ask("/count?to=3"), [200, "1\n2\n3\n"]);
+    assertEquals(await ask("/count?to=1000001"), [400, "Cannot count above 1000000\n"]);
+    assertEquals(await ask("/echo", { method: "POST", body }), [200, body.toString()]);
+    assertEquals(await ask("/digest", { method: "PUT", body }), [
+      200,
+      JSON.stringify({ bytes: body.length, sha256 }),
+    ]);
+  });
+  assertEquals(ended, { code: 0, signal: null });
+});
 
 test("examples/compare/node_net.ts echoes", async () => {
   await withServer("examples/compare/node_net.ts", checkEcho);

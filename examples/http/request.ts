@@ -17,14 +17,28 @@ export const TRAILER: RegExp = new RegExp(`^${FIELD}$`);
 const LENGTH = /^\d{1,15}$/;
 const NONE = -1;
 
-const SPACE = 0x20;
-const TAB = 0x09;
+/** What the connection depends on, each at its length: that tells most other fields apart. */
+const FRAMING: readonly (string | undefined)[] = Array.from({ length: 18 }, (_, length) => {
+  const names = ["host", "expect", "connection", "content-length", "transfer-encoding"];
+  return names.find((name) => name.length === length);
+});
+
+/** Whether a name stands there, in whatever case. */
+function isNamed(text: string, from: number, name: string): boolean {
+  for (let i = 0; i < name.length; i++) {
+    if ((text.charCodeAt(from + i) | 0x20) !== name.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
 
 /** A part of a text without the spaces and tabs around it; `trim()` takes more than HTTP allows. */
 function trimmed(text: string, from: number, to: number): string {
-  const isBlank = (at: number) => text.charCodeAt(at) === SPACE || text.charCodeAt(at) === TAB;
-  while (from < to && isBlank(from)) from++;
-  while (from < to && isBlank(to - 1)) to--;
+  while (from < to && isBlank(text.charCodeAt(from))) from++;
+  while (from < to && isBlank(text.charCodeAt(to - 1))) to--;
   return text.slice(from, to);
 }
 
@@ -58,59 +72,52 @@ export class HttpRequest {
    * @throws {HttpError} It is none, or not to be trusted.
    */
   constructor(head: string) {
-    const [, method, target, version, lines] = HEAD.exec(head) ?? [];
-    if (lines === undefined) throw new HttpError(400, "This is no HTTP/1.1 request");
-    if (version![0] !== "1") throw new HttpError(505, `This server does not speak HTTP/${version}`);
-    this.method = method!;
-    this.target = target!;
+    const parts = HEAD.exec(head);
+    if (parts === null) throw new HttpError(400, "This is no HTTP/1.1 request");
+    this.method = parts[1]!;
+    this.target = parts[2]!;
+    const version = parts[3]!;
+    if (version[0] !== "1") throw new HttpError(505, `This server does not speak HTTP/${version}`);
+    this.path = pathOf(this.target);
     this.isOld = version === "1.0";
     this.keepsAlive = !this.isOld;
-    this.path = pathOf(target!);
-    this.#lines = lines;
-    this.#eachField((from, colon, end) => this.#note(from, colon, end));
+    this.#lines = parts[4]!;
+    this.#noteAll(this.#lines);
     this.#frame();
   }
 
   /** A field's value; those of several with one name are joined with commas. Null for none. */
   field(name: string): string | null {
-    if (this.#fields === null) {
-      const all = this.#fields = new Map<string, string>();
-      this.#eachField((from, colon, end) => {
-        const key = this.#lines.slice(from, colon).toLowerCase();
-        const before = all.get(key);
-        const value = trimmed(this.#lines, colon + 1, end);
-        all.set(key, before === undefined ? value : `${before}, ${value}`);
-      });
-    }
+    this.#fields ??= this.#parseFields();
     return this.#fields.get(name.toLowerCase()) ?? null;
   }
 
-  /** HEAD has shown that each line is a field: from its name, over the colon, to its CRLF. */
-  #eachField(call: (from: number, colon: number, end: number) => void): void {
-    const lines = this.#lines;
+  #parseFields(): Map<string, string> {
+    const all = new Map<string, string>();
+    for (const line of this.#lines.split("\r\n").slice(0, -1)) {
+      const colon = line.indexOf(":");
+      const name = line.slice(0, colon).toLowerCase();
+      const value = trimmed(line, colon + 1, line.length);
+      const before = all.get(name);
+      all.set(name, before === undefined ? value : `${before}, ${value}`);
+    }
+    return all;
+  }
+
+  /** HEAD has shown that each line is a field. */
+  #noteAll(lines: string): void {
     for (let from = 0; from < lines.length;) {
       const colon = lines.indexOf(":", from);
       const end = lines.indexOf("\r\n", colon);
-      call(from, colon, end);
+      const name = FRAMING[colon - from];
+      if (name !== undefined && isNamed(lines, from, name)) {
+        this.#note(name, trimmed(lines, colon + 1, end));
+      }
       from = end + 2;
     }
   }
 
-  /** Looks at a field if the connection depends on it; its length tells most others apart. */
-  #note(from: number, colon: number, end: number): void {
-    switch (colon - from) {
-      case 4:
-      case 6:
-      case 10:
-      case 14:
-      case 17: {
-        const name = this.#lines.slice(from, colon).toLowerCase();
-        this.#noteField(name, trimmed(this.#lines, colon + 1, end));
-      }
-    }
-  }
-
-  #noteField(name: string, value: string): void {
+  #note(name: string, value: string): void {
     switch (name) {
       case "host":
         this.#hostCount += 1;
