@@ -4,10 +4,10 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
-import process from "node:process";
 import { test } from "node:test";
 import { host } from "../ffi/host.ts";
-import { run, start } from "./support/child.ts";
+import { run } from "./support/child.ts";
+import { portOf, withExample } from "./support/example.ts";
 import { withDirectory } from "./support/library.ts";
 import { until } from "./support/until.ts";
 
@@ -17,31 +17,15 @@ const NOT_BUN = host.name === "bun" ? false : "needs Bun";
 const MESSAGE_BYTES = 512;
 const MESSAGE_COUNT = 5000;
 
-/** Starts a server on a free port and calls with the port; then stops it. How it ended. */
+/** Starts a server on a free port, calls with the port, and stops it. How it ended. */
 async function withServer(
   file: string,
   call: (port: number) => Promise<void>,
-  ...more: string[]
+  ...args: string[]
 ): Promise<{ code: number | null; signal: string | null }> {
-  const server = start(file, { args: ["localhost:0", ...more] });
-  const ended = once(server, "close");
-  try {
-    let printed = "";
-    for await (const text of server.stdout.iterator({ destroyOnReturn: false })) {
-      printed += text;
-      if (/Listening on [^;]*?(?::|port: ?)[0-9]+/.test(printed)) break;
-    }
-    const port = Number(/(?::|port: ?)([0-9]+)/.exec(printed)?.[1]);
-    assert(port > 0, `it said no port: ${printed}`);
-    await call(port);
-    // Not server.kill(): Deno then reports the signal as the end, whatever the process made of it.
-    process.kill(server.pid!, "SIGINT");
-    const [code, signal] = await ended;
-    return { code, signal };
-  } finally {
-    server.kill("SIGKILL");
-    await ended;
-  }
+  const callAt = (at: string) => call(portOf(at));
+  const { code, signal } = await withExample(file, "localhost:0", callAt, { args });
+  return { code, signal };
 }
 
 /**
@@ -158,6 +142,23 @@ test("examples/http_server.ts answers by its routes, and drains when it is inter
       200,
       JSON.stringify({ bytes: body.length, sha256 }),
     ]);
+  });
+  assertEquals(ended, { code: 0, signal: null });
+});
+
+test("examples/rpc_client.ts asks rpc_server.ts: in one go, out of order, with a deadline, in a burst", async () => {
+  const ended = await withServer("examples/rpc_server.ts", async (port) => {
+    const client = await run("examples/rpc_client.ts", { args: [`localhost:${port}`] });
+    assertEquals([client.code, client.stderr], [0, ""]);
+    const lines = client.stdout.split("\n");
+    assertEquals(lines.slice(0, 5), [
+      "in one go: one, two, three",
+      "out of order: first the quick one, then the slow one",
+      "deadline: TimeoutError: The answer did not come within 20 ms",
+      "cancelled: Error: never mind",
+      "refused: Error: There is no method 77",
+    ]);
+    assertMatch(lines[5]!, /^a burst: 50000 requests in /);
   });
   assertEquals(ended, { code: 0, signal: null });
 });
