@@ -10,7 +10,7 @@ import process from "node:process";
 import { dial, type FrameInput, Multiplexer, type RequestOptions } from "../mod.ts";
 import { codec, Method, Status } from "./rpc/protocol.ts";
 
-const BURST_COUNT = 50_000;
+const BURST_COUNT = 20_000;
 const BURST_AT_ONCE = 500;
 
 const address = process.argv[2] ?? "localhost:6385";

@@ -158,7 +158,7 @@ test("examples/rpc_client.ts asks rpc_server.ts: in one go, out of order, with a
       "cancelled: Error: never mind",
       "refused: Error: There is no method 77",
     ]);
-    assertMatch(lines[5]!, /^a burst: 50000 requests in /);
+    assertMatch(lines[5]!, /^a burst: 20000 requests in /);
   });
   assertEquals(ended, { code: 0, signal: null });
 });

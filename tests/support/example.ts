@@ -6,6 +6,9 @@ import { once } from "node:events";
 import process from "node:process";
 import { start } from "./child.ts";
 
+/** Some print an object, over several lines. */
+const ADDRESS = /Listening on ([^;{\n]*(?:\{[^}]*\})?)[;\n]/;
+
 /**
  * Starts a server at an address, calls with where it listens as it prints that ("127.0.0.1:8080", or
  * a path), and stops it with SIGINT. How it ended.
@@ -25,9 +28,9 @@ export async function withExample(
     let printed = "";
     for await (const text of server.stdout.iterator({ destroyOnReturn: false })) {
       printed += text;
-      if (/Listening on [^;\n]+[;\n]/.test(printed)) break;
+      if (ADDRESS.test(printed)) break;
     }
-    const at = /Listening on ([^;\n]+)/.exec(printed)?.[1];
+    const at = ADDRESS.exec(printed)?.[1];
     assert(at !== undefined, `it said no address: ${printed}${stderr}`);
     await call(at);
     // Not server.kill(): Deno then reports the signal as the end, whatever the process made of it.
