@@ -10,7 +10,7 @@ import { realpathSync, statSync } from "node:fs";
 import { extname, join, sep } from "node:path";
 import process from "node:process";
 import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
-import { fields, NO_FIELDS } from "./http/response.ts";
+import { Fields, NO_FIELDS } from "./http/head.ts";
 import { type Answer, http } from "./http/service.ts";
 
 const TYPES: Record<string, string> = { ".html": "text/html", ".txt": "text/plain" };
@@ -42,19 +42,19 @@ const answer: Answer = async (request, response) => {
   const file = locate(path);
   const range = file && rangeOf(request.field("Range") ?? "", file.size);
   if (method !== "GET" && method !== "HEAD") {
-    response.send(405, fields({ Allow: "GET, HEAD" }));
+    response.send(405, new Fields({ Allow: "GET, HEAD" }));
   } else if (file === null) response.send(404, NO_FIELDS);
   else if (range === null) {
-    response.send(416, fields({ "Content-Range": `bytes */${file.size}` }));
+    response.send(416, new Fields({ "Content-Range": `bytes */${file.size}` }));
   } else {
     const { offset, length } = range;
     const type = { "Content-Type": TYPES[extname(file.path)] ?? "application/octet-stream" };
     const part = { "Content-Range": `bytes ${offset}-${offset + length - 1}/${file.size}` };
     if (length < file.size) {
-      await response.sendFile(206, fields({ ...type, ...part }), file.path, range);
+      await response.sendFile(206, new Fields({ ...type, ...part }), file.path, range);
     } else {await response.sendFile(
         200,
-        fields({ ...type, "Accept-Ranges": "bytes" }),
+        new Fields({ ...type, "Accept-Ranges": "bytes" }),
         file.path,
         range,
       );}

@@ -9,11 +9,11 @@
 import { createHash } from "node:crypto";
 import process from "node:process";
 import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
-import { fields } from "./http/response.ts";
+import { Fields } from "./http/head.ts";
 import { type Answer, http } from "./http/service.ts";
 
-const TEXT = fields({ "Content-Type": "text/plain" });
-const JSON_TYPE = fields({ "Content-Type": "application/json" });
+const TEXT = new Fields({ "Content-Type": "text/plain" });
+const JSON_TYPE = new Fields({ "Content-Type": "application/json" });
 const COUNT_MAX = 1_000_000;
 
 /** A path, what may be asked of it, and who answers. */
@@ -66,7 +66,7 @@ const answer: Answer = (request, response) => {
   const route = routes.get(request.path);
   if (route === undefined) return response.send(404, TEXT, `There is no ${request.path}\n`);
   if (route.methods.includes(request.method)) return route.answer(request, response);
-  response.send(405, fields({ Allow: route.methods.join(", ") }));
+  response.send(405, new Fields({ Allow: route.methods.join(", ") }));
 };
 
 const at = process.argv[2] ?? "localhost:8080";

@@ -3,14 +3,16 @@
  */
 import { type Connection, LinkBuffer, type Reader } from "../../mod.ts";
 import { HttpError } from "./error.ts";
-import { type HttpRequest, TRAILER } from "./request.ts";
+import type { HttpRequest } from "./request.ts";
+import { FIELD, VALUE } from "./syntax.ts";
 
 const PIECE_BYTES_MAX = 64 * 1024;
 const LINE_BYTES_MAX = 1024;
 const TRAILER_LINES_MAX = 32;
 const LF = 10;
 /** Its length, and perhaps extensions, which mean nothing to us. */
-const CHUNK = /^([0-9A-Fa-f]{1,12})(?:[ \t]*;[\t -~\x80-\xff]*)?\r\n$/;
+const CHUNK = new RegExp(`^([0-9A-Fa-f]{1,12})(?:[ \t]*;${VALUE})?\r\n$`);
+const TRAILER = new RegExp(`^${FIELD}$`);
 
 /** A line with its ending: one that ends in a bare LF is for the caller to refuse. */
 async function takeLine(reader: Reader): Promise<string> {
@@ -24,7 +26,7 @@ async function takeLine(reader: Reader): Promise<string> {
 export class Body {
   /** Whether nothing of it is left to be read. */
   isEnded: boolean;
-  readonly #connection: Connection;
+  readonly #connection: Connection | null;
   readonly #bytesMax: number;
   readonly #isChunked: boolean;
   readonly #isExpected: boolean;
@@ -35,7 +37,11 @@ export class Body {
   #isInvited = false;
 
   /** The body that follows a head. */
-  constructor(connection: Connection, request: HttpRequest, bytesMax: number) {
+  constructor(
+    connection: Connection | null,
+    request: Pick<HttpRequest, "bodyBytes" | "isExpectant">,
+    bytesMax: number,
+  ) {
     this.#connection = connection;
     this.#bytesMax = bytesMax;
     this.#isChunked = request.bodyBytes < 0;
@@ -55,10 +61,11 @@ export class Body {
    * @throws {HttpError} It is too large, or its chunks are none.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
-    const { reader } = this.#connection;
+    if (this.#connection === null) return;
+    const { reader, writer } = this.#connection;
     if (this.isHeldBack) {
       this.invite();
-      await this.#connection.writer.flush();
+      await writer.flush();
     }
     while (!this.isEnded) {
       if (this.#restBytes === 0) {
@@ -93,7 +100,7 @@ export class Body {
 
   /** Tells a client that waits for it to send the body: before the answer, or never. */
   invite(): void {
-    if (this.isHeldBack) this.#connection.writer.writeString("HTTP/1.1 100 Continue\r\n\r\n");
+    if (this.isHeldBack) this.#connection!.writer.writeString("HTTP/1.1 100 Continue\r\n\r\n");
     this.#isInvited = true;
   }
 
@@ -122,3 +129,6 @@ export class Body {
     throw new HttpError(431, "There are too many trailers");
   }
 }
+
+/** What follows a head without a body. */
+export const NO_BODY: Body = new Body(null, { bodyBytes: 0, isExpectant: false }, 0);

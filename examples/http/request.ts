@@ -2,20 +2,19 @@
  * The head of an HTTP/1.1 request (RFC 9112). Whatever two servers could read in two ways is
  * refused: that is how requests are smuggled past a proxy.
  */
-import type { Body } from "./body.ts";
+import { type Body, NO_BODY } from "./body.ts";
 import { HttpError } from "./error.ts";
+import { FIELD, TOKEN } from "./syntax.ts";
 
-const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
-/** One field, and nothing else: no space before the colon, no folded line, no bare LF. */
-const FIELD = `${TOKEN}:[\\t -~\\x80-\\xff]*\\r\\n`;
 const HEAD = new RegExp(
-  `^(?:\\r\\n)?(${TOKEN}) ([!-~]+) HTTP/(\\d\\.\\d)\\r\\n((?:${FIELD})*)\\r\\n$`,
+  `^(?:\\r\\n)?${TOKEN} [!-~]+ HTTP/\\d\\.\\d\\r\\n(?:${FIELD})*\\r\\n$`,
 );
-/** The fields after the last chunk. */
-export const TRAILER: RegExp = new RegExp(`^${FIELD}$`);
-
 const LENGTH = /^\d{1,15}$/;
 const NONE = -1;
+const CR = 0x0d;
+/** Where the fields begin, counted from the version. */
+const FIRST_FIELD = "HTTP/1.1\r\n".length;
+const END_BYTES = "\r\n".length;
 
 /** What the connection depends on, each at its length: that tells most other fields apart. */
 const FRAMING: readonly (string | undefined)[] = Array.from({ length: 18 }, (_, length) => {
@@ -53,14 +52,15 @@ export class HttpRequest {
   /** Whether the client speaks HTTP/1.0: it is sent no chunks. */
   readonly isOld: boolean;
   /** What follows the head. */
-  body!: Body;
+  body: Body = NO_BODY;
   /** How many bytes follow the head; -1 when they come in chunks. */
   bodyBytes = 0;
   /** Whether the connection stays open afterwards, as far as the client is concerned. */
   keepsAlive: boolean;
   /** Whether the client waits for "100 Continue" before it sends the body. */
   isExpectant = false;
-  readonly #lines: string;
+  readonly #head: string;
+  readonly #fieldsAt: number;
   #fields: Map<string, string> | null = null;
   #hostCount = 0;
   #lengthBytes = NONE;
@@ -72,17 +72,19 @@ export class HttpRequest {
    * @throws {HttpError} It is none, or not to be trusted.
    */
   constructor(head: string) {
-    const parts = HEAD.exec(head);
-    if (parts === null) throw new HttpError(400, "This is no HTTP/1.1 request");
-    this.method = parts[1]!;
-    this.target = parts[2]!;
-    const version = parts[3]!;
-    if (version[0] !== "1") throw new HttpError(505, `This server does not speak HTTP/${version}`);
+    if (!HEAD.test(head)) throw new HttpError(400, "This is no HTTP/1.1 request");
+    const methodAt = head.charCodeAt(0) === CR ? 2 : 0;
+    const targetAt = head.indexOf(" ", methodAt) + 1;
+    const versionAt = head.indexOf(" ", targetAt) + 1;
+    if (head[versionAt + 5] !== "1") throw new HttpError(505, "This server speaks HTTP/1.1");
+    this.method = head.slice(methodAt, targetAt - 1);
+    this.target = head.slice(targetAt, versionAt - 1);
     this.path = pathOf(this.target);
-    this.isOld = version === "1.0";
+    this.isOld = head[versionAt + 7] === "0";
     this.keepsAlive = !this.isOld;
-    this.#lines = parts[4]!;
-    this.#noteAll(this.#lines);
+    this.#head = head;
+    this.#fieldsAt = versionAt + FIRST_FIELD;
+    this.#noteAll();
     this.#frame();
   }
 
@@ -94,7 +96,7 @@ export class HttpRequest {
 
   #parseFields(): Map<string, string> {
     const all = new Map<string, string>();
-    for (const line of this.#lines.split("\r\n").slice(0, -1)) {
+    for (const line of this.#head.slice(this.#fieldsAt).split("\r\n").slice(0, -2)) {
       const colon = line.indexOf(":");
       const name = line.slice(0, colon).toLowerCase();
       const value = trimmed(line, colon + 1, line.length);
@@ -105,15 +107,16 @@ export class HttpRequest {
   }
 
   /** HEAD has shown that each line is a field. */
-  #noteAll(lines: string): void {
-    for (let from = 0; from < lines.length;) {
-      const colon = lines.indexOf(":", from);
-      const end = lines.indexOf("\r\n", colon);
+  #noteAll(): void {
+    const head = this.#head;
+    for (let from = this.#fieldsAt; from < head.length - END_BYTES;) {
+      const colon = head.indexOf(":", from);
+      const end = head.indexOf("\r\n", colon);
       const name = FRAMING[colon - from];
-      if (name !== undefined && isNamed(lines, from, name)) {
-        this.#note(name, trimmed(lines, colon + 1, end));
+      if (name !== undefined && isNamed(head, from, name)) {
+        this.#note(name, trimmed(head, colon + 1, end));
       }
-      from = end + 2;
+      from = end + END_BYTES;
     }
   }
 

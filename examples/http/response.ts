@@ -2,60 +2,18 @@
  * The answer to a request: all at once, in chunks, or a file.
  */
 import { Buffer } from "node:buffer";
-import { STATUS_CODES } from "node:http";
 import type { Connection, SendFileOptions, Writer } from "../../mod.ts";
+import { beginningOf, Fields } from "./head.ts";
 import type { HttpRequest } from "./request.ts";
 
-/** Fields of an answer, as bytes, each with its CRLF. */
-export type Fields = Uint8Array & { readonly isFields?: never };
-
-const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const VALUE = /^[\t -~\x80-\xff]*$/;
-
-/**
- * Makes fields; those that do not change are made once. Length, coding, date and connection are
- * added to each answer.
- *
- * @throws {TypeError} A name or a value is none: so nobody can smuggle in a line of his own.
- */
-export function fields(all: Readonly<Record<string, string>>): Fields {
-  const lines = Object.entries(all).map(([name, value]) => {
-    if (NAME.test(name) && VALUE.test(value)) return `${name}: ${value}\r\n`;
-    throw new TypeError(`Cannot send the field "${name}": a character is not allowed`);
-  });
-  return Buffer.from(lines.join(""), "latin1");
-}
-
-/** None. */
-export const NO_FIELDS: Fields = fields({});
-
-const CLOSE = fields({ Connection: "close" });
-const KEEP_ALIVE = fields({ Connection: "keep-alive" });
-const CHUNKED = fields({ "Transfer-Encoding": "chunked" });
-
-/** The first lines of an answer by its status; the date in them holds for a second. */
-const beginnings = new Map<number, Uint8Array>();
-let beginningsSecond = 0;
-
-function beginningOf(status: number): Uint8Array {
-  const second = Math.floor(Date.now() / 1000);
-  if (second !== beginningsSecond) {
-    beginningsSecond = second;
-    beginnings.clear();
-  }
-  let bytes = beginnings.get(status);
-  if (bytes === undefined) {
-    const date = new Date(second * 1000).toUTCString();
-    const line = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\nDate: ${date}\r\n`;
-    beginnings.set(status, bytes = Buffer.from(line, "latin1"));
-  }
-  return bytes;
-}
+const CLOSE = new Fields({ Connection: "close" });
+const KEEP_ALIVE = new Fields({ Connection: "keep-alive" });
+const CHUNKED = new Fields({ "Transfer-Encoding": "chunked" });
 
 /** Answers what is no request, and says that the connection will be closed. */
 export function writeRefusal(writer: Writer, status: number, text: string): void {
   writer.writeBinary(beginningOf(status));
-  writer.writeBinary(CLOSE);
+  writer.writeBinary(CLOSE.bytes);
   writer.writeString(
     `Content-Type: text/plain\r\nContent-Length: ${text.length + 1}\r\n\r\n${text}\n`,
   );
@@ -151,16 +109,17 @@ export class HttpResponse {
     const { isOld, body } = this.#request;
     // Who holds his body back may send it now or not: nobody knows where the next request begins.
     if (body.isHeldBack || (count < 0 && isOld)) this.keepsAlive = false;
-    writer.writeBinary(beginningOf(status));
-    writer.writeBinary(fields);
-    if (!this.keepsAlive) writer.writeBinary(CLOSE);
-    else if (isOld) writer.writeBinary(KEEP_ALIVE);
-    if (count >= 0) writer.writeString(`Content-Length: ${count}\r\n\r\n`);
-    else if (isOld) writer.writeString("\r\n");
-    else {
-      writer.writeBinary(CHUNKED);
-      writer.writeString("\r\n");
-    }
     this.#state = count >= 0 ? "counted" : isOld ? "until-close" : "chunks";
+    if (count >= 0 && this.keepsAlive && !isOld) {
+      writer.writeBinary(fields.head(status, count), { copy: true });
+      return;
+    }
+    writer.writeBinary(beginningOf(status));
+    writer.writeBinary(fields.bytes);
+    if (!this.keepsAlive) writer.writeBinary(CLOSE.bytes);
+    else if (isOld) writer.writeBinary(KEEP_ALIVE.bytes);
+    if (count >= 0) writer.writeString(`Content-Length: ${count}\r\n`);
+    else if (!isOld) writer.writeBinary(CHUNKED.bytes);
+    writer.writeString("\r\n");
   }
 }

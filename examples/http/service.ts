@@ -72,7 +72,7 @@ function exchange(
     if (headBytes > service.headBytesMax) throw new HttpError(431, "The head is too long");
     const request = new HttpRequest(reader.readString(headBytes, "latin1"));
     reader.release();
-    request.body = new Body(connection, request, service.bodyBytesMax);
+    if (request.bodyBytes !== 0) request.body = new Body(connection, request, service.bodyBytesMax);
     response = new HttpResponse(connection, request);
     if (request.bodyBytes > service.bodyBytesMax) throw new HttpError(413, "The body is too large");
     const answering = service.answer(request, response);

@@ -1,15 +1,15 @@
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { type Answer, http, type HttpLimits } from "../../examples/http/service.ts";
-import { fields } from "../../examples/http/response.ts";
+import { Fields } from "../../examples/http/head.ts";
 import type { EventLoopOptions, TcpAddress } from "../../mod.ts";
 import { serve } from "../support/serve.ts";
 import { until } from "../support/until.ts";
 
-const TEXT = fields({ "Content-Type": "text/plain" });
+const TEXT = new Fields({ "Content-Type": "text/plain" });
 
 /** Answers with what was asked, and how long the body was. */
 const report: Answer = ({ method, path, body, bodyBytes }, response) => {
@@ -337,9 +337,25 @@ test("field() joins fields of one name, whatever the case, and is null for none"
     assertMatch(await ask(port, head), /\["a, c","b",null\]$/);
   }).then((errors) => assertEquals(errors, [])));
 
-test("fields() throws for what would be another line", () => {
-  assertThrows(() => fields({ "A": "b\r\nC: d" }), TypeError);
-  assertThrows(() => fields({ "A": "b\n" }), TypeError);
-  assertThrows(() => fields({ "A:": "b" }), TypeError);
-  assert(fields({ "A": "b" }).length > 0);
+test("Fields() throws for what would be another line", () => {
+  for (
+    const [name, value] of [["A", "b\r\nC: d"], ["A", "b\n"], ["A", "\0"], ["A:", "b"], [
+      "A\r\nC",
+      "d",
+    ]]
+  ) {
+    assertThrows(() => new Fields({ [name!]: value! }), TypeError);
+  }
+});
+
+test("head() has the length that was asked for, whatever was asked for before", () => {
+  const head = (status: number, count: number) => Buffer.from(TEXT.head(status, count)).toString();
+  for (
+    const [status, count] of [[200, 0], [200, 13], [200, 31], [404, 31], [200, 1234567], [200, 7]]
+  ) {
+    const [first, date, ...rest] = head(status!, count!).split("\r\n");
+    assertEquals(first, `HTTP/1.1 ${status} ${status === 200 ? "OK" : "Not Found"}`);
+    assertMatch(date!, /^Date: \w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT$/);
+    assertEquals(rest, ["Content-Type: text/plain", `Content-Length: ${count}`, "", ""]);
+  }
 });
