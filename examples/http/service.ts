@@ -112,13 +112,14 @@ async function refuse(
   error: unknown,
 ): Promise<void> {
   if (error instanceof ClosedError) return; // nobody is there to be told
-  if (response?.isBegun) {
-    connection.reset(); // what has left of the answer must not look like all of it
-    throw error;
-  }
   const known = reasonOf(error);
-  writeRefusal(connection.writer, known?.status ?? 500, known?.message ?? "This went wrong");
-  await sendAway(connection);
+  if (response !== null && response.isBegun && !response.isEnded) {
+    connection.reset(); // what has left of the answer must not look like all of it
+  } else {
+    const { status, message } = known ?? new HttpError(500, "This went wrong");
+    if (!response?.isEnded) writeRefusal(connection.writer, status, message);
+    await sendAway(connection);
+  }
   if (known === null) throw error;
 }
 

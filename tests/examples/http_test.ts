@@ -268,6 +268,20 @@ test("http() reads past a body that the answer did not want", () =>
     ]);
   }).then((errors) => assertEquals(errors, [])));
 
+test("http() closes behind an answer whose unwanted body is no body, and the answer arrives", () =>
+  withHttp((_, response) => response.send(200, TEXT, "no"), async (port) => {
+    assertEquals(statusesOf(await ask(port, `${CHUNKED}nonsense\r\n${GET.repeat(1000)}`)), [200]);
+  }).then((errors) => assertEquals(errors, [])));
+
+test("http() lets go of a client that ends within a head or a body, without an answer", () =>
+  withHttp(report, async (port) => {
+    const body = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nab";
+    for (const text of ["", "GET / HTT", body, `${CHUNKED}3`, `${CHUNKED}3\r\nabc`]) {
+      assertEquals(await ask(port, text), "");
+      assertEquals(statusesOf(await ask(port, GET + text)), [200]);
+    }
+  }).then((errors) => assertEquals(errors, [])));
+
 test("http() answers 500 when the answer fails, resets when it has begun, and tells onError", async () => {
   const errors = await withHttp(async ({ path }, response) => {
     if (path === "/none") return;
