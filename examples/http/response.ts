@@ -110,7 +110,8 @@ export class HttpResponse {
     // Who holds his body back may send it now or not: nobody knows where the next request begins.
     if (body.isHeldBack || (count < 0 && isOld)) this.keepsAlive = false;
     this.#state = count >= 0 ? "counted" : isOld ? "until-close" : "chunks";
-    if (count >= 0 && this.keepsAlive && !isOld) {
+    const hasLength = count >= 0 && status !== 204; // RFC 9110 §8.6: No Content has none
+    if (hasLength && this.keepsAlive && !isOld) {
       writer.writeBinary(fields.head(status, count), { copy: true });
       return;
     }
@@ -118,8 +119,8 @@ export class HttpResponse {
     writer.writeBinary(fields.bytes);
     if (!this.keepsAlive) writer.writeBinary(CLOSE.bytes);
     else if (isOld) writer.writeBinary(KEEP_ALIVE.bytes);
-    if (count >= 0) writer.writeString(`Content-Length: ${count}\r\n`);
-    else if (!isOld) writer.writeBinary(CHUNKED.bytes);
+    if (hasLength) writer.writeString(`Content-Length: ${count}\r\n`);
+    else if (count < 0 && !isOld) writer.writeBinary(CHUNKED.bytes);
     writer.writeString("\r\n");
   }
 }

@@ -77,6 +77,23 @@ test("http() answers requests that come a byte at a time", () =>
     assertMatch(await received, /\r\n\r\nPOST \/ 3HTTP\/1\.1 200 (.+\r\n)+\r\nGET \/$/);
   }).then((errors) => assertEquals(errors, [])));
 
+test("http() answers what is there before it waits for the rest of the next request", () =>
+  withHttp(report, async (port) => {
+    const post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na";
+    for (
+      const [part, rest] of [[GET.slice(0, 9), GET.slice(9)], [post, "bc"], [CHUNKED, "0\r\n\r\n"]]
+    ) {
+      const socket = connect(port, "127.0.0.1");
+      let received = "";
+      socket.setEncoding("latin1").on("data", (text) => received += text);
+      socket.write(GET + GET + part!);
+      await until(() => statusesOf(received).length === 2, "two answers");
+      socket.end(rest!);
+      await once(socket, "end");
+      assertEquals(statusesOf(received), [200, 200, 200]);
+    }
+  }).then((errors) => assertEquals(errors, [])));
+
 /** What must not reach anybody: another server may see another request in it. */
 const REFUSED: readonly (readonly [what: string, status: number, text: string])[] = [
   [
@@ -254,6 +271,13 @@ test("http() says 100 Continue when the body is read, and closes when it is not"
     assertEquals(statusesOf(received), [100, 200, 403]);
     assertMatch(received, /403 Forbidden\r\n(?:.+\r\n)*Connection: close\r\n/);
     socket.destroy();
+  }).then((errors) => assertEquals(errors, [])));
+
+test("http() sends no length with 204, and goes on", () =>
+  withHttp((_, response) => response.send(204, TEXT), async (port) => {
+    const all = await ask(port, GET + GET);
+    assertEquals(statusesOf(all), [204, 204]);
+    assertEquals(/Content-Length|Transfer-Encoding|Connection/.test(all), false);
   }).then((errors) => assertEquals(errors, [])));
 
 test("http() reads past a body that the answer did not want", () =>
