@@ -1,6 +1,7 @@
 # Everything that is done to this repository, each as one word; "make help" lists them.
 #
-# Needs Linux, a C compiler, make, and node with npm. Nothing is installed outside this directory.
+# Needs Linux, a C compiler, make, and node with npm. Nothing is installed outside this directory,
+# but by acceptance-tools.
 
 BIN    := node_modules/.bin
 DENO   := $(BIN)/deno
@@ -15,19 +16,24 @@ SHARED := -fPIC -shared -fvisibility=hidden -Wl,-z,now -Wl,-z,nodelete
 # last name that it printed is the test that hangs.
 TEST_MS  := 60000
 SUITE_S  := 420
-TESTS    ?= tests
+# All but those that need the clients of others: "make acceptance" is for them.
+TESTS    ?= $(filter-out tests/acceptance/,$(wildcard tests/*/)) $(wildcard tests/*_test.ts)
+ACCEPTANCE_TESTS ?= tests/acceptance
+# ACCEPTANCE=full does ten times as much.
+ACCEPTANCE_S := $(if $(filter full,$(ACCEPTANCE)),3600,$(SUITE_S))
 FAULTS   := NETPOLL_LIB=$(CURDIR)/libnetpoll-faults.so
 
 export DENO_NO_UPDATE_CHECK = 1
+export ACCEPTANCE
 # The structure test asks git for the files; a checkout that belongs to another user is fine for that.
 export GIT_CONFIG_COUNT = 1
 export GIT_CONFIG_KEY_0 = safe.directory
 export GIT_CONFIG_VALUE_0 = *
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-native test-deno test-bun check check-style \
-        check-types check-docs check-c cover site dist dist-check matrix bench readme-figures question beside \
-        idle-memory cores clean help
+.PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
+        check check-style check-types check-docs check-c cover site dist dist-check matrix bench readme-figures \
+        question beside idle-memory cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -57,6 +63,17 @@ test-deno: all  ## the suite under Deno (TESTS=tests/net for a part of it)
 
 test-bun: all  ## the suite under Bun (TESTS=tests/net for a part of it)
 	$(FAULTS) timeout -k 5 $(SUITE_S) $(BUN) test --isolate --timeout=$(TEST_MS) $(TESTS)
+
+acceptance: acceptance-deno acceptance-bun  ## the examples against clients of others, which it installs
+
+acceptance-tools:  ## what acceptance needs, from Debian and npm
+	@scripts/acceptance_tools.sh
+
+acceptance-deno: all acceptance-tools  ## the same under Deno alone
+	timeout -k 5 $(ACCEPTANCE_S) $(DENO) test -A --no-check $(ACCEPTANCE_TESTS)
+
+acceptance-bun: all acceptance-tools  ## the same under Bun alone
+	timeout -k 5 $(ACCEPTANCE_S) $(BUN) test --isolate --timeout=$(ACCEPTANCE_S)000 $(ACCEPTANCE_TESTS)
 
 check: check-style check-c check-types check-docs  ## format, lint, structure, types, documents: all but the tests
 

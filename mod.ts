@@ -81,6 +81,7 @@ export {
   type RespValue,
   RespVerbatim,
 } from "./src/codec/resp_value.ts";
+export { ordered } from "./src/codec/ordered.ts";
 export { type Tagged, tagged } from "./src/codec/tagged.ts";
 export {
   Multiplexer,

@@ -9,20 +9,20 @@
 import { realpathSync, statSync } from "node:fs";
 import { extname, join, sep } from "node:path";
 import process from "node:process";
-import { type Connection, createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
+import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
+import { Fields, NO_FIELDS } from "./http/head.ts";
+import { type Answer, http } from "./http/service.ts";
 
-const HEAD_BYTES_MAX = 16 * 1024;
-const END_OF_HEAD = new TextEncoder().encode("\r\n\r\n");
 const TYPES: Record<string, string> = { ".html": "text/html", ".txt": "text/plain" };
 const root = realpathSync(process.argv[3] ?? ".");
 
 /** The file that a request is for; null if there is none, or it lies outside, by links as well. */
-function locate(target: string): { path: string; size: number } | null {
+function locate(path: string): { path: string; size: number } | null {
   try {
-    const path = realpathSync(join(root, decodeURIComponent(target.replace(/\?.*/, ""))));
-    const isInside = path.startsWith(root.endsWith(sep) ? root : root + sep);
-    const about = statSync(path);
-    return isInside && about.isFile() ? { path, size: about.size } : null;
+    const real = realpathSync(join(root, decodeURIComponent(path)));
+    const isInside = real.startsWith(root.endsWith(sep) ? root : root + sep);
+    const about = statSync(real);
+    return isInside && about.isFile() ? { path: real, size: about.size } : null;
   } catch {
     return null;
   }
@@ -37,42 +37,32 @@ function rangeOf(field: string, size: number): { offset: number; length: number 
   return offset < end ? { offset, length: end - offset } : null;
 }
 
-/** Answers one request; a client that sends what is none, or something behind it, is closed. */
-async function answer(connection: Connection): Promise<void> {
-  const { reader, writer } = connection;
-  const head = reader.readString(await reader.waitUntil(END_OF_HEAD, { maxBytes: HEAD_BYTES_MAX }));
-  reader.release();
-  const [, method = "", target = "", minor = ""] =
-    /^(\S+) (\/\S*) HTTP\/1\.([01])\r\n/.exec(head) ?? [];
-  const field = (name: string) =>
-    new RegExp(`^${name}:[ \t]*(.*?)[ \t]*\r$`, "im").exec(head)?.[1] ?? "";
-  const hasBody = field("Content-Length") !== "" || field("Transfer-Encoding") !== "";
-  const stays = minor === "1" && !hasBody && !/close/i.test(field("Connection"));
-  const begin = (status: string, length: number, ...fields: string[]) => {
-    const all = [`Content-Length: ${length}`, ...fields, ...(stays ? [] : ["Connection: close"])];
-    writer.writeString(`HTTP/1.1 ${status}\r\n${all.join("\r\n")}\r\n\r\n`);
-  };
-
-  const file = locate(target);
-  const range = file && rangeOf(field("Range"), file.size);
-  if (minor === "") begin("400 Bad Request", 0);
-  else if (method !== "GET" && method !== "HEAD") begin("405 Not Allowed", 0, "Allow: GET, HEAD");
-  else if (file === null) begin("404 Not Found", 0);
-  else if (range === null) begin("416 Not in Range", 0, `Content-Range: bytes */${file.size}`);
-  else {
+const answer: Answer = async (request, response) => {
+  const { method, path } = request;
+  const file = locate(path);
+  const range = file && rangeOf(request.field("Range") ?? "", file.size);
+  if (method !== "GET" && method !== "HEAD") {
+    response.send(405, new Fields({ Allow: "GET, HEAD" }));
+  } else if (file === null) response.send(404, NO_FIELDS);
+  else if (range === null) {
+    response.send(416, new Fields({ "Content-Range": `bytes */${file.size}` }));
+  } else {
     const { offset, length } = range;
-    const type = `Content-Type: ${TYPES[extname(file.path)] ?? "application/octet-stream"}`;
-    const part = `Content-Range: bytes ${offset}-${offset + length - 1}/${file.size}`;
-    if (length < file.size) begin("206 Partial Content", length, type, part);
-    else begin("200 OK", length, type, "Accept-Ranges: bytes");
-    if (method === "GET") await connection.sendFile(file.path, { offset, length });
+    const type = { "Content-Type": TYPES[extname(file.path)] ?? "application/octet-stream" };
+    const part = { "Content-Range": `bytes ${offset}-${offset + length - 1}/${file.size}` };
+    if (length < file.size) {
+      await response.sendFile(206, new Fields({ ...type, ...part }), file.path, range);
+    } else {await response.sendFile(
+        200,
+        new Fields({ ...type, "Accept-Ranges": "bytes" }),
+        file.path,
+        range,
+      );}
   }
-  await writer.flush();
-  if (!stays) await connection.close();
-}
+};
 
 const onError = (error: unknown) => console.error(`A client was cut off: ${error}`);
-const loop = new EventLoop(answer, { idleTimeoutMs: 60_000, onError });
+const loop = new EventLoop(http(answer), { idleTimeoutMs: 60_000, onError });
 shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });
 const listener = createListener("tcp", process.argv[2] ?? "localhost:8080");
 const { address } = listener;

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
@@ -9,6 +10,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { host } from "../ffi/host.ts";
 import { commandFor, run, start } from "./support/child.ts";
+import { portOf, withExample } from "./support/example.ts";
 import { root, withDirectory } from "./support/library.ts";
 import { until } from "./support/until.ts";
 
@@ -18,31 +20,15 @@ const NOT_BUN = host.name === "bun" ? false : "needs Bun";
 const MESSAGE_BYTES = 512;
 const MESSAGE_COUNT = 5000;
 
-/** Starts a server on a free port and calls with the port; then stops it. How it ended. */
+/** Starts a server on a free port, calls with the port, and stops it. How it ended. */
 async function withServer(
   file: string,
   call: (port: number) => Promise<void>,
-  ...more: string[]
+  ...args: string[]
 ): Promise<{ code: number | null; signal: string | null }> {
-  const server = start(file, { args: ["localhost:0", ...more] });
-  const ended = once(server, "close");
-  try {
-    let printed = "";
-    for await (const text of server.stdout.iterator({ destroyOnReturn: false })) {
-      printed += text;
-      if (/Listening on [^;]*?(?::|port: ?)[0-9]+/.test(printed)) break;
-    }
-    const port = Number(/(?::|port: ?)([0-9]+)/.exec(printed)?.[1]);
-    assert(port > 0, `it said no port: ${printed}`);
-    await call(port);
-    // Not server.kill(): Deno then reports the signal as the end, whatever the process made of it.
-    process.kill(server.pid!, "SIGINT");
-    const [code, signal] = await ended;
-    return { code, signal };
-  } finally {
-    server.kill("SIGKILL");
-    await ended;
-  }
+  const callAt = (at: string) => call(portOf(at));
+  const { code, signal } = await withExample(file, "localhost:0", callAt, { args });
+  return { code, signal };
 }
 
 /**
@@ -110,19 +96,22 @@ test("examples/file_server.ts serves files, whole and in part, and nothing outsi
       const both = await request(port, "GET /digits.txt HTTP/1.1", "GET /empty.html HTTP/1.1");
       assertMatch(
         both,
-        /200 OK\r\nContent-Length: 10\r\n(.+\r\n)+\r\n0123456789HTTP\/1.1 200 OK\r\nC/,
+        /^HTTP\/1.1 200 OK\r\n(.+\r\n)+Content-Length: 10\r\n\r\n0123456789HTTP\/1.1 200 OK\r\n/,
       );
-      assertMatch(both, /Content-Length: 0\r\nContent-Type: text\/html\r\n(.+\r\n)+\r\n$/);
-      assertMatch(await request(port, "HEAD /digits.txt HTTP/1.1"), /Length: 10\r\n(.+\r\n)+\r\n$/);
+      assertMatch(both, /Content-Type: text\/html\r\n(.+\r\n)+Content-Length: 0\r\n\r\n$/);
+      assertMatch(await request(port, "HEAD /digits.txt HTTP/1.1"), /Length: 10\r\n\r\n$/);
       for (const [range, answer] of [["2-4", "234"], ["7-", "789"], ["-2", "89"], ["8-99", "89"]]) {
         const part = await request(port, `GET /digits.txt HTTP/1.1\r\nRange: bytes=${range}`);
         assertMatch(
           part,
-          new RegExp(`206 .*\r\nContent-Length: ${answer!.length}\r\n(.+\r\n)+\r\n${answer}$`),
+          new RegExp(`206 .*\r\n(.+\r\n)+Content-Length: ${answer!.length}\r\n\r\n${answer}$`),
         );
       }
       const beyond = await request(port, "GET /digits.txt HTTP/1.1\r\nRange: bytes=10-");
-      assertMatch(beyond, /416 .*\r\nContent-Length: 0\r\nContent-Range: bytes \*\/10\r\n/);
+      assertMatch(
+        beyond,
+        /416 .*\r\n(.+\r\n)*Content-Range: bytes \*\/10\r\nContent-Length: 0\r\n/,
+      );
       assertMatch(
         await request(port, "POST /digits.txt HTTP/1.1"),
         /405 .*\r\n(.+\r\n)*Allow: GET, HEAD/,
@@ -136,6 +125,46 @@ test("examples/file_server.ts serves files, whole and in part, and nothing outsi
     }, root);
     assertEquals(ended, { code: 0, signal: null });
   }));
+
+test("examples/http_server.ts answers by its routes, and drains when it is interrupted", async () => {
+  const ended = await withServer("examples/http_server.ts", async (port) => {
+    const ask = async (path: string, init?: RequestInit) => {
+      const response = await fetch(`http://localhost:${port}${path}`, init);
+      return [response.status, await response.text()];
+    };
+    const body = Buffer.alloc(300_000, "netpoll ");
+    const sha256 = createHash("sha256").update(body).digest("hex");
+    assertEquals(await ask("/"), [200, "Hello, World!"]);
+    assertEquals(await ask("/?query", { method: "HEAD" }), [200, ""]);
+    assertEquals(await ask("/", { method: "DELETE" }), [405, ""]);
+    assertEquals(await ask("/none"), [404, "There is no /none\n"]);
+    assertEquals(await ask("/count?to=3"), [200, "1\n2\n3\n"]);
+    assertEquals(await ask("/count?to=1000001"), [400, "Cannot count above 1000000\n"]);
+    assertEquals(await ask("/echo", { method: "POST", body }), [200, body.toString()]);
+    assertEquals(await ask("/digest", { method: "PUT", body }), [
+      200,
+      JSON.stringify({ bytes: body.length, sha256 }),
+    ]);
+  });
+  assertEquals(ended, { code: 0, signal: null });
+});
+
+test("examples/rpc_client.ts asks rpc_server.ts: in one go, out of order, with a deadline, in a burst", async () => {
+  const ended = await withServer("examples/rpc_server.ts", async (port) => {
+    const client = await run("examples/rpc_client.ts", { args: [`localhost:${port}`] });
+    assertEquals([client.code, client.stderr], [0, ""]);
+    const lines = client.stdout.split("\n");
+    assertEquals(lines.slice(0, 5), [
+      "in one go: one, two, three",
+      "out of order: first the quick one, then the slow one",
+      "deadline: TimeoutError: The answer did not come within 20 ms",
+      "cancelled: Error: never mind",
+      "refused: Error: There is no method 77",
+    ]);
+    assertMatch(lines[5]!, /^a burst: 20000 requests in /);
+  });
+  assertEquals(ended, { code: 0, signal: null });
+});
 
 test("examples/compare/node_net.ts echoes", async () => {
   await withServer("examples/compare/node_net.ts", checkEcho);

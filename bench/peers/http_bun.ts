@@ -5,8 +5,8 @@ declare const Bun: {
   ): { readonly port: number };
 };
 
-/** Answers every request with "ok". The port. */
-export function serveHttp(): Promise<number> {
-  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("ok") });
+/** Answers every request with a text, "ok" unless given. The port. */
+export function serveHttp(text = "ok"): Promise<number> {
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response(text) });
   return Promise.resolve(server.port);
 }

@@ -1,0 +1,92 @@
+// deno run --allow-ffi --allow-net examples/http_server.ts   or   bun examples/http_server.ts
+
+/**
+ * An HTTP/1.1 server, at localhost:8080 or the address given, which may be a path: then it is a
+ * Unix socket. The protocol is in examples/http/; this is what a service adds to it.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import process from "node:process";
+import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
+import { Fields } from "./http/head.ts";
+import { type Answer, http } from "./http/service.ts";
+
+const TEXT = new Fields({ "Content-Type": "text/plain" });
+const JSON_TYPE = new Fields({ "Content-Type": "application/json" });
+const COUNT_MAX = 1_000_000;
+
+/** A path, what may be asked of it, and who answers. */
+interface Route {
+  readonly methods: readonly string[];
+  readonly answer: Answer;
+}
+
+const hello: Answer = (_, response) => response.send(200, TEXT, "Hello, World!");
+
+/** Sends the body back while it comes. */
+const echo: Answer = async ({ body }, response) => {
+  response.begin(200, TEXT);
+  for await (const piece of body) {
+    response.write(piece);
+    await response.flush(); // a lent piece may be written, and is over at the next step
+  }
+};
+
+/** Reads the body piece by piece, and holds no more of it than one. */
+const digest: Answer = async ({ body }, response) => {
+  const hash = createHash("sha256");
+  let bytes = 0;
+  for await (const piece of body) {
+    hash.update(piece); // a lent view is enough: it is read before the next step
+    bytes += piece.length;
+  }
+  response.send(200, JSON_TYPE, JSON.stringify({ bytes, sha256: hash.digest("hex") }));
+};
+
+/** Sends as many lines as the query says, as fast as the client reads them. */
+const count: Answer = async ({ target }, response) => {
+  const last = Number(/[?&]to=(\d+)/.exec(target)?.[1] ?? 10);
+  if (last > COUNT_MAX) return response.send(400, TEXT, `Cannot count above ${COUNT_MAX}\n`);
+  response.begin(200, TEXT);
+  for (let n = 1; n <= last; n++) {
+    response.write(`${n}\n`);
+    if (n % 1000 === 0) await response.flush();
+  }
+};
+
+const routes = new Map<string, Route>([
+  ["/", { methods: ["GET", "HEAD"], answer: hello }],
+  ["/echo", { methods: ["POST", "PUT"], answer: echo }],
+  ["/digest", { methods: ["POST", "PUT"], answer: digest }],
+  ["/count", { methods: ["GET", "HEAD"], answer: count }],
+]);
+
+const answer: Answer = (request, response) => {
+  const route = routes.get(request.path);
+  if (route === undefined) return response.send(404, TEXT, `There is no ${request.path}\n`);
+  if (route.methods.includes(request.method)) return route.answer(request, response);
+  response.send(405, new Fields({ Allow: route.methods.join(", ") }));
+};
+
+const at = process.argv[2] ?? "localhost:8080";
+const isUnix = at.includes("/") || at.startsWith("@");
+const listener = createListener(isUnix ? "unix" : "tcp", at);
+const loop = new EventLoop(http(answer, { bodyBytesMax: 64 * 1024 * 1024 }), {
+  connectionsMax: 10_000,
+  readTimeoutMs: 10_000, // a head, or the next piece of a body
+  writeTimeoutMs: 30_000,
+  idleTimeoutMs: 60_000,
+  onError: (error) => console.error(`A client was cut off: ${error}`),
+});
+
+// Ctrl-C: requests that run may finish, within the time given.
+shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });
+const { address } = listener;
+const isTcp = address.transport === "tcp";
+const place = isTcp ? `${address.hostname}:${address.port}` : address.path;
+const curl = isTcp ? `curl ${place}` : `curl --unix-socket ${place} localhost`;
+console.log(`Listening on ${place}; Ctrl-C drains it`);
+console.log(`Try: ${curl}   ${curl}/count?to=5   ${curl}/digest -T README.md`);
+await loop.serve(listener);
+console.log("Stopped");

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs the clients of others that tests/acceptance runs, as far as it can: Debian's packages as root, and
+# npm's into tests/acceptance. What is absent afterwards, the tests skip by name.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export DEBIAN_FRONTEND=noninteractive
+
+# Debian's package for each command.
+PACKAGES=(
+  wrk:wrk ab:apache2-utils h2load:nghttp2-client curl:curl nc:netcat-openbsd python3:python3
+  redis-cli:redis-tools redis-benchmark:redis-tools redis-server:redis-server
+)
+
+missing=()
+for entry in "${PACKAGES[@]}"; do
+  command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "Not installed, and this is not root on Debian: ${missing[*]}; tests that need them are skipped"
+  else
+    apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
+      echo "Cannot install ${missing[*]}; tests that need them are skipped"
+  fi
+fi
+
+clients=tests/acceptance
+if [ -f $clients/package-lock.json ] &&
+  [ ! $clients/node_modules/.package-lock.json -nt $clients/package-lock.json ]; then
+  npm ci --prefix $clients || echo "Cannot install the clients of npm; tests that need them are skipped"
+fi

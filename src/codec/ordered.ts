@@ -1,0 +1,74 @@
+/**
+ * Messages without a number, whose answers come in the order of their requests.
+ */
+import { FrameError } from "../core/errors.ts";
+import type { Codec } from "./codec.ts";
+import type { Tagged } from "./tagged.ts";
+
+/** So many numbers may be used up before the list is shortened: not at each one. */
+const USED_COUNT_MAX = 1024;
+
+/**
+ * Numbers requests in their order, and answers likewise: so a `Multiplexer` speaks a protocol that
+ * answers in turn, like Redis or memcached, with all requests under way at once. A request that is
+ * given up keeps its place: its answer is read and dropped.
+ *
+ * For one connection, the client's, since it remembers who has asked. What the codec decodes must
+ * outlive `release()`: bytes that it lends as frames are copied, but those within other frames are
+ * for the codec to own, as `resp({ bulk: "owned" })` does. An answer that nobody asked for is a
+ * `FrameError`.
+ *
+ * @example
+ * ```ts
+ * import { createListener, dial, EventLoop, lines, Multiplexer, ordered } from "@netpoll/netpoll";
+ *
+ * const line = lines();
+ * const listener = createListener("unix", "@ordered-example");
+ * const loop = new EventLoop(({ reader, writer }) => {
+ *   for (let word; (word = line.decode(reader)) !== undefined;) line.encode(writer, ["a ", word]);
+ *   void writer.flush();
+ *   reader.release();
+ * });
+ * const served = loop.serve(listener);
+ *
+ * const connection = await dial("unix", "@ordered-example");
+ * const client = new Multiplexer(connection, ordered(lines()), { timeoutMs: 1000 });
+ * const answers = await Promise.all(["dog", "cat"].map((word) => client.request(word)));
+ * console.log(answers.map((bytes) => new TextDecoder().decode(bytes))); // ["a dog", "a cat"]
+ * await client.close();
+ * await loop.shutdown();
+ * await served;
+ * ```
+ */
+export function ordered<In, Out>(codec: Codec<In, Out>): Codec<Tagged<In>, Tagged<Out>> {
+  let asked: number[] = [];
+  /** How many of them have their answers. */
+  let usedCount = 0;
+
+  function take(): number {
+    const id = asked[usedCount]!;
+    usedCount += 1;
+    if (usedCount === asked.length || usedCount >= USED_COUNT_MAX) {
+      asked = asked.slice(usedCount);
+      usedCount = 0;
+    }
+    return id;
+  }
+
+  return {
+    decode(reader) {
+      if (usedCount === asked.length && reader.length > 0) {
+        throw new FrameError("malformed", 0, "Cannot decode an answer that nobody asked for");
+      }
+      const frame = codec.decode(reader);
+      if (frame === undefined) return undefined;
+      const body = frame instanceof Uint8Array ? new Uint8Array(frame) as In : frame;
+      return { id: take(), body };
+    },
+    encode(writer, { id, body }) {
+      codec.encode(writer, body);
+      asked.push(id);
+    },
+    needed: (reader) => codec.needed?.(reader) ?? 0,
+  };
+}
