@@ -45,7 +45,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
-enum { ABI = 2 };
+enum { ABI = 3 };
 
 enum {
   SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
@@ -289,6 +289,9 @@ EXPORT int32_t np_find(uint32_t slab, uint32_t offset, uint32_t length, const ui
 // IPv6, or the path of a Unix socket (a leading 0 byte for an abstract one).
 struct address { uint32_t family, port, scope, length; uint8_t bytes[108]; };
 
+// Who a connection is from, and where it arrived: of family 0 when nobody has asked.
+struct ends { struct address peer, local; };
+
 _Static_assert(sizeof(struct address) == 124, "src/net/address.ts relies on this size");
 
 static socklen_t to_kernel(const struct address *from, struct sockaddr_storage *to) {
@@ -397,6 +400,13 @@ EXPORT int32_t np_accept(int32_t fd, struct address *peer) {
   int32_t taken = RETRY(accept4(fd, (void *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (taken >= 0) from_kernel(&storage, length, peer);
   return own(taken);
+}
+
+// Whether there is something to read, to accept, or an error to hear of: 1 or 0. A tenth of what an
+// accept costs that finds nothing, for that makes the socket first (net/socket.c, do_accept).
+EXPORT int32_t np_readable(int32_t fd) {
+  struct pollfd waiting = {.fd = fd, .events = POLLIN};
+  return RETRY(poll(&waiting, 1, 0));
 }
 
 // Begin to connect: 0 when it is done at once, -EINPROGRESS when epoll will tell. An interrupted
@@ -732,11 +742,20 @@ EXPORT int32_t np_epoll_wait(int32_t epoll, uint32_t *out, int32_t capacity, int
 
 // ---- clocks and counters ------------------------------------------------------------------------
 
+static double micros_of(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
 // Microseconds of CLOCK_MONOTONIC.
 EXPORT double np_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+  return micros_of(CLOCK_MONOTONIC);
+}
+
+// Microseconds that this thread has used a processor. A system call, which np_now is not (vdso(7)).
+EXPORT double np_thread_now(void) {
+  return micros_of(CLOCK_THREAD_CPUTIME_ID);
 }
 
 EXPORT int32_t np_eventfd(void) {
@@ -907,15 +926,18 @@ EXPORT int32_t np_waker_close(int32_t id) {
 // Descriptors on their way from the thread that accepts to the one that serves. Dmitry Vyukov's
 // bounded queue: a slot's turn says whose it is, so that any thread may push and any may take: the
 // supervisor takes what a Worker left that died. The bell is an eventfd, for the Worker's epoll.
-struct slot { _Atomic uint32_t turn; int32_t fd; struct address peer; };
+struct slot { _Atomic uint32_t turn; int32_t fd; struct ends ends; };
+
+enum { CACHE_LINE = 64 };  // what one thread writes lies apart from what others write, or read
 
 static struct ring {
-  _Atomic int32_t users;  // 0: free, 1: being made or unmade, and from there on one for each who uses it
-  _Atomic uint32_t head, tail;
+  _Alignas(CACHE_LINE) _Atomic int32_t users;  // 0: free, 1: being made or unmade, then one for each who uses it
   _Atomic uint16_t owner;  // the thread that serves
-  atomic_bool is_rung;     // whoever serves has heard, or will, and takes until nothing is there
   int32_t bell;
   struct slot *slots;      // mapped once and kept
+  _Alignas(CACHE_LINE) _Atomic uint32_t head;
+  _Alignas(CACHE_LINE) _Atomic uint32_t tail;
+  atomic_bool is_rung;     // whoever serves has heard, or will, and takes until nothing is there
 } rings[RINGS_MAX];
 
 static struct ring *open_ring(int32_t id) {
@@ -975,23 +997,29 @@ static struct slot *claim(struct ring *ring, _Atomic uint32_t *cursor, uint32_t 
   }
 }
 
-// Hand a descriptor over, and who it is from, and ring unless somebody has. 0, or -EAGAIN when the
-// ring is full: then it is still the caller's.
-EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct address *peer) {
+static void copy_address(struct address *to, const struct address *from) {
+  uint32_t length = from->length < sizeof from->bytes ? from->length : sizeof from->bytes;
+  memcpy(to, from, offsetof(struct address, bytes) + length);
+}
+
+// Hand a descriptor over, with the addresses of its ends, and ring unless somebody has. 0, or
+// -EAGAIN when the ring is full: then it is still the caller's.
+EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct ends *ends) {
   struct ring *ring = open_ring(id);
   if (!ring) return -EBADF;
   uint32_t at;
   struct slot *slot = claim(ring, &ring->tail, 0, &at);
   if (!slot) return -EAGAIN;
   slot->fd = fd;
-  slot->peer = *peer;
+  copy_address(&slot->ends.peer, &ends->peer);
+  copy_address(&slot->ends.local, &ends->local);
   set_owner(fd, 0);
   atomic_store(&slot->turn, at + 1);
   if (!atomic_exchange(&ring->is_rung, true)) np_counter_add(ring->bell);
   return 0;
 }
 
-static int32_t take_slot(struct ring *ring, struct address *peer) {
+static int32_t take_slot(struct ring *ring, struct ends *ends) {
   uint32_t at;
   struct slot *slot = claim(ring, &ring->head, 1, &at);
   if (!slot) {
@@ -1001,22 +1029,23 @@ static int32_t take_slot(struct ring *ring, struct address *peer) {
   }
   if (!slot) return -EAGAIN;
   int32_t fd = slot->fd;
-  *peer = slot->peer;
+  copy_address(&ends->peer, &slot->ends.peer);
+  copy_address(&ends->local, &slot->ends.local);
   atomic_store(&slot->turn, at + RING_SLOTS);
   return fd;
 }
 
 // The next descriptor, this thread's from now on; -EAGAIN when there is none: only then does the
 // next push ring.
-EXPORT int32_t np_ring_take(int32_t id, struct address *peer) {
+EXPORT int32_t np_ring_take(int32_t id, struct ends *ends) {
   struct ring *ring = open_ring(id);
-  return ring ? own(take_slot(ring, peer)) : -EBADF;
+  return ring ? own(take_slot(ring, ends)) : -EBADF;
 }
 
 static void leave_ring(struct ring *ring) {
   if (atomic_fetch_sub(&ring->users, 1) > 2) return;
-  struct address peer;
-  for (int32_t fd; (fd = take_slot(ring, &peer)) >= 0;) close(fd);
+  struct ends ends;
+  for (int32_t fd; (fd = take_slot(ring, &ends)) >= 0;) close(fd);
   close(ring->bell);
   atomic_store(&ring->users, 0);
 }

@@ -104,8 +104,8 @@ export class PollerWorker implements PollerLoad {
   }
 
   /** Hands a connection over. False when there is no room: then it is still the caller's. */
-  push(fd: number, peer: Uint32Array): boolean {
-    const code = native.ringPush(this.#ring, fd, peer);
+  push(fd: number, ends: Uint32Array): boolean {
+    const code = native.ringPush(this.#ring, fd, ends);
     if (code === NOT_READY) return false;
     check("hand a connection over", code);
     this.#pushed += 1;
@@ -113,8 +113,8 @@ export class PollerWorker implements PollerLoad {
   }
 
   /** Takes a connection back that the Worker did not get to: its descriptor, or a negative number. */
-  takeBack(peer: Uint32Array): number {
-    return this.#ring < 0 ? -1 : native.ringTake(this.#ring, peer);
+  takeBack(ends: Uint32Array): number {
+    return this.#ring < 0 ? -1 : native.ringTake(this.#ring, ends);
   }
 
   /** Lets it take connections from a socket that stays the caller's. */
