@@ -27,7 +27,7 @@ class Scene {
   constructor() {
     this.inbox = new Inbox(this.ring, threadPoller(), {
       onAccept: (fd, { local, remote }) => {
-        this.locals.push(local && unpackAddress(local));
+        this.locals.push(local === null ? null : unpackAddress(local));
         const address = unpackAddress(remote!);
         if (address.transport === "tcp") this.ports.push(address.port);
         this.fds.push(fd);
