@@ -122,8 +122,12 @@ export class PollerWorker implements PollerLoad {
     this.#order({ type: "listen", fd });
   }
 
-  /** Lets it serve what it has, within a time. How many connections were cut then. */
+  /**
+   * Lets it serve what it has, within a time. How many connections were cut then. A second call
+   * waits for the same.
+   */
   drain(timeoutMs: number): Promise<number> {
+    if (this.#state === "draining") return this.#drained.promise;
     if (this.#state !== "serving") return Promise.resolve(0);
     this.#state = "draining";
     this.#order({ type: "shutdown", timeoutMs });
