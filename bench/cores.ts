@@ -37,6 +37,8 @@ const MESSAGES: Scenario = {
   messageBytes: 64,
 };
 const CHURN: Scenario = { ...MESSAGES, name: "churn", title: "connect, echo, close", churn: 1 };
+/** How many pollers keep the cores busy while the main thread is watched. */
+const MAIN_POLLERS = [1, 2];
 /** Messages a second that come whether they are answered or not: a closed loop asks the faster more. */
 const OPEN_RATE = 5000;
 
@@ -71,12 +73,12 @@ function loadSeconds(): number {
 /** How long a part takes, about. */
 function secondsOf(part: Part): number {
   const measured = (servers: number) => servers * (rounds * loadSeconds() + PRIME_SECONDS);
-  const each = { messages: 3, connections: 4, spread: 14, main: 0, memory: 5, blocking: 0 }[part];
-  if (part === "messages") return measured((runtimes.length + 1) * each + 1);
-  if (part === "connections") return measured((runtimes.length + 1) * each);
+  const groups = runtimes.length + 1; // with C's
+  if (part === "messages") return measured(3 * groups);
+  if (part === "connections") return measured(4 * groups);
   if (part === "blocking") return runtimes.length * 3 * measured(2);
   if (part === "main") return runtimes.length * MAIN_POLLERS.length * 4 * mainSeconds();
-  return runtimes.length * each;
+  return runtimes.length * (part === "memory" ? 5 : 12);
 }
 
 /** A server of the bench. */
@@ -270,8 +272,6 @@ async function spreadTables(): Promise<string> {
 }
 
 // ---- the main thread ----------------------------------------------------------------------------
-
-const MAIN_POLLERS = [1, 2];
 
 /** What bench/native/http.c prints. */
 interface HttpResult {
