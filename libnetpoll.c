@@ -63,6 +63,7 @@ enum {
   OWNED_FDS = 1 << 20,   // descriptors from here on are nobody's
   RINGS_MAX = 1 << 10,   // one a Worker
   RING_SLOTS = 1 << 10,  // descriptors on their way to one Worker; a power of two
+  CACHE_LINE = 64,       // what one thread writes lies apart from what others read or write
 };
 
 static int32_t result(int64_t value) {
@@ -928,8 +929,6 @@ EXPORT int32_t np_waker_close(int32_t id) {
 // supervisor takes what a Worker left that died. The bell is an eventfd, for the Worker's epoll.
 struct slot { _Atomic uint32_t turn; int32_t fd; struct ends ends; };
 
-enum { CACHE_LINE = 64 };  // what one thread writes lies apart from what others write, or read
-
 static struct ring {
   _Alignas(CACHE_LINE) _Atomic int32_t users;  // 0: free, 1: being made or unmade, then one for each who uses it
   _Atomic uint16_t owner;  // the thread that serves
@@ -997,11 +996,6 @@ static struct slot *claim(struct ring *ring, _Atomic uint32_t *cursor, uint32_t 
   }
 }
 
-static void copy_address(struct address *to, const struct address *from) {
-  uint32_t length = from->length < sizeof from->bytes ? from->length : sizeof from->bytes;
-  memcpy(to, from, offsetof(struct address, bytes) + length);
-}
-
 // Hand a descriptor over, with the addresses of its ends, and ring unless somebody has. 0, or
 // -EAGAIN when the ring is full: then it is still the caller's.
 EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct ends *ends) {
@@ -1011,8 +1005,7 @@ EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct ends *ends) {
   struct slot *slot = claim(ring, &ring->tail, 0, &at);
   if (!slot) return -EAGAIN;
   slot->fd = fd;
-  copy_address(&slot->ends.peer, &ends->peer);
-  copy_address(&slot->ends.local, &ends->local);
+  slot->ends = *ends;
   set_owner(fd, 0);
   atomic_store(&slot->turn, at + 1);
   if (!atomic_exchange(&ring->is_rung, true)) np_counter_add(ring->bell);
@@ -1029,8 +1022,7 @@ static int32_t take_slot(struct ring *ring, struct ends *ends) {
   }
   if (!slot) return -EAGAIN;
   int32_t fd = slot->fd;
-  copy_address(&ends->peer, &slot->ends.peer);
-  copy_address(&ends->local, &slot->ends.local);
+  *ends = slot->ends;
   atomic_store(&slot->turn, at + RING_SLOTS);
   return fd;
 }
