@@ -21,6 +21,7 @@ import {
   TIMER_MS_MAX,
 } from "./shutdown.ts";
 import { shutdownOnSignals, type SignalOptions } from "./signals.ts";
+import { entryOf } from "./worker_entry.ts";
 
 /** What a {@linkcode Cluster} is told beside its handler module. */
 export interface ClusterOptions {
@@ -48,18 +49,6 @@ export interface ServeOptions
   extends ClusterOptions, Pick<SignalOptions, "signals">, Pick<ShutdownOptions, "signal"> {
   /** How long running requests may take when it ends, in milliseconds. 10000 unless given. */
   timeoutMs?: number;
-}
-
-/**
- * The module that a Worker begins with, and that imports the handler module then. `base` is where
- * this code lies, and whether that is the program's main module.
- */
-export function entryOf(base: { url: string; main: boolean }, handler: URL): URL {
-  const own = /^(.*\/src\/server\/)cluster(\.[jt]s)$/.exec(base.url);
-  if (own !== null) return new URL(`${own[1]}cluster_worker${own[2]}`);
-  // In a bundle: a chunk that several entry points share holds no program that would run again; if
-  // it is the program itself, the handler module is a bundle of its own and has our code in it, too.
-  return base.main ? handler : new URL(base.url);
 }
 
 /** Terminates one Worker of a cluster, as if it had died: for tests. */

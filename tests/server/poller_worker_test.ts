@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { ClosedError, NetpollError } from "../../mod.ts";
 import { rawEnds, rawFromNumeric } from "../../src/net/address.ts";
-import { entryOf } from "../../src/server/cluster.ts";
+import { entryOf } from "../../src/server/worker_entry.ts";
 import { PollerWorker } from "../../src/server/poller_worker.ts";
 import { soon, until } from "../support/until.ts";
 
