@@ -63,6 +63,7 @@ enum {
   OWNED_FDS = 1 << 20,   // descriptors from here on are nobody's
   RINGS_MAX = 1 << 10,   // one a Worker
   RING_SLOTS = 1 << 10,  // descriptors on their way to one Worker; a power of two
+  CACHE_LINE = 64,       // what one thread writes lies apart from what others read or write
 };
 
 static int32_t result(int64_t value) {
@@ -310,6 +311,9 @@ EXPORT int32_t np_find(uint32_t slab, uint32_t offset, uint32_t length, const ui
 // IPv6, or the path of a Unix socket (a leading 0 byte for an abstract one).
 struct address { uint32_t family, port, scope, length; uint8_t bytes[108]; };
 
+// Who a connection is from, and where it arrived: of family 0 when nobody has asked.
+struct ends { struct address peer, local; };
+
 _Static_assert(sizeof(struct address) == 124, "src/net/address.ts relies on this size");
 
 static socklen_t to_kernel(const struct address *from, struct sockaddr_storage *to) {
@@ -419,6 +423,13 @@ EXPORT int32_t np_accept(int32_t fd, struct address *peer) {
   if (taken >= 0) from_kernel(&storage, length, peer);
   counted(CALL_ACCEPT, taken < 0 ? taken : 1);
   return own(taken);
+}
+
+// Whether there is something to read, to accept, or an error to hear of: 1 or 0. A tenth of what an
+// accept costs that finds nothing, for that makes the socket first (net/socket.c, do_accept).
+EXPORT int32_t np_readable(int32_t fd) {
+  struct pollfd waiting = {.fd = fd, .events = POLLIN};
+  return RETRY(poll(&waiting, 1, 0));
 }
 
 // Begin to connect: 0 when it is done at once, -EINPROGRESS when epoll will tell. An interrupted
@@ -756,11 +767,20 @@ EXPORT int32_t np_epoll_wait(int32_t epoll, uint32_t *out, int32_t capacity, int
 
 // ---- clocks and counters ------------------------------------------------------------------------
 
+static double micros_of(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
 // Microseconds of CLOCK_MONOTONIC.
 EXPORT double np_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+  return micros_of(CLOCK_MONOTONIC);
+}
+
+// Microseconds that this thread has used a processor. A system call, which np_now is not (vdso(7)).
+EXPORT double np_thread_now(void) {
+  return micros_of(CLOCK_THREAD_CPUTIME_ID);
 }
 
 EXPORT int32_t np_eventfd(void) {
@@ -931,15 +951,16 @@ EXPORT int32_t np_waker_close(int32_t id) {
 // Descriptors on their way from the thread that accepts to the one that serves. Dmitry Vyukov's
 // bounded queue: a slot's turn says whose it is, so that any thread may push and any may take: the
 // supervisor takes what a Worker left that died. The bell is an eventfd, for the Worker's epoll.
-struct slot { _Atomic uint32_t turn; int32_t fd; struct address peer; };
+struct slot { _Atomic uint32_t turn; int32_t fd; struct ends ends; };
 
 static struct ring {
-  _Atomic int32_t users;  // 0: free, 1: being made or unmade, and from there on one for each who uses it
-  _Atomic uint32_t head, tail;
+  _Alignas(CACHE_LINE) _Atomic int32_t users;  // 0: free, 1: being made or unmade, then one for each who uses it
   _Atomic uint16_t owner;  // the thread that serves
-  atomic_bool is_rung;     // whoever serves has heard, or will, and takes until nothing is there
   int32_t bell;
   struct slot *slots;      // mapped once and kept
+  _Alignas(CACHE_LINE) _Atomic uint32_t head;
+  _Alignas(CACHE_LINE) _Atomic uint32_t tail;
+  atomic_bool is_rung;     // whoever serves has heard, or will, and takes until nothing is there
 } rings[RINGS_MAX];
 
 static struct ring *open_ring(int32_t id) {
@@ -999,23 +1020,23 @@ static struct slot *claim(struct ring *ring, _Atomic uint32_t *cursor, uint32_t 
   }
 }
 
-// Hand a descriptor over, and who it is from, and ring unless somebody has. 0, or -EAGAIN when the
-// ring is full: then it is still the caller's.
-EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct address *peer) {
+// Hand a descriptor over, with the addresses of its ends, and ring unless somebody has. 0, or
+// -EAGAIN when the ring is full: then it is still the caller's.
+EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct ends *ends) {
   struct ring *ring = open_ring(id);
   if (!ring) return -EBADF;
   uint32_t at;
   struct slot *slot = claim(ring, &ring->tail, 0, &at);
   if (!slot) return -EAGAIN;
   slot->fd = fd;
-  slot->peer = *peer;
+  slot->ends = *ends;
   set_owner(fd, 0);
   atomic_store(&slot->turn, at + 1);
   if (!atomic_exchange(&ring->is_rung, true)) np_counter_add(ring->bell);
   return 0;
 }
 
-static int32_t take_slot(struct ring *ring, struct address *peer) {
+static int32_t take_slot(struct ring *ring, struct ends *ends) {
   uint32_t at;
   struct slot *slot = claim(ring, &ring->head, 1, &at);
   if (!slot) {
@@ -1025,22 +1046,22 @@ static int32_t take_slot(struct ring *ring, struct address *peer) {
   }
   if (!slot) return -EAGAIN;
   int32_t fd = slot->fd;
-  *peer = slot->peer;
+  *ends = slot->ends;
   atomic_store(&slot->turn, at + RING_SLOTS);
   return fd;
 }
 
 // The next descriptor, this thread's from now on; -EAGAIN when there is none: only then does the
 // next push ring.
-EXPORT int32_t np_ring_take(int32_t id, struct address *peer) {
+EXPORT int32_t np_ring_take(int32_t id, struct ends *ends) {
   struct ring *ring = open_ring(id);
-  return ring ? own(take_slot(ring, peer)) : -EBADF;
+  return ring ? own(take_slot(ring, ends)) : -EBADF;
 }
 
 static void leave_ring(struct ring *ring) {
   if (atomic_fetch_sub(&ring->users, 1) > 2) return;
-  struct address peer;
-  for (int32_t fd; (fd = take_slot(ring, &peer)) >= 0;) close(fd);
+  struct ends ends;
+  for (int32_t fd; (fd = take_slot(ring, &ends)) >= 0;) close(fd);
   close(ring->bell);
   atomic_store(&ring->users, 0);
 }

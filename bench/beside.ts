@@ -15,6 +15,7 @@ import { table } from "./harness/markdown.ts";
 import { Progress } from "./harness/progress.ts";
 import { describeMachine, keep } from "./harness/report.ts";
 import type { Scenario } from "./harness/scenarios.ts";
+import type { Lateness } from "./servers/lateness.ts";
 
 const SCENARIO: Scenario = { name: "50", title: "50 × 64 B", connections: 50, messageBytes: 64 };
 
@@ -32,15 +33,6 @@ const HOSTS: readonly Host[] = [
   { name: "deno-sync", title: "Deno, sync", runtime: "deno", style: "sync" },
   { name: "deno-async", title: "Deno, async", runtime: "deno", style: "async" },
 ];
-
-/** What a timer of the server tells, in milliseconds. */
-interface Lateness {
-  readonly timerMs: number;
-  readonly count: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly p999: number;
-}
 
 /** What bench/native/http.c prints. */
 interface HttpResult {

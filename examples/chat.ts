@@ -58,8 +58,11 @@ if (isMainThread) {
   room.close();
   const listener = createListener("tcp", process.argv[2] ?? "localhost:6383");
   const { address } = listener;
-  const at = address.transport === "tcp" ? `${address.hostname}:${address.port}` : address.path;
+  const [at, nc] = address.transport === "tcp"
+    ? [`${address.hostname}:${address.port}`, `nc ${address.hostname} ${address.port}`]
+    : [address.path, `nc -U ${address.path}`];
   console.log(`Listening on ${at}; Ctrl-C stops it`);
+  console.log(`Try it from two terminals: ${nc}`);
   await serve(listener, new URL(import.meta.url), { pollerCount: 4, loadBalance: "random" });
   console.log("Stopped");
 }

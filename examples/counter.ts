@@ -29,8 +29,11 @@ if (isMainThread) {
   const data = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const listener = createListener("tcp", process.argv[2] ?? "localhost:6384");
   const { address } = listener;
-  const at = address.transport === "tcp" ? `${address.hostname}:${address.port}` : address.path;
+  const [at, nc] = address.transport === "tcp"
+    ? [`${address.hostname}:${address.port}`, `nc ${address.hostname} ${address.port}`]
+    : [address.path, `nc -U ${address.path}`];
   console.log(`Listening on ${at}; Ctrl-C stops it`);
+  console.log(`Try it, a line at a time: ${nc}`);
   await serve(listener, new URL(import.meta.url), { pollerCount: 4, data });
   console.log(`Stopped; counted ${new Int32Array(data)[0]}`);
 }

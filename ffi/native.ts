@@ -52,6 +52,8 @@ export interface Native {
   listen(fd: number, backlog: number): number;
   /** Takes a connection; who it is from goes to `peer`. Its descriptor. */
   accept(fd: number, peer: Uint32Array): number;
+  /** Whether something can be read or accepted, or there is an error to hear of: 1 or 0. */
+  readable(fd: number): number;
   /** Begins to connect: 0, or `-EINPROGRESS` when an event will tell. */
   connect(fd: number, address: Uint32Array): number;
   /** The address of this end (`peer` 0) or of the other (1). */
@@ -142,6 +144,8 @@ export interface Native {
 
   /** Microseconds of a clock that only goes forward. */
   now(): number;
+  /** Microseconds that this thread has used a processor. */
+  threadNow(): number;
   /** A new eventfd. */
   eventfd(): number;
   /** A new timerfd, not yet set. */
@@ -176,13 +180,13 @@ export interface Native {
    * edge-triggered.
    */
   ringJoin(ring: number): number;
-  /** Hands a descriptor over, and who it is from; `-EAGAIN` when the ring is full. */
-  ringPush(ring: number, fd: number, peer: Uint32Array): number;
+  /** Hands a descriptor over, with the addresses of its ends; `-EAGAIN` when the ring is full. */
+  ringPush(ring: number, fd: number, ends: Uint32Array): number;
   /**
    * The next descriptor, this thread's from now on; `-EAGAIN` when there is none: only then does
    * the next push ring.
    */
-  ringTake(ring: number, peer: Uint32Array): number;
+  ringTake(ring: number, ends: Uint32Array): number;
   /** Who made the ring uses it no more. */
   ringClose(ring: number): number;
 }

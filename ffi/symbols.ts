@@ -35,6 +35,7 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   bind: ["np_bind", ["i32", "buffer"], "i32"],
   listen: ["np_listen", ["i32", "i32"], "i32"],
   accept: ["np_accept", ["i32", "buffer"], "i32"],
+  readable: ["np_readable", ["i32"], "i32"],
   connect: ["np_connect", ["i32", "buffer"], "i32"],
   name: ["np_name", ["i32", "i32", "buffer"], "i32"],
   setsockopt: ["np_setsockopt", ["i32", "i32", "i32", "buffer", "u32"], "i32"],
@@ -68,6 +69,7 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   epollWait: ["np_epoll_wait", ["i32", "buffer", "i32", "i32"], "i32"],
 
   now: ["np_now", [], "f64"],
+  threadNow: ["np_thread_now", [], "f64"],
   eventfd: ["np_eventfd", [], "i32"],
   timerfd: ["np_timerfd", [], "i32"],
   timerfdSet: ["np_timerfd_set", ["i32", "u32"], "i32"],

@@ -1,7 +1,10 @@
 /**
- * netpoll's echo on several cores: `cores.ts POLLERS handover|reuseport LOAD_BALANCE BLOCK_MICROS`,
- * on a free port. At SIGUSR2 it prints what each poller has served and holds, as JSON. This is the
- * handler module of its Workers, too.
+ * netpoll's echo on several cores:
+ * `cores.ts POLLERS handover|reuseport LOAD_BALANCE BLOCK_MICROS [HTTP_MODULE]`, on a free port.
+ *
+ * At SIGUSR2 it prints what each poller has served and holds, as JSON. With HTTP_MODULE the main
+ * thread has a life of its own: it prints "http PORT" as well, and at SIGUSR2 how late its timers
+ * were since the last time. This is the handler module of its Workers, too.
  */
 import process from "node:process";
 import { isMainThread } from "node:worker_threads";
@@ -13,6 +16,7 @@ import {
   createListener,
   type PollerContext,
 } from "../../mod.ts";
+import { watchTimers } from "./lateness.ts";
 
 /** What the Workers share: their parameters, and how often each was asked. */
 interface Data {
@@ -38,7 +42,7 @@ export function onRequest({ reader, writer }: Connection): void {
 }
 
 if (isMainThread) {
-  const [pollers, mode, loadBalance, blockMicros] = process.argv.slice(2);
+  const [pollers, mode, loadBalance, blockMicros, httpModule] = process.argv.slice(2);
   const pollerCount = Number(pollers);
   const data: Data = {
     blockMicros: Number(blockMicros),
@@ -52,11 +56,19 @@ if (isMainThread) {
     ...isShared ? {} : { loadBalance: loadBalance as ClusterOptions["loadBalance"] },
   });
   const listener = createListener("tcp", "127.0.0.1:0", { reusePort: isShared });
+  const timers = httpModule === undefined ? null : watchTimers();
   void cluster.serve(listener);
   process.on("SIGUSR2", () => {
     const connections = cluster.pollers.map(({ connectionCount }) => connectionCount);
-    console.log(JSON.stringify({ asked: [...new Float64Array(data.asked)], connections }));
+    const lateness = timers?.();
+    console.log(
+      JSON.stringify({ asked: [...new Float64Array(data.asked)], connections, lateness }),
+    );
   });
   const { address } = listener;
   if (address.transport === "tcp") console.log(`listening ${address.port}`);
+  if (httpModule !== undefined) {
+    const { serveHttp } = await import(`../peers/${httpModule}`);
+    console.log(`http ${await serveHttp()}`);
+  }
 }

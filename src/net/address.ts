@@ -39,13 +39,30 @@ export const Family = { UNSPECIFIED: 0, UNIX: 1, IPV4: 2, IPV6: 10 } as const;
 
 /** `struct address` of libnetpoll.c: four numbers, then the bytes. */
 const ADDRESS_BYTES = 124;
+const ADDRESS_WORDS = ADDRESS_BYTES / 4;
 const UNIX_PATH_BYTES_MAX = 108;
 const RESOLVE_COUNT_MAX = 16;
 const RESOLVE_BASE = 4096;
 
 /** Room for an address that C writes. */
 export function rawAddress(count = 1): Uint32Array {
-  return new Uint32Array(count * ADDRESS_BYTES / 4);
+  return new Uint32Array(count * ADDRESS_WORDS);
+}
+
+/** `struct ends` of libnetpoll.c: who a connection is from, which may be read from `raw` itself. */
+export interface RawEnds {
+  /** Both addresses, one after the other. */
+  readonly raw: Uint32Array;
+  /** The second one: where it arrived. */
+  readonly local: Uint32Array;
+}
+
+/** Room for the addresses of both ends; `local` is known already, or of nobody. */
+export function rawEnds(local: PackedAddress | null = null): RawEnds {
+  const raw = rawAddress(2);
+  const ends = { raw, local: raw.subarray(ADDRESS_WORDS) };
+  if (local !== null) setPacked(ends.local, local);
+  return ends;
 }
 
 function bytesOf(raw: Uint32Array): Uint8Array {
@@ -287,9 +304,13 @@ export function packAddress(raw: Uint32Array): PackedAddress {
 /** The address that was packed. */
 export function unpackAddress(packed: PackedAddress): Address {
   const raw = rawAddress();
+  setPacked(raw, packed);
+  return formatAddress(raw);
+}
+
+function setPacked(raw: Uint32Array, packed: PackedAddress): void {
   if (typeof packed !== "number") raw.set(packed);
   else raw.set([Family.IPV4, Math.floor(packed / PORT_FACTOR), 0, 4, packed % PORT_FACTOR]);
-  return formatAddress(raw);
 }
 
 /** Whether what is sent from one address to another stays on this machine. */

@@ -199,7 +199,7 @@ export class Pace {
   #run(): boolean {
     const turns = this.#turns;
     const begin = native.now();
-    this.#learnHost(begin);
+    this.#learnHost();
     const deadline = begin + this.#turnMicros;
     turns.nowMicros = begin;
     let sawNone = true;
@@ -225,12 +225,13 @@ export class Pace {
   }
 
   /**
-   * How long the runtime had the thread says whether it had work: then it gets its turns more
-   * often. Once is no sign: the kernel may have given the processor to another process meanwhile.
+   * How much the runtime computed while it had the thread says whether it had work: then it gets
+   * its turns more often. The time that passed would not say: where more threads want a processor
+   * than there are, as with a poller a core, the kernel gave it to another meanwhile.
    */
-  #learnHost(now: number): void {
+  #learnHost(): void {
     if (this.#yieldedAt === 0) return;
-    const micros = now - this.#yieldedAt;
+    const micros = native.threadNow() - this.#yieldedAt;
     this.#yieldedAt = 0;
     // The shortest time seen is what nothing costs; it is forgotten slowly, for machines change
     // their pace.
@@ -287,7 +288,7 @@ export class Pace {
       return;
     }
     this.#turnsToLook = TURNS_PER_LOOK - 1;
-    this.#yieldedAt = native.now();
+    this.#yieldedAt = native.threadNow();
     this.#ticksLeft = host.ticksToPollSockets;
     // Should the socket be broken, the timers at least have their turn.
     this.#isRung = this.#ticksLeft > 0 && native.wakerRing(this.#waker) >= 0;

@@ -13,7 +13,13 @@ import {
   ACCEPTS_PER_EVENT_MAX,
   DRAIN_ACCEPTS_MAX,
 } from "../core/limits.ts";
-import { type Address, describeAddress, packAddress, rawAddress } from "../net/address.ts";
+import {
+  type Address,
+  describeAddress,
+  packAddress,
+  type RawEnds,
+  rawEnds,
+} from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
 import { resetOnClose } from "../net/socket.ts";
 import { type AcceptQueue, acceptQueue } from "../net/tcp_info.ts";
@@ -59,8 +65,8 @@ export class Acceptor implements Watcher, ConnectionSource {
   readonly #listener: ListenerSocket;
   readonly #poller: Poller;
   readonly #owner: SourceOwner;
-  /** Who the connection is from that was taken last. */
-  readonly peer: Uint32Array = rawAddress();
+  /** Who the connection is from that was taken last, and where it arrived, if that is known. */
+  readonly ends: RawEnds;
   #token: number;
   /**
    * A descriptor to give up when there is no other: with it, peers that wait in vain can be told.
@@ -82,6 +88,7 @@ export class Acceptor implements Watcher, ConnectionSource {
     this.#listener = listener;
     this.#poller = poller;
     this.#owner = owner;
+    this.ends = rawEnds(listener.localOfAccepted);
     this.#token = poller.add(this, Interest.READ);
     this.#spare = native.eventfd();
     listener.onClose = () => this.#stop();
@@ -104,12 +111,16 @@ export class Acceptor implements Watcher, ConnectionSource {
 
   /** Takes as many as one event may. How many came, those included that were broken already. */
   #takeSome(): number {
+    const { raw } = this.ends;
     for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
       if (this.#isPaused || this.#token < 0) return n;
-      const fd = this.#listener.accept(this.peer);
+      // An accept that finds nobody costs 3.6 µs, half of one that does, and this 0.4: most events
+      // bring one connection.
+      if (n > 0 && native.readable(this.fd) === 0) return n;
+      const fd = this.#listener.accept(raw);
       if (fd >= 0) {
         this.#backoff = 0;
-        const remote = packAddress(this.peer);
+        const remote = packAddress(raw);
         this.#owner.onAccept(fd, { local: this.#listener.localOfAccepted, remote });
       } else if (!PASSING.has(-fd)) {
         if (fd !== NOT_READY) this.#onError(-fd);
@@ -151,7 +162,7 @@ export class Acceptor implements Watcher, ConnectionSource {
     if (this.#spare < 0) return;
     native.close(this.#spare);
     for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
-      const fd = this.#listener.accept(this.peer);
+      const fd = this.#listener.accept(this.ends.raw);
       if (fd < 0) break;
       resetOnClose(fd);
       native.close(fd);

@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os";
 import { clearTimeout, setTimeout } from "node:timers";
 import { checkTimeout } from "../connection/settings.ts";
 import { config } from "../core/config.ts";
-import { NetpollError, type SystemError } from "../core/errors.ts";
+import { ClosedError, NetpollError, type SystemError } from "../core/errors.ts";
 import {
   METRICS_TIMEOUT_MS,
   WORKER_BACKOFF_MS,
@@ -18,10 +18,15 @@ import {
   type ClusterPollerMetrics,
 } from "../metrics/cluster_metrics.ts";
 import { metrics } from "../metrics/metrics.ts";
-import type { Address } from "../net/address.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
-import type { LoadBalance, PollerLoad } from "../poll/load_balance.ts";
+import type { PollerLoad } from "../poll/load_balance.ts";
 import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself in a Worker
+import {
+  checkOptions,
+  checkPollerCount,
+  type ClusterOptions,
+  type MeasureOptions,
+} from "./cluster_options.ts";
 import { setStreamOptions } from "./event_loop.ts";
 import { Handover } from "./handover.ts";
 import { PollerWorker } from "./poller_worker.ts";
@@ -33,33 +38,7 @@ import {
   TIMER_MS_MAX,
 } from "./shutdown.ts";
 import { shutdownOnSignals, type SignalOptions } from "./signals.ts";
-
-/** What a {@linkcode Cluster} is told beside its handler module. */
-export interface ClusterOptions {
-  /** How many pollers, each in a Worker with a thread of its own. One a core unless given. */
-  pollerCount?: number;
-  /** Which poller serves a new connection. "round-robin" unless given. */
-  loadBalance?: LoadBalance<Address>;
-  /**
-   * Who accepts. "handover": this thread, and hands the connections over, as `loadBalance` says.
-   * "reuseport": each Worker, from a socket of its own, and the kernel chooses by a hash of the
-   * addresses; the listener needs `reusePort: true`. "handover" unless given.
-   */
-  acceptMode?: "handover" | "reuseport";
-  /** What each Worker's `setup` gets, cloned; a SharedArrayBuffer in it is shared. */
-  data?: unknown;
-  /**
-   * A Worker has ended by an error, or could not be replaced by another yet: it will be. Without
-   * it one line goes to `configure({ log })`.
-   */
-  onWorkerError?: (error: Error, index: number) => void;
-}
-
-/** How {@linkcode Cluster.metrics} asks. */
-export interface MeasureOptions {
-  /** How long a Worker may take to answer, in milliseconds. 1000 unless given. */
-  timeoutMs?: number;
-}
+import { entryOf } from "./worker_entry.ts";
 
 /** What {@linkcode serve} is told beside its handler module. */
 export interface ServeOptions
@@ -68,40 +47,8 @@ export interface ServeOptions
   timeoutMs?: number;
 }
 
-/**
- * The module that a Worker begins with, and that imports the handler module then. `base` is where
- * this code lies, and whether that is the program's main module.
- */
-export function entryOf(base: { url: string; main: boolean }, handler: URL): URL {
-  const own = /^(.*\/src\/server\/)cluster(\.[jt]s)$/.exec(base.url);
-  if (own !== null) return new URL(`${own[1]}cluster_worker${own[2]}`);
-  // In a bundle: a chunk that several entry points share holds no program that would run again; if
-  // it is the program itself, the handler module is a bundle of its own and has our code in it, too.
-  return base.main ? handler : new URL(base.url);
-}
-
 /** Terminates one Worker of a cluster, as if it had died: for tests. */
 export let killWorker: (cluster: Cluster, index: number) => void;
-
-function checkOptions(handler: unknown, options: ClusterOptions): void {
-  const { pollerCount, acceptMode, loadBalance } = options;
-  if (!(handler instanceof URL)) {
-    throw new TypeError(
-      `Cannot serve ${handler}: a handler module is a URL, new URL("./handler.ts", import.meta.url)`,
-    );
-  }
-  if (pollerCount !== undefined && !(Number.isInteger(pollerCount) && pollerCount > 0)) {
-    throw new RangeError(`Cannot set pollerCount to ${pollerCount}: it is a whole number above 0`);
-  }
-  if (acceptMode !== undefined && acceptMode !== "handover" && acceptMode !== "reuseport") {
-    throw new TypeError(
-      `Cannot set acceptMode to "${acceptMode}": it is "handover" or "reuseport"`,
-    );
-  }
-  if (acceptMode === "reuseport" && loadBalance !== undefined) {
-    throw new TypeError('Cannot balance with acceptMode "reuseport": the kernel chooses');
-  }
-}
 
 /**
  * Serves connections on several cores: what an {@linkcode EventLoop} is for one.
@@ -128,12 +75,13 @@ function checkOptions(handler: unknown, options: ClusterOptions): void {
  * ```
  */
 export class Cluster {
-  /** How many pollers there are, those included whose Worker is being replaced. */
-  readonly pollerCount: number;
+  #pollerCount: number;
   readonly #handler: URL;
   readonly #options: ClusterOptions;
   readonly #handover: Handover;
   readonly #workers: (PollerWorker | null)[] = [];
+  /** Those that are too many, and finish what they have. */
+  readonly #leaving = new Set<PollerWorker>();
   /** How often each poller's Worker ended lately. */
   readonly #failures: number[] = [];
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
@@ -141,6 +89,8 @@ export class Cluster {
   readonly #shared: ListenerSocket[][] = [];
   readonly #served = Promise.withResolvers<void>();
   #started: Promise<void> | null = null;
+  /** The last change of their number, which the next one waits for. */
+  #resized: Promise<unknown> = Promise.resolve();
   #isRef = true;
   readonly #shutdown = new Shutdown();
 
@@ -165,15 +115,21 @@ export class Cluster {
     this.#options = options;
     this.#handover = new Handover(options.loadBalance ?? "round-robin", {
       takers: () => this.#workers.filter((worker) => worker?.canTake) as PollerWorker[],
-      onPolicyError: (error) => this.#report(error as Error, -1),
+      onPolicyError: (error) => this.#report(error as Error, -1, "the next one serves it"),
       onAcceptFailure: (error) => this.#onAcceptFailure(error),
     });
-    this.pollerCount = options.pollerCount ?? availableParallelism();
+    this.#pollerCount = options.pollerCount ?? availableParallelism();
+  }
+
+  /** How many pollers there are, those included whose Worker is being replaced. */
+  get pollerCount(): number {
+    return this.#pollerCount;
   }
 
   /** How many connections are open, in all Workers. */
   get connectionCount(): number {
-    return this.pollers.reduce((sum, { connectionCount }) => sum + connectionCount, 0);
+    const all = [...this.pollers, ...this.#leaving];
+    return all.reduce((sum, { connectionCount }) => sum + connectionCount, 0);
   }
 
   /** The pollers that serve now. */
@@ -254,12 +210,16 @@ export class Cluster {
 
   // ---- Workers ----------------------------------------------------------------------------------
 
+  /** Starts as many as are missing; resolves when they serve. */
   async #start(): Promise<void> {
-    for (let index = 0; index < this.pollerCount; index++) {
-      this.#failures.push(0);
-      this.#workers.push(this.#hire(index));
+    const hired: Promise<void>[] = [];
+    while (this.#workers.length < this.#pollerCount) {
+      const worker = this.#hire(this.#workers.length);
+      this.#workers.push(worker);
+      this.#failures[worker.index] = 0;
+      hired.push(worker.ready);
     }
-    await Promise.all(this.#workers.map((worker) => worker!.ready));
+    await Promise.all(hired);
   }
 
   #hire(index: number): PollerWorker {
@@ -288,17 +248,18 @@ export class Cluster {
     ) {
       return;
     }
+    if (this.#leaving.has(worker)) return this.#report(error, index, "it was to end anyway");
     const since = worker.servesSince;
     if (since > 0 && performance.now() - since > WORKER_HEALTHY_MS) this.#failures[index] = 0;
-    this.#report(error, index);
+    this.#report(error, index, "it is replaced");
     this.#replace(index);
   }
 
-  #report(error: Error, index: number): void {
+  #report(error: Error, index: number, consequence: string): void {
     const { onWorkerError } = this.#options;
     try {
       if (onWorkerError !== undefined) onWorkerError(error, index);
-      else config.log(`netpoll: ${error.message}; it is replaced`);
+      else config.log(`netpoll: ${error.message}; ${consequence}`);
     } catch (second) {
       config.log(`netpoll: onWorkerError failed: ${second}`);
     }
@@ -309,11 +270,12 @@ export class Cluster {
     this.#failures[index] = failures + 1;
     const delayMs = WORKER_BACKOFF_MS[Math.min(failures, WORKER_BACKOFF_MS.length - 1)]!;
     this.#later(delayMs, () => {
+      if (this.#workers[index] !== null) return; // their number has changed meanwhile
       try {
         const worker = this.#workers[index] = this.#hire(index);
         worker.ready.then(() => this.#onReplaced(worker), () => {});
       } catch (error) {
-        this.#report(error as Error, index);
+        this.#report(error as Error, index, "it is tried again");
         this.#replace(index);
       }
     });
@@ -330,6 +292,75 @@ export class Cluster {
 
   #onReplaced(worker: PollerWorker): void {
     for (const sockets of this.#shared) worker.listen(sockets[worker.index]!.fd);
+  }
+
+  /**
+   * Changes how many pollers there are, before or while they serve. New ones take their share of
+   * what comes as soon as their Workers serve. Those that are too many take nothing more, finish
+   * what runs and what was received already, and end: within a time, if `options` say so. How many
+   * connections were cut then. Calls follow one another.
+   *
+   * A {@linkcode PollerContext} tells how many there were when its Worker started.
+   *
+   * @throws {RangeError} `pollerCount` is no number of pollers, or `timeoutMs` no time.
+   * @throws {TypeError} With "reuseport": the kernel would reset who waits at a socket that closes.
+   * @throws {ClosedError} The cluster has shut down.
+   * @throws {NetpollError} A Worker could not start; there are as many as before.
+   *
+   * @example
+   * ```ts
+   * import { Cluster } from "@netpoll/netpoll";
+   *
+   * const cluster = new Cluster(new URL("./handler.ts", import.meta.url), { pollerCount: 2 });
+   * await cluster.resize(4);
+   * console.log(cluster.pollerCount); // 4
+   * ```
+   */
+  async resize(pollerCount: number, options: ShutdownOptions = {}): Promise<ShutdownResult> {
+    checkPollerCount(pollerCount);
+    shutdownMs(options);
+    if (!this.#isHandover) {
+      throw new TypeError(
+        'Cannot resize with acceptMode "reuseport": the kernel resets who waits at a socket that closes',
+      );
+    }
+    const resized = this.#resized.then(() => this.#resize(pollerCount, options));
+    this.#resized = resized.catch(() => {}); // its caller is told
+    return { cut: await resized };
+  }
+
+  async #resize(pollerCount: number, options: ShutdownOptions): Promise<number> {
+    await this.#started;
+    if (this.#shutdown.result !== null) {
+      throw new ClosedError("Cannot resize: the cluster was shut down");
+    }
+    const before = this.#pollerCount;
+    this.#pollerCount = pollerCount;
+    if (this.#started === null) return 0;
+    if (pollerCount <= before) return await this.#dismiss(pollerCount, options);
+    try {
+      await this.#start();
+      return 0;
+    } catch (error) {
+      this.#pollerCount = before;
+      await this.#dismiss(before, options);
+      throw error;
+    }
+  }
+
+  /** Ends those above a number when they have served what they have. How many were cut. */
+  async #dismiss(pollerCount: number, options: ShutdownOptions): Promise<number> {
+    const leaving = this.#workers.splice(pollerCount).filter((worker) => worker !== null);
+    for (const worker of leaving) this.#leaving.add(worker);
+    try {
+      return await this.#drain(leaving, options);
+    } finally {
+      for (const worker of leaving) {
+        this.#handover.rehome(worker); // what it did not get to, in time or below its bounds
+        this.#leaving.delete(worker);
+        worker.terminate();
+      }
+    }
   }
 
   // ---- sharing the port -------------------------------------------------------------------------
@@ -357,13 +388,13 @@ export class Cluster {
   /** Keeps the process alive while it serves: the default. */
   ref(): void {
     this.#isRef = true;
-    for (const one of [this.#handover, ...this.#workers]) one?.ref();
+    for (const one of [this.#handover, ...this.#workers, ...this.#leaving]) one?.ref();
   }
 
   /** Lets the process end although it serves: its connections end with it. */
   unref(): void {
     this.#isRef = false;
-    for (const one of [this.#handover, ...this.#workers]) one?.unref();
+    for (const one of [this.#handover, ...this.#workers, ...this.#leaving]) one?.unref();
   }
 
   /**
@@ -380,7 +411,7 @@ export class Cluster {
     this.#handover.close();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
-    const workers = this.#workers.filter((worker) => worker !== null);
+    const workers = [...this.#workers.filter((worker) => worker !== null), ...this.#leaving];
     const cut = await this.#drain(workers, options);
     for (const worker of workers) worker.terminate();
     for (const sockets of this.#shared) for (const socket of sockets) socket.close();

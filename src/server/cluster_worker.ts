@@ -1,7 +1,7 @@
 /**
  * A Worker of a cluster: imports the handler module, and serves what the cluster sends.
  *
- * It begins by itself, wherever it is imported from (`entryOf` in cluster.ts): the Worker may begin
+ * It begins by itself, wherever it is imported from (worker_entry.ts): the Worker may begin
  * with this file, with the bundle that holds it, or with a handler module that imports it.
  */
 import { parentPort, workerData } from "node:worker_threads";

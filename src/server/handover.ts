@@ -11,14 +11,14 @@ import {
   type Address,
   packAddress,
   type PackedAddress,
-  rawAddress,
+  rawEnds,
   unpackAddress,
 } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
-import { type Balancer, balancer, type LoadBalance } from "../poll/load_balance.ts";
+import { type Balancer, balancer, type LoadBalance, type Newcomer } from "../poll/load_balance.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { Acceptor } from "./acceptor.ts";
-import { peerKey } from "./peer_counts.ts";
+import { type PeerKey, peerKey } from "./peer_counts.ts";
 import type { PollerWorker } from "./poller_worker.ts";
 
 /** Who has the Workers. */
@@ -34,7 +34,23 @@ export interface HandoverOwner {
 /** A connection that was accepted while no Worker could take it. */
 interface Homeless {
   readonly fd: number;
-  readonly peer: Uint32Array;
+  readonly ends: Uint32Array;
+}
+
+/**
+ * Who was accepted last: most policies do not ask who that is. One for all, and a class, for an
+ * object with getters costs V8 a microsecond each time it is written out.
+ */
+class LastAccepted implements Newcomer<Address> {
+  remote: PackedAddress = 0;
+
+  get source(): PeerKey {
+    return peerKey(this.remote);
+  }
+
+  get address(): Address {
+    return unpackAddress(this.remote);
+  }
 }
 
 /** Accepts connections, and hands each to a Worker. */
@@ -44,6 +60,7 @@ export class Handover {
   readonly #fallback: Balancer<Address> = balancer<Address>("round-robin");
   readonly #acceptors = new Set<Acceptor>();
   readonly #homeless: Homeless[] = [];
+  readonly #newcomer = new LastAccepted();
   /** Set while nobody can take a connection: they wait in the kernel's queue. */
   #timer: ReturnType<typeof setTimeout> | null = null;
   #isRef = true;
@@ -66,7 +83,7 @@ export class Handover {
    */
   accept(socket: ListenerSocket): void {
     const acceptor = new Acceptor(socket, threadPoller(), {
-      onAccept: (fd, { remote }) => this.#place(fd, acceptor.peer, remote!),
+      onAccept: (fd, { remote }) => this.#place(fd, acceptor.ends.raw, remote!),
       onAcceptFailure: (error) => this.#owner.onAcceptFailure(error),
     });
     if (!this.#isRef) acceptor.unref();
@@ -77,38 +94,31 @@ export class Handover {
   /** A Worker has ended: what it did not get to goes to others. */
   rehome(worker: PollerWorker): void {
     for (;;) {
-      const peer = rawAddress();
-      const fd = worker.takeBack(peer);
+      const { raw } = rawEnds();
+      const fd = worker.takeBack(raw);
       if (fd < 0) return;
-      this.#place(fd, peer, packAddress(peer));
+      this.#place(fd, raw, packAddress(raw));
     }
   }
 
-  #place(fd: number, peer: Uint32Array, remote: PackedAddress): void {
+  #place(fd: number, ends: Uint32Array, remote: PackedAddress): void {
     if (this.#isClosed) return void native.close(fd);
     const takers = this.#owner.takers();
     if (takers.length === 0) {
-      this.#homeless.push({ fd, peer: peer.slice() });
+      this.#homeless.push({ fd, ends: ends.slice() });
       return this.#pause();
     }
     // It has room: nobody else hands it anything.
-    assert(this.#choose(takers, remote).push(fd, peer), "a ring has as much room as is counted");
+    assert(this.#choose(takers, remote).push(fd, ends), "a ring has as much room as is counted");
   }
 
   #choose(takers: readonly PollerWorker[], remote: PackedAddress): PollerWorker {
-    const newcomer = {
-      get source() {
-        return peerKey(remote);
-      },
-      get address() {
-        return unpackAddress(remote);
-      },
-    };
+    this.#newcomer.remote = remote;
     try {
-      return this.#balancer.pick(takers, newcomer);
+      return this.#balancer.pick(takers, this.#newcomer);
     } catch (error) {
       this.#owner.onPolicyError(error);
-      return this.#fallback.pick(takers, newcomer);
+      return this.#fallback.pick(takers, this.#newcomer);
     }
   }
 
@@ -123,7 +133,7 @@ export class Handover {
   /** Tries again: who was accepted already comes first. */
   #resume(): void {
     this.#timer = null;
-    for (const { fd, peer } of this.#homeless.splice(0)) this.#place(fd, peer, packAddress(peer));
+    for (const { fd, ends } of this.#homeless.splice(0)) this.#place(fd, ends, packAddress(ends));
     // One that found no home has set it again.
     if (this.#timer === null) { for (const acceptor of this.#acceptors) acceptor.resume(); }
   }

@@ -4,7 +4,7 @@
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { ACCEPTS_PER_EVENT_MAX, RING_COUNT_MAX } from "../core/limits.ts";
-import { packAddress, rawAddress } from "../net/address.ts";
+import { Family, packAddress, rawEnds } from "../net/address.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
 import type { ConnectionSource, SourceOwner } from "./source.ts";
@@ -17,7 +17,7 @@ export class Inbox implements Watcher, ConnectionSource {
   readonly #poller: Poller;
   readonly #owner: SourceOwner;
   readonly #onTaken: () => void;
-  readonly #peer = rawAddress();
+  readonly #ends = rawEnds();
   #token: number;
   #isPaused = false;
 
@@ -47,12 +47,18 @@ export class Inbox implements Watcher, ConnectionSource {
   }
 
   #takeSome(): number {
+    const { raw, local } = this.#ends;
     for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
       if (this.#isPaused || this.#token < 0) return n;
-      const fd = native.ringTake(this.#ring, this.#peer);
+      const fd = native.ringTake(this.#ring, raw);
       if (fd < 0) return n;
+      // Nobody's when it arrived at a listener of every address: the connection asks, if need be.
+      const isKnown = local[0] !== Family.UNSPECIFIED;
       try {
-        this.#owner.onAccept(fd, { local: null, remote: packAddress(this.#peer) });
+        this.#owner.onAccept(fd, {
+          local: isKnown ? packAddress(local) : null,
+          remote: packAddress(raw),
+        });
       } finally {
         this.#onTaken();
       }

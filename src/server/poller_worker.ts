@@ -108,8 +108,8 @@ export class PollerWorker implements PollerLoad {
   }
 
   /** Hands a connection over. False when there is no room: then it is still the caller's. */
-  push(fd: number, peer: Uint32Array): boolean {
-    const code = native.ringPush(this.#ring, fd, peer);
+  push(fd: number, ends: Uint32Array): boolean {
+    const code = native.ringPush(this.#ring, fd, ends);
     if (code === NOT_READY) return false;
     check("hand a connection over", code);
     this.#pushed += 1;
@@ -117,8 +117,8 @@ export class PollerWorker implements PollerLoad {
   }
 
   /** Takes a connection back that the Worker did not get to: its descriptor, or a negative number. */
-  takeBack(peer: Uint32Array): number {
-    return this.#ring < 0 ? -1 : native.ringTake(this.#ring, peer);
+  takeBack(ends: Uint32Array): number {
+    return this.#ring < 0 ? -1 : native.ringTake(this.#ring, ends);
   }
 
   /** Lets it take connections from a socket that stays the caller's. */
@@ -126,8 +126,12 @@ export class PollerWorker implements PollerLoad {
     this.#order({ type: "listen", fd });
   }
 
-  /** Lets it serve what it has, within a time. How many connections were cut then. */
+  /**
+   * Lets it serve what it has, within a time. How many connections were cut then. A second call
+   * waits for the same.
+   */
   drain(timeoutMs: number): Promise<number> {
+    if (this.#state === "draining") return this.#drained.promise;
     if (this.#state !== "serving") return Promise.resolve(0);
     this.#state = "draining";
     this.#order({ type: "shutdown", timeoutMs });

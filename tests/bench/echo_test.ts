@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { type Program, startEcho } from "../support/bench_programs.ts";
@@ -158,6 +158,19 @@ for (const mode of ["echo", "framed", "broadcast"]) {
       }
       assert(Buffer.concat(receiver.received).equals(Buffer.concat(Array(total).fill(piece))));
       assertLess(peakBytes(server.pid), PEAK_BYTES_MAX);
+    });
+  });
+}
+
+for (const how of ["", " -r"]) {
+  test(`echo -t 2${how} answers on two threads, each its own connections`, async () => {
+    await withServer(`-t 2${how}`, 20, async (clients, { pid }) => {
+      const ours = readdirSync(`/proc/${pid}/task`);
+      assertEquals(ours.length, how === "" ? 3 : 2);
+      for (const [n, { socket }] of clients.entries()) socket.write(Buffer.alloc(1000, n));
+      for (const [n, client] of clients.entries()) {
+        await expectBytes(client, Buffer.alloc(1000, n));
+      }
     });
   });
 }

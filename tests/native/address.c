@@ -102,6 +102,26 @@ static void check_met(const struct address *at) {
   for (int n = 0; n < 3; n++) np_close(fds[n]);
 }
 
+TEST("np_readable() is 1 for what can be accepted or read, and for an end or error") {
+  struct address at = address_of(AF_INET, LOOPBACK4, 4), names[4];
+  int32_t fds[3];
+  meet(&at, fds, names);
+  CHECK_EQUAL(np_readable(fds[0]), 0);
+  CHECK_EQUAL(np_readable(fds[2]), 0);
+  CHECK_EQUAL(send(fds[1], "x", 1, 0), 1);
+  CHECK_EQUAL(poll(&(struct pollfd){.fd = fds[2], .events = POLLIN}, 1, -1), 1);
+  CHECK_EQUAL(np_readable(fds[2]), 1);
+  int32_t other = np_socket(AF_INET);
+  np_connect(other, &names[0]);
+  CHECK_EQUAL(poll(&(struct pollfd){.fd = fds[0], .events = POLLIN}, 1, -1), 1);
+  CHECK_EQUAL(np_readable(fds[0]), 1);
+  CHECK_EQUAL(np_close(fds[2]), 0);
+  CHECK_EQUAL(np_readable(fds[2]), 1);  // it is no descriptor: POLLNVAL
+  np_close(fds[0]);
+  np_close(fds[1]);
+  np_close(other);
+}
+
 TEST("np_name() and np_accept() agree about both ends, over IPv4") {
   struct address at = address_of(AF_INET, LOOPBACK4, 4);
   check_met(&at);

@@ -108,22 +108,26 @@ TEST("np_slab_register() memory is reached no more when its thread has ended") {
   CHECK_EQUAL(np_recv(0, (uint32_t)slab, 0, 1), -EFAULT);
 }
 
-// An address that only the n-th connection has.
-static struct address peer_of(uint32_t n) {
-  return (struct address){.family = AF_INET, .port = n & 0xffff, .scope = n, .length = 4};
+// Addresses that only the n-th connection has.
+static struct ends ends_of(uint32_t n) {
+  struct address peer = {.family = AF_INET, .port = n & 0xffff, .scope = n, .length = 4};
+  struct address local = {.family = AF_INET6, .scope = ~n, .length = 16, .bytes = {[15] = (uint8_t)n}};
+  return (struct ends){peer, local};
 }
 
-TEST("np_ring_push() and np_ring_take() keep the order, and who each is from") {
+TEST("np_ring_push() and np_ring_take() keep the order, and the addresses of each") {
   int32_t ring = np_ring_open();
-  struct address peer;
+  struct ends ends;
   CHECK(ring >= 0);
-  CHECK_EQUAL(np_ring_take(ring, &peer), -EAGAIN);
+  CHECK_EQUAL(np_ring_take(ring, &ends), -EAGAIN);
   for (uint32_t n = 0; n < 5 * RING_SLOTS; n++) {
-    struct address from = peer_of(n);
+    struct ends from = ends_of(n);
     int32_t fd = np_eventfd();
     CHECK_EQUAL(np_ring_push(ring, fd, &from), 0);
-    CHECK_EQUAL(np_ring_take(ring, &peer), fd);
-    CHECK_EQUAL(peer.scope, n);
+    CHECK_EQUAL(np_ring_take(ring, &ends), fd);
+    CHECK_EQUAL(ends.peer.scope, n);
+    CHECK_EQUAL(ends.local.scope, ~n);
+    CHECK_EQUAL(ends.local.bytes[15], (uint8_t)n);
     CHECK_EQUAL(np_close(fd), 0);
   }
   CHECK_EQUAL(np_ring_close(ring), 0);
@@ -142,7 +146,7 @@ TEST("np_ring_push() is -EAGAIN when the ring is full; np_ring_close() closes wh
   raise_descriptors(RING_SLOTS + 100);
   int32_t ring = np_ring_open();
   int fds = open_fds();
-  struct address from = peer_of(0);
+  struct ends from = ends_of(0);
   for (int n = 0; n < RING_SLOTS; n++) CHECK_EQUAL(np_ring_push(ring, np_eventfd(), &from), 0);
   int32_t fd = np_eventfd();
   CHECK_EQUAL(np_ring_push(ring, fd, &from), -EAGAIN);
@@ -155,7 +159,7 @@ TEST("np_ring_push() rings the bell once, until nothing was left to take") {
   int32_t ring = np_ring_open();
   int32_t bell = np_ring_join(ring);
   check_flags(bell);
-  struct address from = peer_of(0);
+  struct ends from = ends_of(0);
   for (int n = 0; n < 3; n++) CHECK_EQUAL(np_ring_push(ring, np_eventfd(), &from), 0);
   CHECK_EQUAL(np_counter_take(bell), 1);
   for (int n = 0; n < 3; n++) CHECK(np_ring_take(ring, &from) >= 0);
@@ -169,13 +173,13 @@ TEST("np_ring_push() rings the bell once, until nothing was left to take") {
 
 TEST("np_ring calls are -EBADF for a number that is none, or no more") {
   int32_t ring = np_ring_open();
-  struct address peer = peer_of(0);
+  struct ends ends = ends_of(0);
   CHECK_EQUAL(np_ring_close(ring), 0);
   const int32_t numbers[] = {ring, ring + 1, -1, INT32_MIN, RINGS_MAX - 1, RINGS_MAX, INT32_MAX};
   for (int n = 0; n < 7; n++) {
     CHECK_EQUAL(np_ring_join(numbers[n]), -EBADF);
-    CHECK_EQUAL(np_ring_push(numbers[n], 0, &peer), -EBADF);
-    CHECK_EQUAL(np_ring_take(numbers[n], &peer), -EBADF);
+    CHECK_EQUAL(np_ring_push(numbers[n], 0, &ends), -EBADF);
+    CHECK_EQUAL(np_ring_take(numbers[n], &ends), -EBADF);
     CHECK_EQUAL(np_ring_close(numbers[n]), -EBADF);
   }
 }
@@ -185,7 +189,7 @@ TEST("np_ring_open() uses a number again once its maker and its thread are gone"
   int32_t ring = np_ring_open();
   int fds = open_fds();
   in_a_thread(hold_and_end, &ring);
-  struct address from = peer_of(0);
+  struct ends from = ends_of(0);
   CHECK_EQUAL(np_ring_push(ring, np_eventfd(), &from), 0);  // still its maker's
   CHECK(np_ring_open() != ring);
   CHECK_EQUAL(np_ring_close(ring), 0);
@@ -207,7 +211,7 @@ static atomic_bool stress_seen[2 * STRESS_PUSHES];
 static void *accept_many(void *argument) {
   uint32_t base = (uint32_t)(uintptr_t)argument * STRESS_PUSHES;
   for (uint32_t n = base; n < base + STRESS_PUSHES; n++) {
-    struct address from = peer_of(n);
+    struct ends from = ends_of(n);
     int32_t fd = np_eventfd();
     CHECK(fd >= 0);
     while (np_ring_push(stress_rings[n % STRESS_RINGS], fd, &from) == -EAGAIN) sched_yield();
@@ -218,10 +222,11 @@ static void *accept_many(void *argument) {
 }
 
 static int32_t take_one(int32_t ring) {
-  struct address from;
+  struct ends from;
   int32_t fd = np_ring_take(ring, &from);
   if (fd < 0) return fd;
-  CHECK(!atomic_exchange(&stress_seen[from.scope], true));
+  CHECK_EQUAL(from.local.scope, ~from.peer.scope);
+  CHECK(!atomic_exchange(&stress_seen[from.peer.scope], true));
   stress_taken++;
   return fd;
 }

@@ -125,6 +125,29 @@ test("a socket is writable; readable too with bytes; ended too when its peer is 
     listener.close();
   }));
 
+test("a watcher that turns from reading to writing, to both and back hears what it wants (netpoll 177)", () =>
+  withPoller((poller) => {
+    using pair = new Pair();
+    const token = poller.add(pair, Interest.READ);
+    const steps = [Interest.WRITE, READ_WRITE, Interest.WRITE, Interest.READ];
+    assertEquals(poll(poller), 0); // there is room to write, and nobody has asked
+    pair.send();
+    for (const interest of steps) {
+      poller.modify(token, pair.fd, interest);
+      assertEquals(poll(poller), 1);
+    }
+    native.shutdown(pair.other, 2);
+    poll(poller);
+    const both = Event.READABLE | Event.WRITABLE;
+    assertEquals(pair.events, [
+      Event.WRITABLE,
+      both,
+      Event.WRITABLE,
+      Event.READABLE,
+      Event.READABLE | Event.PEER_ENDED | Event.HANG_UP,
+    ]);
+  }));
+
 test("EDGE tells once of a peer that is gone, and nothing of our own close (netpoll 174)", () =>
   withPoller((poller) => {
     const pair = new Pair();

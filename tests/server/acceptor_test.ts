@@ -42,6 +42,23 @@ async function logged(run: () => Promise<void>): Promise<string[]> {
   return lines;
 }
 
+faultTest(
+  "accept() is not called where nobody waits: that costs as much as half a connection",
+  () =>
+    leaks(async () => {
+      const { loop, listener, served } = serve(echo);
+      const lines = await logged(async () => {
+        failWith("accept", ERRNO.EMFILE, { skip: 1, count: 1 }); // the second call from now on
+        await assertServes(listener);
+      });
+      assertEquals(lines, []);
+      // It is for the next connection, and was not needed for the first.
+      assertEquals((await logged(() => assertServes(listener))).length, 1);
+      await soon(loop.shutdown());
+      await soon(served);
+    }),
+);
+
 // ---- what accept can fail with ------------------------------------------------------------------
 
 for (const code of ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"] as const) {

@@ -1,5 +1,6 @@
 /**
- * Workers are killed at random under load: what lives goes on, and nothing is left of what died.
+ * Workers are killed at random under load, and their number changes: what lives goes on, and nothing
+ * is left of what died.
  *
  * NETPOLL_KILL_SECONDS says for how long; a few seconds unless it does.
  */
@@ -74,6 +75,24 @@ async function killOne(test: TestCluster, at: string, pick: number): Promise<voi
   connection.reset();
 }
 
+/** Changes the number of pollers again and again. How often. */
+async function resizeAtRandom(
+  { cluster }: TestCluster,
+  next: () => number,
+  isOver: () => boolean,
+): Promise<number> {
+  for (let count = 0;; count++) {
+    await delay(100 + next() * 400);
+    if (isOver()) return count;
+    try {
+      await cluster.resize(1 + Math.floor(next() * (POLLERS + 1)), { timeoutMs: 200 });
+    } catch (error) {
+      // A Worker that starts may be killed, too: then there are as many as before.
+      if (!(error instanceof NetpollError)) throw error;
+    }
+  }
+}
+
 async function killAtRandom(): Promise<{ rounds: number; lost: number; ends: number }> {
   await using test = new TestCluster({ pollerCount: POLLERS, loadBalance: "random" });
   await test.askMany(POLLERS); // a Worker that dies before all have begun ends the cluster
@@ -85,16 +104,17 @@ async function killAtRandom(): Promise<{ rounds: number; lost: number; ends: num
   const running = Promise.all(clients.map((client) => client.run(() => isOver)));
   const { seed, next } = seededRandom(process.env["SEED"]);
   console.log(`  SEED=${seed}`);
+  const resizing = resizeAtRandom(test, seededRandom(seed + 1).next, () => isOver);
   try {
     while (performance.now() < end) {
-      await Promise.race([running, delay(50 + next() * 150)]);
+      await Promise.race([running, resizing, delay(50 + next() * 150)]);
       await killOne(test, at, next());
     }
   } finally {
     isOver = true; // in any case: no client may go on without a server
   }
   // Nobody is killed any more: who still waits then would wait for ever.
-  await within(END_MS, running);
+  await within(END_MS, Promise.all([running, resizing]));
   const sum = (of: (client: Client) => number) => clients.reduce((all, one) => all + of(one), 0);
   return {
     rounds: sum((client) => client.rounds),
@@ -116,12 +136,18 @@ async function startOnce(): Promise<void> {
   await test.askMany(1);
 }
 
-test("Cluster serves on while Workers are killed at random, and leaves nothing behind", {
-  timeout: SECONDS * 1000 + 20_000,
-}, async () => {
-  await startOnce(); // what a runtime opens for its first Worker, it keeps
-  const { rounds, lost, ends } = await leaks(killAtRandom);
-  console.log(`  ${ends} Workers ended; ${rounds} messages were right, ${lost} connections ended`);
-  assertGreater(ends, 0);
-  assertGreater(rounds, 0);
-});
+test(
+  "Cluster serves on while Workers are killed and their number changes, and leaves nothing behind",
+  {
+    timeout: SECONDS * 1000 + 20_000,
+  },
+  async () => {
+    await startOnce(); // what a runtime opens for its first Worker, it keeps
+    const { rounds, lost, ends } = await leaks(killAtRandom);
+    console.log(
+      `  ${ends} Workers ended; ${rounds} messages were right, ${lost} connections ended`,
+    );
+    assertGreater(ends, 0);
+    assertGreater(rounds, 0);
+  },
+);

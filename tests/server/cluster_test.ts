@@ -10,7 +10,7 @@ import {
   type PollerLoad,
   serve,
 } from "../../mod.ts";
-import { entryOf, killWorker } from "../../src/server/cluster.ts";
+import { killWorker } from "../../src/server/cluster.ts";
 import { TestCluster } from "../support/cluster.ts";
 import { withModule } from "../support/handlers.ts";
 import { leaks } from "../support/leaks.ts";
@@ -319,19 +319,4 @@ test("serve() ends when its signal is aborted, and leaves no listener of signals
   over.abort();
   await soon(served);
   assertEquals(process.listenerCount("SIGINT"), before);
-});
-
-test("entryOf() is our own module in a source tree, else the bundle, or the handler's", () => {
-  const handler = new URL("file:///app/handler.ts");
-  const entry = (url: string, main = false) => entryOf({ url, main }, handler).href;
-  assertEquals(
-    entry("file:///x/src/server/cluster.ts"),
-    "file:///x/src/server/cluster_worker.ts",
-  );
-  assertEquals(
-    entry("file:///x/src/server/cluster.js"),
-    "file:///x/src/server/cluster_worker.js",
-  );
-  assertEquals(entry("file:///app/chunk.js"), "file:///app/chunk.js");
-  assertEquals(entry("file:///app/server.js", true), handler.href);
 });

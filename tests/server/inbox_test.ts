@@ -2,7 +2,13 @@ import { assertEquals } from "@std/assert";
 import { test } from "node:test";
 import { configure } from "../../mod.ts";
 import { native } from "../../ffi/load.ts";
-import { formatAddress, rawFromNumeric, unpackAddress } from "../../src/net/address.ts";
+import {
+  type Address,
+  packAddress,
+  rawEnds,
+  rawFromNumeric,
+  unpackAddress,
+} from "../../src/net/address.ts";
 import { threadPoller } from "../../src/poll/poller_pool.ts";
 import { Inbox } from "../../src/server/inbox.ts";
 import { ticks, until } from "../support/until.ts";
@@ -12,6 +18,7 @@ class Scene {
   readonly ring = native.ringOpen();
   readonly fds: number[] = [];
   readonly ports: number[] = [];
+  readonly locals: (Address | null)[] = [];
   taken = 0;
   /** Called for each that comes, before it is counted. */
   onAccept = () => {};
@@ -20,7 +27,7 @@ class Scene {
   constructor() {
     this.inbox = new Inbox(this.ring, threadPoller(), {
       onAccept: (fd, { local, remote }) => {
-        assertEquals(local, null);
+        this.locals.push(local === null ? null : unpackAddress(local));
         const address = unpackAddress(remote!);
         if (address.transport === "tcp") this.ports.push(address.port);
         this.fds.push(fd);
@@ -31,13 +38,12 @@ class Scene {
   }
 
   /** Hands so many over. The ports that they say they are from. */
-  push(count: number): number[] {
+  push(count: number, local: string | null = null): number[] {
+    const { raw } = rawEnds(local === null ? null : packAddress(rawFromNumeric(local, 80)));
     return Array.from({ length: count }, (_, n) => {
-      const peer = rawFromNumeric("10.1.2.3", n + 1);
-      const fd = native.eventfd();
-      assertEquals(native.ringPush(this.ring, fd, peer), 0);
-      const { port } = formatAddress(peer) as { port: number };
-      return port;
+      raw.set(rawFromNumeric("10.1.2.3", n + 1));
+      assertEquals(native.ringPush(this.ring, native.eventfd(), raw), 0);
+      return n + 1;
     });
   }
 
@@ -55,6 +61,15 @@ test("Inbox takes what is handed over, in order, and says who it is from", async
   assertEquals(scene.ports, ports);
   scene.push(1);
   await until(() => scene.taken === 4, "one more");
+  scene.close();
+});
+
+test("Inbox says where a connection arrived, if its listener has one address", async () => {
+  const scene = new Scene();
+  for (const local of ["10.9.8.7", null, "2001:db8::1", null]) scene.push(1, local);
+  await until(() => scene.taken === 4, "four connections");
+  const at = (hostname: string) => ({ transport: "tcp", hostname, port: 80 }) as const;
+  assertEquals(scene.locals, [at("10.9.8.7"), null, at("2001:db8::1"), null]);
   scene.close();
 });
 

@@ -2,8 +2,8 @@ import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { ClosedError, NetpollError } from "../../mod.ts";
-import { rawAddress, rawFromNumeric } from "../../src/net/address.ts";
-import { entryOf } from "../../src/server/cluster.ts";
+import { rawEnds, rawFromNumeric } from "../../src/net/address.ts";
+import { entryOf } from "../../src/server/worker_entry.ts";
 import { PollerWorker } from "../../src/server/poller_worker.ts";
 import { soon, until } from "../support/until.ts";
 
@@ -34,7 +34,7 @@ test("PollerWorker serves what is handed over, and counts it", async () => {
   assertEquals(worker.socketOptions.noDelay, true);
   const pair = new Int32Array(2);
   native.socketpair(pair);
-  assertEquals(worker.push(pair[0]!, rawAddress()), true);
+  assertEquals(worker.push(pair[0]!, rawEnds().raw), true);
   assertEquals(worker.connectionCount, 1);
   native.close(pair[1]!);
   await until(() => worker.connectionCount === 0, "the connection ends");
@@ -52,7 +52,7 @@ test("PollerWorker.push() is false when its ring is full, and takeBack() takes i
   for (let n = 0; n < 1024; n++) assertEquals(worker.push(fd, peer), true);
   assertEquals(worker.push(fd, peer), false);
   assertEquals(worker.connectionCount, 1024);
-  const from = rawAddress();
+  const from = rawEnds().raw;
   for (let n = 0; n < 1024; n++) {
     assertEquals(worker.takeBack(from), fd);
     assertEquals(from[1], 7);
@@ -68,7 +68,7 @@ test("PollerWorker.kill() is news to its owner, with what was lost", async () =>
   await soon(worker.ready);
   const pair = new Int32Array(2);
   native.socketpair(pair);
-  worker.push(pair[0]!, rawAddress());
+  worker.push(pair[0]!, rawEnds().raw);
   await until(() => worker.connectionCount === 1, "it has taken it");
   worker.kill();
   await until(() => ends.length === 1, "its end");
@@ -88,7 +88,7 @@ test("PollerWorker.ready rejects, for a module that is not there or does not beg
 test("PollerWorker without a ring takes nothing", async () => {
   const { worker } = new Scene({ hasRing: false });
   await soon(worker.ready);
-  assertEquals(worker.takeBack(rawAddress()), -1);
+  assertEquals(worker.takeBack(rawEnds().raw), -1);
   assertEquals(worker.connectionCount, 0);
   assertEquals(await soon(worker.drain(1000)), 0);
   worker.terminate();

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,23 +16,29 @@
 
 #define EVENTS_MAX 256
 #define BACKLOG 4096
+#define THREADS_MAX 256
 
-char *server_buffer;
+_Thread_local char *server_buffer;
 size_t server_buffer_bytes = 64 * 1024;
 
 static const struct mode *mode;
-static int epoll_fd;
+// Of this thread; the one that accepts for others adds connections to each of theirs.
+static _Thread_local int epoll_fd;
+// Of the threads that serve, when another accepts; none otherwise.
+static int served_by[THREADS_MAX], served_by_count;
 
 void server_fail(const char *what) {
   perror(what);
   exit(1);
 }
 
-static void watch(struct connection *c, int operation) {
+static void watch_in(int epoll, struct connection *c, int operation) {
   struct epoll_event event = {.data.ptr = c};
   event.events = c->wants_out ? EPOLLOUT : c->is_paused ? 0 : EPOLLIN | EPOLLRDHUP;
-  if (epoll_ctl(epoll_fd, operation, c->fd, &event) != 0) server_fail("epoll_ctl");
+  if (epoll_ctl(epoll, operation, c->fd, &event) != 0) server_fail("epoll_ctl");
 }
+
+static void watch(struct connection *c, int operation) { watch_in(epoll_fd, c, operation); }
 
 void server_pause(struct connection *c, bool is_paused) {
   if (c->is_paused == is_paused) return;
@@ -101,6 +108,11 @@ static bool on_event(struct connection *c) {
   return !c->is_paused && mode->on_readable(c);
 }
 
+static int next_epoll(void) {
+  static unsigned turn; // one thread accepts for others
+  return served_by_count == 0 ? epoll_fd : served_by[turn++ % (unsigned)served_by_count];
+}
+
 static void accept_all(int listener) {
   for (;;) {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), one = 1;
@@ -109,29 +121,43 @@ static void accept_all(int listener) {
     struct connection *c = calloc(1, mode->connection_bytes);
     if (c == NULL) server_fail("calloc");
     c->fd = fd;
-    watch(c, EPOLL_CTL_ADD);
     if (mode->on_open != NULL) mode->on_open(c);
+    watch_in(next_epoll(), c, EPOLL_CTL_ADD); // from here on it may be another thread's
   }
 }
 
-static int open_listener(const char *host, int port) {
+static int open_listener(const char *host, int port, bool shares_port) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
   socklen_t bytes = sizeof address;
   int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (inet_pton(AF_INET, host, &address.sin_addr) != 1) server_fail(host);
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (shares_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
   if (bind(fd, (struct sockaddr *)&address, bytes) != 0) server_fail("bind");
   if (listen(fd, BACKLOG) != 0) server_fail("listen");
-  if (getsockname(fd, (struct sockaddr *)&address, &bytes) != 0) server_fail("getsockname");
-  printf("listening %d\n", ntohs(address.sin_port));
-  fflush(stdout);
   return fd;
 }
 
-static _Noreturn void serve(int listener) {
+static int port_of(int listener) {
+  struct sockaddr_in address;
+  socklen_t bytes = sizeof address;
+  if (getsockname(listener, (struct sockaddr *)&address, &bytes) != 0) server_fail("getsockname");
+  return ntohs(address.sin_port);
+}
+
+static int open_epoll(void) {
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) server_fail("epoll_create1");
+  return epoll;
+}
+
+// Serves what comes to an epoll, and what a listener brings (-1: none).
+static _Noreturn void serve(int epoll, int listener) {
   struct epoll_event events[EVENTS_MAX], accepting = {.events = EPOLLIN, .data.ptr = NULL};
-  epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-  if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &accepting) != 0) server_fail("epoll_ctl");
+  epoll_fd = epoll;
+  server_buffer = malloc(server_buffer_bytes);
+  if (server_buffer == NULL) server_fail("malloc");
+  if (listener >= 0 && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &accepting) != 0) server_fail("epoll_ctl");
   for (int wait_ms = -1;;) {
     int count = epoll_wait(epoll_fd, events, EVENTS_MAX, wait_ms);
     if (count < 0 && errno != EINTR) server_fail("epoll_wait");
@@ -147,13 +173,44 @@ static _Noreturn void serve(int listener) {
   }
 }
 
-void server_run(const struct mode *chosen, const char *host, int port) {
+struct post {
+  int epoll, listener;
+};
+
+static void *take_post(void *argument) {
+  struct post post = *(struct post *)argument;
+  free(argument);
+  serve(post.epoll, post.listener);
+}
+
+static void start_thread(int epoll, int listener) {
+  pthread_t thread;
+  struct post *post = malloc(sizeof *post);
+  if (post == NULL) server_fail("malloc");
+  *post = (struct post){epoll, listener};
+  errno = pthread_create(&thread, NULL, take_post, post);
+  if (errno != 0) server_fail("pthread_create");
+}
+
+void server_run(const struct mode *chosen, const char *host, int port, struct placement placement) {
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
-  server_buffer = malloc(server_buffer_bytes);
-  if (server_buffer == NULL) server_fail("malloc");
   mode = chosen;
-  serve(open_listener(host, port));
+  errno = EINVAL;
+  if (placement.threads > THREADS_MAX) server_fail("so many threads");
+  if (placement.threads > 0 && !mode->is_threadable) server_fail("threads in this mode");
+  bool shares_port = placement.threads > 0 && placement.accepting == REUSEPORT;
+  int listener = open_listener(host, port, shares_port);
+  port = port_of(listener);
+  // With a port for all this thread is the last of them; else it accepts for them, or serves alone.
+  for (int n = shares_port ? 1 : 0; n < placement.threads; n++) {
+    int epoll = open_epoll();
+    if (!shares_port) served_by[served_by_count++] = epoll;
+    start_thread(epoll, shares_port ? open_listener(host, port, true) : -1);
+  }
+  printf("listening %d\n", port);
+  fflush(stdout);
+  serve(open_epoll(), listener);
 }

@@ -1,5 +1,5 @@
-// A server on epoll, one thread, level-triggered: connections, what they did not take yet, and who
-// is read from. What is done with what they say is the mode's.
+// A server on epoll, level-triggered, a thread or several: connections, what they did not take yet,
+// and who is read from. What is done with what they say is the mode's.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +18,7 @@ struct connection {
 struct mode {
   const char *name;
   size_t connection_bytes; // of a struct that begins with a struct connection
+  bool is_threadable;      // keeps nothing that two threads would share
   // One recv, and what follows from it; false when the connection is over.
   bool (*on_readable)(struct connection *c);
   // The rest may be NULL. Before the connection is freed; after all of its unsent bytes went out.
@@ -30,8 +31,8 @@ struct mode {
 
 extern const struct mode echo_mode, framed_mode, tail_mode, broadcast_mode;
 
-// Where input is read to.
-extern char *server_buffer;
+// Where input is read to, in this thread.
+extern _Thread_local char *server_buffer;
 extern size_t server_buffer_bytes;
 
 _Noreturn void server_fail(const char *what);
@@ -42,5 +43,15 @@ bool server_send(struct connection *c, const char *bytes, size_t count);
 void server_pause(struct connection *c, bool is_paused);
 // Ends a connection, outside of its own events.
 void server_drop(struct connection *c);
+
+// Who takes connections when there are several threads: one more, which hands them over in turn by
+// adding them to the epoll of whoever serves them, or each from a socket of its own (SO_REUSEPORT).
+enum accepting { HANDOVER, REUSEPORT };
+
+struct placement {
+  int threads; // that serve; 0: the one that accepts serves, too
+  enum accepting accepting;
+};
+
 // Prints "listening PORT" and serves until killed.
-_Noreturn void server_run(const struct mode *mode, const char *host, int port);
+_Noreturn void server_run(const struct mode *mode, const char *host, int port, struct placement placement);

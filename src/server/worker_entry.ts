@@ -1,0 +1,15 @@
+/**
+ * Where a Worker of a cluster begins: in a source tree, or in whatever was built of it.
+ */
+
+/**
+ * The module that a Worker begins with, and that imports the handler module then. `base` is where
+ * cluster.ts lies, and whether that is the program's main module.
+ */
+export function entryOf(base: { url: string; main: boolean }, handler: URL): URL {
+  const own = /^(.*\/src\/server\/)cluster(\.[jt]s)$/.exec(base.url);
+  if (own !== null) return new URL(`${own[1]}cluster_worker${own[2]}`);
+  // In a bundle: a chunk that several entry points share holds no program that would run again; if
+  // it is the program itself, the handler module is a bundle of its own and has our code in it, too.
+  return base.main ? handler : new URL(base.url);
+}
