@@ -20,6 +20,7 @@ import {
 } from "../../mod.ts";
 import { native } from "../../ffi/load.ts";
 import { FILES_UNSENT_MAX } from "../../src/core/limits.ts";
+import { getOption, Option } from "../../src/net/socket.ts";
 import { failWith, faultTest, shorten } from "../support/faults.ts";
 import { descriptorCount, leaks } from "../support/leaks.ts";
 import { withDirectory } from "../support/library.ts";
@@ -187,6 +188,37 @@ test("sendFile() waits for a slow peer, with files and bytes in the order in whi
       assertEquals(progress, [...progress].sort((x, y) => x - y));
       await closeAll(a, b);
     }
+  }));
+
+test("sendFile() leaves in full packets while it waits for its peer, and then in any", () =>
+  withFile(16 << 20, async (path) => {
+    const [a, b] = await tcpPair();
+    const isCorked = () => getOption(a.fd, Option.CORK) === 1;
+    b.pauseRead();
+    const sent = a.sendFile(path, { length: 100 });
+    assertEquals(await soon(sent), 100);
+    assert(!isCorked(), "what leaves at once is not worth a call");
+    const long = a.sendFile(path);
+    assertEquals(await stateOf(long), "pending");
+    assert(isCorked());
+    b.resumeRead();
+    await take(b, 100 + (16 << 20));
+    await soon(long);
+    assert(!isCorked());
+    await closeAll(a, b);
+  }));
+
+test("detach() while a file is under way gives a descriptor that sends packets of any length", () =>
+  withFile(16 << 20, async (path) => {
+    const [a, b] = await tcpPair();
+    b.pauseRead();
+    const sent = a.sendFile(path);
+    assertEquals(await stateOf(sent), "pending");
+    const fd = a.detach();
+    assertEquals(getOption(fd, Option.CORK), 0);
+    await assertRejects(() => soon(sent), ClosedError);
+    assertEquals(native.close(fd), 0);
+    await closeAll(b);
   }));
 
 test("flush() of nothing new waits for the file before it", () =>
