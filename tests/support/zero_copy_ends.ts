@@ -3,6 +3,7 @@
  * that receives when the test says so, and compares every byte.
  */
 import { assertEquals, assertGreater } from "@std/assert";
+import process from "node:process";
 import { native } from "../../ffi/load.ts";
 import {
   configure,
@@ -28,6 +29,8 @@ const PIECE_BYTES = 1024 * 1024;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 const TCP_CONGESTION = 13;
+/** How long connections come and go in the long soak. */
+export const SOAK_SECONDS: number = Number(process.env["NETPOLL_SOAK_SECONDS"] ?? 20);
 const expected = pattern(PIECE_BYTES + PERIOD_BYTES);
 
 /** What stands at a position of the stream. */
