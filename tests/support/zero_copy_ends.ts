@@ -18,8 +18,8 @@ import { check } from "../../src/core/check.ts";
 import { NOT_READY } from "../../src/core/errno.ts";
 import { rawAddress } from "../../src/net/address.ts";
 import { listenerSocket } from "../../src/net/listener.ts";
-import { resetOnClose } from "../../src/net/socket.ts";
 import { assertBytes, pattern } from "./pair.ts";
+import { RawSocket } from "./raw_socket.ts";
 import { soon, tick, until } from "./until.ts";
 
 /** After so many bytes `pattern` begins again. */
@@ -49,16 +49,11 @@ export function write(connection: Connection, position: number, count: number): 
 }
 
 /** The end that receives. */
-export class Receiver {
-  fd: number;
+export class Receiver extends RawSocket {
   /** How many bytes came, each of them the right one. */
   count = 0;
   isEnded = false;
   wasReset = false;
-
-  constructor(fd: number) {
-    this.fd = fd;
-  }
 
   /** Receives once, at most so many bytes. Whether there was anything. */
   take(bytesMax = PIECE_BYTES): boolean {
@@ -95,22 +90,6 @@ export class Receiver {
       return this.isEnded || this.wasReset;
     }, "the end of the stream");
     assertEquals([this.count, this.isEnded], [count, true]);
-  }
-
-  /** Ends this side. */
-  end(): void {
-    native.shutdown(this.fd, 1);
-  }
-
-  /** Closes with a reset. */
-  reset(): void {
-    resetOnClose(this.fd);
-    this.close();
-  }
-
-  close(): void {
-    if (this.fd >= 0) native.close(this.fd);
-    this.fd = -1;
   }
 }
 
