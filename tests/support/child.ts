@@ -25,6 +25,8 @@ export interface ChildOptions {
   args?: string[];
   /** How many descriptors it may have (RLIMIT_NOFILE); as many as this process unless given. */
   descriptorsMax?: number;
+  /** How long it may take before it is killed, in milliseconds; 20000 unless given. */
+  timeoutMs?: number;
 }
 
 /** The command that runs a file on this runtime. */
@@ -42,7 +44,7 @@ function limited([command, args]: [string, string[]], descriptorsMax?: number): 
   return ["sh", ["-c", 'ulimit -n "$0" && exec "$@"', `${descriptorsMax}`, command, ...args]];
 }
 
-/** Starts a file. Killed when it takes longer than 20 s. */
+/** Starts a file. Killed when it takes too long. */
 export function start(
   file: string,
   options: ChildOptions = {},
@@ -59,7 +61,7 @@ export function start(
     cwd: root,
     env: env as Record<string, string>,
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: 20_000,
+    timeout: options.timeoutMs ?? 20_000,
     killSignal: "SIGKILL",
   });
   child.stdout.setEncoding("utf8");
@@ -67,7 +69,7 @@ export function start(
   return child;
 }
 
-/** Runs a file until it ends. Its signal is "SIGKILL" when that took longer than 20 s. */
+/** Runs a file until it ends. Its signal is "SIGKILL" when that took too long. */
 export async function run(file: string, options: ChildOptions = {}): Promise<Ended> {
   const child = start(file, options);
   let stdout = "", stderr = "";

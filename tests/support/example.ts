@@ -1,0 +1,51 @@
+/**
+ * Examples that serve, run as a user runs them.
+ */
+import { assert } from "@std/assert";
+import { once } from "node:events";
+import process from "node:process";
+import { start } from "./child.ts";
+
+/** Some print an object, over several lines. */
+const ADDRESS = /Listening on ([^;{\n]*(?:\{[^}]*\})?)[;\n]/;
+
+/**
+ * Starts a server at an address, calls with where it listens as it prints that ("127.0.0.1:8080", or
+ * a path), and stops it with SIGINT. How it ended.
+ */
+export async function withExample(
+  file: string,
+  address: string,
+  call: (at: string) => Promise<void>,
+  options: { args?: readonly string[]; timeoutMs?: number } = {},
+): Promise<{ code: number | null; signal: string | null; stderr: string }> {
+  const { args = [], timeoutMs } = options;
+  const server = start(file, { args: [address, ...args], timeoutMs });
+  const ended = once(server, "close");
+  let stderr = "";
+  server.stderr.on("data", (text) => stderr += text);
+  try {
+    let printed = "";
+    for await (const text of server.stdout.iterator({ destroyOnReturn: false })) {
+      printed += text;
+      if (ADDRESS.test(printed)) break;
+    }
+    const at = ADDRESS.exec(printed)?.[1];
+    assert(at !== undefined, `it said no address: ${printed}${stderr}`);
+    await call(at);
+    // Not server.kill(): Deno then reports the signal as the end, whatever the process made of it.
+    process.kill(server.pid!, "SIGINT");
+    const [code, signal] = await ended;
+    return { code, signal, stderr };
+  } finally {
+    server.kill("SIGKILL");
+    await ended;
+  }
+}
+
+/** The port of an address as a server prints it. */
+export function portOf(at: string): number {
+  const port = Number(/(?::|port: ?)([0-9]+)/.exec(at)?.[1]);
+  assert(port > 0, `there is no port in "${at}"`);
+  return port;
+}
