@@ -10,9 +10,6 @@ CFLAGS ?= -O2 -g0
 STRICT := -std=gnu11 -pthread -Wall -Wextra -Werror
 # nodelete: Deno unloads libraries when it exits, under the feet of a thread that still runs.
 SHARED := -fPIC -shared -fvisibility=hidden -Wl,-z,now -Wl,-z,nodelete
-# What is published names no libc: every symbol comes from the host process, so that one file serves both
-# glibc and musl.
-ANY    := -nostdlib -fno-stack-protector -U_FORTIFY_SOURCE -Wl,--build-id=none -s
 
 # One test that takes longer hangs. Deno's runner has no such limit: there, the whole run has one, and the
 # last name that it printed is the test that hangs.
@@ -29,8 +26,8 @@ export GIT_CONFIG_VALUE_0 = *
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun check check-style \
-        check-types check-docs check-c cover dist bench readme-figures question beside idle-memory cores \
-        clean help
+        check-types check-docs check-c cover site dist dist-check matrix bench readme-figures question beside \
+        idle-memory cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -51,37 +48,37 @@ demo: all  ## the echo server of the README under Bun and then under Deno, with 
 
 test: test-native test-deno test-bun  ## every test: the C harness, then one suite under Deno and under Bun
 
-test-native: all
+test-native: all  ## the library alone, under sanitizers, with gcc and clang
 	@if [ -f tests/native/Makefile ]; then $(MAKE) --no-print-directory -C tests/native; \
 	else echo "tests/native: no harness here"; fi
 
-test-deno: all
+test-deno: all  ## the suite under Deno (TESTS=tests/net for a part of it)
 	$(FAULTS) timeout -k 5 $(SUITE_S) $(DENO) test -A --no-check $(TESTS)
 
-test-bun: all
+test-bun: all  ## the suite under Bun (TESTS=tests/net for a part of it)
 	$(FAULTS) timeout -k 5 $(SUITE_S) $(BUN) test --isolate --timeout=$(TEST_MS) $(TESTS)
 
 check: check-style check-c check-types check-docs  ## format, lint, structure, types, documents: all but the tests
 
-check-style: all
+check-style: all  ## format, lint, and the rules of tests/tidy_test.ts
 	$(DENO) fmt --check
 	$(DENO) lint
 	$(DENO) test -A --no-check tests/tidy_test.ts
 
 # Twice: once as Deno sees it, without the files that name Bun, and once with Bun's types beside Deno's. (Deno
 # finds node_modules from where its configuration lies, hence the copy.)
-check-types: all
+check-types: all  ## types, with and without those of Bun
 	$(DENO) check $$(git ls-files '*.ts' | grep -vE '^(examples/compare|bench/peers)/bun')
 	cp scripts/bun_types.json .bun_types.json
 	$(DENO) check --config .bun_types.json; code=$$?; rm .bun_types.json; exit $$code
 
-check-docs: all
+check-docs: all  ## every export is documented, every example runs
 	$(DENO) doc --lint mod.ts
 	$(DENO) check --doc-only mod.ts src README.md docs
 	$(BUN) scripts/run_documents.ts $(BUN)
 	$(BUN) scripts/run_documents.ts $(DENO) run -A --no-check
 
-check-c: libnetpoll.c
+check-c: libnetpoll.c  ## C without a warning, by gcc and clang
 	gcc $(CFLAGS) $(STRICT) $(SHARED) -o /dev/null $<
 	gcc $(CFLAGS) $(STRICT) $(SHARED) -DNP_FAULTS -o /dev/null $<
 	@if command -v clang >/dev/null; then set -x; clang $(CFLAGS) $(STRICT) -Wno-gnu $(SHARED) -o /dev/null $<; \
@@ -110,23 +107,21 @@ idle-memory: all  ## resident bytes of each of 10 000 idle connections
 cores: all  ## several pollers: CPU a message and a connection, how evenly they are spread, memory
 	@$(MAKE) --no-print-directory -C bench cores
 
-dist: all  ## the packages: npm tarball, one-file bundle, libraries for x64 and arm64
-	rm -rf dist && mkdir -p dist/package/lib
-	$(CC) -O2 $(STRICT) $(SHARED) $(ANY) -o dist/package/lib/libnetpoll-linux-x64.so libnetpoll.c
-	@if command -v aarch64-linux-gnu-gcc >/dev/null; then set -x; \
-	aarch64-linux-gnu-gcc -O2 -mno-outline-atomics $(STRICT) $(SHARED) $(ANY) \
-	  -o dist/package/lib/libnetpoll-linux-arm64.so libnetpoll.c; \
-	else echo "No library for arm64: install gcc-aarch64-linux-gnu" >&2; fi
-	cp -r mod.ts src ffi libnetpoll.c README.md CHANGELOG.md LICENSE dist/package/
-	ln -s ../../node_modules dist/package/node_modules
-	$(BUN) scripts/package_config.ts dist/package/deno.json
-	cd dist/package && ../../$(DENO) publish --dry-run --allow-dirty
-	cd dist/package && ../../$(DENO) pack --allow-dirty --no-source-maps -o ../netpoll.tgz
-	$(BIN)/esbuild mod.ts --bundle --format=esm --platform=neutral --target=es2023 \
-	  '--external:bun:*' '--external:node:*' --outfile=dist/netpoll.js
+site: all  ## the documents and the reference as a website: docs/site/index.html
+	@$(BUN) scripts/site/build.ts docs/site
+
+dist: all  ## what is published, into dist/: npm, JSR, one file, libraries, checksums, SBOM
+	scripts/dist.sh dist
+
+dist-check: all  ## install each artefact into an empty project and use it (OPTIONS=--emulate: arm64 runtimes, too)
+	scripts/dist.sh --partial dist
+	$(BUN) scripts/dist_check.ts dist $(OPTIONS)
+
+matrix: all  ## the suite in the lowest and the latest Deno and Bun (VERSIONS="deno@2.8.0 bun@1.4.0" for others)
+	scripts/matrix.sh $(VERSIONS)
 
 clean:  ## remove what was built; the runtimes stay
-	rm -rf libnetpoll.so libnetpoll-faults.so dist coverage
+	rm -rf libnetpoll.so libnetpoll-faults.so dist coverage docs/site
 	@if [ -f tests/native/Makefile ]; then $(MAKE) --no-print-directory -C tests/native clean; fi
 
 help:  ## this list

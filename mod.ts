@@ -1,5 +1,23 @@
 /**
- * netpoll for Deno and Bun.
+ * netpoll for Deno and Bun: TCP and Unix sockets on Linux, over epoll.
+ *
+ * Two verbs wait, `reader.wait` (with `waitUntil`) and `writer.flush`; everything else works on
+ * memory and returns at once. What a reader **lends** is valid until `release()`.
+ *
+ * @example An echo of messages of 512 bytes
+ * ```ts
+ * import { createListener, EventLoop } from "@netpoll/netpoll";
+ *
+ * const listener = createListener("tcp", "localhost:6382");
+ * const loop = new EventLoop(async ({ reader, writer }) => {
+ *   await reader.wait(512);
+ *   const message = reader.next(512); // a view of the socket's memory, not a copy
+ *   writer.writeBinary(message);
+ *   await writer.flush();
+ *   reader.release(); // gives the memory back
+ * });
+ * await loop.serve(listener);
+ * ```
  *
  * @module
  */
@@ -75,6 +93,8 @@ export {
   EofError,
   FrameError,
   type FrameFault,
+  LoadError,
+  type LoadReason,
   NetpollError,
   SendFileError,
   SystemError,

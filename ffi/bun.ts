@@ -29,10 +29,18 @@ interface BunFfi {
   toArrayBuffer(address: number, offset: number, bytes: number): ArrayBuffer;
 }
 
+/**
+ * A module of the runtime. Not imported, so that one file serves both runtimes: a static `import`
+ * of "bun:" fails under Deno, and a dynamic one has to be awaited, which Bun 1.3 does in the wrong
+ * order (modules that need this one run before it).
+ */
+function builtin<T>(name: string): T {
+  return process.getBuiltinModule(name) as T;
+}
+
 const Bun = (globalThis as unknown as { Bun?: BunNamespace }).Bun;
-// Dynamic, so that one file serves both runtimes: a static import of bun: fails under Deno.
-const ffi = Bun ? (await import("bun:ffi")) as unknown as BunFfi : null;
-const jsc = Bun ? (await import("bun:jsc")) as { drainMicrotasks?: () => void } : null;
+const ffi = Bun ? builtin<BunFfi>("bun:ffi") : null;
+const jsc = Bun ? builtin<{ drainMicrotasks?: () => void }>("bun:jsc") : null;
 
 const TYPES: Readonly<Record<NativeType, string>> = {
   i32: "i32",
@@ -99,6 +107,7 @@ function adopt(fd: number, onReadable: () => void): AdoptedSocket {
 export const bunHost: Host | null = Bun
   ? {
     name: "bun",
+    version: process.versions["bun"]!,
     ticksToPollSockets: 0,
     drainMicrotasks: jsc?.drainMicrotasks ?? null,
     open,

@@ -1,6 +1,7 @@
 /**
  * Deno: `Deno.dlopen`, and what netpoll needs of its event loop.
  */
+import process from "node:process";
 import type { AdoptedSocket, Host } from "./host.ts";
 import type { Pointer } from "./native.ts";
 import type { Signature } from "./symbols.ts";
@@ -17,8 +18,8 @@ interface Internals {
 }
 
 const isDeno = "Deno" in globalThis;
-// Only here, and not under Bun: importing it costs milliseconds that Bun's way does not need.
-const net = isDeno ? await import("node:net") : null;
+// Not imported: it costs milliseconds that Bun's way does not need.
+const net = isDeno ? process.getBuiltinModule("node:net") : null;
 
 function findDrain(): (() => void) | null {
   const internals = (Deno as unknown as Record<symbol, Internals>)[
@@ -107,6 +108,7 @@ function checkPath(path: string): void {
 export const denoHost: Host | null = isDeno
   ? {
     name: "deno",
+    version: Deno.version.deno,
     ticksToPollSockets: 3,
     drainMicrotasks: findDrain(),
     open,

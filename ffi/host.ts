@@ -2,7 +2,7 @@
  * What differs from runtime to runtime besides the calls: everything else in netpoll is the same on
  * both.
  */
-import { NetpollError } from "../src/core/errors.ts";
+import { LoadError } from "../src/core/errors.ts";
 import { bunHost } from "./bun.ts";
 import { denoHost } from "./deno.ts";
 import type { Pointer } from "./native.ts";
@@ -22,6 +22,8 @@ export interface AdoptedSocket {
 export interface Host {
   /** "deno" or "bun". */
   readonly name: "deno" | "bun";
+  /** Its version, "2.9.5". */
+  readonly version: string;
   /**
    * How many empty macrotasks let the runtime's own sockets make progress after its loop was idle
    * once, or 0 where every macrotask polls them (docs/decisions/0006-pace.md).
@@ -54,10 +56,30 @@ export interface Host {
   checkRead(path: string): void;
 }
 
+/**
+ * The lowest versions that pass the tests (`make matrix`): before them, node:net of Deno takes no
+ * descriptor, and Bun does not know `markAsUntransferable`.
+ */
+export const LOWEST: Readonly<Record<Host["name"], string>> = {
+  bun: "1.4.0",
+  deno: "2.8.0",
+};
+
+/** Why a version of a runtime will not do, or null. */
+export function outdated(name: Host["name"], version: string): string | null {
+  const lowest = LOWEST[name];
+  // "1.10.0" is above "1.4.0"; a release candidate counts as its release.
+  if (version.localeCompare(lowest, "en", { numeric: true }) >= 0) return null;
+  return `it needs ${name === "bun" ? "Bun" : "Deno"} ${lowest} or newer, and this is ${version}`;
+}
+
 function choose(): Host {
-  if (denoHost !== null) return denoHost;
-  if (bunHost !== null) return bunHost;
-  throw new NetpollError("Cannot load netpoll: it runs on Deno and on Bun, and this is neither");
+  const found = denoHost ?? bunHost;
+  const reason = found === null
+    ? "it runs on Deno and on Bun; Node.js and others are not supported"
+    : outdated(found.name, found.version);
+  if (found === null || reason !== null) throw new LoadError("runtime", reason!);
+  return found;
 }
 
 /** The runtime that this program runs on. */

@@ -3,18 +3,20 @@
  */
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { NetpollError } from "../src/core/errors.ts";
+import { LoadError } from "../src/core/errors.ts";
+import { type Embedded, withPath } from "./embedded.ts";
 import { type Host, host } from "./host.ts";
 import type { Native } from "./native.ts";
+import { PREBUILT, SONAME } from "./prebuilt.ts";
 import { ABI, SYMBOLS } from "./symbols.ts";
 
 /** Why netpoll cannot run on a platform at all, or null. */
 export function unsupported(platform: string, arch: string): string | null {
   if (platform !== "linux") {
-    return `netpoll needs Linux (epoll), and this is ${platform}; run it in a Linux container or virtual machine`;
+    return `it needs Linux (epoll), and this is ${platform}; run it in a Linux container or virtual machine`;
   }
   if (arch !== "x64" && arch !== "arm64") {
-    return `netpoll needs a 64-bit processor (x64 or arm64), and this is ${arch}`;
+    return `it needs a 64-bit processor (x64 or arm64), and this is ${arch}`;
   }
   return null;
 }
@@ -61,26 +63,58 @@ function describeStale(abi: number): string {
   return `it has ABI ${abi} and this version needs ${ABI}; build it again with "make"`;
 }
 
+/** Opens the copy that a package carries in itself: the functions, or in words why not. */
+function attemptEmbedded(on: Host, library: Embedded): Native | string {
+  try {
+    return withPath(on, library, (path) => {
+      const opened = attempt(on, path);
+      if (typeof opened === "string") throw new Error(opened);
+      return opened;
+    });
+  } catch (error) {
+    return firstLine(error);
+  }
+}
+
+/** What this package carries in itself, for a processor; null in the repository. */
+function embeddedFor(arch: string): Embedded | null {
+  const packed = PREBUILT[arch];
+  return packed === undefined ? null : { soname: SONAME, packed };
+}
+
 /**
- * Opens the library, trying every candidate.
+ * Opens the library, trying every candidate, and then the copy in memory.
  *
- * @throws {NetpollError} None could be opened; the message lists each with its reason.
+ * @throws {LoadError} None could be opened; the message lists each with its reason.
  */
-export function load(on: Host, base: string): Native {
+export function load(
+  on: Host,
+  base: string,
+  embedded: Embedded | null = embeddedFor(process.arch),
+): Native {
   const platform = unsupported(process.platform, process.arch);
-  if (platform !== null) throw new NetpollError(`Cannot load libnetpoll.so: ${platform}`);
-  const paths = candidates(base, process.arch, on.env("NETPOLL_LIB"));
+  if (platform !== null) throw new LoadError("platform", platform);
+  const named = on.env("NETPOLL_LIB");
+  const paths = candidates(base, process.arch, named);
   const failures: string[] = [];
   for (const path of paths) {
     const opened = attempt(on, path);
     if (typeof opened !== "string") return opened;
     failures.push(`${path}: ${opened}`);
   }
+  if (!named && embedded !== null) {
+    const opened = attemptEmbedded(on, embedded);
+    if (typeof opened !== "string") return opened;
+    failures.push(`the copy in memory: ${opened}`);
+  }
   // Permission is missing for all paths alike: one sentence says it better than a list.
   const refused = on.refusal(paths[0] ?? "libnetpoll.so");
-  if (refused !== null) throw new NetpollError(`Cannot load libnetpoll.so: ${refused}`);
-  throw new NetpollError(
-    `Cannot load libnetpoll.so; build it with "make", or name it in NETPOLL_LIB:\n  ` +
+  if (refused !== null && failures.every((failure) => failure.endsWith(refused))) {
+    throw new LoadError("permission", refused);
+  }
+  throw new LoadError(
+    "library",
+    `no libnetpoll.so could be opened; build it with "make", or name one in NETPOLL_LIB:\n  ` +
       (failures.join("\n  ") || "no place to look for it"),
   );
 }

@@ -3,7 +3,8 @@
  *
  * Its arguments are the command that runs a file: `bun scripts/run_documents.ts
  * node_modules/.bin/bun`. A block that opens with "```ts ignore" is a fragment and is left out. An
- * example that serves for ever is asked to echo, and passes when it does.
+ * example that serves for ever is asked to echo, and passes when it does. What a comment says that
+ * is printed, "console.log(x); // 5", has to be.
  *
  * @module
  */
@@ -52,6 +53,23 @@ async function echoes(port: number, signal: AbortSignal): Promise<boolean> {
   return false;
 }
 
+/** Text without what the runtimes print in different ways: quotes, brackets, spaces. */
+function bare(text: string): string {
+  return text.replaceAll("\\n", "").replace(/[^\p{L}\p{N}]/gu, "");
+}
+
+/** What an example says that it prints, and did not, in this order; a ":" ends what is literal. */
+function unprinted(code: string, printed: string): string | undefined {
+  const claims = [...code.matchAll(/\bconsole\.log\(.*\); \/\/ (.*)$/gm)].map((match) => match[1]!);
+  let rest = bare(printed);
+  return claims.find((claim) => {
+    const text = bare(claim.split(/: |…/)[0]!);
+    const at = rest.indexOf(text);
+    rest = rest.slice(at + text.length);
+    return at < 0;
+  });
+}
+
 /** Runs an example. What is wrong with it, or null. */
 async function failureOf(example: Example, command: readonly string[]): Promise<string | null> {
   const file = `.example_${process.pid}.ts`;
@@ -60,15 +78,18 @@ async function failureOf(example: Example, command: readonly string[]): Promise<
   const over = new AbortController();
   try {
     const child = spawn(command[0]!, [...command.slice(1), file], {
-      stdio: ["ignore", "ignore", "pipe"],
+      stdio: ["ignore", "pipe", "pipe"],
       timeout: EXAMPLE_MS,
       killSignal: "SIGKILL",
     });
-    let printed = "";
-    child.stderr.setEncoding("utf8").on("data", (text) => printed += text);
-    const ended = once(child, "close", over).then(([code, signal]) =>
-      code === 0 ? null : `ended with ${signal ?? code}\n${printed}`
-    );
+    let printed = "", complaint = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => printed += text);
+    child.stderr.setEncoding("utf8").on("data", (text) => complaint += text);
+    const ended = once(child, "close", over).then(([code, signal]) => {
+      if (code !== 0) return `ended with ${signal ?? code}\n${complaint}`;
+      const claim = unprinted(example.code, printed);
+      return claim === undefined ? null : `printed no ${claim}\n${printed}`;
+    });
     const port = /createListener\("tcp", "localhost:([1-9]\d+)"/.exec(example.code)?.[1];
     if (port === undefined) return await ended;
     const echoed = echoes(Number(port), over.signal).then(() => null);

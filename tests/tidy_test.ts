@@ -48,6 +48,7 @@ const UNTESTED: Readonly<Record<string, string>> = {
   "src/server/source.ts": "types only",
   "ffi/bun.ts": "one half of host.ts and native.ts, whose tests run on it under Bun",
   "ffi/deno.ts": "the other half, under Deno",
+  "ffi/prebuilt.ts": "empty here; make dist-check runs the one that is published",
 };
 
 /** Files that are too long and still to be divided. */
@@ -225,6 +226,19 @@ test("names say what a file holds: none is called utils, helpers or common", () 
     files.filter((path) => /(^|\/)(utils?|helpers?|common|misc)\.[a-z]+$/.test(path)),
     [],
   );
+});
+
+test("the version stands in deno.json alone, and CHANGELOG.md begins with it or with what follows", () => {
+  const { version } = JSON.parse(texts.get("deno.json")!);
+  assertEquals(JSON.parse(texts.get("package.json")!).version, undefined);
+  const lock = JSON.parse(texts.get("package-lock.json")!);
+  assertEquals([lock.version, lock.packages[""].version], [undefined, undefined]);
+  const [first] = linesOf("CHANGELOG.md").filter((line) => line.startsWith("## "));
+  const ours = [
+    /^## Unreleased$/,
+    new RegExp(`^## ${RegExp.escape(version)} - \\d{4}-\\d\\d-\\d\\d$`),
+  ];
+  assertEquals(ours.some((heading) => heading.test(first!)), true, first);
 });
 
 test("nothing is left to do in a comment", () => {

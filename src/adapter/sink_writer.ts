@@ -11,7 +11,7 @@ import { withSignal } from "./signal.ts";
 /** Where bytes go. */
 export interface ByteSink {
   /**
-   * Takes bytes, which are its own from then on. A number that it returns, or resolves to, is how
+   * Takes bytes, **owned** by the sink from then on. A number that it returns, or resolves to, is how
    * many of them it took: it is called again with the rest.
    */
   write(bytes: Uint8Array): unknown;
@@ -34,8 +34,8 @@ function ignore(): void {}
 
 /**
  * Writes to any sink of bytes as to a connection: `flush` resolves when the sink has taken
- * everything that was flushed before. When the sink fails, every flush rejects with its error, and
- * whatever writes throws it.
+ * everything that was flushed before. What it gets are copies, **owned** by it. When the sink fails,
+ * every flush rejects with its error, and whatever writes throws it.
  *
  * @example
  * ```ts
@@ -54,7 +54,6 @@ export function writerTo(sink: ByteSink | WritableStream<Uint8Array>): SinkWrite
 }
 
 class PushingWriter extends ChainWriter implements SinkWriter {
-  readonly #chain: LinkChain;
   readonly #sink: ByteSink;
   /** The last flush. It rejects, and with it each later one, when the sink has failed. */
   #last: Promise<void> = RESOLVED;
@@ -63,13 +62,12 @@ class PushingWriter extends ChainWriter implements SinkWriter {
 
   constructor(sink: ByteSink, chain: LinkChain = new LinkChain()) {
     super(chain);
-    this.#chain = chain;
     this.#sink = sink;
     reclaimFrom(this, chain);
   }
 
   get isWritable(): boolean {
-    return this.#chain.writeBan === null && this.#chain.heldBytes <= WRITE_BUFFER_BYTES_MAX;
+    return this.chain.writeBan === null && this.chain.heldBytes <= WRITE_BUFFER_BYTES_MAX;
   }
 
   override released(): Promise<void> {
@@ -77,7 +75,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
   }
 
   flush(options?: { signal?: AbortSignal }): Promise<void> {
-    const chain = this.#chain;
+    const chain = this.chain;
     if (!this.#hasFailed) {
       chain.checkWritable();
       chain.publish();
@@ -91,7 +89,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
 
   /** Writes to the sink until so many bytes went there in all. */
   async #push(target: number): Promise<void> {
-    const chain = this.#chain;
+    const chain = this.chain;
     while (chain.total < target) {
       const count = Math.min(target - chain.total, BYTES_PER_EVENT_MAX);
       // A copy: a stream hands its pieces on, and nobody says when the last reader is done with
@@ -120,8 +118,8 @@ class PushingWriter extends ChainWriter implements SinkWriter {
 
   #fail(error: unknown): void {
     this.#hasFailed = true;
-    forgetOwner(this.#chain);
-    this.#chain.close({ error: () => error as Error, message: "" });
+    forgetOwner(this.chain);
+    this.chain.close({ error: () => error as Error, message: "" });
   }
 
   close(): Promise<void> {
@@ -130,7 +128,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
   }
 
   async #close(): Promise<void> {
-    const chain = this.#chain;
+    const chain = this.chain;
     chain.writeBan ??= CLOSED; // what is flushed still leaves
     await this.#last.catch(ignore);
     if (this.#hasFailed) return;

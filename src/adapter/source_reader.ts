@@ -67,7 +67,6 @@ function piecesOf(source: ByteSource): Pieces {
 }
 
 class PulledReader extends ChainReader implements SourceReader {
-  readonly #chain: LinkChain;
   readonly #pieces: Pieces;
   /**
    * The piece that is being fetched. It outlives the wait that asked for it, if that is aborted.
@@ -79,13 +78,12 @@ class PulledReader extends ChainReader implements SourceReader {
 
   constructor(pieces: Pieces, chain: LinkChain = new LinkChain()) {
     super(chain);
-    this.#chain = chain;
     this.#pieces = pieces;
     reclaimFrom(this, chain);
   }
 
   wait(count: number, options?: { signal?: AbortSignal }): Promise<void> {
-    const chain = this.#chain;
+    const chain = this.chain;
     if (count <= chain.length && Number.isInteger(count) && chain.readBan === null) return RESOLVED;
     return this.#waitFor(count, options?.signal);
   }
@@ -97,7 +95,7 @@ class PulledReader extends ChainReader implements SourceReader {
         `Cannot wait for ${count} bytes: messageBytesMax is ${MESSAGE_BYTES_MAX}`,
       );
     }
-    await this.#fill(() => count <= this.#chain.length, signal);
+    await this.#fill(() => count <= this.chain.length, signal);
   }
 
   async waitUntil(
@@ -109,7 +107,7 @@ class PulledReader extends ChainReader implements SourceReader {
     let length = -1;
     let search: Search | null = null;
     await this.#fill(() => {
-      const chain = this.#chain;
+      const chain = this.chain;
       chain.checkReadable();
       search = chain.length === 0 ? null : continued(search, bytes, chain);
       const at = search === null ? -1 : search.find(chain, bytes);
@@ -131,7 +129,7 @@ class PulledReader extends ChainReader implements SourceReader {
     this.#isWaiting = true;
     try {
       for (;;) {
-        this.#chain.checkReadable();
+        this.chain.checkReadable();
         if (isEnough()) return;
         if (this.#end !== null) throw this.#end.error;
         await withSignal(this.#pulling ??= this.#pull(), signal);
@@ -149,9 +147,9 @@ class PulledReader extends ChainReader implements SourceReader {
       if (!(value instanceof Uint8Array)) {
         throw new TypeError("Cannot read from a source whose pieces are no Uint8Array");
       }
-      if (this.#chain.readBan === null) {
-        this.#chain.copyIn(value);
-        this.#chain.publish();
+      if (this.chain.readBan === null) {
+        this.chain.copyIn(value);
+        this.chain.publish();
       }
     } catch (error) {
       this.#end = { error };
@@ -161,9 +159,9 @@ class PulledReader extends ChainReader implements SourceReader {
   }
 
   async close(): Promise<void> {
-    if (this.#chain.readBan !== null) return;
-    forgetOwner(this.#chain);
-    this.#chain.close(CLOSED);
+    if (this.chain.readBan !== null) return;
+    forgetOwner(this.chain);
+    this.chain.close(CLOSED);
     if (this.#end === null) await this.#pieces.end();
   }
 

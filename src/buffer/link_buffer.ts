@@ -55,10 +55,8 @@ export interface LinkBufferConstructor {
 const Implementation = class LinkBuffer extends ChainWriter {
   static {
     setSliceMaker((chain) => new LinkBuffer(0, chain));
-    setChainAccess((buffer) => #chain in buffer ? buffer.#chain : null);
+    setChainAccess((buffer) => buffer instanceof LinkBuffer ? buffer.chain : null);
   }
-
-  readonly #chain: LinkChain;
 
   constructor(bytes = 0, chain: LinkChain = new LinkChain()) {
     checkCount("make a buffer of", bytes);
@@ -66,7 +64,6 @@ const Implementation = class LinkBuffer extends ChainWriter {
       throw new RangeError(`Cannot make a buffer of ${bytes} bytes: at most ${PIECE_BYTES_MAX}`);
     }
     super(chain);
-    this.#chain = chain;
     if (bytes > 0) chain.room(bytes);
     reclaimFrom(this, chain);
   }
@@ -76,14 +73,14 @@ const Implementation = class LinkBuffer extends ChainWriter {
   }
 
   flush(): Promise<void> {
-    this.#chain.checkWritable();
-    this.#chain.publish();
+    this.chain.checkWritable();
+    this.chain.publish();
     return RESOLVED;
   }
 
   close(): void {
-    forgetOwner(this.#chain);
-    this.#chain.close(CLOSED);
+    forgetOwner(this.chain);
+    this.chain.close(CLOSED);
   }
 
   [Symbol.dispose](): void {

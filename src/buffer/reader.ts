@@ -125,7 +125,25 @@ export interface BufferReader {
   release(): void;
 }
 
-/** Waits for bytes, and reads them. */
+/**
+ * Waits for bytes, and reads them.
+ *
+ * @example A length, and as many bytes
+ * ```ts
+ * import { socketPair } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * a.writer.writeUint16BE(5);
+ * a.writer.writeString("hello");
+ * await a.writer.flush();
+ * await b.reader.wait(2);
+ * const length = b.reader.readUint16BE();
+ * await b.reader.wait(length);
+ * console.log(b.reader.readString(length)); // "hello"
+ * b.reader.release();
+ * await Promise.all([a.close(), b.close()]);
+ * ```
+ */
 export interface Reader extends BufferReader {
   /**
    * Waits until `count` bytes are readable. Resolves at once when they are.
@@ -193,23 +211,24 @@ function decode(block: Block, from: number, count: number, isLatin1: boolean): s
 /** {@linkcode BufferReader} over a chain. */
 export class ChainReader implements BufferReader {
   static {
-    chainOf = (reader) => #chain in reader ? reader.#chain : null;
+    chainOf = (reader) => reader instanceof ChainReader ? reader.chain : null;
   }
 
-  readonly #chain: LinkChain;
+  /** Where the bytes are. */
+  protected readonly chain: LinkChain;
 
   /** A reader of a chain. */
   constructor(chain: LinkChain) {
-    this.#chain = chain;
+    this.chain = chain;
   }
 
   get length(): number {
-    return this.#chain.length;
+    return this.chain.length;
   }
 
   /** Whether there is anything to do: false for counts of 0 and less. */
   #begin(operation: string, count: number): boolean {
-    const chain = this.#chain;
+    const chain = this.chain;
     if (chain.readBan !== null) chain.checkReadable();
     if (count > 0 && count <= chain.length && Number.isInteger(count)) return true;
     checkCount(operation, count);
@@ -221,18 +240,18 @@ export class ChainReader implements BufferReader {
 
   next(count: number): Uint8Array {
     if (!this.#begin("read", count)) return new Uint8Array(0);
-    const view = this.#chain.lend(count);
-    this.#chain.consume(count);
+    const view = this.chain.lend(count);
+    this.chain.consume(count);
     return view;
   }
 
   peek(count: number): Uint8Array {
     if (!this.#begin("peek at", count)) return new Uint8Array(0);
-    return this.#chain.lend(count);
+    return this.chain.lend(count);
   }
 
   skip(count: number): void {
-    if (this.#begin("skip", count)) this.#chain.consume(count);
+    if (this.#begin("skip", count)) this.chain.consume(count);
   }
 
   until(delimiter: Delimiter): Uint8Array {
@@ -245,14 +264,14 @@ export class ChainReader implements BufferReader {
   }
 
   indexOf(delimiter: Delimiter, from = 0): number {
-    this.#chain.checkReadable();
+    this.chain.checkReadable();
     checkCount("look from", from);
-    return find(this.#chain, delimiterBytes(delimiter), from);
+    return find(this.chain, delimiterBytes(delimiter), from);
   }
 
   readString(count: number, encoding: TextEncoding = "utf-8"): string {
     if (!this.#begin("read", count)) return "";
-    const chain = this.#chain;
+    const chain = this.chain;
     const node = chain.front()!;
     const isLatin1 = isOneByte(encoding);
     let text: string;
@@ -274,16 +293,16 @@ export class ChainReader implements BufferReader {
   readBinary(count: number): Uint8Array {
     if (!this.#begin("read", count)) return new Uint8Array(0);
     const copy = new Uint8Array(count);
-    this.#chain.copyOut(copy, 0, count);
-    this.#chain.consume(count);
+    this.chain.copyOut(copy, 0, count);
+    this.chain.consume(count);
     return copy;
   }
 
   readInto(target: Uint8Array): number {
     const count = Math.min(target.length, this.length);
     if (!this.#begin("read", count)) return 0;
-    this.#chain.copyOut(target, 0, count);
-    this.#chain.consume(count);
+    this.chain.copyOut(target, 0, count);
+    this.chain.consume(count);
     return count;
   }
 
@@ -294,7 +313,7 @@ export class ChainReader implements BufferReader {
   /** Reads past the next `count` bytes, a number. `numbers` holds it at the position returned. */
   #number(count: number): number {
     this.#begin("read", count);
-    const chain = this.#chain;
+    const chain = this.chain;
     const node = chain.front()!;
     let at = 0;
     if (node.block !== null && node.readable >= count) {
@@ -400,7 +419,7 @@ export class ChainReader implements BufferReader {
 
   readVarint(): number {
     this.#begin("read", 1);
-    const chain = this.#chain;
+    const chain = this.chain;
     let value = 0;
     const most = Math.min(chain.length, VARINT_BYTES_MAX);
     chain.copyOut(scratch, 0, most);
@@ -424,13 +443,13 @@ export class ChainReader implements BufferReader {
 
   slice(count: number): LinkBuffer {
     const into = new LinkChain();
-    if (this.#begin("slice", count)) this.#chain.share(count, into);
+    if (this.#begin("slice", count)) this.chain.share(count, into);
     into.writeBan = SLICE;
     return makeSlice(into);
   }
 
   release(): void {
-    this.#chain.release();
+    this.chain.release();
   }
 }
 

@@ -208,13 +208,6 @@ function pieceEnd(text: string, from: number): number {
 export abstract class ChainWriter extends ChainReader implements Writer {
   /** Whether the user's own arrays are linked; else they are copied, however long. */
   borrows = true;
-  readonly #chain: LinkChain;
-
-  /** A writer of a chain. */
-  constructor(chain: LinkChain) {
-    super(chain);
-    this.#chain = chain;
-  }
 
   abstract get isWritable(): boolean;
   abstract flush(options?: { signal?: AbortSignal }): Promise<void>;
@@ -224,11 +217,11 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   get mallocLength(): number {
-    return this.#chain.pending;
+    return this.chain.pending;
   }
 
   malloc(count: number): Uint8Array {
-    const chain = this.#chain;
+    const chain = this.chain;
     chain.checkWritable();
     checkCount("malloc", count);
     if (count <= 0) return new Uint8Array(0);
@@ -243,7 +236,7 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   mallocAck(count: number): void {
-    const chain = this.#chain;
+    const chain = this.chain;
     chain.checkWritable();
     checkCount("keep", count);
     if (count < 0 || count > chain.pending) {
@@ -255,7 +248,7 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   writeString(text: string, encoding: TextEncoding = "utf-8"): number {
-    const chain = this.#chain;
+    const chain = this.chain;
     chain.checkWritable();
     if (typeof text !== "string") throw new TypeError("Cannot write what is no string as text");
     const isLatin1 = isOneByte(encoding);
@@ -281,7 +274,7 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   #writeShort(text: string, most: number): number {
     const count = text.length;
     if (count === 0) return 0;
-    const node = this.#chain.room(count);
+    const node = this.chain.room(count);
     const { bytes } = node;
     const at = node.malloced;
     for (let i = 0; i < count; i++) {
@@ -289,12 +282,12 @@ export abstract class ChainWriter extends ChainReader implements Writer {
       if (code > most) return -1;
       bytes[at + i] = code;
     }
-    this.#chain.written(node, count);
+    this.chain.written(node, count);
     return count;
   }
 
   writeBinary(bytes: Uint8Array, options?: { copy?: boolean }): number {
-    const chain = this.#chain;
+    const chain = this.chain;
     if (chain.writeBan !== null) chain.checkWritable();
     checkBytes(bytes);
     const { length } = bytes;
@@ -326,7 +319,7 @@ export abstract class ChainWriter extends ChainReader implements Writer {
    * counts as written only then, for a value that is no number throws.
    */
   #room(count: number): number {
-    const chain = this.#chain;
+    const chain = this.chain;
     if (chain.writeBan !== null) chain.checkWritable();
     const node = chain.room(count);
     numbers = node.block!.slab.view;
@@ -336,109 +329,109 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   writeUint8(value: number): void {
     const at = this.#room(1);
     numbers.setUint8(at, value);
-    this.#chain.wrote(1);
+    this.chain.wrote(1);
   }
 
   writeInt8(value: number): void {
     const at = this.#room(1);
     numbers.setInt8(at, value);
-    this.#chain.wrote(1);
+    this.chain.wrote(1);
   }
 
   writeUint16BE(value: number): void {
     const at = this.#room(2);
     numbers.setUint16(at, value);
-    this.#chain.wrote(2);
+    this.chain.wrote(2);
   }
 
   writeUint16LE(value: number): void {
     const at = this.#room(2);
     numbers.setUint16(at, value, true);
-    this.#chain.wrote(2);
+    this.chain.wrote(2);
   }
 
   writeInt16BE(value: number): void {
     const at = this.#room(2);
     numbers.setInt16(at, value);
-    this.#chain.wrote(2);
+    this.chain.wrote(2);
   }
 
   writeInt16LE(value: number): void {
     const at = this.#room(2);
     numbers.setInt16(at, value, true);
-    this.#chain.wrote(2);
+    this.chain.wrote(2);
   }
 
   writeUint32BE(value: number): void {
     const at = this.#room(4);
     numbers.setUint32(at, value);
-    this.#chain.wrote(4);
+    this.chain.wrote(4);
   }
 
   writeUint32LE(value: number): void {
     const at = this.#room(4);
     numbers.setUint32(at, value, true);
-    this.#chain.wrote(4);
+    this.chain.wrote(4);
   }
 
   writeInt32BE(value: number): void {
     const at = this.#room(4);
     numbers.setInt32(at, value);
-    this.#chain.wrote(4);
+    this.chain.wrote(4);
   }
 
   writeInt32LE(value: number): void {
     const at = this.#room(4);
     numbers.setInt32(at, value, true);
-    this.#chain.wrote(4);
+    this.chain.wrote(4);
   }
 
   writeBigUint64BE(value: bigint): void {
     const at = this.#room(8);
     numbers.setBigUint64(at, value);
-    this.#chain.wrote(8);
+    this.chain.wrote(8);
   }
 
   writeBigUint64LE(value: bigint): void {
     const at = this.#room(8);
     numbers.setBigUint64(at, value, true);
-    this.#chain.wrote(8);
+    this.chain.wrote(8);
   }
 
   writeBigInt64BE(value: bigint): void {
     const at = this.#room(8);
     numbers.setBigInt64(at, value);
-    this.#chain.wrote(8);
+    this.chain.wrote(8);
   }
 
   writeBigInt64LE(value: bigint): void {
     const at = this.#room(8);
     numbers.setBigInt64(at, value, true);
-    this.#chain.wrote(8);
+    this.chain.wrote(8);
   }
 
   writeFloat32BE(value: number): void {
     const at = this.#room(4);
     numbers.setFloat32(at, value);
-    this.#chain.wrote(4);
+    this.chain.wrote(4);
   }
 
   writeFloat32LE(value: number): void {
     const at = this.#room(4);
     numbers.setFloat32(at, value, true);
-    this.#chain.wrote(4);
+    this.chain.wrote(4);
   }
 
   writeFloat64BE(value: number): void {
     const at = this.#room(8);
     numbers.setFloat64(at, value);
-    this.#chain.wrote(8);
+    this.chain.wrote(8);
   }
 
   writeFloat64LE(value: number): void {
     const at = this.#room(8);
     numbers.setFloat64(at, value, true);
-    this.#chain.wrote(8);
+    this.chain.wrote(8);
   }
 
   writeVarint(value: number): void {
@@ -452,7 +445,7 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   writeDirect(bytes: Uint8Array, remain = 0): void {
-    const chain = this.#chain;
+    const chain = this.chain;
     chain.checkWritable();
     checkBytes(bytes);
     checkCount("insert before the last", remain);
@@ -471,7 +464,7 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   append(buffer: LinkBuffer): void {
-    const chain = this.#chain;
+    const chain = this.chain;
     chain.checkWritable();
     const other = typeof buffer === "object" && buffer !== null ? chainOf(buffer) : null;
     if (other === null || other === chain) {

@@ -59,7 +59,7 @@ export function delimited(delimiter: Delimiter, options: DelimitedOptions = {}):
  * buffer.flush();
  * const codec = lines();
  * for (let line; (line = codec.decode(buffer)) !== undefined;) {
- *   console.log(new TextDecoder().decode(line)); // HELO, then QUIT
+ *   console.log(new TextDecoder().decode(line)); // HELO, QUIT
  * }
  * buffer.close();
  * ```

@@ -45,7 +45,8 @@ export interface RespCodec<Bulk> extends Codec<RespValue<Bulk>, RespInput> {
 }
 
 /**
- * The values of RESP2 and RESP3. What has come of a value is parsed once, however it was cut.
+ * The values of RESP2 and RESP3. What has come of a value is parsed once, however it was cut. Blob
+ * strings are **lent**, until `release()`, unless `bulk` says otherwise.
  *
  * Strings are written as blob strings, so that an array of strings is a command; `RespSimple` makes
  * a simple one. In version 2 a map is written as an array of keys and values, a set and a push as

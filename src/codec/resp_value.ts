@@ -41,7 +41,21 @@ export type RespInput =
   | ReadonlyMap<RespInput, RespInput>
   | ReadonlySet<RespInput>;
 
-/** An error that the peer answered: a value as any other, to be thrown or not. */
+/**
+ * An error that the peer answered: a value as any other, to be thrown or not.
+ *
+ * @example
+ * ```ts
+ * import { LinkBuffer, resp, RespError } from "@netpoll/netpoll";
+ *
+ * const codec = resp();
+ * using buffer = new LinkBuffer();
+ * codec.encode(buffer, new RespError("WRONGTYPE not a list"));
+ * buffer.flush();
+ * const value = codec.decode(buffer);
+ * if (value instanceof RespError) console.log(value.code); // "WRONGTYPE"
+ * ```
+ */
 export class RespError extends NetpollError {
   /** The name of the class. */
   override name = "RespError";
@@ -52,7 +66,19 @@ export class RespError extends NetpollError {
   }
 }
 
-/** A string to be written as a simple one: `+OK`. */
+/**
+ * A string to be written as a simple one: `+OK`.
+ *
+ * @example
+ * ```ts
+ * import { LinkBuffer, resp, RespSimple } from "@netpoll/netpoll";
+ *
+ * using buffer = new LinkBuffer();
+ * resp().encode(buffer, new RespSimple("OK"));
+ * buffer.flush();
+ * console.log(JSON.stringify(buffer.readString(5))); // "+OK\r\n"
+ * ```
+ */
 export class RespSimple {
   /** The text, without line breaks. */
   readonly text: string;
@@ -63,7 +89,21 @@ export class RespSimple {
   }
 }
 
-/** Text with its format, of RESP3: `"txt"` or `"mkd"`. */
+/**
+ * Text with its format, of RESP3: `"txt"` or `"mkd"`.
+ *
+ * @example
+ * ```ts
+ * import { LinkBuffer, resp, RespVerbatim } from "@netpoll/netpoll";
+ *
+ * const codec = resp({ version: 3 });
+ * using buffer = new LinkBuffer();
+ * codec.encode(buffer, new RespVerbatim("mkd", "# Title"));
+ * buffer.flush();
+ * const value = codec.decode(buffer);
+ * if (value instanceof RespVerbatim) console.log(value.format, value.text); // "mkd" "# Title"
+ * ```
+ */
 export class RespVerbatim {
   /** Three characters. */
   readonly format: string;
@@ -77,7 +117,21 @@ export class RespVerbatim {
   }
 }
 
-/** What a server says unasked, in RESP3: a message of pub/sub, an invalidation. */
+/**
+ * What a server says unasked, in RESP3: a message of pub/sub, an invalidation.
+ *
+ * @example
+ * ```ts
+ * import { LinkBuffer, resp, RespPush } from "@netpoll/netpoll";
+ *
+ * const codec = resp({ version: 3, bulk: "text" });
+ * using buffer = new LinkBuffer();
+ * codec.encode(buffer, new RespPush(["message", "news", "it ships"]));
+ * buffer.flush();
+ * const value = codec.decode(buffer);
+ * if (value instanceof RespPush) console.log(value.values); // ["message", "news", "it ships"]
+ * ```
+ */
 export class RespPush<Bulk = Uint8Array> {
   /** Its kind first. */
   readonly values: RespValue<Bulk>[];

@@ -31,7 +31,24 @@ export interface CloseResult {
   unsentBytes: number;
 }
 
-/** One end of a byte stream. */
+/**
+ * One end of a byte stream.
+ *
+ * @example
+ * ```ts
+ * import { socketPair } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * a.writer.writeString("ping");
+ * await a.writer.flush();
+ * await b.reader.wait(4);
+ * console.log(b.reader.readString(4), b.isActive); // "ping" true
+ * b.reader.release();
+ * const { unsentBytes } = await a.close({ timeoutMs: 1000 });
+ * console.log(unsentBytes); // 0
+ * await b.close();
+ * ```
+ */
 export interface Connection extends AsyncDisposable {
   /** What the peer sent. */
   readonly reader: Reader;

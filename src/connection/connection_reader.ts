@@ -54,7 +54,6 @@ export class ConnectionReader extends ChainReader implements Reader {
   isFull = false;
   /** Why no more bytes come, once that is so. */
   end: Ban | null = null;
-  readonly #chain: LinkChain;
   readonly #owner: ReaderOwner;
   #size: ReadSize = FIRST_SIZE;
   #waiting: Waiting | null = null;
@@ -62,7 +61,6 @@ export class ConnectionReader extends ChainReader implements Reader {
   /** A reader of what is received into a chain. */
   constructor(chain: LinkChain, owner: ReaderOwner) {
     super(chain);
-    this.#chain = chain;
     this.#owner = owner;
   }
 
@@ -72,7 +70,7 @@ export class ConnectionReader extends ChainReader implements Reader {
   }
 
   wait(count: number, options?: { signal?: AbortSignal }): Promise<void> {
-    const chain = this.#chain;
+    const chain = this.chain;
     // The usual case, and the only one that allocates nothing: the bytes are there.
     if (count <= chain.length && chain.readBan === null) return RESOLVED;
     try {
@@ -105,7 +103,7 @@ export class ConnectionReader extends ChainReader implements Reader {
 
   /** Throws when a wait for `count` bytes cannot succeed. */
   #checkWait(count: number): void {
-    this.#chain.checkReadable();
+    this.chain.checkReadable();
     checkCount("wait for", count);
     if (count > this.#owner.settings.messageBytesMax) {
       throw new RangeError(
@@ -154,7 +152,7 @@ export class ConnectionReader extends ChainReader implements Reader {
 
   /** Receives once. Bytes, 0 at the end of the stream, or `-errno`. */
   receive(fd: number): number {
-    const chain = this.#chain;
+    const chain = this.chain;
     const count = receive(this.#owner.io, fd, chain, this.#size, this.#waiting?.count ?? 0);
     if (count > 0) this.#size = this.#size.learn(count, filled(chain));
     return count;
@@ -165,20 +163,20 @@ export class ConnectionReader extends ChainReader implements Reader {
     const waiting = this.#waiting;
     if (waiting === null) return;
     if (waiting.delimiter !== null) this.#settleDelimiter(waiting, waiting.delimiter);
-    else if (waiting.count <= this.#chain.length) this.#take()!.resolve(undefined);
+    else if (waiting.count <= this.chain.length) this.#take()!.resolve(undefined);
     if (this.#waiting !== null && this.end !== null) {
       this.fail(this.end.error(this.end.message));
     }
   }
 
   #settleDelimiter(waiting: Waiting, delimiter: Uint8Array): void {
-    const chain = this.#chain;
+    const chain = this.chain;
     if (chain.length === 0) return;
     waiting.search = continued(waiting.search, waiting, chain);
     const at = waiting.search.find(chain, delimiter);
     if (at >= 0 && at + delimiter.length <= waiting.maxBytes) {
       this.#take()!.resolve(at + delimiter.length);
-    } else if (this.#chain.length >= waiting.maxBytes) {
+    } else if (this.chain.length >= waiting.maxBytes) {
       this.#take()!.reject(tooLong(waiting.maxBytes));
     }
   }
@@ -189,8 +187,8 @@ export class ConnectionReader extends ChainReader implements Reader {
   }
 
   override release(): void {
-    this.#size = this.#size.learnMessage(this.#chain.consumed);
-    this.#chain.release();
+    this.#size = this.#size.learnMessage(this.chain.consumed);
+    this.chain.release();
     if (this.isFull) this.#owner.onRelease();
   }
 }

@@ -62,7 +62,6 @@ function ignore(): void {}
 export class ConnectionWriter extends ChainWriter {
   /** Why nothing can be sent any more, once that is so. */
   end: NetpollError | null = null;
-  readonly #chain: LinkChain;
   readonly #owner: WriterOwner;
   /** The kernel has no room: nothing is tried before it says that it has. */
   isBlocked = false;
@@ -75,19 +74,18 @@ export class ConnectionWriter extends ChainWriter {
   /** A writer that sends what is written to a chain. */
   constructor(chain: LinkChain, owner: WriterOwner) {
     super(chain);
-    this.#chain = chain;
     this.#owner = owner;
   }
 
   /** Bytes that were flushed and not yet taken by the kernel. */
   get unsentBytes(): number {
-    const { length } = this.#chain;
+    const { length } = this.chain;
     return this.#files === null ? length : length + this.#files.unsentBytes;
   }
 
   /** How many bytes left in all, those of files included. */
   get #sentBytes(): number {
-    const { total } = this.#chain;
+    const { total } = this.chain;
     return this.#files === null ? total : total + this.#files.doneBytes;
   }
 
@@ -102,13 +100,13 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   get isWritable(): boolean {
-    return this.#chain.writeBan === null && this.end === null && !this.isChoked &&
+    return this.chain.writeBan === null && this.end === null && !this.isChoked &&
       this.#fullness <= 1;
   }
 
   /** How much is unsent, as a part of what may be. */
   get #fullness(): number {
-    const ofBytes = this.#chain.heldBytes / this.#owner.settings.writeBufferBytesMax;
+    const ofBytes = this.chain.heldBytes / this.#owner.settings.writeBufferBytesMax;
     return this.#files === null ? ofBytes : Math.max(ofBytes, this.#files.count / FILES_UNSENT_MAX);
   }
 
@@ -120,7 +118,7 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   flush(options?: { signal?: AbortSignal }): Promise<void> {
-    const chain = this.#chain;
+    const chain = this.chain;
     if (chain.writeBan !== null || this.end !== null) return this.#refuse();
     chain.publish();
     if (this.unsentBytes === 0) return RESOLVED;
@@ -134,7 +132,7 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   #refuse(): Promise<void> {
-    const ban = this.#chain.writeBan;
+    const ban = this.chain.writeBan;
     const refused = Promise.reject(this.end ?? ban!.error(ban!.message));
     // Who does not await a flush learns of the failure from `closed`, `onError` or the next call.
     refused.catch(ignore);
@@ -160,7 +158,7 @@ export class ConnectionWriter extends ChainWriter {
 
   /** Flushes what was written, and a file behind it. */
   flushFile(file: FileSending): Promise<void> {
-    const chain = this.#chain;
+    const chain = this.chain;
     if (chain.writeBan !== null || this.end !== null) {
       file.close();
       return this.#refuse();
@@ -190,7 +188,7 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   override async released(): Promise<void> {
-    const chain = this.#chain;
+    const chain = this.chain;
     const target = chain.total + chain.length;
     // A flush that took too long has failed, but its bytes are still queued.
     while (chain.length > 0 && chain.total < target) await this.#wait(undefined).catch(ignore);
@@ -199,7 +197,7 @@ export class ConnectionWriter extends ChainWriter {
 
   /** Sends what was flushed, as much as the kernel takes now. */
   sendNow(): void {
-    const chain = this.#chain;
+    const chain = this.chain;
     const { fd, io } = this.#owner;
     for (let sent = 0; this.unsentBytes > 0;) {
       const files = this.#files;

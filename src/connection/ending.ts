@@ -30,6 +30,10 @@ function ignore(): void {}
 export class Ending {
   /** Why the connection ended, unless in order. */
   failure: unknown = null;
+  /** It closes as soon as it is idle. */
+  closesWhenIdle = false;
+  /** Our side shall end when everything that was flushed has left. */
+  isWriteEnding = false;
   /** What had been flushed and did not leave. */
   unsentBytes = 0;
   /** Bounds how long flushed bytes may take to leave. */

@@ -26,15 +26,22 @@ export interface RequestOwner {
 /** Never equal to a count of bytes. */
 const NOT_STALLED = -1;
 
+/** What became of the handler's last call. */
+type Phase =
+  /** It has settled. */
+  | "idle"
+  /** It is on the stack: its synchronous part. */
+  | "dispatching"
+  /** It waits, for something of ours. */
+  | "waiting"
+  /** It waits for something that is not ours: the runtime must have the thread. */
+  | "outside";
+
 /** The handler's calls, one after the other. */
 export class RequestLoop {
-  /** Whether the handler's call is on the stack: its synchronous part. */
-  isDispatching = false;
-  /** Whether the handler was called and has not settled. */
-  isRunning = false;
   readonly #input: LinkChain;
   readonly #owner: RequestOwner;
-  #isOutside = false;
+  #phase: Phase = "idle";
   /**
    * Bytes received in all when the handler returned without having read any: it is called again
    * when more came.
@@ -51,6 +58,16 @@ export class RequestLoop {
   constructor(input: LinkChain, owner: RequestOwner) {
     this.#input = input;
     this.#owner = owner;
+  }
+
+  /** Whether the handler's call is on the stack. */
+  get isDispatching(): boolean {
+    return this.#phase === "dispatching";
+  }
+
+  /** Whether the handler was called and has not settled. */
+  get isRunning(): boolean {
+    return this.#phase !== "idle";
   }
 
   /** Whether there is something for a handler to do, and none is at it. */
@@ -85,21 +102,19 @@ export class RequestLoop {
     const input = this.#input;
     this.#readBefore = input.total;
     this.#stalledAt = input.total + input.length;
-    this.isRunning = true;
-    this.isDispatching = true;
+    this.#phase = "dispatching";
     try {
       const result = this.#owner.callHandler();
-      this.isDispatching = false;
       if (isPromise<void>(result)) this.#await(result);
       else this.#end();
     } catch (error) {
-      this.isDispatching = false;
       this.#end();
       this.#owner.onHandlerFailure(error);
     }
   }
 
   #await(result: Promise<void>): void {
+    this.#phase = "waiting";
     this.setOutside(!this.#owner.isAwaited);
     this.#onSettled ??= () => {
       this.#end();
@@ -114,17 +129,15 @@ export class RequestLoop {
   }
 
   #end(): void {
-    this.isRunning = false;
     this.setOutside(false);
+    this.#phase = "idle";
     if (this.#input.total !== this.#readBefore) this.#stalledAt = NOT_STALLED;
   }
 
-  /**
-   * Whether what the running handler waits for is not ours: then the runtime must have the thread.
-   */
+  /** What a handler that has returned, and not settled, waits for. */
   setOutside(isOutside: boolean): void {
-    if (this.#isOutside === isOutside) return;
-    this.#isOutside = isOutside;
+    if (this.#phase !== (isOutside ? "waiting" : "outside")) return;
+    this.#phase = isOutside ? "outside" : "waiting";
     this.#owner.onOutside(isOutside);
   }
 }

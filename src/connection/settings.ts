@@ -7,7 +7,22 @@ import {
   WRITE_BUFFER_BYTES_MAX,
 } from "../core/limits.ts";
 
-/** Deadlines in milliseconds, 0 for none, and bounds in bytes. */
+/**
+ * Deadlines in milliseconds, 0 for none, and bounds in bytes.
+ *
+ * @example Of a server: for each of its connections
+ * ```ts
+ * import { EventLoop } from "@netpoll/netpoll";
+ *
+ * const loop = new EventLoop(({ reader }) => reader.skip(reader.length), {
+ *   readTimeoutMs: 10_000,
+ *   writeTimeoutMs: 10_000,
+ *   idleTimeoutMs: 60_000,
+ *   messageBytesMax: 1 << 20,
+ * });
+ * await loop.shutdown();
+ * ```
+ */
 export interface ConnectionOptions {
   /** How long one `wait` may take in all. None unless given. */
   readTimeoutMs?: number;

@@ -31,25 +31,18 @@ import type { Service } from "./service.ts";
 import { Stream } from "./stream.ts";
 
 /** {@linkcode Connection}, as its poller and its server see it. */
-export class SocketConnection<C> extends Stream
+export class SocketConnection<C> extends Stream<Service<C>>
   implements CallbacksOwner, RequestOwner, TimerOwner {
   /** Where it is on its server's list. */
   place = -1;
   readonly #requests: RequestLoop;
-  readonly #service: Service<C>;
   /** Made when there is a callback beside the handler. */
   #callbacks: CallbackRunner<C> | null = null;
   #onRequest: RequestHandler<C> | null;
   #ending: Ending | null = null;
   #state: State = "preparing";
-  /** The peer ended or reset the connection. */
-  #isDisconnected = false;
   /** `onConnect` is due, or has not settled. */
   #isConnecting = false;
-  /** Our side shall end when everything that was flushed has left. */
-  #isWriteEnding = false;
-  /** It closes as soon as it is idle. */
-  #isEnding = false;
   #isGone = false;
 
   /**
@@ -57,7 +50,6 @@ export class SocketConnection<C> extends Stream
    */
   constructor(service: Service<C>, fd: number, ends: EndpointAddresses) {
     super(service, fd, ends);
-    this.#service = service;
     this.#onRequest = service.callbacks.onRequest ?? null;
     this.#requests = new RequestLoop(this.input, this);
   }
@@ -77,7 +69,7 @@ export class SocketConnection<C> extends Stream
   }
 
   #runner(): CallbackRunner<C> {
-    return this.#callbacks ??= new CallbackRunner(this.#service.callbacks, this);
+    return this.#callbacks ??= new CallbackRunner(this.service.callbacks, this);
   }
 
   // ---- beginning --------------------------------------------------------------------------------
@@ -85,7 +77,7 @@ export class SocketConnection<C> extends Stream
   /** Runs `onPrepare`, begins to watch, and runs `onConnect`. */
   begin(): void {
     try {
-      if (this.#service.callbacks.onPrepare !== undefined) this.#runner().prepare();
+      if (this.service.callbacks.onPrepare !== undefined) this.#runner().prepare();
       if (this.fd < 0) return; // it was closed there
       this.#watch();
     } catch (error) {
@@ -96,7 +88,7 @@ export class SocketConnection<C> extends Stream
   }
 
   #connect(): void {
-    if (this.#service.callbacks.onConnect !== undefined) this.#runner().connect();
+    if (this.service.callbacks.onConnect !== undefined) this.#runner().connect();
     else this.onConnected(undefined);
   }
 
@@ -168,7 +160,6 @@ export class SocketConnection<C> extends Stream
   protected onReadEnd(code: number): void {
     if (code < 0) return this.#onLost(new SystemError("receive", -code));
     this.reader.end = PEER_ENDED;
-    this.#isDisconnected = true;
     this.reader.settle();
   }
 
@@ -183,7 +174,6 @@ export class SocketConnection<C> extends Stream
       while (this.reader.receive(this.fd) > 0);
     }
     this.reader.end ??= { error: () => error, message: "" };
-    this.#isDisconnected = true;
     this.writer.fail(error);
     this.#finish("lost");
     this.reader.settle();
@@ -204,14 +194,22 @@ export class SocketConnection<C> extends Stream
     return this.#onRequest !== null && this.writer.isChoked;
   }
 
-  /** A handler that leaves bytes unread that fill what may be held would never be called again. */
+  /**
+   * The handler has returned and too much is held: it is called again only if more can be read.
+   * Blocks count whole, and the rest of a message may lie in large ones, so what it left decides.
+   */
   #checkStuck(): void {
     if (!this.reader.isFull || this.#onRequest === null || this.#requests.isRunning) return;
     if (this.#requests.isDue || this.#state !== "open" || this.isChoked) return;
     const { readBufferBytesMax } = this.settings;
+    const { length, consumed } = this.input;
+    if (length + consumed < readBufferBytesMax) {
+      this.reader.isFull = false;
+      return this.updateInterest();
+    }
     this.#fail(
       new RangeError(
-        `Cannot read more: the handler left ${this.input.length} bytes unread or unreleased, and ` +
+        `Cannot read more: the handler left ${length} bytes unread and ${consumed} unreleased, and ` +
           `readBufferBytesMax is ${readBufferBytesMax}; release() what was read, wait(count) for more, or raise it`,
       ),
     );
@@ -222,14 +220,14 @@ export class SocketConnection<C> extends Stream
   /** Does whatever is due: calls the handler, tells of the end, closes. */
   #goOn(): void {
     if (this.#onRequest !== null && !this.isChoked && this.#requests.isDue) this.#serve();
-    if (this.#isDisconnected && !this.#isConnecting) this.#disconnect();
+    if (this.reader.end !== null && !this.#isConnecting) this.#disconnect();
     if (this.reader.isFull) this.#checkStuck();
-    if (this.reader.end !== null || this.#isEnding) this.#closeIfOver();
+    if (this.reader.end !== null || this.#ending?.closesWhenIdle) this.#closeIfOver();
     if (this.#state === "closed") this.#tearDown();
   }
 
   #disconnect(): void {
-    if (this.#service.callbacks.onDisconnect !== undefined) this.#runner().disconnect();
+    if (this.service.callbacks.onDisconnect !== undefined) this.#runner().disconnect();
   }
 
   #serve(): void {
@@ -245,7 +243,7 @@ export class SocketConnection<C> extends Stream
   }
 
   onTooLong(): void {
-    this.#service.poller.again(this);
+    this.service.poller.again(this);
   }
 
   onHandlerFailure(error: unknown): void {
@@ -257,7 +255,7 @@ export class SocketConnection<C> extends Stream
   }
 
   onOutside(isOutside: boolean): void {
-    this.#service.poller.pace.outsideWaits += isOutside ? 1 : -1;
+    this.service.poller.pace.outsideWaits += isOutside ? 1 : -1;
   }
 
   onWait(): void {
@@ -273,11 +271,11 @@ export class SocketConnection<C> extends Stream
 
   onWaitEnd(): void {
     this.deadlines?.endRead();
-    if (this.#requests.isRunning) this.#requests.setOutside(true);
+    this.#requests.setOutside(true);
   }
 
   protected onPipe(isPiped: boolean): void {
-    this.#requests.setOutside(!isPiped && this.#requests.isRunning);
+    this.#requests.setOutside(!isPiped);
   }
 
   // ---- sending ----------------------------------------------------------------------------------
@@ -295,7 +293,7 @@ export class SocketConnection<C> extends Stream
 
   onFlushWaitEnd(): void {
     this.deadlines?.endWrite();
-    if (this.#requests.isRunning && !this.#requests.isDispatching) this.#requests.setOutside(true);
+    this.#requests.setOutside(true);
   }
 
   onSendFailure(cause: SystemError): NetpollError {
@@ -346,8 +344,9 @@ export class SocketConnection<C> extends Stream
     if (this.#state !== "open" || this.#requests.isRunning || this.isPiped) return;
     if (this.#onRequest !== null && this.#requests.isDue) return;
     // Without a handler, what was received before the end is its user's until he closes.
-    if (this.#onRequest === null && !this.#isEnding && this.input.length > 0) return;
-    if (this.#onRequest !== null || this.#isEnding || this.#service.owner !== null) {
+    const closesWhenIdle = this.#ending?.closesWhenIdle === true;
+    if (this.#onRequest === null && !closesWhenIdle && this.input.length > 0) return;
+    if (this.#onRequest !== null || closesWhenIdle || this.service.owner !== null) {
       this.#close(CLOSE_TIMEOUT_MS);
     }
   }
@@ -357,18 +356,19 @@ export class SocketConnection<C> extends Stream
    * read first.
    */
   closeWhenIdle(): void {
-    this.#isEnding = true;
+    this.#end().closesWhenIdle = true;
     if (this.#state === "open" && this.canRead()) this.receive();
     this.#goOn();
   }
 
   closeWrite(): Promise<void> {
-    const { writeEnded } = this.#end();
-    if (this.#isWriteEnding || this.isPiped) return writeEnded;
-    this.#isWriteEnding = true;
+    const ending = this.#end();
+    const { writeEnded } = ending;
+    if (ending.isWriteEnding || this.isPiped) return writeEnded;
+    ending.isWriteEnding = true;
     this.output.truncate(0);
     this.output.writeBan ??= WRITE_ENDED;
-    if (this.fd < 0) this.#end().endWrite();
+    if (this.fd < 0) ending.endWrite();
     else if (this.writer.unsentBytes === 0) this.#onDrained();
     else this.uncork();
     return writeEnded;
@@ -398,7 +398,7 @@ export class SocketConnection<C> extends Stream
     if (this.#state !== "draining") return;
     if (this.writer.unsentBytes === 0 || !(timeoutMs > 0)) return this.#finish("drained");
     this.updateInterest();
-    this.#service.poller.setTimer(this.#end().timer = new Timer(this), timeoutMs);
+    this.service.poller.setTimer(this.#end().timer = new Timer(this), timeoutMs);
   }
 
   /** It was lost, and nobody will read what had been received before. */
@@ -413,7 +413,7 @@ export class SocketConnection<C> extends Stream
   }
 
   protected onAllSent(): void {
-    if (this.#isWriteEnding || this.#state === "draining") this.#onDrained();
+    if (this.#ending?.isWriteEnding || this.#state === "draining") this.#onDrained();
   }
 
   protected get isReadOver(): boolean {
@@ -422,9 +422,9 @@ export class SocketConnection<C> extends Stream
 
   /** Everything that was flushed has left. */
   #onDrained(): void {
-    if (this.#isWriteEnding && this.#state !== "closed") {
+    if (this.#ending?.isWriteEnding && this.#state !== "closed") {
       this.endpoint.shutdownWrite();
-      this.#end().endWrite();
+      this.#ending.endWrite();
     }
     if (this.#state === "draining") this.#finish("drained");
   }
@@ -464,7 +464,7 @@ export class SocketConnection<C> extends Stream
     const fd = this.endpoint.release();
     if (step !== "detached") this.closeFd(fd, step === "lost");
     this.deadlines?.close();
-    if (this.#ending?.timer) this.#service.poller.cancelTimer(this.#ending.timer);
+    if (this.#ending?.timer) this.service.poller.cancelTimer(this.#ending.timer);
     this.output.close(this.#writeBan());
     this.writer.closeFiles();
     if (this.writer.isFlushing) this.writer.fail(this.#closedError());
@@ -495,6 +495,6 @@ export class SocketConnection<C> extends Stream
     this.#callbacks?.close();
     if (this.#onRequest !== null || this.input.readBan !== null) this.input.close(CLOSED);
     else if (this.input.length > 0) reclaimFrom(this, this.input);
-    this.#service.owner?.onGone(this);
+    this.service.owner?.onGone(this);
   }
 }

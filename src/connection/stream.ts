@@ -46,7 +46,7 @@ export interface StreamService {
 }
 
 /** The reading and the writing side of one descriptor. */
-export abstract class Stream
+export abstract class Stream<S extends StreamService = StreamService>
   implements Watcher, ReaderOwner, WriterOwner, DeadlineOwner, ZeroCopyOwner {
   readonly reader: ConnectionReader;
   readonly writer: ConnectionWriter;
@@ -57,20 +57,18 @@ export abstract class Stream
   protected readonly endpoint: Endpoint;
   /** None where there is nothing to watch over. */
   protected deadlines: Deadlines | null = null;
-  /** How bytes come and go. */
-  io: Transport;
   /** Made when somebody asks for zero copy. */
   pinner: ZeroCopy | null = null;
-  readonly #service: StreamService;
+  /** What it shares with others. */
+  protected readonly service: S;
   #isPaused = false;
   #isPiped = false;
 
   /**
    * A stream that nobody watches yet, over a non-blocking descriptor, which it owns from now on.
    */
-  constructor(service: StreamService, fd: number, ends: EndpointAddresses) {
-    this.#service = service;
-    this.io = service.io;
+  constructor(service: S, fd: number, ends: EndpointAddresses) {
+    this.service = service;
     this.endpoint = new Endpoint(service.poller, fd, ends);
     this.reader = new ConnectionReader(this.input, this);
     this.writer = new ConnectionWriter(this.output, this);
@@ -124,8 +122,13 @@ export abstract class Stream
     return this.endpoint.remoteAddress;
   }
 
+  /** How bytes come and go. */
+  get io(): Transport {
+    return this.pinner === null ? this.service.io : this.pinner.transport;
+  }
+
   get settings(): ConnectionSettings {
-    return this.#service.settings;
+    return this.service.settings;
   }
 
   // ---- receiving -----------------------------------------------------------------------------
@@ -147,9 +150,9 @@ export abstract class Stream
       if (!filled(this.input)) break; // the socket had less than there was room for
     }
     if (sum === 0) return false;
-    this.deadlines?.active(this.#service.poller.nowMicros);
+    this.deadlines?.active(this.service.poller.nowMicros);
     reader.settle();
-    if (this.input.heldBytes > this.#service.settings.readBufferBytesMax && !reader.isWaiting) {
+    if (this.input.heldBytes > this.service.settings.readBufferBytesMax && !reader.isWaiting) {
       reader.isFull = true;
       this.updateInterest();
     }
@@ -181,7 +184,7 @@ export abstract class Stream
   }
 
   onRelease(): void {
-    if (this.input.heldBytes * 2 >= this.#service.settings.readBufferBytesMax) return;
+    if (this.input.heldBytes * 2 >= this.service.settings.readBufferBytesMax) return;
     this.reader.isFull = false;
     this.updateInterest();
   }
@@ -222,7 +225,7 @@ export abstract class Stream
   #onPressure(): void {
     if (!this.writer.checkPressure()) return;
     this.updateInterest();
-    if (!this.writer.isChoked) this.#service.poller.again(this);
+    if (!this.writer.isChoked) this.service.poller.again(this);
   }
 
   onBlocked(): void {
@@ -325,14 +328,13 @@ export abstract class Stream
 
   set zeroCopy(mode: ZeroCopyMode) {
     checkZeroCopy(mode);
-    this.pinner ??= new ZeroCopy(this.#service.io, this);
+    this.pinner ??= new ZeroCopy(this.service.io, this);
     this.pinner.mode = mode;
-    this.io = this.pinner.transport;
     this.writer.borrows = mode !== "always";
   }
 
   get zeroCopyCounts(): ZeroCopyCounts {
-    return (this.pinner ?? new ZeroCopy(this.#service.io, this)).counts();
+    return (this.pinner ?? new ZeroCopy(this.service.io, this)).counts();
   }
 
   onZeroCopyBegin(): void {
@@ -363,7 +365,7 @@ export abstract class Stream
   /** Closes a descriptor that nobody watches any more: at once, or when nothing is pinned. */
   protected closeFd(fd: number, isLost: boolean): void {
     if (!this.pinner?.isPinning) return void native.close(fd);
-    new ZeroCopyClose(this.#service.poller, fd, this.pinner, isLost);
+    new ZeroCopyClose(this.service.poller, fd, this.pinner, isLost);
   }
 
   /** How long a close may take. */
@@ -374,7 +376,7 @@ export abstract class Stream
   // ---- deadlines -----------------------------------------------------------------------------
 
   get clockMicros(): number {
-    return this.#service.poller.clockMicros;
+    return this.service.poller.clockMicros;
   }
 
   #time(): Deadlines {
@@ -382,7 +384,7 @@ export abstract class Stream
   }
 
   #makeDeadlines(nowMicros: number): Deadlines {
-    const deadlines = new Deadlines(this.#service.poller, this, this.#service.settings, nowMicros);
+    const deadlines = new Deadlines(this.service.poller, this, this.service.settings, nowMicros);
     // What is under way already is timed from now on.
     if (this.reader.isWaiting) deadlines.beginRead(nowMicros);
     const { flushingSince } = this.writer;

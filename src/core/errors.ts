@@ -22,7 +22,56 @@ export class NetpollError extends Error {
   override name = "NetpollError";
 }
 
-/** The connection, or the buffer, was closed by us: stop using it. */
+/** Why netpoll cannot run. */
+export type LoadReason = "runtime" | "platform" | "permission" | "library";
+
+/**
+ * netpoll cannot run here, and the `import` of it fails: this is neither Deno nor Bun
+ * (`"runtime"`), neither Linux nor a processor that it is built for (`"platform"`), `--allow-ffi`
+ * is missing (`"permission"`), or no libnetpoll.so is there that fits this version (`"library"`).
+ * Its message says what to do. Where the import failed, the class is not there either: ask for the
+ * name.
+ *
+ * @example
+ * ```ts
+ * const netpoll = await import("@netpoll/netpoll").catch((error) => {
+ *   if (error.name !== "LoadError") throw error;
+ *   console.warn(error.reason, error.message);
+ *   return null; // do without
+ * });
+ * console.log(netpoll === null ? "without netpoll" : "with netpoll");
+ * ```
+ */
+export class LoadError extends NetpollError {
+  /** The name of the class. */
+  override name = "LoadError";
+  /** Why. */
+  readonly reason: LoadReason;
+
+  /** An error that says why netpoll cannot run, and what to do. */
+  constructor(reason: LoadReason, message: string) {
+    super(`Cannot load netpoll: ${message}`);
+    this.reason = reason;
+  }
+}
+
+/**
+ * The connection, or the buffer, was closed by us: stop using it.
+ *
+ * @example
+ * ```ts
+ * import { ClosedError, socketPair } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * await a.close();
+ * await b.close();
+ * try {
+ *   b.writer.writeString("too late");
+ * } catch (error) {
+ *   console.log(error instanceof ClosedError); // true
+ * }
+ * ```
+ */
 export class ClosedError extends NetpollError {
   /** The name of the class. */
   override name = "ClosedError";
@@ -31,6 +80,24 @@ export class ClosedError extends NetpollError {
 /**
  * The peer ended its side. What arrived before is still readable; under half-close our writer lives
  * on. `cause` is the {@linkcode SystemError} when it ended by a reset rather than in order.
+ *
+ * @example
+ * ```ts
+ * import { EofError, socketPair } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * a.writer.writeString("half");
+ * await a.writer.flush();
+ * await a.closeWrite();
+ * try {
+ *   await b.reader.wait(8);
+ * } catch (error) {
+ *   if (!(error instanceof EofError)) throw error;
+ *   console.log(b.reader.readString(b.reader.length)); // "half": what came is still there
+ * }
+ * await a.close();
+ * await b.close();
+ * ```
  */
 export class EofError extends ClosedError {
   /** The name of the class. */
@@ -49,7 +116,25 @@ const SLOW: Readonly<Record<TimeoutOperation, string>> = {
   request: "The answer did not come within",
 };
 
-/** A deadline passed. Nothing was consumed, and the connection goes on: try again, or close it. */
+/**
+ * A deadline passed. Nothing was consumed, and the connection goes on: try again, or close it.
+ *
+ * @example
+ * ```ts
+ * import { socketPair, TimeoutError } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * b.readTimeoutMs = 20;
+ * try {
+ *   await b.reader.wait(1);
+ * } catch (error) {
+ *   if (!(error instanceof TimeoutError)) throw error;
+ *   console.log(error.operation, b.isActive); // "read" true
+ * }
+ * await a.close();
+ * await b.close();
+ * ```
+ */
 export class TimeoutError extends NetpollError {
   /** The name of the class. */
   override name = "TimeoutError";
@@ -103,7 +188,24 @@ export class FrameError extends NetpollError {
   }
 }
 
-/** Two reads waited at once: fix the program. (Flushes queue; they never fail this way.) */
+/**
+ * Two reads waited at once: fix the program. (Flushes queue; they never fail this way.)
+ *
+ * @example
+ * ```ts
+ * import { BusyError, socketPair } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * const first = b.reader.wait(1);
+ * const second = await b.reader.wait(1).catch((error) => error);
+ * console.log(second instanceof BusyError); // true
+ * a.writer.writeByte(1);
+ * await a.writer.flush();
+ * await first;
+ * await a.close();
+ * await b.close();
+ * ```
+ */
 export class BusyError extends NetpollError {
   /** The name of the class. */
   override name = "BusyError";
@@ -112,6 +214,20 @@ export class BusyError extends NetpollError {
 /**
  * A file could not be sent to its end: it has become shorter, or cannot be read. With `sentBytes`
  * above 0 the connection was reset, for its peer would take what follows for the rest of the file.
+ *
+ * @example
+ * ```ts
+ * import { type Connection, SendFileError } from "@netpoll/netpoll";
+ *
+ * export async function send(connection: Connection, path: string): Promise<void> {
+ *   try {
+ *     await connection.sendFile(path);
+ *   } catch (error) {
+ *     if (!(error instanceof SendFileError)) throw error;
+ *     console.error(`${path} became shorter: ${error.sentBytes} bytes were sent`);
+ *   }
+ * }
+ * ```
  */
 export class SendFileError extends NetpollError {
   /** The name of the class. */
@@ -126,7 +242,21 @@ export class SendFileError extends NetpollError {
   }
 }
 
-/** The kernel said no. */
+/**
+ * The kernel said no.
+ *
+ * @example
+ * ```ts
+ * import { dial, SystemError } from "@netpoll/netpoll";
+ *
+ * try {
+ *   await dial("unix", "@nobody-listens-here");
+ * } catch (error) {
+ *   if (!(error instanceof SystemError)) throw error;
+ *   console.log(error.code); // "ECONNREFUSED"
+ * }
+ * ```
+ */
 export class SystemError extends NetpollError {
   /** The name of the class. */
   override name = "SystemError";

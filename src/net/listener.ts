@@ -35,7 +35,21 @@ import {
 /** The permissions that a file can have, set-id and sticky bits included. */
 const MODE_MAX = 0o7777;
 
-/** How a listener listens, and what its connections inherit. */
+/**
+ * How a listener listens, and what its connections inherit.
+ *
+ * @example
+ * ```ts
+ * import { createListener } from "@netpoll/netpoll";
+ *
+ * using listener = createListener("tcp", "127.0.0.1:0", {
+ *   backlog: 1024,
+ *   reusePort: true,
+ *   keepAlive: { idleMs: 60_000, intervalMs: 10_000, count: 5 },
+ * });
+ * console.log(listener.fd >= 0); // true
+ * ```
+ */
 export interface ListenerOptions extends SocketOptions {
   /**
    * The length of the accept queue; the kernel cuts it to `net.core.somaxconn`. 4096 unless given.

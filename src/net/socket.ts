@@ -7,7 +7,19 @@ import { ERRNO } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
 import { Family } from "./address.ts";
 
-/** How a connection is probed when nothing was heard of the peer for long (tcp(7)). */
+/**
+ * How a connection is probed when nothing was heard of the peer for long (tcp(7)).
+ *
+ * @example
+ * ```ts
+ * import { createListener } from "@netpoll/netpoll";
+ *
+ * // A peer that is gone without a word is noticed after a minute and five probes.
+ * using listener = createListener("tcp", "127.0.0.1:0", {
+ *   keepAlive: { idleMs: 60_000, intervalMs: 10_000, count: 5 },
+ * });
+ * ```
+ */
 export interface KeepAliveOptions {
   /**
    * How long nothing must be heard before the first probe, in milliseconds; whole seconds count.

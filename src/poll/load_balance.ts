@@ -13,6 +13,17 @@ export interface PollerLoad {
 /**
  * A policy of the program's own: the `index` of one of `pollers`, those that can take a connection
  * now. `remote` is who connects.
+ *
+ * @example
+ * ```ts
+ * import type { Address, Choose } from "@netpoll/netpoll";
+ *
+ * // Connections of this machine go to the first poller, all others to whoever has the fewest.
+ * export const choose: Choose<Address> = (pollers, remote) => {
+ *   if (remote.transport === "unix" || remote.hostname === "127.0.0.1") return pollers[0]!.index;
+ *   return pollers.toSorted((a, b) => a.connectionCount - b.connectionCount)[0]!.index;
+ * };
+ * ```
  */
 export type Choose<A> = (pollers: readonly PollerLoad[], remote: A) => number;
 

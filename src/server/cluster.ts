@@ -92,14 +92,21 @@ function checkOptions(handler: unknown, options: ClusterOptions): void {
  * for itself. A Worker that dies takes its own connections with it and is replaced.
  *
  * @example
- * ```ts ignore
- * import { Cluster, createListener } from "@netpoll/netpoll";
+ * ```ts
+ * import { isMainThread } from "node:worker_threads";
+ * import { Cluster, type Connection, createListener } from "@netpoll/netpoll";
  *
- * const cluster = new Cluster(new URL("./handler.ts", import.meta.url), {
- *   pollerCount: 4,
- *   loadBalance: "least-connections",
- * });
- * await cluster.serve(createListener("tcp", "localhost:6382"));
+ * export function onRequest({ reader }: Connection) {
+ *   reader.skip(reader.length);
+ *   reader.release();
+ * }
+ *
+ * if (isMainThread) {
+ *   const cluster = new Cluster(new URL(import.meta.url), { pollerCount: 2 });
+ *   const served = cluster.serve(createListener("tcp", "127.0.0.1:0"));
+ *   await cluster.shutdown({ timeoutMs: 5000 });
+ *   await served;
+ * }
  * ```
  */
 export class Cluster {
@@ -373,11 +380,21 @@ export class Cluster {
  * @throws {SystemError} The listener broke, or cannot be watched.
  *
  * @example
- * ```ts ignore
- * import { createListener, serve } from "@netpoll/netpoll";
+ * ```ts
+ * import { isMainThread } from "node:worker_threads";
+ * import { type Connection, createListener, serve } from "@netpoll/netpoll";
  *
- * const listener = createListener("tcp", "localhost:6382");
- * await serve(listener, new URL("./handler.ts", import.meta.url), { pollerCount: 4 });
+ * // The module is its own handler module: this is what each Worker takes from it.
+ * export function onRequest({ reader, writer }: Connection) {
+ *   writer.writeBinary(reader.next(reader.length));
+ *   writer.flush();
+ *   reader.release();
+ * }
+ *
+ * if (isMainThread) {
+ *   const listener = createListener("tcp", "localhost:6382");
+ *   await serve(listener, new URL(import.meta.url), { pollerCount: 2 });
+ * }
  * ```
  */
 export async function serve(

@@ -25,7 +25,28 @@ import { Roster } from "./roster.ts";
 import { Shutdown, type ShutdownOptions, type ShutdownResult, TIMER_MS_MAX } from "./shutdown.ts";
 import type { ConnectionSource, SourceOwner } from "./source.ts";
 
-/** What an {@linkcode EventLoop} is told beside its handler. */
+/**
+ * What an {@linkcode EventLoop} is told beside its handler.
+ *
+ * @example A context for each connection, and bounds
+ * ```ts
+ * import { EventLoop } from "@netpoll/netpoll";
+ *
+ * const loop = new EventLoop(({ reader }, session: { bytes: number }) => {
+ *   session.bytes += reader.length;
+ *   reader.skip(reader.length);
+ *   reader.release();
+ * }, {
+ *   onPrepare: () => ({ bytes: 0 }),
+ *   onDisconnect: (_, { bytes }) => console.log(`${bytes} bytes came`),
+ *   onError: (error) => console.error(error),
+ *   connectionsMax: 10_000,
+ *   connectionsPerAddressMax: 100,
+ *   idleTimeoutMs: 60_000,
+ * });
+ * await loop.shutdown();
+ * ```
+ */
 export interface EventLoopOptions<C = undefined>
   extends
     Omit<Callbacks<C>, "onRequest">,

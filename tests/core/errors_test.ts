@@ -5,6 +5,7 @@ import {
   ClosedError,
   EofError,
   FrameError,
+  LoadError,
   NetpollError,
   SendFileError,
   SystemError,
@@ -17,6 +18,7 @@ const ALL: Readonly<Record<string, Error>> = {
   EofError: new EofError("on purpose"),
   TimeoutError: new TimeoutError("read", 5),
   FrameError: new FrameError("malformed", 3, "on purpose"),
+  LoadError: new LoadError("platform", "on purpose"),
   BusyError: new BusyError("on purpose"),
   SystemError: new SystemError("readv", 104),
   SendFileError: new SendFileError("on purpose", 5),
@@ -32,6 +34,11 @@ test("each error is a NetpollError, and its name is that of its class", () => {
 test("EofError alone is a ClosedError too: it can be told apart from every other one", () => {
   const closed = Object.keys(ALL).filter((name) => ALL[name] instanceof ClosedError);
   assertEquals(closed, ["ClosedError", "EofError"]);
+});
+
+test("LoadError says why netpoll cannot run, for a program and for a reader", () => {
+  const error = new LoadError("runtime", "it needs another");
+  assertEquals([error.reason, error.message], ["runtime", "Cannot load netpoll: it needs another"]);
 });
 
 test("TimeoutError says which operation missed a deadline of how long", () => {

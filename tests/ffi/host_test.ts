@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
-import { type AdoptedSocket, host } from "../../ffi/host.ts";
+import { type AdoptedSocket, host, outdated } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import { run } from "../support/child.ts";
 import { root } from "../support/library.ts";
@@ -22,6 +22,24 @@ function ring(fd: number): void {
 
 test("host is the runtime that runs this", () => {
   assertEquals(host.name, process.versions["bun"] === undefined ? "deno" : "bun");
+});
+
+test("outdated() says which version is needed, for one that is too old", () => {
+  assertEquals(outdated(host.name, host.version), null);
+  assertEquals(
+    outdated("bun", "1.3.14"),
+    "it needs Bun 1.4.0 or newer, and this is 1.3.14",
+  );
+  assertEquals(
+    outdated("deno", "2.7.14"),
+    "it needs Deno 2.8.0 or newer, and this is 2.7.14",
+  );
+  for (const version of ["2.8.0", "2.10.0", "10.0.0"]) {
+    assertEquals(outdated("deno", version), null);
+  }
+  for (const version of ["1.4.0", "1.4.1-canary.5", "1.14.0"]) {
+    assertEquals(outdated("bun", version), null);
+  }
 });
 
 test("wrap() shows native memory, both ways", () => {

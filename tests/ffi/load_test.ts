@@ -1,10 +1,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
 import { type Host, host } from "../../ffi/host.ts";
 import { attempt, candidates, load, unsupported } from "../../ffi/load.ts";
 import { ABI } from "../../ffi/symbols.ts";
-import { NetpollError } from "../../src/core/errors.ts";
+import { LoadError } from "../../src/core/errors.ts";
 import { run } from "../support/child.ts";
 import { compile, libraryPath, root, withDirectory } from "../support/library.ts";
 
@@ -56,9 +59,10 @@ test("load() opens the library that NETPOLL_LIB names", () => {
 test("load() lists every path with its reason, when no library is there", () => {
   const error = assertThrows(
     () => load(hostWith({}), "file:///nowhere/ffi/load.ts"),
-    NetpollError,
-    'Cannot load libnetpoll.so; build it with "make", or name it in NETPOLL_LIB:',
+    LoadError,
+    'Cannot load netpoll: no libnetpoll.so could be opened; build it with "make", or name one in NETPOLL_LIB:',
   );
+  assertEquals(error.reason, "library");
   const lines = error.message.split("\n").slice(1);
   assertEquals(lines.length, 2);
   assertMatch(lines[0]!, /^ {2}\/nowhere\/libnetpoll\.so: ./);
@@ -68,7 +72,7 @@ test("load() lists every path with its reason, when no library is there", () => 
 test("load() tries nothing else, when the library that NETPOLL_LIB names is not there", () => {
   const error = assertThrows(
     () => load(hostWith({ NETPOLL_LIB: "/nowhere/x.so" }), here),
-    NetpollError,
+    LoadError,
   );
   assertEquals(error.message.split("\n").length, 2);
   assertStringIncludes(error.message, "/nowhere/x.so: ");
@@ -76,13 +80,49 @@ test("load() tries nothing else, when the library that NETPOLL_LIB names is not 
 
 test("load() has no place to look, when it was bundled", () => {
   const bundled = "file:///a/dist/netpoll.js";
-  assertThrows(() => load(hostWith({}), bundled), NetpollError, "no place to look for it");
+  assertThrows(() => load(hostWith({}), bundled), LoadError, "no place to look for it");
+});
+
+test("load() takes the copy in memory, when no file is there", () => {
+  const packed = gzipSync(readFileSync(libraryPath)).toString("base64");
+  const embedded = { soname: "libnetpoll-of-nobody.so", packed };
+  const native = load(hostWith({}), "file:///a/dist/netpoll.js", embedded);
+  assertEquals(native.abi(), ABI);
+  const fds = new Int32Array(2);
+  assertEquals(native.socketpair(fds), 0);
+  for (const fd of fds) assertEquals(native.close(fd), 0);
+});
+
+test("load() lists the copy in memory with its reason, when that fails too", () => {
+  const packed = gzipSync("no library").toString("base64");
+  const embedded = { soname: "libnetpoll-of-nobody-else.so", packed };
+  const base = "file:///a/dist/netpoll.js";
+  const error = assertThrows(() => load(hostWith({}), base, embedded), LoadError);
+  assertMatch(error.message, /\n {2}the copy in memory: .*\/proc\/self\/fd\/\d+/);
+});
+
+test("load() leaves the copy in memory alone, when NETPOLL_LIB names another", () => {
+  const embedded = { soname: "libnetpoll-of-nobody.so", packed: "" };
+  const named = hostWith({ NETPOLL_LIB: "/nowhere/x.so" });
+  const error = assertThrows(() => load(named, here, embedded), LoadError);
+  assertEquals(error.message.includes("memory"), false);
 });
 
 test("load() says in one sentence that a permission is missing", () => {
   const refusal = () => 'the permission is missing; run it again with "--allow-ffi"';
-  const error = assertThrows(() => load(hostWith({}, { refusal }), here), NetpollError);
-  assertEquals(error.message, `Cannot load libnetpoll.so: ${refusal()}`);
+  const error = assertThrows(() => load(hostWith({}, { refusal }), here), LoadError);
+  assertEquals([error.reason, error.message], [
+    "permission",
+    `Cannot load netpoll: ${refusal()}`,
+  ]);
+});
+
+test("load() lists all reasons, when a permission is missing for one path and another fails", () => {
+  const refusal = (path: string) => path.endsWith("/libnetpoll.so") ? "no permission" : null;
+  const on = hostWith({}, { refusal });
+  const error = assertThrows(() => load(on, "file:///nowhere/ffi/load.ts"), LoadError);
+  assertEquals(error.reason, "library");
+  assertStringIncludes(error.message, "/nowhere/libnetpoll.so: no permission\n");
 });
 
 test("attempt() says that a library is stale, when its ABI is another", async (t) => {
@@ -123,7 +163,7 @@ test(
     assertEquals(ended.code, 1);
     assertMatch(
       ended.stderr,
-      /NetpollError: Cannot load libnetpoll\.so: Deno may not load native code; run it again with "--allow-ffi"\n/,
+      /LoadError: Cannot load netpoll: Deno may not load native code; run it again with "--allow-ffi"\n/,
     );
   },
 );
@@ -147,9 +187,33 @@ test(
   },
 );
 
+for (const [what, value] of [["platform", "darwin"], ["platform", "win32"], ["arch", "arm"]]) {
+  test(`import() of mod.ts throws a LoadError, on ${value}`, async () => {
+    const ended = await run(`${root}tests/support/elsewhere.ts`, { args: [what!, value!] });
+    assertEquals([ended.code, ended.stderr], [0, ""]);
+    assertMatch(ended.stdout, new RegExp(`^LoadError platform Cannot load netpoll: .*${value}`));
+  });
+}
+
+test("import() of mod.ts throws a LoadError, in Node.js", async (t) => {
+  if (spawnSync("node", ["--version"]).error !== undefined) return t.skip("node is not installed");
+  await withDirectory((directory) => {
+    const bundle = `${directory}/netpoll.mjs`;
+    const options = ["--bundle", "--format=esm", "--platform=node", `--outfile=${bundle}`];
+    const built = spawnSync(`${root}node_modules/.bin/esbuild`, [`${root}mod.ts`, ...options]);
+    assertEquals(built.status, 0);
+    const { status, stderr } = spawnSync("node", [bundle], { encoding: "utf8" });
+    assertEquals(status, 1);
+    assertMatch(
+      stderr,
+      /LoadError: Cannot load netpoll: it runs on Deno and on Bun; Node\.js and others are not/,
+    );
+  });
+});
+
 test("import() of mod.ts lists what was tried, when NETPOLL_LIB names nothing", async () => {
   const ended = await run(fixture, { env: { NETPOLL_LIB: "/nowhere/x.so" } });
   assertEquals(ended.code, 1);
-  assertStringIncludes(ended.stderr, "NetpollError: Cannot load libnetpoll.so");
+  assertStringIncludes(ended.stderr, "LoadError: Cannot load netpoll: no libnetpoll.so");
   assertStringIncludes(ended.stderr, "/nowhere/x.so: ");
 });

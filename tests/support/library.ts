@@ -28,11 +28,13 @@ export async function withDirectory<T>(call: (path: string) => T | Promise<T>): 
 }
 
 /** Compiles a library into a directory: its path, or null where there is no compiler. */
-export function compile(directory: string, source: string): string | null {
+export function compile(directory: string, source: string, ...options: string[]): string | null {
   const from = join(directory, "library.c");
   const to = join(directory, "library.so");
   writeFileSync(from, source);
-  const cc = spawnSync("cc", ["-shared", "-fPIC", "-o", to, from], { encoding: "utf8" });
+  const cc = spawnSync("cc", ["-shared", "-fPIC", ...options, "-o", to, from], {
+    encoding: "utf8",
+  });
   if (cc.error !== undefined) return null;
   if (cc.status !== 0) throw new Error(`Cannot compile ${from}: ${cc.stderr}`);
   return to;

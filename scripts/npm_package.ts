@@ -1,0 +1,46 @@
+/**
+ * Finishes the npm package that `deno pack` made: its package.json gets what people search for and
+ * the runtimes that it is for; its declarations get the members that pack leaves out.
+ *
+ * Its arguments are the repository and the package.
+ *
+ * @module
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { LOWEST } from "../ffi/host.ts";
+
+const [repository, directory] = process.argv.slice(2) as [string, string];
+
+function edit(path: string, change: (text: string) => string): void {
+  writeFileSync(path, change(readFileSync(path, "utf8")));
+}
+
+const { description, keywords } = JSON.parse(readFileSync(`${repository}/package.json`, "utf8"));
+const engines = { bun: `>=${LOWEST.bun}`, deno: `>=${LOWEST.deno}` };
+edit(`${directory}/package.json`, (text) => {
+  const { name, version, ...rest } = JSON.parse(text);
+  const manifest = { name, version, description, keywords, engines, ...rest };
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+});
+
+// Of a class, Deno 2.9 declares no member whose name is computed: [Symbol.asyncDispose] is missing,
+// and the class is not what it says it implements.
+const MEMBERS = {
+  AsyncDisposable: "[Symbol.asyncDispose](): Promise<void>",
+  Disposable: "[Symbol.dispose](): void",
+} as const;
+const DECLARED = /\bdeclare class [^{]*\bimplements [^{]*\b(AsyncDisposable|Disposable)\b[^{]*\{/g;
+const declarations = readdirSync(directory, { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".d.ts"));
+for (const path of declarations) {
+  edit(
+    `${directory}/${path}`,
+    (text) =>
+      text.replace(
+        DECLARED,
+        (declaration, name: keyof typeof MEMBERS) =>
+          text.includes(MEMBERS[name]) ? declaration : `${declaration}\n  ${MEMBERS[name]};`,
+      ),
+  );
+}
