@@ -58,7 +58,7 @@ enum {
   RESOLVE_BASE = 4096,   // getaddrinfo's codes start behind the last errno
   COMPLETIONS_MAX = 4,   // notifications taken from one socket at a time: each may be a range of many sends
   COMPLETION_WORDS = 4,
-  CONTROL_BYTES = 256,   // a notification that does not fit is lost (recvmsg(2), MSG_CTRUNC)
+  CONTROL_BYTES = 512,   // a notification that does not fit is lost (recvmsg(2), MSG_CTRUNC); the longest has 296
   OWNERS_MAX = 1 << 12,  // threads that hold something at a time
   OWNED_FDS = 1 << 20,   // descriptors from here on are nobody's
   RINGS_MAX = 1 << 10,   // one a Worker
@@ -656,6 +656,9 @@ static int32_t take_completions(int32_t fd, uint32_t token, uint32_t *out, int32
     union { struct cmsghdr align; char bytes[CONTROL_BYTES]; } control;
     struct msghdr message = {.msg_control = &control, .msg_controllen = sizeof control};
     if (RETRY(recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT)) < 0) break;
+#ifdef NP_FAULTS
+    if (message.msg_flags & MSG_CTRUNC) __builtin_trap();  // what was lost stays pinned: tests must hear of it
+#endif
     const struct sock_extended_err *range = range_of(&message);
     if (!range) continue;
     int32_t told = injected(CALL_COMPLETION, fd);

@@ -36,7 +36,7 @@ const nginx: Mover = {
       path,
       `daemon off; master_process off; pid ${prefix}/pid; error_log stderr crit;
        events { worker_connections 1000; }
-       http { access_log off; sendfile on; sendfile_max_chunk 1m; tcp_nopush on; ${temporary}
+       http { access_log off; sendfile on; tcp_nopush on; ${temporary}
          keepalive_requests 1000000;
          server { listen 127.0.0.1:${port}; root ${directory}; } }\n`,
     );

@@ -5,7 +5,7 @@
  * gains nothing and `"auto"` must cost nothing. Every round measures every way once.
  */
 import process from "node:process";
-import { runFile } from "./harness/candidates.ts";
+import { runFile, type Runtime, select } from "./harness/candidates.ts";
 import { projectPath, run, type Server, startServer } from "./harness/child.ts";
 import { number, parse } from "./harness/options.ts";
 import { table } from "./harness/markdown.ts";
@@ -37,7 +37,8 @@ const options = parse("Measures what zero copy costs and saves a sender.", {
   sizes: { help: "KiB of a message", value: SIZES.join(",") },
   rounds: { help: "how often to measure each", value: "5" },
   seconds: { help: "how long to measure, each time", value: "2" },
-  runtimes: { help: "bun,deno", value: "bun" },
+  runtimes: { help: "bun, deno or both, with a comma between them", value: "bun" },
+  places: { help: "cable, loopback or both, with a comma between them (both)" },
   "sender-cpu": { help: "the CPU of the sender", value: "0" },
   "receiver-cpu": { help: "the CPU of the receiver and of the cable", value: "1" },
 });
@@ -46,33 +47,61 @@ const seconds = number("seconds", options.seconds);
 const senderCpu = number("sender-cpu", options["sender-cpu"]);
 const receiverCpu = number("receiver-cpu", options["receiver-cpu"]);
 const sizes = options.sizes!.split(",").map((size) => number("sizes", size));
-const runtimes = options.runtimes!.split(",") as ("bun" | "deno")[];
+const runtimes = options.runtimes!.split(",") as Runtime[];
 
 if (process.getuid?.() !== 0) {
   console.error("SKIPPED: a network namespace of its own needs root");
   process.exit(77);
 }
 
-async function measureOnce(wire: Wire, sink: Server, one: Series, runtime: "bun" | "deno") {
+/** A place to measure in, and what there is to measure, the way it is compared with first. */
+interface Place {
+  readonly name: string;
+  readonly title: string;
+  readonly modes: readonly string[];
+  lay(): Promise<Wire>;
+}
+
+const PLACES: readonly Place[] = [
+  {
+    name: "cable",
+    title: "a cable on which nothing is copied",
+    modes: ["off", "always", "auto"],
+    lay: () => layWire(receiverCpu),
+  },
+  {
+    name: "loopback",
+    title: "loopback, where the kernel copies",
+    modes: ["off", "auto", "always"],
+    lay: () => Promise.resolve(LOOPBACK),
+  },
+];
+const places = select(PLACES, options.places);
+
+/** A sender starts, warms up (bulk.ts) and ends beside its measurement. */
+const BESIDE_SECONDS = 2;
+const stepSeconds = seconds + BESIDE_SECONDS;
+const progress = new Progress(
+  runtimes.length * roundCount * stepSeconds * sizes.length *
+    places.reduce((sum, { modes }) => sum + modes.length, 0),
+);
+
+async function measureOnce(wire: Wire, sink: Server, one: Series, runtime: Runtime) {
   const args = [wire.host, `${sink.port}`, one.mode, `${one.kib * KIB}`, `${seconds}`];
   const argv = wire.sender(runFile(runtime, "bench/servers/bulk.ts", args));
   one.rounds.push(JSON.parse(await run({ argv, cpu: senderCpu })));
 }
 
-async function measure(
-  place: string,
-  wire: Wire,
-  modes: readonly string[],
-  runtime: "bun" | "deno",
-): Promise<Series[]> {
+async function measure({ name, modes }: Place, wire: Wire, runtime: Runtime): Promise<Series[]> {
   const argv = wire.receiver([projectPath("bench/build/sink")]);
   const sink = await startServer({ argv, cpu: receiverCpu });
-  const all = sizes.flatMap((kib) => modes.map((mode) => ({ place, kib, mode, rounds: [] })));
+  const all = sizes.flatMap((kib) => modes.map((mode) => ({ place: name, kib, mode, rounds: [] })));
   try {
     for (let round = 0; round < roundCount; round++) {
       for (let i = 0; i < all.length; i++) {
         const one: Series = all[(i + round) % all.length]!;
-        progress.step(`${place}, round ${round + 1} of ${roundCount}: ${one.kib} KiB, ${one.mode}`);
+        const what = `${runtime}, ${name}, round ${round + 1} of ${roundCount}`;
+        progress.step(`${what}: ${one.kib} KiB, ${one.mode}`, stepSeconds);
         await measureOnce(wire, sink, one, runtime);
       }
     }
@@ -118,18 +147,17 @@ function section(title: string, all: readonly Series[]): string {
   return `### ${title}\n\n${table(HEADS, rows)}\n`;
 }
 
-const progress = new Progress();
-const wire = await layWire(receiverCpu);
-const results: Series[] = [];
+const results: (Series & { runtime: Runtime })[] = [];
 const sections: string[] = [];
 for (const runtime of runtimes) {
-  const cable = await measure("cable", wire, ["off", "always", "auto"], runtime);
-  sections.push(section(`${runtime}, a cable on which nothing is copied`, cable));
-  const loopback = await measure("loopback", LOOPBACK, ["off", "auto", "always"], runtime);
-  sections.push(section(`${runtime}, loopback, where the kernel copies`, loopback));
-  results.push(...cable, ...loopback);
+  for (const place of places) {
+    const wire = await place.lay();
+    const all = await measure(place, wire, runtime);
+    wire.close();
+    sections.push(section(`${runtime}, ${place.title}`, all));
+    results.push(...all.map((one) => ({ runtime, ...one })));
+  }
 }
-wire.close();
 progress.end();
 const markdown = [
   `## What a stream costs its sender\n`,
@@ -139,5 +167,5 @@ const markdown = [
   ...sections,
 ].join("\n");
 console.log(markdown);
-keep("zero_copy", markdown, results);
+keep("zero_copy", markdown.trimEnd(), results);
 process.exit(0);

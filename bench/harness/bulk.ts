@@ -2,6 +2,8 @@
  * Many bytes through a server: what it costs, in rounds that take the servers in turn.
  */
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import process from "node:process";
 import { select } from "./candidates.ts";
 import { projectPath, run, type Server } from "./child.ts";
 import { LOAD_CPU, SERVER_CPU } from "./cpus.ts";
@@ -112,6 +114,12 @@ async function measure(
   return results;
 }
 
+/** What the bytes go over: own_loopback.sh says so, if it ran this. */
+function describeLoopback(): string {
+  const path = "/proc/sys/net/ipv4/tcp_congestion_control";
+  return process.env.LOOPBACK ?? `loopback, with ${readFileSync(path, "utf8").trim()}`;
+}
+
 const HEADS = ["server", "CPU µs/MiB", "÷ limit", "MiB/s", "÷ limit", "CPU %"];
 
 function section(bench: BulkBench, results: Results, count: number, j: number): string {
@@ -148,6 +156,7 @@ export async function bulkBench(bench: BulkBench, options: BulkOptions): Promise
   const markdown = [
     `## ${bench.title}\n`,
     `${describeMachine()}.\n${bench.about}`,
+    `Over ${describeLoopback()}.`,
     `${options.rounds} interleaved rounds of ${options.seconds} s, server pinned to CPU`,
     `${options["server-cpu"]}, load to CPU ${options["load-cpu"]}. The median, and of ratios the`,
     `range of the middle half. The limit is ${limit ?? "not here"}.`,

@@ -7,7 +7,8 @@ import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import { check } from "../core/check.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SendFileError, SystemError } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
+import { FILE_BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
+import { setCork } from "../net/socket.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
 
 /** What of a file is sent, and how. */
@@ -123,13 +124,14 @@ async function queueFile(
     await writer.flush({ signal });
     return 0;
   }
-  const file: FileSending = new FileSending(piece, () => {
+  const tell = () => {
     try {
-      onProgress?.(file.sentBytes);
+      onProgress!(file.sentBytes);
     } catch (error) {
       writer.abandonFile(file, error);
     }
-  });
+  };
+  const file: FileSending = new FileSending(piece, onProgress === undefined ? null : tell);
   const onAbort = () => writer.abandonFile(file, signal!.reason);
   signal?.addEventListener("abort", onAbort);
   try {
@@ -161,14 +163,14 @@ export class FileSending {
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
   readonly #piece: Piece;
-  readonly #tell: () => void;
+  readonly #tell: (() => void) | null;
   #isTelling = false;
   #isClosed = false;
   /** What was read and not sent yet, where the kernel cannot send the file by itself. */
   #copied: LinkChain | null = null;
 
   /** A piece that is to be sent; `tell` is called in a task of its own when some of it has left. */
-  constructor(piece: Piece, tell: () => void) {
+  constructor(piece: Piece, tell: (() => void) | null) {
     this.#piece = piece;
     this.#tell = tell;
     ({ promise: this.promise, resolve: this.resolve, reject: this.reject } = Promise
@@ -196,7 +198,7 @@ export class FileSending {
   }
 
   #sendFile(to: number): number {
-    const most = Math.min(this.unsentBytes, BYTES_PER_EVENT_MAX);
+    const most = Math.min(this.unsentBytes, FILE_BYTES_PER_EVENT_MAX);
     const at = this.#piece.offset + this.sentBytes;
     const count = native.sendfile(to, this.#piece.fd, at >>> 0, at / TWO_32 >>> 0, most);
     sending.wasShort = count < most;
@@ -225,12 +227,13 @@ export class FileSending {
 
   #advance(count: number): void {
     this.sentBytes += count;
-    if (this.#isTelling) return;
+    const tell = this.#tell;
+    if (tell === null || this.#isTelling) return;
     this.#isTelling = true;
     // Never within a call of the user's own, such as a flush.
     queueMicrotask(() => {
       this.#isTelling = false;
-      this.#tell();
+      tell();
     });
   }
 
@@ -259,6 +262,7 @@ export class FileSending {
 /** The files of a writer, each with its place among the bytes of the chain. */
 export class FileQueue {
   readonly #files: FileSending[] = [];
+  #isCorked = false;
   /** Bytes of files that were sent, or given up. */
   doneBytes = 0;
   /** Bytes of files that are still to be sent. */
@@ -287,8 +291,20 @@ export class FileQueue {
     if (count <= 0) return count;
     this.doneBytes += count;
     this.unsentBytes -= count;
+    this.#cork(fd, file.unsentBytes > 0);
     if (file.unsentBytes === 0) this.remove(file);
     return count;
+  }
+
+  /**
+   * While a file is under way full packets only leave. Otherwise every acknowledgement pushes out
+   * whatever stands at the end of the queue, and each such scrap wakes the peer: over loopback 20
+   * packets a MiB in place of 15, and 1.4 times the CPU.
+   */
+  #cork(fd: number, isUnderWay: boolean): void {
+    if (this.#isCorked === isUnderWay) return;
+    this.#isCorked = isUnderWay;
+    setCork(fd, isUnderWay);
   }
 
   /** Bytes have left: the first file has its time anew. */

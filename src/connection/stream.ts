@@ -16,7 +16,7 @@ import {
 } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, CLOSE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Address, PackedAddress } from "../net/address.ts";
-import { resetOnClose, socketError, socketErrorIfAny } from "../net/socket.ts";
+import { resetOnClose, setCork, socketError, socketErrorIfAny } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { Watcher } from "../poll/watcher.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
@@ -366,6 +366,7 @@ export abstract class Stream<S extends StreamService = StreamService>
         `Cannot detach: ${outstandingBytes} bytes are pinned by zero-copy sends; await writer.released() first`,
       );
     }
+    if (this.writer.unsentBytes > 0) setCork(this.fd, false); // a file may be under way
     counts.connections.detached += 1;
     return native.disown(this.fd);
   }

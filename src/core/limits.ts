@@ -55,6 +55,12 @@ export const IOVECS_MAX = 64;
 
 // ---- files and pipes ----------------------------------------------------------------------------
 
+/**
+ * Bytes of a file sent for one event, where the socket has room for them: twice those of memory, as
+ * they cost half. Each event wakes the peer anew: with 1 MiB CPU a byte is 1.1 times as much, with
+ * 4 MiB 0.9 times.
+ */
+export const FILE_BYTES_PER_EVENT_MAX = 2 * 1024 * 1024;
 /** What is read of a file at a time where the kernel cannot send it by itself. */
 export const FILE_READ_BYTES = 64 * 1024;
 /** Files that wait to be sent, each with its descriptor, at which `isWritable` turns false. */

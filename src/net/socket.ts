@@ -101,6 +101,8 @@ export const Option = {
   FREE_BIND: [IPPROTO_IP, 15],
   /** TCP_NODELAY. */
   NO_DELAY: [IPPROTO_TCP, 1],
+  /** TCP_CORK. */
+  CORK: [IPPROTO_TCP, 3],
   /** TCP_KEEPIDLE. */
   KEEP_IDLE: [IPPROTO_TCP, 4],
   /** TCP_KEEPINTVL. */
@@ -156,6 +158,13 @@ export function resetOnClose(fd: number): void {
   values[1] = 0;
   // What is no TCP socket has no reset: closing it is all there is.
   native.setsockopt(fd, Option.LINGER[0], Option.LINGER[1], values, 8);
+}
+
+/** Lets full packets only leave from now on, or any again, and what waits at once (tcp(7)). */
+export function setCork(fd: number, isOn: boolean): void {
+  values[0] = isOn ? 1 : 0;
+  // What is no TCP socket has no packets.
+  native.setsockopt(fd, Option.CORK[0], Option.CORK[1], values, 4);
 }
 
 /** The error number of a socket, 0 for none, and clears it: it can be read once. */

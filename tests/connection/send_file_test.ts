@@ -5,9 +5,8 @@ import {
   assertInstanceOf,
   assertLessOrEqual,
   assertRejects,
-  assertThrows,
 } from "@std/assert";
-import { closeSync, openSync, truncateSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, truncateSync } from "node:fs";
 import { test } from "node:test";
 import {
   ClosedError,
@@ -20,9 +19,8 @@ import {
 } from "../../mod.ts";
 import { native } from "../../ffi/load.ts";
 import { FILES_UNSENT_MAX } from "../../src/core/limits.ts";
-import { failWith, faultTest, shorten } from "../support/faults.ts";
+import { getOption, Option } from "../../src/net/socket.ts";
 import { descriptorCount, leaks } from "../support/leaks.ts";
-import { withDirectory } from "../support/library.ts";
 import {
   assertBytes,
   closeAll,
@@ -32,40 +30,8 @@ import {
   send,
   tcpPair,
 } from "../support/pair.ts";
+import { take, withFile } from "../support/sent_file.ts";
 import { delay, soon, stateOf, tick, until } from "../support/until.ts";
-
-const EINVAL = 22, EIO = 5, EPIPE = 32, ECONNRESET = 104, EAGAIN = 11;
-
-/** A file of so many bytes of the pattern, for as long as the call runs; nothing may be left over. */
-function withFile(
-  byteCount: number,
-  call: (path: string, bytes: Uint8Array) => Promise<void>,
-): Promise<void> {
-  return leaks(() =>
-    withDirectory(async (directory) => {
-      const path = `${directory}/file`;
-      const bytes = pattern(byteCount);
-      writeFileSync(path, bytes);
-      await call(path, bytes);
-    })
-  );
-}
-
-/** Reads so many bytes. */
-async function take(
-  { reader }: Connection,
-  count: number,
-  pause?: () => Promise<void>,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(count);
-  for (let at = 0; at < count;) {
-    await soon(reader.wait(1), `more than ${at} of ${count} bytes`);
-    at += reader.readInto(bytes.subarray(at));
-    reader.release();
-    await pause?.();
-  }
-  return bytes;
-}
 
 test("sendFile() sends a file behind what was written, and before what is written next", () =>
   withFile(5000, async (path, bytes) => {
@@ -187,6 +153,37 @@ test("sendFile() waits for a slow peer, with files and bytes in the order in whi
       assertEquals(progress, [...progress].sort((x, y) => x - y));
       await closeAll(a, b);
     }
+  }));
+
+test("sendFile() leaves in full packets while it waits for its peer, and then in any", () =>
+  withFile(16 << 20, async (path) => {
+    const [a, b] = await tcpPair();
+    const isCorked = () => getOption(a.fd, Option.CORK) === 1;
+    b.pauseRead();
+    const sent = a.sendFile(path, { length: 100 });
+    assertEquals(await soon(sent), 100);
+    assert(!isCorked(), "what leaves at once is not worth a call");
+    const long = a.sendFile(path);
+    assertEquals(await stateOf(long), "pending");
+    assert(isCorked());
+    b.resumeRead();
+    await take(b, 100 + (16 << 20));
+    await soon(long);
+    assert(!isCorked());
+    await closeAll(a, b);
+  }));
+
+test("detach() while a file is under way gives a descriptor that sends packets of any length", () =>
+  withFile(16 << 20, async (path) => {
+    const [a, b] = await tcpPair();
+    b.pauseRead();
+    const sent = a.sendFile(path);
+    assertEquals(await stateOf(sent), "pending");
+    const fd = a.detach();
+    assertEquals(getOption(fd, Option.CORK), 0);
+    await assertRejects(() => soon(sent), ClosedError);
+    assertEquals(native.close(fd), 0);
+    await closeAll(b);
   }));
 
 test("flush() of nothing new waits for the file before it", () =>
@@ -400,89 +397,5 @@ test("an ignored rejection of sendFile() is no unhandled one", () =>
     const [a, b] = socketPair();
     void a.sendFile("/nowhere/at/all");
     await tick();
-    await closeAll(a, b);
-  }));
-
-faultTest(
-  "sendFile() reads and sends, where the kernel has no sendfile for the file",
-  () =>
-    withFile(3 << 20, async (path, bytes) => {
-      for (const [a, b] of [socketPair(), await tcpPair()]) {
-        failWith("sendfile", EINVAL, { fd: a.fd });
-        shorten("pread", 1000, { count: 3 });
-        a.writer.writeString("head");
-        const sent = a.sendFile(path);
-        const behind = send(a, "tail");
-        assertEquals(await receive(b, 4), "head");
-        assertBytes(await take(b, bytes.length), bytes);
-        assertEquals(await receive(b, 4), "tail");
-        assertEquals(await soon(sent), bytes.length);
-        await soon(behind);
-        await closeAll(a, b);
-      }
-    }),
-);
-
-faultTest(
-  "sendFile() goes on after short calls and calls that are not ready",
-  () =>
-    withFile(1 << 20, async (path, bytes) => {
-      const [a, b] = socketPair();
-      shorten("sendfile", 777, { fd: a.fd, count: 20 });
-      const sent = a.sendFile(path);
-      failWith("sendfile", EAGAIN, { fd: a.fd, skip: 3, count: 4 });
-      assertBytes(await take(b, bytes.length), bytes);
-      assertEquals(await soon(sent), bytes.length);
-      await closeAll(a, b);
-    }),
-);
-
-faultTest(
-  "sendFile() says that the file cannot be read, and how much had been sent",
-  () =>
-    withFile(1 << 20, async (path) => {
-      for (const skip of [0, 1]) {
-        const [a, b] = socketPair();
-        failWith("sendfile", EIO, { fd: a.fd, skip });
-        if (skip > 0) shorten("sendfile", 1000, { fd: a.fd, count: 1 });
-        failWith("pread", EIO);
-        if (skip > 0) {
-          const sent = a.sendFile(path);
-          failWith("sendfile", EIO, { fd: a.fd });
-          const error = await assertRejects(() => soon(sent), SendFileError);
-          assertEquals([error.sentBytes, (error.cause as SystemError).code], [1000, "EIO"]);
-          await assertRejects(() => soon(a.closed), SendFileError);
-        } else {
-          const error = await assertRejects(() => soon(a.sendFile(path)), SendFileError);
-          assertEquals([error.sentBytes, (error.cause as SystemError).code], [0, "EIO"]);
-          await send(a, "goes on");
-          assertEquals(await soon(receive(b, 7)), "goes on");
-        }
-        await closeAll(a, b);
-      }
-    }),
-);
-
-faultTest(
-  "sendFile() tells a stream that is broken from a file that is",
-  () =>
-    withFile(1000, async (path) => {
-      for (const [errno, code] of [[EPIPE, "EPIPE"], [ECONNRESET, "ECONNRESET"]] as const) {
-        const [a, b] = socketPair();
-        failWith("sendfile", errno, { fd: a.fd });
-        const error = await assertRejects(() => soon(a.sendFile(path)), EofError);
-        assertEquals((error.cause as SystemError).code, code);
-        assertThrows(() => a.writer.writeString("more"), EofError);
-        await closeAll(a, b);
-      }
-    }),
-);
-
-faultTest("sendFile() throws when no descriptor is left", () =>
-  withFile(10, async (path) => {
-    const [a, b] = socketPair();
-    failWith("open", 24);
-    const error = await assertRejects(() => a.sendFile(path), SystemError);
-    assertEquals(error.code, "EMFILE");
     await closeAll(a, b);
   }));

@@ -6,31 +6,23 @@
 //   -u N  run the command as this user, without CAP_IPC_LOCK: then the limit binds
 //
 // The command runs in a network namespace of its own, whose loopback has an XDP program that passes
-// every packet. Before that program the kernel puts a copy in the place of a packet and frees the
-// original as sent: it plays the network card. The program must have BPF_F_XDP_HAS_FRAGS, or large
-// packets are copied earlier. Everything is gone when the command ends. It needs CAP_NET_ADMIN and
-// CAP_BPF, and ends with 77 where it cannot be.
+// every packet (xdp.h): the kernel plays the network card. Everything is gone when the command ends.
+// It needs CAP_NET_ADMIN and CAP_BPF, and ends with 77 where it cannot be.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/bpf.h>
-#include <linux/if_link.h>
 #include <net/if.h>
 #include <sched.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef BPF_F_XDP_HAS_FRAGS  // headers before Linux 5.18
-#define BPF_F_XDP_HAS_FRAGS (1U << 5)
-#endif
+#include "xdp.h"
 
 enum { SKIPPED = 77 };
 
@@ -38,10 +30,6 @@ static void need(int holds, const char *what) {
   if (holds) return;
   fprintf(stderr, "zcbed: %s: %s\n", what, strerror(errno));
   exit(SKIPPED);
-}
-
-static int bpf(int command, union bpf_attr *attributes) {
-  return (int)syscall(SYS_bpf, command, attributes, sizeof *attributes);
 }
 
 static void raise_loopback(void) {
@@ -59,29 +47,9 @@ static void set_optmem(const char *bytes) {
 
 // The link stays attached for as long as its descriptor is open: the command inherits it.
 static void pass_packets(void) {
-  struct bpf_insn program[] = {
-      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS},
-      {.code = BPF_JMP | BPF_EXIT},
-  };
-  union bpf_attr load;
-  memset(&load, 0, sizeof load);
-  load.prog_type = BPF_PROG_TYPE_XDP;
-  load.insns = (uintptr_t)program;
-  load.insn_cnt = 2;
-  load.license = (uintptr_t) "GPL";
-  load.prog_flags = BPF_F_XDP_HAS_FRAGS;
-  int loaded = bpf(BPF_PROG_LOAD, &load);
-  need(loaded >= 0, "load the XDP program");
-  union bpf_attr link;
-  memset(&link, 0, sizeof link);
-  link.link_create.prog_fd = (uint32_t)loaded;
-  link.link_create.target_ifindex = if_nametoindex("lo");
-  link.link_create.attach_type = BPF_XDP;
-  link.link_create.flags = XDP_FLAGS_SKB_MODE;
-  int attached = bpf(BPF_LINK_CREATE, &link);
+  int attached = xdp_attach(if_nametoindex("lo"));
   need(attached >= 0, "attach the XDP program");
   fcntl(attached, F_SETFD, 0);
-  close(loaded);
 }
 
 int main(int count, char **arguments) {

@@ -132,6 +132,73 @@ TEST("np_completions() passes over timestamps in the same queue (zero copy 34)")
   CHECK_EQUAL(ranges[2], 0);
 }
 
+// Everything that puts a message of its own beside a notification (socket(7), ip(7), ipv6(7)).
+static void ask_for_all(int32_t fd) {
+  static const int STAMPS = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_TX_ACK |
+                            SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_CMSG |
+                            SOF_TIMESTAMPING_OPT_ID;
+  static const int OPTIONS[][2] = {
+      {SOL_SOCKET, SO_TIMESTAMPNS}, {SOL_SOCKET, SO_RXQ_OVFL}, {SOL_SOCKET, SO_WIFI_STATUS},
+      {IPPROTO_IP, IP_PKTINFO}, {IPPROTO_IP, IP_RECVTTL}, {IPPROTO_IP, IP_RECVTOS}, {IPPROTO_IP, IP_RECVOPTS},
+      {IPPROTO_IP, IP_RETOPTS}, {IPPROTO_IP, IP_RECVORIGDSTADDR}, {IPPROTO_IP, IP_RECVERR},
+      {IPPROTO_IPV6, IPV6_RECVPKTINFO}, {IPPROTO_IPV6, IPV6_RECVHOPLIMIT}, {IPPROTO_IPV6, IPV6_RECVTCLASS},
+      {IPPROTO_IPV6, IPV6_RECVORIGDSTADDR}, {IPPROTO_IPV6, IPV6_RECVERR},
+  };
+  // What this kernel, or this family, does not have puts nothing there either.
+  for (size_t n = 0; n < sizeof OPTIONS / sizeof *OPTIONS; n++) {
+    np_setsockopt(fd, OPTIONS[n][0], OPTIONS[n][1], ON, sizeof *ON);
+  }
+  CHECK_EQUAL(np_setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &STAMPS, sizeof STAMPS), 0);
+}
+
+// How many bytes of control messages the longest message in the error queue has; it is lost.
+static size_t longest_control(int32_t fd) {
+  size_t longest = 0;
+  for (;;) {
+    static _Alignas(struct cmsghdr) char control[1 << 16];
+    struct msghdr message = {.msg_control = control, .msg_controllen = sizeof control};
+    if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return longest;
+    if (message.msg_controllen > longest) longest = message.msg_controllen;
+  }
+}
+
+TEST("np_completions() has room for the longest notification: none is cut (zero copy 35)") {
+  uint32_t from = a_filled_slab(), to = a_slab();
+  for (int n = 0; n < 2; n++) {
+    int32_t pair[2];
+    if (n) connect_family(pair, address_of(AF_INET6, LOOPBACK6, 16), LOOPBACK6, AF_INET6);
+    else connect_tcp(pair);
+    allow_zero_copy(pair[0]);
+    ask_for_all(pair[0]);
+    CHECK_EQUAL(send_pinned(pair[0], from, PIECE), PIECE);
+    receive_all(pair[1], to, PIECE);
+    await(pair[0], 0);
+    size_t longest = longest_control(pair[0]);
+    CHECK(longest > 0);
+    CHECK(longest <= CONTROL_BYTES);
+    CHECK_EQUAL(send_pinned(pair[0], from, PIECE), PIECE);
+    receive_all(pair[1], to, PIECE);
+    int32_t count = 0;
+    while (count == 0) count = np_completions(pair[0], ranges);
+    CHECK_EQUAL(ranges[2], 1);
+  }
+}
+
+TEST("a notification that does not fit is lost, and the kernel says so (zero copy 35)") {
+  int32_t pair[2];
+  connect_tcp(pair);
+  allow_zero_copy(pair[0]);
+  uint32_t from = a_filled_slab(), to = a_slab();
+  CHECK_EQUAL(send_pinned(pair[0], from, PIECE), PIECE);
+  receive_all(pair[1], to, PIECE);
+  await(pair[0], 0);
+  _Alignas(struct cmsghdr) char control[20];
+  struct msghdr message = {.msg_control = control, .msg_controllen = sizeof control};
+  CHECK_EQUAL(recvmsg(pair[0], &message, MSG_ERRQUEUE | MSG_DONTWAIT), 0);
+  CHECK(message.msg_flags & MSG_CTRUNC);
+  CHECK_EQUAL(np_completions(pair[0], ranges), 0);
+}
+
 TEST("SO_ZEROCOPY is inherited from a listener, but not by what was in its queue (zero copy 1)") {
   struct address at, peer;
   int32_t listener = listen_tcp(&at), value = 1;

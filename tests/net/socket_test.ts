@@ -8,6 +8,7 @@ import {
   getOption,
   Option,
   resetOnClose,
+  setCork,
   setOption,
   socketError,
   socketErrorIfAny,
@@ -165,4 +166,14 @@ test("resetOnClose() lets close reset a TCP socket, and does nothing to others",
   const event = native.eventfd();
   resetOnClose(event);
   native.close(event);
+});
+
+test("setCork() lets a TCP socket hold back what fills no packet, and does nothing to others", () => {
+  withSocket(Family.IPV4, (fd) => {
+    for (const isOn of [true, false]) {
+      setCork(fd, isOn);
+      assertEquals(getOption(fd, Option.CORK), Number(isOn));
+    }
+  });
+  withSocket(Family.UNIX, (fd) => setCork(fd, true));
 });

@@ -8,11 +8,12 @@ import process from "node:process";
 import { test } from "node:test";
 import { commandFor } from "./child.ts";
 import { root } from "./library.ts";
+import { SOAK_SECONDS } from "./zero_copy_ends.ts";
 
 const BED = `${root}tests/native/build/zcbed`;
 /** The exit code of a bed that this machine cannot make, as in automake. */
 const SKIPPED = 77;
-const CHILD_MS = 50_000;
+const CHILD_MS = 50_000 + 1000 * SOAK_SECONDS;
 
 /** Why there are no beds here; "" where there are. */
 const missing = findMissing();
@@ -72,5 +73,5 @@ export function obstacleOf(options: readonly string[]): string {
 
 /** A test in a bed; skipped, and said so, where something is in its way. */
 export function bedTest(name: string, obstacle: string, run: () => Promise<void>): void {
-  test(name, { skip: obstacle === "" ? false : obstacle }, run);
+  test(name, { skip: obstacle === "" ? false : obstacle, timeout: CHILD_MS + 5000 }, run);
 }

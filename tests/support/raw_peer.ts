@@ -8,8 +8,8 @@ import { blocks } from "../../src/buffer/block.ts";
 import { check } from "../../src/core/check.ts";
 import { ERRNO, NOT_READY } from "../../src/core/errno.ts";
 import { parsePath, rawFromNumeric } from "../../src/net/address.ts";
-import { resetOnClose } from "../../src/net/socket.ts";
 import { Interest } from "../../src/poll/watcher.ts";
+import { RawSocket } from "./raw_socket.ts";
 import { until } from "./until.ts";
 
 const PIECE_BYTES = 65536;
@@ -31,8 +31,7 @@ function waitConnected(fd: number): void {
 }
 
 /** A socket that is no Connection of ours. */
-export class RawPeer {
-  fd: number;
+export class RawPeer extends RawSocket {
   #received = "";
   #isEnded = false;
   #wasReset = false;
@@ -43,7 +42,7 @@ export class RawPeer {
    */
   constructor(to: Listener | Address, from?: string) {
     const raw = rawOf("address" in to ? to.address : to);
-    this.fd = check("open a socket", native.socket(raw[0]!));
+    super(check("open a socket", native.socket(raw[0]!)));
     if (from !== undefined) check("bind", native.bind(this.fd, rawFromNumeric(from, 0)));
     const code = native.connect(this.fd, raw);
     if (code !== -ERRNO.EINPROGRESS) check("connect", code);
@@ -120,26 +119,5 @@ export class RawPeer {
   async receiveAll(): Promise<string> {
     await until(() => this.isEnded, "the end at the peer");
     return this.#received;
-  }
-
-  /** Ends this side: the other reads an end. */
-  end(): void {
-    check("end", native.shutdown(this.fd, 1));
-  }
-
-  /** Closes with a reset. */
-  reset(): void {
-    resetOnClose(this.fd);
-    this.close();
-  }
-
-  /** Closes. */
-  close(): void {
-    if (this.fd >= 0) native.close(this.fd);
-    this.fd = -1;
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 }

@@ -330,7 +330,7 @@ export const CASES: Record<string, () => Promise<void>> = {
 
   async oneHugeWrite() {
     const [connection, receiver] = await ends();
-    const total = 32 * 1024 * KIB;
+    const total = 100 * 1024 * KIB;
     write(connection, 0, total);
     const flushed = connection.writer.flush();
     let most = 0;

@@ -3,6 +3,7 @@
  * that receives when the test says so, and compares every byte.
  */
 import { assertEquals, assertGreater } from "@std/assert";
+import process from "node:process";
 import { native } from "../../ffi/load.ts";
 import {
   configure,
@@ -17,8 +18,8 @@ import { check } from "../../src/core/check.ts";
 import { NOT_READY } from "../../src/core/errno.ts";
 import { rawAddress } from "../../src/net/address.ts";
 import { listenerSocket } from "../../src/net/listener.ts";
-import { resetOnClose } from "../../src/net/socket.ts";
 import { assertBytes, pattern } from "./pair.ts";
+import { RawSocket } from "./raw_socket.ts";
 import { soon, tick, until } from "./until.ts";
 
 /** After so many bytes `pattern` begins again. */
@@ -28,6 +29,8 @@ const PIECE_BYTES = 1024 * 1024;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 const TCP_CONGESTION = 13;
+/** How long connections come and go in the long soak. */
+export const SOAK_SECONDS: number = Number(process.env["NETPOLL_SOAK_SECONDS"] ?? 20);
 const expected = pattern(PIECE_BYTES + PERIOD_BYTES);
 
 /** What stands at a position of the stream. */
@@ -46,16 +49,11 @@ export function write(connection: Connection, position: number, count: number): 
 }
 
 /** The end that receives. */
-export class Receiver {
-  fd: number;
+export class Receiver extends RawSocket {
   /** How many bytes came, each of them the right one. */
   count = 0;
   isEnded = false;
   wasReset = false;
-
-  constructor(fd: number) {
-    this.fd = fd;
-  }
 
   /** Receives once, at most so many bytes. Whether there was anything. */
   take(bytesMax = PIECE_BYTES): boolean {
@@ -92,22 +90,6 @@ export class Receiver {
       return this.isEnded || this.wasReset;
     }, "the end of the stream");
     assertEquals([this.count, this.isEnded], [count, true]);
-  }
-
-  /** Ends this side. */
-  end(): void {
-    native.shutdown(this.fd, 1);
-  }
-
-  /** Closes with a reset. */
-  reset(): void {
-    resetOnClose(this.fd);
-    this.close();
-  }
-
-  close(): void {
-    if (this.fd >= 0) native.close(this.fd);
-    this.fd = -1;
   }
 }
 

@@ -1,0 +1,43 @@
+-- Asks for one piece of a file after the other and compares every byte: files.lua FILE PATH.
+local threads = {}
+right, wrong = 0, 0
+
+function setup(thread)
+  table.insert(threads, thread)
+end
+
+function init(args)
+  local file = assert(io.open(args[1], "rb"))
+  bytes = file:read("*a")
+  file:close()
+  path = args[2]
+  at = 0
+  expected = {}
+end
+
+-- With one connection a thread, answers come in the order of the requests.
+function request()
+  local length = at * 7919 % 300000 + 1
+  local first = at * 104729 % (#bytes - length)
+  at = at + 1
+  expected = bytes:sub(first + 1, first + length)
+  return wrk.format("GET", path, { Range = string.format("bytes=%d-%d", first, first + length - 1) })
+end
+
+function response(status, headers, body)
+  if status == 206 and body == expected then
+    right = right + 1
+  else
+    wrong = wrong + 1
+  end
+end
+
+function done(summary, latency, requests)
+  local r, w, e = 0, 0, 0
+  for _, thread in ipairs(threads) do
+    r = r + thread:get("right")
+    w = w + thread:get("wrong")
+  end
+  for _, count in pairs(summary.errors) do e = e + count end
+  print(string.format("checked: %d right, %d wrong, %d errors", r, w, e))
+end

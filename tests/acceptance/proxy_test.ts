@@ -1,0 +1,189 @@
+/**
+ * examples/tcp_proxy.ts between clients and servers that others wrote.
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, chownSync, readdirSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
+import process from "node:process";
+import { test } from "node:test";
+import { portOf, withExample } from "../support/example.ts";
+import { withDirectory } from "../support/library.ts";
+import { lacks, runTool, SCALE, TOOL_MS_MAX } from "../support/tool.ts";
+import { delay } from "../support/until.ts";
+
+const NOBODY = 65534;
+const POSTGRESQL = "/usr/lib/postgresql";
+
+/** Debian keeps the programs of a PostgreSQL server out of the way. */
+function addPostgresql(): void {
+  const versions = spawnSync("ls", [POSTGRESQL], { encoding: "utf8" }).stdout.split("\n");
+  const folders = versions.filter((each) => each !== "").map((each) => `${POSTGRESQL}/${each}/bin`);
+  process.env["PATH"] = [process.env["PATH"], ...folders].join(":");
+}
+
+addPostgresql();
+
+/** A port that nobody has; for servers that cannot be given port 0. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function isListening(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Runs a server of others at a port while it calls. */
+async function withServer(
+  port: number,
+  argv: readonly [string, ...string[]],
+  call: () => Promise<void>,
+): Promise<void> {
+  const [program, ...args] = argv;
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const ended = once(child, "close");
+  let printed = "";
+  child.stdout.on("data", (bytes) => printed += String(bytes));
+  child.stderr.on("data", (bytes) => printed += String(bytes));
+  try {
+    while (!(await isListening(port))) {
+      assert(child.exitCode === null, `${program} has ended: ${printed}`);
+      await delay(5);
+    }
+    await call();
+  } finally {
+    child.kill("SIGINT"); // PostgreSQL ends its connections on this one
+    await ended;
+  }
+}
+
+/** Runs the proxy to a port while it calls. Nothing may have gone wrong in it. */
+async function withProxy(upstream: number, call: (port: number) => Promise<void>): Promise<void> {
+  const options = { args: [`127.0.0.1:${upstream}`], timeoutMs: 5 * TOOL_MS_MAX };
+  const ended = await withExample("examples/tcp_proxy.ts", "127.0.0.1:0", (at) => {
+    return call(portOf(at));
+  }, options);
+  assertEquals(ended, { code: 0, signal: null, stderr: "" });
+}
+
+test("redis-benchmark through the proxy has every request answered, small and large", {
+  skip: lacks("redis-benchmark", "redis-cli", "redis-server"),
+}, async () => {
+  const upstream = await freePort();
+  const server = ["redis-server", "--port", `${upstream}`, "--bind", "127.0.0.1"] as const;
+  await withServer(
+    upstream,
+    [...server, "--save", "", "--appendonly", "no"],
+    () =>
+      withProxy(upstream, async (port) => {
+        const count = 10_000 * SCALE;
+        const ask = (...args: string[]) =>
+          runTool("redis-benchmark", ["-h", "127.0.0.1", "-p", `${port}`, "-q", ...args]);
+        await ask("-n", `${count}`, "-c", "50", "-t", "ping_mbulk,set,get");
+        await ask("-n", `${count}`, "-c", "50", "-P", "16", "-t", "set,get,lpush,lrange_100");
+        await ask("-n", `${200 * SCALE}`, "-c", "4", "-d", "1000000", "-t", "set,get");
+        const { stdout } = await runTool("redis-cli", [
+          "-p",
+          `${upstream}`,
+          "info",
+          "commandstats",
+        ]);
+        const calls = (name: string) =>
+          Number(new RegExp(`cmdstat_${name}:calls=(\\d+),`).exec(stdout)?.[1]);
+        assertEquals(calls("ping"), count);
+        assertEquals(calls("set"), 2 * count + 200 * SCALE);
+        assertEquals(calls("get"), 2 * count + 200 * SCALE);
+        assertEquals(calls("lrange"), count);
+        const { stdout: length } = await runTool("redis-cli", [
+          ...["-p", `${port}`],
+          ...["strlen", "key:__rand_int__"],
+        ]);
+        assertEquals(length, "1000000\n");
+      }),
+  );
+});
+
+/** Runs a PostgreSQL server of its own, whose user is nobody, as it refuses root. */
+async function withPostgres(call: (port: number) => Promise<void>): Promise<void> {
+  const asNobody = process.getuid!() === 0
+    ? ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"]
+    : ["env"];
+  await withDirectory(async (directory) => {
+    if (asNobody[0] === "setpriv") chownSync(directory, NOBODY, NOBODY);
+    chmodSync(directory, 0o700);
+    const [program, ...args] = asNobody;
+    const init = ["initdb", "-D", directory, "-U", "nobody", "-A", "trust", "--no-sync"];
+    await runTool(program!, [...args, ...init]);
+    assert(readdirSync(directory).includes("PG_VERSION"));
+    const port = await freePort();
+    const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"];
+    const server = ["postgres", "-D", directory, "-p", `${port}`];
+    const argv = [...args, ...server, ...settings.flatMap((each) => ["-c", each])];
+    await withServer(port, [program!, ...argv], () => call(port));
+  });
+}
+
+test("pgbench through the proxy fails no transaction, and the books balance", {
+  skip: lacks("initdb", "postgres", "pgbench", "psql", "setpriv"),
+}, () =>
+  withPostgres((upstream) =>
+    withProxy(upstream, async (port) => {
+      const at = (to: number) => ["-h", "127.0.0.1", "-p", `${to}`, "-U", "nobody"];
+      const count = 50 * SCALE;
+      await runTool("pgbench", [...at(port), "-i", "-q", "postgres"]);
+      for (const protocol of ["simple", "extended", "prepared"]) {
+        const how = ["-n", "-c", "8", "-j", "2", "-t", `${count}`, "-M", protocol];
+        const { stdout } = await runTool("pgbench", [...at(port), ...how, "postgres"]);
+        assertMatch(stdout, new RegExp(`actually processed: ${8 * count}/${8 * count}\n`));
+        assertMatch(stdout, /number of failed transactions: 0 /);
+      }
+      const query = (to: number, text: string) =>
+        runTool("psql", [...at(to), "-qAt", "-c", text, "postgres"]).then(({ stdout }) => stdout);
+      const sums = ["accounts.abalance", "tellers.tbalance", "branches.bbalance", "history.delta"]
+        .map((each) => each.split("."))
+        .map(([table, column]) => `(select sum(${column}) from pgbench_${table})`);
+      const balances = (await query(port, `select ${sums.join(", ")}`)).trim().split("|");
+      assertEquals(new Set(balances).size, 1, balances.join(" "));
+      assertEquals(await query(port, "select count(*) from pgbench_history"), `${24 * count}\n`);
+      // Bulk, and an error in the middle of it that only ends the query.
+      const rows = "copy (select n, md5(n::text) from generate_series(1, 200000) n) to stdout";
+      const through = await query(port, rows);
+      assertEquals(through.length, (await query(upstream, rows)).length);
+      assert(through === await query(upstream, rows), "another byte came through the proxy");
+    })
+  ));
+
+test("iperf3 through the proxy sends both ways, one stream and several", {
+  skip: lacks("iperf3"),
+}, async () => {
+  const upstream = await freePort();
+  await withServer(
+    upstream,
+    ["iperf3", "-s", "-p", `${upstream}`, "-B", "127.0.0.1"],
+    () =>
+      withProxy(upstream, async (port) => {
+        for (const how of [["-P", "1"], ["-P", "4"], ["-P", "4", "-R"], ["-P", "2", "--bidir"]]) {
+          const args = ["-c", "127.0.0.1", "-p", `${port}`, "-t", `${SCALE}`, "-J", ...how];
+          const { stdout } = await runTool("iperf3", args);
+          const { error, end } = JSON.parse(stdout);
+          assertEquals(error, undefined, how.join(" "));
+          assert(end.sum_received.bytes > 0, how.join(" "));
+          assert(end.sum_received.bytes <= end.sum_sent.bytes, how.join(" "));
+        }
+      }),
+  );
+});
