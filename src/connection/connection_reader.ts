@@ -191,7 +191,10 @@ export class ConnectionReader extends ChainReader implements Reader {
   override release(): void {
     this.#size = this.#size.learnMessage(this.#chain.consumed);
     this.#chain.release();
-    if (this.isFull) this.#owner.onRelease();
+    if (!this.isFull) return;
+    // The beginning of a message at the end of a large block may be all that fills the bound.
+    this.#chain.compact();
+    this.#owner.onRelease();
   }
 }
 

@@ -142,6 +142,29 @@ balanced("heldBytes counts blocks whole, copies too, and falls to 0", () => {
   assertEquals(chain.heldBytes, 0);
 });
 
+balanced(
+  "compact() moves a little that is unread out of large blocks, and leaves much alone",
+  () => {
+    for (const unread of [1, 100, 2047, 2049, 5000, 8192, 12_000]) {
+      const bytes = sequence(16_384);
+      const chain = chainOf(bytes.subarray(0, 8192), bytes.subarray(8192));
+      chain.consume(bytes.length - unread);
+      chain.release();
+      const before = chain.heldBytes;
+      chain.unfinished = { knower: null, begins: 0 };
+      chain.compact();
+      const isMoved = unread * 4 <= before;
+      assertEquals(chain.unfinished === null, isMoved, `${unread} of ${before}`);
+      assert(isMoved ? chain.heldBytes < before : chain.heldBytes === before);
+      assertEquals(chain.length, unread);
+      chain.copyIn(Uint8Array.of(7)); // it can be written on
+      chain.publish();
+      assertBytes(chain.lend(unread + 1), Uint8Array.of(...bytes.subarray(-unread), 7));
+      chain.close(CLOSED);
+    }
+  },
+);
+
 balanced("insert() splits a node and counts its block on both sides of what is between", () => {
   const chain = new LinkChain();
   chain.copyIn(sequence(10));
