@@ -29,9 +29,19 @@ const UNSENT_BYTES_MAX = 32 << 20;
 /** The words of a request: a codec of RESP reads other values too, which are none. */
 function wordsOf(request: RespValue<string>): string[] {
   if (request === null) return [];
-  const isWords = Array.isArray(request) && request.every((word) => typeof word === "string");
-  if (isWords) return request as string[];
-  throw new FrameError("malformed", 0, "expected an array of strings");
+  if (!Array.isArray(request)) throw new RespError("ERR Protocol error: expected '*'");
+  for (const word of request) {
+    if (typeof word !== "string") throw new RespError("ERR Protocol error: expected '$'");
+  }
+  return request as string[];
+}
+
+/** What is said to somebody before he is cut off: nobody knows where his next request begins. */
+function protocolError(error: unknown): RespError {
+  if (error instanceof RespError) return error;
+  if (!(error instanceof FrameError)) throw error;
+  const what = error.offset === 0 ? "multibulk" : "bulk";
+  return new RespError(`ERR Protocol error: invalid ${what} length`);
 }
 
 /**
@@ -48,8 +58,7 @@ function onRequest(connection: Connection, client: Client): void | Promise<void>
       answer(client, wordsOf(request));
     }
   } catch (error) {
-    if (!(error instanceof FrameError)) throw error;
-    client.write(new RespError(`ERR Protocol error: ${error.message}`));
+    client.write(protocolError(error));
     client.isClosing = true;
   }
   void writer.flush();

@@ -79,6 +79,7 @@ export function keysOf({ keys: [first, last, step] }: Command, args: readonly st
 
 // ---- numbers --------------------------------------------------------------------------------------
 
+const NO_INTEGER = "ERR value is not an integer or out of range";
 const INTEGER = /^(0|-?[1-9]\d*)$/;
 const FLOAT = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
@@ -86,16 +87,16 @@ const FLOAT = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 export function integerOf(text: string): number {
   const value = Number(text);
   if (INTEGER.test(text) && Number.isSafeInteger(value)) return value;
-  throw new RespError("ERR value is not an integer or out of range");
+  throw new RespError(NO_INTEGER);
 }
 
 /** An integer of 64 bits. @throws {RespError} It is none. */
-export function int64Of(text: string, what = "value"): bigint {
+export function int64Of(text: string, wrong = NO_INTEGER): bigint {
   if (INTEGER.test(text) && text.length <= 20) {
     const value = BigInt(text);
     if (BigInt.asIntN(64, value) === value) return value;
   }
-  throw new RespError(`ERR ${what} is not an integer or out of range`);
+  throw new RespError(wrong);
 }
 
 /** What a counter comes to. @throws {RespError} That is more than 64 bits hold. */
@@ -106,8 +107,12 @@ export function sumOf(value: bigint, by: bigint): bigint {
 }
 
 /** The text of a number that was increased by another. @throws {RespError} One of them is none. */
-export function floatSum(value: string, by: string, what = "value"): string {
-  if (!FLOAT.test(value)) throw new RespError(`ERR ${what} is not a valid float`);
+export function floatSum(
+  value: string,
+  by: string,
+  wrong = "ERR value is not a valid float",
+): string {
+  if (!FLOAT.test(value)) throw new RespError(wrong);
   if (!FLOAT.test(by)) throw new RespError("ERR value is not a valid float");
   const sum = Number(value) + Number(by);
   if (!Number.isFinite(sum)) throw new RespError("ERR increment would produce NaN or Infinity");

@@ -83,13 +83,13 @@ export const hashes: Commands = {
   hvals: reads(2, FIRST, (client, [, key]) => [...read(client, key).values()]),
   hstrlen: reads(3, FIRST, (client, [, key, field]) => read(client, key).get(field)?.length ?? 0),
   hincrby: writes(4, FIRST, (client, [, key, field, by]) => {
-    const value = int64Of(read(client, key).get(field) ?? "0", "hash value");
+    const value = int64Of(read(client, key).get(field) ?? "0", "ERR hash value is not an integer");
     const sum = sumOf(value, int64Of(by));
     toWrite(client, key).set(field, String(sum));
     return sum;
   }),
   hincrbyfloat: writes(4, FIRST, (client, [, key, field, by]) => {
-    const sum = floatSum(read(client, key).get(field) ?? "0", by, "hash value");
+    const sum = floatSum(read(client, key).get(field) ?? "0", by, "ERR hash value is not a float");
     toWrite(client, key).set(field, sum);
     return sum;
   }),

@@ -8,6 +8,7 @@ import {
   type Args,
   type Commands,
   FIRST,
+  int64Of,
   integerOf,
   NONE,
   OK,
@@ -28,21 +29,21 @@ const NO_KEY = -2;
 
 /** When something expires, in milliseconds since 1970. @throws {RespError} Not in the future. */
 export function expiryOf(unit: string, text: string, command: string): number {
-  const number = integerOf(text);
+  const number = int64Of(text);
   const expiry = timeOf(unit, number);
-  if (number > 0 && Number.isSafeInteger(expiry)) return expiry;
+  if (number > 0n && Number.isSafeInteger(expiry)) return expiry;
   throw new RespError(`ERR invalid expire time in '${command}' command`);
 }
 
-function timeOf(unit: string, number: number): number {
-  const milliseconds = unit.startsWith("EX") ? number * 1000 : number;
+function timeOf(unit: string, number: bigint): number {
+  const milliseconds = Number(number) * (unit.startsWith("EX") ? 1000 : 1);
   return unit.endsWith("AT") ? milliseconds : Date.now() + milliseconds;
 }
 
 /** EXPIRE key number [NX | XX | GT | LT], and the others like it. */
 function expire(unit: string) {
   return ({ db }: Client, [name, key, number, ...words]: Args): RespInput => {
-    const expiry = timeOf(unit, integerOf(number));
+    const expiry = timeOf(unit, int64Of(number));
     if (!Number.isSafeInteger(expiry)) {
       throw new RespError(`ERR invalid expire time in '${name.toLowerCase()}' command`);
     }
