@@ -111,7 +111,8 @@ function position({ db }: Client, [, key, value, ...words]: Args): RespInput {
   const { RANK, COUNT, MAXLEN } = options;
   if (RANK === 0) {
     throw new RespError(
-      "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",
+      "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
+        "or use negative to start from the end of the list",
     );
   }
   const all = db.list(key)?.slice() ?? [];

@@ -11,6 +11,8 @@ import { FRAME_BYTES_MAX, PIECE_BYTES_MAX, RESP_DEPTH_MAX } from "../core/limits
 import { checkOption, type FrameOptions } from "./byte_codec.ts";
 import type { Codec } from "./codec.ts";
 import { type BulkKind, type ParseRules, PENDING, RespParse } from "./resp_parse.ts";
+import { readRequest } from "./resp_request.ts";
+import { writeBlob, writeLine } from "./resp_write.ts";
 import {
   RespError,
   type RespInput,
@@ -108,6 +110,8 @@ class Resp implements RespCodec<Bulk>, ParseRules {
     const chain = readChain(reader);
     if (chain.length === 0) return undefined;
     const { unfinished } = chain;
+    const request = unfinished === null ? readRequest(chain, this) : null;
+    if (request !== null) return this.#lend(chain, request);
     const isKnown = unfinished instanceof RespParse && unfinished.knower === this &&
       unfinished.begins === chain.total;
     if (isKnown && chain.length < unfinished.needed) return undefined;
@@ -120,6 +124,10 @@ class Resp implements RespCodec<Bulk>, ParseRules {
     chain.unfinished = null;
     this.#spare = parse;
     chain.consume(parse.offset);
+    return this.#lend(chain, value);
+  }
+
+  #lend(chain: LinkChain, value: RespValue<Bulk>): RespValue<Bulk> {
     return config.debug && this.bulk === "lent" ? tracked(chain, value) : value;
   }
 
@@ -227,6 +235,7 @@ class Resp implements RespCodec<Bulk>, ParseRules {
   }
 
   #writeText(writer: Writer, type: string, text: string): void {
+    if (writeBlob(writer, type, text, this.#encoding)) return;
     const count = this.#encoding === "latin1" ? text.length : Buffer.byteLength(text);
     writer.writeString(`${type}${count}\r\n`);
     writer.writeString(text, this.#encoding);
@@ -234,6 +243,7 @@ class Resp implements RespCodec<Bulk>, ParseRules {
   }
 
   #writeLine(writer: Writer, type: string, text: string): void {
+    if (writeLine(writer, type, text, this.#encoding)) return;
     if (/[\r\n]/.test(text)) throw new RangeError("Cannot encode a simple string of several lines");
     writer.writeString(type + text, this.#encoding);
     writer.writeString("\r\n");

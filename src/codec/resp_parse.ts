@@ -5,6 +5,7 @@ import type { LinkChain, Unfinished } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import { FrameError } from "../core/errors.ts";
 import { RESP_DEPTH_MAX } from "../core/limits.ts";
+import { blobOf } from "./resp_request.ts";
 import { latin1Of, textOf } from "./resp_text.ts";
 import { RespError, RespPush, type RespValue, RespVerbatim } from "./resp_value.ts";
 
@@ -175,17 +176,7 @@ export class RespParse implements Unfinished {
     if (bytes[to] !== CR || bytes[to + 1] !== LF) return PENDING;
     this.#at = end;
     this.offset = offset;
-    return this.#blob(node, from, count);
-  }
-
-  /** What a string becomes that lies in one node. */
-  #blob(node: LinkNode, from: number, count: number): Value {
-    const { bulk } = this.#rules;
-    if (bulk === "lent") return node.lend(from, count);
-    const { bytes } = node;
-    if (bulk === "latin1") return latin1Of(bytes, from, from + count);
-    if (bulk === "text") return textOf(bytes, from, from + count);
-    return new Uint8Array(bytes.subarray(from, from + count));
+    return blobOf(node, from, count, this.#rules.bulk);
   }
 
   /** Puts a value where it belongs. The whole value once that was its last. */
@@ -406,7 +397,7 @@ export class RespParse implements Unfinished {
     const type = this.#bulkType;
     this.#bulkType = NONE;
     if (type !== Type.BULK) return this.#text(type, this.#decode(bytes, from, from + count));
-    if (isHere) return this.#blob(node, at, count);
+    if (isHere) return blobOf(node, at, count, this.#rules.bulk);
     const { bulk } = this.#rules;
     if (bulk === "latin1") return latin1Of(bytes, 0, count);
     return bulk === "text" ? textOf(bytes, 0, count) : bytes;

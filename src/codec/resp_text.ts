@@ -8,6 +8,11 @@ const LOOP_BYTES_MAX = 12;
 /** Longer ones would be ropes in JavaScriptCore, to be put together again by whoever looks them up. */
 const LATIN1_LOOP_BYTES_MAX = 4;
 
+/** What is behind `toString("latin1")`, in half of its time (Deno: 57 ns against 100). */
+interface Slicing extends Buffer {
+  latin1Slice(from: number, to: number): string;
+}
+
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The text of bytes `from` to `to`, as UTF-8. */
@@ -28,6 +33,6 @@ export function latin1Of(bytes: Uint8Array, from: number, to: number): string {
     for (let at = from; at < to; at++) text += String.fromCharCode(bytes[at]!);
     return text;
   }
-  if (bytes instanceof Buffer) return bytes.toString("latin1", from, to);
+  if (bytes instanceof Buffer) return (bytes as Slicing).latin1Slice(from, to);
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("latin1");
 }
