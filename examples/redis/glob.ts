@@ -45,5 +45,5 @@ function stepAfter(pattern: string, i: number, character: string): number {
       isIn = true;
     }
   }
-  return isIn === isNot ? -1 : i + 1;
+  return isIn === isNot ? -1 : Math.min(i + 1, pattern.length);
 }
