@@ -23,6 +23,10 @@ const options = parse("Measures GET and SET: ours, a real server, and peers with
   requests: { help: "requests of a measurement, for each that is sent in one go", value: "50000" },
   connections: { help: "connections", value: "50" },
   bytes: { help: "how long a value is", value: "64" },
+  keys: {
+    help: "how many keys; with many, the memory's latency is what is measured",
+    value: "1000",
+  },
   pipelines: { help: "requests sent in one go, one run each", value: "1,16" },
   "server-cpu": { help: "the CPU of the server", value: `${SERVER_CPU}` },
   "load-cpu": { help: "the CPU of redis-benchmark", value: `${LOAD_CPU}` },
@@ -84,11 +88,11 @@ function cpuMicrosOf(pid: number): number {
 
 async function measure(server: Server, command: string, pipeline: number): Promise<Result> {
   const count = requests * pipeline;
-  const { connections, bytes } = options;
+  const { connections, bytes, keys } = options;
   const shape = ["-c", connections!, "-P", `${pipeline}`, "-d", bytes!, "-n", `${count}`];
-  const keys = ["-r", "100000", "-t", command, "--csv"];
+  const what = ["-r", keys!, "-t", command, "--csv"];
   const before = cpuMicrosOf(server.pid);
-  const argv = ["redis-benchmark", "-p", `${server.port}`, ...shape, ...keys];
+  const argv = ["redis-benchmark", "-p", `${server.port}`, ...shape, ...what];
   const out = await run({ argv, cpu: loadCpu });
   const cpuMicros = (cpuMicrosOf(server.pid) - before) / count;
   const rate = /^"[^"]*","([\d.]+)"/.exec(out.trim().split("\n").at(-1)!);
@@ -157,7 +161,7 @@ function section(j: number): string {
 const markdown = [
   "## What a request of Redis costs\n",
   `${describeMachine()}.`,
-  `redis-benchmark, ${options.connections} connections, values of ${options.bytes} bytes, 100 000 keys;`,
+  `redis-benchmark, ${options.connections} connections, values of ${options.bytes} bytes, ${options.keys} keys;`,
   `${rounds} interleaved rounds of ${requests} requests and as many times the pipeline. Servers pinned to`,
   `CPU ${serverCpu}, redis-benchmark to CPU ${loadCpu}: where it is slower than a server, requests/s are`,
   "its own. The median, and of ratios to redis-server (io-threads 1, no persistence) the range of",
