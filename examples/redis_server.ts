@@ -22,9 +22,10 @@ import { Client, clients, REQUEST_BYTES_MAX, unflushed } from "./redis/client.ts
 import { leaveAll } from "./redis/pubsub.ts";
 import { unwatch } from "./redis/transactions.ts";
 
-/** How much may wait to be read, and to be sent: more of the latter cuts a subscriber off. */
-const READ_BYTES_MAX = 1 << 20;
+/** How much may wait to be sent: more cuts a subscriber off, as Redis does. */
 const UNSENT_BYTES_MAX = 32 << 20;
+/** A request that needs more than this is waited for, so that it may be larger than the buffer. */
+const LARGE_BYTES_MIN = 64 << 10;
 
 /** The words of a request: a codec of RESP reads other values too, which are none. */
 function wordsOf(request: RespValue<string>): string[] {
@@ -46,7 +47,7 @@ function protocolError(error: unknown): RespError {
 
 /**
  * Answers all requests that have come, and sends the answers at once. It only waits for what is
- * larger than the buffer.
+ * large.
  */
 function onRequest(connection: Connection, client: Client): void | Promise<void> {
   const { reader, writer } = connection;
@@ -67,7 +68,7 @@ function onRequest(connection: Connection, client: Client): void | Promise<void>
   if (client.isClosing) return void connection.close();
   const needed = reader.length === 0 ? 0 : client.codec.needed(reader);
   reader.release();
-  if (needed > READ_BYTES_MAX) return reader.wait(needed);
+  if (needed > LARGE_BYTES_MIN) return reader.wait(needed);
 }
 
 const loop = new EventLoop<Client>(onRequest, {
@@ -82,7 +83,6 @@ const loop = new EventLoop<Client>(onRequest, {
     return client;
   },
   messageBytesMax: REQUEST_BYTES_MAX,
-  readBufferBytesMax: READ_BYTES_MAX,
   writeBufferBytesMax: UNSENT_BYTES_MAX,
   onError: (error) => console.error("A client was cut off:", error),
 });

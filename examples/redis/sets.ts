@@ -23,9 +23,13 @@ function read({ db }: Client, key: string): ReadonlySet<string> {
   return db.members(key) ?? EMPTY;
 }
 
+/** More are not drawn at once. */
+const SAMPLE_MAX = 1_000_000;
+
 /** So many of all, none of them twice; where the count is negative, one may come again. */
 export function sample(all: string[], count: number): string[] {
   const pick = (from: number) => from + Math.floor(Math.random() * (all.length - from));
+  if (count < -SAMPLE_MAX) throw new RespError("ERR value is out of range");
   if (count < 0 && all.length > 0) return Array.from({ length: -count }, () => all[pick(0)]!);
   const most = Math.min(Math.max(0, count), all.length);
   for (let i = 0; i < most; i++) {

@@ -6,6 +6,9 @@ import type { Client } from "./client.ts";
 import { ALL, type Command, type Commands, keysOf, NONE, OK, reads } from "./command.ts";
 import type { Database } from "./database.ts";
 
+/** So many requests may stand between MULTI and EXEC. */
+const QUEUED_MAX = 100_000;
+
 /** Who watches which keys. */
 const watched = new Map<Database, Map<string, Set<Client>>>();
 
@@ -51,8 +54,11 @@ function end(client: Client): void {
   unwatch(client);
 }
 
-/** Queues a request. */
+/** Queues a request. @throws {RespError} There are too many. */
 export function queue(client: Client, args: string[]): RespInput {
+  if (client.queue!.length === QUEUED_MAX) {
+    throw new RespError(`ERR a transaction has at most ${QUEUED_MAX} commands`);
+  }
   client.queue!.push(args);
   return new RespSimple("QUEUED");
 }

@@ -250,14 +250,38 @@ test("LRANGE answers what lies in a list of 100 000, and a slow reader gets all"
   assert(text === `:100000\r\n${answer.repeat(asked)}+OK\r\n`, "another byte came back");
 });
 
-test("a value of 20 MiB, of every byte, comes back as it was sent", async () => {
+test("values of up to 20 MiB, of every byte, come back as they were sent", async () => {
   const every = String.fromCharCode(...Array.from({ length: 256 }, (_, i) => i));
-  const value = every.repeat(20 << 12);
-  const text = await ask(
-    ours.port,
-    [["SET", "large", value], ["GET", "large"], ["DEL", "large"], ["QUIT"]].map(encode).join(""),
-  );
-  assert(text === `+OK\r\n$${value.length}\r\n${value}\r\n:1\r\n+OK\r\n`, "another byte came back");
+  const all = every.repeat(20 << 12);
+  // On both sides of what one read brings, of what a buffer holds, and of what a block is.
+  for (const count of [65_500, 262_144, 700_000, 900_000, 1_048_560, 1_048_576, 3e6, 20 << 20]) {
+    const value = all.slice(0, count);
+    const requests = [["SET", "large", value], ["GET", "large"], ["DEL", "large"], ["QUIT"]];
+    const text = await ask(ours.port, requests.map(encode).join(""));
+    assert(text === `+OK\r\n$${count}\r\n${value}\r\n:1\r\n+OK\r\n`, `another byte of ${count}`);
+  }
+  // The same in many words.
+  for (const count of [10_000, 60_000, 100_000, 300_000]) {
+    const requests = [["RPUSH", "many", ...Array(count).fill("word")], ["DEL", "many"], ["QUIT"]];
+    assertEquals(
+      await ask(ours.port, requests.map(encode).join("")),
+      `:${count}\r\n:1\r\n+OK\r\n`,
+    );
+  }
+});
+
+test("what would take all memory is refused", async () => {
+  const requests = [
+    ["SADD", "drawn", "x"],
+    ["SRANDMEMBER", "drawn", "-9007199254740991"],
+    ["SETRANGE", "drawn2", "9007199254740991", "x"],
+    ["SETRANGE", "drawn2", "999999999", "x"],
+    ["QUIT"],
+  ];
+  const answers = (await ask(ours.port, requests.map(encode).join(""))).split("\r\n");
+  assertEquals(answers.length, 6);
+  for (const answer of answers.slice(1, 4)) assertMatch(answer, /^-ERR (value|string) /);
+  assertEquals(answers[4], "+OK");
 });
 
 test("what expires goes by itself, asked for or not", { skip: NO_CLI }, async () => {
