@@ -2,6 +2,7 @@
  * What a request of Redis costs: `make -C bench redis`, or `bun bench/redis.ts --help`.
  */
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { isInstalled, type Mover } from "./harness/bulk.ts";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";
@@ -16,6 +17,7 @@ import { median, quantile, ratios } from "./harness/statistics.ts";
 /** One tick of /proc/PID/stat: 100 a second, whatever the kernel's own are (proc(5)). */
 const TICK_MICROS = 10_000;
 const LIMIT = "redis";
+const CHECKED_COUNT = 1000;
 
 const options = parse("Measures GET and SET: ours, a real server, and peers with npm's parser.", {
   only: { help: "servers by name, with commas between them" },
@@ -100,6 +102,18 @@ async function measure(server: Server, command: string, pipeline: number): Promi
   return { requestsPerSecond: Number(rate[1]), cpuMicros };
 }
 
+/** redis-benchmark looks at no byte of an answer: that is done once, before it. */
+async function check({ port }: Server, title: string): Promise<void> {
+  const value = "v".repeat(number("bytes", options.bytes));
+  const set = `*3\r\n$3\r\nSET\r\n$5\r\ncheck\r\n$${value.length}\r\n${value}\r\n`;
+  const expected = `+OK\r\n$${value.length}\r\n${value}\r\n`.repeat(CHECKED_COUNT);
+  const socket = connect(port, "127.0.0.1").setEncoding("latin1");
+  socket.write(`${set}*2\r\n$3\r\nGET\r\n$5\r\ncheck\r\n`.repeat(CHECKED_COUNT));
+  let text = "";
+  for await (const piece of socket) if ((text += piece).length >= expected.length) break;
+  if (text !== expected) throw new Error(`${title} answers something else: ${text.slice(0, 200)}`);
+}
+
 /** What is asked, in the order of the tables: keys are set before they are read. */
 const cases = pipelines.flatMap((pipeline) =>
   ["set", "get"].map((command) => ({ command, pipeline }))
@@ -115,6 +129,7 @@ try {
   for (const one of there) {
     running.set(one, await one.start(serverCpu));
     progress.step(`${one.title} warms up`);
+    await check(running.get(one)!, one.title);
     for (const { command, pipeline } of cases) {
       await measure(running.get(one)!, command, pipeline);
     }
