@@ -215,6 +215,18 @@ test("examples/chat.ts tells all others what one says, whichever poller serves t
   assertEquals(ended, { code: 0, signal: null });
 });
 
+test("examples/redis_server.ts answers what came in one go, and drains when it is interrupted", async () => {
+  const ended = await withServer("examples/redis_server.ts", async (port) => {
+    const socket = connect(port, "localhost").setEncoding("latin1");
+    socket.write("SET k 1\r\nINCR k\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\nLPUSH k x\r\nQUIT\r\n");
+    let text = "";
+    for await (const piece of socket) text += piece;
+    const wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+    assertEquals(text, `+OK\r\n:2\r\n$1\r\n2\r\n${wrong}+OK\r\n`);
+  });
+  assertEquals(ended, { code: 0, signal: null });
+});
+
 test("examples/counter.ts counts the lines of all pollers in one counter", async () => {
   const ended = await withServer("examples/counter.ts", async (port) => {
     for (let n = 1; n <= 8; n++) {

@@ -461,6 +461,12 @@ export function readChain(reader: BufferReader): LinkChain {
   return chain;
 }
 
+/** The chain that a writer writes to, if it may be written; null for what is no writer of netpoll's. */
+export function writeChain(writer: object): LinkChain | null {
+  const chain = chainOf(writer as BufferReader);
+  return chain === null || chain.writeBan !== null ? null : chain;
+}
+
 // LinkBuffer is a reader itself, so the two modules need each other: it tells us how one is made.
 let makeSlice: (chain: LinkChain) => LinkBuffer;
 

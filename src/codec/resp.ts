@@ -4,13 +4,15 @@
 import { Buffer } from "node:buffer";
 import { config } from "../core/config.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
-import { type BufferReader, readChain } from "../buffer/reader.ts";
+import { type BufferReader, readChain, type TextEncoding } from "../buffer/reader.ts";
 import { track } from "../buffer/tracked.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { FRAME_BYTES_MAX, PIECE_BYTES_MAX, RESP_DEPTH_MAX } from "../core/limits.ts";
 import { checkOption, type FrameOptions } from "./byte_codec.ts";
 import type { Codec } from "./codec.ts";
 import { type BulkKind, type ParseRules, PENDING, RespParse } from "./resp_parse.ts";
+import { readRequest } from "./resp_request.ts";
+import { writeBlob, writeLine } from "./resp_write.ts";
 import {
   RespError,
   type RespInput,
@@ -24,7 +26,8 @@ import {
 export interface RespOptions<Kind extends BulkKind = BulkKind> extends FrameOptions {
   /**
    * What blob strings become: "lent" views, valid until `release()`, unless given; "owned" copies;
-   * or "text", decoded as UTF-8.
+   * "text", decoded as UTF-8; or "latin1", text with a character for each byte, whatever these are.
+   * Strings that are written are UTF-8, but latin1 if the ones that are read are.
    */
   bulk?: Kind;
   /** The version to write; 2 unless given. Both are read. */
@@ -71,28 +74,35 @@ export interface RespCodec<Bulk> extends Codec<RespValue<Bulk>, RespInput> {
  */
 export function resp(options?: RespOptions<"lent" | "owned">): RespCodec<Uint8Array>;
 /** The same, with blob strings as text. */
-export function resp(options: RespOptions<"text">): RespCodec<string>;
+export function resp(options: RespOptions<"text" | "latin1">): RespCodec<string>;
 export function resp(options: RespOptions = {}): RespCodec<Uint8Array> | RespCodec<string> {
   return new Resp(options) as RespCodec<Uint8Array> | RespCodec<string>;
 }
 
 type Bulk = Uint8Array | string;
 
+const BULK_KINDS: readonly BulkKind[] = ["lent", "owned", "text", "latin1"];
+
 class Resp implements RespCodec<Bulk>, ParseRules {
   readonly frameBytesMax: number;
   readonly bulk: BulkKind;
   readonly inline: boolean;
   readonly #isThree: boolean;
+  /** Of the strings that are written. */
+  readonly #encoding: TextEncoding;
   /** A parse that is over, to be used again. */
   #spare: RespParse | null = null;
 
   constructor(options: RespOptions) {
     const { frameBytesMax = FRAME_BYTES_MAX, bulk = "lent", version = 2 } = options;
     this.frameBytesMax = checkOption("frameBytesMax", frameBytesMax, 1, PIECE_BYTES_MAX);
-    if (bulk !== "lent" && bulk !== "owned" && bulk !== "text") {
-      throw new RangeError(`Cannot make a codec: bulk is "lent", "owned" or "text", not ${bulk}`);
+    if (!BULK_KINDS.includes(bulk)) {
+      throw new RangeError(
+        `Cannot make a codec: bulk is one of ${BULK_KINDS.join(", ")}, not ${bulk}`,
+      );
     }
     this.bulk = bulk;
+    this.#encoding = bulk === "latin1" ? "latin1" : "utf-8";
     this.inline = options.inline ?? false;
     this.#isThree = checkOption("version", version, 2, 3) === 3;
   }
@@ -101,6 +111,8 @@ class Resp implements RespCodec<Bulk>, ParseRules {
     const chain = readChain(reader);
     if (chain.length === 0) return undefined;
     const { unfinished } = chain;
+    const request = unfinished === null ? readRequest(chain, this) : null;
+    if (request !== null) return this.#lend(chain, request);
     const isKnown = unfinished instanceof RespParse && unfinished.knower === this &&
       unfinished.begins === chain.total;
     if (isKnown && chain.length < unfinished.needed) return undefined;
@@ -113,6 +125,10 @@ class Resp implements RespCodec<Bulk>, ParseRules {
     chain.unfinished = null;
     this.#spare = parse;
     chain.consume(parse.offset);
+    return this.#lend(chain, value);
+  }
+
+  #lend(chain: LinkChain, value: RespValue<Bulk>): RespValue<Bulk> {
     return config.debug && this.bulk === "lent" ? tracked(chain, value) : value;
   }
 
@@ -151,7 +167,7 @@ class Resp implements RespCodec<Bulk>, ParseRules {
   }
 
   #write(writer: Writer, value: RespInput, depth: number): void {
-    if (typeof value === "string") return writeText(writer, "$", value);
+    if (typeof value === "string") return this.#writeText(writer, "$", value);
     if (value instanceof Uint8Array) return writeBytes(writer, value);
     if (typeof value === "number") return this.#writeNumber(writer, value);
     if (value === null || value === undefined) {
@@ -174,13 +190,13 @@ class Resp implements RespCodec<Bulk>, ParseRules {
       ? "inf"
       : "-inf";
     if (this.#isThree) writer.writeString(`,${text}\r\n`);
-    else writeText(writer, "$", text);
+    else this.#writeText(writer, "$", text);
   }
 
   #writeBigint(writer: Writer, value: bigint): void {
     if (BigInt.asIntN(64, value) === value) writer.writeString(`:${value}\r\n`);
     else if (this.#isThree) writer.writeString(`(${value}\r\n`);
-    else writeText(writer, "$", String(value));
+    else this.#writeText(writer, "$", String(value));
   }
 
   #writeObject(writer: Writer, value: object, depth: number): void {
@@ -190,7 +206,7 @@ class Resp implements RespCodec<Bulk>, ParseRules {
       );
     }
     if (Array.isArray(value)) return this.#writeAll(writer, "*", value, depth);
-    if (value instanceof RespSimple) return writeLine(writer, "+", value.text);
+    if (value instanceof RespSimple) return this.#writeLine(writer, "+", value.text);
     if (value instanceof RespError) return this.#writeError(writer, value.message);
     if (value instanceof Map) {
       const flat: RespInput[] = [];
@@ -200,11 +216,11 @@ class Resp implements RespCodec<Bulk>, ParseRules {
     if (value instanceof Set) return this.#writeAll(writer, "~", [...value], depth);
     if (value instanceof RespPush) return this.#writeAll(writer, ">", value.values, depth);
     if (!(value instanceof RespVerbatim)) throw new TypeError("Cannot encode this object as RESP");
-    if (!this.#isThree) return writeText(writer, "$", value.text);
+    if (!this.#isThree) return this.#writeText(writer, "$", value.text);
     if (value.format.length !== 3 || !/^[\x21-\x7e]*$/.test(value.format)) {
       throw new RangeError(`Cannot encode RESP: "${value.format}" is no format of 3 characters`);
     }
-    writeText(writer, "=", `${value.format}:${value.text}`);
+    this.#writeText(writer, "=", `${value.format}:${value.text}`);
   }
 
   #writeAll(writer: Writer, type: string, values: readonly RespInput[], depth: number): void {
@@ -214,27 +230,30 @@ class Resp implements RespCodec<Bulk>, ParseRules {
   }
 
   #writeError(writer: Writer, message: string): void {
-    if (!/[\r\n]/.test(message)) writeLine(writer, "-", message);
-    else if (this.#isThree) writeText(writer, "!", message);
-    else writeLine(writer, "-", message.replace(/[\r\n]+/g, " "));
+    if (!/[\r\n]/.test(message)) this.#writeLine(writer, "-", message);
+    else if (this.#isThree) this.#writeText(writer, "!", message);
+    else this.#writeLine(writer, "-", message.replace(/[\r\n]+/g, " "));
+  }
+
+  #writeText(writer: Writer, type: string, text: string): void {
+    if (writeBlob(writer, type, text, this.#encoding)) return;
+    const count = this.#encoding === "latin1" ? text.length : Buffer.byteLength(text);
+    writer.writeString(`${type}${count}\r\n`);
+    writer.writeString(text, this.#encoding);
+    writer.writeString("\r\n");
+  }
+
+  #writeLine(writer: Writer, type: string, text: string): void {
+    if (writeLine(writer, type, text, this.#encoding)) return;
+    if (/[\r\n]/.test(text)) throw new RangeError("Cannot encode a simple string of several lines");
+    writer.writeString(type + text, this.#encoding);
+    writer.writeString("\r\n");
   }
 }
 
 function writeBytes(writer: Writer, bytes: Uint8Array): void {
   writer.writeString(`$${bytes.length}\r\n`);
   writer.writeBinary(bytes);
-  writer.writeString("\r\n");
-}
-
-function writeText(writer: Writer, type: string, text: string): void {
-  writer.writeString(`${type}${Buffer.byteLength(text)}\r\n`);
-  writer.writeString(text);
-  writer.writeString("\r\n");
-}
-
-function writeLine(writer: Writer, type: string, text: string): void {
-  if (/[\r\n]/.test(text)) throw new RangeError("Cannot encode a simple string of several lines");
-  writer.writeString(type + text);
   writer.writeString("\r\n");
 }
 

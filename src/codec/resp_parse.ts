@@ -5,10 +5,12 @@ import type { LinkChain, Unfinished } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import { FrameError } from "../core/errors.ts";
 import { RESP_DEPTH_MAX } from "../core/limits.ts";
+import { blobOf } from "./resp_request.ts";
+import { latin1Of, textOf } from "./resp_text.ts";
 import { RespError, RespPush, type RespValue, RespVerbatim } from "./resp_value.ts";
 
 /** What blob strings become. */
-export type BulkKind = "lent" | "owned" | "text";
+export type BulkKind = "lent" | "owned" | "text" | "latin1";
 
 /** What a parse needs to know of its codec. */
 export interface ParseRules {
@@ -58,8 +60,6 @@ const DIGITS_MAX = 15;
 /** The shortest value: `_\r\n`. */
 const VALUE_BYTES_MIN = 3;
 const NONE = -1;
-/** Text up to this length is put together faster than decoded by a call. */
-const LOOP_BYTES_MAX = 12;
 /** "txt:" before the text. */
 const FORMAT_BYTES = 4;
 
@@ -77,21 +77,10 @@ const SPECIAL: ReadonlyMap<string, number> = new Map([
 
 const INTEGER = /^[+-]?\d+$/;
 const DOUBLE = /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/;
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The value is not there in full, or what was read is none yet. */
 export const PENDING: unique symbol = Symbol("pending");
 const STOPPED: unique symbol = Symbol("stopped");
-
-function textOf(bytes: Uint8Array, from: number, to: number): string {
-  if (to - from <= LOOP_BYTES_MAX) {
-    let text = "";
-    let at = from;
-    for (; at < to && bytes[at]! < 0x80; at++) text += String.fromCharCode(bytes[at]!);
-    if (at === to) return text;
-  }
-  return decoder.decode(bytes.subarray(from, to));
-}
 
 /** One value, from its first byte on. It goes on for as long as nothing of the chain is read. */
 export class RespParse implements Unfinished {
@@ -187,16 +176,7 @@ export class RespParse implements Unfinished {
     if (bytes[to] !== CR || bytes[to + 1] !== LF) return PENDING;
     this.#at = end;
     this.offset = offset;
-    return this.#blob(node, from, count);
-  }
-
-  /** What a string becomes that lies in one node. */
-  #blob(node: LinkNode, from: number, count: number): Value {
-    const { bulk } = this.#rules;
-    if (bulk === "lent") return node.lend(from, count);
-    const { bytes } = node;
-    if (bulk === "text") return textOf(bytes, from, from + count);
-    return new Uint8Array(bytes.subarray(from, from + count));
+    return blobOf(node, from, count, this.#rules.bulk);
   }
 
   /** Puts a value where it belongs. The whole value once that was its last. */
@@ -294,7 +274,12 @@ export class RespParse implements Unfinished {
   #lineText(): string {
     const at = this.#bytes.subarray(this.#from, this.#to).indexOf(CR);
     if (at >= 0) throw this.#malformed("a line has \\r within", this.#lineOffset + 1 + at);
-    return textOf(this.#bytes, this.#from, this.#to);
+    return this.#decode(this.#bytes, this.#from, this.#to);
+  }
+
+  /** Text of a line, or of a blob that is always text. */
+  #decode(bytes: Uint8Array, from: number, to: number): string {
+    return this.#rules.bulk === "latin1" ? latin1Of(bytes, from, to) : textOf(bytes, from, to);
   }
 
   #scalar(type: number, text: string): Value {
@@ -355,6 +340,7 @@ export class RespParse implements Unfinished {
 
   #word(bytes: Uint8Array, from: number, to: number): Value {
     const { bulk } = this.#rules;
+    if (bulk === "latin1") return latin1Of(bytes, from, to);
     if (bulk === "text") return textOf(bytes, from, to);
     const view = bytes.subarray(from, to);
     // A plain array, not the slab's Buffer.
@@ -410,9 +396,11 @@ export class RespParse implements Unfinished {
     this.#expect(LF);
     const type = this.#bulkType;
     this.#bulkType = NONE;
-    if (type !== Type.BULK) return this.#text(type, textOf(bytes, from, from + count));
-    if (isHere) return this.#blob(node, at, count);
-    return this.#rules.bulk === "text" ? textOf(bytes, 0, count) : bytes;
+    if (type !== Type.BULK) return this.#text(type, this.#decode(bytes, from, from + count));
+    if (isHere) return blobOf(node, at, count, this.#rules.bulk);
+    const { bulk } = this.#rules;
+    if (bulk === "latin1") return latin1Of(bytes, 0, count);
+    return bulk === "text" ? textOf(bytes, 0, count) : bytes;
   }
 
   /** Goes past a byte that is there, and must be this one. */

@@ -106,6 +106,24 @@ balanced("decode() makes of a string what was asked for", () => {
   assertEquals(owned.buffer.byteLength, 5);
 });
 
+balanced("resp() keeps every byte of latin1 strings, both ways", () => {
+  const codec = resp({ bulk: "latin1", inline: true });
+  const every = String.fromCharCode(...Array.from({ length: 256 }, (_, i) => i));
+  const long = every.repeat(40);
+  const bytes = bytesOfText(
+    `*3\r\n$256\r\n${every}\r\n$2\r\n\xc3\xa9\r\n$0\r\n\r\n\xff \xc3\xa9\r\n`,
+  );
+  assertFrames(codec, bytes, [[every, "\xc3\xa9", ""], ["\xff", "\xc3\xa9"]], plain);
+  for (const text of ["", "\xe9", every, long]) {
+    assertEquals(encoded(text, { bulk: "latin1" }), `$${text.length}\r\n${text}\r\n`);
+    using buffer = new LinkBuffer();
+    codec.encode(buffer, [text, new RespSimple("\xe9"), new RespError("ERR \xff")]);
+    buffer.flush();
+    const [blob, simple, error] = codec.decode(buffer) as [string, string, RespError];
+    assertEquals([blob, simple, error.message], [text, "\xe9", "ERR \xff"]);
+  }
+});
+
 balanced("decode() takes commands without RESP, where it was asked to", () => {
   const codec = resp({ inline: true, bulk: "text" });
   const bytes = bytesOfText("PING\r\n  SET  key value \n\r\n*1\r\n$4\r\nQUIT\r\n");

@@ -86,6 +86,29 @@ for (const frameBytes of [1028, 700 * 1024]) {
     }));
 }
 
+test("Connection goes on when a handler leaves the beginning of a message in a large block", () =>
+  leaks(async () => {
+    const errors: unknown[] = [];
+    const count = 1000; // no power of two: a block never ends where a message does
+    let seen = 0;
+    const [a, b] = pairWith({
+      readBufferBytesMax: 64 * 1024,
+      onRequest: ({ reader }) => {
+        while (reader.length >= count) {
+          assertBytes(reader.next(count), pattern(count, seen));
+          seen += count;
+        }
+        reader.release();
+      },
+      onError: (error) => void errors.push(error),
+    });
+    b.writer.writeBinary(pattern(LARGE));
+    b.writer.flush();
+    await until(() => seen + count > LARGE || errors.length > 0, "all messages");
+    assertEquals(errors, []);
+    await closeAll(a, b);
+  }));
+
 test("Connection neither reads nor serves while too much is unsent, and goes on below half", () =>
   leaks(async () => {
     let calls = 0;

@@ -1,0 +1,99 @@
+/**
+ * Answering requests: from words to a command, and from what it returns to the wire.
+ */
+import { RespError, type RespInput } from "../../mod.ts";
+import type { Client } from "./client.ts";
+import { type Args, checkArity, type Command, SILENT } from "./command.ts";
+import { hashes } from "./hashes.ts";
+import { keys } from "./keys.ts";
+import { lists } from "./lists.ts";
+import { pubsub } from "./pubsub.ts";
+import { countCommand, server } from "./server.ts";
+import { sets } from "./sets.ts";
+import { strings } from "./strings.ts";
+import { onWrite, queue, transactions, unqueued } from "./transactions.ts";
+
+/** What a client that subscribed may say in RESP2. */
+const OF_SUBSCRIBERS = /^(p?(un)?subscribe|ping|quit|reset)$/i;
+/** How much of an unknown command is repeated. */
+const QUOTE_CHARACTERS_MAX = 128;
+
+/** All commands, by name in lower case. */
+const commands: ReadonlyMap<string, Command> = new Map(Object.entries({
+  ...server((): ReadonlyMap<string, Command> => commands),
+  ...keys,
+  ...strings,
+  ...lists,
+  ...hashes,
+  ...sets,
+  ...pubsub,
+  ...transactions((client, args) => call(client, args) as RespInput),
+}));
+/** As clients write them, nearly always. */
+const byWord = new Map([...commands].flatMap(([name, command]) => [
+  [name, command],
+  [name.toUpperCase(), command],
+]));
+
+/** Answers one request. What was wrong with it is an answer too. */
+export function answer(client: Client, args: string[]): void {
+  if (args.length === 0) return; // an empty line, which keeps a connection awake
+  const reply = client.queue === null ? call(client, args) : callQueued(client, args);
+  if (reply !== SILENT) client.write(reply);
+}
+
+function find(args: readonly string[]): Command {
+  const [word] = args as Args;
+  const command = byWord.get(word) ?? commands.get(word.toLowerCase());
+  if (command === undefined) throw unknown(args as Args);
+  checkArity(command, word, args);
+  return command;
+}
+
+function unknown([word, ...words]: Args): RespError {
+  const name = word.slice(0, QUOTE_CHARACTERS_MAX);
+  let quoted = "";
+  for (const each of words) {
+    if (quoted.length >= QUOTE_CHARACTERS_MAX) break;
+    quoted += `'${each.slice(0, QUOTE_CHARACTERS_MAX - quoted.length)}' `;
+  }
+  return new RespError(`ERR unknown command '${name}', with args beginning with: ${quoted}`);
+}
+
+function call(client: Client, args: string[]): RespInput | typeof SILENT {
+  countCommand();
+  try {
+    const command = find(args);
+    if (client.isSubscriber) checkSubscriber(client, args[0]!);
+    const reply = command.run(client, args as Args);
+    if (command.flags[0] === "write") onWrite(client, command, args);
+    return reply;
+  } catch (error) {
+    if (error instanceof RespError) return error;
+    throw error;
+  }
+}
+
+/** Between MULTI and EXEC. */
+function callQueued(client: Client, args: string[]): RespInput | typeof SILENT {
+  try {
+    const command = find(args);
+    if (unqueued.has(args[0]!.toLowerCase())) return call(client, args);
+    if (command.flags[0] === "pubsub") {
+      throw new RespError("ERR Command not allowed inside a transaction");
+    }
+    return queue(client, args);
+  } catch (error) {
+    if (!(error instanceof RespError)) throw error;
+    client.isQueueWrong = true;
+    return error;
+  }
+}
+
+function checkSubscriber({ version }: Client, word: string): void {
+  if (version === 3 || OF_SUBSCRIBERS.test(word)) return;
+  throw new RespError(
+    `ERR Can't execute '${word.toLowerCase()}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / ` +
+      "QUIT / RESET are allowed in this context",
+  );
+}

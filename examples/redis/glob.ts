@@ -1,0 +1,49 @@
+/**
+ * Patterns of Redis: `*`, `?`, `[abc]`, `[^a-z]`, and `\` before what is meant as it stands.
+ */
+
+/** Whether a text matches. As long as both together: a RegExp of many stars may take for ever. */
+export function matches(pattern: string, text: string): boolean {
+  let at = 0;
+  let i = 0;
+  let star = -1; // where to go on when what follows the last star does not match here
+  let starAt = 0;
+  while (at < text.length) {
+    const next = pattern[i] === "*" ? -1 : stepAfter(pattern, i, text[at]!);
+    if (next > 0) {
+      i = next;
+      at += 1;
+    } else if (pattern[i] === "*") {
+      star = ++i;
+      starAt = at;
+    } else if (star >= 0) {
+      i = star;
+      at = ++starAt;
+    } else {
+      return false;
+    }
+  }
+  while (pattern[i] === "*") i += 1;
+  return i === pattern.length;
+}
+
+/** Where the pattern goes on behind what matches a character; -1 when nothing does. */
+function stepAfter(pattern: string, i: number, character: string): number {
+  const first = pattern[i];
+  if (first === undefined) return -1;
+  if (first === "?") return i + 1;
+  if (first === "\\" && i + 1 < pattern.length) return pattern[i + 1] === character ? i + 2 : -1;
+  if (first !== "[") return first === character ? i + 1 : -1;
+  const isNot = pattern[i + 1] === "^";
+  let isIn = false;
+  for (i += isNot ? 2 : 1; i < pattern.length && pattern[i] !== "]"; i++) {
+    if (pattern[i] === "\\" && i + 1 < pattern.length) i += 1;
+    const low = pattern[i]!;
+    const isRange = pattern[i + 1] === "-" && i + 2 < pattern.length;
+    const high = isRange ? pattern[i += 2]! : low;
+    if ((low <= character && character <= high) || (high <= character && character <= low)) {
+      isIn = true;
+    }
+  }
+  return isIn === isNot ? -1 : Math.min(i + 1, pattern.length);
+}

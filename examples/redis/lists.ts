@@ -1,0 +1,159 @@
+/**
+ * Lists.
+ */
+import { RespError, type RespInput } from "../../mod.ts";
+import type { Client } from "./client.ts";
+import {
+  type Args,
+  type Commands,
+  FIRST,
+  integerOf,
+  OK,
+  rangeOf,
+  reads,
+  syntaxError,
+  TWO,
+  writes,
+} from "./command.ts";
+import type { Database } from "./database.ts";
+import { Deque } from "./deque.ts";
+
+type End = "left" | "right";
+
+function endOf(word: string): End {
+  const end = word.toLowerCase();
+  return end === "left" || end === "right" ? end : syntaxError();
+}
+
+function put(list: Deque, end: End, value: string): void {
+  if (end === "left") list.unshift(value);
+  else list.push(value);
+}
+
+function take(list: Deque, end: End): string | undefined {
+  return end === "left" ? list.shift() : list.pop();
+}
+
+function push(end: End, mustExist: boolean) {
+  return ({ db }: Client, [, key, ...values]: Args): RespInput => {
+    const held = db.list(key);
+    if (held === undefined && mustExist) return 0;
+    const list = db.add(key, held, () => new Deque());
+    for (const value of values) put(list, end, value);
+    return list.length;
+  };
+}
+
+/** LPOP key [count] */
+function pop(end: End) {
+  return ({ db }: Client, [, key, number, ...more]: Args): RespInput => {
+    const isOne = number === undefined;
+    const count = isOne ? 1 : integerOf(number);
+    if (more.length > 0) syntaxError();
+    if (count < 0) throw new RespError("ERR value is out of range, must be positive");
+    const list = db.list(key);
+    if (list === undefined) return null;
+    const values = Array.from({ length: Math.min(count, list.length) }, () => take(list, end)!);
+    db.shrunk(key, list);
+    return isOne ? values[0] : values;
+  };
+}
+
+/** Puts other values in the place of a list; none, and it is gone. */
+function replaceAll(db: Database, key: string, values: readonly string[]): void {
+  if (values.length === 0) db.delete(key);
+  else db.update(key, new Deque(values));
+}
+
+/** LREM key count value: the first so many, or the last if it is negative; all if it is 0. */
+function remove({ db }: Client, [, key, number, value]: Args): RespInput {
+  const count = integerOf(number);
+  const list = db.list(key);
+  if (list === undefined) return 0;
+  const all = count < 0 ? list.slice().reverse() : list.slice();
+  let left = count === 0 ? Infinity : Math.abs(count);
+  const kept = all.filter((each) => each !== value || left-- <= 0);
+  replaceAll(db, key, count < 0 ? kept.reverse() : kept);
+  return all.length - kept.length;
+}
+
+/** LINSERT key BEFORE | AFTER pivot value */
+function insert({ db }: Client, [, key, where, pivot, ...values]: Args): RespInput {
+  const place = where.toUpperCase();
+  if (place !== "BEFORE" && place !== "AFTER") syntaxError();
+  const all = db.list(key)?.slice();
+  if (all === undefined) return 0;
+  const at = all.indexOf(pivot);
+  if (at < 0) return -1;
+  all.splice(place === "BEFORE" ? at : at + 1, 0, values[0]!);
+  replaceAll(db, key, all);
+  return all.length;
+}
+
+function move({ db }: Client, from: string, to: string, ends: [End, End]): RespInput {
+  const source = db.list(from);
+  const held = db.list(to);
+  if (source === undefined) return null;
+  const value = take(source, ends[0])!;
+  put(db.add(to, held, () => new Deque()), ends[1], value);
+  db.shrunk(from, source);
+  return value;
+}
+
+/** LPOS key value [RANK number] [COUNT number] [MAXLEN number] */
+function position({ db }: Client, [, key, value, ...words]: Args): RespInput {
+  const options = { RANK: 1, COUNT: -1, MAXLEN: 0 };
+  for (let i = 0; i < words.length; i += 2) {
+    const word = words[i]!.toUpperCase();
+    if (!(word in options) || i + 1 === words.length) syntaxError();
+    options[word as keyof typeof options] = integerOf(words[i + 1]!);
+  }
+  const { RANK, COUNT, MAXLEN } = options;
+  if (RANK === 0) {
+    throw new RespError(
+      "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
+        "or use negative to start from the end of the list",
+    );
+  }
+  const all = db.list(key)?.slice() ?? [];
+  const indices = [...all.keys()];
+  if (RANK < 0) indices.reverse();
+  const near = MAXLEN > 0 ? indices.slice(0, MAXLEN) : indices;
+  const found = near.filter((i) => all[i] === value).slice(Math.abs(RANK) - 1);
+  if (COUNT < 0) return found[0] ?? null;
+  return COUNT === 0 ? found : found.slice(0, COUNT);
+}
+
+export const lists: Commands = {
+  lpush: writes(-3, FIRST, push("left", false)),
+  rpush: writes(-3, FIRST, push("right", false)),
+  lpushx: writes(-3, FIRST, push("left", true)),
+  rpushx: writes(-3, FIRST, push("right", true)),
+  lpop: writes(-2, FIRST, pop("left")),
+  rpop: writes(-2, FIRST, pop("right")),
+  llen: reads(2, FIRST, ({ db }, [, key]) => db.list(key)?.length ?? 0),
+  lrange: reads(4, FIRST, ({ db }, [, key, first, last]) => {
+    const list = db.list(key) ?? new Deque();
+    return list.slice(...rangeOf(first, last, list.length));
+  }),
+  lindex: reads(3, FIRST, ({ db }, [, key, at]) => db.list(key)?.at(integerOf(at)) ?? null),
+  lset: writes(4, FIRST, ({ db }, [, key, at, value]) => {
+    const list = db.list(key);
+    if (list === undefined) throw new RespError("ERR no such key");
+    if (!list.replace(integerOf(at), value)) throw new RespError("ERR index out of range");
+    return OK;
+  }),
+  lrem: writes(4, FIRST, remove),
+  ltrim: writes(4, FIRST, ({ db }, [, key, first, last]) => {
+    const list = db.list(key);
+    const range = rangeOf(first, last, list?.length ?? 0);
+    if (list !== undefined) replaceAll(db, key, list.slice(...range));
+    return OK;
+  }),
+  linsert: writes(5, FIRST, insert),
+  lpos: reads(-3, FIRST, position),
+  rpoplpush: writes(3, TWO, (client, [, from, to]) => move(client, from, to, ["right", "left"])),
+  lmove: writes(5, TWO, (client, [, from, to, ...ends]) => {
+    return move(client, from, to, [endOf(ends[0]!), endOf(ends[1]!)]);
+  }),
+};

@@ -1,0 +1,105 @@
+/**
+ * Publish and subscribe.
+ */
+import { RespPush } from "../../mod.ts";
+import type { Client } from "./client.ts";
+import { type Commands, grouped, NONE, reads, type Run, SILENT } from "./command.ts";
+import { matches } from "./glob.ts";
+
+type Kind = "channels" | "patterns";
+
+/** Who listens, by channel and by pattern. */
+const listeners: Record<Kind, Map<string, Set<Client>>> = {
+  channels: new Map(),
+  patterns: new Map(),
+};
+
+function say(client: Client, verb: string, name: string | null): void {
+  const count = client.channels.size + client.patterns.size;
+  client.write(new RespPush<string>([verb, name, count]));
+}
+
+function subscribe(verb: string, kind: Kind): Run {
+  return (client, [, ...names]) => {
+    for (const name of names) {
+      const all = listeners[kind].get(name) ?? new Set();
+      listeners[kind].set(name, all.add(client));
+      client[kind].add(name);
+      say(client, verb, name);
+    }
+    return SILENT;
+  };
+}
+
+function leave(client: Client, kind: Kind, name: string): void {
+  client[kind].delete(name);
+  const all = listeners[kind].get(name);
+  if (all?.delete(client) && all.size === 0) listeners[kind].delete(name);
+}
+
+/** From all of them unless told which. */
+function unsubscribe(verb: string, kind: Kind): Run {
+  return (client, [, ...names]) => {
+    const all = names.length > 0 ? names : [...client[kind]];
+    for (const name of all) {
+      leave(client, kind, name);
+      say(client, verb, name);
+    }
+    if (all.length === 0) say(client, verb, null);
+    return SILENT;
+  };
+}
+
+/** A client hears nothing any more. */
+export function leaveAll(client: Client): void {
+  for (const name of client.channels) leave(client, "channels", name);
+  for (const name of client.patterns) leave(client, "patterns", name);
+}
+
+function publish(channel: string, message: string): number {
+  let count = 0;
+  for (const client of listeners.channels.get(channel) ?? []) {
+    client.push(new RespPush<string>(["message", channel, message]));
+    count += 1;
+  }
+  for (const [pattern, all] of listeners.patterns) {
+    if (!matches(pattern, channel)) continue;
+    for (const client of all) {
+      client.push(new RespPush<string>(["pmessage", pattern, channel, message]));
+    }
+    count += all.size;
+  }
+  return count;
+}
+
+export const pubsub: Commands = {
+  subscribe: { arity: -2, keys: NONE, flags: ["pubsub"], run: subscribe("subscribe", "channels") },
+  unsubscribe: {
+    arity: -1,
+    keys: NONE,
+    flags: ["pubsub"],
+    run: unsubscribe("unsubscribe", "channels"),
+  },
+  psubscribe: {
+    arity: -2,
+    keys: NONE,
+    flags: ["pubsub"],
+    run: subscribe("psubscribe", "patterns"),
+  },
+  punsubscribe: {
+    arity: -1,
+    keys: NONE,
+    flags: ["pubsub"],
+    run: unsubscribe("punsubscribe", "patterns"),
+  },
+  publish: reads(3, NONE, (_, [, channel, message]) => publish(channel, message)),
+  pubsub: grouped("pubsub", {
+    channels: reads(-1, NONE, (_, [, pattern = "*"]) => {
+      return [...listeners.channels.keys()].filter((channel) => matches(pattern, channel));
+    }),
+    numsub: reads(-1, NONE, (_, [, ...channels]) => {
+      return channels.flatMap((name) => [name, listeners.channels.get(name)?.size ?? 0]);
+    }),
+    numpat: reads(1, NONE, () => listeners.patterns.size),
+  }),
+};

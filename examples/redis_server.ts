@@ -1,0 +1,99 @@
+// deno run --allow-ffi --allow-net examples/redis_server.ts   or   bun examples/redis_server.ts
+
+/**
+ * Speaks the protocol of Redis, at localhost:6385 or the address given: strings, counters, lists,
+ * hashes, sets, expiry, transactions, publish and subscribe, in RESP2 and RESP3. What commands do
+ * stands in examples/redis/, by noun; here is how they come and go.
+ *
+ * @module
+ */
+import process from "node:process";
+import {
+  type Connection,
+  createListener,
+  EventLoop,
+  FrameError,
+  RespError,
+  type RespValue,
+  shutdownOnSignals,
+} from "../mod.ts";
+import { answer } from "./redis/answer.ts";
+import { Client, clients, REQUEST_BYTES_MAX, unflushed } from "./redis/client.ts";
+import { leaveAll } from "./redis/pubsub.ts";
+import { unwatch } from "./redis/transactions.ts";
+
+/** How much may wait to be sent: more cuts a subscriber off, as Redis does. */
+const UNSENT_BYTES_MAX = 32 << 20;
+/** A request that needs more than this is waited for, so that it may be larger than the buffer. */
+const LARGE_BYTES_MIN = 64 << 10;
+
+/** The words of a request: a codec of RESP reads other values too, which are none. */
+function wordsOf(request: RespValue<string>): string[] {
+  if (request === null) return [];
+  if (!Array.isArray(request)) throw new RespError("ERR Protocol error: expected '*'");
+  for (const word of request) {
+    if (typeof word !== "string") throw new RespError("ERR Protocol error: expected '$'");
+  }
+  return request as string[];
+}
+
+/** What is said to somebody before he is cut off: nobody knows where his next request begins. */
+function protocolError(error: unknown): RespError {
+  if (error instanceof RespError) return error;
+  if (!(error instanceof FrameError)) throw error;
+  const what = error.offset === 0 ? "multibulk" : "bulk";
+  return new RespError(`ERR Protocol error: invalid ${what} length`);
+}
+
+/**
+ * Answers all requests that have come, and sends the answers at once. It only waits for what is
+ * large.
+ */
+function onRequest(connection: Connection, client: Client): void | Promise<void> {
+  const { reader, writer } = connection;
+  try {
+    // Who does not read his answers is asked to, by not being answered.
+    while (writer.isWritable && !client.isClosing) {
+      const request = client.codec.decode(reader);
+      if (request === undefined) break;
+      answer(client, wordsOf(request));
+    }
+  } catch (error) {
+    client.write(protocolError(error));
+    client.isClosing = true;
+  }
+  void writer.flush();
+  for (const other of unflushed) void other.connection.writer.flush();
+  unflushed.clear();
+  if (client.isClosing) return void connection.close();
+  const needed = reader.length === 0 ? 0 : client.codec.needed(reader);
+  reader.release();
+  if (needed > LARGE_BYTES_MIN) return reader.wait(needed);
+}
+
+const loop = new EventLoop<Client>(onRequest, {
+  onPrepare(connection) {
+    const client = new Client(connection);
+    clients.add(client);
+    connection.addCloseCallback(() => {
+      clients.delete(client);
+      leaveAll(client);
+      unwatch(client);
+    });
+    return client;
+  },
+  messageBytesMax: REQUEST_BYTES_MAX,
+  writeBufferBytesMax: UNSENT_BYTES_MAX,
+  onError: (error) => console.error("A client was cut off:", error),
+});
+shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });
+
+const listener = createListener("tcp", process.argv[2] ?? "localhost:6385");
+const { address } = listener;
+const at = address.transport === "tcp" ? `${address.hostname}:${address.port}` : address.path;
+console.log(`Listening on ${at}; Ctrl-C stops it`);
+if (address.transport === "tcp") {
+  console.log(`Try: redis-cli -p ${address.port} SET greeting hello`);
+}
+await loop.serve(listener);
+console.log("Stopped");

@@ -1,0 +1,38 @@
+/**
+ * Strings of bytes: of short ones there are many in RESP.
+ */
+import { Buffer } from "node:buffer";
+
+/** Text up to this length is put together faster than decoded by a call. */
+const LOOP_BYTES_MAX = 12;
+/** Longer ones would be ropes in JavaScriptCore, to be put together again by whoever looks them up. */
+const LATIN1_LOOP_BYTES_MAX = 4;
+
+/** What is behind `toString("latin1")`, in half of its time (Deno: 57 ns against 100). */
+interface Slicing extends Buffer {
+  latin1Slice(from: number, to: number): string;
+}
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The text of bytes `from` to `to`, as UTF-8. */
+export function textOf(bytes: Uint8Array, from: number, to: number): string {
+  if (to - from <= LOOP_BYTES_MAX) {
+    let text = "";
+    let at = from;
+    for (; at < to && bytes[at]! < 0x80; at++) text += String.fromCharCode(bytes[at]!);
+    if (at === to) return text;
+  }
+  return decoder.decode(bytes.subarray(from, to));
+}
+
+/** The same with a character a byte: any bytes, none of them lost. */
+export function latin1Of(bytes: Uint8Array, from: number, to: number): string {
+  if (to - from <= LATIN1_LOOP_BYTES_MAX) {
+    let text = "";
+    for (let at = from; at < to; at++) text += String.fromCharCode(bytes[at]!);
+    return text;
+  }
+  if (bytes instanceof Buffer) return (bytes as Slicing).latin1Slice(from, to);
+  return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("latin1");
+}
