@@ -3,7 +3,10 @@
  * What redis-benchmark asks for GET and SET, with the usual parser of npm: the part that the servers
  * on node:net and on Bun.listen share. It knows far less than examples/redis_server.ts.
  */
-import Parser from "redis-parser";
+import { createRequire } from "node:module";
+
+// Not imported: who only checks the types need not have it installed.
+const Parser = createRequire(import.meta.url)("redis-parser");
 
 const values = new Map();
 const commands = {
