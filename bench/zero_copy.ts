@@ -4,6 +4,7 @@
  * On a cable that copies like a network card (harness/wire.ts), and on loopback, where zero copy
  * gains nothing and `"auto"` must cost nothing. Every round measures every way once.
  */
+import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";
 import { projectPath, run, type Server, startServer } from "./harness/child.ts";
@@ -41,6 +42,11 @@ const options = parse("Measures what zero copy costs and saves a sender.", {
   places: { help: "cable, loopback or both, with a comma between them (both)" },
   "sender-cpu": { help: "the CPU of the sender", value: "0" },
   "receiver-cpu": { help: "the CPU of the receiver and of the cable", value: "1" },
+  "skb-defer": {
+    help:
+      "net.core.skb_defer_max meanwhile, of the whole machine: 0 frees what was received where " +
+      "it was received, as if the receiver were another machine (left alone)",
+  },
 });
 const roundCount = number("rounds", options.rounds);
 const seconds = number("seconds", options.seconds);
@@ -52,6 +58,14 @@ const runtimes = options.runtimes!.split(",") as Runtime[];
 if (process.getuid?.() !== 0) {
   console.error("SKIPPED: a network namespace of its own needs root");
   process.exit(77);
+}
+
+/** How many packets wait to be freed on the CPU that made them. */
+const SKB_DEFER = "/proc/sys/net/core/skb_defer_max";
+const skbDefer = readFileSync(SKB_DEFER, "utf8").trim();
+if (options["skb-defer"] !== undefined) {
+  writeFileSync(SKB_DEFER, `${number("skb-defer", options["skb-defer"])}`);
+  process.once("exit", () => writeFileSync(SKB_DEFER, skbDefer));
 }
 
 /** A place to measure in, and what there is to measure, the way it is compared with first. */
@@ -163,7 +177,8 @@ const markdown = [
   `## What a stream costs its sender\n`,
   `${describeMachine()}. Sender on CPU ${senderCpu}, receiver and cable on CPU ${receiverCpu}; cubic;`,
   `${roundCount} interleaved rounds of ${seconds} s; 16 MiB of messages that are not touched between`,
-  `sends. CPU is that of the sender's process, the kernel's work in its time included.\n`,
+  `sends. CPU is that of the sender's process, the kernel's work in its time included.`,
+  `net.core.skb_defer_max is ${options["skb-defer"] ?? skbDefer} (bench/README.md).\n`,
   ...sections,
 ].join("\n");
 console.log(markdown);
