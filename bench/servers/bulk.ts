@@ -3,9 +3,10 @@
  * between, and prints what that took: `bulk.ts HOST PORT MODE BYTES SECONDS`.
  */
 import process from "node:process";
+import { setTimeout } from "node:timers/promises";
 import { native } from "../../ffi/load.ts";
 import { Connection, LinkBuffer, type ZeroCopyMode } from "../../mod.ts";
-import { Family, rawFromNumeric } from "../../src/net/address.ts";
+import { Family, rawAddress, rawFromNumeric } from "../../src/net/address.ts";
 import { Option, setOption } from "../../src/net/socket.ts";
 
 /** More than the processor's caches hold: what was not touched lately is sent. */
@@ -32,20 +33,22 @@ function makePool(bytes: number): Uint8Array[] {
  * A connection that sends as fast as its window allows. bbr paces, and then the pace is measured;
  * what it has once begun to pace stays so, hence before connecting.
  */
-function connect(host: string, port: number, zeroCopy: ZeroCopyMode): Connection {
+async function connect(host: string, port: number, zeroCopy: ZeroCopyMode): Promise<Connection> {
   const [IPPROTO_TCP, TCP_CONGESTION] = [6, 13];
   const fd = native.socket(Family.IPV4);
   const name = new Int32Array(2);
   new Uint8Array(name.buffer).set([..."cubic"].map((letter) => letter.charCodeAt(0)));
   native.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, 5);
   setOption(fd, Option.NO_DELAY, 1);
-  native.connect(fd, rawFromNumeric(host, port)); // what is sent waits until it is connected
+  native.connect(fd, rawFromNumeric(host, port));
+  // Until it is connected it has no peer, of whom zero copy must know whether he is elsewhere.
+  while (native.name(fd, 1, rawAddress()) < 0) await setTimeout(1);
   return Connection.fromFd(fd, { zeroCopy });
 }
 
 const [host, port, mode, size, seconds] = process.argv.slice(2);
 const pool = makePool(Number(size));
-const connection = connect(host!, Number(port), mode as ZeroCopyMode);
+const connection = await connect(host!, Number(port), mode as ZeroCopyMode);
 let sent = 0;
 
 async function send(milliseconds: number): Promise<void> {
