@@ -176,8 +176,8 @@ test("iperf3 through the proxy sends both ways, one stream and several", {
     ["iperf3", "-s", "-p", `${upstream}`, "-B", "127.0.0.1"],
     () =>
       withProxy(upstream, async (port) => {
-        // Not --bidir: at its end the client resets what it has not read, which may come before the
-        // word on another connection that the test is over, and the server gives up.
+        // Not --bidir: how it ends seems to depend on which of its connections is heard first, and
+        // through a proxy that is anybody's guess ("control socket has closed unexpectedly").
         for (const how of [["-P", "1"], ["-P", "4"], ["-P", "1", "-R"], ["-P", "4", "-R"]]) {
           const args = ["-c", "127.0.0.1", "-p", `${port}`, "-t", `${SCALE}`, "-J", ...how];
           const { stdout } = await runTool("iperf3", args);
