@@ -5,8 +5,7 @@ import type { LinkChain, Unfinished } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import { FrameError } from "../core/errors.ts";
 import { RESP_DEPTH_MAX } from "../core/limits.ts";
-import { blobOf } from "./resp_request.ts";
-import { latin1Of, textOf } from "./resp_text.ts";
+import { blobOf, latin1Of, textOf } from "./resp_text.ts";
 import { RespError, RespPush, type RespValue, RespVerbatim } from "./resp_value.ts";
 
 /** What blob strings become. */
@@ -33,7 +32,7 @@ interface Level {
 }
 
 /** The types, by their first byte (the RESP protocol specification, redis.io). */
-const Type = {
+export const Type = {
   SIMPLE: 0x2b, // +
   ERROR: 0x2d, // -
   INTEGER: 0x3a, // :
@@ -51,10 +50,13 @@ const Type = {
   ATTRIBUTE: 0x7c, // |
 } as const;
 
-const CR = 13;
-const LF = 10;
+/** Carriage return: the first byte of a line's end. */
+export const CR = 13;
+/** Line feed: the last byte of a line's end. */
+export const LF = 10;
 const SPACE = 32;
-const ZERO = 0x30;
+/** The digit 0. */
+export const ZERO = 0x30;
 /** So many digits are a number whatever they are: 10^15 < 2^53. */
 const DIGITS_MAX = 15;
 /** The shortest value: `_\r\n`. */

@@ -2,15 +2,9 @@
  * Requests, as servers of RESP read them: arrays of a few strings, nearly always in one piece.
  */
 import type { LinkChain } from "../buffer/link_chain.ts";
-import type { LinkNode } from "../buffer/link_node.ts";
-import type { BulkKind, ParseRules } from "./resp_parse.ts";
-import { latin1Of, textOf } from "./resp_text.ts";
+import { CR, LF, type ParseRules, Type, ZERO } from "./resp_parse.ts";
+import { blobOf } from "./resp_text.ts";
 
-const ARRAY = 0x2a;
-const BULK = 0x24;
-const CR = 13;
-const LF = 10;
-const ZERO = 0x30;
 /** Longer arrays gain nothing by being read at a stretch. */
 const WORDS_MAX = 64;
 const DIGITS_MAX = 9;
@@ -33,20 +27,6 @@ function countAt(bytes: Uint8Array, from: number, flushed: number): number {
   return at > from && lineEnd <= flushed && bytes[at] === CR && bytes[at + 1] === LF ? count : NONE;
 }
 
-/** What a string of one node becomes. */
-export function blobOf(
-  node: LinkNode,
-  from: number,
-  count: number,
-  bulk: BulkKind,
-): Uint8Array | string {
-  if (bulk === "lent") return node.lend(from, count);
-  const { bytes } = node;
-  if (bulk === "latin1") return latin1Of(bytes, from, from + count);
-  if (bulk === "text") return textOf(bytes, from, from + count);
-  return new Uint8Array(bytes.subarray(from, from + count));
-}
-
 /**
  * Reads a request that lies in one node, of strings alone, three times as fast as a parse that may
  * stop anywhere. Null for all others, of which nothing is read: that parse says what they are.
@@ -57,13 +37,13 @@ export function readRequest(
 ): (Uint8Array | string)[] | null {
   const node = chain.front()!;
   const { bytes, flushed, read } = node;
-  if (bytes[read] !== ARRAY) return null;
+  if (bytes[read] !== Type.ARRAY) return null;
   const count = countAt(bytes, read + 1, flushed);
   if (count <= 0 || count > WORDS_MAX) return null;
   const words: (Uint8Array | string)[] = [];
   let at = lineEnd;
   for (let i = 0; i < count; i++) {
-    if (at >= flushed || bytes[at] !== BULK) return null;
+    if (at >= flushed || bytes[at] !== Type.BULK) return null;
     const length = countAt(bytes, at + 1, flushed);
     const from = lineEnd;
     at = from + length + 2;

@@ -2,6 +2,8 @@
  * Strings of bytes: of short ones there are many in RESP.
  */
 import { Buffer } from "node:buffer";
+import type { LinkNode } from "../buffer/link_node.ts";
+import type { BulkKind } from "./resp_parse.ts";
 
 /** Text up to this length is put together faster than decoded by a call. */
 const LOOP_BYTES_MAX = 12;
@@ -35,4 +37,18 @@ export function latin1Of(bytes: Uint8Array, from: number, to: number): string {
   }
   if (bytes instanceof Buffer) return (bytes as Slicing).latin1Slice(from, to);
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("latin1");
+}
+
+/** What a string of one node becomes. */
+export function blobOf(
+  node: LinkNode,
+  from: number,
+  count: number,
+  bulk: BulkKind,
+): Uint8Array | string {
+  if (bulk === "lent") return node.lend(from, count);
+  const { bytes } = node;
+  if (bulk === "latin1") return latin1Of(bytes, from, from + count);
+  if (bulk === "text") return textOf(bytes, from, from + count);
+  return new Uint8Array(bytes.subarray(from, from + count));
 }

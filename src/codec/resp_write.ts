@@ -2,13 +2,10 @@
  * Short strings, as most answers are: written in one go, where a call for each part of them costs more
  * than their bytes.
  */
-import { writeChain } from "../buffer/reader.ts";
-import type { TextEncoding } from "../buffer/reader.ts";
+import { type TextEncoding, writeChain } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
+import { CR, LF, ZERO } from "./resp_parse.ts";
 
-const CR = 13;
-const LF = 10;
-const ZERO = 0x30;
 /** Longer text is encoded faster by a call. */
 const CHARACTERS_MAX = 100;
 const COUNT_DIGITS_MAX = 3;
@@ -27,28 +24,7 @@ export function writeBlob(
   text: string,
   encoding: TextEncoding,
 ): boolean {
-  const count = text.length;
-  const chain = count <= CHARACTERS_MAX ? writeChain(writer) : null;
-  if (chain === null) return false;
-  const node = chain.room(count + AROUND_BYTES_MAX);
-  const { bytes } = node;
-  let at = node.malloced;
-  bytes[at++] = type.charCodeAt(0);
-  if (count >= 100) bytes[at++] = ZERO + Math.floor(count / 100);
-  if (count >= 10) bytes[at++] = ZERO + Math.floor(count / 10) % 10;
-  bytes[at++] = ZERO + count % 10;
-  bytes[at++] = CR;
-  bytes[at++] = LF;
-  const most = mostOf(encoding);
-  for (let i = 0; i < count; i++) {
-    const code = text.charCodeAt(i);
-    if (code > most) return false;
-    bytes[at++] = code;
-  }
-  bytes[at++] = CR;
-  bytes[at++] = LF;
-  chain.written(node, at - node.malloced);
-  return true;
+  return writeShort(writer, type, text, encoding, true);
 }
 
 /** The same for a line: no count, and no end of a line within. */
@@ -58,6 +34,16 @@ export function writeLine(
   text: string,
   encoding: TextEncoding,
 ): boolean {
+  return writeShort(writer, type, text, encoding, false);
+}
+
+function writeShort(
+  writer: Writer,
+  type: string,
+  text: string,
+  encoding: TextEncoding,
+  isBlob: boolean,
+): boolean {
   const count = text.length;
   const chain = count <= CHARACTERS_MAX ? writeChain(writer) : null;
   if (chain === null) return false;
@@ -65,10 +51,17 @@ export function writeLine(
   const { bytes } = node;
   let at = node.malloced;
   bytes[at++] = type.charCodeAt(0);
+  if (isBlob) {
+    if (count >= 100) bytes[at++] = ZERO + Math.floor(count / 100);
+    if (count >= 10) bytes[at++] = ZERO + Math.floor(count / 10) % 10;
+    bytes[at++] = ZERO + count % 10;
+    bytes[at++] = CR;
+    bytes[at++] = LF;
+  }
   const most = mostOf(encoding);
   for (let i = 0; i < count; i++) {
     const code = text.charCodeAt(i);
-    if (code > most || code === CR || code === LF) return false;
+    if (code > most || (!isBlob && (code === CR || code === LF))) return false;
     bytes[at++] = code;
   }
   bytes[at++] = CR;

@@ -10,7 +10,7 @@ import { native } from "../../ffi/load.ts";
 import { blocks } from "../buffer/block.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
-import { counts, type ZeroCopyTotals } from "../core/counts.ts";
+import { counts, noZeroCopy, type ZeroCopyTotals } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import {
   CLOSE_TIMEOUT_MS,
@@ -199,15 +199,7 @@ export class ZeroCopy implements Transport {
   #sampledCalls = 0;
   #sampleCount = 0;
   #waiting: { target: number; resolve: () => void }[] = [];
-  readonly #counts: ZeroCopyTotals = {
-    calls: 0,
-    bytes: 0,
-    completions: 0,
-    notifications: 0,
-    copied: 0,
-    noBuffers: 0,
-    fallBacks: 0,
-  };
+  readonly #counts: ZeroCopyTotals = noZeroCopy();
 
   /** Zero copy, off, for what else sends by `io`. */
   constructor(io: Transport, owner: ZeroCopyOwner) {

@@ -38,6 +38,19 @@ export interface ZeroCopyTotals {
   fallBacks: number;
 }
 
+/** Before the first send. */
+export function noZeroCopy(): ZeroCopyTotals {
+  return {
+    calls: 0,
+    bytes: 0,
+    completions: 0,
+    notifications: 0,
+    copied: 0,
+    noBuffers: 0,
+    fallBacks: 0,
+  };
+}
+
 /** Deadlines that passed, by what was late. */
 export type TimeoutCounts = Record<TimeoutOperation, number>;
 
@@ -50,15 +63,7 @@ export const counts: {
   readonly socketErrors: Record<number, number>;
 } = {
   connections: { opened: 0, activeCount: 0, lost: 0, detached: 0, refused: 0, failures: 0 },
-  zeroCopy: {
-    calls: 0,
-    bytes: 0,
-    completions: 0,
-    notifications: 0,
-    copied: 0,
-    noBuffers: 0,
-    fallBacks: 0,
-  },
+  zeroCopy: noZeroCopy(),
   timeouts: { read: 0, write: 0, dial: 0, idle: 0, lifetime: 0, request: 0 },
   socketErrors: {},
 };

@@ -198,6 +198,9 @@ const THREAD: readonly Family[] = [
   gauge("spare_nodes", "Nodes that are kept to be used again.", (of) => of.memory.spareNodeCount),
 ];
 
+/** What each thread has of its own. */
+const OWN: readonly Family[] = [...CONNECTIONS, ...BYTES, ...THREAD];
+
 /** A thread, and the label that tells it from others: none when there is one only. */
 type Thread = readonly [label: string, of: Metrics];
 
@@ -220,7 +223,7 @@ function writeCluster({ acceptor, pollers }: ClusterMetrics): string {
   const ofPollers = (name: string, help: string, read: (of: typeof all[number]) => number) =>
     `# HELP netpoll_${name} ${help}\n# TYPE netpoll_${name} gauge\n` +
     all.map((poller) => `netpoll_${name}{${poller.label}} ${read(poller)}\n`).join("");
-  return [...CONNECTIONS, ...BYTES, ...THREAD].map((family) => write(family, threads)).join("") +
+  return OWN.map((family) => write(family, threads)).join("") +
     ofPollers("poller_up", "Whether the Worker answered.", (of) => of.metrics === null ? 0 : 1) +
     ofPollers(
       "poller_pending",
@@ -246,6 +249,5 @@ function writeCluster({ acceptor, pollers }: ClusterMetrics): string {
 export function prometheus(of: Metrics | ClusterMetrics): string {
   const process = (one: Metrics) => PROCESS.map((family) => write(family, [["", one]])).join("");
   if ("pollers" in of) return process(of.acceptor) + writeCluster(of);
-  const own = [...CONNECTIONS, ...BYTES, ...THREAD];
-  return process(of) + own.map((family) => write(family, [["", of]])).join("");
+  return process(of) + OWN.map((family) => write(family, [["", of]])).join("");
 }

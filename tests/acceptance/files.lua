@@ -1,10 +1,5 @@
 -- Asks for one piece of a file after the other and compares every byte: files.lua FILE PATH.
-local threads = {}
-right, wrong = 0, 0
-
-function setup(thread)
-  table.insert(threads, thread)
-end
+dofile("tests/acceptance/checked.lua")
 
 function init(args)
   local file = assert(io.open(args[1], "rb"))
@@ -25,19 +20,5 @@ function request()
 end
 
 function response(status, headers, body)
-  if status == 206 and body == expected then
-    right = right + 1
-  else
-    wrong = wrong + 1
-  end
-end
-
-function done(summary, latency, requests)
-  local r, w, e = 0, 0, 0
-  for _, thread in ipairs(threads) do
-    r = r + thread:get("right")
-    w = w + thread:get("wrong")
-  end
-  for _, count in pairs(summary.errors) do e = e + count end
-  print(string.format("checked: %d right, %d wrong, %d errors", r, w, e))
+  check(status == 206 and body == expected)
 end

@@ -5,9 +5,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, chownSync, readdirSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import process from "node:process";
 import { test } from "node:test";
+import { freePort } from "../../bench/harness/child.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { withDirectory } from "../support/library.ts";
 import { lacks, runTool, SCALE, TOOL_MS_MAX } from "../support/tool.ts";
@@ -24,16 +25,6 @@ function addPostgresql(): void {
 }
 
 addPostgresql();
-
-/** A port that nobody has; for servers that cannot be given port 0. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 async function isListening(port: number): Promise<boolean> {
   const socket = connect(port, "127.0.0.1");

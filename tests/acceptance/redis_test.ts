@@ -8,9 +8,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import process from "node:process";
 import { after, before, test } from "node:test";
+import { freePort } from "../../bench/harness/child.ts";
 import { commandFor } from "../support/child.ts";
 import { root } from "../support/library.ts";
 import { BROKEN, REQUESTS, UNUSUAL } from "./redis_requests.ts";
@@ -64,11 +65,7 @@ async function startOurs(): Promise<Server> {
 
 /** A real one, on a port that was free a moment ago, for it cannot choose one itself. */
 async function startReal(): Promise<Server> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, "close");
+  const port = await freePort();
   const args = ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"];
   const child = spawn("redis-server", args);
   let printed = "";

@@ -1,10 +1,5 @@
 -- Compares every answer, of GET / and of a POST whose body comes back; as many at once as told.
-local threads = {}
-right, wrong = 0, 0
-
-function setup(thread)
-  table.insert(threads, thread)
-end
+dofile("tests/acceptance/checked.lua")
 
 function init(args)
   local depth = tonumber(args[1])
@@ -20,19 +15,5 @@ function request()
 end
 
 function response(status, headers, body)
-  if status == 200 and (body == "Hello, World!" or body == "netpoll") then
-    right = right + 1
-  else
-    wrong = wrong + 1
-  end
-end
-
-function done(summary, latency, requests)
-  local r, w, e = 0, 0, 0
-  for _, thread in ipairs(threads) do
-    r = r + thread:get("right")
-    w = w + thread:get("wrong")
-  end
-  for _, count in pairs(summary.errors) do e = e + count end
-  print(string.format("checked: %d right, %d wrong, %d errors", r, w, e))
+  check(status == 200 and (body == "Hello, World!" or body == "netpoll"))
 end
