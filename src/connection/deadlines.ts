@@ -3,6 +3,7 @@
  */
 import { counts } from "../core/counts.ts";
 import type { TimeoutOperation } from "../core/errors.ts";
+import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import type { ConnectionSettings } from "./settings.ts";
@@ -152,7 +153,7 @@ export class Deadlines implements TimerOwner {
   }
 
   #onIdle(): void {
-    const leftMs = this.#idleMs - (this.#poller.nowMicros - this.#activeSince) / 1000;
+    const leftMs = this.#idleMs - (clock.now() - this.#activeSince) / 1000;
     if (leftMs > 0) this.#poller.setTimer(this.#idle, leftMs, grain(this.#idleMs));
     else this.#passed("idle", this.#idleMs);
   }

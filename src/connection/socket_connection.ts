@@ -1,7 +1,6 @@
 /**
  * A connection over a stream: who is called for what comes in, and how it all ends.
  */
-import { native } from "../../ffi/load.ts";
 import { reclaimFrom } from "../buffer/dropped.ts";
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import {
@@ -14,6 +13,7 @@ import {
 } from "../core/errors.ts";
 import { CLOSE_TIMEOUT_MS } from "../core/limits.ts";
 import { resetOnClose } from "../net/socket.ts";
+import { clock } from "../poll/clock.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Event } from "../poll/watcher.ts";
 import {
@@ -312,7 +312,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
     if (operation === "lifetime") return this.closeWhenIdle();
     const error = new TimeoutError(operation, timeoutMs);
     if (operation === "read") this.reader.fail(error);
-    else if (operation === "write") this.writer.failBefore(native.now() - timeoutMs * 1000, error);
+    else if (operation === "write") this.writer.failBefore(clock.now() - timeoutMs * 1000, error);
     else this.giveUp(error);
   }
 

@@ -22,6 +22,7 @@ import { type AdoptedSocket, host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { config } from "../core/config.ts";
+import { clock } from "./clock.ts";
 
 /** How long a turn keeps the thread from a runtime that has work of its own. */
 const TURN_MICROS_MIN = 300;
@@ -198,7 +199,7 @@ export class Pace {
    */
   #run(): boolean {
     const turns = this.#turns;
-    const begin = native.now();
+    const begin = clock.now();
     this.#learnHost();
     const deadline = begin + this.#turnMicros;
     turns.nowMicros = begin;
@@ -219,7 +220,7 @@ export class Pace {
         return sawNone;
       }
       if (this.#phase !== "running") return true;
-      turns.nowMicros = native.now();
+      turns.nowMicros = clock.now();
       if (turns.nowMicros > deadline) return false;
     }
   }
@@ -260,8 +261,8 @@ export class Pace {
   #block(deadline: number): number {
     this.#tick(true);
     if (config.spinMicros > 0) {
-      const end = native.now() + config.spinMicros;
-      while (native.now() < end) {
+      const end = clock.now() + config.spinMicros;
+      while (clock.now() < end) {
         const count = this.#turns.poll(0, deadline);
         if (count > 0) return count;
       }

@@ -7,6 +7,7 @@ import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { config } from "../core/config.ts";
 import { EVENTS_PER_CLOCK, EVENTS_PER_WAIT_MAX } from "../core/limits.ts";
+import { clock } from "./clock.ts";
 import { Pace } from "./pace.ts";
 import { type Timer, TimerWheel } from "./timer_wheel.ts";
 import { Interest, type Watcher } from "./watcher.ts";
@@ -43,7 +44,11 @@ function report(error: unknown): void {
 /** Watches descriptors and tells their watchers what happens to them. One a thread. */
 export class Poller {
   /** What it did so far; tests count turns with it instead of looking at a clock. */
-  readonly counts: { waits: number; events: number } = { waits: 0, events: 0 };
+  readonly counts: { waits: number; events: number; expiries: number } = {
+    waits: 0,
+    events: 0,
+    expiries: 0,
+  };
   /** How it shares the thread with the runtime. */
   readonly pace: Pace;
   readonly #epoll: number;
@@ -180,7 +185,7 @@ export class Poller {
 
   /** What time it is, in microseconds: of this batch of events, or now. */
   get clockMicros(): number {
-    return this.pace.isRunning ? this.nowMicros : native.now();
+    return this.pace.isRunning ? this.nowMicros : clock.now();
   }
 
   /**
@@ -188,7 +193,7 @@ export class Poller {
    * expire together. Set anew it forgets what it was set to.
    */
   setTimer(timer: Timer, delayMs: number, grainMs = 1): void {
-    const nowMs = native.now() / 1000;
+    const nowMs = clock.now() / 1000;
     const wheel = this.#wheel ??= this.#makeWheel(nowMs);
     if (wheel.count === 0) wheel.advance(nowMs);
     wheel.set(timer, Math.ceil((nowMs + delayMs) / grainMs) * grainMs);
@@ -218,8 +223,8 @@ export class Poller {
 
   /** Lets the timer for deadlines expire then. */
   #alarm(dueMs: number): void {
-    const micros = Math.ceil(Math.max(1, dueMs * 1000 - native.now()));
-    check("set a timer", native.timerfdSet(this.#deadline, Math.min(micros, DEADLINE_MICROS_MAX)));
+    const micros = Math.ceil(Math.max(1, dueMs * 1000 - clock.now()));
+    check("set a timer", clock.setAlarm(this.#deadline, Math.min(micros, DEADLINE_MICROS_MAX)));
   }
 
   /** Calls `onEvent(0)` with the next batch: for who must not take the whole turn. */
@@ -262,7 +267,7 @@ export class Poller {
       if (token === TICK_TOKEN) this.pace.onTick();
       else if (token === DEADLINE_TOKEN) told += this.#expire();
       else told += this.#dispatch(token, events[at + 1]!);
-      if (this.#batchIndex % EVENTS_PER_CLOCK === 0 && native.now() > deadline) break;
+      if (this.#batchIndex % EVENTS_PER_CLOCK === 0 && clock.now() > deadline) break;
     }
     this.counts.events += told;
     return told;
@@ -294,8 +299,9 @@ export class Poller {
 
   #expire(): number {
     const wheel = this.#wheel!;
+    this.counts.expiries += 1;
     try {
-      wheel.advance(native.now() / 1000);
+      wheel.advance(clock.now() / 1000);
     } catch (error) {
       report(error); // a bug of that timer's owner; it is not set any more
     }
