@@ -95,8 +95,8 @@ class PushingWriter extends ChainWriter implements SinkWriter {
       // A copy: a stream hands its pieces on, and nobody says when the last reader is done with
       // them.
       const bytes = new Uint8Array(count);
-      chain.copyOut(bytes, 0, count);
       try {
+        chain.copyOut(bytes, 0, count);
         await this.#write(bytes);
       } catch (error) {
         this.#fail(error);

@@ -6,6 +6,7 @@ import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import {
   ChainReader,
   checkCount,
+  checkMaxBytes,
   type Delimiter,
   delimiterBytes,
   type Reader,
@@ -102,8 +103,8 @@ class PulledReader extends ChainReader implements SourceReader {
     delimiter: Delimiter,
     options?: { maxBytes?: number; signal?: AbortSignal },
   ): Promise<number> {
+    const maxBytes = checkMaxBytes(options?.maxBytes ?? UNTIL_BYTES_MAX, MESSAGE_BYTES_MAX);
     const bytes = new Uint8Array(delimiterBytes(delimiter)); // the caller's may change meanwhile
-    const maxBytes = options?.maxBytes ?? UNTIL_BYTES_MAX;
     let length = -1;
     let search: Search | null = null;
     await this.#fill(() => {

@@ -158,9 +158,6 @@ export class BlockPool {
     this.#free[size] = block.next;
     block.next = null;
     const { slab } = block;
-    // A user got hold of `view.buffer` and detached it (Bun allows that in spite of
-    // markAsUntransferable).
-    if (!slab.isWrapped) slab.wrap();
     slab.usedBytes += block.capacity;
     block.references = 1;
     block.published = block.offset;
@@ -171,7 +168,7 @@ export class BlockPool {
   give(block: Block): void {
     assert(block.references === 0 && block.pins === 0, "a block in use is not given back");
     const { slab } = block;
-    if (config.debug && slab.isWrapped) {
+    if (config.debug) {
       slab.bytes.fill(POISON, block.offset, block.offset + block.capacity);
     }
     slab.usedBytes -= block.capacity;

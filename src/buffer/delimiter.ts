@@ -3,6 +3,7 @@
  */
 import { Buffer } from "node:buffer";
 import { native } from "../../ffi/load.ts";
+import { byteCount } from "../core/bytes.ts";
 import type { LinkChain } from "./link_chain.ts";
 import type { LinkNode } from "./link_node.ts";
 
@@ -14,7 +15,7 @@ const needle = new Uint8Array(1);
 /** The bytes of a delimiter. A single one is only valid until the next call. */
 export function delimiterBytes(delimiter: Delimiter): Uint8Array {
   if (delimiter instanceof Uint8Array) {
-    if (delimiter.length > 0) return delimiter;
+    if (byteCount(delimiter, "look for") > 0) return delimiter;
     throw new RangeError("Cannot look for a delimiter of no bytes");
   }
   if (typeof delimiter !== "number") {
@@ -31,6 +32,7 @@ export function delimiterBytes(delimiter: Delimiter): Uint8Array {
 
 /** Where the bytes first stand in what is readable, at `from` or after; -1 when they do not. */
 export function find(chain: LinkChain, bytes: Uint8Array, from: number): number {
+  const count = byteCount(bytes);
   let before = 0; // bytes in the nodes already passed
   for (let node = chain.front(); node !== null; node = node.next) {
     const { flushed } = node;
@@ -39,7 +41,7 @@ export function find(chain: LinkChain, bytes: Uint8Array, from: number): number 
       const inside = findIn(node, start, flushed, bytes);
       if (inside >= 0) return before + inside - node.read;
       // One that begins in this node and ends in a later one.
-      for (let at = Math.max(start, flushed - bytes.length + 1); at < flushed; at++) {
+      for (let at = Math.max(start, flushed - count + 1); at < flushed; at++) {
         if (matches(node, at, bytes)) return before + at - node.read;
       }
     }
@@ -51,20 +53,23 @@ export function find(chain: LinkChain, bytes: Uint8Array, from: number): number 
 
 /** Where the bytes first stand in `from` to `to` of one node, or -1. */
 export function findIn(node: LinkNode, from: number, to: number, bytes: Uint8Array): number {
-  if (to - from < bytes.length) return -1;
+  const count = byteCount(bytes); // C reads so many
+  if (to - from < count) return -1;
   const { block } = node;
   if (block !== null) {
-    const at = native.find(block.slab.id, from, to - from, bytes, bytes.length);
+    const at = native.find(block.slab.id, from, to - from, bytes, count);
     return at < 0 ? -1 : from + at;
   }
-  const array = Buffer.from(node.array!.buffer, node.array!.byteOffset, to);
+  const { buffer, byteOffset } = node.bytes;
+  const array = Buffer.from(buffer, byteOffset, to);
   return array.indexOf(bytes, from);
 }
 
 /** Whether the bytes from `at` in a node, and on in the next ones, are those of `bytes`. */
 export function matches(node: LinkNode, at: number, bytes: Uint8Array): boolean {
+  const count = byteCount(bytes);
   let here: LinkNode | null = node;
-  for (let i = 0; i < bytes.length; i++, at++) {
+  for (let i = 0; i < count; i++, at++) {
     while (here !== null && at >= here.flushed) {
       here = here.next;
       at = here?.read ?? 0;

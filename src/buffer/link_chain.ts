@@ -9,6 +9,7 @@
  * A chain without nodes has four nulls and holds no memory.
  */
 import { assert } from "../core/assert.ts";
+import { byteCount, copyInto, plainView } from "../core/bytes.ts";
 import { config } from "../core/config.ts";
 import { ClosedError } from "../core/errors.ts";
 import { BLOCK_BYTES_MAX, WRITE_BLOCK_BYTES_MIN } from "../core/limits.ts";
@@ -126,17 +127,20 @@ export class LinkChain {
 
   /** Writes a copy of bytes. Short ones pack into one node, long ones take several. */
   copyIn(bytes: Uint8Array): void {
-    if (bytes.length <= BLOCK_BYTES_MAX) return this.#copyPiece(bytes);
-    for (let from = 0; from < bytes.length; from += BLOCK_BYTES_MAX) {
-      this.#copyPiece(bytes.subarray(from, from + BLOCK_BYTES_MAX));
+    const count = byteCount(bytes);
+    if (count <= BLOCK_BYTES_MAX) return this.#copyPiece(bytes, count);
+    const plain = plainView(bytes);
+    for (let from = 0; from < count; from += BLOCK_BYTES_MAX) {
+      const piece = plain.subarray(from, from + BLOCK_BYTES_MAX);
+      this.#copyPiece(piece, piece.length);
     }
   }
 
-  #copyPiece(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
-    const node = this.room(bytes.length);
+  #copyPiece(bytes: Uint8Array, count: number): void {
+    if (count === 0) return;
+    const node = this.room(count);
     node.bytes.set(bytes, node.malloced);
-    this.written(node, bytes.length);
+    this.written(node, count);
   }
 
   /** The same as `written`, of the node that `room` just gave. */
@@ -348,7 +352,7 @@ export class LinkChain {
       const from = node!.read + skip;
       const part = Math.min(count, node!.flushed - from);
       if (part <= LOOP_BYTES_MAX) copyFew(node!.bytes, from, target, at, part);
-      else target.set(node!.lend(from, part), at);
+      else copyInto(target, node!.lend(from, part), at);
       at += part;
       count -= part;
     }

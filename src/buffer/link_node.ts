@@ -7,6 +7,7 @@
  * ```
  */
 import { assert } from "../core/assert.ts";
+import { byteCount, plainView } from "../core/bytes.ts";
 import { NODES_SPARE_MAX } from "../core/limits.ts";
 import type { Block } from "./block.ts";
 
@@ -14,7 +15,7 @@ import type { Block } from "./block.ts";
 export class LinkNode {
   /** The block it stands on, or null when it stands on a borrowed array. */
   block: Block | null = null;
-  /** The user's own array, borrowed until it is sent. */
+  /** A view of the user's own array, borrowed until it is sent. */
   array: Uint8Array | null = null;
   /** Where the window begins. */
   start = 0;
@@ -37,7 +38,20 @@ export class LinkNode {
 
   /** The memory that the positions count in. */
   get bytes(): Uint8Array {
-    return this.block !== null ? this.block.slab.bytes : this.array!;
+    return this.block !== null ? this.block.slab.bytes : this.#borrowed();
+  }
+
+  /** Whether its bytes are gone: a borrowed array was transferred, or its buffer shrunk. */
+  get isTaken(): boolean {
+    return this.array !== null && byteCount(this.array) < this.malloced;
+  }
+
+  #borrowed(): Uint8Array {
+    if (!this.isTaken) return this.array!;
+    throw new TypeError(
+      "Cannot use bytes that were taken away: their array was transferred, or its buffer shrunk, " +
+        "while it was borrowed",
+    );
   }
 
   /** Published bytes that nobody read yet. */
@@ -58,7 +72,7 @@ export class LinkNode {
   /** A view of bytes of this node. */
   lend(offset: number, length: number): Uint8Array {
     if (this.block !== null) return this.block.lend(offset, length);
-    const array = this.array!;
+    const array = this.#borrowed();
     return new Uint8Array(array.buffer, array.byteOffset + offset, length);
   }
 
@@ -135,11 +149,13 @@ export function linkedNode(block: Block, start: number, end: number): LinkNode {
 
 /** A node on the user's own array, written but not flushed. */
 export function borrowedNode(array: Uint8Array): LinkNode {
-  const node = take(0, array.byteLength);
-  node.array = array;
+  const count = byteCount(array);
+  const node = take(0, count);
+  // A view of our own: the user's array is his to give any properties.
+  node.array = plainView(array);
   // Noted, not asked for later: a user may detach the array although it is borrowed.
-  node.heldBytes = array.byteLength;
-  node.malloced = array.byteLength;
+  node.heldBytes = count;
+  node.malloced = count;
   return node;
 }
 

@@ -1,6 +1,8 @@
 /**
  * Reading: bytes that are there, as views, numbers, strings and slices.
  */
+import { byteCount } from "../core/bytes.ts";
+import { show } from "../core/options.ts";
 import { type Block, blocks } from "./block.ts";
 import { type Delimiter, delimiterBytes, find } from "./delimiter.ts";
 import type { LinkBuffer } from "./link_buffer.ts";
@@ -160,8 +162,9 @@ export interface Reader extends BufferReader {
    * Waits until a delimiter is readable. Resolves to how many bytes there are up to its end: read
    * them with `next`.
    *
-   * @throws {RangeError} `maxBytes` (1 MiB unless given) bytes came without it; nothing was
-   * consumed.
+   * @throws {RangeError} `maxBytes` (1 MiB unless given, `messageBytesMax` at most) bytes came
+   * without it; nothing was consumed.
+   * @throws {TypeError} `maxBytes` is no whole number.
    * @throws {EofError} As {@linkcode Reader.wait}, and likewise its other errors.
    */
   waitUntil(
@@ -191,14 +194,27 @@ let chainOf: (reader: BufferReader) => LinkChain | null;
  */
 export function checkCount(operation: string, count: number): void {
   if (Number.isInteger(count)) return;
-  throw new TypeError(`Cannot ${operation} ${count} bytes: not a whole number`);
+  throw new TypeError(`Cannot ${operation} ${show(count)} bytes: not a whole number`);
+}
+
+/** How many bytes may come before a delimiter, as the caller said: a bound that bounds. */
+export function checkMaxBytes(maxBytes: number, most: number): number {
+  if (!Number.isInteger(maxBytes)) {
+    throw new TypeError(
+      `Cannot wait for a delimiter: maxBytes is ${show(maxBytes)}, no whole number`,
+    );
+  }
+  if (maxBytes >= 1 && maxBytes <= most) return maxBytes;
+  throw new RangeError(
+    `Cannot wait for a delimiter: maxBytes is ${maxBytes}, not 1 to messageBytesMax, ${most}`,
+  );
 }
 
 /** Whether text is one byte a character. Any other name is a bug of the caller. */
 export function isOneByte(encoding: TextEncoding): boolean {
   if (encoding === "utf-8") return false;
   if (encoding === "latin1") return true;
-  throw new TypeError(`Cannot use the encoding ${String(encoding)}: it is "utf-8" or "latin1"`);
+  throw new TypeError(`Cannot use the encoding ${show(encoding)}: it is "utf-8" or "latin1"`);
 }
 
 /** The text of `count` bytes at `from` of the block's slab. */
@@ -257,7 +273,7 @@ export class ChainReader implements BufferReader {
   until(delimiter: Delimiter): Uint8Array {
     const bytes = delimiterBytes(delimiter);
     const at = this.indexOf(bytes);
-    if (at >= 0) return this.next(at + bytes.length);
+    if (at >= 0) return this.next(at + byteCount(bytes));
     throw new RangeError(
       `Cannot read until a delimiter: it is not in the ${this.length} bytes that are readable; waitUntil it first`,
     );
@@ -299,7 +315,7 @@ export class ChainReader implements BufferReader {
   }
 
   readInto(target: Uint8Array): number {
-    const count = Math.min(target.length, this.length);
+    const count = Math.min(byteCount(target, "read into"), this.length);
     if (!this.#begin("read", count)) return 0;
     this.chain.copyOut(target, 0, count);
     this.chain.consume(count);

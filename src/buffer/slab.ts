@@ -39,15 +39,13 @@ export class Slab {
   readonly id: number;
   /** Its size. */
   readonly byteLength: number;
-  /** All of its bytes; empty while it is not wrapped. */
-  bytes: Buffer = NO_BYTES;
-  /** The same bytes, for numbers. */
-  view: DataView = NO_VIEW;
   /** Bytes of its blocks that are in use. */
   usedBytes = 0;
   /** The block at each KiB, where one begins. */
   readonly #blocks: (Block | undefined)[] = [];
   readonly #memory: WebAssembly.Memory | null;
+  #bytes: Buffer = NO_BYTES;
+  #view: DataView = NO_VIEW;
 
   private constructor(id: number, byteLength: number, memory: WebAssembly.Memory | null) {
     this.id = id;
@@ -77,9 +75,27 @@ export class Slab {
     return slab;
   }
 
-  /** Whether a user detached the memory, or it was let go of: no byte of it can be reached. */
+  /**
+   * All of its bytes; empty while it is retired.
+   *
+   * A user may get hold of `view.buffer` and detach it (Bun allows that in spite of
+   * markAsUntransferable). The memory itself stays what it is, so it is wrapped anew by whoever asks
+   * for it next: nothing is written past a buffer that is gone.
+   */
+  get bytes(): Buffer {
+    if (this.#bytes.length === 0 && this.isWrapped) this.wrap();
+    return this.#bytes;
+  }
+
+  /** The same bytes, for numbers. */
+  get view(): DataView {
+    if (this.#bytes.length === 0 && this.isWrapped) this.wrap();
+    return this.#view;
+  }
+
+  /** Whether its bytes can be reached; those of a retired one cannot. */
   get isWrapped(): boolean {
-    return this.bytes.length !== 0;
+    return this.#bytes !== NO_BYTES;
   }
 
   /** Makes the bytes reachable again. */
@@ -93,8 +109,8 @@ export class Slab {
     assert(this.usedBytes === 0, "a slab in use is not retired");
     check("give memory back", native.slabDiscard(this.id));
     if (this.#memory !== null) return;
-    this.bytes = NO_BYTES;
-    this.view = NO_VIEW;
+    this.#bytes = NO_BYTES;
+    this.#view = NO_VIEW;
   }
 
   /** The block that a byte of the slab belongs to. */
@@ -139,8 +155,8 @@ export class Slab {
   }
 
   #use(buffer: ArrayBufferLike): void {
-    this.bytes = Buffer.from(buffer);
-    this.view = new DataView(buffer);
+    this.#bytes = Buffer.from(buffer);
+    this.#view = new DataView(buffer);
     slabs.set(buffer, this);
   }
 }

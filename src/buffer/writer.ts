@@ -1,6 +1,7 @@
 /**
  * Writing: bytes in memory of our own, until `flush` publishes or sends them.
  */
+import { bufferOf, byteCount, isFixed, offsetOf, plainView } from "../core/bytes.ts";
 import { config } from "../core/config.ts";
 import {
   BLOCK_BYTES_MIN,
@@ -8,6 +9,7 @@ import {
   LINK_BYTES_MIN,
   PIECE_BYTES_MAX,
 } from "../core/limits.ts";
+import { show } from "../core/options.ts";
 import { blocks } from "./block.ts";
 import { writeLatin1 } from "./latin1.ts";
 import type { LinkChain } from "./link_chain.ts";
@@ -155,18 +157,19 @@ let numbers: DataView = new DataView(new ArrayBuffer(0));
  * all in debug mode, where `release()` takes away what was lent.
  */
 function canBorrow(bytes: Uint8Array): boolean {
-  const { buffer } = bytes;
-  return buffer instanceof ArrayBuffer && !buffer.resizable && !config.debug;
+  return isFixed(bufferOf(bytes)) && !config.debug;
 }
 
 /**
- * Bytes to write. What is no byte array is a bug of the caller, and so is one that was taken away.
+ * How many bytes there are to write. What is no byte array is a bug of the caller, and so is one
+ * that was taken away.
  */
-function checkBytes(bytes: Uint8Array): void {
-  if (!(bytes instanceof Uint8Array)) throw new TypeError("Cannot write what is no Uint8Array");
-  if (bytes.length === 0 && (bytes.buffer as ArrayBuffer).detached) {
+function countToWrite(bytes: Uint8Array): number {
+  const count = byteCount(bytes, "write");
+  if (count === 0 && (bufferOf(bytes) as ArrayBuffer).detached) {
     throw new TypeError("Cannot write bytes that were taken away: released, or transferred");
   }
+  return count;
 }
 
 /**
@@ -175,9 +178,9 @@ function checkBytes(bytes: Uint8Array): void {
  * must be half of its block: copying 1 KiB costs 16 ns, less than a node, and a sliver would keep a
  * whole block from being used.
  */
-function linkedTo(bytes: Uint8Array, bytesMin: number): LinkNode | null {
-  const { length, byteOffset } = bytes;
-  const block = slabOf(bytes.buffer)?.blockAt(byteOffset);
+function linkedTo(bytes: Uint8Array, length: number, bytesMin: number): LinkNode | null {
+  const byteOffset = offsetOf(bytes);
+  const block = slabOf(bufferOf(bytes))?.blockAt(byteOffset);
   if (block === undefined || block.references === 0) return null;
   if (length < bytesMin && length * 2 < block.capacity) return null;
   const end = byteOffset + length;
@@ -185,10 +188,10 @@ function linkedTo(bytes: Uint8Array, bytesMin: number): LinkNode | null {
 }
 
 /** A node on a copy in memory of ours. */
-function copiedNode(bytes: Uint8Array): LinkNode {
-  const block = blocks.take(bytes.length);
+function copiedNode(bytes: Uint8Array, count: number): LinkNode {
+  const block = blocks.take(count);
   block.slab.bytes.set(bytes, block.offset);
-  const node = linkedNode(block, block.offset, block.offset + bytes.length);
+  const node = linkedNode(block, block.offset, block.offset + count);
   block.release();
   return node;
 }
@@ -294,11 +297,10 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   writeBinary(bytes: Uint8Array, options?: { copy?: boolean }): number {
     const chain = this.chain;
     if (chain.writeBan !== null) chain.checkWritable();
-    checkBytes(bytes);
-    const { length } = bytes;
+    const length = countToWrite(bytes);
     if (length === 0) return 0;
     if (length >= LINK_PART_BYTES_MIN && options?.copy !== true) {
-      const linked = linkedTo(bytes, LINK_BYTES_MIN) ?? this.#borrowed(bytes);
+      const linked = linkedTo(bytes, length, LINK_BYTES_MIN) ?? this.#borrowed(bytes, length);
       if (linked !== null) {
         chain.link(linked);
         return length;
@@ -309,10 +311,10 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   /** A node on the user's own array, when it is long enough and may be borrowed. */
-  #borrowed(bytes: Uint8Array): LinkNode | null {
-    if (bytes.length <= COPY_BYTES_MAX || !this.borrows || !canBorrow(bytes)) return null;
+  #borrowed(bytes: Uint8Array, length: number): LinkNode | null {
+    if (length <= COPY_BYTES_MAX || !this.borrows || !canBorrow(bytes)) return null;
     // Memory of ours that cannot be linked is not the user's either.
-    return slabOf(bytes.buffer) === undefined ? borrowedNode(bytes) : null;
+    return slabOf(bufferOf(bytes)) === undefined ? borrowedNode(bytes) : null;
   }
 
   writeByte(value: number): void {
@@ -320,121 +322,124 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   /**
-   * Makes room for a number of `count` bytes. `numbers` takes it at the position returned; it
-   * counts as written only then, for a value that is no number throws.
+   * Makes room for a number of `count` bytes. `numbers` takes it at the position returned. What is
+   * no number would be converted there, by code of its own that may do anything to this writer.
    */
-  #room(count: number): number {
+  #room(count: number, value: number | bigint, like: number | bigint = 0): number {
     const chain = this.chain;
     if (chain.writeBan !== null) chain.checkWritable();
+    if (typeof value !== typeof like) {
+      throw new TypeError(`Cannot write ${show(value)} as a ${typeof like}`);
+    }
     const node = chain.room(count);
     numbers = node.block!.slab.view;
     return node.malloced;
   }
 
   writeUint8(value: number): void {
-    const at = this.#room(1);
+    const at = this.#room(1, value);
     numbers.setUint8(at, value);
     this.chain.wrote(1);
   }
 
   writeInt8(value: number): void {
-    const at = this.#room(1);
+    const at = this.#room(1, value);
     numbers.setInt8(at, value);
     this.chain.wrote(1);
   }
 
   writeUint16BE(value: number): void {
-    const at = this.#room(2);
+    const at = this.#room(2, value);
     numbers.setUint16(at, value);
     this.chain.wrote(2);
   }
 
   writeUint16LE(value: number): void {
-    const at = this.#room(2);
+    const at = this.#room(2, value);
     numbers.setUint16(at, value, true);
     this.chain.wrote(2);
   }
 
   writeInt16BE(value: number): void {
-    const at = this.#room(2);
+    const at = this.#room(2, value);
     numbers.setInt16(at, value);
     this.chain.wrote(2);
   }
 
   writeInt16LE(value: number): void {
-    const at = this.#room(2);
+    const at = this.#room(2, value);
     numbers.setInt16(at, value, true);
     this.chain.wrote(2);
   }
 
   writeUint32BE(value: number): void {
-    const at = this.#room(4);
+    const at = this.#room(4, value);
     numbers.setUint32(at, value);
     this.chain.wrote(4);
   }
 
   writeUint32LE(value: number): void {
-    const at = this.#room(4);
+    const at = this.#room(4, value);
     numbers.setUint32(at, value, true);
     this.chain.wrote(4);
   }
 
   writeInt32BE(value: number): void {
-    const at = this.#room(4);
+    const at = this.#room(4, value);
     numbers.setInt32(at, value);
     this.chain.wrote(4);
   }
 
   writeInt32LE(value: number): void {
-    const at = this.#room(4);
+    const at = this.#room(4, value);
     numbers.setInt32(at, value, true);
     this.chain.wrote(4);
   }
 
   writeBigUint64BE(value: bigint): void {
-    const at = this.#room(8);
+    const at = this.#room(8, value, 0n);
     numbers.setBigUint64(at, value);
     this.chain.wrote(8);
   }
 
   writeBigUint64LE(value: bigint): void {
-    const at = this.#room(8);
+    const at = this.#room(8, value, 0n);
     numbers.setBigUint64(at, value, true);
     this.chain.wrote(8);
   }
 
   writeBigInt64BE(value: bigint): void {
-    const at = this.#room(8);
+    const at = this.#room(8, value, 0n);
     numbers.setBigInt64(at, value);
     this.chain.wrote(8);
   }
 
   writeBigInt64LE(value: bigint): void {
-    const at = this.#room(8);
+    const at = this.#room(8, value, 0n);
     numbers.setBigInt64(at, value, true);
     this.chain.wrote(8);
   }
 
   writeFloat32BE(value: number): void {
-    const at = this.#room(4);
+    const at = this.#room(4, value);
     numbers.setFloat32(at, value);
     this.chain.wrote(4);
   }
 
   writeFloat32LE(value: number): void {
-    const at = this.#room(4);
+    const at = this.#room(4, value);
     numbers.setFloat32(at, value, true);
     this.chain.wrote(4);
   }
 
   writeFloat64BE(value: number): void {
-    const at = this.#room(8);
+    const at = this.#room(8, value);
     numbers.setFloat64(at, value);
     this.chain.wrote(8);
   }
 
   writeFloat64LE(value: number): void {
-    const at = this.#room(8);
+    const at = this.#room(8, value);
     numbers.setFloat64(at, value, true);
     this.chain.wrote(8);
   }
@@ -452,19 +457,21 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   writeDirect(bytes: Uint8Array, remain = 0): void {
     const chain = this.chain;
     chain.checkWritable();
-    checkBytes(bytes);
+    const length = countToWrite(bytes);
     checkCount("insert before the last", remain);
-    if (bytes.length === 0) return;
+    if (length === 0) return;
     if (remain < 0 || remain > chain.pending) {
       throw new RangeError(
         `Cannot insert before the last ${remain} bytes: ${chain.pending} were written since the last flush`,
       );
     }
-    const isOurs = slabOf(bytes.buffer) !== undefined;
+    const isOurs = slabOf(bufferOf(bytes)) !== undefined;
     // Memory of ours is not borrowed: it would be given back while it is in the chain.
-    const linked = isOurs ? linkedTo(bytes, 1) : null;
-    const array = !isOurs && canBorrow(bytes) ? bytes : new Uint8Array(bytes);
-    const node = linked ?? (this.borrows ? borrowedNode(array) : copiedNode(bytes));
+    const linked = isOurs ? linkedTo(bytes, length, 1) : null;
+    // A copy has the length that the plain view was made with, though a shared buffer may grow.
+    const plain = plainView(bytes);
+    const array = !isOurs && canBorrow(bytes) ? plain : new Uint8Array(plain);
+    const node = linked ?? (this.borrows ? borrowedNode(array) : copiedNode(plain, length));
     chain.insert(node, remain);
   }
 

@@ -7,6 +7,7 @@ import type { LinkChain } from "../buffer/link_chain.ts";
 import { type BufferReader, readChain } from "../buffer/reader.ts";
 import { track } from "../buffer/tracked.ts";
 import type { Writer } from "../buffer/writer.ts";
+import { byteCount, plainView } from "../core/bytes.ts";
 import { FrameError } from "../core/errors.ts";
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
 import type { ByteCodec, FrameInput, Piece } from "./codec.ts";
@@ -116,7 +117,7 @@ function checkPiece(piece: Piece): void {
 function pieceBytes(piece: Piece): number {
   checkPiece(piece);
   if (typeof piece === "string") return Buffer.byteLength(piece);
-  return piece instanceof Uint8Array ? piece.length : piece.length + piece.mallocLength;
+  return piece instanceof Uint8Array ? byteCount(piece) : piece.length + piece.mallocLength;
 }
 
 /** How many bytes a frame has that is to be written. */
@@ -145,7 +146,7 @@ export function copyInput(frame: FrameInput): Buffer {
   return Buffer.concat(pieces.map((piece) => {
     checkPiece(piece);
     if (typeof piece === "string") return Buffer.from(piece);
-    if (piece instanceof Uint8Array) return piece;
+    if (piece instanceof Uint8Array) return plainView(piece);
     if (piece.mallocLength > 0) piece.flush();
     return new Uint8Array(piece.peek(piece.length));
   }));

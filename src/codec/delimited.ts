@@ -7,6 +7,7 @@ import type { LinkChain } from "../buffer/link_chain.ts";
 import { type Delimiter, delimiterBytes } from "../buffer/reader.ts";
 import { searchOf } from "../buffer/search.ts";
 import type { Writer } from "../buffer/writer.ts";
+import { bufferOf, byteCount, offsetOf } from "../core/bytes.ts";
 import { LINE_BYTES_MAX } from "../core/limits.ts";
 import { copyInput, type FrameOptions, inputBytes, WindowCodec, writeInput } from "./byte_codec.ts";
 import type { ByteCodec, FrameInput, Piece } from "./codec.ts";
@@ -123,7 +124,7 @@ class DelimitedCodec extends WindowCodec {
     const delimiter = this.#delimiter;
     if (delimiter.length === 1) return this.#checkPieces(frame, delimiter[0]!);
     const bytes = frame instanceof Uint8Array
-      ? Buffer.from(frame.buffer, frame.byteOffset, frame.length)
+      ? Buffer.from(bufferOf(frame) as ArrayBuffer, offsetOf(frame), byteCount(frame))
       : copyInput(frame);
     // The end of a frame and the beginning of its delimiter may make one as well: "xa" before "aa".
     const tail = Buffer.concat([bytes.subarray(-delimiter.length), delimiter]);
@@ -139,7 +140,7 @@ class DelimitedCodec extends WindowCodec {
 }
 
 function holds(piece: Piece, byte: number): boolean {
-  if (piece instanceof Uint8Array) return piece.includes(byte);
+  if (piece instanceof Uint8Array) return Uint8Array.prototype.includes.call(piece, byte);
   if (typeof piece !== "string" || byte > ASCII_MAX) return copyInput(piece).includes(byte);
   return piece.includes(String.fromCharCode(byte));
 }

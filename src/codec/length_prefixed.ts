@@ -3,6 +3,7 @@
  */
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { Writer } from "../buffer/writer.ts";
+import { plainView } from "../core/bytes.ts";
 import { FrameError } from "../core/errors.ts";
 import { FRAME_BYTES_MAX } from "../core/limits.ts";
 import {
@@ -157,7 +158,7 @@ class LengthCodec extends WindowCodec {
   /** Writes a frame that has its header, and fills in the length. */
   #encodeWhole(writer: Writer, frame: FrameInput): void {
     const isBytes = frame instanceof Uint8Array;
-    const bytes = isBytes ? frame : copyInput(frame);
+    const bytes = isBytes ? plainView(frame) : copyInput(frame);
     if (bytes.length < this.#endBytes) {
       throw new RangeError(
         `Cannot encode a frame of ${bytes.length} bytes: its header has ${this.#endBytes}`,

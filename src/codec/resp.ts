@@ -2,6 +2,7 @@
  * RESP, the protocol of Redis, versions 2 and 3.
  */
 import { Buffer } from "node:buffer";
+import { byteCount } from "../core/bytes.ts";
 import { config } from "../core/config.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { type BufferReader, readChain, type TextEncoding } from "../buffer/reader.ts";
@@ -252,7 +253,7 @@ class Resp implements RespCodec<Bulk>, ParseRules {
 }
 
 function writeBytes(writer: Writer, bytes: Uint8Array): void {
-  writer.writeString(`$${bytes.length}\r\n`);
+  writer.writeString(`$${byteCount(bytes)}\r\n`);
   writer.writeBinary(bytes);
   writer.writeString("\r\n");
 }

@@ -5,11 +5,13 @@ import type { Ban, LinkChain } from "../buffer/link_chain.ts";
 import {
   ChainReader,
   checkCount,
+  checkMaxBytes,
   type Delimiter,
   delimiterBytes,
   type Reader,
 } from "../buffer/reader.ts";
 import { continued, type Search } from "../buffer/search.ts";
+import { byteCount } from "../core/bytes.ts";
 import { BusyError } from "../core/errors.ts";
 import { UNTIL_BYTES_MAX } from "../core/limits.ts";
 import type { ConnectionSettings } from "./settings.ts";
@@ -72,7 +74,7 @@ export class ConnectionReader extends ChainReader implements Reader {
   wait(count: number, options?: { signal?: AbortSignal }): Promise<void> {
     const chain = this.chain;
     // The usual case, and the only one that allocates nothing: the bytes are there.
-    if (count <= chain.length && chain.readBan === null) return RESOLVED;
+    if (count <= chain.length && Number.isInteger(count) && chain.readBan === null) return RESOLVED;
     try {
       this.#checkWait(count);
     } catch (error) {
@@ -86,11 +88,14 @@ export class ConnectionReader extends ChainReader implements Reader {
     delimiter: Delimiter,
     options?: { maxBytes?: number; signal?: AbortSignal },
   ): Promise<number> {
-    const maxBytes = options?.maxBytes ?? UNTIL_BYTES_MAX;
     try {
+      const { messageBytesMax } = this.#owner.settings;
+      const most = options?.maxBytes ?? Math.min(UNTIL_BYTES_MAX, messageBytesMax);
+      const maxBytes = checkMaxBytes(most, messageBytesMax);
       const bytes = delimiterBytes(delimiter);
       const at = this.indexOf(bytes);
-      if (at >= 0 && at + bytes.length <= maxBytes) return Promise.resolve(at + bytes.length);
+      const end = at + byteCount(bytes);
+      if (at >= 0 && end <= maxBytes) return Promise.resolve(end);
       this.#checkWait(this.length + 1);
       if (this.length >= maxBytes) throw tooLong(maxBytes);
       if (options?.signal?.aborted) return Promise.reject(options.signal.reason);

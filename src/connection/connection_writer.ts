@@ -4,11 +4,11 @@
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter } from "../buffer/writer.ts";
 import { NOT_READY } from "../core/errno.ts";
-import { type NetpollError, SystemError } from "../core/errors.ts";
+import { NetpollError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX } from "../core/limits.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { FileQueue, FileSending } from "./send_file.ts";
-import { send, sending, type Transport } from "./transport.ts";
+import { send, sending, TAKEN_AWAY, type Transport } from "./transport.ts";
 import type { ZeroCopy } from "./zero_copy.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
@@ -224,8 +224,19 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   #onFailure(code: number): void {
+    if (code === TAKEN_AWAY) return this.#onTakenAway();
     const error = new SystemError("send", -code);
     this.fail(this.#owner.onSendFailure(error));
+  }
+
+  /** The user's mistake, not the peer's doing. What was to follow makes no sense without it. */
+  #onTakenAway(): void {
+    const error = new NetpollError(
+      "Cannot send any more: an array was transferred, or its buffer shrunk, while it was " +
+        "borrowed; leave it alone until flush() has finished, or write it with copy: true",
+    );
+    this.fail(error);
+    this.#owner.onCut(error);
   }
 
   #settle(flushes: Flush[]): void {

@@ -5,6 +5,7 @@ import { native } from "../../ffi/load.ts";
 import { blocks } from "../buffer/block.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
+import { ERRNO } from "../core/errno.ts";
 import {
   BYTES_PER_EVENT_MAX,
   CONTIGUOUS_BYTES_MAX,
@@ -19,6 +20,8 @@ import {
 const COPY_CHUNK_BYTES = 64 * 1024;
 /** More follows: do not send a packet that is not full yet (send(2)). */
 export const MSG_MORE = 0x8000;
+/** What a send returns when a borrowed array is gone: its user has transferred or shrunk it. */
+export const TAKEN_AWAY: number = -ERRNO.EFAULT;
 
 // Triplets of (slab, offset, length). One table a thread: no send or read is under way when another
 // begins.
@@ -167,6 +170,7 @@ export const socketTransport: Transport = {
 
 function sendBorrowed(fd: number, node: LinkNode, most: number, flags: number): number {
   const array = node.array!;
+  if (node.isTaken) return TAKEN_AWAY;
   offered = Math.min(node.readable, most, BYTES_PER_EVENT_MAX);
   const more = offered < most ? MSG_MORE : flags;
   return native.sendBorrowed(fd, array, array.byteLength, node.read, offered, more);
@@ -190,6 +194,7 @@ export const fileTransport: Transport = {
  * A borrowed array goes through a block: C takes addresses of the user's memory for sockets only.
  */
 function writeCopy(fd: number, node: LinkNode, most: number): number {
+  if (node.isTaken) return TAKEN_AWAY;
   offered = Math.min(node.readable, most, COPY_CHUNK_BYTES);
   const block = blocks.take(offered);
   block.slab.bytes.set(node.bytes.subarray(node.read, node.read + offered), block.offset);

@@ -70,6 +70,7 @@ export const ERRNO = {
   ENOENT: 2,
   EAGAIN: 11,
   ENOMEM: 12,
+  EFAULT: 14,
   ENFILE: 23,
   EMFILE: 24,
   EINVAL: 22,

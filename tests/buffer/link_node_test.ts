@@ -52,7 +52,8 @@ balanced("borrowedNode() stands on the user's array, and windows of it do", () =
   assertBytes(node.lend(5, 10), sequence(10, 25));
   const window = windowNode(node, 10, 15);
   window.publish();
-  assertStrictEquals(window.array, array);
+  assertStrictEquals(window.array, node.array);
+  assertStrictEquals(window.array!.buffer, array.buffer);
   assertBytes(window.lend(window.read, 5), sequence(5, 30));
   assertEquals(window.free, 0);
   freeNode(node);
@@ -74,9 +75,9 @@ balanced("heldBeside() counts memory that neighbours share once", () => {
   assertEquals(heldBeside(null, one), 1024);
   assertEquals(heldBeside(other, one), 1024);
   assertEquals(heldBeside(one, same), 0);
-  const array = sequence(10);
-  assertEquals(heldBeside(borrowedNode(array), borrowedNode(array)), 0);
-  assertEquals(heldBeside(borrowedNode(array), borrowedNode(sequence(10))), 10);
+  const borrowed = borrowedNode(sequence(10));
+  assertEquals(heldBeside(borrowed, windowNode(borrowed, 2, 4)), 0);
+  assertEquals(heldBeside(borrowed, borrowedNode(sequence(10))), 10);
   for (const node of [one, other, same]) freeNode(node);
 });
 

@@ -181,3 +181,22 @@ test("Reader.waitUntil() keeps a copy of the delimiter, and ends by timeout, abo
     assertEquals(b.reader.length, 12);
     await b.close();
   }));
+
+test("Reader.wait() and waitUntil() refuse at once what is no number of bytes", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    await send(a, "0123456789");
+    await soon(b.reader.wait(10));
+    for (const count of [NaN, 0.5, 9.5, "9", 9n, null, undefined, Infinity, -Infinity, [9]]) {
+      await assertRejects(() => b.reader.wait(count as number), TypeError, "not a whole number");
+    }
+    for (const maxBytes of [NaN, 0.5, 9.5, "9", 9n, Infinity, {}]) {
+      const options = { maxBytes: maxBytes as number };
+      await assertRejects(() => b.reader.waitUntil(57, options), TypeError, "no whole number");
+    }
+    for (const maxBytes of [0, -1, 2 ** 40]) {
+      await assertRejects(() => b.reader.waitUntil(57, { maxBytes }), RangeError, "not 1 to mes");
+    }
+    assertEquals(await b.reader.waitUntil(57, { maxBytes: 10 }), 10);
+    await closeAll(a, b);
+  }));

@@ -1,0 +1,61 @@
+/**
+ * Byte arrays as the engine sees them. An array may be of a subclass, or have properties of its own
+ * that say something else; memory is counted by what these getters of `%TypedArray%.prototype` say,
+ * which see through both.
+ */
+
+type Getter<T> = () => T;
+
+const prototype = Object.getPrototypeOf(Uint8Array.prototype) as object;
+
+function getter<T>(of: object, name: string): Getter<T> {
+  return Object.getOwnPropertyDescriptor(of, name)!.get as Getter<T>;
+}
+
+// Captured when the module is loaded: nobody can have replaced them since.
+const getLength = getter<number>(prototype, "length");
+const getOffset = getter<number>(prototype, "byteOffset");
+const getBuffer = getter<ArrayBufferLike>(prototype, "buffer");
+const isResizable = getter<boolean>(ArrayBuffer.prototype, "resizable");
+const set = Uint8Array.prototype.set;
+
+/**
+ * How many bytes an array has; 0 when they were taken away. `action` begins the error's message.
+ *
+ * @throws {TypeError} It is no `Uint8Array`, though its prototype may say so.
+ */
+export function byteCount(bytes: Uint8Array, action = "use"): number {
+  if (bytes instanceof Uint8Array) {
+    try {
+      return getLength.call(bytes);
+    } catch {
+      // A Proxy, or an object that has only the prototype.
+    }
+  }
+  throw new TypeError(`Cannot ${action} what is no Uint8Array`);
+}
+
+/** The buffer that an array lies in. */
+export function bufferOf(bytes: Uint8Array): ArrayBufferLike {
+  return getBuffer.call(bytes);
+}
+
+/** Where in its buffer an array begins. */
+export function offsetOf(bytes: Uint8Array): number {
+  return getOffset.call(bytes);
+}
+
+/** A plain view of the bytes of an array: nobody else has it, and its length follows no buffer. */
+export function plainView(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(getBuffer.call(bytes), getOffset.call(bytes), getLength.call(bytes));
+}
+
+/** Copies bytes into an array, whatever its class makes of `set`. */
+export function copyInto(target: Uint8Array, bytes: Uint8Array, at: number): void {
+  set.call(target, bytes, at);
+}
+
+/** Whether memory stays as it is until its owner changes it: not shared, and of a fixed size. */
+export function isFixed(buffer: ArrayBufferLike): boolean {
+  return buffer instanceof ArrayBuffer && !isResizable.call(buffer);
+}

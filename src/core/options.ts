@@ -1,0 +1,88 @@
+/**
+ * What a caller gave: options by their names, numbers within bounds, functions. A mistake is told
+ * where it is made.
+ */
+
+/** The options that a function knows: a property for each of them, so that the compiler sees all. */
+export type Known<T> = { readonly [name in keyof Required<T>]: unknown };
+
+/** A value in an error's message. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return String(value);
+  if (Array.isArray(value)) return "an array";
+  const { constructor } = value as { constructor?: { name?: unknown } };
+  const name = typeof constructor?.name === "string" ? constructor.name : "";
+  return `an object${name === "" || name === "Object" ? "" : ` (${name})`}`;
+}
+
+/** How many letters have to be changed, added or left out to make one word of another. */
+function distance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const change = row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1);
+      next.push(Math.min(change, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[to.length]!;
+}
+
+/** The name that was meant, if one is near: `timeout` for `timeoutMs`, `onrequest` for `onRequest`. */
+export function nearest(name: string, names: readonly string[]): string | undefined {
+  const plain = name.toLowerCase();
+  let best: string | undefined;
+  let least = Math.max(2, Math.floor(name.length / 3)) + 1;
+  for (const each of names) {
+    const other = each.toLowerCase();
+    const isPart = plain.length > 2 && (other.startsWith(plain) || other.endsWith(plain));
+    const away = isPart ? Math.min(1, distance(plain, other)) : distance(plain, other);
+    if (away < least) [least, best] = [away, each];
+  }
+  return best;
+}
+
+function unknownOption(of: string, name: string, known: object): TypeError {
+  const names = Object.keys(known);
+  const meant = nearest(name, names);
+  const cure = meant === undefined
+    ? names.length === 0 ? "it has none" : `it has ${names.join(", ")}`
+    : `did you mean ${meant}?`;
+  return new TypeError(`Unknown option ${JSON.stringify(name)} of ${of}: ${cure}`);
+}
+
+/**
+ * Throws for options that a function does not know, and for what is no object. One that is
+ * undefined is as good as absent, but its name has to be right.
+ */
+export function checkOptions(of: string, options: unknown, known: object): void {
+  if (options === undefined) return;
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new TypeError(`Cannot use ${show(options)} as the options of ${of}: it is no object`);
+  }
+  // Inherited ones count: options may be an object of the user's own class.
+  for (const name in options) {
+    if (!Object.hasOwn(known, name)) throw unknownOption(of, name, known);
+  }
+}
+
+/** Throws unless it is a signal, or absent. Anything with these two members will do. */
+export function checkSignal(of: string, signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  const given = signal as unknown as { aborted?: unknown; addEventListener?: unknown } | null;
+  if (
+    typeof given === "object" && typeof given?.aborted === "boolean" &&
+    typeof given.addEventListener === "function"
+  ) return;
+  throw new TypeError(`Cannot use ${show(signal)} as the signal of ${of}: it is no AbortSignal`);
+}
+
+/** Throws unless it is a function. `what` says whose it is. */
+export function checkFunction(what: string, value: unknown): void {
+  if (typeof value === "function") return;
+  throw new TypeError(`Cannot use ${show(value)} as ${what}: it is no function`);
+}

@@ -1,0 +1,63 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import {
+  bufferOf,
+  byteCount,
+  copyInto,
+  isFixed,
+  offsetOf,
+  plainView,
+} from "../../src/core/bytes.ts";
+import { spoofed } from "../support/spoofed.ts";
+
+test("byteCount() and its like see through properties of an array's own, and through a subclass", () => {
+  class Longer extends Uint8Array {
+    override get length(): number {
+      return 1000;
+    }
+  }
+  const lying = spoofed(8, 1000);
+  assertEquals([lying.length, byteCount(lying), byteCount(new Longer(9))], [1000, 8, 9]);
+  assertEquals([bufferOf(lying).byteLength, offsetOf(lying)], [8, 0]);
+  const plain = plainView(lying);
+  assertEquals([plain.length, plain.buffer.byteLength, plain[7]], [8, 8, 65]);
+  assertEquals(plainView(new Uint8Array(new ArrayBuffer(9), 2, 3)).byteOffset, 2);
+});
+
+test("byteCount() of what is no Uint8Array is a TypeError that says what was to be done", () => {
+  const empty = Object.create(Uint8Array.prototype);
+  const others = [null, 5, "text", [1], new ArrayBuffer(3), new DataView(new ArrayBuffer(3))];
+  const arrays = [new Uint16Array(3), new Uint8ClampedArray(3), new Proxy(new Uint8Array(3), {})];
+  for (const other of [empty, ...others, ...arrays]) {
+    assertThrows(
+      () => byteCount(other as never, "send"),
+      TypeError,
+      "Cannot send what is no Uint8",
+    );
+  }
+});
+
+test("byteCount() is 0 when the bytes were transferred, or a buffer has shrunk below them", () => {
+  const gone = new Uint8Array(9);
+  gone.buffer.transfer();
+  const buffer = new ArrayBuffer(9, { maxByteLength: 9 });
+  const outside = new Uint8Array(buffer, 4, 5);
+  buffer.resize(8);
+  assertEquals([byteCount(gone), byteCount(outside)], [0, 0]);
+});
+
+test("copyInto() does not ask the target's class", () => {
+  class Deaf extends Uint8Array {
+    override set(): void {}
+  }
+  const target = new Deaf(4);
+  copyInto(target, new Uint8Array([1, 2]), 1);
+  assertEquals([...target], [0, 1, 2, 0]);
+});
+
+test("isFixed() is false of memory that may change behind its owner's back", () => {
+  assert(isFixed(new ArrayBuffer(1)));
+  const resizable = new ArrayBuffer(1, { maxByteLength: 2 });
+  Object.defineProperty(resizable, "resizable", { value: false });
+  for (const buffer of [resizable, new SharedArrayBuffer(1)]) assert(!isFixed(buffer));
+});

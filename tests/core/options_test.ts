@@ -1,0 +1,65 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import { checkFunction, checkOptions, checkSignal, nearest, show } from "../../src/core/options.ts";
+
+const KNOWN = { timeoutMs: 1, idleTimeoutMs: 1, onRequest: 1, signal: 1 };
+
+test("checkOptions() takes what it knows, undefined values, and nothing at all", () => {
+  for (const options of [undefined, {}, { timeoutMs: 5, signal: undefined }, Object.create(null)]) {
+    checkOptions("dial", options, KNOWN);
+  }
+});
+
+test("checkOptions() names an unknown option, and the nearest one there is", () => {
+  const cases = [
+    ["idleTimeoutMS", "did you mean idleTimeoutMs?"],
+    ["timeout", "did you mean timeoutMs?"],
+    ["onrequest", "did you mean onRequest?"],
+    ["sginal", "did you mean signal?"],
+    ["colour", "it has timeoutMs, idleTimeoutMs, onRequest, signal"],
+    ["constructor", "it has timeoutMs"],
+  ];
+  for (const [name, cure] of cases) {
+    const message = `Unknown option "${name}" of dial: ${cure}`;
+    assertThrows(() => checkOptions("dial", { [name!]: undefined }, KNOWN), TypeError, message);
+  }
+  class Mine {
+    colour = 1;
+  }
+  assertThrows(() => checkOptions("dial", new Mine(), KNOWN), TypeError, '"colour"');
+  assertThrows(() => checkOptions("dial", Object.create({ colour: 1 }), KNOWN), TypeError);
+});
+
+test("checkOptions() of what is no object is a TypeError that shows it", () => {
+  const cases = [[null, "null"], [5, "5"], ["x", '"x"'], [[1], "an array"], [
+    () => 1,
+    "a function",
+  ]];
+  for (const [options, shown] of cases) {
+    assertThrows(() => checkOptions("dial", options, KNOWN), TypeError, `Cannot use ${shown} as`);
+  }
+});
+
+test("nearest() finds nothing where nothing is near", () => {
+  assertEquals(nearest("x", ["timeoutMs", "signal"]), undefined);
+  assertEquals(nearest("backLog", ["backlog", "reusePort"]), "backlog");
+});
+
+test("show() fits into a message, whatever the value is", () => {
+  const shown = [1n, Symbol("s"), undefined, NaN, new Map(), Object.create(null)].map(show);
+  assertEquals(shown, ["1n", "Symbol(s)", "undefined", "NaN", "an object (Map)", "an object"]);
+});
+
+test("checkSignal() and checkFunction() refuse what only looks right", () => {
+  checkSignal("dial", undefined);
+  checkSignal("dial", AbortSignal.abort());
+  checkFunction("the handler", () => {});
+  for (const other of [null, {}, new AbortController(), "signal"]) {
+    assertThrows(() => checkSignal("dial", other as never), TypeError, "it is no AbortSignal");
+  }
+  assertThrows(
+    () => checkFunction("the handler", {}),
+    TypeError,
+    "Cannot use an object as the han",
+  );
+});
