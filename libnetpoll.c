@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/errqueue.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -29,6 +30,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -45,7 +47,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
-enum { ABI = 3 };
+enum { ABI = 4 };
 
 enum {
   SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
@@ -430,6 +432,14 @@ EXPORT int32_t np_accept(int32_t fd, struct address *peer) {
 EXPORT int32_t np_readable(int32_t fd) {
   struct pollfd waiting = {.fd = fd, .events = POLLIN};
   return RETRY(poll(&waiting, 1, 0));
+}
+
+// Bytes that the kernel holds: received and not read (0), or sent and not acknowledged by the peer (1),
+// on a Unix socket not read by it, with what they cost in memory (tcp(7), unix(7)).
+EXPORT int32_t np_held(int32_t fd, int32_t sent) {
+  int bytes = 0;
+  int32_t code = result(ioctl(fd, sent ? SIOCOUTQ : SIOCINQ, &bytes));
+  return code < 0 ? code : bytes;
 }
 
 // Begin to connect: 0 when it is done at once, -EINPROGRESS when epoll will tell. An interrupted

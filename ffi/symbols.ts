@@ -16,7 +16,7 @@ export type Signature = readonly [
 ];
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 3;
+export const ABI = 4;
 
 /** Every function of {@linkcode Native}. */
 export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
@@ -36,6 +36,7 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   listen: ["np_listen", ["i32", "i32"], "i32"],
   accept: ["np_accept", ["i32", "buffer"], "i32"],
   readable: ["np_readable", ["i32"], "i32"],
+  held: ["np_held", ["i32", "i32"], "i32"],
   connect: ["np_connect", ["i32", "buffer"], "i32"],
   name: ["np_name", ["i32", "i32", "buffer"], "i32"],
   setsockopt: ["np_setsockopt", ["i32", "i32", "i32", "buffer", "u32"], "i32"],

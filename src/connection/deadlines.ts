@@ -8,8 +8,16 @@ import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
-/** What happens at a deadline. */
+/** What is looked at before a deadline is judged, and what happens then. */
 export interface DeadlineOwner {
+  /** How many bytes were sent that the peer has not taken. */
+  readonly untakenBytes: number;
+  /** Whether the peer has sent bytes that we do not read: it waits for us. */
+  readonly isHeldBack: boolean;
+  /** Takes what the kernel has for who waits. */
+  lookForInput(): void;
+  /** Sends what the kernel has room for by now. */
+  lookForRoom(): void;
   /** A wait, a flush, the silence or the life took longer than it may. */
   onDeadline(operation: TimeoutOperation, timeoutMs: number): void;
 }
@@ -39,6 +47,8 @@ export class Deadlines implements TimerOwner {
   #writeSince = 0;
   /** When a byte last moved. */
   #activeSince: number;
+  /** What the peer had not taken when that was last looked at. */
+  #untakenBytes = 0;
 
   /** Deadlines of a connection that begins now. */
   constructor(
@@ -141,8 +151,8 @@ export class Deadlines implements TimerOwner {
   }
 
   onTimer(timer: Timer): void {
-    if (timer === this.#read) this.#passed("read", this.#readMs);
-    else if (timer === this.#write) this.#passed("write", this.#writeMs);
+    if (timer === this.#read) this.#onRead();
+    else if (timer === this.#write) this.#onWrite();
     else if (timer === this.#idle) this.#onIdle();
     else this.#passed("lifetime", this.#lifetimeMs);
   }
@@ -152,9 +162,30 @@ export class Deadlines implements TimerOwner {
     this.#owner.onDeadline(operation, timeoutMs);
   }
 
+  #onRead(): void {
+    this.#owner.lookForInput();
+    if (this.#readSince !== 0 && !this.#read.isSet) this.#passed("read", this.#readMs);
+  }
+
+  #onWrite(): void {
+    this.#owner.lookForRoom();
+    if (this.#writeSince !== 0 && !this.#write.isSet) this.#passed("write", this.#writeMs);
+  }
+
+  /**
+   * Bytes that left and came are known. What the peer took of those that the kernel holds is looked
+   * at, four times as often while there are any: a slow reader is not idle. Since when they lie
+   * there nobody knows the first time, which is in favour of the peer.
+   */
   #onIdle(): void {
-    const leftMs = this.#idleMs - (clock.now() - this.#activeSince) / 1000;
-    if (leftMs > 0) this.#poller.setTimer(this.#idle, leftMs, grain(this.#idleMs));
-    else this.#passed("idle", this.#idleMs);
+    const nowMicros = clock.now();
+    const { untakenBytes, isHeldBack } = this.#owner;
+    const isFirst = untakenBytes > 0 && this.#untakenBytes === 0;
+    if (isFirst || untakenBytes < this.#untakenBytes || isHeldBack) this.#activeSince = nowMicros;
+    this.#untakenBytes = untakenBytes;
+    const leftMs = this.#idleMs - (nowMicros - this.#activeSince) / 1000;
+    if (leftMs <= 0) return this.#passed("idle", this.#idleMs);
+    const lookMs = untakenBytes > 0 ? Math.min(leftMs, this.#idleMs / 4) : leftMs;
+    this.#poller.setTimer(this.#idle, lookMs, grain(this.#idleMs));
   }
 }

@@ -224,8 +224,9 @@ class Piping {
 
   /** Begins. How much was moved, when both directions have ended. */
   begin(): Promise<PipeResult> {
+    const [first, second] = this.#sides;
     for (const side of this.#sides) {
-      side.stream.beginPipe(side);
+      side.stream.beginPipe(side, (side === first ? second : first).stream);
       // However it ends, its deadlines and its user's close() included.
       side.stream.closed.then(() => this.#onClosed(), (error) => this.end(error));
     }

@@ -43,6 +43,13 @@ import { filled, type ReadSize, receive, type Transport } from "./transport.ts";
 import { ZeroCopy, type ZeroCopyCounts, type ZeroCopyOwner } from "./zero_copy.ts";
 import { ZeroCopyClose } from "./zero_copy_close.ts";
 
+/** What the kernel holds: received bytes that were not read, sent ones that the peer has not taken. */
+const [UNREAD, UNTAKEN] = [0, 1] as const;
+
+function held(fd: number, what: 0 | 1): number {
+  return fd < 0 ? 0 : Math.max(0, native.held(fd, what)); // what is no socket holds nothing
+}
+
 /** What the streams of one server share, or of one dialling. */
 export interface StreamService {
   /** Who watches their descriptors. */
@@ -70,7 +77,8 @@ export abstract class Stream<S extends StreamService = StreamService>
   /** What it shares with others. */
   protected readonly service: S;
   #isPaused = false;
-  #isPiped = false;
+  /** Whom a pipe sends what it receives from this. */
+  #pipedTo: Stream | null = null;
 
   /**
    * A stream that nobody watches yet, over a non-blocking descriptor, which it owns from now on.
@@ -260,7 +268,7 @@ export abstract class Stream<S extends StreamService = StreamService>
 
   /** Whether a pipe moves its bytes, in place of its reader and writer. */
   get isPiped(): boolean {
-    return this.#isPiped;
+    return this.#pipedTo !== null;
   }
 
   /** Throws unless its bytes can be piped. */
@@ -284,9 +292,9 @@ export abstract class Stream<S extends StreamService = StreamService>
     return length;
   }
 
-  /** Lets a pipe move its bytes from now on: the pipe is told of its events. */
-  beginPipe(watcher: Watcher): void {
-    this.#isPiped = true;
+  /** Lets a pipe move its bytes to another from now on: the pipe is told of its events. */
+  beginPipe(watcher: Watcher, to: Stream): void {
+    this.#pipedTo = to;
     this.input.readBan = PIPED;
     this.output.writeBan = PIPED;
     this.endpoint.rewatch(watcher);
@@ -320,7 +328,7 @@ export abstract class Stream<S extends StreamService = StreamService>
 
   /** The pipe has ended: in order without an error, and by a reset with one. */
   endPipe(error: unknown): void {
-    this.#isPiped = false;
+    this.#pipedTo = null;
     this.input.readBan = CLOSED;
     this.onPipe(false);
     if (error !== undefined) return this.cut(error);
@@ -405,6 +413,31 @@ export abstract class Stream<S extends StreamService = StreamService>
   }
 
   // ---- deadlines -----------------------------------------------------------------------------
+
+  /** What a pipe has taken from it and sent to another counts as well. */
+  get untakenBytes(): number {
+    return held(this.fd, UNTAKEN) + held(this.#pipedTo?.fd ?? -1, UNTAKEN);
+  }
+
+  // Who is not read because he does not take the answers is not held back by us.
+  get isHeldBack(): boolean {
+    return !this.isPiped && !this.isChoked && held(this.fd, UNREAD) > 0;
+  }
+
+  /**
+   * What came in time is received for who waits for it, also while the peer is not read because of
+   * what it does not take.
+   */
+  lookForInput(): void {
+    while (this.reader.isWaiting && this.reader.end === null && !this.isReadOver) {
+      if (this.#isPaused || !this.receive()) return;
+      this.service.poller.again(this); // for what follows from it
+    }
+  }
+
+  lookForRoom(): void {
+    if (this.fd >= 0 && this.writer.unsentBytes > 0) this.writer.sendNow();
+  }
 
   get clockMicros(): number {
     return this.service.poller.clockMicros;

@@ -83,6 +83,16 @@ export const SPLICE_READS_SMALL_MAX = 8;
 export const EVENTS_PER_WAIT_MAX = 64;
 /** Events dispatched between two looks at the clock. */
 export const EVENTS_PER_CLOCK = 16;
+/**
+ * How often every watched descriptor may have its turn between a deadline and its verdict: a
+ * question that lies with the kernel, its answer, and what comes of that.
+ */
+export const DUE_ROUNDS = 4;
+/**
+ * A deadline that is looked at so much later was kept waiting by this thread: who had to answer
+ * meanwhile gets as much time again. A turn and the runtime's own work stay well below.
+ */
+export const LATE_MS_MIN = 10;
 /** Bytes read from or sent to one connection for one event: the rest is reported again. */
 export const BYTES_PER_EVENT_MAX = 1024 * 1024;
 /**

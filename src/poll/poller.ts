@@ -6,7 +6,7 @@
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { config } from "../core/config.ts";
-import { EVENTS_PER_CLOCK, EVENTS_PER_WAIT_MAX } from "../core/limits.ts";
+import { DUE_ROUNDS, EVENTS_PER_CLOCK, EVENTS_PER_WAIT_MAX } from "../core/limits.ts";
 import { clock } from "./clock.ts";
 import { Pace } from "./pace.ts";
 import { type Timer, TimerWheel } from "./timer_wheel.ts";
@@ -64,6 +64,10 @@ export class Poller {
   #again: Watcher[] = [];
   #wheel: TimerWheel | null = null;
   #deadline = -1;
+  /** A deadline has passed. It is judged when everything that the kernel holds was told. */
+  #isDue = false;
+  /** So many waits more, and it is judged although more and more comes. */
+  #waitsLeft = 0;
   #watcherCount = 0;
   /** How many of these keep the process alive. */
   #refCount = 0;
@@ -196,7 +200,7 @@ export class Poller {
     const nowMs = clock.now() / 1000;
     const wheel = this.#wheel ??= this.#makeWheel(nowMs);
     if (wheel.count === 0) wheel.advance(nowMs);
-    wheel.set(timer, Math.ceil((nowMs + delayMs) / grainMs) * grainMs);
+    wheel.set(timer, Math.ceil((nowMs + delayMs) / grainMs) * grainMs, delayMs);
   }
 
   /** Takes a timer back. */
@@ -238,24 +242,38 @@ export class Poller {
    * events there were. What was not told when the time ran out is told by the next call.
    */
   poll(micros: number, deadline: number): number {
+    const isDue = this.#isDue;
+    if (isDue) {
+      micros = 0;
+      if (this.#waitsLeft <= 0 && this.untoldCount === 0) return this.#expire();
+    }
     let told = 0;
     if (this.#again.length > 0) {
-      const again = this.#again;
-      this.#again = [];
-      for (const watcher of again) this.#tell(watcher, 0);
-      told = again.length;
+      told = this.#tellAgain();
       micros = 0;
     }
-    if (this.#batchIndex === this.#batchCount) {
-      this.#batchIndex = 0;
-      this.#batchCount = 0;
-      const count = native.epollWait(this.#epoll, this.#events, EVENTS_PER_WAIT_MAX, micros);
-      this.counts.waits += 1;
-      if (count <= 0) return count === 0 ? told : check("wait for events", count);
-      this.#batchCount = count & EVENTS_MASK;
-      if (count > EVENTS_MASK) told += this.#complete(count >>> 16);
-    }
-    return told + this.#dispatchBatch(deadline);
+    if (this.untoldCount === 0) told += this.#wait(micros);
+    told += this.#dispatchBatch(deadline);
+    return isDue && told === 0 ? this.#expire() : told;
+  }
+
+  #tellAgain(): number {
+    const again = this.#again;
+    this.#again = [];
+    for (const watcher of again) this.#tell(watcher, 0);
+    return again.length;
+  }
+
+  /** Takes a batch of events. How many completions there were, which are told at once. */
+  #wait(micros: number): number {
+    this.#batchIndex = 0;
+    this.#batchCount = 0;
+    const count = native.epollWait(this.#epoll, this.#events, EVENTS_PER_WAIT_MAX, micros);
+    this.counts.waits += 1;
+    this.#waitsLeft -= 1;
+    if (count < 0) check("wait for events", count);
+    this.#batchCount = count & EVENTS_MASK;
+    return count > EVENTS_MASK ? this.#complete(count >>> 16) : 0;
   }
 
   #dispatchBatch(deadline: number): number {
@@ -265,7 +283,7 @@ export class Poller {
       const at = 2 * this.#batchIndex++;
       const token = events[at]!;
       if (token === TICK_TOKEN) this.pace.onTick();
-      else if (token === DEADLINE_TOKEN) told += this.#expire();
+      else if (token === DEADLINE_TOKEN) told += this.#onAlarm();
       else told += this.#dispatch(token, events[at + 1]!);
       if (this.#batchIndex % EVENTS_PER_CLOCK === 0 && clock.now() > deadline) break;
     }
@@ -297,8 +315,23 @@ export class Poller {
     return isCurrent ? this.#watchers[slot]! : null;
   }
 
+  /**
+   * A deadline has passed. What came in time may still be with the kernel, behind this event, or in
+   * answer to what is told before it: so the next batches are told first, until one is empty. Where
+   * something always comes, every descriptor has had its turn after as many waits as hold them all.
+   */
+  #onAlarm(): number {
+    if (!this.#isDue) {
+      this.#isDue = true;
+      this.#waitsLeft = DUE_ROUNDS * Math.ceil((this.#watcherCount + 2) / EVENTS_PER_WAIT_MAX);
+    }
+    return 1;
+  }
+
+  /** Judges the deadlines that have passed. */
   #expire(): number {
     const wheel = this.#wheel!;
+    this.#isDue = false;
     this.counts.expiries += 1;
     try {
       wheel.advance(clock.now() / 1000);

@@ -7,6 +7,7 @@
  * due is found without ticking: an idle wheel costs nothing.
  */
 import { assert } from "../core/assert.ts";
+import { LATE_MS_MIN } from "../core/limits.ts";
 
 const SLOT_BITS = 5;
 const SLOTS = 1 << SLOT_BITS;
@@ -26,6 +27,8 @@ export interface TimerOwner {
 export class Timer {
   /** When it expires, in milliseconds of the wheel's clock. */
   expiryMs = 0;
+  /** How long it was set for: the most that it is put off when the thread was busy; 0 for never. */
+  spanMs = 0;
   /** Whether it is set. */
   isSet = false;
   /** Who is told. */
@@ -41,6 +44,17 @@ export class Timer {
   constructor(owner: TimerOwner) {
     this.owner = owner;
   }
+}
+
+/**
+ * The thread was busy until long after a timer was due. So perhaps it had not sent what an answer is
+ * awaited to, and others in it could not answer: nobody is charged for that.
+ */
+function excuse(timer: Timer, nowMs: number): void {
+  const lateMs = nowMs - timer.expiryMs;
+  if (lateMs < LATE_MS_MIN || timer.spanMs === 0) return;
+  timer.expiryMs = Math.ceil(nowMs + Math.min(lateMs, timer.spanMs));
+  timer.spanMs = 0;
 }
 
 /** All timers of a poller. Its clock is whoever advances it. */
@@ -71,11 +85,15 @@ export class TimerWheel {
     return this.#dueMs;
   }
 
-  /** Sets a timer, or sets it anew. It expires no earlier than then. */
-  set(timer: Timer, expiryMs: number): void {
+  /**
+   * Sets a timer, or sets it anew. It expires no earlier than then, and one that was set for
+   * `spanMs` is put off once, by no more than that, when the wheel was advanced too late.
+   */
+  set(timer: Timer, expiryMs: number, spanMs = 0): void {
     if (timer.isSet) this.cancel(timer);
     // An idle wheel did not keep time.
     timer.expiryMs = Math.max(Math.ceil(expiryMs), this.#nowMs + 1);
+    timer.spanMs = spanMs;
     timer.isSet = true;
     this.#count += 1;
     this.#insert(timer);
@@ -102,7 +120,7 @@ export class TimerWheel {
     try {
       while (this.#dueMs <= nowMs) {
         this.#nowMs = Math.max(this.#nowMs, this.#dueMs);
-        this.#turnTo(this.#nowMs);
+        this.#turnTo(this.#nowMs, nowMs);
         this.#dueMs = this.#findDue();
       }
     } finally {
@@ -112,18 +130,19 @@ export class TimerWheel {
   }
 
   /** Empties the slot of each level that begins now: timers expire, or move to a lower level. */
-  #turnTo(nowMs: number): void {
+  #turnTo(nowMs: number, realMs: number): void {
     for (let level = LEVELS - 1; level >= 0; level--) {
       if (level > 0 && nowMs % WIDTHS_MS[level]! !== 0) continue;
-      this.#empty(level * SLOTS + (Math.floor(nowMs / WIDTHS_MS[level]!) & SLOT_MASK), nowMs);
+      this.#empty(level * SLOTS + (Math.floor(nowMs / WIDTHS_MS[level]!) & SLOT_MASK), nowMs, realMs);
     }
   }
 
-  #empty(slot: number, nowMs: number): void {
+  #empty(slot: number, nowMs: number, realMs: number): void {
     // Timers that are set meanwhile, by those that expire, lie behind `nowMs` and so in other
     // slots.
     for (let timer = this.#slots[slot]!; timer !== null; timer = this.#slots[slot]!) {
       this.#remove(timer);
+      excuse(timer, realMs);
       if (timer.expiryMs > nowMs) {
         this.#insert(timer);
         assert(timer.slot !== slot, "a timer that is not due moves to another slot");

@@ -1,7 +1,6 @@
 /**
  * EventLoop: a server, that is listeners, the connections they bring, and what is called for each.
  */
-import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import type { Callbacks, RequestHandler } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
@@ -21,10 +20,11 @@ import {
   type SocketOptions,
 } from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
+import { Timer } from "../poll/timer_wheel.ts";
 import { Acceptor, type ListenerMetrics } from "./acceptor.ts";
 import { PeerCounts, peerKey } from "./peer_counts.ts";
 import { Roster } from "./roster.ts";
-import { Shutdown, type ShutdownOptions, type ShutdownResult, TIMER_MS_MAX } from "./shutdown.ts";
+import { Shutdown, type ShutdownOptions, type ShutdownResult } from "./shutdown.ts";
 import type { ConnectionSource, SourceOwner } from "./source.ts";
 
 /**
@@ -331,13 +331,14 @@ export class EventLoop<C = undefined> {
       resolve(rest.length);
     };
     this.#onIdle = () => resolve(0);
-    const timer = timeoutMs > TIMER_MS_MAX ? undefined : setTimeout(cut, timeoutMs);
+    const timer = new Timer({ onTimer: cut });
+    if (timeoutMs < Infinity) threadPoller().setTimer(timer, timeoutMs);
     if (signal?.aborted) cut();
     signal?.addEventListener("abort", cut);
     try {
       return await promise;
     } finally {
-      clearTimeout(timer);
+      threadPoller().cancelTimer(timer);
       signal?.removeEventListener("abort", cut);
     }
   }

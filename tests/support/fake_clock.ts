@@ -15,6 +15,8 @@ export class FakeClock implements Clock {
   /** The timerfd for deadlines, and when it expires. */
   #alarm = -1;
   #dueMicros = Infinity;
+  /** How often the poller had looked at its deadlines when the timer last expired. */
+  #expiriesBefore = -1;
 
   /** A clock that stands. */
   constructor(micros: number) {
@@ -39,16 +41,14 @@ export class FakeClock implements Clock {
    */
   async advance(ms: number): Promise<void> {
     const end = this.#micros + 1000 * ms;
-    await settled();
+    await this.#settled();
     while (this.#dueMicros <= end) {
       this.#micros = Math.max(this.#micros, this.#dueMicros);
-      const { counts } = threadPoller();
-      const before = counts.expiries;
       this.#ring();
-      await until(() => counts.expiries > before, "the poller looks at its deadlines");
+      await this.#settled();
     }
     this.#micros = end;
-    await settled();
+    await this.#settled();
   }
 
   /**
@@ -77,16 +77,21 @@ export class FakeClock implements Clock {
   /** The timer expires, for whoever polls. */
   #ring(): void {
     this.#dueMicros = Infinity;
+    this.#expiriesBefore = threadPoller().counts.expiries;
     native.timerfdSet(this.#alarm, 1);
   }
-}
 
-/** Everything that the kernel held was told, and those who were told have gone on. */
-async function settled(): Promise<void> {
-  const { counts } = threadPoller();
-  for (let before = -1; before !== counts.events;) {
-    before = counts.events;
-    await ticks(SETTLED_TICKS);
+  /**
+   * The deadlines that are due were judged, everything that the kernel held was told, and those who
+   * were told have gone on.
+   */
+  async #settled(): Promise<void> {
+    const { counts } = threadPoller();
+    await until(() => counts.expiries > this.#expiriesBefore, "the poller judges its deadlines");
+    for (let before = -1; before !== counts.events;) {
+      before = counts.events;
+      await ticks(SETTLED_TICKS);
+    }
   }
 }
 
