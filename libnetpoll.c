@@ -434,11 +434,10 @@ EXPORT int32_t np_readable(int32_t fd) {
   return RETRY(poll(&waiting, 1, 0));
 }
 
-// Bytes that the kernel holds: received and not read (0), or sent and not acknowledged by the peer (1),
-// on a Unix socket not read by it, with what they cost in memory (tcp(7), unix(7)).
-EXPORT int32_t np_held(int32_t fd, int32_t sent) {
+// Bytes that were received and not read (tcp(7), unix(7): SIOCINQ).
+EXPORT int32_t np_unread(int32_t fd) {
   int bytes = 0;
-  int32_t code = result(ioctl(fd, sent ? SIOCOUTQ : SIOCINQ, &bytes));
+  int32_t code = result(ioctl(fd, SIOCINQ, &bytes));
   return code < 0 ? code : bytes;
 }
 
@@ -478,6 +477,14 @@ EXPORT int32_t np_getsockopt(int32_t fd, int32_t level, int32_t name, int32_t *v
 // How: 0 ends reading, 1 writing, 2 both.
 EXPORT int32_t np_shutdown(int32_t fd, int32_t how) {
   return result(shutdown(fd, how));
+}
+
+// Bytes of a TCP socket that its peer has not acknowledged, sent or not, and the end of sending as one
+// (tcp(7), SIOCOUTQ). Other sockets count memory in its place.
+EXPORT int32_t np_unacked(int32_t fd) {
+  int bytes = 0;
+  int32_t code = result(ioctl(fd, SIOCOUTQ, &bytes));
+  return code < 0 ? code : bytes;
 }
 
 // Close. Never repeated after EINTR: Linux has released the descriptor by then (close(2)).

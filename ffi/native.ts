@@ -54,12 +54,8 @@ export interface Native {
   accept(fd: number, peer: Uint32Array): number;
   /** Whether something can be read or accepted, or there is an error to hear of: 1 or 0. */
   readable(fd: number): number;
-  /**
-   * How many bytes the kernel holds of a stream: received and not read (`sent` is 0), or sent and
-   * not acknowledged by the peer (1). Of a Unix socket the latter counts what is not read, with its
-   * overhead. Or `-errno`, for what is no socket.
-   */
-  held(fd: number, sent: number): number;
+  /** Bytes that were received and not read. */
+  unread(fd: number): number;
   /** Begins to connect: 0, or `-EINPROGRESS` when an event will tell. */
   connect(fd: number, address: Uint32Array): number;
   /** The address of this end (`peer` 0) or of the other (1). */
@@ -70,6 +66,8 @@ export interface Native {
   getsockopt(fd: number, level: number, name: number, values: Int32Array, bytes: number): number;
   /** Ends reading (0), writing (1) or both (2). */
   shutdown(fd: number, how: number): number;
+  /** Bytes of a TCP socket that were not acknowledged, and the end of sending as one. */
+  unacked(fd: number): number;
   /** Closes a descriptor. */
   close(fd: number): number;
   /** Makes somebody else's descriptor non-blocking and close-on-exec. */

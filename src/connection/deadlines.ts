@@ -10,7 +10,7 @@ import type { ConnectionSettings } from "./settings.ts";
 
 /** What is looked at before a deadline is judged, and what happens then. */
 export interface DeadlineOwner {
-  /** How many bytes were sent that the peer has not taken. */
+  /** How much was sent that the peer has not taken. */
   readonly untakenBytes: number;
   /** Whether the peer has sent bytes that we do not read: it waits for us. */
   readonly isHeldBack: boolean;

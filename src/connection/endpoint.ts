@@ -116,6 +116,19 @@ export class Endpoint {
     return packAddress(scratchAddress);
   }
 
+  /** Bytes that the kernel has for us. What is no socket may not say. */
+  get unreadBytes(): number {
+    return this.fd < 0 ? 0 : Math.max(0, native.unread(this.fd));
+  }
+
+  /**
+   * How much the kernel has that the peer did not take: bytes, or the memory of what another socket
+   * of this machine has not read. Only that it falls means something.
+   */
+  get untakenBytes(): number {
+    return this.fd < 0 ? 0 : Math.max(0, native.unacked(this.fd));
+  }
+
   /** Ends our side of the stream. */
   shutdownWrite(): void {
     native.shutdown(this.fd, 1);

@@ -43,13 +43,6 @@ import { filled, type ReadSize, receive, type Transport } from "./transport.ts";
 import { ZeroCopy, type ZeroCopyCounts, type ZeroCopyOwner } from "./zero_copy.ts";
 import { ZeroCopyClose } from "./zero_copy_close.ts";
 
-/** What the kernel holds: received bytes that were not read, sent ones that the peer has not taken. */
-const [UNREAD, UNTAKEN] = [0, 1] as const;
-
-function held(fd: number, what: 0 | 1): number {
-  return fd < 0 ? 0 : Math.max(0, native.held(fd, what)); // what is no socket holds nothing
-}
-
 /** What the streams of one server share, or of one dialling. */
 export interface StreamService {
   /** Who watches their descriptors. */
@@ -416,12 +409,13 @@ export abstract class Stream<S extends StreamService = StreamService>
 
   /** What a pipe has taken from it and sent to another counts as well. */
   get untakenBytes(): number {
-    return held(this.fd, UNTAKEN) + held(this.#pipedTo?.fd ?? -1, UNTAKEN);
+    const to = this.#pipedTo;
+    return this.endpoint.untakenBytes + (to === null ? 0 : to.endpoint.untakenBytes);
   }
 
   // Who is not read because he does not take the answers is not held back by us.
   get isHeldBack(): boolean {
-    return !this.isPiped && !this.isChoked && held(this.fd, UNREAD) > 0;
+    return !this.isPiped && !this.isChoked && this.endpoint.unreadBytes > 0;
   }
 
   /**

@@ -133,7 +133,11 @@ export class TimerWheel {
   #turnTo(nowMs: number, realMs: number): void {
     for (let level = LEVELS - 1; level >= 0; level--) {
       if (level > 0 && nowMs % WIDTHS_MS[level]! !== 0) continue;
-      this.#empty(level * SLOTS + (Math.floor(nowMs / WIDTHS_MS[level]!) & SLOT_MASK), nowMs, realMs);
+      this.#empty(
+        level * SLOTS + (Math.floor(nowMs / WIDTHS_MS[level]!) & SLOT_MASK),
+        nowMs,
+        realMs,
+      );
     }
   }
 

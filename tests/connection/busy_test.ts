@@ -79,17 +79,20 @@ timed("readTimeoutMs still passes for who sent nothing, when the thread is free"
   await closeAll(a, b);
 });
 
-timed("readTimeoutMs is put off once: a thread that is always late judges at last", async (clock) => {
-  const [a, b] = pairWith({ readTimeoutMs: 100 });
-  const waiting = a.reader.wait(1);
-  waiting.catch(() => {});
-  for (let i = 0; i < 2; i++) {
-    clock.block(1000);
-    await clock.advance(0);
-  }
-  assertInstanceOf(await soon(waiting.catch((error) => error)), TimeoutError);
-  await closeAll(a, b);
-});
+timed(
+  "readTimeoutMs is put off once: a thread that is always late judges at last",
+  async (clock) => {
+    const [a, b] = pairWith({ readTimeoutMs: 100 });
+    const waiting = a.reader.wait(1);
+    waiting.catch(() => {});
+    for (let i = 0; i < 2; i++) {
+      clock.block(1000);
+      await clock.advance(0);
+    }
+    assertInstanceOf(await soon(waiting.catch((error) => error)), TimeoutError);
+    await closeAll(a, b);
+  },
+);
 
 test("readTimeoutMs passes also where events never end", () =>
   leaks(async () => {

@@ -1,12 +1,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "node:test";
+import { native } from "../../ffi/load.ts";
 import { socketPair, TimeoutError } from "../../mod.ts";
+import { blocks } from "../../src/buffer/block.ts";
 import { threadPoller } from "../../src/poll/poller_pool.ts";
 import { Timer } from "../../src/poll/timer_wheel.ts";
 import { type FakeClock, withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
-import { soon, stateOf } from "../support/until.ts";
+import { soon, stateOf, until } from "../support/until.ts";
 
 /** A test in which time passes when it says so, and which gives everything back. */
 function timed(name: string, run: (clock: FakeClock) => Promise<void>): void {
@@ -160,3 +162,103 @@ timed("ten thousand idle timeouts that are never due cost no turns", async (cloc
   for (const timer of timers) poller.cancelTimer(timer);
   await closeAll(a, b);
 });
+
+/** Takes bytes from a descriptor as a peer that reads slowly. How many. */
+function take(fd: number, most: number): number {
+  const block = blocks.take(most);
+  const count = native.recv(fd, block.slab.id, block.offset, most);
+  block.release();
+  return count;
+}
+
+timed(
+  "idleTimeoutMs: a peer that takes what was sent, however slowly, is not idle",
+  async (clock) => {
+    const [a, b] = pairWith({ idleTimeoutMs: 1000 });
+    const fd = b.detach();
+    for (let i = 0; i < 12; i++) {
+      a.writer.writeBinary(pattern(4096)); // a piece for the kernel, which holds all of them
+      await soon(a.writer.flush());
+    }
+    for (let i = 0; i < 12; i++) {
+      await clock.advance(700);
+      assert(a.isActive, `after ${i} pieces`);
+      assertEquals(take(fd, 4096), 4096);
+    }
+    await clock.advance(2100);
+    await assertRejects(() => soon(a.closed), TimeoutError, "1000 ms");
+    native.close(fd);
+  },
+);
+
+timed("idleTimeoutMs: a peer that takes nothing of what was sent is idle", async (clock) => {
+  const [a, b] = pairWith({ idleTimeoutMs: 1000 });
+  b.pauseRead();
+  a.writer.writeBinary(pattern(LARGE));
+  a.writer.flush();
+  await clock.advance(900);
+  assert(a.isActive);
+  await clock.advance(1200);
+  await assertRejects(() => soon(a.closed), TimeoutError);
+  await b.close();
+});
+
+timed(
+  "idleTimeoutMs: a peer whose bytes we do not read is not idle, nor for ever busy",
+  async (clock) => {
+    const [a, b] = pairWith({ idleTimeoutMs: 1000 });
+    a.pauseRead();
+    send(b, "x");
+    await clock.advance(10_000);
+    assert(a.isActive);
+    a.resumeRead();
+    await soon(a.reader.wait(1));
+    await clock.advance(1020);
+    await assertRejects(() => soon(a.closed), TimeoutError);
+    await b.close();
+  },
+);
+
+timed("idleTimeoutMs: who asks on and takes no answers is idle", async (clock) => {
+  const [a, b] = pairWith({
+    idleTimeoutMs: 1000,
+    writeBufferBytesMax: 1 << 16,
+    onRequest: ({ reader, writer }) => {
+      reader.skip(reader.length);
+      writer.writeBinary(pattern(LARGE));
+      writer.flush();
+    },
+  });
+  b.pauseRead();
+  await send(b, "first");
+  await until(() => !a.writer.isWritable, "too much is unsent");
+  send(b, "second");
+  await clock.advance(2100);
+  await assertRejects(() => soon(a.closed), TimeoutError);
+  await b.close();
+});
+
+timed(
+  "readTimeoutMs: what came in time is received, also while too much is unsent",
+  async (clock) => {
+    let question = "";
+    const [a, b] = pairWith({
+      readTimeoutMs: 100,
+      writeBufferBytesMax: 1 << 16,
+      onRequest: async ({ reader, writer }) => {
+        writer.writeBinary(pattern(LARGE));
+        writer.flush();
+        await reader.wait(5 + 6);
+        question = reader.readString(11);
+      },
+    });
+    b.pauseRead();
+    await send(b, "first");
+    await until(() => !a.writer.isWritable, "too much is unsent");
+    send(b, "second");
+    await clock.advance(99);
+    await clock.advance(3);
+    await until(() => question === "firstsecond", "the rest");
+    await closeAll(a, b);
+  },
+);

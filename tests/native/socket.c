@@ -28,26 +28,27 @@ static void connect_tcp(int32_t pair[2]) {
   np_close(listener);
 }
 
-TEST("np_held() counts what is not read, and what the peer has not taken") {
+TEST("np_unread() and np_unacked() count what is not read, and what the peer has not taken") {
   int32_t pair[2];
   connect_tcp(pair);
-  CHECK_EQUAL(np_held(pair[1], 0), 0);
-  CHECK_EQUAL(np_held(pair[0], 1), 0);
+  CHECK_EQUAL(np_unread(pair[1]), 0);
+  CHECK_EQUAL(np_unacked(pair[0]), 0);
   CHECK_EQUAL(send(pair[0], "hello", 5, 0), 5);
   await(pair[1], POLLIN);
-  CHECK_EQUAL(np_held(pair[1], 0), 5);
-  while (np_held(pair[0], 1) > 0) sched_yield();  // until it is acknowledged
+  CHECK_EQUAL(np_unread(pair[1]), 5);
+  while (np_unacked(pair[0]) > 0) sched_yield();  // until it is acknowledged
   np_close(pair[0]);
   np_close(pair[1]);
   CHECK_EQUAL(np_socketpair(pair), 0);
   CHECK_EQUAL(send(pair[0], "hello", 5, 0), 5);
-  CHECK(np_held(pair[0], 1) >= 5);
+  CHECK(np_unacked(pair[0]) >= 5);
   char bytes[8];
   CHECK_EQUAL(recv(pair[1], bytes, sizeof bytes, 0), 5);
-  CHECK_EQUAL(np_held(pair[0], 1), 0);
+  CHECK_EQUAL(np_unacked(pair[0]), 0);
   np_close(pair[0]);
   np_close(pair[1]);
-  CHECK_EQUAL(np_held(pair[0], 0), -EBADF);
+  CHECK_EQUAL(np_unread(pair[0]), -EBADF);
+  CHECK_EQUAL(np_unacked(pair[0]), -EBADF);
 }
 
 TEST("np_socket() is a stream, non-blocking and close-on-exec") {
