@@ -13,6 +13,7 @@
 // runtimes call without boxing (docs/decisions/0003-native-boundary.md). ffi/symbols.ts mirrors
 // this file.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -27,6 +28,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -38,6 +40,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -798,11 +801,6 @@ EXPORT double np_now(void) {
   return micros_of(CLOCK_MONOTONIC);
 }
 
-// Microseconds that this thread has used a processor. A system call, which np_now is not (vdso(7)).
-EXPORT double np_thread_now(void) {
-  return micros_of(CLOCK_THREAD_CPUTIME_ID);
-}
-
 EXPORT int32_t np_eventfd(void) {
   FAIL_IF_TOLD(CALL_EVENTFD, -1);
   return own(result(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)));
@@ -845,7 +843,8 @@ struct waker {
   _Atomic int state;
   _Atomic uint16_t owner;
   int epoll, control, ours, theirs;
-  ino_t theirs_inode;  // tells whether the runtime has closed its end
+  ino_t theirs_inode;  // tells whether the runtime has closed its end, and which loop watches it
+  dev_t theirs_device;
   pthread_t thread;
 };
 
@@ -895,9 +894,10 @@ static int32_t start(struct waker *waker) {
   return code == EAGAIN ? -ENOMEM : -code;
 }
 
-static ino_t inode_of(int fd) {
-  struct stat status;
-  return fstat(fd, &status) < 0 ? 0 : status.st_ino;
+static struct stat file_of(int fd) {
+  struct stat file = {0};
+  syscall(SYS_fstat, fd, &file);  // by number: glibc before 2.33 has no symbol fstat
+  return file;
 }
 
 static int32_t prepare(struct waker *waker, int32_t epoll) {
@@ -909,13 +909,65 @@ static int32_t prepare(struct waker *waker, int32_t epoll) {
   waker->control = control;
   waker->ours = pair[0];
   waker->theirs = pair[1];
-  waker->theirs_inode = inode_of(pair[1]);
+  struct stat theirs = file_of(pair[1]);
+  waker->theirs_inode = theirs.st_ino;
+  waker->theirs_device = theirs.st_dev;
   if (code == 0) code = start(waker);
   if (code == 0) return 0;
   if (control >= 0) close(control);
   close(pair[0]);
   close(pair[1]);
   return code;
+}
+
+// The hexadecimal number behind a name in a line, or UINT64_MAX. (The C library's own parsers have
+// other symbols from version to version.)
+static uint64_t hex_behind(const char *line, const char *name) {
+  static const char digits[] = "0123456789abcdef";
+  const char *at = strstr(line, name), *digit;
+  if (!at) return UINT64_MAX;
+  uint64_t number = 0;
+  for (at += strlen(name); *at && (digit = strchr(digits, *at)); at++) number = number << 4 | (uint64_t)(digit - digits);
+  return number;
+}
+
+// Whether an epoll descriptor watches the waker's socket, under whatever number it was added: the
+// runtime may have duplicated it. fdinfo lists the inode and the device of all that an epoll
+// descriptor watches (proc_pid_fdinfo(5)), the device as the kernel writes it.
+static bool is_loop(int epoll, const struct waker *waker) {
+  char path[64], line[256];
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", epoll);
+  FILE *info = fopen(path, "re");
+  if (!info) return false;
+  uint64_t device = (uint64_t)major(waker->theirs_device) << 20 | minor(waker->theirs_device);
+  bool found = false;
+  while (!found && fgets(line, sizeof line, info)) {
+    found = hex_behind(line, " ino:") == waker->theirs_inode && hex_behind(line, " sdev:") == device;
+  }
+  fclose(info);
+  return found;
+}
+
+// The epoll descriptor in which the runtime watches the waker's socket: the event loop of the thread
+// that adopted it. -ENOENT where there is none: no /proc, or a runtime that polls otherwise. Called
+// once the first byte has come, for by then the runtime watches the socket.
+EXPORT int32_t np_waker_loop(int32_t id) {
+  FAIL_IF_TOLD(CALL_WAKER, -1);
+  struct waker *waker = open_waker(id);
+  DIR *fds = waker ? opendir("/proc/self/fd") : NULL;
+  if (!fds) return -ENOENT;
+  int32_t loop = -ENOENT;
+  const struct dirent *entry;
+  while (loop < 0 && (entry = readdir(fds))) {
+    char target[32] = {0};
+    if (readlinkat(dirfd(fds), entry->d_name, target, sizeof target - 1) < 0) continue;
+    if (strcmp(target, "anon_inode:[eventpoll]")) continue;
+    int32_t fd = 0;
+    for (const char *digit = entry->d_name; *digit; digit++) fd = fd * 10 + (*digit - '0');
+    if (is_loop(fd, waker)) loop = fd;
+  }
+  closedir(fds);
+  return loop;
 }
 
 // Start a waker for an epoll descriptor. Its number.
@@ -1122,7 +1174,7 @@ static void give_back(void *thread) {
     int theirs = wakers[id].theirs;
     ino_t inode = wakers[id].theirs_inode;
     // Bun closes what a Worker had adopted, Deno does not.
-    if (np_waker_close(id) == 0 && inode_of(theirs) == inode) close(theirs);
+    if (np_waker_close(id) == 0 && file_of(theirs).st_ino == inode) close(theirs);
   }
   for (int32_t id = 0; id < RINGS_MAX; id++) {
     uint16_t expected = owner;

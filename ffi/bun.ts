@@ -109,6 +109,7 @@ export const bunHost: Host | null = Bun
     name: "bun",
     version: process.versions["bun"]!,
     ticksToPollSockets: 0,
+    idOf: Number,
     drainMicrotasks: jsc?.drainMicrotasks ?? null,
     open,
     refusal: () => null,

@@ -111,6 +111,7 @@ export const denoHost: Host | null = isDeno
     version: Deno.version.deno,
     ticksToPollSockets: 3,
     drainMicrotasks: findDrain(),
+    idOf: (immediate) => (immediate as { asyncId?: number }).asyncId ?? NaN,
     open,
     refusal,
     wrap,

@@ -30,6 +30,12 @@ export interface Host {
    */
   readonly ticksToPollSockets: number;
   /**
+   * The number that the runtime gave to an immediate. Both number whatever is begun (Bun timers and
+   * immediates, Deno all that has an async id), so that a gap between two of ours tells of somebody
+   * else's. NaN where there is none.
+   */
+  idOf(immediate: unknown): number;
+  /**
    * Runs all pending microtasks now, from within a macrotask; null where the runtime offers no way.
    */
   readonly drainMicrotasks: (() => void) | null;

@@ -148,8 +148,6 @@ export interface Native {
 
   /** Microseconds of a clock that only goes forward. */
   now(): number;
-  /** Microseconds that this thread has used a processor. */
-  threadNow(): number;
   /** A new eventfd. */
   eventfd(): number;
   /** A new timerfd, not yet set. */
@@ -169,6 +167,11 @@ export interface Native {
   wakerArm(waker: number): number;
   /** Send a byte now. */
   wakerRing(waker: number): number;
+  /**
+   * The epoll descriptor in which the runtime watches the waker's socket, or `-ENOENT`. Known once
+   * the first byte has come through.
+   */
+  wakerLoop(waker: number): number;
   /** Ends the thread; before the epoll descriptor is closed. */
   wakerClose(waker: number): number;
 

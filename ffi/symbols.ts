@@ -71,7 +71,6 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   epollWait: ["np_epoll_wait", ["i32", "buffer", "i32", "i32"], "i32"],
 
   now: ["np_now", [], "f64"],
-  threadNow: ["np_thread_now", [], "f64"],
   eventfd: ["np_eventfd", [], "i32"],
   timerfd: ["np_timerfd", [], "i32"],
   timerfdSet: ["np_timerfd_set", ["i32", "u32"], "i32"],
@@ -82,6 +81,7 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   wakerSocket: ["np_waker_socket", ["i32"], "i32"],
   wakerArm: ["np_waker_arm", ["i32"], "i32"],
   wakerRing: ["np_waker_ring", ["i32"], "i32"],
+  wakerLoop: ["np_waker_loop", ["i32"], "i32"],
   wakerClose: ["np_waker_close", ["i32"], "i32"],
 
   disown: ["np_disown", ["i32"], "i32"],

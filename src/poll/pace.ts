@@ -3,50 +3,43 @@
  * own.
  *
  * ```text
- *            events                         time is up
- *   cold ─────────────► hot: poll, dispatch ───────────► the runtime's turn ──► hot
- *    ▲                   │ ▲                             (its timers, its sockets)
- *    │ a tick without    │ │ events
- *    │ events            ▼ │
+ *            events                       the runtime has work, or 1 ms is over
+ *   cold ─────────────► hot: poll, dispatch ───────────────────► a tick of the runtime ──► hot
+ *    ▲                   │ ▲
+ *    │ nothing of ours   │ │ events
+ *    │ for a while       ▼ │
  *    └───────────────── warm: block in epoll_wait
  * ```
  *
- * A *turn* is one macrotask. Hot and warm alternate within it. Cold is the end of it: a thread in C
- * waits for the epoll descriptor, and wakes the runtime through a socket that the runtime polls
- * itself.
+ * A *turn* is one macrotask of ours, a *tick* one round of the runtime's loop between two turns. Hot
+ * and warm alternate turn by turn. Cold is the end of it: a thread in C waits for the epoll
+ * descriptor, and wakes the runtime through a socket that the runtime polls itself.
  *
  * docs/decisions/0006-pace.md has the measurements.
  */
-import { setImmediate } from "node:timers";
-import { type AdoptedSocket, host } from "../../ffi/host.ts";
+import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { config } from "../core/config.ts";
 import { clock } from "./clock.ts";
+import { RuntimeLoop, type RuntimeSet } from "./runtime_loop.ts";
 
-/** How long a turn keeps the thread from a runtime that has work of its own. */
-const TURN_MICROS_MIN = 300;
-/** The same for a runtime that has none: its timers are late by no more than this. */
-const TURN_MICROS_MAX = 1000;
-/**
- * The runtime had work if it kept the thread longer than it needs for nothing, and so much more.
- */
-const HOST_WORK_MICROS = 15;
-/**
- * Letting the runtime poll its sockets costs 25 to 40 µs where that takes a detour. One that had no
- * work so many times in a row ...
- */
-const CALM_LOOKS = 8;
-/** ... is let so after every fourth turn only. Its timers have their chance after each. */
-const TURNS_PER_LOOK = 4;
+/** A turn is no longer than this: the runtime's timers are late by no more. */
+const TURN_MICROS = 1000;
+/** A turn is no longer than this where nothing tells when the runtime's sockets are ready. */
+const BLIND_TURN_MICROS = 300;
+/** Without an event of ours for so long, a runtime that has work gets the thread for good. */
+const COLD_MICROS = 150;
+/** While a handler waits for the runtime, so many turns find nothing before one blocks. */
+const OUTSIDE_TURNS = 2;
 
 /** What a pace paces. */
-export interface Turns {
+export interface Turns extends RuntimeSet {
   /** The microseconds of the clock when what is polled next begins. */
   nowMicros: number;
   /**
-   * Waits at most `micros` for events and tells whom they concern, until `deadline`. How many there
-   * were.
+   * Waits at most `micros` for events and tells whom they concern, until `deadline`. Returns how many
+   * there were.
    */
   poll(micros: number, deadline: number): number;
 }
@@ -67,28 +60,25 @@ export class Pace {
     colds: 0,
     wakes: 0,
   };
-  /**
-   * Handlers that wait for something that is not ours. While there are any the thread must not
-   * block: the runtime is about to do something for them.
-   */
+  /** Handlers that wait for something that is not ours. */
   outsideWaits = 0;
-
   readonly #epoll: number;
   readonly #turns: Turns;
+  /** Made when there is something to watch. */
+  #runtime: RuntimeLoop | null = null;
   #phase: Phase = "asleep";
-  #waker = -1;
-  #socket: AdoptedSocket | null = null;
-  #isBegun = false;
-  #isTicking = false;
-  #isQuiet = false;
-  #turnMicros = TURN_MICROS_MIN;
-  #emptyMicros = Infinity;
-  #yieldedAt = 0;
-  #calmLooks = 0;
-  #turnsToLook = 0;
+  /** The runtime gets another tick before anything blocks. */
+  #isTickOwed = false;
+  /** Turns in a row that found nothing. */
+  #emptyTurns = 0;
+  /** When there last was an event, in microseconds. */
+  #eventAt = 0;
+  /** Whether there was one since the timer last expired. */
   #sawEvents = false;
-  #ticksLeft = 0;
-  #isRung = false;
+  /** Whether there was none between the last two times that it did. */
+  #isQuiet = false;
+  /** The period of the timer, in microseconds; 0 while it is off. */
+  #period = 0;
 
   /**
    * The pace of whoever waits for `epoll`.
@@ -106,50 +96,37 @@ export class Pace {
     return this.#phase === "running";
   }
 
-  /**
-   * There is something to watch: from now on it keeps the process alive.
-   */
+  /** Whether the runtime's work is heard of; otherwise it has the thread at intervals. */
+  get isRuntimeHeard(): boolean {
+    return this.#runtime?.isHeard ?? false;
+  }
+
+  /** There is something to watch: from now on it keeps the process alive. */
   begin(): void {
-    if (this.#waker < 0) this.#openWaker();
-    this.#isBegun = true;
-    this.#applyRef();
+    this.#runtime ??= new RuntimeLoop(this.#epoll, this.#turns, this.#onTicked, this.#onWake);
+    this.#runtime.keepAlive(true);
     if (this.#phase === "asleep") this.#sleep();
   }
 
   /** There is nothing to watch any more: the process may end. */
   end(): void {
-    this.#isBegun = false;
-    this.#applyRef();
-  }
-
-  #applyRef(): void {
-    if (this.#isBegun) this.#socket?.ref();
-    else this.#socket?.unref();
-  }
-
-  #openWaker(): void {
-    const waker = check("start a waker", native.wakerOpen(this.#epoll));
-    const theirs = native.wakerSocket(waker);
-    try {
-      this.#socket = host.adopt(theirs, this.#onWake);
-    } catch (error) {
-      native.wakerClose(waker);
-      native.close(theirs);
-      throw error;
-    }
-    this.#waker = waker;
+    this.#runtime?.keepAlive(false);
   }
 
   /** There is something to do without an event: a turn comes soon. */
   wake(): void {
-    if (this.#phase !== "asleep") return;
+    if (this.#phase !== "asleep" || this.#runtime === null) return;
     this.#phase = "scheduled";
-    this.#ticksLeft = 0;
-    setImmediate(this.#onImmediate);
+    this.#runtime.giveTick();
   }
 
-  /** The timer expired: the runtime has waited long enough. Called by whoever polls. */
-  onTick(): void {
+  /** The runtime's loop has something to do. Called by whoever polls. */
+  onRuntimeReady(): void {
+    this.#runtime!.isReady = true;
+  }
+
+  /** The timer expired: the runtime's timers have waited long enough. Called by whoever polls. */
+  onTimer(): void {
     // A periodic timerfd expires once and stays expired until it is read (fs/timerfd.c restarts it
     // in read).
     native.counterTake(this.timer);
@@ -159,160 +136,115 @@ export class Pace {
 
   // ---- turns ------------------------------------------------------------------------------------
 
-  /**
-   * The runtime tells that a byte came through the waker's socket: it polled its sockets just now.
-   */
   readonly #onWake = (): void => {
     this.counts.wakes += 1;
-    if (this.#phase === "asleep") {
-      this.#turn();
-    } else if (this.#isRung) {
-      this.#isRung = false;
-      setImmediate(this.#onImmediate);
-    }
+    if (this.#phase === "asleep") this.#turn(this.#runtime!);
   };
 
-  readonly #onImmediate = (): void => {
-    if (this.#phase !== "scheduled") return;
-    if (this.#ticksLeft > 0 && --this.#ticksLeft > 0) setImmediate(this.#onImmediate);
-    else this.#turn();
+  readonly #onTicked = (): void => {
+    if (this.#phase === "scheduled") this.#turn(this.#runtime!);
   };
 
   /** One macrotask of ours. No microtask is pending when it begins. */
-  #turn(): void {
+  #turn(runtime: RuntimeLoop): void {
     this.#phase = "running";
     this.counts.turns += 1;
     let isOver = false;
     try {
-      isOver = this.#run();
+      runtime.want(true);
+      isOver = this.#run(runtime);
     } finally {
       if (this.#phase === "running") {
-        if (isOver) this.#sleep();
-        else this.#yield();
+        if (isOver) {
+          this.#sleep();
+        } else {
+          this.#phase = "scheduled";
+          runtime.giveTick();
+        }
       }
     }
   }
 
-  /**
-   * Polls, and blocks where that is allowed, until the time is up or nothing comes. Whether to go
-   * cold.
-   */
-  #run(): boolean {
+  /** Polls until nothing is there, the runtime has work, or the time is up. Whether to go cold. */
+  #run(runtime: RuntimeLoop): boolean {
     const turns = this.#turns;
-    const begin = clock.now();
-    this.#learnHost();
-    const deadline = begin + this.#turnMicros;
-    turns.nowMicros = begin;
-    let sawNone = true;
-    for (let isDrained = true;;) {
-      const mayBlock = isDrained && config.blockMicros > 0 && this.outsideWaits === 0;
-      const count = mayBlock ? this.#block(deadline) : turns.poll(0, deadline);
-      if (count > 0) {
-        this.#sawEvents = true;
-        sawNone = false;
-        isDrained = this.#drain();
-      } else if (mayBlock) {
-        // A tick, and nothing else: the runtime's turn. A second one in a row: enough waited.
-        return this.#isQuiet;
-      } else {
-        // Nothing is there. After user code the runtime has a turn first: for its microtasks, or
-        // for what a handler waits for, which may be there at once.
-        return sawNone;
-      }
+    const begin = turns.nowMicros = clock.now();
+    const deadline = begin + (runtime.isHeard ? TURN_MICROS : BLIND_TURN_MICROS);
+    const mayBlock = this.#mayBlock(runtime);
+    this.#isTickOwed = false;
+    let count = mayBlock ? this.#block(runtime, deadline) : turns.poll(0, deadline);
+    if (count === 0) return this.#onNothing(runtime, mayBlock, begin);
+    this.#emptyTurns = 0;
+    do {
+      this.#sawEvents = true;
+      this.#eventAt = turns.nowMicros;
+      if (host.drainMicrotasks === null) return false;
+      // Handlers may have settled promises that others await.
+      host.drainMicrotasks();
       if (this.#phase !== "running") return true;
       turns.nowMicros = clock.now();
-      if (turns.nowMicros > deadline) return false;
+      if (runtime.isReady || turns.nowMicros > deadline) return false;
+      count = turns.poll(0, deadline);
+    } while (count > 0);
+    // User code ran: before anything blocks, the runtime has a tick for what that began.
+    return false;
+  }
+
+  #mayBlock(runtime: RuntimeLoop): boolean {
+    if (config.blockMicros === 0 || runtime.isBusy || this.#isTickOwed) return false;
+    if (this.outsideWaits === 0) return true;
+    return runtime.isHeard && this.#emptyTurns >= OUTSIDE_TURNS;
+  }
+
+  /** A turn found nothing. Whether to go cold. */
+  #onNothing(runtime: RuntimeLoop, blocked: boolean, begin: number): boolean {
+    this.#emptyTurns += 1;
+    if (runtime.isReady || runtime.isBusy) return begin - this.#eventAt > COLD_MICROS;
+    if (blocked) {
+      // Our timer ended it: the runtime's timers have a tick, and what they begin has another.
+      this.#isTickOwed = true;
+      return this.#isQuiet;
     }
+    const cannotBlock = config.blockMicros === 0 || (this.outsideWaits > 0 && !runtime.isHeard);
+    return cannotBlock && this.#emptyTurns > OUTSIDE_TURNS;
   }
 
-  /**
-   * How much the runtime computed while it had the thread says whether it had work: then it gets
-   * its turns more often. The time that passed would not say: where more threads want a processor
-   * than there are, as with a poller a core, the kernel gave it to another meanwhile.
-   */
-  #learnHost(): void {
-    if (this.#yieldedAt === 0) return;
-    const micros = native.threadNow() - this.#yieldedAt;
-    this.#yieldedAt = 0;
-    // The shortest time seen is what nothing costs; it is forgotten slowly, for machines change
-    // their pace.
-    this.#emptyMicros = Math.min(micros, this.#emptyMicros * 1.0002);
-    if (micros <= 3 * this.#emptyMicros + HOST_WORK_MICROS) {
-      this.#calmLooks += 1;
-      this.#turnMicros = Math.min(1.1 * this.#turnMicros, TURN_MICROS_MAX);
-    } else {
-      if (this.#calmLooks === 0) this.#turnMicros = TURN_MICROS_MIN;
-      this.#calmLooks = 0;
-    }
-  }
-
-  /**
-   * Runs what the handlers left to run: they may have settled a promise that others await. False:
-   * it could not.
-   */
-  #drain(): boolean {
-    const drain = host.drainMicrotasks;
-    if (drain === null) return false;
-    drain();
-    return true;
-  }
-
-  /** Waits until something happens, if only a tick. How many events there were. */
-  #block(deadline: number): number {
-    this.#tick(true);
-    if (config.spinMicros > 0) {
-      const end = clock.now() + config.spinMicros;
-      while (clock.now() < end) {
-        const count = this.#turns.poll(0, deadline);
-        if (count > 0) return count;
-      }
+  /** Waits until something happens, if only the timer. How many events there were. */
+  #block(runtime: RuntimeLoop, deadline: number): number {
+    const { blockMicros, spinMicros } = config;
+    // A handler that waits for the runtime may wait for a timer of it.
+    this.#setTimer(this.outsideWaits > 0 ? Math.min(blockMicros, TURN_MICROS) : blockMicros);
+    for (const end = native.now() + spinMicros; spinMicros > 0 && native.now() < end;) {
+      const count = this.#turns.poll(0, deadline);
+      if (count > 0 || runtime.isReady) return count;
     }
     this.counts.blocks += 1;
     return this.#turns.poll(-1, deadline);
   }
 
-  #tick(on: boolean): void {
-    if (this.#isTicking === on) return;
-    this.#isTicking = on;
-    check("set a timer", native.timerfdSet(this.timer, on ? config.blockMicros : 0));
+  #setTimer(period: number): void {
+    if (this.#period === period) return;
+    this.#period = period;
+    check("set a timer", native.timerfdSet(this.timer, period));
   }
 
-  /**
-   * Lets the runtime have the thread, and comes back as soon as its timers and its sockets, where
-   * they are due, had their chance.
-   */
-  #yield(): void {
-    this.#phase = "scheduled";
-    if (host.ticksToPollSockets > 0 && this.#calmLooks >= CALM_LOOKS && this.#turnsToLook > 0) {
-      this.#turnsToLook -= 1;
-      setImmediate(this.#onImmediate);
-      return;
-    }
-    this.#turnsToLook = TURNS_PER_LOOK - 1;
-    this.#yieldedAt = native.threadNow();
-    this.#ticksLeft = host.ticksToPollSockets;
-    // Should the socket be broken, the timers at least have their turn.
-    this.#isRung = this.#ticksLeft > 0 && native.wakerRing(this.#waker) >= 0;
-    if (!this.#isRung) setImmediate(this.#onImmediate);
-  }
-
-  /** Goes cold: nothing happens until the waker says so. */
+  /** Goes cold: nothing happens until there is an event. */
   #sleep(): void {
     this.#phase = "asleep";
     this.#sawEvents = false;
     this.#isQuiet = false;
+    this.#isTickOwed = true;
+    this.#emptyTurns = 0;
     this.counts.colds += 1;
-    this.#tick(false);
-    if (this.#waker >= 0) check("arm the waker", native.wakerArm(this.#waker));
+    this.#setTimer(0);
+    this.#runtime?.giveThread();
   }
 
   /** Ends the thread. The epoll descriptor must still be open. */
   close(): void {
     this.#phase = "closed";
-    if (this.#waker >= 0) native.wakerClose(this.#waker);
-    this.#socket?.close();
-    this.#waker = -1;
-    this.#socket = null;
+    this.#runtime?.close();
+    this.#runtime = null;
     native.close(this.timer);
   }
 }

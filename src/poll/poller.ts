@@ -25,6 +25,8 @@ const GENERATION_MASK = 0x7ff;
 const TICK_TOKEN = 0;
 /** The slot of the timer for deadlines. */
 const DEADLINE_TOKEN = 1;
+/** The slot of the runtime's event loop. */
+const RUNTIME_TOKEN = 2;
 const DEADLINE_MICROS_MAX = 3_600_000_000;
 /** What a wait returns has the number of events below and of completions above. */
 const EVENTS_MASK = 0xffff;
@@ -54,8 +56,8 @@ export class Poller {
   readonly #epoll: number;
   /** The microseconds of the clock when the current batch of events began. */
   nowMicros = 0;
-  readonly #watchers: (Watcher | null)[] = [null, null];
-  readonly #generations: number[] = [0, 0];
+  readonly #watchers: (Watcher | null)[] = [null, null, null];
+  readonly #generations: number[] = [0, 0, 0];
   readonly #freeSlots: number[] = [];
   readonly #events = new Uint32Array(
     COMPLETIONS_AT + COMPLETION_WORDS * COMPLETIONS_PER_EVENT_MAX * EVENTS_PER_WAIT_MAX,
@@ -64,6 +66,7 @@ export class Poller {
   #again: Watcher[] = [];
   #wheel: TimerWheel | null = null;
   #deadline = -1;
+  #runtime = -1;
   /** A deadline has passed. It is judged when everything that the kernel holds was told. */
   #isDue = false;
   /** So many waits more, and it is judged although more and more comes. */
@@ -176,6 +179,18 @@ export class Poller {
     if (--this.#refCount === 0) this.pace.end();
   }
 
+  addRuntime(loop: number): boolean {
+    this.#runtime = loop;
+    // Refused where sets would watch each other in a circle (ELOOP), or it was closed meanwhile.
+    return native.epollCtl(this.#epoll, CTL_ADD, loop, RUNTIME_TOKEN, Interest.READ) >= 0;
+  }
+
+  wantRuntime(on: boolean): void {
+    // It fails where the runtime has closed its loop: the thread is about to end.
+    const interest = on ? Interest.READ : Interest.NONE;
+    native.epollCtl(this.#epoll, CTL_MODIFY, this.#runtime, RUNTIME_TOKEN, interest);
+  }
+
   #control(operation: number, fd: number, token: number, interest: number): void {
     const code = native.epollCtl(this.#epoll, operation, fd, token >>> 0, interest >>> 0);
     if (code < 0) check("watch a descriptor", code);
@@ -282,7 +297,8 @@ export class Poller {
     while (this.#batchIndex < this.#batchCount) {
       const at = 2 * this.#batchIndex++;
       const token = events[at]!;
-      if (token === TICK_TOKEN) this.pace.onTick();
+      if (token === TICK_TOKEN) this.pace.onTimer();
+      else if (token === RUNTIME_TOKEN) this.pace.onRuntimeReady();
       else if (token === DEADLINE_TOKEN) told += this.#onAlarm();
       else told += this.#dispatch(token, events[at + 1]!);
       if (this.#batchIndex % EVENTS_PER_CLOCK === 0 && clock.now() > deadline) break;

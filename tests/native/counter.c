@@ -7,16 +7,6 @@ TEST("np_now() only goes forward, in microseconds") {
   CHECK(between <= np_now());
 }
 
-TEST("np_thread_now() counts what this thread computes, and not what it sleeps") {
-  double begin = np_thread_now(), from = np_now();
-  poll(NULL, 0, 50);
-  double slept = np_now() - from;
-  CHECK(np_thread_now() - begin < slept);
-  double before = np_thread_now();
-  for (volatile int n = 0; n < 1000000; n++) continue;
-  CHECK(np_thread_now() > before);
-}
-
 TEST("np_eventfd() counts what was added, until it is taken") {
   int32_t fd = np_eventfd();
   check_flags(fd);

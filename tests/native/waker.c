@@ -273,6 +273,57 @@ TEST("np_waker_open() is an error that nobody takes for \"not ready\" when no th
   CHECK_EQUAL(np_waker_socket(0), -EBADF);
 }
 
+// Watch a descriptor in an epoll set.
+static void watch_in(int32_t epoll, int32_t fd) {
+  CHECK_EQUAL(np_epoll_ctl(epoll, EPOLL_CTL_ADD, fd, 1, EPOLLIN), 0);
+}
+
+TEST("np_waker_loop() finds the epoll descriptor that watches the socket, among others") {
+  struct scene scene = a_scene();
+  CHECK_EQUAL(np_waker_loop(scene.waker), -ENOENT);
+  int32_t other = np_epoll_create(), loop = np_epoll_create();
+  watch_in(other, scene.bell);
+  CHECK_EQUAL(np_waker_loop(scene.waker), -ENOENT);
+  watch_in(loop, scene.bell);
+  watch_in(loop, scene.socket);
+  CHECK_EQUAL(np_waker_loop(scene.waker), loop);
+  CHECK_EQUAL(np_epoll_ctl(loop, EPOLL_CTL_DEL, scene.socket, 0, 0), 0);
+  CHECK_EQUAL(np_waker_loop(scene.waker), -ENOENT);
+  CHECK_EQUAL(np_close(other), 0);
+  CHECK_EQUAL(np_close(loop), 0);
+  close_scene(scene);
+  CHECK_EQUAL(np_waker_loop(scene.waker), -ENOENT);
+  CHECK_EQUAL(np_waker_loop(-1), -ENOENT);
+}
+
+TEST("np_waker_loop() knows the socket by another number, and after its own was closed") {
+  struct scene scene = a_scene();
+  int32_t loop = np_epoll_create(), copy = dup(scene.socket);
+  watch_in(loop, copy);
+  CHECK_EQUAL(np_waker_loop(scene.waker), loop);
+  CHECK_EQUAL(close(scene.socket), 0);
+  CHECK_EQUAL(np_waker_loop(scene.waker), loop);
+  scene.socket = copy;
+  close_scene(scene);
+  CHECK_EQUAL(np_close(loop), 0);
+}
+
+TEST("np_waker_loop() is ready in another set while something in it is, and never makes a circle") {
+  struct scene scene = a_scene();
+  int32_t loop = np_epoll_create();
+  watch_in(loop, scene.socket);
+  watch_in(scene.epoll, np_waker_loop(scene.waker));
+  uint32_t events[2];
+  CHECK_EQUAL(np_epoll_wait(scene.epoll, events, 1, 0), 0);
+  CHECK(np_waker_ring(scene.waker) >= 0);
+  CHECK_EQUAL(np_epoll_wait(scene.epoll, events, 1, 0), 1);
+  take_bytes(scene);
+  CHECK_EQUAL(np_epoll_wait(scene.epoll, events, 1, 0), 0);
+  CHECK_EQUAL(np_epoll_ctl(loop, EPOLL_CTL_ADD, scene.epoll, 1, EPOLLIN), -ELOOP);
+  close_scene(scene);
+  CHECK_EQUAL(np_close(loop), 0);
+}
+
 static volatile sig_atomic_t handled_in_main;
 static pthread_t main_thread;
 

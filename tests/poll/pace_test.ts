@@ -217,13 +217,11 @@ const WAITS: Readonly<Record<string, () => Promise<unknown>>> = {
   "process.nextTick": () => new Promise<void>((resolve) => process.nextTick(resolve)),
   setImmediate: () => new Promise((resolve) => setImmediate(resolve)),
   "100 times setImmediate": () => ticks(100),
-  "setTimeout(0)": () => new Promise((resolve) => setTimeout(resolve, 0)),
   "all of them in turn": async () => {
     for (let i = 0; i < 3; i++) {
       await chain(100);
       await new Promise<void>((resolve) => process.nextTick(resolve));
       await ticks(3);
-      await new Promise((resolve) => setTimeout(resolve, 0));
     }
   },
 };
@@ -259,6 +257,81 @@ for (const [what, wait] of Object.entries(WAITS)) {
       }
     }));
 }
+
+for (const deferral of ["setImmediate", "process.nextTick", "MessageChannel"] as const) {
+  test(`an answer from ten links of ${deferral}, that no handler waits for, is never behind a blocking wait`, () =>
+    leaks(async () => {
+      configure({ blockMicros: 100_000 });
+      const { port1, port2 } = new MessageChannel();
+      const next: Record<typeof deferral, (link: () => void) => void> = {
+        setImmediate,
+        "process.nextTick": process.nextTick,
+        MessageChannel: (link) => {
+          port2.onmessage = link;
+          port1.postMessage(0);
+        },
+      };
+      try {
+        const { pace } = threadPoller();
+        let blocks = -1;
+        const { loop, listener, served } = serve(({ reader, writer }) => {
+          reader.skip(reader.length);
+          reader.release();
+          const before = pace.counts.blocks;
+          let links = 10;
+          const link = () => {
+            if (--links > 0) return next[deferral](link);
+            blocks = pace.counts.blocks - before;
+            writer.writeString("done");
+            void writer.flush();
+          };
+          next[deferral](link);
+        });
+        using peer = new RawPeer(listener);
+        for (let i = 1; i <= 3; i++) {
+          peer.send("x");
+          assertEquals((await peer.receive(4 * i)).length, 4 * i);
+          assertEquals(blocks, 0);
+        }
+        await soon(loop.shutdown());
+        await soon(served);
+      } finally {
+        port1.close();
+        port2.close();
+        configure({ blockMicros: 1000 });
+      }
+    }));
+}
+
+test("a timer that a handler waits for is not behind a wait of blockMicros", () =>
+  leaks(async () => {
+    configure({ blockMicros: 1_000_000 });
+    try {
+      const { pace } = threadPoller();
+      let turns = 0;
+      const { loop, listener, served } = serve(async ({ reader, writer }) => {
+        reader.skip(reader.length);
+        reader.release();
+        const before = pace.counts.turns;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        turns = pace.counts.turns - before;
+        writer.writeString("x");
+        await writer.flush();
+      });
+      using peer = new RawPeer(listener);
+      // With one tick a second there would be two or three turns, however often it is tried. A poller
+      // that does not hear of the runtime blocks for nobody meanwhile.
+      let count = 0;
+      do {
+        peer.send("x");
+        await peer.receive(++count);
+      } while (turns < 10 && pace.isRuntimeHeard);
+      await soon(loop.shutdown());
+      await soon(served);
+    } finally {
+      configure({ blockMicros: 1000 });
+    }
+  }));
 
 test("a handler that another one's synchronous part lets go on does so before anything blocks", () =>
   leaks(async () => {

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { readdirSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { configure, createListener } from "../../mod.ts";
@@ -236,7 +237,7 @@ test("add() gives slots back, and no token twice in a row, over 2048 watchers (n
       assertEquals(new Set(pairs.map(({ token }) => token)).size, 2048);
       assert(pairs.every(({ token }, i) => !before.includes(token) || token !== before[i]));
       const slots = pairs.map(({ token }) => token & 0xfffff);
-      assertEquals(Math.max(...slots), 2049); // two belong to the poller itself
+      assertEquals(Math.max(...slots), 2050); // three belong to the poller itself
       for (const pair of pairs) pair.send();
       let told = 0;
       while (told < 2048) told += poll(poller);
@@ -248,6 +249,28 @@ test("add() gives slots back, and no token twice in a row, over 2048 watchers (n
     }
     for (const pair of pairs) pair[Symbol.dispose]();
   }));
+
+test("addRuntime() refuses what would watch the poller in a circle, and what is no descriptor", () => {
+  const epolls = () =>
+    readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === "anon_inode:[eventpoll]";
+      } catch {
+        return false; // the listing's own descriptor
+      }
+    });
+  const before = epolls();
+  withPoller((poller) => {
+    const own = Number(epolls().find((fd) => !before.includes(fd)));
+    const loop = native.epollCreate();
+    assertEquals(native.epollCtl(loop, 1, own, 1, 1), 0);
+    assertEquals(poller.addRuntime(loop), false); // ELOOP
+    assertEquals(poller.addRuntime(-1), false);
+    native.close(loop);
+    poller.wantRuntime(true); // of a loop that is closed: nothing happens
+    assertEquals(poll(poller), 0);
+  });
+});
 
 test("poll() takes 64 events at a time, and all in the end (netpoll 186)", () =>
   withPoller((poller) => {

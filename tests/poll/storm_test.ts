@@ -10,6 +10,8 @@ import {
   socketPair,
 } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
+import { Poller } from "../../src/poll/poller.ts";
+import { Interest } from "../../src/poll/watcher.ts";
 import { assertCalm, CALM_MS } from "../support/calm.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
@@ -185,6 +187,32 @@ faultTest("no storm: a listener without descriptors", () =>
     await soon(served);
     configure({ log: console.error });
     assertEquals(lines.length, 1);
+  }));
+
+test("no storm: the runtime's event loop stays ready", () =>
+  leaks(async () => {
+    const bell = native.eventfd();
+    native.counterAdd(bell); // ready for ever, as the loop of a runtime that never takes an event
+    class Beside extends Poller {
+      override addRuntime(): boolean {
+        return super.addRuntime(bell);
+      }
+    }
+    const poller = new Beside();
+    const event = native.eventfd();
+    let told = 0;
+    const watcher = { fd: event, onEvent: () => told += native.counterTake(event), onFailure() {} };
+    const token = poller.add(watcher, Interest.READ);
+    for (let i = 1; i <= 3; i++) {
+      native.counterAdd(event);
+      await until(() => told === i, "it is told");
+      assertEquals(poller.pace.isRuntimeHeard, true);
+      await assertCalm(poller);
+    }
+    poller.remove(token, event);
+    poller.close();
+    native.close(event);
+    native.close(bell);
   }));
 
 /** Nanoseconds that a thread has run. */

@@ -2,6 +2,7 @@
  * Whether the poller finds its rest.
  */
 import { assertLessOrEqual } from "@std/assert";
+import type { Poller } from "../../src/poll/poller.ts";
 import { threadPoller } from "../../src/poll/poller_pool.ts";
 import { delay, ticks } from "./until.ts";
 
@@ -11,8 +12,7 @@ export const CALM_MS = 100;
 const CALM_COUNT_MAX = 20;
 
 /** Fails when the poller finds no rest. */
-export async function assertCalm(): Promise<void> {
-  const { counts, pace } = threadPoller();
+export async function assertCalm({ counts, pace }: Poller = threadPoller()): Promise<void> {
   await ticks(10); // what is under way
   const waits = counts.waits;
   const turns = pace.counts.turns;

@@ -1,0 +1,149 @@
+import { assertEquals, assertGreater } from "@std/assert";
+import process from "node:process";
+import { test } from "node:test";
+import { setImmediate, setTimeout } from "node:timers";
+import { native } from "../../ffi/load.ts";
+import { configure } from "../../mod.ts";
+import { RuntimeLoop } from "../../src/poll/runtime_loop.ts";
+import { leaks } from "../support/leaks.ts";
+import { ticks, until } from "../support/until.ts";
+
+function timer(): void {
+  setTimeout(() => {}, 0);
+}
+
+interface Scene {
+  readonly runtime: RuntimeLoop;
+  readonly seen: {
+    ticked: number;
+    woken: number;
+    added: number[];
+    wanted: boolean[];
+    onTicked: () => void;
+  };
+}
+
+/** The loop of this thread, found unless `refuses`, and what it told. */
+async function withLoop(
+  action: (scene: Scene) => Promise<void>,
+  { refuses = false } = {},
+): Promise<void> {
+  const epoll = native.epollCreate();
+  const seen: Scene["seen"] = { ticked: 0, woken: 0, added: [], wanted: [], onTicked() {} };
+  const set = {
+    addRuntime: (loop: number) => (seen.added.push(loop), !refuses),
+    wantRuntime: (on: boolean) => void seen.wanted.push(on),
+  };
+  const bell = native.eventfd();
+  native.counterAdd(bell);
+  assertEquals(native.epollCtl(epoll, 1, bell, 7, 1), 0);
+  const onTicked = () => (seen.ticked += 1, seen.onTicked());
+  const runtime = new RuntimeLoop(epoll, set, onTicked, () => seen.woken += 1);
+  try {
+    runtime.giveThread(); // the epoll descriptor is ready: it is woken at once
+    await until(() => seen.woken === 1, "it is woken");
+    await action({ runtime, seen });
+  } finally {
+    runtime.close();
+    native.close(bell);
+    native.close(epoll);
+  }
+}
+
+/** Gives a tick, and waits for its end. */
+async function tick({ runtime, seen }: Scene): Promise<void> {
+  const { ticked } = seen;
+  runtime.giveTick();
+  await until(() => seen.ticked > ticked, "a tick");
+}
+
+test("giveThread() finds the runtime's descriptor when it is woken, once", () =>
+  leaks(() =>
+    withLoop(async ({ runtime, seen }) => {
+      assertEquals(runtime.isHeard, true);
+      runtime.giveThread();
+      await until(() => seen.woken === 2, "it is woken again");
+      assertEquals(seen.added.length, 1);
+    })
+  ));
+
+test("isHeard is false where the descriptor cannot be added", () =>
+  leaks(() =>
+    withLoop((scene) => {
+      assertEquals([scene.runtime.isHeard, scene.seen.added.length], [false, 1]);
+      return tick(scene);
+    }, { refuses: true })
+  ));
+
+test("configure({ watchRuntime: false }) looks for no descriptor", () =>
+  leaks(async () => {
+    configure({ watchRuntime: false });
+    try {
+      await withLoop(async (scene) => {
+        assertEquals([scene.runtime.isHeard, scene.seen.added], [false, []]);
+        scene.runtime.want(true);
+        await tick(scene);
+        assertEquals(scene.seen.wanted, []);
+      });
+    } finally {
+      configure({ watchRuntime: true });
+    }
+  }));
+
+test("want() tells the set of changes alone", () =>
+  leaks(() =>
+    withLoop(({ runtime, seen }) => {
+      for (const on of [true, false, false, true, true]) runtime.want(on);
+      assertEquals(seen.wanted, [false, true]);
+      runtime.giveThread();
+      assertEquals(seen.wanted, [false, true, false]);
+      return Promise.resolve();
+    })
+  ));
+
+test("giveTick() runs what was begun before", () =>
+  leaks(() =>
+    withLoop(async (scene) => {
+      const ran: string[] = [];
+      setImmediate(() => ran.push("immediate"));
+      process.nextTick(() => ran.push("nextTick"));
+      queueMicrotask(() => ran.push("microtask"));
+      await tick(scene);
+      assertEquals(ran.sort(), ["immediate", "microtask", "nextTick"]);
+    })
+  ));
+
+test("isBusy is true when something was begun since the last tick, and false otherwise", () =>
+  leaks(() =>
+    withLoop(async ({ runtime, seen }) => {
+      const begun = { nothing: () => {}, immediate: () => void setImmediate(() => {}), timer };
+      const plan = ["nothing", "nothing", "immediate", "nothing", "timer", "nothing"] as const;
+      const states: boolean[] = [];
+      const { promise, resolve } = Promise.withResolvers<void>();
+      // All of it in the ticks themselves: whoever waits for them by a timer begins something, too.
+      seen.onTicked = () => {
+        if (states.length === plan.length) return resolve();
+        begun[plan[states.length]!]();
+        runtime.giveTick();
+        states.push(runtime.isBusy);
+      };
+      runtime.giveTick();
+      await promise;
+      assertEquals(states.slice(1), [false, true, false, true, false]);
+    })
+  ));
+
+test("isReady gives the runtime's sockets a tick", () =>
+  leaks(() =>
+    withLoop(async (scene) => {
+      for (let i = 0; i < 3; i++) {
+        scene.runtime.isReady = true;
+        await tick(scene);
+        assertEquals(scene.runtime.isBusy, true);
+        scene.runtime.want(true);
+        assertEquals(scene.runtime.isReady, false);
+      }
+      await ticks(3);
+      assertGreater(scene.seen.ticked, 2);
+    })
+  ));
