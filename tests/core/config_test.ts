@@ -16,7 +16,13 @@ function restored(body: () => void): () => void {
 
 test("config holds the defaults that are documented", () => {
   const { log, ...rest } = config;
-  assertEquals(rest, { debug: false, verify: false, spinMicros: 0, blockMicros: 1000 });
+  assertEquals(rest, {
+    debug: false,
+    verify: false,
+    spinMicros: 0,
+    blockMicros: 1000,
+    watchRuntime: true,
+  });
   assertEquals(typeof log, "function");
 });
 
@@ -32,6 +38,7 @@ test(
       log,
       spinMicros: 5,
       blockMicros: 7,
+      watchRuntime: true,
     });
   }),
 );
