@@ -927,7 +927,9 @@ static uint64_t hex_behind(const char *line, const char *name) {
   const char *at = strstr(line, name), *digit;
   if (!at) return UINT64_MAX;
   uint64_t number = 0;
-  for (at += strlen(name); *at && (digit = strchr(digits, *at)); at++) number = number << 4 | (uint64_t)(digit - digits);
+  for (at += strlen(name); *at && (digit = strchr(digits, *at)); at++) {
+    number = number << 4 | (uint64_t)(digit - digits);
+  }
   return number;
 }
 

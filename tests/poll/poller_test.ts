@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
-import { readdirSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { configure, createListener } from "../../mod.ts";
@@ -249,28 +248,6 @@ test("add() gives slots back, and no token twice in a row, over 2048 watchers (n
     }
     for (const pair of pairs) pair[Symbol.dispose]();
   }));
-
-test("addRuntime() refuses what would watch the poller in a circle, and what is no descriptor", () => {
-  const epolls = () =>
-    readdirSync("/proc/self/fd").filter((fd) => {
-      try {
-        return readlinkSync(`/proc/self/fd/${fd}`) === "anon_inode:[eventpoll]";
-      } catch {
-        return false; // the listing's own descriptor
-      }
-    });
-  const before = epolls();
-  withPoller((poller) => {
-    const own = Number(epolls().find((fd) => !before.includes(fd)));
-    const loop = native.epollCreate();
-    assertEquals(native.epollCtl(loop, 1, own, 1, 1), 0);
-    assertEquals(poller.addRuntime(loop), false); // ELOOP
-    assertEquals(poller.addRuntime(-1), false);
-    native.close(loop);
-    poller.wantRuntime(true); // of a loop that is closed: nothing happens
-    assertEquals(poll(poller), 0);
-  });
-});
 
 test("poll() takes 64 events at a time, and all in the end (netpoll 186)", () =>
   withPoller((poller) => {

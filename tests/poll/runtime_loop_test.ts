@@ -1,9 +1,11 @@
 import { assertEquals, assertGreater } from "@std/assert";
+import { readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { setImmediate, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import { configure } from "../../mod.ts";
+import { Poller } from "../../src/poll/poller.ts";
 import { RuntimeLoop } from "../../src/poll/runtime_loop.ts";
 import { leaks } from "../support/leaks.ts";
 import { ticks, until } from "../support/until.ts";
@@ -147,3 +149,25 @@ test("isReady gives the runtime's sockets a tick", () =>
       assertGreater(scene.seen.ticked, 2);
     })
   ));
+
+test("addRuntime() refuses what would watch the poller in a circle, and what is no descriptor", () => {
+  const epolls = () =>
+    readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === "anon_inode:[eventpoll]";
+      } catch {
+        return false; // the listing's own descriptor
+      }
+    });
+  const before = epolls();
+  const poller = new Poller();
+  const own = Number(epolls().find((fd) => !before.includes(fd)));
+  const loop = native.epollCreate();
+  assertEquals(native.epollCtl(loop, 1, own, 1, 1), 0);
+  assertEquals(poller.addRuntime(loop), false); // ELOOP
+  assertEquals(poller.addRuntime(-1), false);
+  native.close(loop);
+  poller.wantRuntime(true); // of a loop that is closed: nothing happens
+  assertEquals(poller.poll(0, Infinity), 0);
+  poller.close();
+});
