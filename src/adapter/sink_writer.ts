@@ -1,6 +1,7 @@
 /**
  * A writer to any sink of bytes: what was flushed goes there, in order.
  */
+import { chainOf } from "../buffer/chained.ts";
 import { forgetOwner, reclaimFrom } from "../buffer/dropped.ts";
 import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter, type Writer } from "../buffer/writer.ts";
@@ -67,7 +68,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
   }
 
   get isWritable(): boolean {
-    return this.chain.writeBan === null && this.chain.heldBytes <= WRITE_BUFFER_BYTES_MAX;
+    return chainOf(this).writeBan === null && chainOf(this).heldBytes <= WRITE_BUFFER_BYTES_MAX;
   }
 
   override released(): Promise<void> {
@@ -75,7 +76,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
   }
 
   flush(options?: { signal?: AbortSignal }): Promise<void> {
-    const chain = this.chain;
+    const chain = chainOf(this);
     if (!this.#hasFailed) {
       chain.checkWritable();
       chain.publish();
@@ -89,7 +90,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
 
   /** Writes to the sink until so many bytes went there in all. */
   async #push(target: number): Promise<void> {
-    const chain = this.chain;
+    const chain = chainOf(this);
     while (chain.total < target) {
       const count = Math.min(target - chain.total, BYTES_PER_EVENT_MAX);
       // A copy: a stream hands its pieces on, and nobody says when the last reader is done with
@@ -118,8 +119,8 @@ class PushingWriter extends ChainWriter implements SinkWriter {
 
   #fail(error: unknown): void {
     this.#hasFailed = true;
-    forgetOwner(this.chain);
-    this.chain.close({ error: () => error as Error, message: "" });
+    forgetOwner(chainOf(this));
+    chainOf(this).close({ error: () => error as Error, message: "" });
   }
 
   close(): Promise<void> {
@@ -128,7 +129,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
   }
 
   async #close(): Promise<void> {
-    const chain = this.chain;
+    const chain = chainOf(this);
     chain.writeBan ??= CLOSED; // what is flushed still leaves
     await this.#last.catch(ignore);
     if (this.#hasFailed) return;

@@ -1,8 +1,9 @@
 /**
  * A reader over any source of bytes: what `wait` needs is fetched from it, no more.
  */
+import { chainOf } from "../buffer/chained.ts";
 import { forgetOwner, reclaimFrom } from "../buffer/dropped.ts";
-import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
+import { CLOSED, LinkChain, RECEIVED } from "../buffer/link_chain.ts";
 import {
   ChainReader,
   checkCount,
@@ -79,12 +80,13 @@ class PulledReader extends ChainReader implements SourceReader {
 
   constructor(pieces: Pieces, chain: LinkChain = new LinkChain()) {
     super(chain);
+    chain.writeBan = RECEIVED;
     this.#pieces = pieces;
     reclaimFrom(this, chain);
   }
 
   wait(count: number, options?: { signal?: AbortSignal }): Promise<void> {
-    const chain = this.chain;
+    const chain = chainOf(this);
     if (count <= chain.length && Number.isInteger(count) && chain.readBan === null) return RESOLVED;
     return this.#waitFor(count, options?.signal);
   }
@@ -96,7 +98,7 @@ class PulledReader extends ChainReader implements SourceReader {
         `Cannot wait for ${count} bytes: messageBytesMax is ${MESSAGE_BYTES_MAX}`,
       );
     }
-    await this.#fill(() => count <= this.chain.length, signal);
+    await this.#fill(() => count <= chainOf(this).length, signal);
   }
 
   async waitUntil(
@@ -108,7 +110,7 @@ class PulledReader extends ChainReader implements SourceReader {
     let length = -1;
     let search: Search | null = null;
     await this.#fill(() => {
-      const chain = this.chain;
+      const chain = chainOf(this);
       chain.checkReadable();
       search = chain.length === 0 ? null : continued(search, bytes, chain);
       const at = search === null ? -1 : search.find(chain, bytes);
@@ -130,7 +132,7 @@ class PulledReader extends ChainReader implements SourceReader {
     this.#isWaiting = true;
     try {
       for (;;) {
-        this.chain.checkReadable();
+        chainOf(this).checkReadable();
         if (isEnough()) return;
         if (this.#end !== null) throw this.#end.error;
         await withSignal(this.#pulling ??= this.#pull(), signal);
@@ -148,9 +150,9 @@ class PulledReader extends ChainReader implements SourceReader {
       if (!(value instanceof Uint8Array)) {
         throw new TypeError("Cannot read from a source whose pieces are no Uint8Array");
       }
-      if (this.chain.readBan === null) {
-        this.chain.copyIn(value);
-        this.chain.publish();
+      if (chainOf(this).readBan === null) {
+        chainOf(this).copyIn(value);
+        chainOf(this).publish();
       }
     } catch (error) {
       this.#end = { error };
@@ -160,9 +162,9 @@ class PulledReader extends ChainReader implements SourceReader {
   }
 
   async close(): Promise<void> {
-    if (this.chain.readBan !== null) return;
-    forgetOwner(this.chain);
-    this.chain.close(CLOSED);
+    if (chainOf(this).readBan !== null) return;
+    forgetOwner(chainOf(this));
+    chainOf(this).close(CLOSED);
     if (this.#end === null) await this.#pieces.end();
   }
 

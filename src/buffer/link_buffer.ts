@@ -2,10 +2,11 @@
  * LinkBuffer: netpoll's buffer, a reader and a writer over one chain of nodes.
  */
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
+import { chainOf } from "./chained.ts";
 import { drawChain, INSPECT } from "./drawing.ts";
 import { forgetOwner, reclaimFrom } from "./dropped.ts";
 import { CLOSED, LinkChain } from "./link_chain.ts";
-import { type BufferReader, checkCount, setSliceMaker } from "./reader.ts";
+import { type BufferReader, ChainReader, checkCount, setSliceMaker } from "./reader.ts";
 import { ChainWriter, setChainAccess, type Writer } from "./writer.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
@@ -53,17 +54,30 @@ export interface LinkBufferConstructor {
   readonly prototype: LinkBuffer;
 }
 
-const Implementation = class LinkBuffer extends ChainWriter {
+/** A chain for the next buffer that is made: a slice's. Nobody else's may be given to the constructor. */
+let sliced: LinkChain | null = null;
+
+/** A reader, to which the methods of a writer are added below: both go by the one chain. */
+class Implementation extends ChainReader {
   static {
-    setSliceMaker((chain) => new LinkBuffer(0, chain));
-    setChainAccess((buffer) => buffer instanceof LinkBuffer ? buffer.chain : null);
+    setSliceMaker((chain) => {
+      sliced = chain;
+      return new LinkBuffer();
+    });
+    setChainAccess((buffer) => #chain in buffer ? chainOf(buffer) : null);
   }
 
-  constructor(bytes = 0, chain: LinkChain = new LinkChain()) {
+  get #chain(): LinkChain {
+    return chainOf(this);
+  }
+
+  constructor(bytes = 0) {
     checkCount("make a buffer of", bytes);
     if (bytes > PIECE_BYTES_MAX) {
       throw new RangeError(`Cannot make a buffer of ${bytes} bytes: at most ${PIECE_BYTES_MAX}`);
     }
+    const chain = sliced ?? new LinkChain();
+    sliced = null;
     super(chain);
     if (bytes > 0) chain.room(bytes);
     reclaimFrom(this, chain);
@@ -74,14 +88,14 @@ const Implementation = class LinkBuffer extends ChainWriter {
   }
 
   flush(): Promise<void> {
-    this.chain.checkWritable();
-    this.chain.publish();
+    this.#chain.checkWritable();
+    this.#chain.publish();
     return RESOLVED;
   }
 
   close(): void {
-    forgetOwner(this.chain);
-    this.chain.close(CLOSED);
+    forgetOwner(this.#chain);
+    this.#chain.close(CLOSED);
   }
 
   [Symbol.dispose](): void {
@@ -90,9 +104,19 @@ const Implementation = class LinkBuffer extends ChainWriter {
 
   /** What `console.log` shows. */
   [INSPECT](): string {
-    return drawChain("LinkBuffer", this.chain);
+    return drawChain("LinkBuffer", this.#chain);
   }
-};
+}
+
+// A writer's methods ask for the chain of `this`, whatever else it is.
+for (
+  const [name, member] of Object.entries(Object.getOwnPropertyDescriptors(ChainWriter.prototype))
+) {
+  if (!(name in Implementation.prototype)) {
+    Object.defineProperty(Implementation.prototype, name, member);
+  }
+}
+Object.defineProperty(Implementation, "name", { value: "LinkBuffer" });
 
 /** Makes buffers; the interface of the same name says what they do. */
-export const LinkBuffer: LinkBufferConstructor = Implementation;
+export const LinkBuffer: LinkBufferConstructor = Implementation as never;

@@ -31,6 +31,11 @@ export const MOVED: Ban = {
   error: (message) => new TypeError(message),
   message: "Cannot use a buffer after its bytes were appended to another",
 };
+/** The chain of a reader, which is filled by who receives. */
+export const RECEIVED: Ban = {
+  error: (message) => new TypeError(message),
+  message: "Cannot write to a reader",
+};
 /** A buffer is a slice. */
 export const SLICE: Ban = {
   error: (message) => new TypeError(message),
@@ -78,6 +83,8 @@ export class LinkChain {
   writeBan: Ban | null = null;
   /** Why nothing may be read any more, or null. */
   readBan: Ban | null = null;
+  /** Whether users' own arrays are linked when they are written; else they are copied. */
+  borrows = true;
   #gathering: Gathering | null = null;
 
   /** Throws when reading is over for good. */

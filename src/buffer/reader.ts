@@ -4,6 +4,7 @@
 import { byteCount } from "../core/bytes.ts";
 import { show } from "../core/options.ts";
 import { type Block, blocks } from "./block.ts";
+import { Chained, chainIfAny, chainOf } from "./chained.ts";
 import { type Delimiter, delimiterBytes, find } from "./delimiter.ts";
 import type { LinkBuffer } from "./link_buffer.ts";
 import { LinkChain, SLICE } from "./link_chain.ts";
@@ -186,8 +187,6 @@ const scratchView = new DataView(scratch.buffer);
 // Where the number lies that `ChainReader.#number` found: a view, and the position in it.
 let numbers: DataView = scratchView;
 
-let chainOf: (reader: BufferReader) => LinkChain | null;
-
 /**
  * A count that the caller gave: a whole number, for what is fractional or no number is a bug of
  * theirs.
@@ -225,26 +224,14 @@ function decode(block: Block, from: number, count: number, isLatin1: boolean): s
 }
 
 /** {@linkcode BufferReader} over a chain. */
-export class ChainReader implements BufferReader {
-  static {
-    chainOf = (reader) => reader instanceof ChainReader ? reader.chain : null;
-  }
-
-  /** Where the bytes are. */
-  protected readonly chain: LinkChain;
-
-  /** A reader of a chain. */
-  constructor(chain: LinkChain) {
-    this.chain = chain;
-  }
-
+export class ChainReader extends Chained implements BufferReader {
   get length(): number {
-    return this.chain.length;
+    return chainOf(this).length;
   }
 
   /** Whether there is anything to do: false for counts of 0 and less. */
   #begin(operation: string, count: number): boolean {
-    const chain = this.chain;
+    const chain = chainOf(this);
     if (chain.readBan !== null) chain.checkReadable();
     if (count > 0 && count <= chain.length && Number.isInteger(count)) return true;
     checkCount(operation, count);
@@ -256,18 +243,18 @@ export class ChainReader implements BufferReader {
 
   next(count: number): Uint8Array {
     if (!this.#begin("read", count)) return new Uint8Array(0);
-    const view = this.chain.lend(count);
-    this.chain.consume(count);
+    const view = chainOf(this).lend(count);
+    chainOf(this).consume(count);
     return view;
   }
 
   peek(count: number): Uint8Array {
     if (!this.#begin("peek at", count)) return new Uint8Array(0);
-    return this.chain.lend(count);
+    return chainOf(this).lend(count);
   }
 
   skip(count: number): void {
-    if (this.#begin("skip", count)) this.chain.consume(count);
+    if (this.#begin("skip", count)) chainOf(this).consume(count);
   }
 
   until(delimiter: Delimiter): Uint8Array {
@@ -280,14 +267,14 @@ export class ChainReader implements BufferReader {
   }
 
   indexOf(delimiter: Delimiter, from = 0): number {
-    this.chain.checkReadable();
+    chainOf(this).checkReadable();
     checkCount("look from", from);
-    return find(this.chain, delimiterBytes(delimiter), from);
+    return find(chainOf(this), delimiterBytes(delimiter), from);
   }
 
   readString(count: number, encoding: TextEncoding = "utf-8"): string {
     if (!this.#begin("read", count)) return "";
-    const chain = this.chain;
+    const chain = chainOf(this);
     const node = chain.front()!;
     const isLatin1 = isOneByte(encoding);
     let text: string;
@@ -309,16 +296,16 @@ export class ChainReader implements BufferReader {
   readBinary(count: number): Uint8Array {
     if (!this.#begin("read", count)) return new Uint8Array(0);
     const copy = new Uint8Array(count);
-    this.chain.copyOut(copy, 0, count);
-    this.chain.consume(count);
+    chainOf(this).copyOut(copy, 0, count);
+    chainOf(this).consume(count);
     return copy;
   }
 
   readInto(target: Uint8Array): number {
     const count = Math.min(byteCount(target, "read into"), this.length);
     if (!this.#begin("read", count)) return 0;
-    this.chain.copyOut(target, 0, count);
-    this.chain.consume(count);
+    chainOf(this).copyOut(target, 0, count);
+    chainOf(this).consume(count);
     return count;
   }
 
@@ -329,7 +316,7 @@ export class ChainReader implements BufferReader {
   /** Reads past the next `count` bytes, a number. `numbers` holds it at the position returned. */
   #number(count: number): number {
     this.#begin("read", count);
-    const chain = this.chain;
+    const chain = chainOf(this);
     const node = chain.front()!;
     let at = 0;
     if (node.block !== null && node.readable >= count) {
@@ -435,7 +422,7 @@ export class ChainReader implements BufferReader {
 
   readVarint(): number {
     this.#begin("read", 1);
-    const chain = this.chain;
+    const chain = chainOf(this);
     let value = 0;
     const most = Math.min(chain.length, VARINT_BYTES_MAX);
     chain.copyOut(scratch, 0, most);
@@ -459,19 +446,19 @@ export class ChainReader implements BufferReader {
 
   slice(count: number): LinkBuffer {
     const into = new LinkChain();
-    if (this.#begin("slice", count)) this.chain.share(count, into);
+    if (this.#begin("slice", count)) chainOf(this).share(count, into);
     into.writeBan = SLICE;
     return makeSlice(into);
   }
 
   release(): void {
-    this.chain.release();
+    chainOf(this).release();
   }
 }
 
 /** The chain that a reader reads, for codecs, which look at bytes without a view of them. */
 export function readChain(reader: BufferReader): LinkChain {
-  const chain = typeof reader === "object" && reader !== null ? chainOf(reader) : null;
+  const chain = reader instanceof ChainReader ? chainIfAny(reader) : null;
   if (chain === null) throw new TypeError("Cannot decode: it is no reader of netpoll's");
   if (chain.readBan !== null) chain.checkReadable();
   return chain;
@@ -479,7 +466,7 @@ export function readChain(reader: BufferReader): LinkChain {
 
 /** The chain that a writer writes to, if it may be written; null for what is no writer of netpoll's. */
 export function writeChain(writer: object): LinkChain | null {
-  const chain = chainOf(writer as BufferReader);
+  const chain = chainIfAny(writer);
   return chain === null || chain.writeBan !== null ? null : chain;
 }
 

@@ -1,22 +1,14 @@
 /**
  * Writing: bytes in memory of our own, until `flush` publishes or sends them.
  */
-import { bufferOf, byteCount, isFixed, offsetOf, plainView } from "../core/bytes.ts";
-import { config } from "../core/config.ts";
-import {
-  BLOCK_BYTES_MIN,
-  COPY_BYTES_MAX,
-  LINK_BYTES_MIN,
-  PIECE_BYTES_MAX,
-} from "../core/limits.ts";
+import { PIECE_BYTES_MAX } from "../core/limits.ts";
 import { show } from "../core/options.ts";
-import { blocks } from "./block.ts";
+import { countToWrite, insertedNode, nodeOf } from "./array_node.ts";
+import { Chained, chainOf } from "./chained.ts";
 import { writeLatin1 } from "./latin1.ts";
 import type { LinkChain } from "./link_chain.ts";
 import type { LinkBuffer } from "./link_buffer.ts";
-import { borrowedNode, linkedNode, type LinkNode } from "./link_node.ts";
-import { ChainReader, checkCount, isOneByte, type TextEncoding } from "./reader.ts";
-import { slabOf } from "./slab.ts";
+import { checkCount, isOneByte, type TextEncoding } from "./reader.ts";
 
 /**
  * Writes into memory of its own; only `flush` makes the bytes readable, or sends them. Counts of 0
@@ -143,58 +135,12 @@ export interface Writer {
 const LOOP_CHARACTERS_MAX = 24;
 // Deno's latin1Write takes longer than a loop (64 characters: 650 ns against 90), and Bun's hardly less.
 const LATIN1_LOOP_CHARACTERS_MAX = 100;
-// Half of the smallest block: no shorter view is ever linked.
-const LINK_PART_BYTES_MIN = BLOCK_BYTES_MIN / 2;
 const UTF8_BYTES_PER_CHARACTER = 3; // of UTF-16; a pair of surrogates makes four
 /** Text is encoded in pieces, so that no string needs a block three times its length. */
 const TEXT_PIECE_CHARACTERS = 64 * 1024;
 
 // Where a number goes that `ChainWriter.#number` made room for.
 let numbers: DataView = new DataView(new ArrayBuffer(0));
-
-/**
- * An array whose bytes may move, vanish, or be written by another thread must be copied. So must
- * all in debug mode, where `release()` takes away what was lent.
- */
-function canBorrow(bytes: Uint8Array): boolean {
-  return isFixed(bufferOf(bytes)) && !config.debug;
-}
-
-/**
- * How many bytes there are to write. What is no byte array is a bug of the caller, and so is one
- * that was taken away.
- */
-function countToWrite(bytes: Uint8Array): number {
-  const count = byteCount(bytes, "write");
-  if (count === 0 && (bufferOf(bytes) as ArrayBuffer).detached) {
-    throw new TypeError("Cannot write bytes that were taken away: released, or transferred");
-  }
-  return count;
-}
-
-/**
- * A node on the memory of a view that a reader of ours lent, or null when it has to be copied: what
- * `malloc` lent may still change, and what was given back is somebody else's. Below `bytesMin` it
- * must be half of its block: copying 1 KiB costs 16 ns, less than a node, and a sliver would keep a
- * whole block from being used.
- */
-function linkedTo(bytes: Uint8Array, length: number, bytesMin: number): LinkNode | null {
-  const byteOffset = offsetOf(bytes);
-  const block = slabOf(bufferOf(bytes))?.blockAt(byteOffset);
-  if (block === undefined || block.references === 0) return null;
-  if (length < bytesMin && length * 2 < block.capacity) return null;
-  const end = byteOffset + length;
-  return end > block.published ? null : linkedNode(block, byteOffset, end);
-}
-
-/** A node on a copy in memory of ours. */
-function copiedNode(bytes: Uint8Array, count: number): LinkNode {
-  const block = blocks.take(count);
-  block.slab.bytes.set(bytes, block.offset);
-  const node = linkedNode(block, block.offset, block.offset + count);
-  block.release();
-  return node;
-}
 
 /**
  * How many characters a piece of text from `from` on has, without cutting a pair of surrogates in
@@ -206,15 +152,47 @@ function pieceEnd(text: string, from: number): number {
   return isPair ? end - 1 : end;
 }
 
+/** Writes text whose characters are all of one byte; -1, and nothing written, when one is not. */
+function writeShort(chain: LinkChain, text: string, most: number): number {
+  const count = text.length;
+  if (count === 0) return 0;
+  const node = chain.room(count);
+  const { bytes } = node;
+  const at = node.malloced;
+  for (let i = 0; i < count; i++) {
+    const code = text.charCodeAt(i);
+    if (code > most) return -1;
+    bytes[at + i] = code;
+  }
+  chain.written(node, count);
+  return count;
+}
+
+/**
+ * Makes room for a number of `count` bytes. `numbers` takes it at the position returned. What is
+ * no number would be converted there, by code of its own that may do anything to the writer.
+ */
+function roomFor(
+  chain: LinkChain,
+  count: number,
+  value: number | bigint,
+  like: number | bigint = 0,
+): number {
+  if (chain.writeBan !== null) chain.checkWritable();
+  if (typeof value !== typeof like) {
+    throw new TypeError(`Cannot write ${show(value)} as a ${typeof like}`);
+  }
+  const node = chain.room(count);
+  numbers = node.block!.slab.view;
+  return node.malloced;
+}
+
 /**
  * {@linkcode Writer} over a chain, but for what `flush` means.
  *
  * @internal
  */
-export abstract class ChainWriter extends ChainReader implements Writer {
-  /** Whether the user's own arrays are linked; else they are copied, however long. */
-  borrows = true;
-
+export abstract class ChainWriter extends Chained implements Writer {
   abstract get isWritable(): boolean;
   abstract flush(options?: { signal?: AbortSignal }): Promise<void>;
 
@@ -223,11 +201,11 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   get mallocLength(): number {
-    return this.chain.pending;
+    return chainOf(this).pending;
   }
 
   malloc(count: number): Uint8Array {
-    const chain = this.chain;
+    const chain = chainOf(this);
     chain.checkWritable();
     checkCount("malloc", count);
     if (count <= 0) return new Uint8Array(0);
@@ -242,7 +220,7 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   mallocAck(count: number): void {
-    const chain = this.chain;
+    const chain = chainOf(this);
     chain.checkWritable();
     checkCount("keep", count);
     if (count < 0 || count > chain.pending) {
@@ -254,12 +232,12 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   writeString(text: string, encoding: TextEncoding = "utf-8"): number {
-    const chain = this.chain;
+    const chain = chainOf(this);
     chain.checkWritable();
     if (typeof text !== "string") throw new TypeError("Cannot write what is no string as text");
     const isLatin1 = isOneByte(encoding);
     if (text.length <= (isLatin1 ? LATIN1_LOOP_CHARACTERS_MAX : LOOP_CHARACTERS_MAX)) {
-      const written = this.#writeShort(text, isLatin1 ? 0xff : 0x7f);
+      const written = writeShort(chain, text, isLatin1 ? 0xff : 0x7f);
       if (written >= 0) return written;
     }
     let total = 0;
@@ -278,170 +256,148 @@ export abstract class ChainWriter extends ChainReader implements Writer {
     return total;
   }
 
-  /** Writes text whose characters are all of one byte; -1, and nothing written, when one is not. */
-  #writeShort(text: string, most: number): number {
-    const count = text.length;
-    if (count === 0) return 0;
-    const node = this.chain.room(count);
-    const { bytes } = node;
-    const at = node.malloced;
-    for (let i = 0; i < count; i++) {
-      const code = text.charCodeAt(i);
-      if (code > most) return -1;
-      bytes[at + i] = code;
-    }
-    this.chain.written(node, count);
-    return count;
-  }
-
   writeBinary(bytes: Uint8Array, options?: { copy?: boolean }): number {
-    const chain = this.chain;
+    const chain = chainOf(this);
     if (chain.writeBan !== null) chain.checkWritable();
     const length = countToWrite(bytes);
     if (length === 0) return 0;
-    if (length >= LINK_PART_BYTES_MIN && options?.copy !== true) {
-      const linked = linkedTo(bytes, length, LINK_BYTES_MIN) ?? this.#borrowed(bytes, length);
-      if (linked !== null) {
-        chain.link(linked);
-        return length;
-      }
+    const node = options?.copy === true ? null : nodeOf(chain, bytes, length);
+    if (node !== null) {
+      chain.link(node);
+      return length;
     }
     chain.copyIn(bytes);
     return length;
-  }
-
-  /** A node on the user's own array, when it is long enough and may be borrowed. */
-  #borrowed(bytes: Uint8Array, length: number): LinkNode | null {
-    if (length <= COPY_BYTES_MAX || !this.borrows || !canBorrow(bytes)) return null;
-    // Memory of ours that cannot be linked is not the user's either.
-    return slabOf(bufferOf(bytes)) === undefined ? borrowedNode(bytes) : null;
   }
 
   writeByte(value: number): void {
     this.writeUint8(value);
   }
 
-  /**
-   * Makes room for a number of `count` bytes. `numbers` takes it at the position returned. What is
-   * no number would be converted there, by code of its own that may do anything to this writer.
-   */
-  #room(count: number, value: number | bigint, like: number | bigint = 0): number {
-    const chain = this.chain;
-    if (chain.writeBan !== null) chain.checkWritable();
-    if (typeof value !== typeof like) {
-      throw new TypeError(`Cannot write ${show(value)} as a ${typeof like}`);
-    }
-    const node = chain.room(count);
-    numbers = node.block!.slab.view;
-    return node.malloced;
-  }
-
   writeUint8(value: number): void {
-    const at = this.#room(1, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 1, value);
     numbers.setUint8(at, value);
-    this.chain.wrote(1);
+    chain.wrote(1);
   }
 
   writeInt8(value: number): void {
-    const at = this.#room(1, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 1, value);
     numbers.setInt8(at, value);
-    this.chain.wrote(1);
+    chain.wrote(1);
   }
 
   writeUint16BE(value: number): void {
-    const at = this.#room(2, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 2, value);
     numbers.setUint16(at, value);
-    this.chain.wrote(2);
+    chain.wrote(2);
   }
 
   writeUint16LE(value: number): void {
-    const at = this.#room(2, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 2, value);
     numbers.setUint16(at, value, true);
-    this.chain.wrote(2);
+    chain.wrote(2);
   }
 
   writeInt16BE(value: number): void {
-    const at = this.#room(2, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 2, value);
     numbers.setInt16(at, value);
-    this.chain.wrote(2);
+    chain.wrote(2);
   }
 
   writeInt16LE(value: number): void {
-    const at = this.#room(2, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 2, value);
     numbers.setInt16(at, value, true);
-    this.chain.wrote(2);
+    chain.wrote(2);
   }
 
   writeUint32BE(value: number): void {
-    const at = this.#room(4, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 4, value);
     numbers.setUint32(at, value);
-    this.chain.wrote(4);
+    chain.wrote(4);
   }
 
   writeUint32LE(value: number): void {
-    const at = this.#room(4, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 4, value);
     numbers.setUint32(at, value, true);
-    this.chain.wrote(4);
+    chain.wrote(4);
   }
 
   writeInt32BE(value: number): void {
-    const at = this.#room(4, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 4, value);
     numbers.setInt32(at, value);
-    this.chain.wrote(4);
+    chain.wrote(4);
   }
 
   writeInt32LE(value: number): void {
-    const at = this.#room(4, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 4, value);
     numbers.setInt32(at, value, true);
-    this.chain.wrote(4);
+    chain.wrote(4);
   }
 
   writeBigUint64BE(value: bigint): void {
-    const at = this.#room(8, value, 0n);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 8, value, 0n);
     numbers.setBigUint64(at, value);
-    this.chain.wrote(8);
+    chain.wrote(8);
   }
 
   writeBigUint64LE(value: bigint): void {
-    const at = this.#room(8, value, 0n);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 8, value, 0n);
     numbers.setBigUint64(at, value, true);
-    this.chain.wrote(8);
+    chain.wrote(8);
   }
 
   writeBigInt64BE(value: bigint): void {
-    const at = this.#room(8, value, 0n);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 8, value, 0n);
     numbers.setBigInt64(at, value);
-    this.chain.wrote(8);
+    chain.wrote(8);
   }
 
   writeBigInt64LE(value: bigint): void {
-    const at = this.#room(8, value, 0n);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 8, value, 0n);
     numbers.setBigInt64(at, value, true);
-    this.chain.wrote(8);
+    chain.wrote(8);
   }
 
   writeFloat32BE(value: number): void {
-    const at = this.#room(4, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 4, value);
     numbers.setFloat32(at, value);
-    this.chain.wrote(4);
+    chain.wrote(4);
   }
 
   writeFloat32LE(value: number): void {
-    const at = this.#room(4, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 4, value);
     numbers.setFloat32(at, value, true);
-    this.chain.wrote(4);
+    chain.wrote(4);
   }
 
   writeFloat64BE(value: number): void {
-    const at = this.#room(8, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 8, value);
     numbers.setFloat64(at, value);
-    this.chain.wrote(8);
+    chain.wrote(8);
   }
 
   writeFloat64LE(value: number): void {
-    const at = this.#room(8, value);
+    const chain = chainOf(this);
+    const at = roomFor(chain, 8, value);
     numbers.setFloat64(at, value, true);
-    this.chain.wrote(8);
+    chain.wrote(8);
   }
 
   writeVarint(value: number): void {
@@ -455,7 +411,7 @@ export abstract class ChainWriter extends ChainReader implements Writer {
   }
 
   writeDirect(bytes: Uint8Array, remain = 0): void {
-    const chain = this.chain;
+    const chain = chainOf(this);
     chain.checkWritable();
     const length = countToWrite(bytes);
     checkCount("insert before the last", remain);
@@ -465,20 +421,13 @@ export abstract class ChainWriter extends ChainReader implements Writer {
         `Cannot insert before the last ${remain} bytes: ${chain.pending} were written since the last flush`,
       );
     }
-    const isOurs = slabOf(bufferOf(bytes)) !== undefined;
-    // Memory of ours is not borrowed: it would be given back while it is in the chain.
-    const linked = isOurs ? linkedTo(bytes, length, 1) : null;
-    // A copy has the length that the plain view was made with, though a shared buffer may grow.
-    const plain = plainView(bytes);
-    const array = !isOurs && canBorrow(bytes) ? plain : new Uint8Array(plain);
-    const node = linked ?? (this.borrows ? borrowedNode(array) : copiedNode(plain, length));
-    chain.insert(node, remain);
+    chain.insert(insertedNode(chain, bytes, length), remain);
   }
 
   append(buffer: LinkBuffer): void {
-    const chain = this.chain;
+    const chain = chainOf(this);
     chain.checkWritable();
-    const other = typeof buffer === "object" && buffer !== null ? chainOf(buffer) : null;
+    const other = typeof buffer === "object" && buffer !== null ? bufferChain(buffer) : null;
     if (other === null || other === chain) {
       throw new TypeError("Cannot append: it is not another LinkBuffer");
     }
@@ -488,9 +437,9 @@ export abstract class ChainWriter extends ChainReader implements Writer {
 }
 
 // See reader.ts: LinkBuffer tells us how to get at its chain; null for what is no LinkBuffer.
-let chainOf: (buffer: LinkBuffer) => LinkChain | null;
+let bufferChain: (buffer: LinkBuffer) => LinkChain | null;
 
 /** For link_buffer.ts, once: how to get at a buffer's chain. */
 export function setChainAccess(access: (buffer: LinkBuffer) => LinkChain | null): void {
-  chainOf = access;
+  bufferChain = access;
 }

@@ -5,8 +5,8 @@ import { describeChain, drawNodes, nodeCount } from "../buffer/drawing.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { type Address, describeAddress } from "../net/address.ts";
 import { tcpInfo, type TcpMetrics } from "../net/tcp_info.ts";
-import type { ConnectionReader } from "./connection_reader.ts";
-import type { ConnectionWriter } from "./connection_writer.ts";
+import { type ConnectionReader, readSide } from "./connection_reader.ts";
+import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
 import type { ZeroCopy, ZeroCopyCounts } from "./zero_copy.ts";
 
 /** Where a connection is in its life. */
@@ -92,11 +92,11 @@ export function connectionMetrics(of: Measured): ConnectionMetrics {
     localAddress,
     remoteAddress,
     receivedBytes: of.input.total + of.input.length,
-    sentBytes: writer.sentBytes,
+    sentBytes: writeSide.sentBytes(writer),
     unread: queueMetrics(of.input),
     unsent: queueMetrics(of.output),
-    flushCount: writer.flushCount,
-    isWaiting: reader.isWaiting,
+    flushCount: writeSide.flushCount(writer),
+    isWaiting: readSide.isWaiting(reader),
     isReadPaused,
     isWritable: writer.isWritable,
     isPiped,
@@ -112,14 +112,14 @@ export function drawConnection(of: Measured): string {
   const marks = [
     of.isPiped ? "piped" : "",
     of.isReadPaused ? "reading paused" : "",
-    reader.isWaiting ? "somebody waits for bytes" : "",
-    writer.flushCount > 0 ? `flushes that wait: ${writer.flushCount}` : "",
-    writer.isChoked ? "too much unsent" : "",
+    readSide.isWaiting(reader) ? "somebody waits for bytes" : "",
+    writeSide.flushCount(writer) > 0 ? `flushes that wait: ${writeSide.flushCount(writer)}` : "",
+    writeSide.isChoked(writer) ? "too much unsent" : "",
   ].filter((mark) => mark !== "").map((mark) => `; ${mark}`);
   const at = of.fd < 0 ? "" : ` at descriptor ${of.fd}`;
   return `Connection ${of.state}${at}: ${ends}${marks.join("")}\n` +
     `  input: ${input.total} read, ${describeChain(input)}` +
     `${drawNodes(input, "    ")}\n` +
-    `  output: ${writer.sentBytes} sent, ` +
+    `  output: ${writeSide.sentBytes(writer)} sent, ` +
     `${describeChain(output).replace("to read", "to send")}${drawNodes(output, "    ")}`;
 }

@@ -1,7 +1,8 @@
 /**
  * The reading side of a connection: what arrived, and waiting for more.
  */
-import type { Ban, LinkChain } from "../buffer/link_chain.ts";
+import { chainOf } from "../buffer/chained.ts";
+import { type Ban, type LinkChain, RECEIVED } from "../buffer/link_chain.ts";
 import {
   ChainReader,
   checkCount,
@@ -25,6 +26,10 @@ export interface ReaderOwner {
   readonly settings: ConnectionSettings;
   /** How bytes come. */
   readonly io: Transport;
+  /** Why no more bytes come, once that is so. */
+  readonly readEnd: Ban | null;
+  /** Whether so much is held that reading has paused: it wants to hear of releases. */
+  readonly isFull: boolean;
   /** Somebody begins to wait for bytes. */
   onWait(): void;
   /** The wait is over; whoever waited goes on. */
@@ -50,12 +55,32 @@ interface Waiting {
   readonly onAbort: () => void;
 }
 
+/** How a connection handles its reader, of which users see no more than {@linkcode Reader}. */
+export interface ReadSide {
+  /** Whether somebody waits. */
+  isWaiting(reader: ConnectionReader): boolean;
+  /** Receives once. Bytes, 0 at the end of the stream, or `-errno`. */
+  receive(reader: ConnectionReader, fd: number): number;
+  /** Bytes came, or the end did: ends the wait if it is met, or can no longer be. */
+  settle(reader: ConnectionReader): void;
+  /** Ends a wait with an error. */
+  fail(reader: ConnectionReader, error: unknown): void;
+}
+
+/** The one way to the inside of a reader. */
+export let readSide: ReadSide;
+
 /** {@linkcode Reader} of a connection. */
 export class ConnectionReader extends ChainReader implements Reader {
-  /** So much is held that reading has paused: its connection wants to hear of releases. */
-  isFull = false;
-  /** Why no more bytes come, once that is so. */
-  end: Ban | null = null;
+  static {
+    readSide = {
+      isWaiting: (reader) => reader.#waiting !== null,
+      receive: (reader, fd) => reader.#receive(fd),
+      settle: (reader) => reader.#settle(),
+      fail: (reader, error) => reader.#fail(error),
+    };
+  }
+
   readonly #owner: ReaderOwner;
   #size: ReadSize = FIRST_SIZE;
   #waiting: Waiting | null = null;
@@ -63,16 +88,12 @@ export class ConnectionReader extends ChainReader implements Reader {
   /** A reader of what is received into a chain. */
   constructor(chain: LinkChain, owner: ReaderOwner) {
     super(chain);
+    chain.writeBan = RECEIVED;
     this.#owner = owner;
   }
 
-  /** Whether somebody waits. */
-  get isWaiting(): boolean {
-    return this.#waiting !== null;
-  }
-
   wait(count: number, options?: { signal?: AbortSignal }): Promise<void> {
-    const chain = this.chain;
+    const chain = chainOf(this);
     // The usual case, and the only one that allocates nothing: the bytes are there.
     if (count <= chain.length && Number.isInteger(count) && chain.readBan === null) return RESOLVED;
     try {
@@ -108,14 +129,15 @@ export class ConnectionReader extends ChainReader implements Reader {
 
   /** Throws when a wait for `count` bytes cannot succeed. */
   #checkWait(count: number): void {
-    this.chain.checkReadable();
+    chainOf(this).checkReadable();
     checkCount("wait for", count);
     if (count > this.#owner.settings.messageBytesMax) {
       throw new RangeError(
         `Cannot wait for ${count} bytes: messageBytesMax is ${this.#owner.settings.messageBytesMax}`,
       );
     }
-    if (this.end !== null) throw this.end.error(this.end.message);
+    const { readEnd } = this.#owner;
+    if (readEnd !== null) throw readEnd.error(readEnd.message);
     if (this.#waiting !== null) {
       throw new BusyError("Cannot wait for bytes: another wait of this connection is under way");
     }
@@ -128,7 +150,7 @@ export class ConnectionReader extends ChainReader implements Reader {
     signal: AbortSignal | undefined,
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const onAbort = () => this.fail(signal!.reason);
+    const onAbort = () => this.#fail(signal!.reason);
     this.#waiting = {
       count,
       delimiter,
@@ -155,46 +177,42 @@ export class ConnectionReader extends ChainReader implements Reader {
     return waiting;
   }
 
-  /** Receives once. Bytes, 0 at the end of the stream, or `-errno`. */
-  receive(fd: number): number {
-    const chain = this.chain;
+  #receive(fd: number): number {
+    const chain = chainOf(this);
     const count = receive(this.#owner.io, fd, chain, this.#size, this.#waiting?.count ?? 0);
     if (count > 0) this.#size = this.#size.learn(count, filled(chain));
     return count;
   }
 
-  /** Bytes came, or the end did: ends the wait if it is met, or can no longer be. */
-  settle(): void {
+  #settle(): void {
     const waiting = this.#waiting;
     if (waiting === null) return;
     if (waiting.delimiter !== null) this.#settleDelimiter(waiting, waiting.delimiter);
-    else if (waiting.count <= this.chain.length) this.#take()!.resolve(undefined);
-    if (this.#waiting !== null && this.end !== null) {
-      this.fail(this.end.error(this.end.message));
-    }
+    else if (waiting.count <= chainOf(this).length) this.#take()!.resolve(undefined);
+    const { readEnd } = this.#owner;
+    if (this.#waiting !== null && readEnd !== null) this.#fail(readEnd.error(readEnd.message));
   }
 
   #settleDelimiter(waiting: Waiting, delimiter: Uint8Array): void {
-    const chain = this.chain;
+    const chain = chainOf(this);
     if (chain.length === 0) return;
     waiting.search = continued(waiting.search, waiting, chain);
     const at = waiting.search.find(chain, delimiter);
     if (at >= 0 && at + delimiter.length <= waiting.maxBytes) {
       this.#take()!.resolve(at + delimiter.length);
-    } else if (this.chain.length >= waiting.maxBytes) {
+    } else if (chainOf(this).length >= waiting.maxBytes) {
       this.#take()!.reject(tooLong(waiting.maxBytes));
     }
   }
 
-  /** Ends a wait with an error. */
-  fail(error: unknown): void {
+  #fail(error: unknown): void {
     this.#take()?.reject(error);
   }
 
   override release(): void {
-    this.#size = this.#size.learnMessage(this.chain.consumed);
-    this.chain.release();
-    if (this.isFull) this.#owner.onRelease();
+    this.#size = this.#size.learnMessage(chainOf(this).consumed);
+    chainOf(this).release();
+    if (this.#owner.isFull) this.#owner.onRelease();
   }
 }
 

@@ -1,13 +1,14 @@
 /**
  * The writing side of a connection: what was written, and sending it.
  */
+import { chainOf } from "../buffer/chained.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter } from "../buffer/writer.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { NetpollError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX } from "../core/limits.ts";
 import type { ConnectionSettings } from "./settings.ts";
-import { FileQueue, FileSending } from "./send_file.ts";
+import { FileQueue, FileSending, type FileWriter } from "./send_file.ts";
 import { send, sending, TAKEN_AWAY, type Transport } from "./transport.ts";
 import type { ZeroCopy } from "./zero_copy.ts";
 
@@ -58,15 +59,67 @@ interface Flush {
 
 function ignore(): void {}
 
+/** How a connection handles its writer, of which users see no more than {@linkcode Writer}. */
+export interface WriteSide {
+  /** Why nothing can be sent any more, once that is so. */
+  end(writer: ConnectionWriter): NetpollError | null;
+  /** Whether the kernel has no room: nothing is tried before it says that it has. */
+  isBlocked(writer: ConnectionWriter): boolean;
+  /** Whether so much is unsent that reading and serving have paused. */
+  isChoked(writer: ConnectionWriter): boolean;
+  /** Bytes that were flushed and not yet taken by the kernel. */
+  unsentBytes(writer: ConnectionWriter): number;
+  /** How many bytes left in all, those of files included. */
+  sentBytes(writer: ConnectionWriter): number;
+  /** How many flushes wait. */
+  flushCount(writer: ConnectionWriter): number;
+  /** When the first flush that waits began, in microseconds; 0 for none. */
+  flushingSince(writer: ConnectionWriter): number;
+  /** Looks whether too much is unsent, or little enough again. Whether that has changed. */
+  checkPressure(writer: ConnectionWriter): boolean;
+  /** The same writer, as who sends a file needs it. */
+  forFiles(writer: ConnectionWriter): FileWriter;
+  /** Sends what was flushed, as much as the kernel takes now. */
+  sendNow(writer: ConnectionWriter): void;
+  /** Fails the flushes that began before then. What they flushed stays queued. */
+  failBefore(writer: ConnectionWriter, micros: number, error: NetpollError): void;
+  /** Nothing is sent any more: whoever waits for a flush learns why. */
+  fail(writer: ConnectionWriter, error: NetpollError): void;
+  /** The descriptor is gone: the files that were still to be sent are closed. */
+  closeFiles(writer: ConnectionWriter): void;
+}
+
+/** The one way to the inside of a writer. */
+export let writeSide: WriteSide;
+
 /** {@linkcode Writer} of a connection. */
 export class ConnectionWriter extends ChainWriter {
-  /** Why nothing can be sent any more, once that is so. */
-  end: NetpollError | null = null;
+  static {
+    writeSide = {
+      end: (writer) => writer.#end,
+      isBlocked: (writer) => writer.#isBlocked,
+      isChoked: (writer) => writer.#isChoked,
+      unsentBytes: (writer) => writer.#unsentBytes,
+      sentBytes: (writer) => writer.#sentBytes,
+      flushCount: (writer) => writer.#flushes?.length ?? 0,
+      flushingSince: (writer) => writer.#flushes?.[0]?.since ?? 0,
+      checkPressure: (writer) => writer.#checkPressure(),
+      forFiles: (writer) => ({
+        flush: (options) => writer.flush(options),
+        flushFile: (file) => writer.#flushFile(file),
+        abandonFile: (file, reason) => writer.#abandonFile(file, reason),
+      }),
+      sendNow: (writer) => writer.#sendNow(),
+      failBefore: (writer, micros, error) => writer.#failBefore(micros, error),
+      fail: (writer, error) => writer.#fail(error),
+      closeFiles: (writer) => writer.#files?.close(),
+    };
+  }
+
+  #end: NetpollError | null = null;
   readonly #owner: WriterOwner;
-  /** The kernel has no room: nothing is tried before it says that it has. */
-  isBlocked = false;
-  /** So much is unsent that reading and serving have paused. */
-  isChoked = false;
+  #isBlocked = false;
+  #isChoked = false;
   #flushes: Flush[] | null = null;
   /** Made for the first file. */
   #files: FileQueue | null = null;
@@ -77,75 +130,57 @@ export class ConnectionWriter extends ChainWriter {
     this.#owner = owner;
   }
 
-  /** Bytes that were flushed and not yet taken by the kernel. */
-  get unsentBytes(): number {
-    const { length } = this.chain;
+  get #unsentBytes(): number {
+    const { length } = chainOf(this);
     return this.#files === null ? length : length + this.#files.unsentBytes;
   }
 
-  /** How many bytes left in all, those of files included. */
-  get sentBytes(): number {
-    const { total } = this.chain;
+  get #sentBytes(): number {
+    const { total } = chainOf(this);
     return this.#files === null ? total : total + this.#files.doneBytes;
   }
 
-  /** Whether somebody waits for a flush. */
-  get isFlushing(): boolean {
-    return this.#flushes !== null;
-  }
-
-  /** How many flushes wait. */
-  get flushCount(): number {
-    return this.#flushes?.length ?? 0;
-  }
-
-  /** When the first flush that waits began, in microseconds; 0 for none. */
-  get flushingSince(): number {
-    return this.#flushes?.[0]?.since ?? 0;
-  }
-
   get isWritable(): boolean {
-    return this.chain.writeBan === null && this.end === null && !this.isChoked &&
+    return chainOf(this).writeBan === null && this.#end === null && !this.#isChoked &&
       this.#fullness <= 1;
   }
 
   /** How much is unsent, as a part of what may be. */
   get #fullness(): number {
-    const ofBytes = this.chain.heldBytes / this.#owner.settings.writeBufferBytesMax;
+    const ofBytes = chainOf(this).heldBytes / this.#owner.settings.writeBufferBytesMax;
     return this.#files === null ? ofBytes : Math.max(ofBytes, this.#files.count / FILES_UNSENT_MAX);
   }
 
-  /** Looks whether too much is unsent, or little enough again. Whether that has changed. */
-  checkPressure(): boolean {
-    const wasChoked = this.isChoked;
-    this.isChoked = wasChoked ? this.#fullness >= 0.5 : this.#fullness > 1;
-    return this.isChoked !== wasChoked;
+  #checkPressure(): boolean {
+    const wasChoked = this.#isChoked;
+    this.#isChoked = wasChoked ? this.#fullness >= 0.5 : this.#fullness > 1;
+    return this.#isChoked !== wasChoked;
   }
 
   flush(options?: { signal?: AbortSignal }): Promise<void> {
-    const chain = this.chain;
-    if (chain.writeBan !== null || this.end !== null) return this.#refuse();
+    const chain = chainOf(this);
+    if (chain.writeBan !== null || this.#end !== null) return this.#refuse();
     chain.publish();
-    if (this.unsentBytes === 0) return RESOLVED;
-    if (!this.isBlocked && !this.#owner.isCorked) {
-      this.sendNow();
-      if (this.unsentBytes === 0 && this.end === null) return RESOLVED;
-      if (this.end !== null) return this.#refuse();
+    if (this.#unsentBytes === 0) return RESOLVED;
+    if (!this.#isBlocked && !this.#owner.isCorked) {
+      this.#sendNow();
+      if (this.#unsentBytes === 0 && this.#end === null) return RESOLVED;
+      if (this.#end !== null) return this.#refuse();
     }
-    if (this.isBlocked) this.#owner.onQueued();
+    if (this.#isBlocked) this.#owner.onQueued();
     return this.#wait(options?.signal);
   }
 
   #refuse(): Promise<void> {
-    const ban = this.chain.writeBan;
-    const refused = Promise.reject(this.end ?? ban!.error(ban!.message));
+    const ban = chainOf(this).writeBan;
+    const refused = Promise.reject(this.#end ?? ban!.error(ban!.message));
     // Who does not await a flush learns of the failure from `closed`, `onError` or the next call.
     refused.catch(ignore);
     return refused;
   }
 
   #wait(signal: AbortSignal | undefined): Promise<void> {
-    const target = this.sentBytes + this.unsentBytes;
+    const target = this.#sentBytes + this.#unsentBytes;
     let last = this.#flushes?.at(-1);
     if (last === undefined || last.target !== target || last instanceof FileSending) {
       last = { target, since: this.#owner.clockMicros, ...Promise.withResolvers<void>() };
@@ -161,10 +196,9 @@ export class ConnectionWriter extends ChainWriter {
     if (flushes.length === 1) this.#owner.onFlushWait(flush.since);
   }
 
-  /** Flushes what was written, and a file behind it. */
-  flushFile(file: FileSending): Promise<void> {
-    const chain = this.chain;
-    if (chain.writeBan !== null || this.end !== null) {
+  #flushFile(file: FileSending): Promise<void> {
+    const chain = chainOf(this);
+    if (chain.writeBan !== null || this.#end !== null) {
       file.close();
       return this.#refuse();
     }
@@ -173,13 +207,12 @@ export class ConnectionWriter extends ChainWriter {
     files.add(file, chain.total + chain.length);
     file.since = this.#owner.clockMicros;
     this.#queue(file);
-    if (this.isBlocked) this.#owner.onQueued();
-    else this.sendNow();
+    if (this.#isBlocked) this.#owner.onQueued();
+    else this.#sendNow();
     return file.promise;
   }
 
-  /** Takes a file back that was not sent to its end. */
-  abandonFile(file: FileSending, reason: unknown): void {
+  #abandonFile(file: FileSending, reason: unknown): void {
     if (!this.#files?.remove(file)) return;
     const index = this.#flushes?.indexOf(file) ?? -1;
     if (index >= 0) this.#take(this.#flushes!, 1, index);
@@ -188,28 +221,27 @@ export class ConnectionWriter extends ChainWriter {
     // rest of the file.
     if (file.sentBytes === 0) return;
     const error = file.takenBack(reason);
-    this.fail(error);
+    this.#fail(error);
     this.#owner.onCut(error);
   }
 
   override async released(): Promise<void> {
-    const chain = this.chain;
+    const chain = chainOf(this);
     const target = chain.total + chain.length;
     // A flush that took too long has failed, but its bytes are still queued.
     while (chain.length > 0 && chain.total < target) await this.#wait(undefined).catch(ignore);
     await this.#owner.pinner?.released(target);
   }
 
-  /** Sends what was flushed, as much as the kernel takes now. */
-  sendNow(): void {
-    const chain = this.chain;
+  #sendNow(): void {
+    const chain = chainOf(this);
     const { fd, io } = this.#owner;
-    for (let sent = 0; this.unsentBytes > 0;) {
+    for (let sent = 0; this.#unsentBytes > 0;) {
       const files = this.#files;
       const count = files === null ? send(io, fd, chain) : files.send(io, fd, chain);
       if (count < 0 && count !== NOT_READY) return this.#onFailure(count);
-      if (count === 0) this.abandonFile(files!.failed, files!.failed.failure);
-      if (this.end !== null) return;
+      if (count === 0) this.#abandonFile(files!.failed, files!.failed.failure);
+      if (this.#end !== null) return;
       if (files !== null && count > 0) files.progress(this.#owner.clockMicros);
       sent += count;
       if (count === NOT_READY || sending.wasShort || sent >= BYTES_PER_EVENT_MAX) break;
@@ -217,8 +249,8 @@ export class ConnectionWriter extends ChainWriter {
     // Before the owner hears of it, who may close now: these flushes are done.
     if (this.#flushes !== null) this.#settle(this.#flushes);
     this.#owner.onSent();
-    if (this.isBlocked !== this.unsentBytes > 0) {
-      this.isBlocked = !this.isBlocked;
+    if (this.#isBlocked !== this.#unsentBytes > 0) {
+      this.#isBlocked = !this.#isBlocked;
       this.#owner.onBlocked();
     }
   }
@@ -226,7 +258,7 @@ export class ConnectionWriter extends ChainWriter {
   #onFailure(code: number): void {
     if (code === TAKEN_AWAY) return this.#onTakenAway();
     const error = new SystemError("send", -code);
-    this.fail(this.#owner.onSendFailure(error));
+    this.#fail(this.#owner.onSendFailure(error));
   }
 
   /** The user's mistake, not the peer's doing. What was to follow makes no sense without it. */
@@ -235,13 +267,13 @@ export class ConnectionWriter extends ChainWriter {
       "Cannot send any more: an array was transferred, or its buffer shrunk, while it was " +
         "borrowed; leave it alone until flush() has finished, or write it with copy: true",
     );
-    this.fail(error);
+    this.#fail(error);
     this.#owner.onCut(error);
   }
 
   #settle(flushes: Flush[]): void {
     let done = 0;
-    while (done < flushes.length && flushes[done]!.target <= this.sentBytes) done += 1;
+    while (done < flushes.length && flushes[done]!.target <= this.#sentBytes) done += 1;
     for (const flush of this.#take(flushes, done)) flush.resolve();
   }
 
@@ -258,8 +290,7 @@ export class ConnectionWriter extends ChainWriter {
     return taken;
   }
 
-  /** Fails the flushes that began before then. What they flushed stays queued. */
-  failBefore(micros: number, error: NetpollError): void {
+  #failBefore(micros: number, error: NetpollError): void {
     const flushes = this.#flushes ?? [];
     let late = 0;
     while (late < flushes.length && flushes[late]!.since <= micros) late += 1;
@@ -268,15 +299,9 @@ export class ConnectionWriter extends ChainWriter {
     for (const flush of this.#take(flushes, late)) flush.reject(error);
   }
 
-  /** Nothing is sent any more: whoever waits for a flush learns why. */
-  fail(error: NetpollError): void {
-    this.end ??= error;
-    this.failBefore(Infinity, error);
-  }
-
-  /** The descriptor is gone: the files that were still to be sent are closed. */
-  closeFiles(): void {
-    this.#files?.close();
+  #fail(error: NetpollError): void {
+    this.#end ??= error;
+    this.#failBefore(Infinity, error);
   }
 }
 

@@ -2,7 +2,7 @@
  * Who waits for a connection to end. One that nobody asks about its end has no object of this kind.
  */
 import type { Ban } from "../buffer/link_chain.ts";
-import { BusyError, ClosedError, EofError } from "../core/errors.ts";
+import { BusyError, ClosedError, EofError, type SystemError } from "../core/errors.ts";
 import type { Timer } from "../poll/timer_wheel.ts";
 import type { CloseResult } from "./connection.ts";
 
@@ -23,6 +23,17 @@ export const PIPED: Ban = {
   error: (message) => new BusyError(message),
   message: "Cannot read or write: the connection is piped",
 };
+
+/** The error of whoever used a connection that the peer has reset. */
+export function lostError(cause: SystemError): EofError {
+  return new EofError("Cannot go on: the peer has reset the connection", { cause });
+}
+
+/** The error of whoever waited for something of a connection that was closed. */
+export function closedError(ending: Ending | null): ClosedError {
+  const cause = ending?.failure ?? undefined;
+  return new ClosedError("Cannot go on: the connection was closed", { cause });
+}
 
 function ignore(): void {}
 

@@ -23,7 +23,9 @@ import {
   type RequestHandler,
 } from "./callbacks.ts";
 import type { CloseOptions, CloseResult, Connection } from "./connection.ts";
-import { Ending, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
+import { readSide } from "./connection_reader.ts";
+import { writeSide } from "./connection_writer.ts";
+import { closedError, Ending, lostError, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
 import type { EndpointAddresses } from "./endpoint.ts";
 import { next, type State } from "./lifecycle.ts";
 import { RequestLoop, type RequestOwner } from "./request_loop.ts";
@@ -130,28 +132,29 @@ export class SocketConnection<C> extends Stream<Service<C>>
   setOnRequest(handler: (connection: Connection) => void | Promise<void>): void {
     this.#onRequest = handler;
     this.#requests.forgetStall();
-    if (this.input.length > 0 || this.reader.end !== null) queueMicrotask(() => this.#goOn());
+    const isDue = this.input.length > 0 || this.readEnd !== null;
+    if (isDue) queueMicrotask(() => this.#goOn());
   }
 
   // ---- events -----------------------------------------------------------------------------------
 
   onEvent(events: number): void {
     this.#requests.beginEvent();
-    if ((events & Event.WRITABLE) !== 0 && this.fd >= 0) this.writer.sendNow();
+    if ((events & Event.WRITABLE) !== 0 && this.fd >= 0) writeSide.sendNow(this.writer);
     if ((events & ~Event.WRITABLE) !== 0 && this.fd >= 0) this.#onReadable(events);
     this.#goOn();
     // After the peer's end most connections are closed by now, and need not be watched differently.
-    if (this.reader.end !== null) this.updateInterest();
+    if (this.readEnd !== null) this.updateInterest();
   }
 
   #onReadable(events: number): void {
     if (this.canRead() && this.receive()) return;
     if ((events & (Event.ERROR | Event.HANG_UP)) === 0 || this.fd < 0) return;
     // Errors and hang-ups cannot be masked: unless a read answers, they are reported for ever.
-    const isOver = this.reader.end !== null || this.#state === "draining";
+    const isOver = this.readEnd !== null || this.#state === "draining";
     const cause = isOver && (events & Event.ERROR) !== 0 ? this.brokenBy() : null;
     if (cause !== null) return this.#onLost(cause);
-    if (this.writer.unsentBytes > 0) return this.writer.sendNow();
+    if (writeSide.unsentBytes(this.writer) > 0) return writeSide.sendNow(this.writer);
     this.endpoint.hush();
     this.updateInterest();
   }
@@ -159,28 +162,24 @@ export class SocketConnection<C> extends Stream<Service<C>>
   /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
   protected onReadEnd(code: number): void {
     if (code < 0) return this.#onLost(new SystemError("receive", -code));
-    this.reader.end = PEER_ENDED;
-    this.reader.settle();
+    this.readEnd = PEER_ENDED;
+    readSide.settle(this.reader);
   }
 
   /** The connection is broken. What was received before is still delivered. */
   #onLost(cause: SystemError): void {
     if (this.#state === "closed") return;
-    const error = this.#lostError(cause);
+    const error = lostError(cause);
     this.#end().failure ??= error;
     // A failed send comes first when reading has paused: what arrived before is still in the
     // kernel.
-    if (this.reader.end === null && this.input.readBan === null) {
-      while (this.reader.receive(this.fd) > 0);
+    if (this.readEnd === null && this.input.readBan === null) {
+      while (readSide.receive(this.reader, this.fd) > 0);
     }
-    this.reader.end ??= { error: () => error, message: "" };
-    this.writer.fail(error);
+    this.readEnd ??= { error: () => error, message: "" };
+    writeSide.fail(this.writer, error);
     this.#finish("lost");
-    this.reader.settle();
-  }
-
-  #lostError(cause: SystemError): EofError {
-    return new EofError("Cannot go on: the peer has reset the connection", { cause });
+    readSide.settle(this.reader);
   }
 
   onFailure(error: unknown): void {
@@ -191,7 +190,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
   // ---- pressure ---------------------------------------------------------------------------------
 
   override get isChoked(): boolean {
-    return this.#onRequest !== null && this.writer.isChoked;
+    return this.#onRequest !== null && writeSide.isChoked(this.writer);
   }
 
   /**
@@ -199,12 +198,14 @@ export class SocketConnection<C> extends Stream<Service<C>>
    * Blocks count whole, and the rest of a message may lie in large ones, so what it left decides.
    */
   #checkStuck(): void {
-    if (!this.reader.isFull || this.#onRequest === null || this.#requests.isRunning) return;
-    if (this.#requests.isDue || this.#state !== "open" || this.isChoked) return;
+    if (!this.isFull || this.#onRequest === null) return;
+    if (
+      this.#requests.isRunning || this.#requests.isDue || this.#state !== "open" || this.isChoked
+    ) return;
     const { readBufferBytesMax } = this.settings;
     const { length, consumed } = this.input;
     if (length + consumed < readBufferBytesMax) {
-      this.reader.isFull = false;
+      this.isFull = false;
       return this.updateInterest();
     }
     this.#fail(
@@ -220,9 +221,9 @@ export class SocketConnection<C> extends Stream<Service<C>>
   /** Does whatever is due: calls the handler, tells of the end, closes. */
   #goOn(): void {
     if (this.#onRequest !== null && !this.isChoked && this.#requests.isDue) this.#serve();
-    if (this.reader.end !== null && !this.#isConnecting) this.#disconnect();
-    if (this.reader.isFull) this.#checkStuck();
-    if (this.reader.end !== null || this.#ending?.closesWhenIdle) this.#closeIfOver();
+    if (this.readEnd !== null && !this.#isConnecting) this.#disconnect();
+    if (this.isFull) this.#checkStuck();
+    if (this.readEnd !== null || this.#ending?.closesWhenIdle) this.#closeIfOver();
     if (this.#state === "closed") this.#tearDown();
   }
 
@@ -261,8 +262,8 @@ export class SocketConnection<C> extends Stream<Service<C>>
   onWait(): void {
     this.#requests.setOutside(false);
     this.deadlines?.beginRead(this.clockMicros);
-    if (this.reader.isFull) {
-      this.reader.isFull = false;
+    if (this.isFull) {
+      this.isFull = false;
       this.updateInterest();
     }
     // Whoever waits for an answer must have asked: what was put off leaves now.
@@ -303,7 +304,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
       this.#goOn();
     });
     const failure = this.#ending?.failure;
-    return failure instanceof NetpollError ? failure : this.#lostError(cause);
+    return failure instanceof NetpollError ? failure : lostError(cause);
   }
 
   // ---- deadlines --------------------------------------------------------------------------------
@@ -311,8 +312,9 @@ export class SocketConnection<C> extends Stream<Service<C>>
   onDeadline(operation: TimeoutOperation, timeoutMs: number): void {
     if (operation === "lifetime") return this.closeWhenIdle();
     const error = new TimeoutError(operation, timeoutMs);
-    if (operation === "read") this.reader.fail(error);
-    else if (operation === "write") this.writer.failBefore(clock.now() - timeoutMs * 1000, error);
+    const since = clock.now() - timeoutMs * 1000;
+    if (operation === "read") readSide.fail(this.reader, error);
+    else if (operation === "write") writeSide.failBefore(this.writer, since, error);
     else this.giveUp(error);
   }
 
@@ -327,7 +329,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
 
   /** A callback failed. The ordinary ends of this connection are no errors; those of others are. */
   #fail(error: unknown): void {
-    const isOver = this.reader.end !== null || this.writer.end !== null || !this.isActive;
+    const isOver = this.readEnd !== null || writeSide.end(this.writer) !== null || !this.isActive;
     if (!isOver || !(error instanceof ClosedError)) {
       this.#end().failure ??= error;
       this.#runner().report(error);
@@ -369,7 +371,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
     this.output.truncate(0);
     this.output.writeBan ??= WRITE_ENDED;
     if (this.fd < 0) ending.endWrite();
-    else if (this.writer.unsentBytes === 0) this.#onDrained();
+    else if (writeSide.unsentBytes(this.writer) === 0) this.#onDrained();
     else this.uncork();
     return writeEnded;
   }
@@ -393,10 +395,11 @@ export class SocketConnection<C> extends Stream<Service<C>>
     this.input.readBan = CLOSED;
     this.output.truncate(0);
     this.output.writeBan = CLOSED;
-    if (this.reader.isWaiting) this.reader.fail(this.#closedError());
+    if (readSide.isWaiting(this.reader)) readSide.fail(this.reader, closedError(this.#ending));
     if (this.output.length > 0) this.uncork();
     if (this.#state !== "draining") return;
-    if (this.writer.unsentBytes === 0 || !(timeoutMs > 0)) return this.#finish("drained");
+    const { writer } = this;
+    if (writeSide.unsentBytes(writer) === 0 || !(timeoutMs > 0)) return this.#finish("drained");
     this.updateInterest();
     this.service.poller.setTimer(this.#end().timer = new Timer(this), timeoutMs);
   }
@@ -429,12 +432,6 @@ export class SocketConnection<C> extends Stream<Service<C>>
     if (this.#state === "draining") this.#finish("drained");
   }
 
-  #closedError(): ClosedError {
-    return new ClosedError("Cannot go on: the connection was closed", {
-      cause: this.#ending?.failure ?? undefined,
-    });
-  }
-
   reset(): void {
     if (this.#state === "closed") return this.#forgetInput();
     this.input.readBan = CLOSED;
@@ -460,17 +457,19 @@ export class SocketConnection<C> extends Stream<Service<C>>
    */
   #finish(step: "drained" | "lost" | "detached"): void {
     this.#state = next(this.#state, step);
-    if (this.writer.unsentBytes > 0) this.#end().unsentBytes = this.writer.unsentBytes;
+    const unsentBytes = writeSide.unsentBytes(this.writer);
+    if (unsentBytes > 0) this.#end().unsentBytes = unsentBytes;
     const fd = this.endpoint.release();
     if (step !== "detached") this.closeFd(fd, step === "lost");
     this.deadlines?.close();
     if (this.#ending?.timer) this.service.poller.cancelTimer(this.#ending.timer);
     this.output.close(this.#writeBan());
-    this.writer.closeFiles();
-    if (this.writer.isFlushing) this.writer.fail(this.#closedError());
-    if (this.input.readBan !== null && this.reader.isWaiting) {
-      this.reader.fail(this.#closedError());
+    writeSide.closeFiles(this.writer);
+    if (writeSide.flushCount(this.writer) > 0) {
+      writeSide.fail(this.writer, closedError(this.#ending));
     }
+    const isOver = this.input.readBan !== null && readSide.isWaiting(this.reader);
+    if (isOver) readSide.fail(this.reader, closedError(this.#ending));
     this.#ending?.end();
   }
 

@@ -6,6 +6,7 @@ import { ClosedError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, SPLICE_BYTES_MIN, SPLICE_READS_SMALL_MAX } from "../core/limits.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
 import type { Connection } from "./connection.ts";
+import { writeSide } from "./connection_writer.ts";
 import { type KernelPipe, kernelPipes } from "./kernel_pipe.ts";
 import { Stream } from "./stream.ts";
 import { fileTransport, FIRST_SIZE, type ReadSize } from "./transport.ts";
@@ -55,7 +56,7 @@ class Direction {
   constructor(from: Stream, to: Stream) {
     this.#from = from;
     this.#to = to;
-    this.isEnded = from.reader.end !== null;
+    this.isEnded = from.readEnd !== null;
     this.count = from.passInput(to);
   }
 
@@ -84,10 +85,10 @@ class Direction {
   /** Sends what was taken and not sent. Whether all of it has left. */
   #drain(): boolean {
     const { writer } = this.#to;
-    if (writer.unsentBytes > 0) {
-      writer.sendNow();
-      if (writer.end !== null) this.isBroken = true;
-      if (writer.unsentBytes > 0) return false;
+    if (writeSide.unsentBytes(writer) > 0) {
+      writeSide.sendNow(writer);
+      if (writeSide.end(writer) !== null) this.isBroken = true;
+      if (writeSide.unsentBytes(writer) > 0) return false;
     }
     const pipe = this.#pipe;
     while (pipe !== null && pipe.heldBytes > 0) {

@@ -4,7 +4,7 @@
  */
 import { native } from "../../ffi/load.ts";
 import { INSPECT } from "../buffer/drawing.ts";
-import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
+import { type Ban, CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import { counts } from "../core/counts.ts";
 import { NOT_READY } from "../core/errno.ts";
 import {
@@ -26,8 +26,8 @@ import {
   drawConnection,
   type Measured,
 } from "./connection_metrics.ts";
-import { ConnectionReader, type ReaderOwner } from "./connection_reader.ts";
-import { ConnectionWriter, type WriterOwner } from "./connection_writer.ts";
+import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reader.ts";
+import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { PIPED } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
@@ -69,6 +69,10 @@ export abstract class Stream<S extends StreamService = StreamService>
   pinner: ZeroCopy | null = null;
   /** What it shares with others. */
   protected readonly service: S;
+  /** Why no more bytes come, once that is so. */
+  readEnd: Ban | null = null;
+  /** So much is held that reading has paused: releases are of interest. */
+  isFull = false;
   #isPaused = false;
   /** Whom a pipe sends what it receives from this. */
   #pipedTo: Stream | null = null;
@@ -149,7 +153,7 @@ export abstract class Stream<S extends StreamService = StreamService>
     const { reader } = this;
     let sum = 0;
     while (sum < BYTES_PER_EVENT_MAX) {
-      const count = reader.receive(this.fd);
+      const count = readSide.receive(reader, this.fd);
       if (count === NOT_READY) break;
       if (count <= 0) {
         this.onReadEnd(count);
@@ -160,9 +164,11 @@ export abstract class Stream<S extends StreamService = StreamService>
     }
     if (sum === 0) return false;
     this.deadlines?.active(this.service.poller.nowMicros);
-    reader.settle();
-    if (this.input.heldBytes > this.service.settings.readBufferBytesMax && !reader.isWaiting) {
-      reader.isFull = true;
+    readSide.settle(reader);
+    if (
+      this.input.heldBytes > this.service.settings.readBufferBytesMax && !readSide.isWaiting(reader)
+    ) {
+      this.isFull = true;
       this.updateInterest();
     }
     return true;
@@ -170,16 +176,17 @@ export abstract class Stream<S extends StreamService = StreamService>
 
   /** Whether bytes are wanted. */
   protected canRead(): boolean {
-    return this.reader.end === null && !this.isReadOver && !this.isReadPaused && !this.isPiped;
+    return this.readEnd === null && !this.isReadOver && !this.isReadPaused &&
+      !this.isPiped;
   }
 
   /** Watches for what is wanted now. */
   protected updateInterest(): void {
-    if (!this.isPiped) this.endpoint.want(this.canRead(), this.writer.isBlocked);
+    if (!this.isPiped) this.endpoint.want(this.canRead(), writeSide.isBlocked(this.writer));
   }
 
   get isReadPaused(): boolean {
-    return this.#isPaused || this.reader.isFull || this.isChoked;
+    return this.#isPaused || this.isFull || this.isChoked;
   }
 
   pauseRead(): void {
@@ -194,7 +201,7 @@ export abstract class Stream<S extends StreamService = StreamService>
 
   onRelease(): void {
     if (this.input.heldBytes * 2 >= this.service.settings.readBufferBytesMax) return;
-    this.reader.isFull = false;
+    this.isFull = false;
     this.updateInterest();
   }
 
@@ -206,23 +213,23 @@ export abstract class Stream<S extends StreamService = StreamService>
    * what it has not sent, would wait for each other for ever.
    */
   get isChoked(): boolean {
-    return this.writer.isChoked;
+    return writeSide.isChoked(this.writer);
   }
 
   /** Whether somebody waits for something of ours. */
   get isAwaited(): boolean {
-    return this.reader.isWaiting || this.writer.isFlushing || this.isPiped;
+    return readSide.isWaiting(this.reader) || writeSide.flushCount(this.writer) > 0 || this.isPiped;
   }
 
   /** Sends what flushes put off. */
   protected uncork(): void {
-    if (!this.writer.isBlocked && this.fd >= 0) this.writer.sendNow();
+    if (!writeSide.isBlocked(this.writer) && this.fd >= 0) writeSide.sendNow(this.writer);
   }
 
   onSent(): void {
     this.deadlines?.active(this.clockMicros);
-    const { unsentBytes } = this.writer;
-    if (unsentBytes > 0 || this.writer.isChoked) this.#onPressure();
+    const unsentBytes = writeSide.unsentBytes(this.writer);
+    if (unsentBytes > 0 || writeSide.isChoked(this.writer)) this.#onPressure();
     if (unsentBytes === 0) this.onAllSent();
   }
 
@@ -232,9 +239,9 @@ export abstract class Stream<S extends StreamService = StreamService>
   }
 
   #onPressure(): void {
-    if (!this.writer.checkPressure()) return;
+    if (!writeSide.checkPressure(this.writer)) return;
     this.updateInterest();
-    if (!this.writer.isChoked) this.service.poller.again(this);
+    if (!writeSide.isChoked(this.writer)) this.service.poller.again(this);
   }
 
   onBlocked(): void {
@@ -242,7 +249,7 @@ export abstract class Stream<S extends StreamService = StreamService>
   }
 
   sendFile(source: string | number, options: SendFileOptions = {}): Promise<number> {
-    return sendFile(this.writer, source, options);
+    return sendFile(writeSide.forFiles(this.writer), source, options);
   }
 
   onCut(error: NetpollError): void {
@@ -268,10 +275,10 @@ export abstract class Stream<S extends StreamService = StreamService>
   checkPipe(): void {
     this.input.checkReadable();
     this.output.checkWritable();
-    if (!this.isActive || this.writer.end !== null) {
-      throw this.writer.end ?? new ClosedError("Cannot pipe: the connection is closed");
+    if (!this.isActive || writeSide.end(this.writer) !== null) {
+      throw writeSide.end(this.writer) ?? new ClosedError("Cannot pipe: the connection is closed");
     }
-    if (this.reader.isWaiting) {
+    if (readSide.isWaiting(this.reader)) {
       throw new BusyError("Cannot pipe: somebody waits for bytes of this connection");
     }
     if (!this.endpoint.isWatched) throw new TypeError("Cannot pipe before onPrepare has returned");
@@ -325,7 +332,7 @@ export abstract class Stream<S extends StreamService = StreamService>
     this.input.readBan = CLOSED;
     this.onPipe(false);
     if (error !== undefined) return this.cut(error);
-    if (this.reader.end === null) this.onReadEnd(0);
+    if (this.readEnd === null) this.onReadEnd(0);
     void this.close();
   }
 
@@ -339,7 +346,7 @@ export abstract class Stream<S extends StreamService = StreamService>
     checkZeroCopy(mode);
     this.pinner ??= new ZeroCopy(this.service.io, this);
     this.pinner.mode = mode;
-    this.writer.borrows = mode !== "always";
+    this.output.borrows = mode !== "always";
   }
 
   get zeroCopyCounts(): ZeroCopyCounts {
@@ -367,7 +374,7 @@ export abstract class Stream<S extends StreamService = StreamService>
         `Cannot detach: ${outstandingBytes} bytes are pinned by zero-copy sends; await writer.released() first`,
       );
     }
-    if (this.writer.unsentBytes > 0) setCork(this.fd, false); // a file may be under way
+    if (writeSide.unsentBytes(this.writer) > 0) setCork(this.fd, false); // a file may be under way
     counts.connections.detached += 1;
     return native.disown(this.fd);
   }
@@ -423,14 +430,14 @@ export abstract class Stream<S extends StreamService = StreamService>
    * what it does not take.
    */
   lookForInput(): void {
-    while (this.reader.isWaiting && this.reader.end === null && !this.isReadOver) {
+    while (readSide.isWaiting(this.reader) && this.readEnd === null && !this.isReadOver) {
       if (this.#isPaused || !this.receive()) return;
       this.service.poller.again(this); // for what follows from it
     }
   }
 
   lookForRoom(): void {
-    if (this.fd >= 0 && this.writer.unsentBytes > 0) this.writer.sendNow();
+    if (this.fd >= 0 && writeSide.unsentBytes(this.writer) > 0) writeSide.sendNow(this.writer);
   }
 
   get clockMicros(): number {
@@ -444,8 +451,8 @@ export abstract class Stream<S extends StreamService = StreamService>
   #makeDeadlines(nowMicros: number): Deadlines {
     const deadlines = new Deadlines(this.service.poller, this, this.service.settings, nowMicros);
     // What is under way already is timed from now on.
-    if (this.reader.isWaiting) deadlines.beginRead(nowMicros);
-    const { flushingSince } = this.writer;
+    if (readSide.isWaiting(this.reader)) deadlines.beginRead(nowMicros);
+    const flushingSince = writeSide.flushingSince(this.writer);
     if (flushingSince > 0) deadlines.beginWrite(flushingSince, nowMicros);
     return deadlines;
   }
