@@ -126,4 +126,5 @@ export {
   SystemError,
   TimeoutError,
   type TimeoutOperation,
+  UnsentError,
 } from "./src/core/errors.ts";

@@ -19,16 +19,16 @@ import type { ZeroCopyCounts } from "./zero_copy.ts";
 /** How {@linkcode Connection.close} closes. */
 export interface CloseOptions {
   /**
-   * How long flushed bytes may take to leave, in milliseconds; 0 drops them. 5000 unless given. Also
-   * how long zero-copy sends may stay without a completion before the connection is reset, in the
-   * background; then 0 is 5000, too.
+   * How long it may take in all until the peer has everything, in milliseconds; 0 drops what the
+   * kernel has not taken. Unless given, as long as the peer takes some within each
+   * `closeTimeoutMs`.
    */
   timeoutMs?: number;
 }
 
 /** How a connection ended. */
 export interface CloseResult {
-  /** Bytes that were flushed and did not leave. */
+  /** Bytes that were flushed and dropped: the peer did not acknowledge them, and saw a reset. */
   unsentBytes: number;
 }
 
@@ -64,8 +64,8 @@ export interface Connection extends AsyncDisposable {
   /** Where the other end is. Known after close, too. */
   readonly remoteAddress: Address;
   /**
-   * Resolves when it is closed; rejects when a reset or an error ended it. Never an unhandled
-   * rejection.
+   * Resolves when it is closed; rejects when a reset or an error ended it, or flushed bytes were
+   * dropped. Never an unhandled rejection.
    */
   readonly closed: Promise<void>;
   /**
@@ -143,12 +143,13 @@ export interface Connection extends AsyncDisposable {
    */
   closeWrite(): Promise<void>;
   /**
-   * Sends what was flushed, then closes. What was written and not flushed is dropped. Never
-   * rejects.
+   * Delivers what was flushed, then closes: resolves when the peer's kernel has acknowledged it.
+   * What was written and not flushed is dropped, and so is what the peer sends meanwhile. Never
+   * rejects. A connection that is piped is reset.
    *
-   * If the peer has sent bytes that nobody read, the kernel ends the connection by a reset (RFC 2525
-   * §2.17), which may overtake what was sent last: read them, or `closeWrite()` and wait for the
-   * peer's end first.
+   * When the peer takes nothing for `closeTimeoutMs`, or in all not everything in `timeoutMs`, what
+   * the kernel has taken is left to it; anything else is dropped, the peer sees a reset, and `closed`
+   * rejects with an {@linkcode UnsentError}.
    */
   close(options?: CloseOptions): Promise<CloseResult>;
   /** Closes at once and drops what is unsent: the peer sees a reset. */

@@ -46,7 +46,7 @@ export interface ConnectionMetrics {
   sentBytes: number;
   /** What was received and not read. */
   unread: QueueMetrics;
-  /** What was flushed and not sent; files excepted. */
+  /** What was flushed and not sent, files excepted; after close what was dropped, all of it. */
   unsent: QueueMetrics;
   /** Flushes that wait for the kernel. */
   flushCount: number;
@@ -77,6 +77,7 @@ export interface Measured {
   readonly isReadPaused: boolean;
   readonly isPiped: boolean;
   readonly pinner: ZeroCopy | null;
+  readonly droppedBytes: number;
 }
 
 function queueMetrics(chain: LinkChain): QueueMetrics {
@@ -94,7 +95,7 @@ export function connectionMetrics(of: Measured): ConnectionMetrics {
     receivedBytes: of.input.total + of.input.length,
     sentBytes: writeSide.sentBytes(writer),
     unread: queueMetrics(of.input),
-    unsent: queueMetrics(of.output),
+    unsent: { ...queueMetrics(of.output), ...(fd < 0 ? { bytes: of.droppedBytes } : {}) },
     flushCount: writeSide.flushCount(writer),
     isWaiting: readSide.isWaiting(reader),
     isReadPaused,

@@ -3,8 +3,8 @@
  */
 import type { Ban } from "../buffer/link_chain.ts";
 import { BusyError, ClosedError, EofError, type SystemError } from "../core/errors.ts";
-import type { Timer } from "../poll/timer_wheel.ts";
 import type { CloseResult } from "./connection.ts";
+import type { Draining } from "./draining.ts";
 
 /** We have ended our side. */
 export const WRITE_ENDED: Ban = {
@@ -45,10 +45,10 @@ export class Ending {
   closesWhenIdle = false;
   /** Our side shall end when everything that was flushed has left. */
   isWriteEnding = false;
-  /** What had been flushed and did not leave. */
+  /** What had been flushed and was dropped. */
   unsentBytes = 0;
-  /** Bounds how long flushed bytes may take to leave. */
-  timer: Timer | null = null;
+  /** Who sees to it that what was flushed is delivered. */
+  draining: Draining | null = null;
   #closing: PromiseWithResolvers<CloseResult> | null = null;
   #closed: PromiseWithResolvers<void> | null = null;
   #writeEnded: PromiseWithResolvers<void> | null = null;

@@ -5,6 +5,7 @@ import { native } from "../../ffi/load.ts";
 import { counts } from "../core/counts.ts";
 import {
   type Address,
+  Family,
   packAddress,
   type PackedAddress,
   rawAddress,
@@ -27,6 +28,8 @@ export interface EndpointAddresses {
 export class Endpoint {
   /** The descriptor; -1 once it is gone. */
   fd: number;
+  /** Whether our side has ended. */
+  isWriteEnded = false;
   readonly #poller: Poller;
   #token = -1;
   #interest: number = Interest.NONE;
@@ -64,9 +67,9 @@ export class Endpoint {
     return this.#token >= 0;
   }
 
-  /** Tells somebody else of its events from now on. */
+  /** Tells somebody else of its events from now on, if it is watched. */
   rewatch(watcher: Watcher): void {
-    this.#poller.replace(this.#token, watcher);
+    if (this.#token >= 0) this.#poller.replace(this.#token, watcher);
   }
 
   /** What is of interest from now on. */
@@ -77,11 +80,21 @@ export class Endpoint {
     // again.
     if (interest === Interest.NONE && this.#isHushed) interest = Interest.EDGE;
     const isHushed = interest === Interest.EDGE;
+    if (this.#modify(interest)) this.#isHushed = isHushed;
+  }
+
+  /** From now on every change is told, once. */
+  wantEdges(): void {
+    if (this.#token >= 0) this.#modify((Interest.READ | Interest.WRITE | Interest.EDGE) >>> 0);
+  }
+
+  /** Whether that was another interest. */
+  #modify(interest: number): boolean {
     if (this.#completions !== 0) interest = (interest | this.#completions) >>> 0;
-    if (interest === this.#interest) return;
-    this.#isHushed = isHushed;
+    if (interest === this.#interest) return false;
     this.#interest = interest;
     this.#poller.modify(this.#token, this.fd, interest);
+    return true;
   }
 
   /**
@@ -131,7 +144,38 @@ export class Endpoint {
 
   /** Ends our side of the stream. */
   shutdownWrite(): void {
+    this.isWriteEnded = true;
     native.shutdown(this.fd, 1);
+  }
+
+  /** Its family of addresses; 0 for what is no connected socket. */
+  get #family(): number {
+    const { peer } = this;
+    return typeof peer === "number" ? Family.IPV4 : peer[0]!;
+  }
+
+  /** Whether it is a socket, and connected. */
+  get isSocket(): boolean {
+    return this.#family !== 0;
+  }
+
+  /** What the peer has not acknowledged: bytes, and our end as one. */
+  get #unacked(): number {
+    const family = this.#family;
+    // What another socket of this machine has not read yet is there all the same.
+    if (family !== Family.IPV4 && family !== Family.IPV6) return 0;
+    return Math.max(0, native.unacked(this.fd));
+  }
+
+  /** Bytes that the kernel has taken and a TCP peer has not acknowledged; 0 for all others. */
+  get unackedBytes(): number {
+    const unacked = this.#unacked;
+    return this.isWriteEnded && unacked > 0 ? unacked - 1 : unacked;
+  }
+
+  /** Whether the peer has acknowledged all bytes, and our end. */
+  get isEndAcked(): boolean {
+    return this.#unacked === 0;
   }
 
   /**

@@ -2,6 +2,7 @@
  * What can be set for a connection: deadlines and bounds.
  */
 import {
+  CLOSE_TIMEOUT_MS,
   MESSAGE_BYTES_MAX,
   READ_BUFFER_BYTES_MAX,
   WRITE_BUFFER_BYTES_MAX,
@@ -38,6 +39,12 @@ export interface ConnectionOptions {
    * given.
    */
   lifetimeMs?: number;
+  /**
+   * How long the peer may take nothing of what was flushed once the connection closes, by whatever
+   * it does. While the peer takes some, however little, closing takes as long as it takes; 0 is for
+   * ever. 5000 unless given.
+   */
+  closeTimeoutMs?: number;
   /**
    * How much unread input is held, in bytes of blocks, before reading pauses; it goes on below
    * half. A pending `wait` for more raises it for as long as it waits. 1 MiB unless given.
@@ -77,6 +84,7 @@ const DEFAULTS: ConnectionSettings = {
   writeTimeoutMs: 0,
   idleTimeoutMs: 0,
   lifetimeMs: 0,
+  closeTimeoutMs: CLOSE_TIMEOUT_MS,
   readBufferBytesMax: READ_BUFFER_BYTES_MAX,
   writeBufferBytesMax: WRITE_BUFFER_BYTES_MAX,
   messageBytesMax: MESSAGE_BYTES_MAX,

@@ -1,20 +1,10 @@
 /**
- * A connection over a stream: who is called for what comes in, and how it all ends.
+ * A connection over a stream: who is called for what comes in, and in the end.
  */
 import { reclaimFrom } from "../buffer/dropped.ts";
-import { type Ban, CLOSED } from "../buffer/link_chain.ts";
-import {
-  ClosedError,
-  EofError,
-  NetpollError,
-  SystemError,
-  TimeoutError,
-  type TimeoutOperation,
-} from "../core/errors.ts";
-import { CLOSE_TIMEOUT_MS } from "../core/limits.ts";
-import { resetOnClose } from "../net/socket.ts";
+import { CLOSED } from "../buffer/link_chain.ts";
+import { ClosedError, TimeoutError, type TimeoutOperation } from "../core/errors.ts";
 import { clock } from "../poll/clock.ts";
-import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Event } from "../poll/watcher.ts";
 import {
   CallbackRunner,
@@ -22,27 +12,24 @@ import {
   type CloseCallback,
   type RequestHandler,
 } from "./callbacks.ts";
-import type { CloseOptions, CloseResult, Connection } from "./connection.ts";
+import { ClosableStream } from "./closable_stream.ts";
+import type { Connection } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
-import { closedError, Ending, lostError, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
 import type { EndpointAddresses } from "./endpoint.ts";
-import { next, type State } from "./lifecycle.ts";
+import { next } from "./lifecycle.ts";
 import { RequestLoop, type RequestOwner } from "./request_loop.ts";
 import type { Service } from "./service.ts";
-import { Stream } from "./stream.ts";
 
 /** {@linkcode Connection}, as its poller and its server see it. */
-export class SocketConnection<C> extends Stream<Service<C>>
-  implements CallbacksOwner, RequestOwner, TimerOwner {
+export class SocketConnection<C> extends ClosableStream<Service<C>>
+  implements CallbacksOwner, RequestOwner {
   /** Where it is on its server's list. */
   place = -1;
   readonly #requests: RequestLoop;
   /** Made when there is a callback beside the handler. */
   #callbacks: CallbackRunner<C> | null = null;
   #onRequest: RequestHandler<C> | null;
-  #ending: Ending | null = null;
-  #state: State = "preparing";
   /** `onConnect` is due, or has not settled. */
   #isConnecting = false;
   #isGone = false;
@@ -54,20 +41,6 @@ export class SocketConnection<C> extends Stream<Service<C>>
     super(service, fd, ends);
     this.#onRequest = service.callbacks.onRequest ?? null;
     this.#requests = new RequestLoop(this.input, this);
-  }
-
-  get isActive(): boolean {
-    return this.#state !== "closed" && this.#state !== "draining";
-  }
-
-  get closed(): Promise<void> {
-    const { closed } = this.#end();
-    if (this.#state === "closed") this.#end().end();
-    return closed;
-  }
-
-  #end(): Ending {
-    return this.#ending ??= new Ending();
   }
 
   #runner(): CallbackRunner<C> {
@@ -84,7 +57,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
       this.#watch();
     } catch (error) {
       this.#fail(error);
-      return this.#goOn();
+      return this.goOn();
     }
     if (this.#isConnecting) this.#connect();
   }
@@ -107,14 +80,14 @@ export class SocketConnection<C> extends Stream<Service<C>>
       throw error;
     }
     queueMicrotask(() => {
-      if (this.#state === "connecting") this.#connect();
+      if (this.state === "connecting") this.#connect();
     });
   }
 
   #watch(): void {
-    this.endpoint.watch(this);
-    if (this.#state === "preparing") {
-      this.#state = next(this.#state, "registered");
+    this.endpoint.watch(this.ending?.draining ?? this);
+    if (this.state === "preparing") {
+      this.state = next(this.state, "registered");
       this.#isConnecting = true;
     }
     // In `onPrepare` it may have been paused, written to or closed, and what it flushed still has
@@ -124,16 +97,16 @@ export class SocketConnection<C> extends Stream<Service<C>>
 
   onConnected(failure: unknown): void {
     this.#isConnecting = false;
-    if (this.#state === "connecting") this.#state = next(this.#state, "connected");
+    if (this.state === "connecting") this.state = next(this.state, "connected");
     if (failure !== undefined) this.#fail(failure);
-    this.#goOn();
+    this.goOn();
   }
 
   setOnRequest(handler: (connection: Connection) => void | Promise<void>): void {
     this.#onRequest = handler;
     this.#requests.forgetStall();
     const isDue = this.input.length > 0 || this.readEnd !== null;
-    if (isDue) queueMicrotask(() => this.#goOn());
+    if (isDue) queueMicrotask(() => this.goOn());
   }
 
   // ---- events -----------------------------------------------------------------------------------
@@ -142,7 +115,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
     this.#requests.beginEvent();
     if ((events & Event.WRITABLE) !== 0 && this.fd >= 0) writeSide.sendNow(this.writer);
     if ((events & ~Event.WRITABLE) !== 0 && this.fd >= 0) this.#onReadable(events);
-    this.#goOn();
+    this.goOn();
     // After the peer's end most connections are closed by now, and need not be watched differently.
     if (this.readEnd !== null) this.updateInterest();
   }
@@ -151,35 +124,11 @@ export class SocketConnection<C> extends Stream<Service<C>>
     if (this.canRead() && this.receive()) return;
     if ((events & (Event.ERROR | Event.HANG_UP)) === 0 || this.fd < 0) return;
     // Errors and hang-ups cannot be masked: unless a read answers, they are reported for ever.
-    const isOver = this.readEnd !== null || this.#state === "draining";
-    const cause = isOver && (events & Event.ERROR) !== 0 ? this.brokenBy() : null;
-    if (cause !== null) return this.#onLost(cause);
+    const cause = this.readEnd !== null && (events & Event.ERROR) !== 0 ? this.brokenBy() : null;
+    if (cause !== null) return this.onLost(cause);
     if (writeSide.unsentBytes(this.writer) > 0) return writeSide.sendNow(this.writer);
     this.endpoint.hush();
     this.updateInterest();
-  }
-
-  /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
-  protected onReadEnd(code: number): void {
-    if (code < 0) return this.#onLost(new SystemError("receive", -code));
-    this.readEnd = PEER_ENDED;
-    readSide.settle(this.reader);
-  }
-
-  /** The connection is broken. What was received before is still delivered. */
-  #onLost(cause: SystemError): void {
-    if (this.#state === "closed") return;
-    const error = lostError(cause);
-    this.#end().failure ??= error;
-    // A failed send comes first when reading has paused: what arrived before is still in the
-    // kernel.
-    if (this.readEnd === null && this.input.readBan === null) {
-      while (readSide.receive(this.reader, this.fd) > 0);
-    }
-    this.readEnd ??= { error: () => error, message: "" };
-    writeSide.fail(this.writer, error);
-    this.#finish("lost");
-    readSide.settle(this.reader);
   }
 
   onFailure(error: unknown): void {
@@ -200,7 +149,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
   #checkStuck(): void {
     if (!this.isFull || this.#onRequest === null) return;
     if (
-      this.#requests.isRunning || this.#requests.isDue || this.#state !== "open" || this.isChoked
+      this.#requests.isRunning || this.#requests.isDue || this.state !== "open" || this.isChoked
     ) return;
     const { readBufferBytesMax } = this.settings;
     const { length, consumed } = this.input;
@@ -219,12 +168,12 @@ export class SocketConnection<C> extends Stream<Service<C>>
   // ---- the handler ------------------------------------------------------------------------------
 
   /** Does whatever is due: calls the handler, tells of the end, closes. */
-  #goOn(): void {
+  protected goOn(): void {
     if (this.#onRequest !== null && !this.isChoked && this.#requests.isDue) this.#serve();
     if (this.readEnd !== null && !this.#isConnecting) this.#disconnect();
     if (this.isFull) this.#checkStuck();
-    if (this.readEnd !== null || this.#ending?.closesWhenIdle) this.#closeIfOver();
-    if (this.#state === "closed") this.#tearDown();
+    if (this.readEnd !== null || this.ending?.closesWhenIdle) this.#closeIfOver();
+    if (this.state === "closed") this.#tearDown();
   }
 
   #disconnect(): void {
@@ -233,7 +182,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
 
   #serve(): void {
     // A connection that is lost already is served what came before.
-    if (this.#isConnecting || (this.#state !== "open" && this.#state !== "closed")) return;
+    if (this.#isConnecting || (this.state !== "open" && this.state !== "closed")) return;
     this.#requests.run();
     if (this.output.length > 0) this.uncork();
   }
@@ -252,7 +201,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
   }
 
   onHandlerSettled(): void {
-    this.#goOn();
+    this.goOn();
   }
 
   onOutside(isOutside: boolean): void {
@@ -297,16 +246,6 @@ export class SocketConnection<C> extends Stream<Service<C>>
     this.#requests.setOutside(true);
   }
 
-  onSendFailure(cause: SystemError): NetpollError {
-    // Found within the user's flush or close: whatever calls back does so later.
-    queueMicrotask(() => {
-      this.#onLost(cause);
-      this.#goOn();
-    });
-    const failure = this.#ending?.failure;
-    return failure instanceof NetpollError ? failure : lostError(cause);
-  }
-
   // ---- deadlines --------------------------------------------------------------------------------
 
   onDeadline(operation: TimeoutOperation, timeoutMs: number): void {
@@ -318,23 +257,16 @@ export class SocketConnection<C> extends Stream<Service<C>>
     else this.giveUp(error);
   }
 
-  protected giveUp(error: unknown): void {
-    if (!this.isActive) return;
-    this.#end().failure ??= error;
-    this.#close(0);
-    this.#goOn();
-  }
-
   // ---- the end ----------------------------------------------------------------------------------
 
   /** A callback failed. The ordinary ends of this connection are no errors; those of others are. */
   #fail(error: unknown): void {
     const isOver = this.readEnd !== null || writeSide.end(this.writer) !== null || !this.isActive;
     if (!isOver || !(error instanceof ClosedError)) {
-      this.#end().failure ??= error;
+      this.ensureEnding().failure ??= error;
       this.#runner().report(error);
     }
-    this.#close(CLOSE_TIMEOUT_MS);
+    this.closeWithin(undefined);
   }
 
   onDisconnected(): void {
@@ -343,13 +275,13 @@ export class SocketConnection<C> extends Stream<Service<C>>
 
   /** After the peer's end, a connection with a handler closes once nothing is left to do. */
   #closeIfOver(): void {
-    if (this.#state !== "open" || this.#requests.isRunning || this.isPiped) return;
+    if (this.state !== "open" || this.#requests.isRunning || this.isPiped) return;
     if (this.#onRequest !== null && this.#requests.isDue) return;
     // Without a handler, what was received before the end is its user's until he closes.
-    const closesWhenIdle = this.#ending?.closesWhenIdle === true;
+    const closesWhenIdle = this.ending?.closesWhenIdle === true;
     if (this.#onRequest === null && !closesWhenIdle && this.input.length > 0) return;
     if (this.#onRequest !== null || closesWhenIdle || this.service.owner !== null) {
-      this.#close(CLOSE_TIMEOUT_MS);
+      this.closeWithin(undefined);
     }
   }
 
@@ -358,125 +290,15 @@ export class SocketConnection<C> extends Stream<Service<C>>
    * read first.
    */
   closeWhenIdle(): void {
-    this.#end().closesWhenIdle = true;
-    if (this.#state === "open" && this.canRead()) this.receive();
-    this.#goOn();
-  }
-
-  closeWrite(): Promise<void> {
-    const ending = this.#end();
-    const { writeEnded } = ending;
-    if (ending.isWriteEnding || this.isPiped) return writeEnded;
-    ending.isWriteEnding = true;
-    this.output.truncate(0);
-    this.output.writeBan ??= WRITE_ENDED;
-    if (this.fd < 0) ending.endWrite();
-    else if (writeSide.unsentBytes(this.writer) === 0) this.#onDrained();
-    else this.uncork();
-    return writeEnded;
-  }
-
-  close(options: CloseOptions = {}): Promise<CloseResult> {
-    const { closing } = this.#end();
-    this.#close(options.timeoutMs ?? CLOSE_TIMEOUT_MS);
-    // No callback of the user's runs within his own call.
-    if (this.#state === "closed") {
-      this.#forgetInput();
-      this.#end().end();
-      queueMicrotask(() => this.#goOn());
-    }
-    return closing;
-  }
-
-  #close(timeoutMs: number): void {
-    if (!this.isActive) return;
-    this.#state = next(this.#state, "close");
-    this.closeTimeoutMs = timeoutMs;
-    this.input.readBan = CLOSED;
-    this.output.truncate(0);
-    this.output.writeBan = CLOSED;
-    if (readSide.isWaiting(this.reader)) readSide.fail(this.reader, closedError(this.#ending));
-    if (this.output.length > 0) this.uncork();
-    if (this.#state !== "draining") return;
-    const { writer } = this;
-    if (writeSide.unsentBytes(writer) === 0 || !(timeoutMs > 0)) return this.#finish("drained");
-    this.updateInterest();
-    this.service.poller.setTimer(this.#end().timer = new Timer(this), timeoutMs);
+    this.ensureEnding().closesWhenIdle = true;
+    if (this.state === "open" && this.canRead()) this.receive();
+    this.goOn();
   }
 
   /** It was lost, and nobody will read what had been received before. */
-  #forgetInput(): void {
+  protected forgetInput(): void {
     this.input.readBan ??= CLOSED;
     if (this.#isGone) this.input.close(CLOSED);
-  }
-
-  onTimer(): void {
-    if (this.#state === "draining") this.#finish("drained");
-    this.#goOn();
-  }
-
-  protected onAllSent(): void {
-    if (this.#ending?.isWriteEnding || this.#state === "draining") this.#onDrained();
-  }
-
-  protected get isReadOver(): boolean {
-    return this.#state === "draining";
-  }
-
-  /** Everything that was flushed has left. */
-  #onDrained(): void {
-    if (this.#ending?.isWriteEnding && this.#state !== "closed") {
-      this.endpoint.shutdownWrite();
-      this.#ending.endWrite();
-    }
-    if (this.#state === "draining") this.#finish("drained");
-  }
-
-  reset(): void {
-    if (this.#state === "closed") return this.#forgetInput();
-    this.input.readBan = CLOSED;
-    this.output.writeBan = CLOSED;
-    resetOnClose(this.fd);
-    this.#finish("lost");
-    queueMicrotask(() => this.#goOn());
-  }
-
-  detach(): number {
-    if (!this.isActive) throw new ClosedError("Cannot detach: the connection is closed");
-    const fd = this.fdToDetach();
-    this.input.readBan = CLOSED;
-    this.output.writeBan = CLOSED;
-    this.#finish("detached");
-    queueMicrotask(() => this.#goOn());
-    return fd;
-  }
-
-  /**
-   * Lets go of the descriptor: the end of what the peer sees. Whoever calls this calls `#goOn`
-   * later.
-   */
-  #finish(step: "drained" | "lost" | "detached"): void {
-    this.#state = next(this.#state, step);
-    const unsentBytes = writeSide.unsentBytes(this.writer);
-    if (unsentBytes > 0) this.#end().unsentBytes = unsentBytes;
-    const fd = this.endpoint.release();
-    if (step !== "detached") this.closeFd(fd, step === "lost");
-    this.deadlines?.close();
-    if (this.#ending?.timer) this.service.poller.cancelTimer(this.#ending.timer);
-    this.output.close(this.#writeBan());
-    writeSide.closeFiles(this.writer);
-    if (writeSide.flushCount(this.writer) > 0) {
-      writeSide.fail(this.writer, closedError(this.#ending));
-    }
-    const isOver = this.input.readBan !== null && readSide.isWaiting(this.reader);
-    if (isOver) readSide.fail(this.reader, closedError(this.#ending));
-    this.#ending?.end();
-  }
-
-  /** Who writes to a connection that the peer has reset learns that, and not that it is closed. */
-  #writeBan(): Ban {
-    const failure = this.#ending?.failure;
-    return failure instanceof EofError ? { error: () => failure, message: "" } : CLOSED;
   }
 
   addCloseCallback(callback: CloseCallback): void {
@@ -487,7 +309,7 @@ export class SocketConnection<C> extends Stream<Service<C>>
 
   /** When nothing of the user's runs any more: close callbacks, and the memory goes back. */
   #tearDown(): void {
-    if (this.#state !== "closed" || this.#isGone) return;
+    if (this.state !== "closed" || this.#isGone) return;
     if (this.#requests.isRunning || this.#callbacks?.isRunning) return;
     if (this.#onRequest !== null && this.#requests.isDue) return;
     this.#isGone = true;

@@ -1,6 +1,7 @@
 /**
- * A stream: a descriptor that is read and written, held back and timed. Who is called for what
- * comes in, and how it all ends, is the business of the connection over it (socket_connection.ts).
+ * A stream: a descriptor that is read and written, held back and timed. How it ends is told in
+ * closable_stream.ts; who is called for what comes in is the business of the connection over it
+ * (socket_connection.ts).
  */
 import { native } from "../../ffi/load.ts";
 import { INSPECT } from "../buffer/drawing.ts";
@@ -14,9 +15,9 @@ import {
   type SystemError,
   type TimeoutOperation,
 } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX, CLOSE_TIMEOUT_MS } from "../core/limits.ts";
+import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
 import type { Address, PackedAddress } from "../net/address.ts";
-import { resetOnClose, setCork, socketError, socketErrorIfAny } from "../net/socket.ts";
+import { setCork, socketError, socketErrorIfAny } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { Watcher } from "../poll/watcher.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
@@ -62,7 +63,7 @@ export abstract class Stream<S extends StreamService = StreamService>
   protected readonly input: LinkChain = new LinkChain();
   /** What is to be sent. */
   readonly output: LinkChain = new LinkChain();
-  protected readonly endpoint: Endpoint;
+  readonly endpoint: Endpoint;
   /** None where there is nothing to watch over. */
   protected deadlines: Deadlines | null = null;
   /** Made when somebody asks for zero copy. */
@@ -89,16 +90,18 @@ export abstract class Stream<S extends StreamService = StreamService>
     if (service.settings.zeroCopy !== "off") this.zeroCopy = service.settings.zeroCopy;
   }
 
-  /** Whether reading is over although the peer has not ended its side. */
-  protected abstract get isReadOver(): boolean;
+  /** Whether it was closed, and what was flushed still leaves. */
+  protected abstract get isClosing(): boolean;
   /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
-  protected abstract onReadEnd(code: number): void;
+  abstract onReadEnd(code: number): void;
   /** All that was flushed has left. */
   protected abstract onAllSent(): void;
   /** A pipe begins to move its bytes, or ends it. */
   protected abstract onPipe(isPiped: boolean): void;
-  /** Ends it for a reason that is not the peer's: `closed` says why. */
-  protected abstract giveUp(error: unknown): void;
+  /** Resets it, and says why. */
+  abstract cut(error: unknown): void;
+  /** What was flushed and dropped, once it is closed. */
+  abstract readonly droppedBytes: number;
 
   abstract readonly isActive: boolean;
   abstract readonly isCorked: boolean;
@@ -176,8 +179,9 @@ export abstract class Stream<S extends StreamService = StreamService>
 
   /** Whether bytes are wanted. */
   protected canRead(): boolean {
-    return this.readEnd === null && !this.isReadOver && !this.isReadPaused &&
-      !this.isPiped;
+    if (this.readEnd !== null) return false;
+    // What still comes to one that is closing is received and dropped.
+    return this.isClosing || (!this.isReadPaused && !this.isPiped);
   }
 
   /** Watches for what is wanted now. */
@@ -255,13 +259,6 @@ export abstract class Stream<S extends StreamService = StreamService>
   onCut(error: NetpollError): void {
     // Found within the user's flush, or by his signal: whatever calls back does so later.
     queueMicrotask(() => this.cut(error));
-  }
-
-  /** Resets it, and says why. */
-  cut(error: unknown): void {
-    if (this.fd >= 0) resetOnClose(this.fd);
-    this.giveUp(error);
-    if (this.fd >= 0) this.reset(); // it was closing already
   }
 
   // ---- piping --------------------------------------------------------------------------------
@@ -386,11 +383,6 @@ export abstract class Stream<S extends StreamService = StreamService>
     new ZeroCopyClose(this.service.poller, fd, this.pinner, isLost);
   }
 
-  /** How long a close may take. */
-  protected set closeTimeoutMs(timeoutMs: number) {
-    if (this.pinner !== null) this.pinner.closeTimeoutMs = timeoutMs || CLOSE_TIMEOUT_MS;
-  }
-
   // ---- looking at it -------------------------------------------------------------------------
 
   metrics(): ConnectionMetrics {
@@ -403,13 +395,14 @@ export abstract class Stream<S extends StreamService = StreamService>
   }
 
   #measured(): Measured {
-    const { fd, input, output, reader, writer, isReadPaused, isPiped, pinner } = this;
+    const { fd, input, output, reader, writer, isReadPaused, isPiped, pinner, droppedBytes } = this;
     const isDraining = fd >= 0 && !this.isActive;
     const isOpen = this.endpoint.isWatched;
     const state = fd < 0 ? "closed" : isDraining ? "draining" : isOpen ? "open" : "preparing";
     const { localAddress, remoteAddress } = this.endpoint;
     const ends = { localAddress, remoteAddress };
-    return { fd, state, ...ends, input, output, reader, writer, isReadPaused, isPiped, pinner };
+    const sides = { input, output, reader, writer, isReadPaused, isPiped, pinner, droppedBytes };
+    return { fd, state, ...ends, ...sides };
   }
 
   // ---- deadlines -----------------------------------------------------------------------------
@@ -430,7 +423,7 @@ export abstract class Stream<S extends StreamService = StreamService>
    * what it does not take.
    */
   lookForInput(): void {
-    while (readSide.isWaiting(this.reader) && this.readEnd === null && !this.isReadOver) {
+    while (readSide.isWaiting(this.reader) && this.readEnd === null && !this.isClosing) {
       if (this.#isPaused || !this.receive()) return;
       this.service.poller.again(this); // for what follows from it
     }

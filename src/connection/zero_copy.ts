@@ -13,7 +13,6 @@ import type { LinkNode } from "../buffer/link_node.ts";
 import { counts, noZeroCopy, type ZeroCopyTotals } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import {
-  CLOSE_TIMEOUT_MS,
   IOVECS_MAX,
   ZERO_COPY_ALWAYS_BYTES,
   ZERO_COPY_BYTES_FIRST,
@@ -180,8 +179,6 @@ function planRun(chain: LinkChain, first: LinkNode, threshold: number, most: num
 export class ZeroCopy implements Transport {
   /** The connection is ending: what its completions say of copies is no sample. */
   isEnding = false;
-  /** How long nothing may complete, once it is ending, before it is aborted. */
-  closeTimeoutMs: number = CLOSE_TIMEOUT_MS;
   #mode: ZeroCopyMode = "off";
   #obstacle: ZeroCopyObstacle | null = "off";
   readonly #io: Transport;

@@ -12,6 +12,10 @@ export interface ConnectionCounts {
   activeCount: number;
   /** Those that a reset or an error of the network ended, or `reset()` did. */
   lost: number;
+  /** Those that ended with flushed bytes that the peer had not taken; detached ones included. */
+  unsent: number;
+  /** The bytes of them. */
+  unsentBytes: number;
   /** Those whose descriptor was given away by `detach()`. */
   detached: number;
   /** Those that were reset at once: too many from one address (`connectionsPerAddressMax`). */
@@ -62,7 +66,16 @@ export const counts: {
   /** Errors that the kernel told of a socket later than in the call that caused them, by number. */
   readonly socketErrors: Record<number, number>;
 } = {
-  connections: { opened: 0, activeCount: 0, lost: 0, detached: 0, refused: 0, failures: 0 },
+  connections: {
+    opened: 0,
+    activeCount: 0,
+    lost: 0,
+    unsent: 0,
+    unsentBytes: 0,
+    detached: 0,
+    refused: 0,
+    failures: 0,
+  },
   zeroCopy: noZeroCopy(),
   timeouts: { read: 0, write: 0, dial: 0, idle: 0, lifetime: 0, request: 0 },
   socketErrors: {},

@@ -148,6 +148,37 @@ export class TimeoutError extends NetpollError {
   }
 }
 
+/**
+ * A connection has closed with bytes that were flushed and that the peer did not take in time. They
+ * were dropped, and the peer saw a reset: what it has is not the whole. `closed` rejects with it.
+ *
+ * @example
+ * ```ts
+ * import { socketPair, UnsentError } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * b.pauseRead();
+ * a.writer.writeBinary(new Uint8Array(8 << 20));
+ * void a.writer.flush();
+ * await a.close({ timeoutMs: 20 });
+ * const error = await a.closed.catch((error) => error);
+ * console.log(error instanceof UnsentError && error.unsentBytes > 0); // true
+ * await b.close();
+ * ```
+ */
+export class UnsentError extends NetpollError {
+  /** The name of the class. */
+  override name = "UnsentError";
+  /** How many bytes were flushed and not acknowledged by the peer. */
+  readonly unsentBytes: number;
+
+  /** An error that says how many bytes were dropped, and for want of what. */
+  constructor(unsentBytes: number, limit: string, options?: ErrorOptions) {
+    super(`Cannot send ${unsentBytes} bytes that were flushed: ${limit}`, options);
+    this.unsentBytes = unsentBytes;
+  }
+}
+
 /** What is wrong with a frame. */
 export type FrameFault = "malformed" | "too-long" | "truncated";
 

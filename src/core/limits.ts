@@ -125,8 +125,21 @@ export const ACCEPT_LOG_MS = 10_000;
  * default.
  */
 export const DRAIN_ACCEPTS_MAX = BACKLOG;
-/** How long `close()` waits for flushed bytes to leave. */
+
+// ---- closing ------------------------------------------------------------------------------------
+
+/**
+ * How long the peer of a connection that is closing may take nothing of what was flushed. While it
+ * takes some, closing takes as long as it takes.
+ */
 export const CLOSE_TIMEOUT_MS = 5000;
+/**
+ * How often the kernel is asked in that time what the peer has taken: a peer that stopped is found
+ * out up to a 16th late.
+ */
+export const CLOSE_LOOKS = 16;
+/** What a connection that is closing receives at a time, and drops. */
+export const DROP_BYTES = 64 * 1024;
 
 // ---- framing ------------------------------------------------------------------------------------
 

@@ -93,6 +93,16 @@ const CONNECTIONS: readonly Family[] = [
     (of) => of.connections.lost,
   ),
   counter(
+    "connections_unsent",
+    "Connections that ended with flushed bytes that the peer had not taken.",
+    (of) => of.connections.unsent,
+  ),
+  counter(
+    "unsent_bytes",
+    "Flushed bytes that were dropped with their connections.",
+    (of) => of.connections.unsentBytes,
+  ),
+  counter(
     "connections_detached",
     "Connections whose descriptor was given away.",
     (of) => of.connections.detached,

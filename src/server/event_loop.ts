@@ -145,6 +145,8 @@ export class EventLoop<C = undefined> {
   #isRef = true;
   #accepted = 0;
   #refused = 0;
+  /** Connections that were cut since the shutdown began. */
+  #cut = 0;
 
   static {
     feed = (loop, { open, onCount }) => {
@@ -288,6 +290,7 @@ export class EventLoop<C = undefined> {
 
   #onGone(connection: Connection): void {
     const gone = connection as SocketConnection<C>;
+    if (gone.isCut) this.#cut += 1;
     this.#peers.remove(peerKey(gone.peer));
     this.#connections.remove(gone);
     this.#onCount?.(this.#connections.size);
@@ -315,6 +318,7 @@ export class EventLoop<C = undefined> {
     this.#each((source) => source.drain());
     this.#each((source) => source.close());
     this.#sources.clear();
+    this.#cut = 0;
     for (const connection of this.#connections.list()) connection.closeWhenIdle();
     const cut = await this.#untilIdle(options);
     this.#served?.resolve();
@@ -326,11 +330,13 @@ export class EventLoop<C = undefined> {
     if (this.#connections.size === 0) return 0;
     const { promise, resolve } = Promise.withResolvers<number>();
     const cut = () => {
+      const limit = signal?.aborted
+        ? "the shutdown was aborted"
+        : `the shutdown had ${timeoutMs} ms`;
       const rest = this.#connections.list();
-      for (const connection of rest) connection.reset();
-      resolve(rest.length);
+      resolve(this.#cut + rest.filter((connection) => connection.expire(limit)).length);
     };
-    this.#onIdle = () => resolve(0);
+    this.#onIdle = () => resolve(this.#cut);
     const timer = new Timer({ onTimer: cut });
     if (timeoutMs < Infinity) threadPoller().setTimer(timer, timeoutMs);
     if (signal?.aborted) cut();

@@ -12,7 +12,10 @@ export interface ShutdownOptions {
 
 /** What {@linkcode EventLoop.shutdown} had to do. */
 export interface ShutdownResult {
-  /** Connections that were cut while they were busy. */
+  /**
+   * Connections that were cut: busy when the time was over, or with flushed bytes that the peer did
+   * not take.
+   */
   cut: number;
 }
 

@@ -14,6 +14,7 @@ test("settings() has defaults for what is not given, undefined included (netpoll
     writeTimeoutMs: 0,
     idleTimeoutMs: 0,
     lifetimeMs: 0,
+    closeTimeoutMs: 5000,
     readBufferBytesMax: READ_BUFFER_BYTES_MAX,
     writeBufferBytesMax: WRITE_BUFFER_BYTES_MAX,
     messageBytesMax: MESSAGE_BYTES_MAX,

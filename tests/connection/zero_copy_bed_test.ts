@@ -21,8 +21,7 @@ const BEDS: readonly [what: string, options: string[], cases: Readonly<Record<Na
     abortCloseWait: "reset() completes everything: the peer has ended (zero copy 13)",
     abortFinWait: "reset() completes everything: we have ended (zero copy 13)",
     abortLastAck: "reset() completes everything: both have ended (zero copy 13)",
-    closeGracefully:
-      "close() is told at once; the peer gets all, and the descriptor goes last (zero copy 14)",
+    closeGracefully: "close() waits until the peer has all, and nothing is pinned (zero copy 14)",
     closeGivesUp: "close() resets a peer that never reads, in the end (zero copy 15)",
     scribbleFast: "freed memory is overwritten at once, and a fast peer sees none (zero copy 16)",
     scribbleSlow: "freed memory is overwritten at once, and a slow peer sees none (zero copy 16)",

@@ -195,6 +195,33 @@ TEST("np_shutdown() ends one direction or both") {
   CHECK_EQUAL(np_shutdown(-1, SHUT_WR), -EBADF);
 }
 
+TEST("np_unacked() counts what a TCP peer has not acknowledged, and the end of sending as one") {
+  struct address at = address_of(AF_INET, LOOPBACK4, 4);
+  int32_t listener = np_socket(AF_INET), client = np_socket(AF_INET);
+  CHECK_EQUAL(np_bind(listener, &at), 0);
+  CHECK_EQUAL(np_listen(listener, 1), 0);
+  CHECK_EQUAL(np_setsockopt(client, SOL_SOCKET, SO_RCVBUF, (int32_t[]){4096}, 4), 0);
+  CHECK_EQUAL(np_name(listener, 0, &at), 0);
+  np_connect(client, &at);
+  struct address peer;
+  int32_t server;
+  while ((server = np_accept(listener, &peer)) == -EAGAIN) {}
+  CHECK_EQUAL(np_unacked(server), 0);
+  uint32_t slab = a_slab();
+  int32_t sent = np_send(server, slab, 0, 1 << 20, 0);
+  int32_t unacked = np_unacked(server);
+  CHECK(unacked > 0 && unacked <= sent);
+  CHECK_EQUAL(np_shutdown(server, SHUT_WR), 0);
+  for (int32_t taken = 0; taken < sent;) {
+    int32_t count = np_recv(client, slab, 0, 1 << 20);
+    if (count > 0) taken += count;
+  }
+  while (np_unacked(server) > 0) {}
+  CHECK_EQUAL(np_unacked(server), 0);
+  CHECK_EQUAL(np_unacked(listener), -EINVAL);
+  CHECK_EQUAL(np_unacked(-1), -EBADF);
+}
+
 TEST("np_close() closes once, and is -EBADF after") {
   int before = open_fds();
   int32_t fd = np_socket(AF_UNIX);

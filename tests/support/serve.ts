@@ -7,6 +7,7 @@ import {
   EventLoop,
   type EventLoopOptions,
   type Listener,
+  type ListenerOptions,
   type RequestHandler,
 } from "../../mod.ts";
 
@@ -14,9 +15,10 @@ import {
 export function serve<C = undefined>(
   onRequest: RequestHandler<C> | null,
   options?: EventLoopOptions<C>,
+  listenOptions?: ListenerOptions,
 ): { loop: EventLoop<C>; listener: Listener; served: Promise<void> } {
   const loop = new EventLoop<C>(onRequest, options);
-  const listener = createListener("tcp", "127.0.0.1:0");
+  const listener = createListener("tcp", "127.0.0.1:0", listenOptions);
   return { loop, listener, served: loop.serve(listener) };
 }
 

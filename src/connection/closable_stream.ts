@@ -1,0 +1,276 @@
+/**
+ * How a stream ends: by a close that delivers what was flushed, by a reset, given away, or lost.
+ */
+import { type Ban, CLOSED } from "../buffer/link_chain.ts";
+import { counts } from "../core/counts.ts";
+import { ClosedError, EofError, NetpollError, SystemError, UnsentError } from "../core/errors.ts";
+import { resetOnClose } from "../net/socket.ts";
+import type { CloseOptions, CloseResult } from "./connection.ts";
+import { readSide } from "./connection_reader.ts";
+import { writeSide } from "./connection_writer.ts";
+import { deliver, DELIVERED, Draining, type DrainOwner } from "./draining.ts";
+import { closedError, Ending, lostError, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
+import { next, type State } from "./lifecycle.ts";
+import { Stream, type StreamService } from "./stream.ts";
+
+/** A stream with a life: who is called in the course of it is the business of the connection. */
+export abstract class ClosableStream<S extends StreamService> extends Stream<S>
+  implements DrainOwner {
+  /** Where it is in its life. */
+  protected state: State = "preparing";
+  /** Made when somebody asks about the end, or something is to be known of it. */
+  protected ending: Ending | null = null;
+
+  /** Goes on with whatever is due now. Callbacks may run. */
+  protected abstract goOn(): void;
+  /** Nobody will read what was received before it was lost. */
+  protected abstract forgetInput(): void;
+
+  get isActive(): boolean {
+    return this.state !== "closed" && this.state !== "draining";
+  }
+
+  get closed(): Promise<void> {
+    const { closed } = this.ensureEnding();
+    if (this.state === "closed") this.ensureEnding().end();
+    return closed;
+  }
+
+  /** What is known of the end, from now on. */
+  protected ensureEnding(): Ending {
+    return this.ending ??= new Ending();
+  }
+
+  /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
+  onReadEnd(code: number): void {
+    if (code < 0) return this.onLost(new SystemError("receive", -code));
+    this.readEnd = PEER_ENDED;
+    readSide.settle(this.reader);
+  }
+
+  /** The connection is broken. What was received before is still delivered. */
+  protected onLost(cause: SystemError): void {
+    if (this.state === "closed") return;
+    // A reset takes nothing away when all that was flushed before the close has arrived.
+    if (this.state === "draining" && this.#undelivered === 0) return this.#finish("drained", 0);
+    const error = lostError(cause);
+    this.ensureEnding().failure ??= error;
+    // A failed send comes first when reading has paused: what arrived before is still in the
+    // kernel.
+    if (this.readEnd === null && this.input.readBan === null) {
+      while (readSide.receive(this.reader, this.fd) > 0);
+    }
+    this.readEnd ??= { error: () => error, message: "" };
+    writeSide.fail(this.writer, error);
+    this.#finish("lost", this.#undelivered);
+    readSide.settle(this.reader);
+  }
+
+  onSendFailure(cause: SystemError): NetpollError {
+    // Found within the user's flush or close: whatever calls back does so later.
+    queueMicrotask(() => {
+      this.onLost(cause);
+      this.goOn();
+    });
+    const failure = this.ending?.failure;
+    return failure instanceof NetpollError ? failure : lostError(cause);
+  }
+
+  // ---- closing ----------------------------------------------------------------------------------
+
+  protected giveUp(error: unknown): void {
+    if (!this.isActive) return;
+    this.ensureEnding().failure ??= error;
+    this.closeWithin(0);
+    this.goOn();
+  }
+
+  closeWrite(): Promise<void> {
+    const ending = this.ensureEnding();
+    const { writeEnded } = ending;
+    if (ending.isWriteEnding || this.isPiped) return writeEnded;
+    ending.isWriteEnding = true;
+    this.output.truncate(0);
+    this.output.writeBan ??= WRITE_ENDED;
+    if (this.fd < 0) ending.endWrite();
+    else if (writeSide.unsentBytes(this.writer) === 0) this.onAllSent();
+    else this.uncork();
+    return writeEnded;
+  }
+
+  close(options: CloseOptions = {}): Promise<CloseResult> {
+    const { closing } = this.ensureEnding();
+    this.closeWithin(options.timeoutMs);
+    // No callback of the user's runs within his own call.
+    if (this.state === "closed") {
+      this.forgetInput();
+      this.ensureEnding().end();
+      queueMicrotask(() => this.goOn());
+    }
+    return closing;
+  }
+
+  protected closeWithin(totalMs: number | undefined): void {
+    if (!this.isActive) return;
+    this.state = next(this.state, "close");
+    this.input.readBan = CLOSED;
+    this.output.truncate(0);
+    this.output.writeBan = CLOSED;
+    if (readSide.isWaiting(this.reader)) readSide.fail(this.reader, closedError(this.ending));
+    if (this.isPiped) return this.#abort(); // a part of a stream must not end like the whole
+    if (this.output.length > 0) this.uncork();
+    if (this.state !== "draining") return;
+    if (totalMs !== undefined && !(totalMs > 0)) return void this.#giveAway("close() had no time");
+    if (writeSide.unsentBytes(this.writer) === 0 && deliver(this) === DELIVERED) {
+      this.#finish("drained", 0);
+    }
+    if (this.state !== "draining") return;
+    const limit = { stallMs: this.settings.closeTimeoutMs, totalMs };
+    const draining = this.ensureEnding().draining = new Draining(this, this.service.poller, limit);
+    draining.begin();
+  }
+
+  onError(): void {
+    const cause = this.brokenBy();
+    if (cause === null) return;
+    this.onLost(cause);
+    this.goOn();
+  }
+
+  onDelivered(): void {
+    this.#finish("drained", 0);
+    this.goOn();
+  }
+
+  onOverdue(limit: string): void {
+    this.#giveAway(limit);
+    this.goOn();
+  }
+
+  /**
+   * The time to close is over. What the kernel has taken it goes on sending for as long as the peer
+   * answers; but to what a peer sends after the close it answers with a reset, which would drop it
+   * unseen. Whether anything is dropped.
+   */
+  #giveAway(limit: string): boolean {
+    // Memory that is pinned can be left to the kernel no longer than we live to hear of its release.
+    if (
+      writeSide.unsentBytes(this.writer) === 0 &&
+      (!this.pinner?.isPinning || this.#undelivered === 0)
+    ) {
+      const dropped = deliver(this);
+      if (this.state === "closed") return true; // the peer has reset it
+      const isSilent = dropped <= 0 && !this.ending?.draining?.hasHeard;
+      if (isSilent || this.#undelivered === 0) {
+        this.#finish("drained", 0);
+        return false;
+      }
+    }
+    this.#drop(limit);
+    return true;
+  }
+
+  /** Ends it by a reset, and says so where that drops what was flushed. */
+  #drop(limit: string): void {
+    const bytes = this.#undelivered;
+    if (bytes > 0) this.ensureEnding().failure ??= new UnsentError(bytes, limit);
+    this.#abort(bytes);
+  }
+
+  /** The time that its server had to shut down is over. Whether it was cut. */
+  expire(limit: string): boolean {
+    queueMicrotask(() => this.goOn());
+    if (this.state === "draining") return this.#giveAway(limit);
+    if (this.state !== "closed") this.#drop(limit);
+    return true;
+  }
+
+  /** What was flushed and is not known to have arrived. */
+  get #undelivered(): number {
+    return writeSide.unsentBytes(this.writer) + this.endpoint.unackedBytes;
+  }
+
+  /** Whether we have dropped what was flushed. */
+  get isCut(): boolean {
+    return this.droppedBytes > 0 && !(this.ending?.failure instanceof EofError);
+  }
+
+  /** What was flushed and dropped, once it is closed. */
+  get droppedBytes(): number {
+    return this.ending?.unsentBytes ?? 0;
+  }
+
+  protected onAllSent(): void {
+    if (!this.ending?.isWriteEnding || this.state === "closed") return;
+    this.endpoint.shutdownWrite();
+    this.ending.endWrite();
+  }
+
+  protected get isClosing(): boolean {
+    return this.state === "draining";
+  }
+
+  reset(): void {
+    if (this.state === "closed") return this.forgetInput();
+    this.#abort();
+    queueMicrotask(() => this.goOn());
+  }
+
+  cut(error: unknown): void {
+    if (this.state === "closed") return;
+    this.ensureEnding().failure ??= error;
+    this.reset();
+  }
+
+  /** Ends it by a reset. */
+  #abort(unsentBytes = this.#undelivered): void {
+    this.input.readBan = CLOSED;
+    this.output.writeBan = CLOSED;
+    resetOnClose(this.fd);
+    this.#finish("lost", unsentBytes);
+  }
+
+  detach(): number {
+    if (!this.isActive) throw new ClosedError("Cannot detach: the connection is closed");
+    const fd = this.fdToDetach();
+    this.input.readBan = CLOSED;
+    this.output.writeBan = CLOSED;
+    this.#finish("detached", writeSide.unsentBytes(this.writer));
+    queueMicrotask(() => this.goOn());
+    return fd;
+  }
+
+  /**
+   * Lets go of the descriptor: the end of what the peer sees. Whoever calls this calls `goOn`
+   * later.
+   */
+  #finish(step: "drained" | "lost" | "detached", unsentBytes: number): void {
+    this.state = next(this.state, step);
+    if (unsentBytes > 0) this.#countUnsent(unsentBytes);
+    const fd = this.endpoint.release();
+    if (step !== "detached") this.closeFd(fd, step === "lost");
+    this.deadlines?.close();
+    this.ending?.draining?.close();
+    this.output.close(this.#writeBan());
+    writeSide.closeFiles(this.writer);
+    if (writeSide.flushCount(this.writer) > 0) {
+      writeSide.fail(this.writer, closedError(this.ending));
+    }
+    if (this.input.readBan !== null && readSide.isWaiting(this.reader)) {
+      readSide.fail(this.reader, closedError(this.ending));
+    }
+    this.ending?.end();
+  }
+
+  #countUnsent(unsentBytes: number): void {
+    this.ensureEnding().unsentBytes = unsentBytes;
+    counts.connections.unsent += 1;
+    counts.connections.unsentBytes += unsentBytes;
+  }
+
+  /** Who writes to a connection that the peer has reset learns that, and not that it is closed. */
+  #writeBan(): Ban {
+    const failure = this.ending?.failure;
+    return failure instanceof EofError ? { error: () => failure, message: "" } : CLOSED;
+  }
+}
