@@ -117,7 +117,10 @@ export const bunHost: Host | null = Bun
     adopt,
     env: (name) => process.env[name],
     checkNet() {},
-    checkPath() {},
+    checkNotDenied() {},
+    mayResolve: () => true,
+    checkUnix() {},
+    plainPath: (path) => path,
     checkRead() {},
   }
   : null;

@@ -1,6 +1,7 @@
 /**
  * Deno: `Deno.dlopen`, and what netpoll needs of its event loop.
  */
+import { resolve } from "node:path";
 import process from "node:process";
 import type { AdoptedSocket, Host } from "./host.ts";
 import type { Pointer } from "./native.ts";
@@ -29,9 +30,23 @@ function findDrain(): (() => void) | null {
   return typeof drain === "function" ? drain : null;
 }
 
+/** Taken when netpoll is imported: what is put in its place later does not decide for us. */
+const query = isDeno ? Deno.permissions.querySync.bind(Deno.permissions) : null;
+
+function stateOf(descriptor: Deno.PermissionDescriptor): Deno.PermissionState {
+  return query!(descriptor).state;
+}
+
 function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
   // "prompt" counts as denied: a library must not stop a server to ask.
-  return Deno.permissions.querySync(descriptor).state === "granted";
+  return stateOf(descriptor) === "granted";
+}
+
+/** Deno's own error, in its own words. */
+function notCapable(name: "net" | "read" | "write", what: string): Error {
+  return new Deno.errors.NotCapable(
+    `Requires ${name} access${what}, run again with the --allow-${name} flag`,
+  );
 }
 
 function open<T>(path: string, symbols: Readonly<Record<keyof T, Signature>>): T {
@@ -50,11 +65,13 @@ function refusal(path: string): string | null {
 }
 
 function wrap(address: Pointer, bytes: number): ArrayBuffer | null {
+  // --allow-ffi=PATH opens the library and calls it, but makes no views of memory
+  // (denoland/deno#15511): it would ask the user for more.
+  if (!isGranted({ name: "ffi" })) return null;
   try {
     return new Deno.UnsafePointerView(address as Deno.PointerObject).getArrayBuffer(bytes);
   } catch (error) {
-    // --allow-ffi=PATH opens the library and calls it, but makes no views of memory
-    // (denoland/deno#15511).
+    // --deny-ffi=PATH of another library.
     if (error instanceof Deno.errors.NotCapable) return null;
     throw error;
   }
@@ -79,29 +96,60 @@ function env(name: string): string | undefined {
   return isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;
 }
 
+/** A host and a port as Deno writes them. It knows no zones ("%1"). */
+function hostAndPort(hostname: string, port: number): string {
+  if (!hostname.includes(":")) return `${hostname}:${port}`;
+  return `[${hostname.replace(/%.*/, "")}]:${port}`;
+}
+
 function checkNet(hostname: string | null, port: number): void {
-  const bracketed = hostname?.includes(":") ? `[${hostname}]` : hostname;
-  const at = bracketed === null ? undefined : `${bracketed}:${port}`;
+  const at = hostname === null ? undefined : hostAndPort(hostname, port);
   if (isGranted({ name: "net", host: at })) return;
-  throw new Deno.errors.NotCapable(
-    `Requires net access${at ? ` to "${at}"` : ""}, run again with the --allow-net flag`,
-  );
+  throw notCapable("net", at === undefined ? "" : ` to "${at}"`);
+}
+
+function checkNotDenied(hostname: string, port: number): void {
+  const at = hostAndPort(hostname, port);
+  if (stateOf({ name: "net", host: at }) === "denied") throw notCapable("net", ` to "${at}"`);
+}
+
+function mayResolve(hostname: string): boolean {
+  const { state, partial } = query!({ name: "net", host: hostname });
+  return state === "granted" && !partial;
 }
 
 function checkFile(name: "read" | "write", path: string): void {
-  if (isGranted({ name, path })) return;
-  throw new Deno.errors.NotCapable(
-    `Requires ${name} access to "${path}", run again with the --allow-${name} flag`,
-  );
+  if (!isGranted({ name, path })) throw notCapable(name, ` to "${path}"`);
 }
 
 function checkRead(path: string): void {
   checkFile("read", path);
 }
 
-function checkPath(path: string): void {
+/** Whether Deno may use a Unix socket as net. Null before 2.9, which takes no such descriptor. */
+function unixState(path: string): Deno.PermissionState | null {
+  try {
+    return stateOf({ name: "net", host: `unix:${path}` });
+  } catch {
+    return null;
+  }
+}
+
+function checkUnix(path: string): void {
+  // An abstract name is no file, and Deno has no flag for a single one.
+  if (path.startsWith("@")) {
+    if (isGranted({ name: "net" })) return;
+    throw notCapable("net", ` to "unix:${path}"`);
+  }
   checkFile("read", path);
   checkFile("write", path);
+  const absolute = resolve(path);
+  if (unixState(absolute) === "granted" || unixState("/") === null) return;
+  throw notCapable("net", ` to "unix:${absolute}"`);
+}
+
+function plainPath(path: string): string {
+  return /(^|\/)\.\.(\/|$)/.test(path) ? resolve(path) : path;
 }
 
 /** Deno, where this is Deno. */
@@ -118,7 +166,10 @@ export const denoHost: Host | null = isDeno
     adopt,
     env,
     checkNet,
-    checkPath,
+    checkNotDenied,
+    mayResolve,
+    checkUnix,
+    plainPath,
     checkRead,
   }
   : null;

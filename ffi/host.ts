@@ -53,11 +53,24 @@ export interface Host {
   /** An environment variable; undefined when it may not be read. Never asks the user. */
   env(name: string): string | undefined;
   /**
-   * Throws what the runtime throws where the program may not use that host and port, or (null) any.
+   * Throws what the runtime throws unless the program may use that host and port; null is any host.
+   * As with all that follows, the user is never asked: what the runtime would ask for is refused.
    */
   checkNet(hostname: string | null, port: number): void;
-  /** The same for a Unix socket's path. */
-  checkPath(path: string): void;
+  /**
+   * Throws the same where that address was forbidden. For one that a name stands for, when the name
+   * itself was granted: a grant by name covers its addresses, a denied address goes first.
+   */
+  checkNotDenied(hostname: string, port: number): void;
+  /** Whether the runtime's resolver may be given that name. It wants more than one port of it. */
+  mayResolve(hostname: string): boolean;
+  /** Throws the same unless the program may use a Unix socket at that path. */
+  checkUnix(path: string): void;
+  /**
+   * A Unix socket's path as the sandbox reads it, for the kernel to use: where one takes ".." by the
+   * text and the other follows links first, they mean different files.
+   */
+  plainPath(path: string): string;
   /** The same for a file that is read. */
   checkRead(path: string): void;
 }

@@ -93,8 +93,8 @@ export interface Native {
     flags: number,
   ): number;
 
-  /** Opens a file by its zero-terminated path, to read it. Its descriptor. */
-  open(path: Uint8Array): number;
+  /** Makes another descriptor of the same open file. */
+  dup(fd: number): number;
   /** What a descriptor is: its mode, and the low and the high half of its size, go to `out`. */
   stat(fd: number, out: Uint32Array): number;
   /** Reads a piece of a file at a position in two halves. Bytes, 0 behind the end. */

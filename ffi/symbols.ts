@@ -16,7 +16,7 @@ export type Signature = readonly [
 ];
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 4;
+export const ABI = 5;
 
 /** Every function of {@linkcode Native}. */
 export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
@@ -53,7 +53,7 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   writev: ["np_writev", ["i32", "buffer", "i32"], "i32"],
   sendBorrowed: ["np_send_borrowed", ["i32", "buffer", "u32", "u32", "u32", "i32"], "i32"],
 
-  open: ["np_open", ["buffer"], "i32"],
+  dup: ["np_dup", ["i32"], "i32"],
   stat: ["np_stat", ["i32", "buffer"], "i32"],
   pread: ["np_pread", ["i32", "u32", "u32", "u32", "u32", "u32"], "i32"],
   sendfile: ["np_sendfile", ["i32", "i32", "u32", "u32", "u32"], "i32"],

@@ -179,6 +179,12 @@ test("runtimes are named in ffi/, bench/peers/ and examples/compare/ only", () =
   assertEquals(grep(elsewhere, /["']bun:|\bglobalThis\b.*\b(Deno|Bun)\b/, withStrings), []);
 });
 
+test("no address is bound or dialled but by src/net/permitted.ts, which asks the sandbox first", () => {
+  const others = sources.filter((path) => path !== "src/net/permitted.ts");
+  assertEquals(grep(others, /\bnative\.(bind|connect)\b/, codeOf), []);
+  assertEquals(grep(sources, /\bnative\.(bind|connect)\b/, codeOf).length, 2);
+});
+
 test("every source file has a test at the same path", () => {
   const untested = sources.filter((path) => !files.includes(testOf(path)));
   assertEquals(untested.filter((path) => UNTESTED[path] === undefined), []);

@@ -2,7 +2,7 @@
  * Dialling: a connection to somebody who listens.
  */
 import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
+import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import type { Callbacks } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
@@ -20,10 +20,11 @@ import { ERRNO } from "../core/errno.ts";
 import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
 import { DIAL_ATTEMPT_DELAY_MS, SELF_CONNECT_RETRIES } from "../core/limits.ts";
 import {
-  checkPermission,
   describeAddress,
   Family,
   formatAddress,
+  type HostPort,
+  isNumeric,
   type Network,
   packAddress,
   type PackedAddress,
@@ -31,8 +32,10 @@ import {
   parsePath,
   rawAddress,
   rawFromNumeric,
-  resolveToListen,
+  resolveHost,
+  wellKnown,
 } from "../net/address.ts";
+import { bind, checkPermitted, connect, type Origin } from "../net/permitted.ts";
 import { applyOptions, getOption, Option, type SocketOptions } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
@@ -53,11 +56,20 @@ export interface DialOptions<C = undefined>
   localAddress?: string;
 }
 
+/** What is the same for all attempts of one dial. */
+interface Route {
+  readonly options: SocketOptions;
+  readonly local: Uint32Array | null;
+  /** How the addresses came to be. */
+  readonly origin: Origin;
+}
+
 /** One attempt to connect to one address. */
 class Attempt implements Watcher {
   readonly fd: number;
   readonly #poller: Poller;
   readonly #raw: Uint32Array;
+  readonly #origin: Origin;
   readonly #onEnd: (attempt: Attempt, error: unknown) => void;
   #token = -1;
 
@@ -65,18 +77,18 @@ class Attempt implements Watcher {
   constructor(
     poller: Poller,
     raw: Uint32Array,
-    options: SocketOptions,
-    local: Uint32Array | null,
+    { options, local, origin }: Route,
     onEnd: (attempt: Attempt, error: unknown) => void,
   ) {
     this.#poller = poller;
     this.#raw = raw;
+    this.#origin = origin;
     this.#onEnd = onEnd;
     this.fd = check("open a socket", native.socket(raw[0]!));
     try {
       applyOptions(this.fd, raw[0]!, options);
       if (local !== null) {
-        check("use the local address", native.bind(this.fd, local), subject(local));
+        check("use the local address", bind(this.fd, local, "written"), subject(local));
       }
     } catch (error) {
       native.close(this.fd);
@@ -91,14 +103,18 @@ class Attempt implements Watcher {
 
   /** Connects. */
   begin(): void {
-    const code = native.connect(this.fd, this.#raw);
-    if (code === 0) return this.#onEnd(this, null);
-    if (code !== -ERRNO.EINPROGRESS) return this.#fail(-code);
+    let failure: unknown = null;
     try {
-      this.#token = this.#poller.add(this, Interest.WRITE);
+      const code = connect(this.fd, this.#raw, this.#origin);
+      if (code === -ERRNO.EINPROGRESS) {
+        this.#token = this.#poller.add(this, Interest.WRITE);
+        return;
+      }
+      if (code !== 0) failure = this.#errorOf(-code);
     } catch (error) {
-      this.#onEnd(this, error);
+      failure = error;
     }
+    this.#onEnd(this, failure);
   }
 
   onEvent(): void {
@@ -106,15 +122,15 @@ class Attempt implements Watcher {
     this.#unwatch();
     if (errno === 0) return this.#onEnd(this, null);
     countSocketError(errno);
-    this.#fail(errno);
+    this.#onEnd(this, this.#errorOf(errno));
   }
 
   onFailure(error: unknown): void {
     this.#onEnd(this, error);
   }
 
-  #fail(errno: number): void {
-    this.#onEnd(this, new SystemError("connect to", errno, subject(this.#raw)));
+  #errorOf(errno: number): SystemError {
+    return new SystemError("connect to", errno, subject(this.#raw));
   }
 
   /**
@@ -153,8 +169,7 @@ class Race implements TimerOwner {
   readonly result: Promise<Attempt>;
   readonly #poller: Poller;
   readonly #raws: Uint32Array[];
-  readonly #options: SocketOptions;
-  readonly #local: Uint32Array | null;
+  readonly #route: Route;
   readonly #running = new Set<Attempt>();
   readonly #stagger = new Timer(this);
   readonly #resolve: (attempt: Attempt) => void;
@@ -164,16 +179,10 @@ class Race implements TimerOwner {
   #isOver = false;
 
   /** A race that has not begun. */
-  constructor(
-    poller: Poller,
-    raws: Uint32Array[],
-    options: SocketOptions,
-    local: Uint32Array | null,
-  ) {
+  constructor(poller: Poller, raws: readonly Uint32Array[], route: Route) {
     this.#poller = poller;
     this.#raws = [...raws];
-    this.#options = options;
-    this.#local = local;
+    this.#route = route;
     const { promise, resolve, reject } = Promise.withResolvers<Attempt>();
     this.result = promise;
     this.#resolve = resolve;
@@ -193,8 +202,7 @@ class Race implements TimerOwner {
       const attempt = new Attempt(
         this.#poller,
         raw,
-        this.#options,
-        this.#local,
+        this.#route,
         (ended, error) => this.#onEnd(ended, raw, error),
       );
       this.#running.add(attempt);
@@ -222,7 +230,8 @@ class Race implements TimerOwner {
 
   /** Whether the kernel chooses our port: then it may choose another one. */
   get #choosesPort(): boolean {
-    return this.#local === null || this.#local[1] === 0;
+    const { local } = this.#route;
+    return local === null || local[1] === 0;
   }
 
   #onError(error: unknown): void {
@@ -253,21 +262,45 @@ const FAMILIES: Readonly<Record<Exclude<Network, "unix">, 0 | 4 | 6>> = {
   tcp6: 6,
 };
 
-/** The addresses to try, the families taking turns (RFC 8305 §4). */
-async function resolve(network: Network, address: string): Promise<Uint32Array[]> {
-  if (network === "unix") return [parsePath(address)];
+/** A name that a resolver has to look up. */
+interface Name {
+  readonly network: Exclude<Network, "unix">;
+  readonly at: HostPort;
+}
+
+/** Where somebody wants to go: the addresses to try, or what stands for them. */
+interface Destination {
+  readonly origin: Origin;
+  readonly found: readonly Uint32Array[] | Name;
+}
+
+/** Takes the text of an address apart, once, and asks whether the program may go there. */
+function locate(network: Network, address: string): Destination {
+  if (network === "unix") return { origin: "written", found: [parsePath(address)] };
   const at = parseHostPort(address);
   const { hostname, port } = at;
   if (port === 0) throw new TypeError(`Cannot dial "${address}": port 0 is for listening`);
+  if (hostname === "") {
+    // Nobody has named this machine: its own addresses are as good as written.
+    const found = resolveHost(network, { hostname: "localhost", port });
+    return { origin: "written", found };
+  }
+  if (isNumeric(hostname)) return { origin: "written", found: resolveHost(network, at) };
+  host.checkNet(hostname, port);
+  const isKnown = wellKnown(hostname) !== null;
+  const found = isKnown ? resolveHost(network, at) : { network, at };
+  return { origin: "stands for what was granted", found };
+}
+
+/** The addresses of a name, the families taking turns (RFC 8305 §4). */
+async function resolve({ network, at }: Name): Promise<Uint32Array[]> {
+  const { hostname, port } = at;
   const family = FAMILIES[network];
-  const name = hostname === "" ? "localhost" : hostname;
-  const found = isIP(name) !== 0
-    ? [{ address: name, family: isIP(name) }]
-    : await lookUp(name, family);
-  if (found === null) return resolveToListen(network, { ...at, hostname: name });
+  const found = await lookUp(hostname, family);
+  if (found === null) return resolveHost(network, at);
   const fitting = found.filter((each) => family === 0 || each.family === family);
   if (fitting.length === 0) {
-    throw new NetpollError(`Cannot dial "${address}" with ${network}: it has no such address`);
+    throw new NetpollError(`Cannot dial "${hostname}" with ${network}: it has no such address`);
   }
   const [first, second] = [fitting[0]!.family, fitting[0]!.family === 6 ? 4 : 6].map(
     (each) => fitting.filter((one) => one.family === each),
@@ -281,12 +314,14 @@ async function resolve(network: Network, address: string): Promise<Uint32Array[]
 
 /**
  * The addresses of a name, as the runtime finds them. Null where it may not: Deno's resolver wants
- * permission for every port of the host, and the program may have just the one it dials.
+ * permission for every port of the host, and would ask its user where the program has just the one
+ * that it dials.
  */
 async function lookUp(
   name: string,
   family: 0 | 4 | 6,
 ): Promise<{ address: string; family: number }[] | null> {
+  if (!host.mayResolve(name)) return null;
   try {
     return await lookup(name, { all: true, family });
   } catch (cause) {
@@ -299,7 +334,7 @@ async function lookUp(
 function localRaw(address: string | undefined): Uint32Array | null {
   if (address === undefined) return null;
   const { hostname, port } = parseHostPort(address);
-  if (isIP(hostname) !== 0) return rawFromNumeric(hostname, port);
+  if (isNumeric(hostname)) return rawFromNumeric(hostname, port);
   throw new TypeError(`Cannot use the local address "${address}": its host must be numeric`);
 }
 
@@ -345,8 +380,9 @@ async function within(
  * the first that connects wins. With `onRequest` the connection is served like an accepted one and
  * closes by itself after the peer's end; without, it stays until it is closed.
  *
- * Under Deno the program needs `--allow-net` for the address, or `--allow-read` and `--allow-write`
- * for the path.
+ * Under Deno the program needs `--allow-net` for the address, which for a Unix socket is
+ * `unix:PATH`, and then `--allow-read` and `--allow-write` for the path, too. An address that a name
+ * resolves to must not be one of `--deny-net`.
  *
  * @throws {SystemError} Nobody listens (`code` is `"ECONNREFUSED"`), there is no way to it, …; of
  * several addresses, the first's.
@@ -393,9 +429,9 @@ export async function dial<C = undefined>(
   }
   options.signal?.throwIfAborted();
   const local = localRaw(options.localAddress);
-  checkPermission(network, address);
+  const destination = locate(network, address);
   const poller = threadPoller();
-  const dialling = new Dialling(network, address, options, local);
+  const dialling = new Dialling(destination, options, local);
   const attempt = await within(
     dialling.run(poller),
     poller,
@@ -422,29 +458,25 @@ export async function dial<C = undefined>(
 
 /** A look-up and the race after it, either of which can be given up. */
 class Dialling {
-  readonly #network: Network;
-  readonly #address: string;
-  readonly #options: SocketOptions;
-  readonly #local: Uint32Array | null;
+  readonly #destination: Destination;
+  readonly #route: Route;
   #race: Race | null = null;
   #cancelled: unknown = null;
 
-  constructor(
-    network: Network,
-    address: string,
-    options: SocketOptions,
-    local: Uint32Array | null,
-  ) {
-    this.#network = network;
-    this.#address = address;
-    this.#options = options;
-    this.#local = local;
+  constructor(destination: Destination, options: SocketOptions, local: Uint32Array | null) {
+    this.#destination = destination;
+    this.#route = { options, local, origin: destination.origin };
   }
 
   async run(poller: Poller): Promise<Attempt> {
-    const raws = await resolve(this.#network, this.#address);
+    // Without a wait where none is needed: the program may leave its directory after the call.
+    const { found } = this.#destination;
+    const raws = "network" in found ? await resolve(found) : found;
     if (this.#cancelled !== null) throw this.#cancelled;
-    this.#race = new Race(poller, raws, this.#options, this.#local);
+    // The runtime's own call tries the first address alone: where that is refused, so is the name.
+    // Of the others each is asked for when its turn comes.
+    checkPermitted(raws[0]!, this.#route.origin);
+    this.#race = new Race(poller, raws, this.#route);
     this.#race.next();
     return await this.#race.result;
   }

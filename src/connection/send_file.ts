@@ -1,6 +1,7 @@
 /**
  * Files among the bytes of a stream: sendfile, and reading where the kernel has no sendfile.
  */
+import { closeSync, constants, openSync } from "node:fs";
 import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
@@ -50,14 +51,35 @@ const TWO_32 = 2 ** 32;
 
 /** {mode, size low, size high}. */
 const about = new Uint32Array(3);
-const encoder = new TextEncoder();
 
 function ignore(): void {}
 
+// O_NONBLOCK means nothing to files, and keeps a FIFO without a writer from blocking the thread
+// (open(2)).
+const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
+const OPEN_FLAGS = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+
+/** Opens a file. It is the runtime that does, which alone knows what its sandbox lets be opened. */
 function open(path: string): number {
   if (path.includes("\0")) throw new TypeError("Cannot send a file: its path has a zero byte");
+  // Before, since the runtime would stop the program and ask its user.
   host.checkRead(path);
-  return check("open", native.open(encoder.encode(`${path}\0`)), path);
+  const theirs = openByRuntime(path);
+  try {
+    return check("open", native.dup(theirs), path);
+  } finally {
+    closeSync(theirs);
+  }
+}
+
+function openByRuntime(path: string): number {
+  try {
+    return openSync(path, OPEN_FLAGS);
+  } catch (error) {
+    const { errno } = error as { errno?: unknown };
+    // What is none of the kernel's is the sandbox's, or about the path.
+    throw typeof errno === "number" ? new SystemError("open", Math.abs(errno), path) : error;
+  }
 }
 
 /** How large a file is. Throws for what is no file. */

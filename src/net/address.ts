@@ -2,11 +2,12 @@
  * Addresses: what users write, what users read, and what the kernel takes.
  */
 import { Buffer } from "node:buffer";
-import { isIPv4, isIPv6 } from "node:net";
+import { isIP, isIPv4, isIPv6 } from "node:net";
 import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { NetpollError } from "../core/errors.ts";
+import { show } from "../core/options.ts";
 
 /** Which protocol, and for TCP which version of IP: "tcp" takes either. */
 export type Network = "tcp" | "tcp4" | "tcp6" | "unix";
@@ -102,11 +103,22 @@ function endsInNumber(hostname: string): boolean {
 }
 
 /**
+ * Throws unless an address is a string: an object in its place could be one at each reading.
+ *
+ * @throws {TypeError} It is none.
+ */
+function checkText(address: unknown): void {
+  if (typeof address === "string") return;
+  throw new TypeError(`Cannot use ${show(address)} as an address: it is no string`);
+}
+
+/**
  * Takes "host:port" apart.
  *
  * @throws {TypeError} It is not of that form.
  */
 export function parseHostPort(address: string): HostPort {
+  checkText(address);
   const colon = address.lastIndexOf(":");
   if (colon < 0) throw malformed(address, "it has no port");
   let hostname = address.slice(0, colon);
@@ -132,8 +144,9 @@ export function parseHostPort(address: string): HostPort {
  * @throws {TypeError} It is empty, too long for the kernel, or has a 0 byte in it.
  */
 export function parsePath(path: string): Uint32Array {
+  checkText(path);
   const isAbstract = path.startsWith("@");
-  const bytes = Buffer.from(isAbstract ? "\0" + path.slice(1) : path);
+  const bytes = Buffer.from(isAbstract ? "\0" + path.slice(1) : host.plainPath(path));
   if (path === "" || path === "@") {
     throw new TypeError("Cannot use an empty path for a Unix socket");
   }
@@ -196,26 +209,38 @@ function serves(family: number, network: Exclude<Network, "unix">): boolean {
   return FAMILY_OF[network] === Family.UNSPECIFIED || FAMILY_OF[network] === family;
 }
 
+/** Whether a host is written as an address; the others are names, which stand for some. */
+export function isNumeric(hostname: string): boolean {
+  return isIP(hostname) !== 0;
+}
+
+/** The addresses of hosts that need no resolver, best first; "" is every one of this machine. */
+const WELL_KNOWN: Readonly<Record<string, readonly string[]>> = {
+  "": ["::", "0.0.0.0"],
+  // Wherever a resolver may look it up (RFC 6761 §6.3).
+  localhost: ["127.0.0.1", "::1"],
+};
+
 /**
- * The raw addresses to listen on, best first, for a host: numeric ones, "" and "localhost" need no
- * resolver; other names ask it and **block** the thread until it has answered.
+ * The raw addresses of a host that a network can use, best first: numeric ones, "" and "localhost"
+ * need no resolver; other names ask the system's and **block** the thread until it has answered.
  *
  * @throws {NetpollError} The name is unknown, or has no address for the network.
  */
-export function resolveToListen(network: Exclude<Network, "unix">, at: HostPort): Uint32Array[] {
+export function resolveHost(network: Exclude<Network, "unix">, at: HostPort): Uint32Array[] {
   const { hostname, port } = at;
-  const numeric = isIPv4(hostname) || isIPv6(hostname)
-    ? [hostname]
-    : hostname === ""
-    ? ["::", "0.0.0.0"]
-    : hostname === "localhost"
-    ? ["127.0.0.1", "::1"]
-    : null;
+  const numeric = isNumeric(hostname) ? [hostname] : wellKnown(hostname);
   const raws = numeric?.map((address) => rawFromNumeric(address, port)) ??
     lookUp(hostname, FAMILY_OF[network], port);
   const fitting = raws.filter((raw) => serves(raw[0]!, network));
   if (fitting.length > 0) return fitting;
   throw new NetpollError(`Cannot use "${hostname}" with ${network}: it has no such address`);
+}
+
+/** The addresses of a host that needs no resolver, or null. */
+export function wellKnown(hostname: string): readonly string[] | null {
+  const name = hostname.toLowerCase();
+  return Object.hasOwn(WELL_KNOWN, name) ? WELL_KNOWN[name]! : null;
 }
 
 /** getaddrinfo's own codes (netdb.h, the same in glibc and musl). */
@@ -325,14 +350,4 @@ export function describeAddress(address: Address): string {
   if (address.transport === "unix") return address.path || "(a socket without a name)";
   const { hostname, port } = address;
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
-}
-
-/** Throws what the runtime throws where the program may not use that address. */
-export function checkPermission(network: Network, address: string): void {
-  // An abstract name is no file, but anybody in the network namespace can use it.
-  if (network === "unix") {
-    return address.startsWith("@") ? host.checkNet(null, 0) : host.checkPath(address);
-  }
-  const { hostname, port } = parseHostPort(address);
-  host.checkNet(hostname === "" ? "0.0.0.0" : hostname, port);
 }

@@ -2,6 +2,8 @@
  * Listeners: sockets that connections arrive at.
  */
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { resolve } from "node:path";
+import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
@@ -9,10 +11,11 @@ import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
 import { BACKLOG } from "../core/limits.ts";
 import {
   type Address,
-  checkPermission,
   describeAddress,
   Family,
   formatAddress,
+  type HostPort,
+  isNumeric,
   isWildcard,
   type Network,
   packAddress,
@@ -20,8 +23,10 @@ import {
   parseHostPort,
   parsePath,
   rawAddress,
-  resolveToListen,
+  rawFromNumeric,
+  resolveHost,
 } from "./address.ts";
+import { bind, checkPermitted, connect, type Origin } from "./permitted.ts";
 import {
   applyOptions,
   checkNumber,
@@ -96,6 +101,8 @@ export class ListenerSocket implements Listener {
   /** Called before the descriptor is closed: whoever serves it stops watching. */
   onClose: (() => void) | null = null;
   #fd: number;
+  /** Where the file of a Unix socket is, wherever the program goes (chdir); null of any other. */
+  readonly #path: string | null;
   /** Which file is ours: another server may have put its own in the place. */
   readonly #file: string | null;
   /**
@@ -115,7 +122,9 @@ export class ListenerSocket implements Listener {
     this.#fd = fd;
     this.address = formatAddress(raw);
     this.localOfAccepted = isWildcard(raw) ? null : packAddress(raw);
-    this.#file = this.address.transport === "unix" ? identify(this.address.path) : null;
+    const path = this.address.transport === "unix" ? this.address.path : "@";
+    this.#path = path.startsWith("@") ? null : resolve(path);
+    this.#file = this.#path === null ? null : identify(this.#path);
   }
 
   get fd(): number {
@@ -124,12 +133,11 @@ export class ListenerSocket implements Listener {
 
   close(): void {
     if (this.#fd < 0) return;
-    const { address } = this;
     this.onClose?.();
     if (this.#isBorrowed) return void (this.#fd = -1);
     // Before the descriptor is closed: until then the file's number cannot be another file's.
-    if (address.transport === "unix" && this.#file !== null) {
-      if (identify(address.path) === this.#file) removeFile(address.path);
+    if (this.#path !== null && this.#file !== null && identify(this.#path) === this.#file) {
+      removeFile(this.#path);
     }
     native.close(this.#fd);
     this.#fd = -1;
@@ -154,7 +162,7 @@ export class ListenerSocket implements Listener {
     const raw = rawAddress();
     check("learn the address of a socket", native.name(this.#fd, 0, raw));
     const v6Only = raw[0] === Family.IPV6 && getOption(this.#fd, Option.V6_ONLY) !== 0;
-    const fd = open(raw, this.#options, v6Only, describeAddress(this.address));
+    const fd = open(raw, this.#options, { v6Only, origin: "stands for what was granted" });
     return new ListenerSocket(fd, this.#options);
   }
 
@@ -164,13 +172,11 @@ export class ListenerSocket implements Listener {
   }
 }
 
-/**
- * What tells a file from another at the same path; null for an abstract name, or where there is
- * none.
- */
+/** What tells a file from another at the same path; null where there is none. */
 function identify(path: string): string | null {
-  if (path.startsWith("@")) return null;
   try {
+    // Permission may have been taken back, and then the runtime would ask for it.
+    host.checkUnix(path);
     const { dev, ino } = lstatSync(path);
     return `${dev}:${ino}`;
   } catch {
@@ -198,23 +204,25 @@ function applyListenerOptions(fd: number, options: ListenerOptions): void {
   }
 }
 
+/** How a raw address is bound. */
+interface Binding {
+  readonly v6Only: boolean;
+  readonly origin: Origin;
+}
+
 /** A bound and listening socket for one raw address. The descriptor is closed when that fails. */
-function open(
-  raw: Uint32Array,
-  options: ListenerOptions,
-  v6Only: boolean,
-  subject: string,
-): number {
+function open(raw: Uint32Array, options: ListenerOptions, binding: Binding): number {
   const family = raw[0]!;
+  const subject = describeAddress(formatAddress(raw));
   const fd = check("open a socket for", native.socket(family), subject);
   try {
     // A server that restarts must not wait for the connections of its predecessor (TIME_WAIT).
     if (family !== Family.UNIX) setOption(fd, Option.REUSE_ADDRESS, 1);
-    if (family === Family.IPV6) setOption(fd, Option.V6_ONLY, v6Only ? 1 : 0);
+    if (family === Family.IPV6) setOption(fd, Option.V6_ONLY, binding.v6Only ? 1 : 0);
     if (options.reusePort) setOption(fd, Option.REUSE_PORT, 1);
     applyOptions(fd, family, options);
     if (family !== Family.UNIX) applyListenerOptions(fd, options);
-    check("listen on", native.bind(fd, raw), subject);
+    check("listen on", bind(fd, raw, binding.origin), subject);
     if (family === Family.UNIX) listenAtFile(fd, subject, options);
     else listen(fd, subject, options);
     return fd;
@@ -243,18 +251,43 @@ function listenAtFile(fd: number, path: string, options: ListenerOptions): void 
   }
 }
 
+/**
+ * The addresses that ":port" may listen at, of all of this machine. "::" takes IPv4 connections as
+ * well, unless it is told not to: then it is 0.0.0.0, too, that must not be denied.
+ */
+function permitted(raws: readonly Uint32Array[], at: HostPort, v6Only: boolean): Uint32Array[] {
+  const everyIPv4 = rawFromNumeric("0.0.0.0", at.port);
+  let refusal: unknown;
+  const usable = raws.filter((raw) => {
+    try {
+      checkPermitted(raw, "written");
+      if (!v6Only) checkPermitted(everyIPv4, "stands for what was granted");
+      return true;
+    } catch (error) {
+      refusal = error;
+      return false;
+    }
+  });
+  if (usable.length === 0) throw refusal;
+  return usable;
+}
+
 function listenTcp(
   network: Exclude<Network, "unix">,
   address: string,
   options: ListenerOptions,
 ): number {
   const at = parseHostPort(address);
-  const raws = resolveToListen(network, at);
-  // A machine without IPv6 has no "::", one without IPv4 no 127.0.0.1: the next address may do.
+  const isName = at.hostname !== "" && !isNumeric(at.hostname);
+  if (isName) host.checkNet(at.hostname, at.port);
+  const origin = isName ? "stands for what was granted" : "written";
   const v6Only = options.v6Only ?? network === "tcp6";
+  const found = resolveHost(network, at);
+  const raws = at.hostname === "" ? permitted(found, at, v6Only) : found;
+  // A machine without IPv6 has no "::", one without IPv4 no 127.0.0.1: the next address may do.
   for (const [i, raw] of raws.entries()) {
     try {
-      return open(raw, options, v6Only, describeAddress(formatAddress(raw)));
+      return open(raw, options, { v6Only, origin });
     } catch (error) {
       const isMissing = error instanceof SystemError &&
         (error.code === "EAFNOSUPPORT" || error.code === "EADDRNOTAVAIL");
@@ -271,20 +304,22 @@ function listenTcp(
 function isStale(path: string, raw: Uint32Array): boolean {
   if (path.startsWith("@") || !lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return false;
   const fd = check("open a socket", native.socket(Family.UNIX));
-  const code = native.connect(fd, raw);
+  const code = connect(fd, raw, "written");
   native.close(fd);
   return code === -ERRNO.ECONNREFUSED;
 }
 
-function listenUnix(path: string, options: ListenerOptions): number {
-  const raw = parsePath(path);
+function listenUnix(address: string, options: ListenerOptions): number {
+  const raw = parsePath(address);
+  const path = describeAddress(formatAddress(raw));
+  const binding: Binding = { v6Only: false, origin: "written" };
   try {
-    return open(raw, options, false, path);
+    return open(raw, options, binding);
   } catch (error) {
     const isTaken = error instanceof SystemError && error.code === "EADDRINUSE";
     if (!isTaken || !isStale(path, raw)) throw error;
     unlinkSync(path);
-    return open(raw, options, false, path);
+    return open(raw, options, binding);
   }
 }
 
@@ -297,10 +332,12 @@ function listenUnix(path: string, options: ListenerOptions): number {
  * blocks the thread until it has answered. The file of a Unix socket whose server died is replaced;
  * one that is served is not.
  *
- * Under Deno the program needs `--allow-net` for the address, or `--allow-read` and `--allow-write`
- * for the path.
+ * Under Deno the program needs `--allow-net` for the address, which for a Unix socket is
+ * `unix:PATH`, and then `--allow-read` and `--allow-write` for the path, too. `":port"` listens at
+ * `[::]`, or at `0.0.0.0` where that alone is granted.
  *
  * @throws {TypeError} The network or the address is malformed.
+ * @throws {Error} Deno's `NotCapable`: `Deno.listen` would not be permitted that address either.
  * @throws {SystemError} The kernel refuses: `code` is `"EADDRINUSE"`, `"EACCES"`, `"ENOENT"`, …
  * @throws {NetpollError} The host name is unknown.
  *
@@ -325,7 +362,6 @@ export function createListener(
   }
   if (mode !== undefined) checkNumber("mode", mode, MODE_MAX);
   if (network === "unix") {
-    checkPermission(network, address);
     return new ListenerSocket(listenUnix(address, options), options);
   }
   if (network !== "tcp" && network !== "tcp4" && network !== "tcp6") {
@@ -333,7 +369,6 @@ export function createListener(
       `Cannot listen on the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
     );
   }
-  checkPermission(network, address);
   return new ListenerSocket(listenTcp(network, address, options), options);
 }
 

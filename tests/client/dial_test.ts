@@ -6,6 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
@@ -17,6 +18,7 @@ import {
   NetpollError,
   type Network,
   SystemError,
+  type TcpAddress,
   TimeoutError,
 } from "../../mod.ts";
 import { rawAddress, rawFromNumeric } from "../../src/net/address.ts";
@@ -297,6 +299,34 @@ faultTest(
       await until(() => server.loop.connectionCount === 0, "nothing is left");
     }),
 );
+
+test("dial() finds localhost in both versions of IP, whatever a resolver knows", async () => {
+  for (const [network, hostname] of [["tcp6", "::1"], ["tcp4", "127.0.0.1"]] as const) {
+    const listener = createListener(network, "localhost:0");
+    const { port } = listener.address as TcpAddress;
+    for (const to of [network, "tcp"] as const) {
+      const connection = await dial(to, `localhost:${port}`);
+      assertEquals(connection.remoteAddress, { transport: "tcp", hostname, port });
+      await connection.close();
+    }
+    listener.close();
+  }
+});
+
+test("dial() goes where a relative path was when it was called", () =>
+  withDirectory(async (directory) => {
+    const from = process.cwd();
+    try {
+      process.chdir(directory);
+      const listener = createListener("unix", "socket");
+      const dialling = dial("unix", "socket");
+      process.chdir(from);
+      await (await dialling).close();
+      listener.close();
+    } finally {
+      process.chdir(from);
+    }
+  }));
 
 test("dial() and createListener() keep Deno's permissions, with its own error", async (t) => {
   if (host.name !== "deno") return t.skip("only Deno has permissions");

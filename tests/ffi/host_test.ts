@@ -119,10 +119,10 @@ test("open() throws the runtime's error, when there is no such library", () => {
   assertThrows(() => host.open("/nowhere/x.so", {}));
 });
 
-test("checkNet(), checkPath() and checkRead() let a program pass that may do everything", () => {
+test("checkNet(), checkUnix() and checkRead() let a program pass that may do everything", () => {
   host.checkNet("127.0.0.1", 80);
   host.checkNet("::1", 80);
-  host.checkPath("/tmp/x.sock");
+  host.checkUnix("/tmp/x.sock");
   host.checkRead("/tmp/x.txt");
 });
 
@@ -137,7 +137,7 @@ test("checkNet() throws what the runtime throws, for a port that was not granted
   assertEquals(refused.stdout, "NotCapable\n");
 });
 
-test("checkPath() throws what the runtime throws, for a path that was not granted", {
+test("checkUnix() throws what the runtime throws, for a path that was not granted", {
   skip: NOT_DENO,
 }, async () => {
   const program = `${root}tests/support/listen_at.ts`;

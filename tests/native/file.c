@@ -8,22 +8,16 @@ static int32_t a_file(uint32_t slab) {
   return fd;
 }
 
-TEST("np_open() opens a file close-on-exec, and is -errno where there is none") {
-  int32_t fd = np_open("/proc/self/exe");
-  check_flags(fd);
-  CHECK_EQUAL(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
-  CHECK_EQUAL(np_open("/nowhere/at/all"), -ENOENT);
-  CHECK_EQUAL(np_open("/proc/self/exe/below"), -ENOTDIR);
-}
-
-TEST("np_open() does not wait for somebody to write to a FIFO") {
-  char directory[] = "/tmp/netpoll-XXXXXX", path[64];
-  CHECK(mkdtemp(directory));
-  snprintf(path, sizeof path, "%s/fifo", directory);
-  CHECK_EQUAL(mkfifo(path, 0600), 0);
-  check_flags(np_open(path));
-  unlink(path);
-  rmdir(directory);
+TEST("np_dup() makes another descriptor of the same open file, close-on-exec") {
+  int fd = open("/proc/self/exe", O_RDONLY);
+  int32_t other = np_dup(fd);
+  CHECK(other >= 0 && other != fd);
+  CHECK_EQUAL(fcntl(other, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  CHECK_EQUAL(lseek(fd, 7, SEEK_SET), 7);
+  CHECK_EQUAL(lseek(other, 0, SEEK_CUR), 7);
+  CHECK_EQUAL(close(fd), 0);
+  CHECK_EQUAL(lseek(other, 0, SEEK_CUR), 7);
+  CHECK_EQUAL(np_dup(fd), -EBADF);
 }
 
 TEST("np_stat() says what a descriptor is, and a size above 4 GiB in two halves") {
@@ -132,7 +126,7 @@ TEST("np_fault() fails and shortens the calls on files and pipes") {
   uint32_t slab = a_filled_slab(), to = a_slab();
   int32_t fd = a_file(slab), pair[2], ends[2];
   make_pair(pair);
-  CHECK_FAILS_ONCE(CALL_OPEN, np_open("/proc/self/exe"));
+  CHECK_FAILS_ONCE(CALL_OPEN, np_dup(0));
   CHECK_FAILS_ONCE(CALL_PIPE, np_pipe(ends));
   CHECK_FAILS_ONCE(CALL_PREAD, np_pread(fd, to, 0, 1, 0, 0));
   CHECK_FAILS_ONCE(CALL_SENDFILE, np_sendfile(pair[0], fd, 0, 0, 1));
@@ -148,7 +142,7 @@ TEST("np_fault() fails and shortens the calls on files and pipes") {
 
 static void *open_and_end(void *argument) {
   int32_t ends[2];
-  CHECK(np_open("/proc/self/exe") >= 0);
+  CHECK(np_dup(0) >= 0);
   CHECK_EQUAL(np_pipe(ends), 0);
   return argument;
 }

@@ -8,13 +8,15 @@ import {
   describeAddress,
   Family,
   formatAddress,
+  isNumeric,
   isSameMachine,
   packAddress,
   parseHostPort,
   parsePath,
   rawFromNumeric,
-  resolveToListen,
+  resolveHost,
   unpackAddress,
+  wellKnown,
 } from "../../src/net/address.ts";
 import { seededRandom } from "../support/random.ts";
 
@@ -181,11 +183,9 @@ test("rawFromNumeric() refuses a zone that no interface has", () => {
   assertThrows(() => normal("fe80::1%nosuch0"), NetpollError, 'Cannot resolve "fe80::1%nosuch0"');
 });
 
-test("resolveToListen() knows the empty host and localhost by itself, best first", () => {
+test("resolveHost() knows the empty host and localhost by itself, best first", () => {
   const hosts = (network: "tcp" | "tcp4" | "tcp6", hostname: string) =>
-    resolveToListen(network, { hostname, port: 7 }).map((raw) =>
-      describeAddress(formatAddress(raw))
-    );
+    resolveHost(network, { hostname, port: 7 }).map((raw) => describeAddress(formatAddress(raw)));
   assertEquals(hosts("tcp", ""), ["[::]:7", "0.0.0.0:7"]);
   assertEquals(hosts("tcp4", ""), ["0.0.0.0:7"]);
   assertEquals(hosts("tcp6", ""), ["[::]:7"]);
@@ -196,10 +196,26 @@ test("resolveToListen() knows the empty host and localhost by itself, best first
   assertEquals(hosts("tcp6", "::1"), ["[::1]:7"]);
 });
 
-test("resolveToListen() refuses an address of the other version of IP", () => {
+test("parseHostPort() and parsePath() take a string and nothing that could be one at each reading", () => {
+  const text = new String("127.0.0.1:80") as unknown as string;
+  const liar = { lastIndexOf: () => 9, slice: () => "127.0.0.1", startsWith: () => false };
+  for (const wrong of [text, liar, 80, null, undefined, ["127.0.0.1:80"]] as unknown as string[]) {
+    assertThrows(() => parseHostPort(wrong), TypeError, "it is no string");
+    assertThrows(() => parsePath(wrong), TypeError, "it is no string");
+  }
+});
+
+test("isNumeric() and wellKnown() tell addresses and this machine's own names from the rest", () => {
+  for (const host of ["127.0.0.1", "::1", "fe80::1%lo"]) assertEquals(isNumeric(host), true);
+  for (const host of ["", "localhost", "constructor"]) assertEquals(isNumeric(host), false);
+  assertEquals(wellKnown("LocalHost"), ["127.0.0.1", "::1"]);
+  assertEquals([wellKnown("localhost.example"), wellKnown("constructor")], [null, null]);
+});
+
+test("resolveHost() refuses an address of the other version of IP", () => {
   const refuse = (network: "tcp4" | "tcp6", hostname: string) =>
     assertThrows(
-      () => resolveToListen(network, { hostname, port: 0 }),
+      () => resolveHost(network, { hostname, port: 0 }),
       NetpollError,
       `Cannot use "${hostname}" with ${network}: it has no such address`,
     );

@@ -411,6 +411,24 @@ test("close() removes the file of a server whose file was given other permission
     assert(!existsSync(path));
   }));
 
+test("close() removes the file of a relative path, wherever the program went", () =>
+  withDirectory((directory) => {
+    const from = process.cwd();
+    try {
+      process.chdir(directory);
+      const first = createListener("unix", "socket");
+      mkdirSync("elsewhere");
+      process.chdir("elsewhere");
+      const second = createListener("unix", "socket");
+      first.close();
+      assertEquals([existsSync("../socket"), existsSync("socket")], [false, true]);
+      second.close();
+      assertEquals(existsSync("socket"), false);
+    } finally {
+      process.chdir(from);
+    }
+  }));
+
 test("createListener() says what is wrong with a path", () =>
   withDirectory((directory) => {
     refuse("ENOENT", "unix", join(directory, "missing", "socket"));
