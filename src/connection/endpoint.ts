@@ -105,6 +105,11 @@ export class Endpoint {
     this.#isHushed = true;
   }
 
+  /** What was hushed is reported again, if it is still so. */
+  unhush(): void {
+    this.#isHushed = false;
+  }
+
   /** Who is at the other end, packed. */
   get peer(): PackedAddress {
     return this.#remote ??= this.#name(1);

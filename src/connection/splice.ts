@@ -174,6 +174,8 @@ class Side implements Watcher {
   readonly stream: Stream;
   readonly outward: Direction;
   readonly inward: Direction;
+  /** The peer has closed altogether. */
+  isGone = false;
   readonly #piping: Piping;
 
   constructor(piping: Piping, stream: Stream, outward: Direction, inward: Direction) {
@@ -188,6 +190,7 @@ class Side implements Watcher {
   }
 
   onEvent(events: number): void {
+    if ((events & Event.HANG_UP) !== 0) this.isGone = true;
     this.#piping.onEvent(this, events);
   }
 
@@ -258,7 +261,10 @@ class Piping {
     if (reported === undefined || isConcerned(reported, aToB, events)) aToB.move();
     if (reported === undefined || isConcerned(reported, bToA, events)) bToA.move();
     if (aToB.isBroken || bToA.isBroken) return;
-    if (aToB.isDone && bToA.isDone) return this.#finish();
+    // By a hang-up a Unix socket says that its peer takes nothing any more, either. (Others are
+    // silent until something is sent there.)
+    const isOver = (aToB.isDone && (bToA.isDone || a.isGone)) || (bToA.isDone && b.isGone);
+    if (isOver) return this.#finish();
     for (const side of this.#sides) side.watch(side === reported ? events : 0);
   }
 
@@ -308,7 +314,8 @@ function streamOf(connection: Connection): Stream {
  * Both connections belong to the pipe from now on: their handlers are not called, their readers and
  * writers throw a {@linkcode BusyError}, and both are closed when it has ended. When it ends early,
  * by a reset, a deadline (`idleTimeoutMs` counts bytes that pass), `close()` or the signal, both are
- * reset, and `closed` of both says why.
+ * reset, and `closed` of both says why. The same holds when one of them is closed already, or the
+ * signal aborted: the other is reset. A `TypeError` or a `BusyError` leaves both as they were.
  *
  * @returns How many bytes went each way.
  * @throws {TypeError} It is one connection twice, or no connection, or one that is not open yet.
@@ -347,9 +354,16 @@ export function pipe(
 
 /** Begins within the call: nothing else may read or write in between. */
 async function begin(a: Connection, b: Connection, { signal }: PipeOptions): Promise<PipeResult> {
-  signal?.throwIfAborted();
   if (a === b) throw new TypeError("Cannot pipe a connection to itself");
   const streams = [streamOf(a), streamOf(b)] as const;
-  for (const stream of streams) stream.checkPipe();
+  const over = streams.map((stream) => stream.checkPipe());
+  try {
+    signal?.throwIfAborted();
+    for (const error of over) if (error !== null) throw error;
+  } catch (error) {
+    // As if that had happened a moment later: whoever is at the other end must not wait for ever.
+    for (const stream of streams) if (stream.isActive) stream.cut(error);
+    throw error;
+  }
   return await new Piping(...streams, signal).begin();
 }

@@ -268,17 +268,24 @@ export abstract class Stream<S extends StreamService = StreamService>
     return this.#pipedTo !== null;
   }
 
-  /** Throws unless its bytes can be piped. */
-  checkPipe(): void {
-    this.input.checkReadable();
-    this.output.checkWritable();
-    if (!this.isActive || writeSide.end(this.writer) !== null) {
-      throw writeSide.end(this.writer) ?? new ClosedError("Cannot pipe: the connection is closed");
-    }
+  /**
+   * Why its bytes can be piped no more: null unless it is over.
+   *
+   * @throws {BusyError} Somebody else moves its bytes.
+   * @throws {TypeError} Its time has not come yet.
+   */
+  checkPipe(): NetpollError | null {
+    const end = writeSide.end(this.writer);
+    if (end !== null) return end;
+    if (!this.isActive) return new ClosedError("Cannot pipe: the connection is closed");
+    if (this.isPiped) throw new BusyError("Cannot pipe: the connection is piped already");
     if (readSide.isWaiting(this.reader)) {
       throw new BusyError("Cannot pipe: somebody waits for bytes of this connection");
     }
     if (!this.endpoint.isWatched) throw new TypeError("Cannot pipe before onPrepare has returned");
+    return this.output.writeBan === null
+      ? null
+      : new ClosedError("Cannot pipe: closeWrite() has ended this side of the connection");
   }
 
   /** Puts what was received and not read behind what another is to send. How many bytes. */
@@ -295,6 +302,7 @@ export abstract class Stream<S extends StreamService = StreamService>
     this.input.readBan = PIPED;
     this.output.writeBan = PIPED;
     this.endpoint.rewatch(watcher);
+    this.endpoint.unhush();
     this.onPipe(true);
   }
 

@@ -15,6 +15,7 @@ import {
   dial,
   EofError,
   EventLoop,
+  NetpollError,
   pipe,
   type PipeResult,
   socketPair,
@@ -25,7 +26,15 @@ import { assertCalm } from "../support/calm.ts";
 import { serveHandler } from "../support/echo_server.ts";
 import { leaks } from "../support/leaks.ts";
 import { KINDS, lineOf, receiveAll, sendAll, withLine } from "../support/line.ts";
-import { assertBytes, closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
+import {
+  assertBytes,
+  closeAll,
+  pairWith,
+  pattern,
+  receive,
+  send,
+  tcpPair,
+} from "../support/pair.ts";
 import { seededRandom } from "../support/random.ts";
 import { delay, soon, stateOf, tick, ticks, until } from "../support/until.ts";
 
@@ -178,27 +187,102 @@ test("pipe() holds readers and writers: they throw a BusyError, and no handler i
     await closeAll(client, server);
   }));
 
-test("pipe() refuses what cannot be piped, and leaves both as they were", () =>
+test("pipe() refuses what is misuse, and leaves both as they were", () =>
   leaks(async () => {
     const [a, b] = socketPair();
     const [c, d] = socketPair();
     await assertRejects(() => pipe(a, a), TypeError);
     await assertRejects(() => pipe(a, {} as Connection), TypeError);
-    const reason = new Error("on purpose");
-    await assertRejects(() => pipe(a, c, { signal: AbortSignal.abort(reason) }), Error, "on purp");
     const waiting = a.reader.wait(1);
     await assertRejects(() => pipe(a, c), BusyError);
+    await assertRejects(() => pipe(c, a), BusyError);
     await send(b, "x");
     await soon(waiting);
     assertEquals(a.reader.readString(1), "x");
-    await c.closeWrite();
-    await assertRejects(() => pipe(a, c), ClosedError);
-    await d.close();
-    await c.close();
-    await assertRejects(() => pipe(a, c), ClosedError);
     await send(a, "as ever");
     assertEquals(await soon(receive(b, 7)), "as ever");
-    await closeAll(a, b);
+    await send(d, "here, too");
+    assertEquals(await soon(receive(c, 9)), "here, too");
+    await closeAll(a, b, c, d);
+  }));
+
+/** How a connection can be over before it is piped. */
+const OVER: Record<string, (a: Connection, peer: Connection) => unknown> = {
+  "reset()": (a) => a.reset(),
+  "close()": (a) => void a.close(),
+  "close(), settled": (a) => a.close(),
+  "closeWrite()": (a) => a.closeWrite(),
+  "detach()": (a) => void native.close(a.detach()),
+  "a reset of its peer": async (a, peer) => {
+    peer.reset();
+    await soon(a.closed.catch(() => {}));
+  },
+};
+
+for (const [how, end] of Object.entries(OVER)) {
+  test(`pipe() resets the other end when one is over already, by ${how}`, () =>
+    leaks(async () => {
+      for (const isFirst of [true, false]) {
+        const [a, peer] = await tcpPair();
+        const [b, other] = await tcpPair();
+        await end(a, peer);
+        const piped = isFirst ? pipe(a, b) : pipe(b, a);
+        const error = await assertRejects(() => soon(piped), NetpollError);
+        assertEquals(await soon(b.closed.catch((error) => error)), error);
+        const cut = await assertRejects(() => soon(other.closed), EofError);
+        assertEquals((cut.cause as { code: string }).code, "ECONNRESET");
+        assertEquals([a.isActive, b.isActive, b.fd], [false, false, -1]);
+        await closeAll(a, peer, b, other);
+      }
+    }));
+}
+
+test("pipe() with a connection that still delivers what was flushed before its close() lets it", () =>
+  leaks(async () => {
+    const [a, peer] = await tcpPair();
+    const [b, other] = await tcpPair();
+    peer.pauseRead();
+    const bytes = pattern(32 << 20);
+    a.writer.writeBinary(bytes);
+    void a.writer.flush();
+    const closing = a.close();
+    await assertRejects(() => soon(pipe(a, b)), ClosedError);
+    await assertRejects(() => soon(b.closed), ClosedError);
+    peer.resumeRead();
+    assertBytes(await soon(receiveAll(peer)), bytes);
+    assertEquals(await soon(closing), { unsentBytes: 0 });
+    await closeAll(peer, other);
+  }));
+
+test("pipe() ends in order when a Unix peer has closed altogether, before it or during it", () =>
+  leaks(async () => {
+    for (const isBefore of [true, false]) {
+      const [client, a] = socketPair();
+      const [b, server] = socketPair();
+      await send(client, "all of it");
+      if (isBefore) {
+        await client.close();
+        await ticks(5);
+      }
+      const piped = pipe(a, b);
+      if (!isBefore) await client.close();
+      assertEquals(await soon(receive(server, 9)), "all of it");
+      assertEquals(await soon(piped), { aToB: 9, bToA: 0 });
+      assertEquals([a.isActive, b.isActive], [false, false]);
+      await assertRejects(() => soon(server.reader.wait(1)), EofError);
+      await closeAll(client, a, b, server);
+    }
+  }));
+
+test("pipe() with a signal that was aborted before resets both", () =>
+  leaks(async () => {
+    const [a, peer] = await tcpPair();
+    const [b, other] = await tcpPair();
+    const reason = new Error("on purpose");
+    const piped = pipe(a, b, { signal: AbortSignal.abort(reason) });
+    assertEquals(await soon(piped.catch((error) => error)), reason);
+    for (const each of [a, b]) assertEquals(await soon(each.closed.catch((e) => e)), reason);
+    for (const each of [peer, other]) await assertRejects(() => soon(each.closed), EofError);
   }));
 
 test("pipe() passes a reset on, and rejects with it", async () => {
