@@ -444,6 +444,7 @@ export async function dial<C = undefined>(
     settings: bounds,
     owner: null,
     io: socketTransport,
+    isDialled: true,
   };
   const ends = { local: null, remote: attempt.remote };
   try {

@@ -26,7 +26,8 @@ export interface FramesOptions {
  *
  * Throws `FrameError` for what is no frame, one that is too long, or one that the peer's end cut
  * off; what was there of it stays readable. Throws what `wait` rejects with besides, but for the
- * ordinary `EofError`.
+ * ordinary `EofError`: a `ClosedError` when the connection has reached its lifetime, or its server
+ * shuts down, and no frame has begun.
  *
  * A synchronous handler with `codec.decode` makes no promise a frame, and is faster.
  *

@@ -9,7 +9,7 @@ import type { CloseOptions, CloseResult } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
 import { deliver, DELIVERED, Draining, type DrainOwner } from "./draining.ts";
-import { closedError, Ending, lostError, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
+import { closedBan, closedError, Ending, lostError, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
 import { next, type State } from "./lifecycle.ts";
 import { Stream, type StreamService } from "./stream.ts";
 
@@ -32,8 +32,25 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
 
   get closed(): Promise<void> {
     const { closed } = this.ensureEnding();
-    if (this.state === "closed") this.ensureEnding().end();
+    this.#settle();
     return closed;
+  }
+
+  get ended(): Promise<void> {
+    const { ended } = this.ensureEnding();
+    this.#settle();
+    return ended;
+  }
+
+  /** Who asks about the end when it is over is told at once; or soon, that only he is left. */
+  #settle(): void {
+    if (this.state === "closed") this.ensureEnding().end();
+    else if (this.isEnding) queueMicrotask(() => this.goOn());
+  }
+
+  /** Whether nothing new comes: it closes as soon as what is under way is over. */
+  protected get isEnding(): boolean {
+    return this.readEnd !== null || this.ending?.leaving != null;
   }
 
   /** What is known of the end, from now on. */
@@ -101,6 +118,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
   close(options: CloseOptions = {}): Promise<CloseResult> {
     const { closing } = this.ensureEnding();
     this.closeWithin(options.timeoutMs);
+    this.input.readBan ??= closedBan(this.ending); // nobody will read what was kept for him
     // No callback of the user's runs within his own call.
     if (this.state === "closed") {
       this.forgetInput();
@@ -110,12 +128,16 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
     return closing;
   }
 
-  protected closeWithin(totalMs: number | undefined): void {
+  /** What was received and not read is forgotten, unless its user may still want it. */
+  protected closeWithin(
+    totalMs: number | undefined,
+    input: "forgotten" | "kept" = "forgotten",
+  ): void {
     if (!this.isActive) return;
     this.state = next(this.state, "close");
-    this.input.readBan = CLOSED;
+    if (input === "forgotten") this.input.readBan = closedBan(this.ending);
     this.output.truncate(0);
-    this.output.writeBan = CLOSED;
+    this.output.writeBan = closedBan(this.ending);
     if (readSide.isWaiting(this.reader)) readSide.fail(this.reader, closedError(this.ending));
     if (this.isPiped) return this.#abort(); // a part of a stream must not end like the whole
     if (this.output.length > 0) this.uncork();
@@ -170,18 +192,24 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
     return true;
   }
 
+  /** The peer has taken nothing for the time that it has. */
+  protected onStall(): void {
+    this.#drop(`the peer took nothing for ${this.settings.closeTimeoutMs} ms`);
+  }
+
   /** Ends it by a reset, and says so where that drops what was flushed. */
-  #drop(limit: string): void {
+  #drop(limit: string, otherwise: NetpollError | null = null): void {
     const bytes = this.#undelivered;
-    if (bytes > 0) this.ensureEnding().failure ??= new UnsentError(bytes, limit);
+    this.ensureEnding().failure ??= bytes > 0 ? new UnsentError(bytes, limit) : otherwise;
     this.#abort(bytes);
   }
 
-  /** The time that its server had to shut down is over. Whether it was cut. */
+  /** The time that its server had to shut down is over. Whether that cut it. */
   expire(limit: string): boolean {
+    if (this.state === "closed") return false; // something of its user's still runs
     queueMicrotask(() => this.goOn());
     if (this.state === "draining") return this.#giveAway(limit);
-    if (this.state !== "closed") this.#drop(limit);
+    this.#drop(limit, new ClosedError(`Cannot go on: ${limit}`));
     return true;
   }
 
@@ -224,8 +252,8 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
 
   /** Ends it by a reset. */
   #abort(unsentBytes = this.#undelivered): void {
-    this.input.readBan = CLOSED;
-    this.output.writeBan = CLOSED;
+    this.input.readBan = closedBan(this.ending);
+    this.output.writeBan = closedBan(this.ending);
     resetOnClose(this.fd);
     this.#finish("lost", unsentBytes);
   }
@@ -251,6 +279,8 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
     if (step !== "detached") this.closeFd(fd, step === "lost");
     this.deadlines?.close();
     this.ending?.draining?.close();
+    this.ending?.leaving?.close();
+    this.ending?.selfWait?.close();
     this.output.close(this.#writeBan());
     writeSide.closeFiles(this.writer);
     if (writeSide.flushCount(this.writer) > 0) {
@@ -271,6 +301,8 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
   /** Who writes to a connection that the peer has reset learns that, and not that it is closed. */
   #writeBan(): Ban {
     const failure = this.ending?.failure;
-    return failure instanceof EofError ? { error: () => failure, message: "" } : CLOSED;
+    return failure instanceof EofError
+      ? { error: () => failure, message: "" }
+      : closedBan(this.ending);
   }
 }

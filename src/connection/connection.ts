@@ -66,6 +66,9 @@ export interface Connection extends AsyncDisposable {
   /**
    * Resolves when it is closed; rejects when a reset or an error ended it, or flushed bytes were
    * dropped. Never an unhandled rejection.
+   *
+   * A callback may await it: where nothing new comes any more, it resolves when only that callback
+   * has kept the connection open for a second.
    */
   readonly closed: Promise<void>;
   /**
@@ -217,6 +220,7 @@ function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Conn
     settings: bounds,
     owner: null,
     io: isSocket ? socketTransport : fileTransport,
+    isDialled: false,
   };
   const connection = new SocketConnection<C>(service, fd, { local: null, remote: null });
   connection.start();

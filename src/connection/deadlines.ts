@@ -32,6 +32,8 @@ function grain(timeoutMs: number): number {
 
 /** Watches over how long things take. */
 export class Deadlines implements TimerOwner {
+  /** Whether bytes left since the last ones came. */
+  isAsking = false;
   readonly #poller: Poller;
   readonly #owner: DeadlineOwner;
   readonly #read = new Timer(this);
@@ -141,6 +143,18 @@ export class Deadlines implements TimerOwner {
   /** Bytes moved. The timer is not touched: when it expires it looks whether it was too early. */
   active(nowMicros: number): void {
     this.#activeSince = nowMicros;
+  }
+
+  /** Bytes came. */
+  received(nowMicros: number): void {
+    this.#activeSince = nowMicros;
+    this.isAsking = false;
+  }
+
+  /** Bytes left. */
+  sent(nowMicros: number): void {
+    this.#activeSince = nowMicros;
+    this.isAsking = true;
   }
 
   /** All is over. */

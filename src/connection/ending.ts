@@ -1,10 +1,12 @@
 /**
  * Who waits for a connection to end. One that nobody asks about its end has no object of this kind.
  */
-import type { Ban } from "../buffer/link_chain.ts";
+import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import { BusyError, ClosedError, EofError, type SystemError } from "../core/errors.ts";
 import type { CloseResult } from "./connection.ts";
 import type { Draining } from "./draining.ts";
+import type { Errand, Leaving } from "./leaving.ts";
+import type { SelfWait } from "./self_wait.ts";
 
 /** We have ended our side. */
 export const WRITE_ENDED: Ban = {
@@ -31,26 +33,44 @@ export function lostError(cause: SystemError): EofError {
 
 /** The error of whoever waited for something of a connection that was closed. */
 export function closedError(ending: Ending | null): ClosedError {
-  const cause = ending?.failure ?? undefined;
+  const cause = ending?.failure ?? ending?.leaving?.reason;
   return new ClosedError("Cannot go on: the connection was closed", { cause });
 }
 
+/** The same for what is tried later. */
+export function closedBan(ending: Ending | null): Ban {
+  if (ending === null || (ending.failure === null && ending.leaving === null)) return CLOSED;
+  return { error: () => closedError(ending), message: "" };
+}
+
 function ignore(): void {}
+
+/** A promise whose rejection may go unheard. */
+function quiet(): PromiseWithResolvers<void> {
+  const resolvers = Promise.withResolvers<void>();
+  resolvers.promise.catch(ignore);
+  return resolvers;
+}
 
 /** The promises about the end of a connection, each made when it is asked for. */
 export class Ending {
   /** Why the connection ended, unless in order. */
   failure: unknown = null;
-  /** It closes as soon as it is idle. */
-  closesWhenIdle = false;
+  /** Its time is over: it closes as soon as nothing is under way. */
+  leaving: Leaving | null = null;
+  /** Who uses it without a callback, if anybody says so. */
+  errand: Errand | null = null;
   /** Our side shall end when everything that was flushed has left. */
   isWriteEnding = false;
   /** What had been flushed and was dropped. */
   unsentBytes = 0;
   /** Who sees to it that what was flushed is delivered. */
   draining: Draining | null = null;
+  /** Who looks whether one of its callbacks waits for `closed`. */
+  selfWait: SelfWait | null = null;
   #closing: PromiseWithResolvers<CloseResult> | null = null;
   #closed: PromiseWithResolvers<void> | null = null;
+  #ended: PromiseWithResolvers<void> | null = null;
   #writeEnded: PromiseWithResolvers<void> | null = null;
 
   /** What `close()` returns. */
@@ -60,11 +80,22 @@ export class Ending {
 
   /** What `closed` is. A rejection that nobody looks at is no unhandled one. */
   get closed(): Promise<void> {
-    if (this.#closed === null) {
-      this.#closed = Promise.withResolvers<void>();
-      this.#closed.promise.catch(ignore);
-    }
-    return this.#closed.promise;
+    return (this.#closed ??= quiet()).promise;
+  }
+
+  /** Whether somebody has asked for `closed`. */
+  get isAsked(): boolean {
+    return this.#closed !== null;
+  }
+
+  /** Whoever has asked for `closed` hears that nothing but himself is left. */
+  endWaiting(): void {
+    this.#closed?.resolve();
+  }
+
+  /** As `closed`, but never before it is closed: for ourselves. */
+  get ended(): Promise<void> {
+    return (this.#ended ??= quiet()).promise;
   }
 
   /** What `closeWrite()` returns. */
@@ -81,7 +112,9 @@ export class Ending {
   end(): void {
     this.#writeEnded?.resolve();
     this.#closing?.resolve({ unsentBytes: this.unsentBytes });
-    if (this.failure === null) this.#closed?.resolve();
-    else this.#closed?.reject(this.failure);
+    for (const each of [this.#closed, this.#ended]) {
+      if (this.failure === null) each?.resolve();
+      else each?.reject(this.failure);
+    }
   }
 }

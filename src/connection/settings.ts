@@ -35,8 +35,8 @@ export interface ConnectionOptions {
    */
   idleTimeoutMs?: number;
   /**
-   * How old the connection may become: then it is closed as soon as it is idle. Any age unless
-   * given.
+   * How old the connection may become: then nothing new is begun, and it closes when what is under
+   * way has finished (docs/CONNECTION.md has the table). Any age unless given.
    */
   lifetimeMs?: number;
   /**

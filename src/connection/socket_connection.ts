@@ -2,8 +2,12 @@
  * A connection over a stream: who is called for what comes in, and in the end.
  */
 import { reclaimFrom } from "../buffer/dropped.ts";
-import { CLOSED } from "../buffer/link_chain.ts";
-import { ClosedError, TimeoutError, type TimeoutOperation } from "../core/errors.ts";
+import {
+  ClosedError,
+  type NetpollError,
+  TimeoutError,
+  type TimeoutOperation,
+} from "../core/errors.ts";
 import { clock } from "../poll/clock.ts";
 import { Event } from "../poll/watcher.ts";
 import {
@@ -17,13 +21,16 @@ import type { Connection } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
 import type { EndpointAddresses } from "./endpoint.ts";
+import { closedBan, closedError } from "./ending.ts";
+import { type Errand, Leaving, type LeavingOwner } from "./leaving.ts";
 import { next } from "./lifecycle.ts";
 import { RequestLoop, type RequestOwner } from "./request_loop.ts";
+import { SelfWait, type SelfWaitOwner } from "./self_wait.ts";
 import type { Service } from "./service.ts";
 
 /** {@linkcode Connection}, as its poller and its server see it. */
 export class SocketConnection<C> extends ClosableStream<Service<C>>
-  implements CallbacksOwner, RequestOwner {
+  implements CallbacksOwner, RequestOwner, LeavingOwner, SelfWaitOwner {
   /** Where it is on its server's list. */
   place = -1;
   readonly #requests: RequestLoop;
@@ -172,8 +179,10 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     if (this.#onRequest !== null && !this.isChoked && this.#requests.isDue) this.#serve();
     if (this.readEnd !== null && !this.#isConnecting) this.#disconnect();
     if (this.isFull) this.#checkStuck();
-    if (this.readEnd !== null || this.ending?.closesWhenIdle) this.#closeIfOver();
+    if (this.ending !== null && this.ending.leaving !== null) this.#leave(this.ending.leaving);
+    else if (this.readEnd !== null) this.#closeIfOver();
     if (this.state === "closed") this.#tearDown();
+    else if (this.ending !== null && this.ending.isAsked) this.#lookForSelfWait();
   }
 
   #disconnect(): void {
@@ -183,6 +192,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   #serve(): void {
     // A connection that is lost already is served what came before.
     if (this.#isConnecting || (this.state !== "open" && this.state !== "closed")) return;
+    if (this.ending?.leaving?.isOwing === false) return; // what came since is not begun
     this.#requests.run();
     if (this.output.length > 0) this.uncork();
   }
@@ -217,11 +227,13 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     }
     // Whoever waits for an answer must have asked: what was put off leaves now.
     if (this.output.length > 0) this.uncork();
+    if (this.ending !== null && this.ending.leaving !== null) this.#goOnSoon();
   }
 
   onWaitEnd(): void {
     this.deadlines?.endRead();
     this.#requests.setOutside(true);
+    if (this.ending !== null && this.isEnding) this.service.poller.again(this);
   }
 
   protected onPipe(isPiped: boolean): void {
@@ -244,15 +256,17 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   onFlushWaitEnd(): void {
     this.deadlines?.endWrite();
     this.#requests.setOutside(true);
+    // After whoever waited for it: he may flush again.
+    if (this.ending !== null && this.isEnding) this.service.poller.again(this);
   }
 
   // ---- deadlines --------------------------------------------------------------------------------
 
   onDeadline(operation: TimeoutOperation, timeoutMs: number): void {
-    if (operation === "lifetime") return this.closeWhenIdle();
     const error = new TimeoutError(operation, timeoutMs);
     const since = clock.now() - timeoutMs * 1000;
-    if (operation === "read") readSide.fail(this.reader, error);
+    if (operation === "lifetime") this.leave(error);
+    else if (operation === "read") readSide.fail(this.reader, error);
     else if (operation === "write") writeSide.failBefore(this.writer, since, error);
     else this.giveUp(error);
   }
@@ -261,7 +275,8 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
 
   /** A callback failed. The ordinary ends of this connection are no errors; those of others are. */
   #fail(error: unknown): void {
-    const isOver = this.readEnd !== null || writeSide.end(this.writer) !== null || !this.isActive;
+    const isBroken = writeSide.end(this.writer) !== null;
+    const isOver = this.isEnding || isBroken || !this.isActive;
     if (!isOver || !(error instanceof ClosedError)) {
       this.ensureEnding().failure ??= error;
       this.#runner().report(error);
@@ -278,27 +293,153 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     if (this.state !== "open" || this.#requests.isRunning || this.isPiped) return;
     if (this.#onRequest !== null && this.#requests.isDue) return;
     // Without a handler, what was received before the end is its user's until he closes.
-    const closesWhenIdle = this.ending?.closesWhenIdle === true;
-    if (this.#onRequest === null && !closesWhenIdle && this.input.length > 0) return;
-    if (this.#onRequest !== null || closesWhenIdle || this.service.owner !== null) {
-      this.closeWithin(undefined);
-    }
+    if (this.#onRequest === null && this.input.length > 0) return;
+    if (this.#onRequest !== null || this.service.owner !== null) this.closeWithin(undefined);
   }
 
+  // ---- leaving ----------------------------------------------------------------------------------
+
   /**
-   * Closes as soon as no handler runs and nothing is unread or unsent; what the kernel holds is
-   * read first.
+   * Its time is over: it closes as soon as nothing is under way. What the kernel holds was received
+   * in time.
    */
-  closeWhenIdle(): void {
-    this.ensureEnding().closesWhenIdle = true;
-    if (this.state === "open" && this.canRead()) this.receive();
+  leave(reason: NetpollError): void {
+    const ending = this.ensureEnding();
+    if (ending.leaving !== null || !this.isActive) return;
+    if (this.endpoint.isWatched && this.canRead()) this.receive();
+    if (!this.isActive) return this.goOn(); // it was reset
+    ending.leaving = new Leaving(this, this.service, this.input, reason);
+    ending.errand?.onLeave(ending.leaving.error());
     this.goOn();
+  }
+
+  /** Closes it, unless something is under way. */
+  #leave(leaving: Leaving): void {
+    if (this.isActive && this.#isUnderWay(leaving)) return this.updateInterest();
+    if (this.isActive) {
+      const isStalled = leaving.isStill && writeSide.unsentBytes(this.writer) > 0;
+      if (isStalled) this.onStall();
+      else this.#end(leaving);
+    } else if (this.#isWaiting) readSide.fail(this.reader, closedError(this.ending));
+  }
+
+  /** Closes it. What came to who has dialled is his to read still. */
+  #end(leaving: Leaving): void {
+    const isServed = this.#onRequest !== null || this.service.owner !== null;
+    // A part of a message was dropped.
+    if (isServed && leaving.isOwing && this.readEnd === null) {
+      this.ending!.failure ??= leaving.reason;
+    }
+    this.closeWithin(undefined, isServed ? "forgotten" : "kept");
+  }
+
+  get #isWaiting(): boolean {
+    return readSide.isWaiting(this.reader);
+  }
+
+  get #isFlushing(): boolean {
+    return writeSide.flushCount(this.writer) > 0;
+  }
+
+  /** Whether a callback has not settled for which it stays open. */
+  get #isServing(): boolean {
+    return this.#isConnecting || this.#requests.isRunning || this.state === "preparing";
+  }
+
+  #isUnderWay(leaving: Leaving): boolean {
+    const isServing = this.#isServing;
+    const errand = this.ending!.errand;
+    if (this.isPiped) return true;
+    if (errand !== null) return errand.isUnderWay;
+    if (this.#isWaiting) return this.#isWaitUnderWay(leaving, isServing);
+    if (isServing) return !this.#isFlushing || !leaving.isStill;
+    if (this.#onRequest !== null && leaving.isOwing) {
+      if (this.#requests.isDue && !this.isChoked) return true;
+      if (this.readEnd === null) return !leaving.isStill;
+    }
+    if (this.#isFlushing) return !leaving.isStill;
+    // Its user has not come to wait for the answer yet, or to read and answer.
+    const isRead = this.input.consumed > 0 || (leaving.isOwing && this.service.owner !== null);
+    const isHeld = isRead && this.#onRequest === null;
+    return (isHeld || this.isAsking) && !leaving.isLate;
+  }
+
+  /** Whether a wait may go on. One in a callback ends by itself: the callback has more to do. */
+  #isWaitUnderWay(leaving: Leaving, isServing: boolean): boolean {
+    if (this.isAsking && !(isServing && leaving.isLate)) return true;
+    if (leaving.isInMessage && !leaving.isStill) return true;
+    if (leaving.isOwing) this.ending!.failure ??= leaving.reason;
+    if (isServing) readSide.fail(this.reader, leaving.error());
+    return isServing;
+  }
+
+  /** Whether the peer was asked something, and no byte of an answer has come. */
+  get isAsking(): boolean {
+    return this.service.isDialled && this.deadlines !== null && this.deadlines.isAsking;
+  }
+
+  /** While it leaves only what a message lacks is read. */
+  protected override canRead(): boolean {
+    const { ending } = this;
+    if (ending !== null && ending.leaving !== null && !this.#readsOn(ending.leaving)) return false;
+    return super.canRead();
+  }
+
+  #readsOn(leaving: Leaving): boolean {
+    if (this.service.isDialled || this.ending!.errand !== null || !this.isActive) return true;
+    const isWanted = this.#isWaiting || !(this.#requests.isRunning || this.#requests.isDue);
+    return isWanted && leaving.isInMessage;
+  }
+
+  get movedBytes(): number {
+    const { total, length } = this.input;
+    return total + length + writeSide.sentBytes(this.writer) - this.endpoint.unackedBytes;
+  }
+
+  onLook(): void {
+    this.goOn();
+  }
+
+  keepFor(errand: Errand): void {
+    const ending = this.ensureEnding();
+    ending.errand = errand;
+    if (ending.leaving !== null) errand.onLeave(ending.leaving.error());
+  }
+
+  onErrandEnd(): void {
+    if (this.ending !== null && this.ending.leaving !== null) this.#goOnSoon();
+  }
+
+  /** Not within the user's call: callbacks may run. */
+  #goOnSoon(): void {
+    queueMicrotask(() => this.goOn());
+  }
+
+  // ---- callbacks that wait for the end ----------------------------------------------------------
+
+  #lookForSelfWait(): void {
+    if (!this.isEnding) return;
+    (this.ending!.selfWait ??= new SelfWait(this, this.service.poller)).look();
+  }
+
+  get isKeptByCallback(): boolean {
+    return this.isActive && this.#isServing && this.isEnding && !this.isAwaited &&
+      writeSide.unsentBytes(this.writer) === 0;
+  }
+
+  onSelfWait(): void {
+    this.ending!.endWaiting();
+  }
+
+  override get isCut(): boolean {
+    const leaving = this.ending?.leaving;
+    return super.isCut || (leaving != null && leaving.reason === this.ending!.failure);
   }
 
   /** It was lost, and nobody will read what had been received before. */
   protected forgetInput(): void {
-    this.input.readBan ??= CLOSED;
-    if (this.#isGone) this.input.close(CLOSED);
+    this.input.readBan ??= closedBan(this.ending);
+    if (this.#isGone) this.input.close(closedBan(this.ending));
   }
 
   addCloseCallback(callback: CloseCallback): void {
@@ -314,8 +455,9 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     if (this.#onRequest !== null && this.#requests.isDue) return;
     this.#isGone = true;
     this.#callbacks?.close();
-    if (this.#onRequest !== null || this.input.readBan !== null) this.input.close(CLOSED);
-    else if (this.input.length > 0) reclaimFrom(this, this.input);
+    if (this.#onRequest !== null || this.input.readBan !== null) {
+      this.input.close(closedBan(this.ending));
+    } else if (this.input.length > 0) reclaimFrom(this, this.input);
     this.service.owner?.onGone(this);
   }
 }

@@ -232,7 +232,7 @@ class Piping {
     for (const side of this.#sides) {
       side.stream.beginPipe(side, (side === first ? second : first).stream);
       // However it ends, its deadlines and its user's close() included.
-      side.stream.closed.then(() => this.#onClosed(), (error) => this.end(error));
+      side.stream.ended.then(() => this.#onClosed(), (error) => this.end(error));
     }
     this.#signal?.addEventListener("abort", this.#onAbort);
     this.#go(0);

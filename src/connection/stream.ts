@@ -32,6 +32,7 @@ import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writ
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { PIPED } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
+import type { Errand } from "./leaving.ts";
 import { sendFile, type SendFileOptions } from "./send_file.ts";
 import {
   checkTimeout,
@@ -52,6 +53,8 @@ export interface StreamService {
   readonly settings: ConnectionSettings;
   /** How bytes come and go. */
   readonly io: Transport;
+  /** Whether we have begun: bytes that were sent are a question, and its answer is waited for. */
+  readonly isDialled: boolean;
 }
 
 /** The reading and the writing side of one descriptor. */
@@ -103,6 +106,11 @@ export abstract class Stream<S extends StreamService = StreamService>
   /** What was flushed and dropped, once it is closed. */
   abstract readonly droppedBytes: number;
 
+  /** Somebody uses it without a callback: what he has begun is finished before it leaves. */
+  abstract keepFor(errand: Errand): void;
+  /** Nothing of that errand is under way any more. */
+  abstract onErrandEnd(): void;
+
   abstract readonly isActive: boolean;
   abstract readonly isCorked: boolean;
   abstract onEvent(events: number): void;
@@ -114,6 +122,8 @@ export abstract class Stream<S extends StreamService = StreamService>
   abstract onSendFailure(cause: SystemError): NetpollError;
   abstract onDeadline(operation: TimeoutOperation, timeoutMs: number): void;
   abstract readonly closed: Promise<void>;
+  /** As `closed`, for whoever is no callback of its user's: never before it is closed. */
+  abstract readonly ended: Promise<void>;
   abstract close(options?: CloseOptions): Promise<CloseResult>;
   abstract reset(): void;
 
@@ -166,7 +176,7 @@ export abstract class Stream<S extends StreamService = StreamService>
       if (!filled(this.input)) break; // the socket had less than there was room for
     }
     if (sum === 0) return false;
-    this.deadlines?.active(this.service.poller.nowMicros);
+    this.deadlines?.received(this.service.poller.nowMicros);
     readSide.settle(reader);
     if (
       this.input.heldBytes > this.service.settings.readBufferBytesMax && !readSide.isWaiting(reader)
@@ -231,7 +241,7 @@ export abstract class Stream<S extends StreamService = StreamService>
   }
 
   onSent(): void {
-    this.deadlines?.active(this.clockMicros);
+    this.deadlines?.sent(this.clockMicros);
     const unsentBytes = writeSide.unsentBytes(this.writer);
     if (unsentBytes > 0 || writeSide.isChoked(this.writer)) this.#onPressure();
     if (unsentBytes === 0) this.onAllSent();

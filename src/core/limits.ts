@@ -138,6 +138,11 @@ export const CLOSE_TIMEOUT_MS = 5000;
  * out up to a 16th late.
  */
 export const CLOSE_LOOKS = 16;
+/**
+ * How long a callback that has asked for `closed`, and waits for nothing of its connection, keeps it
+ * until `closed` is settled all the same: it may wait for that.
+ */
+export const SELF_WAIT_MS = 1000;
 /** What a connection that is closing receives at a time, and drops. */
 export const DROP_BYTES = 64 * 1024;
 

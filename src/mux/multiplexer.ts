@@ -5,6 +5,8 @@ import { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { Codec } from "../codec/codec.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
+import type { Errand } from "../connection/leaving.ts";
+import { Stream } from "../connection/stream.ts";
 import { counts } from "../core/counts.ts";
 import { BusyError, ClosedError, TimeoutError } from "../core/errors.ts";
 import { REQUESTS_PENDING_MAX } from "../core/limits.ts";
@@ -85,6 +87,10 @@ class Pending<In, Out> implements TimerOwner {
  * says whether it was a reset), `ClosedError`, or the `FrameError` of what is no message, after
  * which the connection is closed. Whether the other side had seen them, nobody can know.
  *
+ * A connection that has reached its `lifetimeMs` takes no new request: `request` rejects with a
+ * `ClosedError` whose `cause` is the `TimeoutError` of the lifetime. It closes when all that were
+ * begun have their answers.
+ *
  * @example
  * ```ts
  * import { createListener, dial, EventLoop } from "@netpoll/netpoll";
@@ -110,7 +116,12 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   readonly #timeoutMs: number;
   readonly #pending = new Map<number, Pending<In, Out>>();
   readonly #flush: LazyFlush;
-  readonly #forget = (id: number) => void this.#pending.delete(id);
+  readonly #forget = (id: number) => {
+    this.#pending.delete(id);
+    if (this.#pending.size === 0) this.#stream?.onErrandEnd();
+  };
+  /** The connection, as the one that it tells when its requests have their answers. */
+  readonly #stream: Stream | null;
   /** Requests that wait until what was written before has left. */
   #unsent: Pending<In, Out>[] = [];
   #isSending = false;
@@ -139,7 +150,20 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     this.#pendingMax = pendingMax;
     this.#timeoutMs = timeoutMs;
     this.#flush = new LazyFlush(connection.writer);
+    this.#stream = connection instanceof Stream ? connection : null;
+    this.#stream?.keepFor(this.#errand());
     this.#read().catch((error) => this.#fail(error));
+  }
+
+  /** Requests that were begun are finished, also when the connection has reached its lifetime. */
+  #errand(): Errand {
+    const pending = this.#pending;
+    return {
+      get isUnderWay() {
+        return pending.size > 0;
+      },
+      onLeave: (error) => this.#end ??= { error },
+    };
   }
 
   /** How many requests have no answer. */

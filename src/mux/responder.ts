@@ -5,6 +5,7 @@ import { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { Codec } from "../codec/codec.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
+import { Stream } from "../connection/stream.ts";
 import { TimeoutError } from "../core/errors.ts";
 import { ANSWERS_RUNNING_MAX } from "../core/limits.ts";
 import { LazyFlush } from "./lazy_flush.ts";
@@ -242,7 +243,11 @@ class Session<In, Out> {
     if (this.#gone !== null) return this.#gone.signal;
     const gone = this.#gone = new AbortController();
     const abort = (reason?: unknown) => gone.abort(reason);
-    this.#connection.closed.then(() => abort(), abort);
+    const connection = this.#connection;
+    (connection instanceof Stream ? connection.ended : connection.closed).then(
+      () => abort(),
+      abort,
+    );
     return gone.signal;
   }
 }

@@ -11,6 +11,7 @@ import { type ConnectionOptions, settings } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { socketTransport } from "../connection/transport.ts";
 import { counts } from "../core/counts.ts";
+import { ClosedError } from "../core/errors.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
   Option,
@@ -169,6 +170,7 @@ export class EventLoop<C = undefined> {
       settings: settings(options),
       owner: { onGone: (connection) => this.#onGone(connection) },
       io: socketTransport,
+      isDialled: false,
     };
     this.#socketOptions = { noDelay: options.noDelay, keepAlive: options.keepAlive };
     this.#connectionsMax = checkMost("connectionsMax", options.connectionsMax);
@@ -304,9 +306,12 @@ export class EventLoop<C = undefined> {
   }
 
   /**
-   * Stops listening, lets what runs and what was received already finish, and closes each
-   * connection as soon as it is idle. With a deadline or a signal, cuts what is left then. A second
-   * call returns the same promise; a call before `serve` makes that settle at once.
+   * Stops listening, lets what is under way finish (docs/CONNECTION.md has the table), and closes
+   * each connection then. With a deadline or a signal, cuts what is left then; `closed` and pending
+   * waits of those say so. A second call returns the same promise; a call before `serve` makes that
+   * settle at once.
+   *
+   * It waits for all callbacks: one may call it, but must not await it.
    *
    * @throws {RangeError} `timeoutMs` is no time; nothing has happened then.
    */
@@ -319,7 +324,8 @@ export class EventLoop<C = undefined> {
     this.#each((source) => source.close());
     this.#sources.clear();
     this.#cut = 0;
-    for (const connection of this.#connections.list()) connection.closeWhenIdle();
+    const reason = new ClosedError("The server shuts down");
+    for (const connection of this.#connections.list()) connection.leave(reason);
     const cut = await this.#untilIdle(options);
     this.#served?.resolve();
     return { cut };

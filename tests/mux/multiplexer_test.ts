@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import { test } from "node:test";
 import { type Connection, socketPair } from "../../mod.ts";
 import type { LinkBuffer } from "../../src/buffer/link_buffer.ts";
@@ -13,6 +20,7 @@ import {
 } from "../../src/core/errors.ts";
 import { Multiplexer } from "../../src/mux/multiplexer.ts";
 import { textOf } from "../buffer/balanced.ts";
+import { withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, closeAll, pairWith, pattern, send, tcpPair } from "../support/pair.ts";
 import { soon, stateOf, tick, until } from "../support/until.ts";
@@ -143,6 +151,58 @@ test("request() waits while too much is unsent, and what is given up meanwhile i
     await closeAll(b);
   });
 });
+
+test("request() is answered although lifetimeMs passes, and the next one is told why not", () =>
+  leaks(() =>
+    withFakeClock(async (fake) => {
+      const [a, b] = pairWith({ lifetimeMs: 1000 });
+      const client = new Multiplexer(a, codec);
+      const [first, second] = [client.request("one"), client.request("two")];
+      await fake.advance(1100);
+      const error = await assertRejects(() => client.request("three"), ClosedError);
+      assertInstanceOf(error.cause, TimeoutError);
+      assertEquals(error.cause.operation, "lifetime");
+      await fake.advance(20_000); // an answer takes as long as it takes
+      const requests = [await receiveRequest(b), await receiveRequest(b)];
+      await answer(b, requests[1]!.id, "2");
+      assertEquals(textOf(await soon(second)), "2");
+      assertEquals(await stateOf(a.closed), "pending");
+      await answer(b, requests[0]!.id, "1");
+      assertEquals(textOf(await soon(first)), "1");
+      await soon(a.closed);
+      await client.close();
+      await closeAll(b);
+    })
+  ));
+
+test("request() that waits for room is sent and answered, although lifetimeMs passes", () =>
+  leaks(() =>
+    withFakeClock(async (fake) => {
+      const [a, b] = pairWith({ lifetimeMs: 1000, writeBufferBytesMax: 64 * 1024 });
+      const client = new Multiplexer(a, codec);
+      const answers = [client.request(pattern(1 << 20)), client.request("second")];
+      await fake.advance(1100);
+      for (const name of ["1", "2"]) await answer(b, (await receiveRequest(b)).id, name);
+      assertEquals((await soon(Promise.all(answers))).map(textOf), ["1", "2"]);
+      await soon(a.closed);
+      await client.close();
+      await closeAll(b);
+    })
+  ));
+
+test("a Multiplexer without requests lets its connection go when lifetimeMs passes", () =>
+  leaks(() =>
+    withFakeClock(async (fake) => {
+      const [a, b] = pairWith({ lifetimeMs: 1000 });
+      const client = new Multiplexer(a, codec);
+      await fake.advance(1100);
+      await soon(a.closed);
+      const error = await assertRejects(() => client.request("late"), ClosedError);
+      assertEquals((error.cause as TimeoutError).operation, "lifetime");
+      await client.close();
+      await closeAll(b);
+    })
+  ));
 
 test("request() rejects with BusyError above pendingMax", async () => {
   await leaks(async () => {

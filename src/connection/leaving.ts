@@ -1,0 +1,111 @@
+/**
+ * Leaving: the time of a connection is over, because of its `lifetimeMs` or of a shutdown. It begins
+ * nothing new, and goes when nothing is under way any more; docs/CONNECTION.md has the table.
+ *
+ * ```text
+ *   received before it began to leave        received since
+ *   ──────────────────────────────────┬─────────────────────►
+ *    these messages are served, and   │   and this one is not begun
+ *    the one in the middle is finished
+ * ```
+ */
+import type { LinkChain } from "../buffer/link_chain.ts";
+import { ClosedError, type NetpollError } from "../core/errors.ts";
+import { CLOSE_LOOKS } from "../core/limits.ts";
+import type { StreamService } from "./stream.ts";
+import type { Poller } from "../poll/poller.ts";
+import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+
+/** Who leaves. */
+export interface LeavingOwner {
+  /** How many bytes came, and how many the peer has taken. */
+  readonly movedBytes: number;
+  /** Something may be over by now. */
+  onLook(): void;
+}
+
+/** Somebody who uses a connection without a callback, and says himself what he has begun. */
+export interface Errand {
+  /** Whether something of it has to be finished. */
+  readonly isUnderWay: boolean;
+  /** Nothing more shall be begun, and the error says why. */
+  onLeave(error: ClosedError): void;
+}
+
+/** Why a connection leaves, and how long what is under way has been still. */
+export class Leaving implements TimerOwner {
+  /** A `TimeoutError` of the lifetime, or what the server says. */
+  readonly reason: NetpollError;
+  readonly #owner: LeavingOwner;
+  readonly #poller: Poller;
+  readonly #input: LinkChain;
+  /** Up to where what comes is still heard: counted as all that was received. */
+  readonly #receivedBytes: number;
+  readonly #lookMs: number;
+  readonly #timer = new Timer(this);
+  #looks = 0;
+  /** How many looks ago a byte moved. */
+  #stillLooks = 0;
+  #movedBytes: number;
+
+  /** A connection begins to leave. */
+  constructor(
+    owner: LeavingOwner,
+    { poller, settings, isDialled }: StreamService,
+    input: LinkChain,
+    reason: NetpollError,
+  ) {
+    this.reason = reason;
+    this.#owner = owner;
+    this.#poller = poller;
+    this.#input = input;
+    // What comes to one that has dialled is an answer to what was asked before.
+    this.#receivedBytes = isDialled ? Infinity : input.total + input.length;
+    this.#lookMs = settings.closeTimeoutMs / CLOSE_LOOKS;
+    this.#movedBytes = owner.movedBytes;
+    this.#setTimer();
+  }
+
+  /** What whoever begins something new is told. */
+  error(): ClosedError {
+    return new ClosedError("Cannot go on: the connection was closed", { cause: this.reason });
+  }
+
+  /** Whether bytes that came before are unread. */
+  get isOwing(): boolean {
+    return this.#input.length > 0 && this.#input.total < this.#receivedBytes;
+  }
+
+  /** Whether a message is there in part: unread, or read and not released. */
+  get isInMessage(): boolean {
+    return this.isOwing || this.#input.consumed > 0;
+  }
+
+  /** Whether no byte has moved for the time that a peer has. */
+  get isStill(): boolean {
+    return this.#stillLooks >= CLOSE_LOOKS && this.#owner.movedBytes === this.#movedBytes;
+  }
+
+  /** Whether that time has passed since it began to leave. */
+  get isLate(): boolean {
+    return this.#looks >= CLOSE_LOOKS;
+  }
+
+  #setTimer(): void {
+    if (this.#lookMs > 0) this.#poller.setTimer(this.#timer, this.#lookMs);
+  }
+
+  onTimer(): void {
+    const { movedBytes } = this.#owner;
+    this.#looks += 1;
+    this.#stillLooks = movedBytes === this.#movedBytes ? this.#stillLooks + 1 : 0;
+    this.#movedBytes = movedBytes;
+    this.#setTimer();
+    this.#owner.onLook();
+  }
+
+  /** It has left. */
+  close(): void {
+    this.#poller.cancelTimer(this.#timer);
+  }
+}
