@@ -170,6 +170,14 @@ export class LinkChain {
     if (config.verify) this.verify();
   }
 
+  /** Whether what was written since the last flush lies in memory that nobody else sees or changes. */
+  get isPendingOwn(): boolean {
+    let node = this.flushing;
+    // Windows and borrowed arrays are never filled: their memory is somebody else's as well.
+    while (node !== null && node.fills) node = node.next;
+    return node === null;
+  }
+
   /** Drops all that was written since the last flush but its first `count` bytes. */
   truncate(count: number): void {
     assert(0 <= count && count <= this.pending, "only what was written can be dropped");

@@ -115,9 +115,11 @@ export interface Writer {
    */
   append(buffer: LinkBuffer): void;
   /**
-   * Publishes what was written. A connection's sends it, and resolves when the kernel has taken
-   * every byte; a `LinkBuffer`'s makes it readable before it returns. A rejection that nobody looks
-   * at is no unhandled one.
+   * Publishes what was written. A `LinkBuffer`'s makes it readable before it returns. A
+   * connection's sends it, and resolves when the kernel has taken every byte. While the connection
+   * holds unread input, it resolves at once: the bytes leave together with those of the next
+   * answers, in this turn at the latest (docs/CONNECTION.md). A rejection that nobody looks at is no
+   * unhandled one.
    *
    * @throws {TimeoutError} A connection's bytes did not leave within `writeTimeoutMs`; they stay
    * queued.
@@ -126,7 +128,7 @@ export interface Writer {
   /**
    * Resolves when the memory of everything that was flushed by now is free again: nothing of it is
    * queued, **borrowed** or **pinned**. With zero copy that is when the peer has acknowledged it;
-   * without, when `flush()` has finished. Never rejects: what is given up is free as well.
+   * without, when the kernel has taken it. Never rejects: what is given up is free as well.
    */
   released(): Promise<void>;
 }

@@ -260,6 +260,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
 
   detach(): number {
     if (!this.isActive) throw new ClosedError("Cannot detach: the connection is closed");
+    if (this.output.length > 0) this.uncork(); // what has joined other answers
     const fd = this.fdToDetach();
     this.input.readBan = CLOSED;
     this.output.writeBan = CLOSED;

@@ -5,8 +5,8 @@ import { chainOf } from "../buffer/chained.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter } from "../buffer/writer.ts";
 import { NOT_READY } from "../core/errno.ts";
-import { NetpollError, SystemError } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX } from "../core/limits.ts";
+import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
+import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX, JOINED_BYTES_MAX } from "../core/limits.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { FileQueue, FileSending, type FileWriter } from "./send_file.ts";
 import { send, sending, TAKEN_AWAY, type Transport } from "./transport.ts";
@@ -26,8 +26,11 @@ export interface WriterOwner {
   readonly fd: number;
   /** What time it is, in microseconds. */
   readonly clockMicros: number;
-  /** Whether sending is put off: the handler has more input to answer before it returns. */
-  readonly isCorked: boolean;
+  /**
+   * Whether what was flushed may wait for the answers to what is unread: it is sent in this turn all
+   * the same, by {@linkcode WriteSide.sendJoined}.
+   */
+  join(): boolean;
   /** Whether the kernel has room changed. */
   onBlocked(): void;
   /** Bytes were sent. */
@@ -44,6 +47,8 @@ export interface WriterOwner {
   onFlushWait(since: number): void;
   /** Nobody waits for a flush any more. */
   onFlushWaitEnd(): void;
+  /** What had joined other answers did not leave in time, and nobody waits for it. */
+  onJoinedLate(error: TimeoutError): void;
 }
 
 /** A flush that waits for the kernel. */
@@ -109,7 +114,10 @@ export class ConnectionWriter extends ChainWriter {
         flushFile: (file) => writer.#flushFile(file),
         abandonFile: (file, reason) => writer.#abandonFile(file, reason),
       }),
-      sendNow: (writer) => writer.#sendNow(),
+      sendNow(writer) {
+        writer.#sendNow();
+        if (writer.#joinedEnd > writer.#sentBytes) writer.#awaitJoined();
+      },
       failBefore: (writer, micros, error) => writer.#failBefore(micros, error),
       fail: (writer, error) => writer.#fail(error),
       closeFiles: (writer) => writer.#files?.close(),
@@ -121,6 +129,8 @@ export class ConnectionWriter extends ChainWriter {
   #isBlocked = false;
   #isChoked = false;
   #flushes: Flush[] | null = null;
+  /** How many bytes have left in all when those have that joined others, and nobody waits for. */
+  #joinedEnd = 0;
   /** Made for the first file. */
   #files: FileQueue | null = null;
 
@@ -160,14 +170,20 @@ export class ConnectionWriter extends ChainWriter {
   flush(options?: { signal?: AbortSignal }): Promise<void> {
     const chain = chainOf(this);
     if (chain.writeBan !== null || this.#end !== null) return this.#refuse();
+    const mayJoin = chain.isPendingOwn;
     chain.publish();
     if (this.#unsentBytes === 0) return RESOLVED;
-    if (!this.#isBlocked && !this.#owner.isCorked) {
+    if (!this.#isBlocked) {
+      if (mayJoin && chain.length < JOINED_BYTES_MAX && this.#owner.join()) {
+        this.#joinedEnd = this.#sentBytes + this.#unsentBytes;
+        return RESOLVED;
+      }
       this.#sendNow();
       if (this.#unsentBytes === 0 && this.#end === null) return RESOLVED;
       if (this.#end !== null) return this.#refuse();
     }
     if (this.#isBlocked) this.#owner.onQueued();
+    this.#joinedEnd = 0;
     return this.#wait(options?.signal);
   }
 
@@ -253,6 +269,14 @@ export class ConnectionWriter extends ChainWriter {
       this.#isBlocked = !this.#isBlocked;
       this.#owner.onBlocked();
     }
+  }
+
+  /** The kernel has no room for what has joined others. So that it has a deadline, it is waited for. */
+  #awaitJoined(): void {
+    if (this.#flushes !== null || this.#end !== null) return;
+    this.#wait(undefined).catch((error) => {
+      if (error instanceof TimeoutError) this.#owner.onJoinedLate(error);
+    });
   }
 
   #onFailure(code: number): void {

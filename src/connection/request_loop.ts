@@ -60,11 +60,6 @@ export class RequestLoop {
     this.#owner = owner;
   }
 
-  /** Whether the handler's call is on the stack. */
-  get isDispatching(): boolean {
-    return this.#phase === "dispatching";
-  }
-
   /** Whether the handler was called and has not settled. */
   get isRunning(): boolean {
     return this.#phase !== "idle";

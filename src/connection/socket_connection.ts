@@ -194,7 +194,8 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     if (this.#isConnecting || (this.state !== "open" && this.state !== "closed")) return;
     if (this.ending?.leaving?.isOwing === false) return; // what came since is not begun
     this.#requests.run();
-    if (this.output.length > 0) this.uncork();
+    // A handler that goes on may have more answers: they leave together.
+    if (this.output.length > 0 && !this.#requests.isRunning) this.uncork();
   }
 
   callHandler(): void | Promise<void> {
@@ -242,12 +243,6 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
 
   // ---- sending ----------------------------------------------------------------------------------
 
-  get isCorked(): boolean {
-    // What one dispatch puts off is bounded like everything that is unsent.
-    return this.#requests.isDispatching && this.input.length > 0 &&
-      this.output.heldBytes <= this.settings.writeBufferBytesMax;
-  }
-
   onFlushWait(since: number): void {
     this.#requests.setOutside(false);
     this.deadlines?.beginWrite(since, this.clockMicros);
@@ -258,6 +253,11 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     this.#requests.setOutside(true);
     // After whoever waited for it: he may flush again.
     if (this.ending !== null && this.isEnding) this.service.poller.again(this);
+  }
+
+  onJoinedLate(error: TimeoutError): void {
+    this.#fail(error);
+    this.goOn();
   }
 
   // ---- deadlines --------------------------------------------------------------------------------

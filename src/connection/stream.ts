@@ -13,6 +13,7 @@ import {
   ClosedError,
   NetpollError,
   type SystemError,
+  type TimeoutError,
   type TimeoutOperation,
 } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
@@ -78,6 +79,8 @@ export abstract class Stream<S extends StreamService = StreamService>
   /** So much is held that reading has paused: releases are of interest. */
   isFull = false;
   #isPaused = false;
+  /** Its poller sends what it has flushed at the end of the batch. */
+  #isJoined = false;
   /** Whom a pipe sends what it receives from this. */
   #pipedTo: Stream | null = null;
 
@@ -112,7 +115,7 @@ export abstract class Stream<S extends StreamService = StreamService>
   abstract onErrandEnd(): void;
 
   abstract readonly isActive: boolean;
-  abstract readonly isCorked: boolean;
+  abstract onJoinedLate(error: TimeoutError): void;
   abstract onEvent(events: number): void;
   abstract onFailure(error: unknown): void;
   abstract onWait(): void;
@@ -233,6 +236,21 @@ export abstract class Stream<S extends StreamService = StreamService>
   /** Whether somebody waits for something of ours. */
   get isAwaited(): boolean {
     return readSide.isWaiting(this.reader) || writeSide.flushCount(this.writer) > 0 || this.isPiped;
+  }
+
+  // Outside of a turn of ours nothing would come to send it soon.
+  join(): boolean {
+    const { poller } = this.service;
+    if (this.input.length === 0 || !poller.pace.isRunning) return false;
+    if (!this.#isJoined) poller.addJoined(this);
+    this.#isJoined = true;
+    return true;
+  }
+
+  /** Sends what joined other answers. */
+  sendJoined(): void {
+    this.#isJoined = false;
+    if (this.output.length > 0) this.uncork();
   }
 
   /** Sends what flushes put off. */

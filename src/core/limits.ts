@@ -50,6 +50,8 @@ export const UNTIL_BYTES_MAX = 1024 * 1024;
 export const READ_BUFFER_BYTES_MAX = 1024 * 1024;
 /** Unsent output at which `isWritable` turns false. */
 export const WRITE_BUFFER_BYTES_MAX = 4 * 1024 * 1024;
+/** Flushed bytes that wait for those of the next messages in the input: a large send's worth. */
+export const JOINED_BYTES_MAX = 64 * 1024;
 /** Pieces in one sendmsg; libnetpoll.c takes no more. */
 export const IOVECS_MAX = 64;
 

@@ -30,7 +30,7 @@ function failed(error: unknown): Promise<never> {
 
 /**
  * netpoll's ShardQueue: what is added within a turn is written together and flushed once. Getters
- * are called when the kernel has taken what was written before, so a peer that reads slowly makes
+ * are called when what was written before was flushed, so a peer that reads slowly makes
  * nobody build answers in advance.
  *
  * In Go its shards keep goroutines from waiting for one lock. A thread of JavaScript has none to
@@ -74,7 +74,7 @@ export class ShardQueue implements AsyncDisposable {
   }
 
   /**
-   * Queues what the getters will give, in this order. Resolves when the kernel has taken all of it.
+   * Queues what the getters will give, in this order. Resolves as the flush of all of it does.
    * A rejection that nobody looks at is no unhandled one.
    *
    * Rejects with what a getter threw (those after it are not called, those before it are sent), or

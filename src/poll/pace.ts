@@ -42,6 +42,8 @@ export interface Turns extends RuntimeSet {
    * there were.
    */
   poll(micros: number, deadline: number): number;
+  /** Sends what handlers have flushed and put off. */
+  sendJoined(): void;
 }
 
 type Phase = "asleep" | "scheduled" | "running" | "closed";
@@ -178,9 +180,10 @@ export class Pace {
     do {
       this.#sawEvents = true;
       this.#eventAt = turns.nowMicros;
-      if (host.drainMicrotasks === null) return false;
       // Handlers may have settled promises that others await.
-      host.drainMicrotasks();
+      host.drainMicrotasks?.();
+      turns.sendJoined();
+      if (host.drainMicrotasks === null) return false;
       if (this.#phase !== "running") return true;
       turns.nowMicros = clock.now();
       if (runtime.isReady || turns.nowMicros > deadline) return false;

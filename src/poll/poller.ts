@@ -43,6 +43,12 @@ function report(error: unknown): void {
   }
 }
 
+/** Who puts sending off until the end of a batch. */
+export interface Joined extends Pick<Watcher, "onFailure"> {
+  /** Sends it. */
+  sendJoined(): void;
+}
+
 /** Watches descriptors and tells their watchers what happens to them. One a thread. */
 export class Poller {
   /** What it did so far; tests count turns with it instead of looking at a clock. */
@@ -64,6 +70,8 @@ export class Poller {
   );
   /** Who has more to do without an event, and gets a turn with the next batch. */
   #again: Watcher[] = [];
+  /** Who has flushed bytes that leave together with others. */
+  #joined: Joined[] = [];
   #wheel: TimerWheel | null = null;
   #deadline = -1;
   #runtime = -1;
@@ -252,6 +260,24 @@ export class Poller {
     this.pace.wake();
   }
 
+  /** Calls `sendJoined` when the handlers of this batch have done what they could. */
+  addJoined(one: Joined): void {
+    this.#joined.push(one);
+  }
+
+  sendJoined(): void {
+    if (this.#joined.length === 0) return;
+    const joined = this.#joined;
+    this.#joined = [];
+    for (const one of joined) {
+      try {
+        one.sendJoined();
+      } catch (error) {
+        this.#giveUp(one, error);
+      }
+    }
+  }
+
   /**
    * Waits for events, and tells the watchers, until `deadline` (microseconds) has passed. How many
    * events there were. What was not told when the time ran out is told by the next call.
@@ -377,7 +403,7 @@ export class Poller {
   }
 
   /** Whatever else fails on the way, the others are told what happened to theirs. */
-  #giveUp(watcher: Watcher, error: unknown): void {
+  #giveUp(watcher: Pick<Watcher, "onFailure">, error: unknown): void {
     report(error);
     try {
       watcher.onFailure(error);
@@ -391,6 +417,7 @@ export class Poller {
     this.#watchers.fill(null);
     this.#batchIndex = this.#batchCount;
     this.#again = [];
+    this.#joined = [];
     this.pace.close();
     if (this.#deadline >= 0) native.close(this.#deadline);
     native.close(this.#epoll);
