@@ -1,12 +1,14 @@
 /**
  * What a connection did and has, as a plain object, and as `console.log` shows it.
  */
+import { chainOf } from "../buffer/chained.ts";
 import { describeChain, drawNodes, nodeCount } from "../buffer/drawing.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { type Address, describeAddress } from "../net/address.ts";
 import { tcpInfo, type TcpMetrics } from "../net/tcp_info.ts";
 import { type ConnectionReader, readSide } from "./connection_reader.ts";
 import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { ZeroCopy, ZeroCopyCounts } from "./zero_copy.ts";
 
 /** Where a connection is in its life. */
@@ -67,17 +69,22 @@ export interface ConnectionMetrics {
 /** A connection, as far as it is looked at here. */
 export interface Measured {
   readonly fd: number;
-  readonly state: ConnectionState;
+  readonly isActive: boolean;
+  readonly endpoint: Pick<Endpoint, "isWatched">;
   readonly localAddress: Address;
   readonly remoteAddress: Address;
   readonly reader: ConnectionReader;
   readonly writer: ConnectionWriter;
-  readonly input: LinkChain;
-  readonly output: LinkChain;
   readonly isReadPaused: boolean;
   readonly isPiped: boolean;
   readonly pinner: ZeroCopy | null;
   readonly droppedBytes: number;
+}
+
+function stateOf({ fd, isActive, endpoint }: Measured): ConnectionState {
+  if (fd < 0) return "closed";
+  if (!isActive) return "draining";
+  return endpoint.isWatched ? "open" : "preparing";
 }
 
 function queueMetrics(chain: LinkChain): QueueMetrics {
@@ -86,16 +93,18 @@ function queueMetrics(chain: LinkChain): QueueMetrics {
 
 /** What a connection did and has. */
 export function connectionMetrics(of: Measured): ConnectionMetrics {
-  const { fd, state, localAddress, remoteAddress, reader, writer, isReadPaused, isPiped } = of;
+  const { fd, localAddress, remoteAddress, reader, writer, isReadPaused, isPiped } = of;
+  const input = chainOf(reader);
+  const output = chainOf(writer);
   return {
     fd,
-    state,
+    state: stateOf(of),
     localAddress,
     remoteAddress,
-    receivedBytes: of.input.total + of.input.length,
+    receivedBytes: input.total + input.length,
     sentBytes: writeSide.sentBytes(writer),
-    unread: queueMetrics(of.input),
-    unsent: { ...queueMetrics(of.output), ...(fd < 0 ? { bytes: of.droppedBytes } : {}) },
+    unread: queueMetrics(input),
+    unsent: { ...queueMetrics(output), ...(fd < 0 ? { bytes: of.droppedBytes } : {}) },
     flushCount: writeSide.flushCount(writer),
     isWaiting: readSide.isWaiting(reader),
     isReadPaused,
@@ -108,7 +117,9 @@ export function connectionMetrics(of: Measured): ConnectionMetrics {
 
 /** A connection in a few lines: its state, its ends, and both of its chains. */
 export function drawConnection(of: Measured): string {
-  const { reader, writer, input, output } = of;
+  const { reader, writer } = of;
+  const input = chainOf(reader);
+  const output = chainOf(writer);
   const ends = `${describeAddress(of.localAddress)} ↔ ${describeAddress(of.remoteAddress)}`;
   const marks = [
     of.isPiped ? "piped" : "",
@@ -118,7 +129,7 @@ export function drawConnection(of: Measured): string {
     writeSide.isChoked(writer) ? "too much unsent" : "",
   ].filter((mark) => mark !== "").map((mark) => `; ${mark}`);
   const at = of.fd < 0 ? "" : ` at descriptor ${of.fd}`;
-  return `Connection ${of.state}${at}: ${ends}${marks.join("")}\n` +
+  return `Connection ${stateOf(of)}${at}: ${ends}${marks.join("")}\n` +
     `  input: ${input.total} read, ${describeChain(input)}` +
     `${drawNodes(input, "    ")}\n` +
     `  output: ${writeSide.sentBytes(writer)} sent, ` +

@@ -22,12 +22,7 @@ import { setCork, socketError, socketErrorIfAny } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { Watcher } from "../poll/watcher.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
-import {
-  type ConnectionMetrics,
-  connectionMetrics,
-  drawConnection,
-  type Measured,
-} from "./connection_metrics.ts";
+import { type ConnectionMetrics, connectionMetrics, drawConnection } from "./connection_metrics.ts";
 import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
@@ -422,23 +417,12 @@ export abstract class Stream<S extends StreamService = StreamService>
   // ---- looking at it -------------------------------------------------------------------------
 
   metrics(): ConnectionMetrics {
-    return connectionMetrics(this.#measured());
+    return connectionMetrics(this);
   }
 
   /** What `console.log` shows. */
   [INSPECT](): string {
-    return drawConnection(this.#measured());
-  }
-
-  #measured(): Measured {
-    const { fd, input, output, reader, writer, isReadPaused, isPiped, pinner, droppedBytes } = this;
-    const isDraining = fd >= 0 && !this.isActive;
-    const isOpen = this.endpoint.isWatched;
-    const state = fd < 0 ? "closed" : isDraining ? "draining" : isOpen ? "open" : "preparing";
-    const { localAddress, remoteAddress } = this.endpoint;
-    const ends = { localAddress, remoteAddress };
-    const sides = { input, output, reader, writer, isReadPaused, isPiped, pinner, droppedBytes };
-    return { fd, state, ...ends, ...sides };
+    return drawConnection(this);
   }
 
   // ---- deadlines -----------------------------------------------------------------------------
