@@ -307,9 +307,9 @@ export class EventLoop<C = undefined> {
 
   /**
    * Stops listening, lets what is under way finish (docs/CONNECTION.md has the table), and closes
-   * each connection then. With a deadline or a signal, cuts what is left then; `closed` and pending
-   * waits of those say so. A second call returns the same promise; a call before `serve` makes that
-   * settle at once.
+   * each connection when its peer has what was flushed. With a deadline or a signal, cuts what is
+   * left then, by a reset; `closed` and pending waits of those say so. A second call returns the same
+   * promise; a call before `serve` makes that settle at once.
    *
    * It waits for all callbacks: one may call it, but must not await it.
    *

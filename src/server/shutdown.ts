@@ -4,7 +4,10 @@
 
 /** How {@linkcode EventLoop.shutdown} shuts down. */
 export interface ShutdownOptions {
-  /** How long running requests may take, in milliseconds. As long as they take unless given. */
+  /**
+   * How long running requests may take, and peers to take what was flushed, in milliseconds. As long
+   * as they take unless given; a peer that takes nothing has `closeTimeoutMs`.
+   */
   timeoutMs?: number;
   /** Cuts what is left as soon as it is aborted. */
   signal?: AbortSignal;

@@ -2,13 +2,17 @@
  * Ending a server when the system asks for it.
  */
 import process from "node:process";
-import type { ShutdownOptions } from "./shutdown.ts";
+import { config } from "../core/config.ts";
+import type { ShutdownOptions, ShutdownResult } from "./shutdown.ts";
 
 /** How {@linkcode shutdownOnSignals} goes about it. */
 export interface SignalOptions {
   /** The signals that end the server. SIGINT and SIGTERM unless given. */
   signals?: readonly ("SIGINT" | "SIGTERM" | "SIGHUP" | "SIGQUIT")[];
-  /** How long running requests may take, in milliseconds. 10000 unless given. */
+  /**
+   * How long running requests may take, and slow peers to take what was flushed, in milliseconds.
+   * 10000 unless given.
+   */
   timeoutMs?: number;
   /** Whether the process exits when all is drained. True unless given. */
   exit?: boolean;
@@ -30,10 +34,23 @@ const STATUS: Readonly<Record<string, number>> = {
   SIGTERM: 143,
 };
 
+/** The process may be gone next: who was cut is told of here, or nowhere. */
+function reportCut(signal: string, timeoutMs: number, result: unknown): void {
+  const cut = (result as Partial<ShutdownResult> | undefined)?.cut ?? 0;
+  if (cut === 0) return;
+  config.log(
+    `netpoll: at ${signal} ${cut} ${
+      cut === 1 ? "connection was" : "connections were"
+    } cut by a reset: ` +
+      `they were busy for ${timeoutMs} ms, or their peers took nothing of what was flushed`,
+  );
+}
+
 /**
- * Shuts a loop or a cluster down at the first signal: it stops listening, running requests finish within
- * `timeoutMs`, and the process exits with status 0. A second signal exits at once. The function
- * returned takes it all back.
+ * Shuts a loop or a cluster down at the first signal: it stops listening, running requests finish and
+ * peers take what was flushed, all within `timeoutMs`, and the process exits with status 0. How many
+ * connections were cut goes to `configure({ log })`, if there were any. A second signal exits at
+ * once. The function returned takes it all back.
  *
  * @example
  * ```ts
@@ -54,7 +71,7 @@ export function shutdownOnSignals(loop: Stoppable, options: SignalOptions = {}):
   const onSignal = async (signal: string) => {
     if (isAsked) process.exit(STATUS[signal] ?? 1);
     isAsked = true;
-    await loop.shutdown({ timeoutMs });
+    reportCut(signal, timeoutMs, await loop.shutdown({ timeoutMs }));
     forget();
     if (exit) process.exit(0);
   };

@@ -76,14 +76,15 @@ test("shutdownOnSignals() exits at once, at the second signal", async () => {
   }
 });
 
-test("shutdownOnSignals() cuts what is busy after its time, and exits with 0", async () => {
+test("shutdownOnSignals() cuts what is busy after its time, says so, and exits with 0", async () => {
   const server = new Server({ timeoutMs: 50 });
   using busy = await server.connect();
   busy.send("slow");
   await until(() => server.output.includes("busy"), "the handler");
   server.kill("SIGTERM");
   assertEquals(await server.end(), 0);
-  assert(busy.isOver);
+  assert(busy.isReset);
+  assertStringIncludes(server.output, "at SIGTERM 1 connection was cut by a reset");
 });
 
 test("shutdownOnSignals() leaves the process to the program, with exit: false", async () => {
