@@ -462,7 +462,7 @@ class Dialling {
   readonly #destination: Destination;
   readonly #route: Route;
   #race: Race | null = null;
-  #cancelled: unknown = null;
+  #cancelled: { readonly error: unknown } | null = null;
 
   constructor(destination: Destination, options: SocketOptions, local: Uint32Array | null) {
     this.#destination = destination;
@@ -473,7 +473,7 @@ class Dialling {
     // Without a wait where none is needed: the program may leave its directory after the call.
     const { found } = this.#destination;
     const raws = "network" in found ? await resolve(found) : found;
-    if (this.#cancelled !== null) throw this.#cancelled;
+    if (this.#cancelled !== null) throw this.#cancelled.error;
     // The runtime's own call tries the first address alone: where that is refused, so is the name.
     // Of the others each is asked for when its turn comes.
     checkPermitted(raws[0]!, this.#route.origin);
@@ -483,7 +483,7 @@ class Dialling {
   }
 
   cancel(error: unknown): void {
-    this.#cancelled = error;
+    this.#cancelled = { error };
     this.#race?.cancel(error);
   }
 }

@@ -3,7 +3,9 @@
  */
 import { config } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
+import { show } from "../core/options.ts";
 import type { Connection } from "./connection.ts";
+import type { Failure } from "./ending.ts";
 
 /** Answers what a connection receives. Called when there are bytes to read, once at a time. */
 export type RequestHandler<C> = (connection: Connection, context: C) => void | Promise<void>;
@@ -38,7 +40,7 @@ export type CloseCallback = (connection: Connection) => void;
 /** Whom the callbacks concern. */
 export interface CallbacksOwner extends Connection {
   /** `onConnect` has settled; `failure` is what it failed with. */
-  onConnected(failure: unknown): void;
+  onConnected(failure: Failure | null): void;
   /** `onDisconnect` has settled. */
   onDisconnected(): void;
 }
@@ -50,7 +52,7 @@ export function isPromise<T>(value: unknown): value is Promise<T> {
 
 /** What went wrong, for the log. */
 function text(error: unknown): string {
-  return error instanceof Error ? error.stack ?? error.message : String(error);
+  return error instanceof Error ? error.stack ?? error.message : show(error);
 }
 
 /**
@@ -88,17 +90,16 @@ export class CallbackRunner<C> {
   /** Calls `onConnect`; the owner hears when it has settled. */
   connect(): void {
     const { onConnect } = this.#callbacks;
-    if (onConnect === undefined) return this.#owner.onConnected(undefined);
+    if (onConnect === undefined) return this.#owner.onConnected(null);
     this.#openCount += 1;
     const settle = (context: C) => {
       this.#openCount -= 1;
       this.context = context;
-      this.#owner.onConnected(undefined);
+      this.#owner.onConnected(null);
     };
     const fail = (error: unknown) => {
       this.#openCount -= 1;
-      // A rejection without a reason is one all the same.
-      this.#owner.onConnected(error ?? new Error("onConnect failed"));
+      this.#owner.onConnected({ error });
     };
     try {
       const result = onConnect(this.#owner, this.context);

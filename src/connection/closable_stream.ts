@@ -71,7 +71,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
     // A reset takes nothing away when all that was flushed before the close has arrived.
     if (this.state === "draining" && this.#undelivered === 0) return this.#finish("drained", 0);
     const error = lostError(cause);
-    this.ensureEnding().failure ??= error;
+    this.ensureEnding().fail(error);
     // A failed send comes first when reading has paused: what arrived before is still in the
     // kernel.
     if (this.readEnd === null && this.input.readBan === null) {
@@ -89,7 +89,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
       this.onLost(cause);
       this.goOn();
     });
-    const failure = this.ending?.failure;
+    const failure = this.ending?.failure?.error;
     return failure instanceof NetpollError ? failure : lostError(cause);
   }
 
@@ -97,7 +97,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
 
   protected giveUp(error: unknown): void {
     if (!this.isActive) return;
-    this.ensureEnding().failure ??= error;
+    this.ensureEnding().fail(error);
     this.closeWithin(0);
     this.goOn();
   }
@@ -200,7 +200,8 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
   /** Ends it by a reset, and says so where that drops what was flushed. */
   #drop(limit: string, otherwise: NetpollError | null = null): void {
     const bytes = this.#undelivered;
-    this.ensureEnding().failure ??= bytes > 0 ? new UnsentError(bytes, limit) : otherwise;
+    if (bytes > 0) this.ensureEnding().fail(new UnsentError(bytes, limit));
+    else if (otherwise !== null) this.ensureEnding().fail(otherwise);
     this.#abort(bytes);
   }
 
@@ -220,7 +221,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
 
   /** Whether we have dropped what was flushed. */
   get isCut(): boolean {
-    return this.droppedBytes > 0 && !(this.ending?.failure instanceof EofError);
+    return this.droppedBytes > 0 && !(this.ending?.failure?.error instanceof EofError);
   }
 
   /** What was flushed and dropped, once it is closed. */
@@ -246,7 +247,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
 
   cut(error: unknown): void {
     if (this.state === "closed") return;
-    this.ensureEnding().failure ??= error;
+    this.ensureEnding().fail(error);
     this.reset();
   }
 
@@ -301,7 +302,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
 
   /** Who writes to a connection that the peer has reset learns that, and not that it is closed. */
   #writeBan(): Ban {
-    const failure = this.ending?.failure;
+    const failure = this.ending?.failure?.error;
     return failure instanceof EofError
       ? { error: () => failure, message: "" }
       : closedBan(this.ending);

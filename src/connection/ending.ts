@@ -33,7 +33,7 @@ export function lostError(cause: SystemError): EofError {
 
 /** The error of whoever waited for something of a connection that was closed. */
 export function closedError(ending: Ending | null): ClosedError {
-  const cause = ending?.failure ?? ending?.leaving?.reason;
+  const cause = ending?.failure ? ending.failure.error : ending?.leaving?.reason;
   return new ClosedError("Cannot go on: the connection was closed", { cause });
 }
 
@@ -41,6 +41,15 @@ export function closedError(ending: Ending | null): ClosedError {
 export function closedBan(ending: Ending | null): Ban {
   if (ending === null || (ending.failure === null && ending.leaving === null)) return CLOSED;
   return { error: () => closedError(ending), message: "" };
+}
+
+/**
+ * That something failed, and with what. Whatever is thrown is a reason, null and undefined as well:
+ * that there is none is told by the absence of this.
+ */
+export interface Failure {
+  /** What was thrown, or rejected with. */
+  readonly error: unknown;
 }
 
 function ignore(): void {}
@@ -55,7 +64,7 @@ function quiet(): PromiseWithResolvers<void> {
 /** The promises about the end of a connection, each made when it is asked for. */
 export class Ending {
   /** Why the connection ended, unless in order. */
-  failure: unknown = null;
+  failure: Failure | null = null;
   /** Its time is over: it closes as soon as nothing is under way. */
   leaving: Leaving | null = null;
   /** Who uses it without a callback, if anybody says so. */
@@ -72,6 +81,11 @@ export class Ending {
   #closed: PromiseWithResolvers<void> | null = null;
   #ended: PromiseWithResolvers<void> | null = null;
   #writeEnded: PromiseWithResolvers<void> | null = null;
+
+  /** Why it ends; the first reason is the one that counts. */
+  fail(error: unknown): void {
+    this.failure ??= { error };
+  }
 
   /** What `close()` returns. */
   get closing(): Promise<CloseResult> {
@@ -114,7 +128,7 @@ export class Ending {
     this.#closing?.resolve({ unsentBytes: this.unsentBytes });
     for (const each of [this.#closed, this.#ended]) {
       if (this.failure === null) each?.resolve();
-      else each?.reject(this.failure);
+      else each?.reject(this.failure.error);
     }
   }
 }

@@ -20,6 +20,7 @@ import { ClosableStream } from "./closable_stream.ts";
 import type { Connection } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
+import type { Failure } from "./ending.ts";
 import type { EndpointAddresses } from "./endpoint.ts";
 import { closedBan, closedError } from "./ending.ts";
 import { type Errand, Leaving, type LeavingOwner } from "./leaving.ts";
@@ -71,7 +72,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
 
   #connect(): void {
     if (this.service.callbacks.onConnect !== undefined) this.#runner().connect();
-    else this.onConnected(undefined);
+    else this.onConnected(null);
   }
 
   /**
@@ -102,10 +103,10 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     this.updateInterest();
   }
 
-  onConnected(failure: unknown): void {
+  onConnected(failure: Failure | null): void {
     this.#isConnecting = false;
     if (this.state === "connecting") this.state = next(this.state, "connected");
-    if (failure !== undefined) this.#fail(failure);
+    if (failure !== null) this.#fail(failure.error);
     this.goOn();
   }
 
@@ -278,7 +279,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     const isBroken = writeSide.end(this.writer) !== null;
     const isOver = this.isEnding || isBroken || !this.isActive;
     if (!isOver || !(error instanceof ClosedError)) {
-      this.ensureEnding().failure ??= error;
+      this.ensureEnding().fail(error);
       this.#runner().report(error);
     }
     this.closeWithin(undefined);
@@ -328,7 +329,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     const isServed = this.#onRequest !== null || this.service.owner !== null;
     // A part of a message was dropped.
     if (isServed && leaving.isOwing && this.readEnd === null) {
-      this.ending!.failure ??= leaving.reason;
+      this.ending!.fail(leaving.reason);
     }
     this.closeWithin(undefined, isServed ? "forgotten" : "kept");
   }
@@ -368,7 +369,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   #isWaitUnderWay(leaving: Leaving, isServing: boolean): boolean {
     if (this.isAsking && !(isServing && leaving.isLate)) return true;
     if (leaving.isInMessage && !leaving.isStill) return true;
-    if (leaving.isOwing) this.ending!.failure ??= leaving.reason;
+    if (leaving.isOwing) this.ending!.fail(leaving.reason);
     if (isServing) readSide.fail(this.reader, leaving.error());
     return isServing;
   }
@@ -433,7 +434,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
 
   override get isCut(): boolean {
     const leaving = this.ending?.leaving;
-    return super.isCut || (leaving != null && leaving.reason === this.ending!.failure);
+    return super.isCut || (leaving != null && leaving.reason === this.ending!.failure?.error);
   }
 
   /** It was lost, and nobody will read what had been received before. */

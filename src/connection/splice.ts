@@ -271,7 +271,7 @@ class Piping {
   /** Both directions have ended. */
   #finish(): void {
     const [aToB, bToA] = this.#close();
-    for (const { stream } of this.#sides) stream.endPipe(undefined);
+    for (const { stream } of this.#sides) stream.endPipe(null);
     this.#settled.resolve({ aToB: aToB.count, bToA: bToA.count });
   }
 
@@ -279,7 +279,7 @@ class Piping {
   end(error: unknown): void {
     if (this.#isOver) return;
     this.#close();
-    for (const { stream } of this.#sides) stream.endPipe(error);
+    for (const { stream } of this.#sides) stream.endPipe({ error });
     this.#settled.reject(error);
   }
 

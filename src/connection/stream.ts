@@ -26,7 +26,7 @@ import { type ConnectionMetrics, connectionMetrics, drawConnection } from "./con
 import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
-import { PIPED } from "./ending.ts";
+import { type Failure, PIPED } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
 import type { Errand } from "./leaving.ts";
 import { sendFile, type SendFileOptions } from "./send_file.ts";
@@ -355,11 +355,11 @@ export abstract class Stream<S extends StreamService = StreamService>
   }
 
   /** The pipe has ended: in order without an error, and by a reset with one. */
-  endPipe(error: unknown): void {
+  endPipe(failure: Failure | null): void {
     this.#pipedTo = null;
     this.input.readBan = CLOSED;
     this.onPipe(false);
-    if (error !== undefined) return this.cut(error);
+    if (failure !== null) return this.cut(failure.error);
     if (this.readEnd === null) this.onReadEnd(0);
     void this.close();
   }

@@ -9,6 +9,7 @@ import { check } from "../core/check.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { ClosedError, NetpollError } from "../core/errors.ts";
 import { RING_COUNT_MAX } from "../core/limits.ts";
+import { show } from "../core/options.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { SocketOptions } from "../net/socket.ts";
 import type { PollerLoad } from "../poll/load_balance.ts";
@@ -50,7 +51,7 @@ export class PollerWorker implements PollerLoad {
   /** How many were handed over. */
   #pushed = 0;
   /** What it threw outside of a request, until it has ended. */
-  #error: unknown = null;
+  #error: { readonly error: unknown } | null = null;
   /** Why it could not begin. */
   #failure: Error | null = null;
 
@@ -78,7 +79,7 @@ export class PollerWorker implements PollerLoad {
       });
     }
     this.#worker.on("message", (report: Report) => this.#onReport(report));
-    this.#worker.on("error", (error: unknown) => this.#error ??= error);
+    this.#worker.on("error", (error: unknown) => this.#error ??= { error });
     this.#worker.on("exit", (code: number) => this.#onExit(code));
   }
 
@@ -212,9 +213,9 @@ export class PollerWorker implements PollerLoad {
 
   #endError(code: number, lost: number): Error {
     const error = this.#error;
-    const why = error === null ? `with code ${code}` : `by an error: ${messageOf(error)}`;
+    const why = error === null ? `with code ${code}` : `by an error: ${messageOf(error.error)}`;
     const what = `Worker ${this.index} ended ${why}; connections lost with it: ${lost}`;
-    return new NetpollError(what, error === null ? undefined : { cause: error });
+    return new NetpollError(what, error === null ? undefined : { cause: error.error });
   }
 
   #startError(code: number): Error {
@@ -222,10 +223,10 @@ export class PollerWorker implements PollerLoad {
     const error = this.#error;
     const why = error === null
       ? `it ended with code ${code}; in a bundle the handler module has to import netpoll`
-      : messageOf(error);
+      : messageOf(error.error);
     return new NetpollError(
       `Cannot start a Worker for ${this.#handler}: ${why}`,
-      error === null ? undefined : { cause: error },
+      error === null ? undefined : { cause: error.error },
     );
   }
 
@@ -243,5 +244,5 @@ export class PollerWorker implements PollerLoad {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof Error ? error.message : show(error);
 }

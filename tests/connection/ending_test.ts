@@ -28,7 +28,7 @@ test("Ending.end() after a failure rejects `closed` with it, and fulfils the oth
   const ending = new Ending();
   const [closing, closed, writeEnded] = promisesOf(ending);
   const failure = new Error("on purpose");
-  ending.failure = failure;
+  ending.fail(failure);
   ending.end();
   assertStrictEquals(await assertRejects(() => closed!), failure);
   assertEquals(await Promise.all([closing, writeEnded]), [{ unsentBytes: 0 }, undefined]);
@@ -37,7 +37,7 @@ test("Ending.end() after a failure rejects `closed` with it, and fulfils the oth
 test("Ending.closed may reject unseen: that is no unhandled rejection", async () => {
   const ending = new Ending();
   const { closed } = ending;
-  ending.failure = new Error("on purpose");
+  ending.fail(new Error("on purpose"));
   ending.end();
   await setImmediate(); // an unhandled one would end this run
   await assertRejects(() => closed, Error, "on purpose");
