@@ -12,12 +12,17 @@
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { ClosedError, type NetpollError } from "../core/errors.ts";
 import { CLOSE_LOOKS } from "../core/limits.ts";
-import type { StreamService } from "./stream.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+import type { Endpoint } from "./endpoint.ts";
+import type { StreamService } from "./stream.ts";
 
 /** Who leaves. */
 export interface LeavingOwner {
+  /** What was received, and not read. */
+  readonly input: LinkChain;
+  /** Its descriptor. */
+  readonly endpoint: Endpoint;
   /** How many bytes came, and how many the peer has taken. */
   readonly movedBytes: number;
   /** Something may be over by now. */
@@ -36,10 +41,12 @@ export interface Errand {
 export class Leaving implements TimerOwner {
   /** A `TimeoutError` of the lifetime, or what the server says. */
   readonly reason: NetpollError;
+  /** A wait or a flush has ended, and whoever waited has not gone on yet. */
+  isSettling = false;
   readonly #owner: LeavingOwner;
   readonly #poller: Poller;
-  readonly #input: LinkChain;
-  /** Up to where what comes is still heard: counted as all that was received. */
+  readonly #isDialled: boolean;
+  /** How many bytes had come in all when it began to leave. */
   readonly #receivedBytes: number;
   readonly #lookMs: number;
   readonly #timer = new Timer(this);
@@ -52,15 +59,15 @@ export class Leaving implements TimerOwner {
   constructor(
     owner: LeavingOwner,
     { poller, settings, isDialled }: StreamService,
-    input: LinkChain,
     reason: NetpollError,
   ) {
     this.reason = reason;
     this.#owner = owner;
     this.#poller = poller;
-    this.#input = input;
-    // What comes to one that has dialled is an answer to what was asked before.
-    this.#receivedBytes = isDialled ? Infinity : input.total + input.length;
+    this.#isDialled = isDialled;
+    // Where reading has paused, or more came than one event may take, the kernel holds the rest.
+    const { input: { total, length }, endpoint } = owner;
+    this.#receivedBytes = total + length + endpoint.unreadBytes;
     this.#lookMs = settings.closeTimeoutMs / CLOSE_LOOKS;
     this.#movedBytes = owner.movedBytes;
     this.#setTimer();
@@ -73,12 +80,14 @@ export class Leaving implements TimerOwner {
 
   /** Whether bytes that came before are unread. */
   get isOwing(): boolean {
-    return this.#input.length > 0 && this.#input.total < this.#receivedBytes;
+    const { total, length } = this.#owner.input;
+    // What comes to one that has dialled is an answer to what was asked before.
+    return this.#isDialled ? length > 0 : total < this.#receivedBytes;
   }
 
   /** Whether a message is there in part: unread, or read and not released. */
   get isInMessage(): boolean {
-    return this.isOwing || this.#input.consumed > 0;
+    return this.isOwing || this.#owner.input.consumed > 0;
   }
 
   /** Whether no byte has moved for the time that a peer has. */

@@ -121,6 +121,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
 
   onEvent(events: number): void {
     this.#requests.beginEvent();
+    if (events === 0 && this.ending?.leaving != null) this.ending.leaving.isSettling = false;
     if ((events & Event.WRITABLE) !== 0 && this.fd >= 0) writeSide.sendNow(this.writer);
     if ((events & ~Event.WRITABLE) !== 0 && this.fd >= 0) this.#onReadable(events);
     this.goOn();
@@ -235,7 +236,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   onWaitEnd(): void {
     this.deadlines?.endRead();
     this.#requests.setOutside(true);
-    if (this.ending !== null && this.isEnding) this.service.poller.again(this);
+    if (this.ending !== null && this.isEnding) this.#onSettling();
   }
 
   protected onPipe(isPiped: boolean): void {
@@ -252,8 +253,14 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   onFlushWaitEnd(): void {
     this.deadlines?.endWrite();
     this.#requests.setOutside(true);
-    // After whoever waited for it: he may flush again.
-    if (this.ending !== null && this.isEnding) this.service.poller.again(this);
+    if (this.ending !== null && this.isEnding) this.#onSettling();
+  }
+
+  /** Whoever waited goes on first: he may wait, or flush, again. */
+  #onSettling(): void {
+    const { leaving } = this.ending!;
+    if (leaving !== null) leaving.isSettling = true;
+    this.service.poller.again(this);
   }
 
   onJoinedLate(error: TimeoutError): void {
@@ -309,7 +316,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     if (ending.leaving !== null || !this.isActive) return;
     if (this.endpoint.isWatched && this.canRead()) this.receive();
     if (!this.isActive) return this.goOn(); // it was reset
-    ending.leaving = new Leaving(this, this.service, this.input, reason);
+    ending.leaving = new Leaving(this, this.service, reason);
     ending.errand?.onLeave(ending.leaving.error());
     this.goOn();
   }
@@ -350,7 +357,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   #isUnderWay(leaving: Leaving): boolean {
     const isServing = this.#isServing;
     const errand = this.ending!.errand;
-    if (this.isPiped) return true;
+    if (this.isPiped || leaving.isSettling) return true;
     if (errand !== null) return errand.isUnderWay;
     if (this.#isWaiting) return this.#isWaitUnderWay(leaving, isServing);
     if (isServing) return !this.#isFlushing || !leaving.isStill;

@@ -59,7 +59,7 @@ export abstract class Stream<S extends StreamService = StreamService>
   readonly reader: ConnectionReader;
   readonly writer: ConnectionWriter;
   /** What was received. */
-  protected readonly input: LinkChain = new LinkChain();
+  readonly input: LinkChain = new LinkChain();
   /** What is to be sent. */
   readonly output: LinkChain = new LinkChain();
   readonly endpoint: Endpoint;

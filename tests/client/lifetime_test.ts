@@ -63,6 +63,27 @@ test("lifetimeMs lets a wait for an answer finish, however long that takes", () 
     assertLifetime(await assertRejects(() => client.writer.flush()));
   }));
 
+test("lifetimeMs lets an answer be read in pieces, one wait after the other", () =>
+  dialled(async ({ client, server, fake, grow }) => {
+    await send(client, "question");
+    await receive(server, 8);
+    const answer = async () => {
+      await client.reader.wait(1);
+      const size = client.reader.readByte() - 48;
+      await client.reader.wait(size);
+      return client.reader.readString(size);
+    };
+    const answered = answer();
+    await grow();
+    await send(server, "4");
+    await ticks(5);
+    await send(server, "body");
+    assertEquals(await soon(answered), "body");
+    client.reader.release(); // which says that it is done
+    await fake.advance(1000);
+    await soon(client.closed);
+  }));
+
 test("lifetimeMs ends a wait when nothing was asked, and says so", () =>
   dialled(async ({ client, server, grow }) => {
     await send(client, "question");

@@ -4,10 +4,13 @@ import {
   ClosedError,
   type Connection,
   dial,
+  EofError,
   frames,
   lengthPrefixed,
+  LinkBuffer,
   pipe,
   type PipeResult,
+  ShardQueue,
   socketPair,
   UnsentError,
 } from "../../mod.ts";
@@ -349,6 +352,60 @@ test("Leaving does not wait for a handler that flushes to a peer who takes nothi
     await ends.fake.advance(STILL_MS);
     assertEquals([await ends.over(), await endOf(peer)], [1, "reset"]);
     await assertRejects(() => ends.connections[0]!.closed, UnsentError);
+    peer.close();
+  }));
+
+test("Leaving serves what the kernel held while reading had paused", () => {
+  const answerBytes = 8 << 20; // more than writeBufferBytesMax
+  return ending(WAYS[1]!, ({ reader, writer }) => {
+    reader.skip(4);
+    reader.release();
+    writer.writeBinary(new Uint8Array(answerBytes));
+    void writer.flush();
+  }, async (ends) => {
+    const client = await dial("tcp", ends.server.at);
+    client.pauseRead();
+    await send(client, "one.");
+    await until(() => ends.connections[0]?.metrics().isReadPaused === true, "too much unsent");
+    await send(client, "two.");
+    await ticks(3);
+    await ends.end();
+    await ticks(3);
+    await send(client, "new.");
+    client.resumeRead();
+    for (let left = 2 * answerBytes; left > 0;) {
+      await soon(client.reader.wait(1));
+      left -= client.reader.length;
+      client.reader.skip(client.reader.length);
+      client.reader.release();
+    }
+    await assertRejects(() => soon(client.reader.wait(1)), EofError);
+    assertEquals(await ends.over(), 0);
+    await client.close();
+  });
+});
+
+test("Leaving lets a ShardQueue write what was added before", () =>
+  ending(WAYS[1]!, null, async (ends) => {
+    const peer = connectSlowly(ends.server.listener);
+    await until(() => ends.connections.length === 1, "a connection");
+    const queue = new ShardQueue(ends.connections[0]!);
+    const add = (at: number) =>
+      queue.add(() => {
+        const buffer = new LinkBuffer();
+        buffer.writeBinary(pattern(4 << 20, at), { copy: true });
+        return buffer;
+      });
+    const first = add(0);
+    await until(() => ends.connections[0]?.metrics().flushCount === 1, "a flush that waits");
+    const second = add(4 << 20);
+    await ends.end();
+    await takeUntil(peer, 8 << 20);
+    await soon(Promise.all([first, second]));
+    assertEquals([peer.count, await endOf(peer)], [8 << 20, "end"]);
+    const late = await assertRejects(() => add(0), ClosedError);
+    assertWhy(late, WAYS[1]!);
+    assertEquals(await ends.over(), 0);
     peer.close();
   }));
 

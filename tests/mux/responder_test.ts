@@ -16,6 +16,7 @@ import type { ResponderOptions } from "../../src/mux/responder.ts";
 import type { FrameInput } from "../../src/codec/codec.ts";
 import { seededRandom } from "../support/random.ts";
 import { textOf } from "../buffer/balanced.ts";
+import { withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, pattern, send } from "../support/pair.ts";
 import { delay, soon, stateOf, tick, ticks, until } from "../support/until.ts";
@@ -186,6 +187,23 @@ test("shutdown() waits for what runs, and not for idle clients", async () => {
     assertEquals((await soon(shutdown)).cut, 0);
   });
 });
+
+test("responder() answers what it has begun although lifetimeMs passes, and ends then", () =>
+  withFakeClock(async (fake) => {
+    const held = new Held();
+    await served(held.respond, async ({ connection, client }) => {
+      const answers = [client.request("one"), client.request("two")];
+      const requests = [await held.take("one"), await held.take("two")];
+      await fake.advance(1100);
+      await fake.advance(20_000);
+      requests[1]!.resolve("2");
+      assertEquals(textOf(await soon(answers[1]!)), "2");
+      assertEquals(await stateOf(connection.closed), "pending");
+      requests[0]!.resolve("1");
+      assertEquals(textOf(await soon(answers[0]!)), "1");
+      await until(() => !connection.isActive, "the server closes, and the client then");
+    }, { loop: { lifetimeMs: 1000 } });
+  }));
 
 test("above runningMax nothing more is read until one has settled", async () => {
   const held = new Held();
