@@ -5,6 +5,7 @@ import { PIECE_BYTES_MAX } from "../core/limits.ts";
 import { show } from "../core/options.ts";
 import { countToWrite, insertedNode, nodeOf } from "./array_node.ts";
 import { Chained, chainOf } from "./chained.ts";
+import { forgetOwner } from "./dropped.ts";
 import { writeLatin1 } from "./latin1.ts";
 import type { LinkChain } from "./link_chain.ts";
 import type { LinkBuffer } from "./link_buffer.ts";
@@ -434,7 +435,11 @@ export abstract class ChainWriter extends Chained implements Writer {
       throw new TypeError("Cannot append: it is not another LinkBuffer");
     }
     other.checkReadable();
-    if (other.length + other.pending > 0) chain.take(other);
+    if (other.length + other.pending === 0) return;
+    chain.take(other);
+    // What holds nothing any more need not be watched for: a registry with many dead buffers stops
+    // the thread for seconds (Bun).
+    forgetOwner(other);
   }
 }
 

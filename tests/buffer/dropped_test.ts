@@ -82,3 +82,33 @@ test("a LinkBuffer that was closed is not reported", async () => {
   assert(lines.some((line) => line.includes("dropSome")));
   assertEquals(lines.filter((line) => line.includes("closeSome")), []);
 });
+
+test("append() leaves no buffer to the collector that it has emptied", () => {
+  const { register, unregister } = FinalizationRegistry.prototype;
+  const watched = new Set<unknown>();
+  // The registry is the module's own; both of its methods are asked for at each call.
+  FinalizationRegistry.prototype.register = function (target, held, token) {
+    watched.add(token);
+    return register.call(this, target, held, token);
+  };
+  FinalizationRegistry.prototype.unregister = function (token) {
+    watched.delete(token);
+    return unregister.call(this, token);
+  };
+  try {
+    const all = new LinkBuffer();
+    const sizes: number[] = [watched.size];
+    for (let i = 0; i < 1000; i++) {
+      const part = new LinkBuffer();
+      part.writeString("part");
+      if (i % 2 === 0) part.flush();
+      if (i === 0) sizes.push(watched.size);
+      all.append(part);
+    }
+    sizes.push(watched.size);
+    all.close();
+    assertEquals([...sizes, watched.size], [1, 2, 1, 0]);
+  } finally {
+    Object.assign(FinalizationRegistry.prototype, { register, unregister });
+  }
+});
