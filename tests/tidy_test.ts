@@ -36,8 +36,11 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "src/adapter": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
 };
 
-/** Where a runtime may be called by its name. */
-const RUNTIME_FOLDERS = ["ffi/", "bench/peers/", "examples/compare/"];
+/**
+ * Where a runtime may be called by its name: where it is adapted, and where its own calls stand
+ * beside ours, to be measured, to be read, or to be compared by a test.
+ */
+const RUNTIME_FOLDERS = ["ffi/", "bench/peers/", "examples/compare/", "tests/runtime/"];
 
 /** Source files without a test of their own, each with the reason. */
 const UNTESTED: Readonly<Record<string, string>> = {
@@ -169,7 +172,7 @@ test("upwardImports() names an upward import, so that the rule above can fail", 
   assertEquals(upwardImports("ffi/load.ts", types), ["ffi/load.ts imports src/server/c.ts"]);
 });
 
-test("runtimes are named in ffi/, bench/peers/ and examples/compare/ only", () => {
+test("runtimes are named in ffi/, bench/peers/, examples/compare/ and tests/runtime/ only", () => {
   const elsewhere = typescript.filter((path) =>
     !RUNTIME_FOLDERS.some((folder) => path.startsWith(folder)) && path !== "tests/tidy_test.ts"
   );

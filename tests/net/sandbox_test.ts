@@ -1,0 +1,227 @@
+/**
+ * The runtime's own call and ours, with the same flags, side by side: what is right is what the
+ * runtime says. Ours run in a terminal, where the runtime would ask for what it lacks.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { test } from "node:test";
+import { run } from "../support/child.ts";
+import { root, withDirectory } from "../support/library.ts";
+import { lacksSandbox, runInTerminal } from "../support/terminal.ts";
+import { type Attempted, readVerdicts, type Verdict } from "../support/verdict.ts";
+
+const skip = lacksSandbox();
+
+/** Ports that nobody listens on: below those that the kernel chooses. */
+const [PORT, OTHER] = [9555, 9556];
+
+/** Both verdicts on each call, as "call target: verdict". */
+async function verdicts(flags: string[], calls: Attempted[]): Promise<[string[], string[]]> {
+  const permissions = flags.includes("-A") ? flags : ["--allow-ffi", ...flags];
+  const args = [JSON.stringify(calls)];
+  const [own, ours] = await Promise.all([
+    run(`${root}tests/runtime/own_calls.ts`, { permissions, args }),
+    runInTerminal(`${root}tests/support/our_calls.ts`, { permissions, args }),
+  ]);
+  assertEquals(ours.hasAsked, false, ours.output);
+  assert(ours.output.includes("terminal true true"), ours.output);
+  const told = (output: string) =>
+    readVerdicts(output).map((verdict, i) => `${calls[i]!.join(" ")}: ${verdict}`);
+  return [told(own.stdout + own.stderr), told(ours.output)];
+}
+
+/** Compares the verdicts, and makes sure that they are of both kinds or of the one expected. */
+async function compare(flags: string, calls: Attempted[]): Promise<void> {
+  const [own, ours] = await verdicts(flags.split(" ").filter(Boolean), calls);
+  assertEquals(ours, own, `with ${flags || "no flags"}`);
+}
+
+/** The names of /etc/hosts that stand for this machine. */
+function namesOfLoopback(): string[] {
+  const lines = readFileSync("/etc/hosts", "utf8").split("\n");
+  const names = lines.filter((line) => /^127\./.test(line)).flatMap((line) =>
+    line.replace(/#.*/, "").trim().split(/\s+/).slice(1)
+  );
+  return [...new Set(names)].filter((name) => name !== "localhost").slice(0, 2);
+}
+
+const HOSTS = [
+  "127.0.0.1",
+  "127.0.0.2",
+  "localhost",
+  "LOCALHOST",
+  "0.0.0.0",
+  "[::1]",
+  "[::1%1]",
+  "[::]",
+  "[::ffff:127.0.0.1]",
+  "[::ffff:7f00:1]",
+  "[::ffff:0.0.0.0]",
+  "[fe80::1%1]",
+];
+
+const NET_FLAGS = [
+  "",
+  "--allow-net",
+  "--allow-net --deny-net=127.0.0.1",
+  "--allow-net --deny-net=127.0.0.0/8",
+  "--allow-net --deny-net=[::1]",
+  "--allow-net --deny-net=localhost",
+  `--allow-net --deny-net=127.0.0.1:${OTHER}`,
+  `--allow-net=localhost:${PORT}`,
+  "--allow-net=localhost --deny-net=127.0.0.1",
+  `--allow-net=127.0.0.1:${PORT},[::1]`,
+  "--allow-net=0.0.0.0",
+  "--allow-net=[::],[fe80::1]",
+  "--allow-net --deny-net",
+];
+
+for (const flags of NET_FLAGS) {
+  test(`dial() and createListener() say what Deno's own calls say: ${flags || "no flags"}`, {
+    skip,
+  }, () => {
+    const hosts = [...HOSTS, ...namesOfLoopback()];
+    const targets = hosts.flatMap((host) => [`${host}:${PORT}`, `${host}:${OTHER}`]);
+    const calls = targets.flatMap((at): Attempted[] => [["connect", at], ["listen", at]]);
+    return compare(flags, [...calls, ["listen", `127.0.0.1:0`], ["listen", "localhost:0"]]);
+  });
+}
+
+/** Calls `withPlaces` in a directory with links, of which `ok` is granted and `no` is not. */
+function withLinks(call: (directory: string) => Promise<void>): Promise<void> {
+  return withDirectory(async (directory) => {
+    for (const name of ["ok", "no"]) {
+      mkdirSync(join(directory, name));
+      writeFileSync(join(directory, name, "file"), name);
+    }
+    symlinkSync("../no", join(directory, "ok", "into"));
+    symlinkSync("../no/file", join(directory, "ok", "link"));
+    symlinkSync("/sys/kernel", join(directory, "ok", "sys"));
+    symlinkSync("/proc/self/environ", join(directory, "ok", "environ"));
+    await call(directory);
+  });
+}
+
+/** Flags about a directory, which stands for `DIR`. */
+const UNIX_FLAGS = [
+  "",
+  "--allow-net",
+  "--allow-read --allow-write",
+  "--allow-net --allow-read --allow-write",
+  "--allow-net --allow-read=DIR/ok --allow-write=DIR/ok",
+  "--allow-net --allow-read --allow-write=DIR/ok",
+  "--allow-net=127.0.0.1 --allow-read --allow-write",
+  "--allow-net=unix:DIR/ok/a,unix:DIR/no/a --allow-read=DIR --allow-write=DIR",
+  "--allow-net --deny-net=unix:DIR/no/a --allow-read --allow-write",
+  "--allow-net --allow-read --allow-write --deny-write=DIR/no",
+  "--allow-net --allow-read --allow-write --deny-read=DIR/ok/into",
+];
+
+for (const flags of UNIX_FLAGS) {
+  test(
+    `dial() and createListener() of a path say what Deno's own calls say: ${flags || "no flags"}`,
+    {
+      skip,
+    },
+    () =>
+      withLinks((directory) => {
+        const places = [
+          "ok/a",
+          "ok/../no/a",
+          "ok/into/a",
+          "ok/into/../a",
+          "no/a",
+          "./ok//a",
+          "none/a",
+        ];
+        const paths = [
+          ...places.map((place) => `${directory}/${place}`),
+          relative(root, join(directory, "ok", "a")),
+          "@netpoll-sandbox",
+        ];
+        const calls = paths.flatMap((path): Attempted[] => [
+          ["connectUnix", path],
+          ["listenUnix", path],
+        ]);
+        return compare(flags.replaceAll("DIR", directory), calls);
+      }),
+  );
+}
+
+const READ_FLAGS = [
+  "",
+  "-A",
+  "--allow-read",
+  "--allow-read=DIR/ok",
+  "--allow-read --deny-read=DIR/no",
+  "--allow-read=DIR,/proc,/sys,/dev",
+  "--allow-read --allow-env --allow-net --allow-write --allow-sys --allow-run",
+  "--allow-read --deny-read",
+];
+
+const SPECIAL = [
+  "/sys/kernel",
+  "/sys/kernel/mm/transparent_hugepage/enabled",
+  "/proc/self/environ",
+  "/proc/self/status",
+  "/proc/self/fd/0",
+  "/proc/version",
+  "/proc/../proc/version",
+  "/dev/null",
+  "/dev/zero",
+  "/dev/fd/0",
+  "/dev/shm/netpoll-none",
+];
+
+for (const flags of READ_FLAGS) {
+  test(
+    `sendFile() says what Deno.open says: ${flags || "no flags"}`,
+    { skip },
+    () =>
+      withLinks((directory) => {
+        const places = [
+          "ok/file",
+          "no/file",
+          "ok/link",
+          "ok/into/file",
+          "ok/../no/file",
+          "ok/none",
+        ];
+        const links = ["ok/sys/mm", "ok/environ", "ok"];
+        const paths = [...places, ...links].map((place) => `${directory}/${place}`);
+        const calls = [...paths, ...SPECIAL, relative(root, paths[1]!), `${root}LICENSE`].map(
+          (path): Attempted => ["open", path],
+        );
+        return compare(flags.replaceAll("DIR", directory), calls);
+      }),
+  );
+}
+
+test(
+  "runInTerminal() notices that a program was stopped to ask, so that the tests above can fail",
+  {
+    skip,
+  },
+  async () => {
+    const calls: Attempted[] = [["listen", `127.0.0.1:${PORT}`]];
+    const { hasAsked } = await runInTerminal(`${root}tests/runtime/own_calls.ts`, {
+      args: [JSON.stringify(calls)],
+      permissions: [],
+    });
+    assertEquals(hasAsked, true);
+  },
+);
+
+test(
+  "the table holds verdicts of both kinds, so that the tests above can fail",
+  { skip },
+  async () => {
+    const calls: Attempted[] = [["listen", "127.0.0.1:0"], ["listen", "127.0.0.2:0"]];
+    const expected: Verdict[] = ["ALLOWED", "NotCapable --allow-net"];
+    const both = await verdicts(["--allow-net=127.0.0.1"], calls);
+    for (const told of both) {
+      assertEquals(told, calls.map((call, i) => `${call.join(" ")}: ${expected[i]}`));
+    }
+  },
+);

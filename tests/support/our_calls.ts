@@ -1,0 +1,26 @@
+/**
+ * A program: makes calls of netpoll, and prints what the sandbox says to each. It stands beside
+ * tests/runtime/own_calls.ts, which makes the runtime's own.
+ */
+import process from "node:process";
+import { createListener, dial, socketPair } from "../../mod.ts";
+import { printVerdicts } from "./verdict.ts";
+
+async function sendFile(path: string): Promise<void> {
+  const [a, b] = socketPair();
+  try {
+    // Opened, and nothing of it sent: some files of /proc have no end.
+    await a.sendFile(path, { length: 0 });
+  } finally {
+    await Promise.all([a.close(), b.close()]);
+  }
+}
+
+console.log(`terminal ${process.stdin.isTTY} ${process.stderr.isTTY}`);
+await printVerdicts({
+  connect: async (address) => (await dial("tcp", address, { timeoutMs: 2000 })).close(),
+  listen: (address) => createListener("tcp", address).close(),
+  connectUnix: async (path) => (await dial("unix", path)).close(),
+  listenUnix: (path) => createListener("unix", path).close(),
+  open: sendFile,
+}, process.argv[2]!);

@@ -1,0 +1,56 @@
+/**
+ * Programs that run in a real terminal: there the runtime stops to ask for a permission that it
+ * lacks.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import process from "node:process";
+import { host } from "../../ffi/host.ts";
+import { type ChildOptions, commandFor } from "./child.ts";
+import { root } from "./library.ts";
+
+const TERMINAL_MS_MAX = 60_000;
+
+/** For `skip`: why there is no sandbox to be tried in a terminal, or false. */
+export function lacksSandbox(): string | false {
+  if (host.name !== "deno") return "Bun has no permissions";
+  if (spawnSync("script", ["--version"]).status === 0) return false;
+  return "not installed: script, of Debian's bsdutils, which gives a program a terminal";
+}
+
+/** What a program printed in a terminal. */
+export interface Shown {
+  readonly output: string;
+  /** Whether the runtime has stopped it, to ask for a permission; then it was killed. */
+  readonly hasAsked: boolean;
+}
+
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Runs a file in a terminal of its own until it ends, or asks. */
+export async function runInTerminal(file: string, options: ChildOptions = {}): Promise<Shown> {
+  const [command, args] = commandFor(file, options);
+  const line = [command, ...args.filter((arg) => arg !== "--no-prompt")].map(quoted).join(" ");
+  const { NETPOLL_LIB: _, ...env } = process.env;
+  const child = spawn("script", ["-qec", line, "/dev/null"], {
+    cwd: root,
+    env: { ...env, NO_COLOR: "1", ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: options.timeoutMs ?? TERMINAL_MS_MAX,
+    killSignal: "SIGKILL",
+  });
+  let output = "";
+  let hasAsked = false;
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text) => {
+      output += text;
+      if (!output.includes("Allow? [y/n")) return;
+      hasAsked = true;
+      child.kill("SIGKILL");
+    });
+  }
+  await once(child, "close");
+  return { output, hasAsked };
+}
