@@ -122,5 +122,7 @@ export const bunHost: Host | null = Bun
     checkUnix() {},
     plainPath: (path) => path,
     checkRead() {},
+    checkModule() {},
+    mayCopyEnv: true,
   }
   : null;

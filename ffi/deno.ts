@@ -3,6 +3,7 @@
  */
 import { resolve } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import type { AdoptedSocket, Host } from "./host.ts";
 import type { Pointer } from "./native.ts";
 import type { Signature } from "./symbols.ts";
@@ -126,6 +127,11 @@ function checkRead(path: string): void {
   checkFile("read", path);
 }
 
+function checkModule(url: string): void {
+  // What is compiled into a program needs no permission.
+  if (url.startsWith("file:") && !Deno.build.standalone) checkRead(fileURLToPath(url));
+}
+
 /** Whether Deno may use a Unix socket as net. Null before 2.9, which takes no such descriptor. */
 function unixState(path: string): Deno.PermissionState | null {
   try {
@@ -171,5 +177,9 @@ export const denoHost: Host | null = isDeno
     checkUnix,
     plainPath,
     checkRead,
+    checkModule,
+    get mayCopyEnv() {
+      return isGranted({ name: "env" });
+    },
   }
   : null;

@@ -73,6 +73,10 @@ export interface Host {
   plainPath(path: string): string;
   /** The same for a file that is read. */
   checkRead(path: string): void;
+  /** The same for a module that a Worker imports. */
+  checkModule(url: string): void;
+  /** Whether a Worker may be given a copy of all environment variables, which is the default. */
+  readonly mayCopyEnv: boolean;
 }
 
 /**

@@ -52,7 +52,10 @@ export interface DialOptions<C = undefined>
   timeoutMs?: number;
   /** Ends the attempt when it is aborted, with the signal's reason. */
   signal?: AbortSignal;
-  /** The address of this end: "host:port" with a numeric host; port 0 lets the kernel choose. */
+  /**
+   * The address of this end: "host:port" with a numeric host; port 0 lets the kernel choose. Deno's
+   * `--allow-net` has to grant it, too.
+   */
   localAddress?: string;
 }
 
@@ -388,6 +391,7 @@ async function within(
  * several addresses, the first's.
  * @throws {TimeoutError} It took longer than `timeoutMs`; its `operation` is `"dial"`.
  * @throws {NetpollError} The host name is unknown.
+ * @throws {Error} Deno's `NotCapable`: `Deno.connect` would not be permitted that address either.
  * @throws {TypeError} The network or the address is malformed.
  *
  * @example

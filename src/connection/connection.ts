@@ -115,8 +115,12 @@ export interface Connection extends AsyncDisposable {
    * queued then. The signal takes it back: if a part of it has left, the connection is reset.
    * Reading a file that is not in memory blocks the thread.
    *
+   * Under Deno a path needs `--allow-read`; it is Deno that opens the file, so that those of `/proc`,
+   * `/sys` and `/dev` need what they need there. A descriptor needs nothing.
+   *
    * @returns How many bytes the kernel has taken: the length.
    * @throws {RangeError} The file is shorter than `offset` and `length` say. Nothing of it is sent.
+   * @throws {Error} Deno's `NotCapable`: `Deno.open` would not be permitted that file either.
    * @throws {SystemError} It cannot be opened, or is no file (`code` is `"EISDIR"` or `"ESPIPE"`).
    * Nothing of it is sent, and the connection goes on.
    * @throws {SendFileError} It has become shorter, or cannot be read; `sentBytes` says how much was
@@ -232,7 +236,8 @@ export interface ConnectionFactory {
   /**
    * Makes a connection of an open descriptor of a byte stream: a socket of another library, one
    * that systemd or a parent passed on, or what can be polled besides (a pipe's end, a terminal).
-   * The connection owns it from now on; it is made non-blocking and close-on-exec.
+   * The connection owns it from now on; it is made non-blocking and close-on-exec. No permission is
+   * asked for: who has a descriptor may use it (docs/SECURITY.md).
    *
    * @throws {TypeError} It is no descriptor, or a socket without a stream.
    * @throws {SystemError} It is not open, or cannot be polled (`code` is `"EPERM"` for a file).

@@ -3,7 +3,8 @@
  * has to do.
  */
 import { URL } from "node:url"; // the one that Worker wants, in the types of both runtimes
-import { Worker } from "node:worker_threads";
+import { SHARE_ENV, Worker } from "node:worker_threads";
+import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { NOT_READY } from "../core/errno.ts";
@@ -14,6 +15,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import type { SocketOptions } from "../net/socket.ts";
 import type { PollerLoad } from "../poll/load_balance.ts";
 import { ASSIGNMENT, type Assignment, Count, type Order, type Report } from "./protocol.ts";
+import { modulesOf } from "./worker_entry.ts";
 
 /** What a Worker starts with. */
 export interface WorkerPlan extends Pick<Assignment, "handler" | "index" | "pollerCount" | "data"> {
@@ -71,7 +73,13 @@ export class PollerWorker implements PollerLoad {
     const assignment: Assignment = { ...rest, counts, ring: hasRing ? this.#ring : null };
     this.#ready.promise.catch(() => {}); // whoever waits for it is told
     try {
-      this.#worker = new Worker(new URL(entry.href), { workerData: { [ASSIGNMENT]: assignment } });
+      // Before, since the runtime would stop the program and ask its user.
+      for (const url of modulesOf(entry.href, plan.handler)) host.checkModule(url);
+      this.#worker = new Worker(new URL(entry.href), {
+        workerData: { [ASSIGNMENT]: assignment },
+        // To make a copy it would ask for all variables; those that are granted are there anyway.
+        ...(host.mayCopyEnv ? {} : { env: SHARE_ENV }),
+      });
     } catch (error) {
       this.#closeRing();
       throw new NetpollError(`Cannot start a Worker for ${this.#handler}: ${messageOf(error)}`, {

@@ -13,3 +13,9 @@ export function entryOf(base: { url: string; main: boolean }, handler: URL): URL
   // it is the program itself, the handler module is a bundle of its own and has our code in it, too.
   return base.main ? handler : new URL(base.url);
 }
+
+/** What a Worker reads that is known before it starts: the two modules, and our own source tree. */
+export function modulesOf(entry: string, handler: string): string[] {
+  const own = /^(.*\/)src\/server\/cluster_worker\.[jt]s$/.exec(entry);
+  return own === null ? [entry, handler] : [`${own[1]}src/`, `${own[1]}ffi/`, handler];
+}

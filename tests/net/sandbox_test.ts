@@ -176,7 +176,7 @@ const SPECIAL = [
 
 for (const flags of READ_FLAGS) {
   test(
-    `sendFile() says what Deno.open says: ${flags || "no flags"}`,
+    `sendFile() says what the runtime says to its own open: ${flags || "no flags"}`,
     { skip },
     () =>
       withLinks((directory) => {
@@ -225,3 +225,83 @@ test(
     }
   },
 );
+
+/** What netpoll listens at, with some permissions, for an address. */
+async function boundAt(flags: string, address: string): Promise<string> {
+  const permissions = ["--allow-ffi", ...flags.split(" ")];
+  const shown = await runInTerminal(`${root}tests/support/listen_at.ts`, {
+    permissions,
+    args: ["tcp", address, "address"],
+  });
+  return shown.output.trim();
+}
+
+test('createListener() of ":port" binds what was granted, and nothing else', { skip }, async () => {
+  const at = `:${PORT}`;
+  assertEquals(await boundAt("--allow-net", at), "listens at ::");
+  assertEquals(await boundAt("--allow-net=[::]", at), "listens at ::");
+  assertEquals(await boundAt(`--allow-net=0.0.0.0:${PORT}`, at), "listens at 0.0.0.0");
+  // "::" would take IPv4 connections, too.
+  assertEquals(await boundAt("--allow-net --deny-net=0.0.0.0", at), "NotCapable");
+  assertEquals(await boundAt("--allow-net --deny-net=[::]", at), "listens at 0.0.0.0");
+  assertEquals(await boundAt("--allow-net=127.0.0.1,localhost", at), "NotCapable");
+});
+
+test(
+  "createListener() makes the file that the permission is about, where a path has a link and ..",
+  {
+    skip,
+  },
+  () =>
+    withLinks(async (directory) => {
+      const ok = join(directory, "ok");
+      const { output } = await runInTerminal(`${root}tests/support/listen_at.ts`, {
+        permissions: ["--allow-ffi", "--allow-net", `--allow-read=${ok}`, `--allow-write=${ok}`],
+        // The kernel would follow the link first, out of the granted directory.
+        args: ["unix", `${ok}/into/../socket`, "address"],
+      });
+      assertEquals(output.trim(), `listens at ${ok}/socket`);
+    }),
+);
+
+test("dial() and createListener() notice what is taken back, and not what is put in the way", {
+  skip,
+}, () =>
+  withLinks(async (directory) => {
+    const { hasAsked, output } = await runInTerminal(`${root}tests/runtime/after_import.ts`, {
+      permissions: ["--allow-ffi", "--allow-net", "--allow-read", "--allow-write"],
+      args: [join(directory, "ok")],
+    });
+    assertEquals(hasAsked, false, output);
+    assertEquals(output.trim().split(/\r?\n/), [
+      "dial before: done",
+      "send before: done",
+      "dial after: NotCapable",
+      "listen after: NotCapable",
+      "dial a path after: NotCapable",
+      "send after: NotCapable",
+      "close after: done",
+    ]);
+  }));
+
+test("a Worker with fewer permissions may do what the runtime lets it", { skip }, async () => {
+  const calls: Attempted[] = [
+    ["connect", `${PORT}`],
+    ["listen", `${OTHER}`],
+    ["listen", `${PORT}`],
+    ["open", `${root}LICENSE`],
+    ["open", `${root}README.md`],
+  ];
+  const narrow = { net: [`127.0.0.1:${PORT}`], read: [`${root}LICENSE`], ffi: true };
+  const { stdout, stderr } = await run(`${root}tests/runtime/narrow_worker.ts`, {
+    permissions: ["--unstable-worker-options", "-A"],
+    args: [JSON.stringify(calls), JSON.stringify(narrow)],
+  });
+  assertEquals(stdout.trim().split("\n"), [
+    `connect ${PORT}: ALLOWED, ALLOWED`,
+    `listen ${OTHER}: NotCapable --allow-net, NotCapable --allow-net`,
+    `listen ${PORT}: ALLOWED, ALLOWED`,
+    `open ${root}LICENSE: ALLOWED, ALLOWED`,
+    `open ${root}README.md: NotCapable --allow-read, NotCapable --allow-read`,
+  ], stderr);
+});

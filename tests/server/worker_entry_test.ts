@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { test } from "node:test";
-import { entryOf } from "../../src/server/worker_entry.ts";
+import { entryOf, modulesOf } from "../../src/server/worker_entry.ts";
 
 test("entryOf() is our own module in a source tree, else the bundle, or the handler's", () => {
   const handler = new URL("file:///app/handler.ts");
@@ -15,4 +15,14 @@ test("entryOf() is our own module in a source tree, else the bundle, or the hand
   );
   assertEquals(entry("file:///app/chunk.js"), "file:///app/chunk.js");
   assertEquals(entry("file:///app/server.js", true), handler.href);
+});
+
+test("modulesOf() is the handler's module and our own source tree, or the bundle", () => {
+  const handler = "file:///app/handler.ts";
+  assertEquals(modulesOf("file:///x/src/server/cluster_worker.ts", handler), [
+    "file:///x/src/",
+    "file:///x/ffi/",
+    handler,
+  ]);
+  assertEquals(modulesOf("file:///app/chunk.js", handler), ["file:///app/chunk.js", handler]);
 });

@@ -12,7 +12,7 @@ export type Verdict = "ALLOWED" | `NotCapable ${string}` | `${string}Error`;
 const MISTAKES = ["TypeError", "RangeError", "URIError", "ReferenceError"];
 
 /** What the sandbox says to one call; who was let pass and then failed was let pass. */
-async function verdictOf(call: () => unknown): Promise<Verdict> {
+export async function verdictOf(call: () => unknown): Promise<Verdict> {
   try {
     await call();
   } catch (error) {
