@@ -61,6 +61,8 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
   /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
   onReadEnd(code: number): void {
     if (code < 0) return this.onLost(new SystemError("receive", -code));
+    this.endpoint.isReadEnded = true;
+    if (this.isClosing) return; // nobody reads any more, nor is told
     this.readEnd = PEER_ENDED;
     readSide.settle(this.reader);
   }

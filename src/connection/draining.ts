@@ -11,7 +11,6 @@
  * between them: a thread that was busy looks late, and charges nobody.
  */
 import { blocks } from "../buffer/block.ts";
-import type { Ban } from "../buffer/link_chain.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { BYTES_PER_EVENT_MAX, CLOSE_LOOKS, DROP_BYTES } from "../core/limits.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -25,8 +24,6 @@ import type { Transport } from "./transport.ts";
 export interface DrainOwner {
   readonly endpoint: Endpoint;
   readonly writer: ConnectionWriter;
-  /** Why no more bytes come, once that is so. */
-  readonly readEnd: Ban | null;
   /** How bytes come and go. */
   readonly io: Transport;
   /** The peer has ended its side (0), or the connection is broken (`-errno`). */
@@ -53,11 +50,11 @@ export interface DrainLimit {
 
 /** Receives what the peer still sends, and drops it. How many bytes. */
 function dropInput(owner: DrainOwner): number {
-  const { endpoint: { fd }, io } = owner;
+  const { endpoint, io } = owner;
   let sum = 0;
   const block = blocks.take(DROP_BYTES);
-  while (owner.readEnd === null && sum < BYTES_PER_EVENT_MAX) {
-    const count = io.receive(fd, block.slab.id, block.offset, DROP_BYTES);
+  while (!endpoint.isReadEnded && sum < BYTES_PER_EVENT_MAX) {
+    const count = io.receive(endpoint.fd, block.slab.id, block.offset, DROP_BYTES);
     if (count === NOT_READY) break;
     if (count > 0) {
       sum += count;
@@ -81,12 +78,12 @@ export const DELIVERED = -1;
  * acknowledged everything by then needs no end of ours before the close.
  */
 export function deliver(owner: DrainOwner): number {
-  const { endpoint, readEnd } = owner;
+  const { endpoint } = owner;
   if (!endpoint.isSocket) return DELIVERED;
-  const isPeerEnded = readEnd !== null;
-  if (isPeerEnded && !endpoint.isWriteEnded && endpoint.unackedBytes === 0) return DELIVERED;
+  const { isReadEnded } = endpoint;
+  if (isReadEnded && !endpoint.isWriteEnded && endpoint.unackedBytes === 0) return DELIVERED;
   if (!endpoint.isWriteEnded) endpoint.shutdownWrite();
-  const dropped = isPeerEnded ? 0 : dropInput(owner);
+  const dropped = isReadEnded ? 0 : dropInput(owner);
   if (endpoint.fd < 0) return dropped; // a reset came
   // While the peer sends, the descriptor stays until our end has arrived, too: what comes after the
   // close is answered by a reset, which must not overtake the end.
@@ -121,15 +118,21 @@ export class Draining implements Watcher, TimerOwner {
   /** Begins: whatever happens to the descriptor is told here from now on. */
   begin(): void {
     this.#takenBytes = this.#taken();
-    this.#setTimer();
     this.#owner.endpoint.rewatch(this);
     this.#watch();
+    try {
+      this.#setTimer();
+    } catch {
+      queueMicrotask(() =>
+        this.fd >= 0 && this.#owner.onOverdue("no descriptor is left for a timer")
+      );
+    }
   }
 
   /** Watches for what there is to do. */
   #watch(): void {
-    const { endpoint, readEnd, writer } = this.#owner;
-    if (writeSide.unsentBytes(writer) > 0) endpoint.want(readEnd === null, true);
+    const { endpoint, writer } = this.#owner;
+    if (writeSide.unsentBytes(writer) > 0) endpoint.want(!endpoint.isReadEnded, true);
     // The end of sending is acknowledged by a change of state, of which edges alone are told.
     else endpoint.wantEdges();
   }

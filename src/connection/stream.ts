@@ -187,7 +187,7 @@ export abstract class Stream<S extends StreamService = StreamService>
 
   /** Whether bytes are wanted. */
   protected canRead(): boolean {
-    if (this.readEnd !== null) return false;
+    if (this.readEnd !== null || this.endpoint.isReadEnded) return false;
     // What still comes to one that is closing is received and dropped.
     return this.isClosing || (!this.isReadPaused && !this.isPiped);
   }

@@ -221,7 +221,7 @@ export class Poller {
    */
   setTimer(timer: Timer, delayMs: number, grainMs = 1): void {
     const nowMs = clock.now() / 1000;
-    const wheel = this.#wheel ??= this.#makeWheel(nowMs);
+    const wheel = this.prepareTimers(nowMs);
     if (wheel.count === 0) wheel.advance(nowMs);
     wheel.set(timer, Math.ceil((nowMs + delayMs) / grainMs) * grainMs, delayMs);
   }
@@ -229,6 +229,16 @@ export class Poller {
   /** Takes a timer back. */
   cancelTimer(timer: Timer): void {
     this.#wheel?.cancel(timer);
+  }
+
+  /**
+   * Takes the one descriptor that timers need, if it has not yet: whoever begins while there are
+   * enough can count on timers later.
+   *
+   * @throws {SystemError} None is left.
+   */
+  prepareTimers(nowMs = clock.now() / 1000): TimerWheel {
+    return this.#wheel ??= this.#makeWheel(nowMs);
   }
 
   #makeWheel(nowMs: number): TimerWheel {

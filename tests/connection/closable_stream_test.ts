@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertGreater, assertInstanceOf } from "@std/assert";
+import { once } from "node:events";
 import { test } from "node:test";
 import {
   type Connection,
@@ -7,8 +8,10 @@ import {
   TimeoutError,
   UnsentError,
 } from "../../mod.ts";
+import { start } from "../support/child.ts";
 import { withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
+import { root } from "../support/library.ts";
 import { serve } from "../support/serve.ts";
 import {
   connectSlowly,
@@ -192,6 +195,47 @@ test("Connection.close({ timeoutMs: 0 }) drops by a reset what the kernel has no
       peer.close();
     }
   }));
+
+test("close() of ours is told to no onDisconnect, also when the peer ends while it delivers", () =>
+  leaks(async () => {
+    let told = 0;
+    const done = Promise.withResolvers<void>();
+    const { loop, listener } = serve(
+      (connection) => {
+        connection.reader.skip(connection.reader.length);
+        write(connection, 0, SOME);
+        void connection.writer.flush();
+        void connection.close().then(() => done.resolve());
+      },
+      { onDisconnect: () => void (told += 1) },
+      NARROW,
+    );
+    const peer = connectSlowly(listener);
+    sendSome(peer, 1);
+    await takeUntil(peer, 1);
+    peer.end();
+    assertEquals([await endOf(peer), peer.count], ["end", SOME]);
+    await soon(done.promise);
+    await soon(loop.shutdown());
+    assertEquals(told, 0);
+    peer.close();
+  }));
+
+test("a process ends by itself when its last connection has delivered what was flushed", async () => {
+  const child = start(`${root}tests/support/closing_program.ts`);
+  let output = "";
+  child.stdout.on("data", (text) => output += text);
+  const ended = once(child, "close");
+  await until(() => /port \d+\n/.test(output), "the port");
+  const port = Number(/port (\d+)/.exec(output)![1]);
+  const peer = connectSlowly({ address: { transport: "tcp", hostname: "127.0.0.1", port } });
+  sendSome(peer, 1);
+  await until(() => output.includes("closing"), "the close");
+  assertEquals([await endOf(peer), peer.count], ["end", MUCH]);
+  assertEquals((await soon(ended))[0], 0);
+  assert(output.endsWith("delivered\n"), output);
+  peer.close();
+});
 
 test("closeTimeoutMs says for how long a peer may take nothing; 0 is for ever", () =>
   leaks(() =>

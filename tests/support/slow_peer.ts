@@ -26,8 +26,7 @@ export function slowPeer(options: DialOptions = {}): Promise<[Connection, Receiv
 }
 
 /** A peer with little room that connects to a server. */
-export function connectSlowly(listener: Listener): Receiver {
-  const { address } = listener;
+export function connectSlowly({ address }: Pick<Listener, "address">): Receiver {
   if (address.transport !== "tcp") throw new Error("slow peers are for TCP");
   const to = rawFromNumeric(address.hostname, address.port);
   const fd = check("open a socket", native.socket(to[0]!));
