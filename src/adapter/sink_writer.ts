@@ -7,7 +7,7 @@ import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter, type Writer } from "../buffer/writer.ts";
 import { NetpollError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, WRITE_BUFFER_BYTES_MAX } from "../core/limits.ts";
-import { withSignal } from "./signal.ts";
+import { withSignal } from "../core/signal.ts";
 
 /** Where bytes go. */
 export interface ByteSink {

@@ -15,7 +15,7 @@ import {
 import { continued, type Search } from "../buffer/search.ts";
 import { BusyError, EofError } from "../core/errors.ts";
 import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
-import { withSignal } from "./signal.ts";
+import { withSignal } from "../core/signal.ts";
 
 /** Where bytes come from, in pieces of any size. */
 export type ByteSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;

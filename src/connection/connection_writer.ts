@@ -7,6 +7,7 @@ import { ChainWriter } from "../buffer/writer.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX, JOINED_BYTES_MAX } from "../core/limits.ts";
+import { withSignal } from "../core/signal.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { FileQueue, FileSending, type FileWriter } from "./send_file.ts";
 import { send, sending, TAKEN_AWAY, type Transport } from "./transport.ts";
@@ -131,6 +132,8 @@ export class ConnectionWriter extends ChainWriter {
   #flushes: Flush[] | null = null;
   /** How many bytes have left in all when those have that joined others, and nobody waits for. */
   #joinedEnd = 0;
+  /** Who waits for memory, and for how much to have left. */
+  #releasing: { readonly target: number; readonly promise: Promise<void> } | null = null;
   /** Made for the first file. */
   #files: FileQueue | null = null;
 
@@ -241,9 +244,22 @@ export class ConnectionWriter extends ChainWriter {
     this.#owner.onCut(error);
   }
 
-  override async released(): Promise<void> {
+  override released(): Promise<void> {
     const chain = chainOf(this);
     const target = chain.total + chain.length;
+    // Whoever asks for the same again has the same promise: nothing accumulates while a peer stalls.
+    if (this.#releasing?.target !== target) {
+      const promise = this.#untilReleased(target);
+      const releasing = this.#releasing = { target, promise };
+      void promise.then(() => {
+        if (this.#releasing === releasing) this.#releasing = null;
+      });
+    }
+    return this.#releasing.promise;
+  }
+
+  async #untilReleased(target: number): Promise<void> {
+    const chain = chainOf(this);
     // A flush that took too long has failed, but its bytes are still queued.
     while (chain.length > 0 && chain.total < target) await this.#wait(undefined).catch(ignore);
     await this.#owner.pinner?.released(target);
@@ -327,18 +343,4 @@ export class ConnectionWriter extends ChainWriter {
     this.#end ??= error;
     this.#failBefore(Infinity, error);
   }
-}
-
-/**
- * The same promise, but for one caller it is over when the signal says so; what is queued stays
- * queued.
- */
-function withSignal(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise: either, resolve, reject } = Promise.withResolvers<void>();
-  either.catch(ignore);
-  const onAbort = () => reject(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort);
-  promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  return either;
 }

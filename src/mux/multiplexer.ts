@@ -35,15 +35,17 @@ const ID_MAX = 2 ** 32 - 1;
 /** A request without an answer. */
 class Pending<In, Out> implements TimerOwner {
   readonly result: PromiseWithResolvers<In> = Promise.withResolvers<In>();
-  /** It was answered, or given up. */
-  isSettled = false;
   readonly message: Tagged<Out>;
   readonly #options: RequestOptions;
-  readonly #forget: (id: number) => void;
+  readonly #forget: (pending: Pending<In, Out>) => void;
   #timer: Timer | null = null;
   readonly #onAbort = () => this.reject(this.#options.signal!.reason);
 
-  constructor(message: Tagged<Out>, options: RequestOptions, forget: (id: number) => void) {
+  constructor(
+    message: Tagged<Out>,
+    options: RequestOptions,
+    forget: (pending: Pending<In, Out>) => void,
+  ) {
     this.message = message;
     this.#options = options;
     this.#forget = forget;
@@ -68,8 +70,7 @@ class Pending<In, Out> implements TimerOwner {
   }
 
   #settle(): void {
-    this.isSettled = true;
-    this.#forget(this.message.id);
+    this.#forget(this);
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     if (this.#timer !== null) threadPoller().cancelTimer(this.#timer);
   }
@@ -116,14 +117,15 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   readonly #timeoutMs: number;
   readonly #pending = new Map<number, Pending<In, Out>>();
   readonly #flush: LazyFlush;
-  readonly #forget = (id: number) => {
-    this.#pending.delete(id);
+  readonly #forget = (pending: Pending<In, Out>) => {
+    this.#pending.delete(pending.message.id);
+    this.#unsent.delete(pending);
     if (this.#pending.size === 0) this.#stream?.onErrandEnd();
   };
   /** The connection, as the one that it tells when its requests have their answers. */
   readonly #stream: Stream | null;
   /** Requests that wait until what was written before has left. */
-  #unsent: Pending<In, Out>[] = [];
+  readonly #unsent = new Set<Pending<In, Out>>();
   #isSending = false;
   #nextId = 0;
   #strayCount = 0;
@@ -224,7 +226,7 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   }
 
   #sendLater(pending: Pending<In, Out>): void {
-    this.#unsent.push(pending);
+    this.#unsent.add(pending);
     if (this.#isSending) return;
     this.#isSending = true;
     // It fails when the connection has ended, which ends the requests too.
@@ -233,7 +235,7 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
 
   async #sendAll(): Promise<void> {
     try {
-      while (this.#unsent.length > 0) {
+      while (this.#unsent.size > 0) {
         await this.#connection.writer.flush().catch(ignoreTimeout);
         this.#sendSome();
       }
@@ -244,13 +246,11 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
 
   /** Sends what waits, until too much is unsent again. */
   #sendSome(): void {
-    const unsent = this.#unsent;
-    let count = 0;
-    for (; count < unsent.length && this.#connection.writer.isWritable; count++) {
-      const pending = unsent[count]!;
-      if (!pending.isSettled) this.#send(pending);
+    for (const pending of this.#unsent) {
+      if (!this.#connection.writer.isWritable) return;
+      this.#unsent.delete(pending);
+      this.#send(pending);
     }
-    this.#unsent = unsent.slice(count);
   }
 
   // ---- answers ----------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
 
   #fail(error: unknown): void {
     this.#end ??= { error };
-    this.#unsent = [];
+    this.#unsent.clear();
     for (const pending of [...this.#pending.values()]) pending.reject(error);
     void this.#connection.close();
   }

@@ -5,20 +5,12 @@ import { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { Codec } from "../codec/codec.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
-import { Stream } from "../connection/stream.ts";
 import { TimeoutError } from "../core/errors.ts";
 import { ANSWERS_RUNNING_MAX } from "../core/limits.ts";
 import { LazyFlush } from "./lazy_flush.ts";
+import { Request, type RequestContext, settle } from "./request.ts";
 
-/** A request that is being answered. */
-export interface RequestContext {
-  /** Its number. */
-  readonly id: number;
-  /** Where it came from. */
-  readonly connection: Connection;
-  /** Aborted when the connection is closed or reset: nobody will read the answer. */
-  readonly signal: AbortSignal;
-}
+export type { RequestContext };
 
 /**
  * Answers a request: with a body, or with `undefined` when there is nothing to say. The request's
@@ -101,8 +93,6 @@ class Session<In, Out> {
   #failure: { readonly error: unknown } | null = null;
   /** Ends the wait that is under way: what it waits beside has changed. */
   #waking: AbortController | null = null;
-  /** Aborted when nobody will read the answers. */
-  #gone: AbortController | null = null;
 
   constructor(responding: Responding<In, Out>, connection: Connection) {
     this.#responding = responding;
@@ -158,7 +148,7 @@ class Session<In, Out> {
   }
 
   #answer({ id, body }: Tagged<In>): void {
-    const request = new Request(id, this.#connection, this);
+    const request = new Request(id, this.#connection);
     try {
       const answer = this.#responding.respond(body, request);
       if (typeof (answer as Promise<Out> | undefined)?.then !== "function") {
@@ -182,7 +172,8 @@ class Session<In, Out> {
     if (this.#runningCount === 0 || !hadRoom || this.#failure !== null) this.#wake();
   }
 
-  #onError(request: RequestContext, error: unknown): void {
+  #onError(request: Request, error: unknown): void {
+    settle(request);
     const { onError } = this.#responding;
     try {
       if (onError === undefined) throw error;
@@ -192,7 +183,8 @@ class Session<In, Out> {
     }
   }
 
-  #write(request: RequestContext, answer: Out | undefined): void {
+  #write(request: Request, answer: Out | undefined): void {
+    settle(request);
     try {
       this.#send(request, answer);
     } catch (error) {
@@ -237,36 +229,7 @@ class Session<In, Out> {
       if (!(error instanceof TimeoutError) || reader.length > 0) throw error;
     }
   }
-
-  /** Aborted when the connection is closed or reset. */
-  get signal(): AbortSignal {
-    if (this.#gone !== null) return this.#gone.signal;
-    const gone = this.#gone = new AbortController();
-    const abort = (reason?: unknown) => gone.abort(reason);
-    const connection = this.#connection;
-    (connection instanceof Stream ? connection.ended : connection.closed).then(
-      () => abort(),
-      abort,
-    );
-    return gone.signal;
-  }
 }
 
 /** Why a wait was ended by ourselves. */
 const WOKEN: unique symbol = Symbol("woken");
-
-class Request implements RequestContext {
-  readonly id: number;
-  readonly connection: Connection;
-  readonly #session: { readonly signal: AbortSignal };
-
-  constructor(id: number, connection: Connection, session: { readonly signal: AbortSignal }) {
-    this.id = id;
-    this.connection = connection;
-    this.#session = session;
-  }
-
-  get signal(): AbortSignal {
-    return this.#session.signal;
-  }
-}

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { test } from "node:test";
-import { withSignal } from "../../src/adapter/signal.ts";
+import { withSignal } from "../../src/core/signal.ts";
+import { countedSignal } from "../support/collection.ts";
 
 test("withSignal() is the promise itself without a signal", () => {
   const promise = Promise.resolve(1);
@@ -19,4 +20,18 @@ test("withSignal() rejects with the signal's own reason, before or while it wait
   controller.abort(new TypeError("enough"));
   await assertRejects(() => waiting, TypeError, "enough");
   await assertRejects(() => withSignal(Promise.resolve(), controller.signal), TypeError, "enough");
+});
+
+test("withSignal() that is given up leaves nobody at the promise, nor at the signal", async () => {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const { signal, listeners } = countedSignal();
+  const controller = new AbortController();
+  const given = withSignal(promise, controller.signal);
+  const staying = [withSignal(promise, signal), withSignal(promise, signal)];
+  assertEquals(listeners(), 2);
+  controller.abort(null);
+  assertEquals(await given.catch((reason) => [reason]), [null]);
+  resolve(5);
+  assertEquals(await Promise.all(staying), [5, 5]);
+  assertEquals(listeners(), 0);
 });
