@@ -4,6 +4,7 @@
 import type { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { Reader } from "../buffer/reader.ts";
 import { EofError, FrameError } from "../core/errors.ts";
+import { turn } from "../poll/turn.ts";
 import type { ByteCodec, Codec } from "./codec.ts";
 
 /** How frames are given out. */
@@ -66,6 +67,8 @@ export async function* frames<Frame, Input>(
     if (frame !== undefined) {
       yield frame;
       reader.release();
+      // However many frames are there, others have their turn in between.
+      if (turn.step() && reader.length > 0) await reader.wait(0);
     } else if (!await hasMore(reader, codec, signal)) {
       return;
     }

@@ -14,7 +14,8 @@ import {
 import { continued, type Search } from "../buffer/search.ts";
 import { byteCount } from "../core/bytes.ts";
 import { BusyError } from "../core/errors.ts";
-import { UNTIL_BYTES_MAX } from "../core/limits.ts";
+import { BYTES_PER_EVENT_MAX, UNTIL_BYTES_MAX, WAITS_PER_EVENT_MAX } from "../core/limits.ts";
+import { turn } from "../poll/turn.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { filled, FIRST_SIZE, type ReadSize, receive, type Transport } from "./transport.ts";
 
@@ -34,6 +35,8 @@ export interface ReaderOwner {
   onWait(): void;
   /** The wait is over; whoever waited goes on. */
   onWaitEnd(): void;
+  /** What somebody waits for is there, and the turn's time is over: `settle` shall be called soon. */
+  onPutOff(): void;
   /** Memory was given back. */
   onRelease(): void;
 }
@@ -59,6 +62,10 @@ interface Waiting {
 export interface ReadSide {
   /** Whether somebody waits. */
   isWaiting(reader: ConnectionReader): boolean;
+  /** How much is received for one event. */
+  eventBytes(reader: ConnectionReader): number;
+  /** A handler's call took so long for so many bytes. */
+  learnTime(reader: ConnectionReader, bytes: number, micros: number): void;
   /** Receives once. Bytes, 0 at the end of the stream, or `-errno`. */
   receive(reader: ConnectionReader, fd: number): number;
   /** Bytes came, or the end did: ends the wait if it is met, or can no longer be. */
@@ -75,6 +82,10 @@ export class ConnectionReader extends ChainReader implements Reader {
   static {
     readSide = {
       isWaiting: (reader) => reader.#waiting !== null,
+      eventBytes: (reader) => reader.#eventBytes,
+      learnTime: (reader, bytes, micros) => {
+        reader.#size = reader.#size.learnTime(bytes, micros);
+      },
       receive: (reader, fd) => reader.#receive(fd),
       settle: (reader) => reader.#settle(),
       fail: (reader, error) => reader.#fail(error),
@@ -84,6 +95,8 @@ export class ConnectionReader extends ChainReader implements Reader {
   readonly #owner: ReaderOwner;
   #size: ReadSize = FIRST_SIZE;
   #waiting: Waiting | null = null;
+  /** Waits that were met at once since bytes came. */
+  #metCount = 0;
 
   /** A reader of what is received into a chain. */
   constructor(chain: LinkChain, owner: ReaderOwner) {
@@ -95,7 +108,11 @@ export class ConnectionReader extends ChainReader implements Reader {
   wait(count: number, options?: { signal?: AbortSignal }): Promise<void> {
     const chain = chainOf(this);
     // The usual case, and the only one that allocates nothing: the bytes are there.
-    if (count <= chain.length && Number.isInteger(count) && chain.readBan === null) return RESOLVED;
+    if (count <= chain.length && Number.isInteger(count) && chain.readBan === null) {
+      const isFew = ++this.#metCount <= WAITS_PER_EVENT_MAX && count > 0;
+      if (isFew || !this.#putsOff()) return RESOLVED;
+      return this.#putOff(count, null, 0) as Promise<void>;
+    }
     try {
       this.#checkWait(count);
     } catch (error) {
@@ -116,7 +133,12 @@ export class ConnectionReader extends ChainReader implements Reader {
       const bytes = delimiterBytes(delimiter);
       const at = this.indexOf(bytes);
       const end = at + byteCount(bytes);
-      if (at >= 0 && end <= maxBytes) return Promise.resolve(end);
+      if (at >= 0 && end <= maxBytes) {
+        if (++this.#metCount <= WAITS_PER_EVENT_MAX || !this.#putsOff()) {
+          return Promise.resolve(end);
+        }
+        return this.#putOff(0, new Uint8Array(bytes), maxBytes) as Promise<number>;
+      }
       this.#checkWait(this.length + 1);
       if (this.length >= maxBytes) throw tooLong(maxBytes);
       if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
@@ -125,6 +147,17 @@ export class ConnectionReader extends ChainReader implements Reader {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Whether a wait that is met has to wait for the next turn. */
+  #putsOff(): boolean {
+    return turn.step() && this.#waiting === null;
+  }
+
+  #putOff(count: number, delimiter: Uint8Array | null, maxBytes: number): Promise<unknown> {
+    const promise = this.#begin(count, delimiter, maxBytes, undefined);
+    this.#owner.onPutOff();
+    return promise;
   }
 
   /** Throws when a wait for `count` bytes cannot succeed. */
@@ -177,6 +210,11 @@ export class ConnectionReader extends ChainReader implements Reader {
     return waiting;
   }
 
+  get #eventBytes(): number {
+    const missing = (this.#waiting?.count ?? 0) - chainOf(this).length;
+    return Math.min(Math.max(2 * this.#size.blockBytes, missing), BYTES_PER_EVENT_MAX);
+  }
+
   #receive(fd: number): number {
     const chain = chainOf(this);
     const count = receive(this.#owner.io, fd, chain, this.#size, this.#waiting?.count ?? 0);
@@ -185,6 +223,7 @@ export class ConnectionReader extends ChainReader implements Reader {
   }
 
   #settle(): void {
+    this.#metCount = 0;
     const waiting = this.#waiting;
     if (waiting === null) return;
     if (waiting.delimiter !== null) this.#settleDelimiter(waiting, waiting.delimiter);

@@ -2,7 +2,9 @@
  * Calling the handler: once at a time, for as long as there are bytes that it has not looked at.
  */
 import type { LinkChain } from "../buffer/link_chain.ts";
-import { RUNS_PER_EVENT_MAX } from "../core/limits.ts";
+import { CALL_BYTES_LARGE, RUNS_PER_EVENT_MAX } from "../core/limits.ts";
+import { clock } from "../poll/clock.ts";
+import { turn } from "../poll/turn.ts";
 import { isPromise } from "./callbacks.ts";
 
 /** What a request loop asks and tells its connection. */
@@ -21,6 +23,8 @@ export interface RequestOwner {
   onOutside(isOutside: boolean): void;
   /** There is more to do than one event may take. */
   onTooLong(): void;
+  /** A call that had much to read took so long for what it has read of it. */
+  onTimed(bytes: number, micros: number): void;
 }
 
 /** Never equal to a count of bytes. */
@@ -87,7 +91,9 @@ export class RequestLoop {
    */
   run(): void {
     while (this.isDue && !this.#owner.isChoked) {
-      if (this.#runCount === RUNS_PER_EVENT_MAX) return this.#owner.onTooLong();
+      if (this.#runCount > 0 && (this.#runCount === RUNS_PER_EVENT_MAX || turn.step())) {
+        return this.#owner.onTooLong();
+      }
       this.#runCount += 1;
       this.#call();
     }
@@ -98,14 +104,22 @@ export class RequestLoop {
     this.#readBefore = input.total;
     this.#stalledAt = input.total + input.length;
     this.#phase = "dispatching";
+    const begin = input.length > CALL_BYTES_LARGE ? clock.now() : 0;
     try {
       const result = this.#owner.callHandler();
+      if (begin > 0) this.#time(begin);
       if (isPromise<void>(result)) this.#await(result);
       else this.#end();
     } catch (error) {
       this.#end();
       this.#owner.onHandlerFailure(error);
     }
+  }
+
+  #time(begin: number): void {
+    const bytes = this.#input.total - this.#readBefore;
+    if (bytes > CALL_BYTES_LARGE) this.#owner.onTimed(bytes, clock.now() - begin);
+    turn.hurry();
   }
 
   #await(result: Promise<void>): void {

@@ -124,6 +124,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     if (events === 0 && this.ending?.leaving != null) this.ending.leaving.isSettling = false;
     if ((events & Event.WRITABLE) !== 0 && this.fd >= 0) writeSide.sendNow(this.writer);
     if ((events & ~Event.WRITABLE) !== 0 && this.fd >= 0) this.#onReadable(events);
+    else readSide.settle(this.reader); // a wait that was put off
     this.goOn();
     // After the peer's end most connections are closed by now, and need not be watched differently.
     if (this.readEnd !== null) this.updateInterest();
@@ -207,6 +208,14 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
 
   onTooLong(): void {
     this.service.poller.again(this);
+  }
+
+  onPutOff(): void {
+    this.service.poller.again(this);
+  }
+
+  onTimed(bytes: number, micros: number): void {
+    readSide.learnTime(this.reader, bytes, micros);
   }
 
   onHandlerFailure(error: unknown): void {

@@ -16,7 +16,6 @@ import {
   type TimeoutError,
   type TimeoutOperation,
 } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX } from "../core/limits.ts";
 import type { Address, PackedAddress } from "../net/address.ts";
 import { setCork, socketError, socketErrorIfAny } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -115,6 +114,7 @@ export abstract class Stream<S extends StreamService = StreamService>
   abstract onFailure(error: unknown): void;
   abstract onWait(): void;
   abstract onWaitEnd(): void;
+  abstract onPutOff(): void;
   abstract onFlushWait(since: number): void;
   abstract onFlushWaitEnd(): void;
   abstract onSendFailure(cause: SystemError): NetpollError;
@@ -163,7 +163,7 @@ export abstract class Stream<S extends StreamService = StreamService>
   protected receive(): boolean {
     const { reader } = this;
     let sum = 0;
-    while (sum < BYTES_PER_EVENT_MAX) {
+    for (const most = readSide.eventBytes(reader); sum < most;) {
       const count = readSide.receive(reader, this.fd);
       if (count === NOT_READY) break;
       if (count <= 0) {

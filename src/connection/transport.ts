@@ -8,6 +8,7 @@ import type { LinkNode } from "../buffer/link_node.ts";
 import { ERRNO } from "../core/errno.ts";
 import {
   BYTES_PER_EVENT_MAX,
+  CALL_MICROS_LONG,
   CONTIGUOUS_BYTES_MAX,
   IOVECS_MAX,
   READ_BYTES_FIRST,
@@ -35,10 +36,12 @@ export class ReadSize {
   #bytes = READ_BYTES_FIRST;
   #messageBytes = 0;
   #smallCount = 0;
+  /** So much at most, for its handler takes long over more. */
+  #most = Infinity;
 
   /** How large a block to read into, when the connection has no other. */
   get blockBytes(): number {
-    return Math.max(this.#bytes, this.#messageBytes);
+    return Math.min(Math.max(this.#bytes, this.#messageBytes), this.#most);
   }
 
   /**
@@ -73,6 +76,23 @@ export class ReadSize {
     const own = this.#own();
     own.#messageBytes = Math.min(bytes, CONTIGUOUS_BYTES_MAX);
     return own;
+  }
+
+  /**
+   * A handler's call took so long for so many bytes: less is read for the next one if that was too
+   * long, and more again after one that was short. The size from now on.
+   */
+  learnTime(bytes: number, micros: number): ReadSize {
+    if (micros > CALL_MICROS_LONG) {
+      const own = this.#own();
+      const bearable = bytes * CALL_MICROS_LONG / micros / 2; // two blocks are read for one event
+      own.#most = Math.max(READ_BYTES_FIRST, 2 ** Math.floor(Math.log2(bearable)));
+      own.#bytes = Math.min(own.#bytes, own.#most);
+      return own;
+    }
+    if (4 * micros < CALL_MICROS_LONG && this.#most < READ_BYTES_MAX) this.#most *= 2;
+    else if (this.#most === READ_BYTES_MAX) this.#most = Infinity;
+    return this;
   }
 
   #own(): ReadSize {

@@ -83,8 +83,8 @@ export const SPLICE_READS_SMALL_MAX = 8;
 
 /** Events taken from one epoll_wait. */
 export const EVENTS_PER_WAIT_MAX = 64;
-/** Events dispatched between two looks at the clock. */
-export const EVENTS_PER_CLOCK = 16;
+/** Events, calls of a handler, frames between two looks at the clock, where each is short. */
+export const STEPS_PER_CLOCK = 16;
 /**
  * How often every watched descriptor may have its turn between a deadline and its verdict: a
  * question that lies with the kernel, its answer, and what comes of that.
@@ -95,6 +95,23 @@ export const DUE_ROUNDS = 4;
  * meanwhile gets as much time again. A turn and the runtime's own work stay well below.
  */
 export const LATE_MS_MIN = 10;
+/**
+ * Waits of one connection that are met at once for one event. Beyond, and when the turn's time is
+ * over, they are met with the next turn: a handler whose waits are all met would keep the thread.
+ */
+export const WAITS_PER_EVENT_MAX = 32;
+/**
+ * A handler that needs longer than this for what is there has less received for it: how many
+ * messages its loop finds in so many bytes is up to the peer.
+ */
+export const CALL_MICROS_LONG = 1000;
+/**
+ * Requests that are begun, and answers passed on, before whoever deals with them has its turn: only
+ * then is it known how long that takes.
+ */
+export const MESSAGES_PER_TASK = 64;
+/** Only where more is there than this can a call be long because of it. */
+export const CALL_BYTES_LARGE = 16 * 1024;
 /** Bytes read from or sent to one connection for one event: the rest is reported again. */
 export const BYTES_PER_EVENT_MAX = 1024 * 1024;
 /**

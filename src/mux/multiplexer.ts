@@ -9,9 +9,10 @@ import type { Errand } from "../connection/leaving.ts";
 import { Stream } from "../connection/stream.ts";
 import { counts } from "../core/counts.ts";
 import { BusyError, ClosedError, TimeoutError } from "../core/errors.ts";
-import { REQUESTS_PENDING_MAX } from "../core/limits.ts";
+import { MESSAGES_PER_TASK, REQUESTS_PENDING_MAX } from "../core/limits.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+import { turn } from "../poll/turn.ts";
 import { LazyFlush } from "./lazy_flush.ts";
 
 /** What holds for all requests. */
@@ -259,9 +260,13 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     const { reader } = this.#connection;
     const codec = this.#codec;
     for (;;) {
+      let count = 0;
       for (let message; (message = codec.decode(reader)) !== undefined;) {
         this.#settle(message);
         reader.release();
+        // Those who asked go on, and when the turn's time is over by then, others have theirs.
+        const isFull = ++count % MESSAGES_PER_TASK === 0;
+        if ((isFull || turn.step()) && reader.length > 0) await reader.wait(0);
       }
       const needed = codec.needed?.(reader) ?? 0;
       // Requests have deadlines of their own: that nothing came is no reason to end.

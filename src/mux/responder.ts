@@ -6,7 +6,8 @@ import type { Codec } from "../codec/codec.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
 import { TimeoutError } from "../core/errors.ts";
-import { ANSWERS_RUNNING_MAX } from "../core/limits.ts";
+import { ANSWERS_RUNNING_MAX, MESSAGES_PER_TASK } from "../core/limits.ts";
+import { turn } from "../poll/turn.ts";
 import { LazyFlush } from "./lazy_flush.ts";
 import { Request, type RequestContext, settle } from "./request.ts";
 
@@ -89,6 +90,8 @@ class Session<In, Out> {
   #runningCount = 0;
   /** Every request that is there in full was begun. */
   #isStarved = false;
+  /** There are more requests than there is time for. */
+  #isTurnOver = false;
   /** The first failure that nobody answered for. */
   #failure: { readonly error: unknown } | null = null;
   /** Ends the wait that is under way: what it waits beside has changed. */
@@ -103,7 +106,9 @@ class Session<In, Out> {
   /** Answers what is there. A promise only when something is still to come. */
   run(): void | Promise<void> {
     this.#answerAll();
-    return this.#isIdle && this.#failure === null ? undefined : this.#goOn();
+    if (this.#failure !== null || this.#runningCount > 0) return this.#goOn();
+    // What a turn had no time for is another call's.
+    return this.#isTurnOver || this.#isIdle ? undefined : this.#goOn();
   }
 
   get #isIdle(): boolean {
@@ -121,7 +126,8 @@ class Session<In, Out> {
 
   async #serve(): Promise<void> {
     while (this.#failure === null && !this.#isIdle) {
-      if (this.#isStarved) await this.#wait();
+      if (this.#isTurnOver) await this.#connection.reader.wait(0);
+      else if (this.#isStarved) await this.#wait();
       else if (this.#runningCount === this.#responding.runningMax) await this.#woken();
       else await this.#connection.writer.flush(); // too much was unsent
       this.#answerAll();
@@ -133,6 +139,8 @@ class Session<In, Out> {
     const { reader, writer } = this.#connection;
     const { codec, runningMax } = this.#responding;
     this.#isStarved = false;
+    this.#isTurnOver = false;
+    const runningBefore = this.#runningCount;
     try {
       while (this.#failure === null && this.#runningCount < runningMax && writer.isWritable) {
         const message = codec.decode(reader);
@@ -140,6 +148,9 @@ class Session<In, Out> {
         if (message === undefined) break;
         this.#answer(message);
         reader.release();
+        const isFull = this.#runningCount - runningBefore === MESSAGES_PER_TASK;
+        this.#isTurnOver = (isFull || turn.step()) && reader.length > 0;
+        if (this.#isTurnOver) break;
       }
     } catch (error) {
       this.#failure ??= { error };

@@ -22,6 +22,7 @@ import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { config } from "../core/config.ts";
 import { clock } from "./clock.ts";
+import { turn } from "./turn.ts";
 import { RuntimeLoop, type RuntimeSet } from "./runtime_loop.ts";
 
 /** A turn is no longer than this: the runtime's timers are late by no more. */
@@ -156,6 +157,7 @@ export class Pace {
       runtime.want(true);
       isOver = this.#run(runtime);
     } finally {
+      turn.end();
       if (this.#phase === "running") {
         if (isOver) {
           this.#sleep();

@@ -6,10 +6,11 @@
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { config } from "../core/config.ts";
-import { DUE_ROUNDS, EVENTS_PER_CLOCK, EVENTS_PER_WAIT_MAX } from "../core/limits.ts";
+import { DUE_ROUNDS, EVENTS_PER_WAIT_MAX } from "../core/limits.ts";
 import { clock } from "./clock.ts";
 import { Pace } from "./pace.ts";
 import { type Timer, TimerWheel } from "./timer_wheel.ts";
+import { turn } from "./turn.ts";
 import { Interest, type Watcher } from "./watcher.ts";
 
 const CTL_ADD = 1;
@@ -69,7 +70,7 @@ export class Poller {
     COMPLETIONS_AT + COMPLETION_WORDS * COMPLETIONS_PER_EVENT_MAX * EVENTS_PER_WAIT_MAX,
   );
   /** Who has more to do without an event, and gets a turn with the next batch. */
-  #again: Watcher[] = [];
+  readonly #again = new Set<Watcher>();
   /** Who has flushed bytes that leave together with others. */
   #joined: Joined[] = [];
   #wheel: TimerWheel | null = null;
@@ -115,7 +116,7 @@ export class Poller {
 
   /** How many watchers get a turn with the next batch. */
   get againCount(): number {
-    return this.#again.length;
+    return this.#again.size;
   }
 
   /** How many events of the last batch were not told yet: the turn's time was over. */
@@ -266,7 +267,7 @@ export class Poller {
 
   /** Calls `onEvent(0)` with the next batch: for who must not take the whole turn. */
   again(watcher: Watcher): void {
-    this.#again.push(watcher);
+    this.#again.add(watcher);
     this.pace.wake();
   }
 
@@ -293,26 +294,32 @@ export class Poller {
    * events there were. What was not told when the time ran out is told by the next call.
    */
   poll(micros: number, deadline: number): number {
+    turn.begin(deadline, this.nowMicros);
     const isDue = this.#isDue;
     if (isDue) {
       micros = 0;
       if (this.#waitsLeft <= 0 && this.untoldCount === 0) return this.#expire();
     }
     let told = 0;
-    if (this.#again.length > 0) {
+    if (this.#again.size > 0) {
       told = this.#tellAgain();
       micros = 0;
     }
     if (this.untoldCount === 0) told += this.#wait(micros);
-    told += this.#dispatchBatch(deadline);
+    told += this.#dispatchBatch();
     return isDue && told === 0 ? this.#expire() : told;
   }
 
+  /** Tells those who asked for it before this batch, as far as the time goes. How many. */
   #tellAgain(): number {
-    const again = this.#again;
-    this.#again = [];
-    for (const watcher of again) this.#tell(watcher, 0);
-    return again.length;
+    let told = 0;
+    const { size } = this.#again; // without those that ask for it again meanwhile
+    for (const watcher of this.#again) {
+      this.#again.delete(watcher);
+      this.#tell(watcher, 0);
+      if (++told === size || turn.step()) break;
+    }
+    return told;
   }
 
   /** Takes a batch of events. How many completions there were, which are told at once. */
@@ -327,7 +334,7 @@ export class Poller {
     return count > EVENTS_MASK ? this.#complete(count >>> 16) : 0;
   }
 
-  #dispatchBatch(deadline: number): number {
+  #dispatchBatch(): number {
     const events = this.#events;
     let told = 0;
     while (this.#batchIndex < this.#batchCount) {
@@ -337,7 +344,7 @@ export class Poller {
       else if (token === RUNTIME_TOKEN) this.pace.onRuntimeReady();
       else if (token === DEADLINE_TOKEN) told += this.#onAlarm();
       else told += this.#dispatch(token, events[at + 1]!);
-      if (this.#batchIndex % EVENTS_PER_CLOCK === 0 && clock.now() > deadline) break;
+      if (turn.step()) break;
     }
     this.counts.events += told;
     return told;
@@ -426,7 +433,7 @@ export class Poller {
   close(): void {
     this.#watchers.fill(null);
     this.#batchIndex = this.#batchCount;
-    this.#again = [];
+    this.#again.clear();
     this.#joined = [];
     this.pace.close();
     if (this.#deadline >= 0) native.close(this.#deadline);

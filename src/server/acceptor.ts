@@ -24,6 +24,7 @@ import type { ListenerSocket } from "../net/listener.ts";
 import { resetOnClose } from "../net/socket.ts";
 import { type AcceptQueue, acceptQueue } from "../net/tcp_info.ts";
 import type { Poller } from "../poll/poller.ts";
+import { type Turn, turn } from "../poll/turn.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
 import type { ConnectionSource, SourceOwner } from "./source.ts";
 
@@ -100,7 +101,7 @@ export class Acceptor implements Watcher, ConnectionSource {
 
   onEvent(): void {
     // Level-triggered: connections that are left are reported again on the next turn.
-    this.#takeSome();
+    this.#takeSome(turn);
   }
 
   /** Where it listens, and what waits there. */
@@ -109,8 +110,11 @@ export class Acceptor implements Watcher, ConnectionSource {
     return { address, queue: acceptQueue(fd) };
   }
 
-  /** Takes as many as one event may. How many came, those included that were broken already. */
-  #takeSome(): number {
+  /**
+   * Takes as many as one event may, and as the turn has time for if it is given one. How many came,
+   * those included that were broken already.
+   */
+  #takeSome(within?: Turn): number {
     const { raw } = this.ends;
     for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
       if (this.#isPaused || this.#token < 0) return n;
@@ -122,6 +126,7 @@ export class Acceptor implements Watcher, ConnectionSource {
         this.#backoff = 0;
         const remote = packAddress(raw);
         this.#owner.onAccept(fd, { local: this.#listener.localOfAccepted, remote });
+        if (within?.step()) return n + 1;
       } else if (!PASSING.has(-fd)) {
         if (fd !== NOT_READY) this.#onError(-fd);
         return n;

@@ -1,0 +1,62 @@
+/**
+ * The time of a turn, looked at by whatever does one thing after the other for a peer.
+ */
+import { STEPS_PER_CLOCK } from "../core/limits.ts";
+import { clock } from "./clock.ts";
+
+/** A step as long as this is worth a look at the clock of its own. */
+const STEP_MICROS_LONG = 50;
+
+/** Until when this thread is ours. Outside a turn nobody says. */
+export class Turn {
+  #deadline = Infinity;
+  #lookedAt = 0;
+  /** Steps between two looks: fewer where steps are long. */
+  #stride = 1;
+  #left = 1;
+
+  /** A batch of a turn begins, which lasts until then. */
+  begin(deadline: number, nowMicros: number): void {
+    if (this.#deadline === deadline) return;
+    this.#deadline = deadline;
+    this.#lookedAt = nowMicros;
+    this.#left = this.#stride - 1;
+  }
+
+  /** The thread is the runtime's. */
+  end(): void {
+    this.#deadline = Infinity;
+  }
+
+  /**
+   * Takes a step: one call of a handler, one frame, one message. Whether the time is over; then the
+   * rest is for the next turn. The clock costs a tenth of what the cheapest step does, so it is
+   * looked at every few steps.
+   */
+  step(): boolean {
+    return this.#left-- <= 0 && this.#look();
+  }
+
+  /** What follows may take long: the next step looks at the clock. */
+  hurry(): void {
+    this.#left = 0;
+  }
+
+  #look(): boolean {
+    if (this.#deadline === Infinity) {
+      this.#left = STEPS_PER_CLOCK;
+      return false;
+    }
+    const now = clock.now();
+    const micros = (now - this.#lookedAt) / this.#stride;
+    this.#lookedAt = now;
+    this.#stride = micros > STEP_MICROS_LONG ? 1 : Math.min(2 * this.#stride, STEPS_PER_CLOCK);
+    this.#left = this.#stride - 1;
+    if (now <= this.#deadline) return false;
+    this.#left = 0; // and so is every step from now on
+    return true;
+  }
+}
+
+/** The turn of this thread. */
+export const turn: Turn = new Turn();
