@@ -104,19 +104,22 @@ const HANDLERS: Readonly<Record<string, (connection: Connection) => void | Promi
 
 for (const [name, onRequest] of Object.entries(HANDLERS)) {
   test(`flush() joins the answers to all that is there: ${name}`, () =>
-    gated(async () => {
-      const isThreefold = name === "several flushes of one message";
-      const [a, b] = pairWith({ onRequest });
-      const bytes = isThreefold ? 3 * COUNT : COUNT;
-      const sends = await sendsOf(async () => {
-        await send(b, REQUESTS);
-        const text = await receive(b, bytes);
-        assertEquals(text, isThreefold ? [...REQUESTS].map((c) => `<${c}>`).join("") : REQUESTS);
-      });
-      // One for the requests, one for the answers, and one for each flush after all input is read.
-      assertLessOrEqual(sends, isThreefold ? 4 : 3);
-      await closeAll(a, b);
-    }));
+    // By a clock that stands no turn ends amid the handlers.
+    gated(() =>
+      withFakeClock(async () => {
+        const isThreefold = name === "several flushes of one message";
+        const [a, b] = pairWith({ onRequest });
+        const bytes = isThreefold ? 3 * COUNT : COUNT;
+        const sends = await sendsOf(async () => {
+          await send(b, REQUESTS);
+          const text = await receive(b, bytes);
+          assertEquals(text, isThreefold ? [...REQUESTS].map((c) => `<${c}>`).join("") : REQUESTS);
+        });
+        // One for the requests, one for the answers, and one for each flush after all input is read.
+        assertLessOrEqual(sends, isThreefold ? 4 : 3);
+        await closeAll(a, b);
+      })
+    ));
 }
 
 /** Opens at the end of a test: what its handler awaits until then never comes. */
