@@ -124,7 +124,8 @@ function checkFile(name: "read" | "write", path: string): void {
 }
 
 function checkRead(path: string): void {
-  checkFile("read", path);
+  // What was denied it does not ask for, and says so itself, or (--ignore-read) that it is not there.
+  if (stateOf({ name: "read", path }) === "prompt") throw notCapable("read", ` to "${path}"`);
 }
 
 function checkModule(url: string): void {

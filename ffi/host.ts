@@ -71,7 +71,7 @@ export interface Host {
    * text and the other follows links first, they mean different files.
    */
   plainPath(path: string): string;
-  /** The same for a file that is read. */
+  /** Throws the same where the runtime would ask its user before it reads a file. */
   checkRead(path: string): void;
   /** The same for a module that a Worker imports. */
   checkModule(url: string): void;

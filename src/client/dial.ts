@@ -426,7 +426,7 @@ export async function dial<C = undefined>(
 ): Promise<Connection> {
   const bounds: ConnectionSettings = settings(options);
   checkTimeout("timeoutMs", options.timeoutMs ?? 0);
-  if (network !== "unix" && !Object.hasOwn(FAMILIES, network)) {
+  if (network !== "unix" && !(typeof network === "string" && Object.hasOwn(FAMILIES, network))) {
     throw new TypeError(
       `Cannot dial the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
     );

@@ -43,6 +43,23 @@ for (const ffi of ["--allow-ffi", `--allow-ffi=${root}libnetpoll.so`]) {
   );
 }
 
+for (
+  const [why, permissions, reason] of [
+    ["without --allow-ffi", ["--allow-net", "--allow-env"], /LoadError: .*--allow-ffi/],
+    ["for another library", ["--allow-ffi=/nowhere.so", "--allow-env"], /LoadError: /],
+    ["for a library that is named", ["--allow-ffi=/nowhere.so"], /LoadError: /],
+  ] as const
+) {
+  test(`netpoll does not load and does not ask, ${why}`, { skip }, async () => {
+    const { hasAsked, output } = await runInTerminal(`${root}tests/support/buffer_alone.ts`, {
+      permissions: [...permissions],
+      env: { NETPOLL_LIB: libraryPath },
+    });
+    assertEquals(hasAsked, false, output);
+    assertMatch(output, reason);
+  });
+}
+
 const CLUSTER = `${root}tests/support/cluster_program.ts`;
 const ffi = `--allow-ffi=${libraryPath},${root}libnetpoll.so`;
 
