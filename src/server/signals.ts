@@ -49,8 +49,8 @@ function reportCut(signal: string, timeoutMs: number, result: unknown): void {
 /**
  * Shuts a loop or a cluster down at the first signal: it stops listening, running requests finish and
  * peers take what was flushed, all within `timeoutMs`, and the process exits with status 0. How many
- * connections were cut goes to `configure({ log })`, if there were any. A second signal exits at
- * once. The function returned takes it all back.
+ * connections were cut goes to `configure({ log })`, if there were any. A second signal cuts
+ * what is left and exits at once. The function returned takes it all back.
  *
  * @example
  * ```ts
@@ -68,10 +68,15 @@ function reportCut(signal: string, timeoutMs: number, result: unknown): void {
 export function shutdownOnSignals(loop: Stoppable, options: SignalOptions = {}): () => void {
   const { signals = ["SIGINT", "SIGTERM"], timeoutMs = SHUTDOWN_TIMEOUT_MS, exit = true } = options;
   let isAsked = false;
+  const now = new AbortController();
   const onSignal = async (signal: string) => {
-    if (isAsked) process.exit(STATUS[signal] ?? 1);
+    if (isAsked) {
+      // The kernel would end in order what this process had still to send.
+      now.abort();
+      process.exit(STATUS[signal] ?? 1);
+    }
     isAsked = true;
-    reportCut(signal, timeoutMs, await loop.shutdown({ timeoutMs }));
+    reportCut(signal, timeoutMs, await loop.shutdown({ timeoutMs, signal: now.signal }));
     forget();
     if (exit) process.exit(0);
   };
