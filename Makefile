@@ -33,7 +33,7 @@ export GIT_CONFIG_VALUE_0 = *
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c cover site dist dist-check matrix bench readme-figures \
-        question beside idle-memory cores clean help
+        question beside thread deferred idle-memory cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -117,6 +117,12 @@ question: all  ## 1 000 connections, half of them idle: what does each server ho
 
 beside: all  ## the runtime's timers and HTTP server beside a saturated echo in the same thread
 	@$(MAKE) --no-print-directory -C bench beside
+
+thread: all  ## netpoll and the runtime's own work in one thread, each at every load
+	@$(MAKE) --no-print-directory -C bench thread
+
+deferred: all  ## round trips a second of handlers that answer from setImmediate, nextTick, streams and others
+	@$(MAKE) --no-print-directory -C bench deferred
 
 idle-memory: all  ## resident bytes of each of 10 000 idle connections
 	@$(MAKE) --no-print-directory -C bench idle-memory
