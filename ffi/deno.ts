@@ -44,7 +44,7 @@ function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
 }
 
 /** Deno's own error, in its own words. */
-function notCapable(name: "net" | "read" | "write", what: string): Error {
+function notCapable(name: "net" | "read" | "write" | "import", what: string): Error {
   return new Deno.errors.NotCapable(
     `Requires ${name} access${what}, run again with the --allow-${name} flag`,
   );
@@ -130,7 +130,12 @@ function checkRead(path: string): void {
 
 function checkModule(url: string): void {
   // What is compiled into a program needs no permission.
-  if (url.startsWith("file:") && !Deno.build.standalone) checkRead(fileURLToPath(url));
+  if (Deno.build.standalone) return;
+  const { protocol, hostname, port } = new URL(url);
+  if (protocol === "file:") return checkRead(fileURLToPath(url));
+  if (protocol !== "https:" && protocol !== "http:") return;
+  const at = `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
+  if (!isGranted({ name: "import", host: at })) throw notCapable("import", ` to "${at}"`);
 }
 
 /** Whether Deno may use a Unix socket as net. Null before 2.9, which takes no such descriptor. */

@@ -79,3 +79,12 @@ for (const granted of [[], [`--allow-read=${root}src`], [`--allow-read=${root}te
     assertMatch(output, /NetpollError: Cannot start a Worker for .*Requires read access/);
   });
 }
+
+test("a cluster does not ask whether it may import over the network", { skip }, async () => {
+  const { hasAsked, output } = await runInTerminal(CLUSTER, {
+    permissions: [ffi, "--allow-net=127.0.0.1", "--allow-read", "--allow-import=127.0.0.1:1"],
+    args: ["stay", "https://127.0.0.1:2/handler.ts"],
+  });
+  assertEquals(hasAsked, false, output);
+  assertMatch(output, /Cannot start a Worker for .*Requires import access to "127.0.0.1:2"/);
+});

@@ -1,13 +1,15 @@
 /**
  * A program: a cluster of two, asked once by the program itself. With "stay" it goes on serving,
  * until a signal; with "unref" it ends although it could serve; with "exit" it exits while it does.
+ * A second argument names another handler module.
  */
 import process from "node:process";
 import { Cluster, createListener, dial, shutdownOnSignals } from "../../mod.ts";
 
 console.log("the program begins");
 const kind = /\.ts$/.test(import.meta.url) ? "ts" : "js";
-const cluster = new Cluster(new URL(`./cluster_echo.${kind}`, import.meta.url), { pollerCount: 2 });
+const [, , act, handler = `./cluster_echo.${kind}`] = process.argv;
+const cluster = new Cluster(new URL(handler, import.meta.url), { pollerCount: 2 });
 const listener = createListener("tcp", "127.0.0.1:0");
 const served = cluster.serve(listener);
 const { address } = listener;
@@ -18,7 +20,6 @@ await connection.reader.wait(10);
 console.log(connection.reader.readString(10));
 await connection.close();
 
-const act = process.argv[2];
 if (act === "exit") process.exit(0);
 else if (act === "unref") cluster.unref();
 else if (act === "stay") shutdownOnSignals(cluster, { exit: false });
