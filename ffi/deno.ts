@@ -97,10 +97,9 @@ function env(name: string): string | undefined {
   return isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;
 }
 
-/** A host and a port as Deno writes them. It knows no zones ("%1"). */
+/** A host and a port as Deno writes them. Of an IPv6 address it leaves the zone out ("%1"). */
 function hostAndPort(hostname: string, port: number): string {
-  if (!hostname.includes(":")) return `${hostname}:${port}`;
-  return `[${hostname.replace(/%.*/, "")}]:${port}`;
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
 function checkNet(hostname: string | null, port: number): void {

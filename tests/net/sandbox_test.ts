@@ -63,6 +63,8 @@ const HOSTS = [
   "[fe80::1%1]",
 ];
 
+const NAMES = namesOfLoopback();
+
 const NET_FLAGS = [
   "",
   "--allow-net",
@@ -78,13 +80,20 @@ const NET_FLAGS = [
   "--allow-net=0.0.0.0",
   "--allow-net=[::],[fe80::1]",
   "--allow-net --deny-net",
+  // A resolver is needed for these.
+  ...NAMES.flatMap((name) => [
+    `--allow-net=${name}`,
+    `--allow-net=${name}:${PORT}`,
+    `--allow-net --deny-net=${name}:${OTHER}`,
+    `--allow-net=${name} --deny-net=127.0.0.1:${PORT}`,
+  ]),
 ];
 
 for (const flags of NET_FLAGS) {
   test(`dial() and createListener() say what Deno's own calls say: ${flags || "no flags"}`, {
     skip,
   }, () => {
-    const hosts = [...HOSTS, ...namesOfLoopback()];
+    const hosts = [...HOSTS, ...NAMES];
     const targets = hosts.flatMap((host) => [`${host}:${PORT}`, `${host}:${OTHER}`]);
     const calls = targets.flatMap((at): Attempted[] => [["connect", at], ["listen", at]]);
     return compare(flags, [...calls, ["listen", `127.0.0.1:0`], ["listen", "localhost:0"]]);
