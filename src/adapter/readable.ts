@@ -5,14 +5,19 @@ import type { Reader } from "../buffer/reader.ts";
 import { EofError } from "../core/errors.ts";
 import { READ_BYTES_MAX } from "../core/limits.ts";
 
-/** The next bytes, as many as are there; null at the end. A reset is an error, not an end. */
-async function nextBytes(reader: Reader, signal?: AbortSignal): Promise<Uint8Array | null> {
+/** Waits for more; false at the end. A reset is an error, not an end. */
+async function hasMore(reader: Reader, signal?: AbortSignal): Promise<boolean> {
   try {
     await reader.wait(1, signal === undefined ? undefined : { signal });
+    return true;
   } catch (error) {
-    if (error instanceof EofError && error.cause === undefined) return null;
+    if (error instanceof EofError && error.cause === undefined) return false;
     throw error;
   }
+}
+
+/** As many bytes as are there. */
+function take(reader: Reader): Uint8Array {
   const bytes = reader.readBinary(Math.min(reader.length, READ_BYTES_MAX));
   reader.release();
   return bytes;
@@ -35,17 +40,13 @@ async function nextBytes(reader: Reader, signal?: AbortSignal): Promise<Uint8Arr
  * ```
  */
 export async function* bytesOf(reader: Reader): AsyncGenerator<Uint8Array, void, void> {
-  for (;;) {
-    const bytes = await nextBytes(reader);
-    if (bytes === null) return;
-    yield bytes;
-  }
+  while (await hasMore(reader)) yield take(reader);
 }
 
 /**
  * A reader as a `ReadableStream`, for `Response`, `pipeTo` and the like. Reads nothing before it is
  * asked to. Its pieces are **owned** copies, as those of {@linkcode bytesOf}. Cancelling it ends
- * its wait and leaves the reader usable.
+ * its wait and leaves the reader usable, with every byte that the stream did not get.
  *
  * @example
  * ```ts
@@ -59,9 +60,10 @@ export function readableOf(reader: Reader): ReadableStream<Uint8Array> {
   const cancelled = new AbortController();
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const bytes = await nextBytes(reader, cancelled.signal);
-      if (bytes === null) controller.close();
-      else controller.enqueue(bytes);
+      const more = await hasMore(reader, cancelled.signal);
+      if (cancelled.signal.aborted) return; // the bytes stay the reader's
+      if (more) controller.enqueue(take(reader));
+      else controller.close();
     },
     cancel(reason) {
       cancelled.abort(reason);

@@ -8,6 +8,7 @@ import { ChainWriter, type Writer } from "../buffer/writer.ts";
 import { NetpollError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, WRITE_BUFFER_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
+import { isNodeWritable, NodeSink, type NodeWritable } from "./node_sink.ts";
 
 /** Where bytes go. */
 export interface ByteSink {
@@ -16,6 +17,11 @@ export interface ByteSink {
    * many of them it took: it is called again with the rest.
    */
   write(bytes: Uint8Array): unknown;
+  /**
+   * Waits until the sink takes more. Asked when `write` took fewer bytes than it was given, as a socket
+   * does that tells by an event of its own when it can go on.
+   */
+  drained?(): unknown;
   /** Nothing more comes. */
   close?(): unknown;
 }
@@ -24,7 +30,8 @@ export interface ByteSink {
 export interface SinkWriter extends Writer, AsyncDisposable {
   /**
    * Waits until what was flushed has been written, then closes the sink, if that can be closed.
-   * What was written and not flushed is dropped. Rejects when closing the sink fails.
+   * What was written and not flushed is dropped. A Node stream is ended by `end()`, and a
+   * `WritableStream` is unlocked. Rejects when closing the sink fails.
    */
   close(): Promise<void>;
 }
@@ -35,8 +42,9 @@ function ignore(): void {}
 
 /**
  * Writes to any sink of bytes as to a connection: `flush` resolves when the sink has taken
- * everything that was flushed before. What it gets are copies, **owned** by it. When the sink fails,
- * every flush rejects with its error, and whatever writes throws it.
+ * everything that was flushed before: a Node stream (a socket of node:net or node:tls) when its
+ * callback says that the bytes have left. What it gets are copies, **owned** by it. When the sink
+ * fails, every flush rejects with its error, and whatever writes throws it.
  *
  * @example
  * ```ts
@@ -51,7 +59,38 @@ function ignore(): void {}
  * ```
  */
 export function writerTo(sink: ByteSink | WritableStream<Uint8Array>): SinkWriter {
-  return new PushingWriter(sink instanceof WritableStream ? sink.getWriter() : sink);
+  return new PushingWriter(sinkOf(sink));
+}
+
+function sinkOf(sink: ByteSink | WritableStream<Uint8Array>): ByteSink {
+  if (sink instanceof WritableStream) return new StreamSink(sink.getWriter());
+  return isNodeWritable(sink) ? new NodeSink(sink as NodeWritable) : sink;
+}
+
+/** A `WritableStream`, which is unlocked when it is over. */
+class StreamSink implements ByteSink {
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+
+  constructor(writer: WritableStreamDefaultWriter<Uint8Array>) {
+    this.#writer = writer;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#writer.write(bytes);
+    } catch (error) {
+      this.#writer.releaseLock();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#writer.close();
+    } finally {
+      this.#writer.releaseLock();
+    }
+  }
 }
 
 class PushingWriter extends ChainWriter implements SinkWriter {
@@ -112,8 +151,12 @@ class PushingWriter extends ChainWriter implements SinkWriter {
     for (let left = bytes; left.length > 0;) {
       const taken = await this.#sink.write(left);
       if (typeof taken !== "number" || taken >= left.length) return;
-      if (!(taken > 0)) throw new NetpollError(`Cannot write: the sink took ${taken} bytes`);
+      const canWait = taken === 0 && this.#sink.drained !== undefined;
+      if (!(taken > 0) && !canWait) {
+        throw new NetpollError(`Cannot write: the sink took ${taken} bytes`);
+      }
       left = left.subarray(taken);
+      await this.#sink.drained?.();
     }
   }
 
@@ -124,7 +167,10 @@ class PushingWriter extends ChainWriter implements SinkWriter {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    if (this.#closing === null) {
+      this.#closing = this.#close();
+      this.#closing.catch(ignore); // as of a flush, nobody need hear of it
+    }
     return this.#closing;
   }
 

@@ -16,6 +16,7 @@ import { continued, type Search } from "../buffer/search.ts";
 import { BusyError, EofError } from "../core/errors.ts";
 import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
+import { isNodeReadable, NodePieces } from "./node_source.ts";
 
 /** Where bytes come from, in pieces of any size. */
 export type ByteSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;
@@ -23,20 +24,27 @@ export type ByteSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;
 /** A {@linkcode Reader} over a source. */
 export interface SourceReader extends Reader, AsyncDisposable {
   /**
-   * Gives all memory back and tells the source that no more is wanted. Resolves when the source has
-   * ended; an async generator ends where it yields next. Everything that reads throws `ClosedError`
-   * from then on.
+   * Gives all memory back and tells the source that no more is wanted. Everything that reads throws
+   * `ClosedError` from then on, and so does a wait that is under way.
+   *
+   * A `ReadableStream` is cancelled and unlocked; a Node stream is destroyed, but if it is a Duplex
+   * that can still be written to, what it receives from then on is dropped instead. Resolves when the
+   * source has ended; an async generator ends where it yields next.
    */
   close(): Promise<void>;
 }
 
 /** What is asked of a source. */
-interface Pieces {
+export interface Pieces {
+  /** The next piece, or that there is none. */
   next(): Promise<{ done?: boolean; value?: Uint8Array }>;
-  end(): unknown;
+  /** No more is wanted, or no more comes. */
+  end(isOver: boolean): unknown;
 }
 
 const RESOLVED: Promise<void> = Promise.resolve();
+
+function ignore(): void {}
 
 /**
  * Reads from any source of bytes as from a connection: `wait` and `waitUntil` fetch from it what
@@ -62,10 +70,18 @@ export function readerFrom(source: ByteSource): SourceReader {
 function piecesOf(source: ByteSource): Pieces {
   if (source instanceof ReadableStream) {
     const reader = source.getReader();
-    return { next: () => reader.read(), end: () => reader.cancel() };
+    const end = async (isOver: boolean) => {
+      try {
+        if (!isOver) await reader.cancel();
+      } finally {
+        reader.releaseLock();
+      }
+    };
+    return { next: () => reader.read(), end };
   }
+  if (isNodeReadable(source)) return new NodePieces(source);
   const iterator = source[Symbol.asyncIterator]();
-  return { next: () => iterator.next(), end: () => iterator.return?.() };
+  return { next: () => iterator.next(), end: (isOver) => isOver ? undefined : iterator.return?.() };
 }
 
 class PulledReader extends ChainReader implements SourceReader {
@@ -73,8 +89,9 @@ class PulledReader extends ChainReader implements SourceReader {
   /**
    * The piece that is being fetched. It outlives the wait that asked for it, if that is aborted.
    */
-  #pulling: Promise<void> | null = null;
+  #pulling: PromiseWithResolvers<void> | null = null;
   #isWaiting = false;
+  #closing: Promise<void> | null = null;
   /** Why no more comes. */
   #end: { readonly error: unknown } | null = null;
 
@@ -135,15 +152,23 @@ class PulledReader extends ChainReader implements SourceReader {
         chainOf(this).checkReadable();
         if (isEnough()) return;
         if (this.#end !== null) throw this.#end.error;
-        await withSignal(this.#pulling ??= this.#pull(), signal);
+        await withSignal(this.#pull(), signal);
       }
     } finally {
       this.#isWaiting = false;
     }
   }
 
-  /** Fetches one piece. Never rejects. */
-  async #pull(): Promise<void> {
+  /** Fetches one piece, unless that is under way. Never rejects; ends when the reader is closed. */
+  #pull(): Promise<void> {
+    if (this.#pulling === null) {
+      this.#pulling = Promise.withResolvers<void>();
+      void this.#fetch();
+    }
+    return this.#pulling.promise;
+  }
+
+  async #fetch(): Promise<void> {
     try {
       const { done, value } = await this.#pieces.next();
       if (done === true) throw new EofError("Cannot read more: the source has ended");
@@ -157,15 +182,24 @@ class PulledReader extends ChainReader implements SourceReader {
     } catch (error) {
       this.#end = { error };
     } finally {
+      this.#pulling?.resolve();
       this.#pulling = null;
     }
   }
 
-  async close(): Promise<void> {
-    if (chainOf(this).readBan !== null) return;
-    forgetOwner(chainOf(this));
-    chainOf(this).close(CLOSED);
-    if (this.#end === null) await this.#pieces.end();
+  close(): Promise<void> {
+    if (this.#closing === null) {
+      forgetOwner(chainOf(this));
+      chainOf(this).close(CLOSED);
+      this.#pulling?.resolve();
+      this.#closing = this.#endSource();
+      this.#closing.catch(ignore); // nobody need hear of it
+    }
+    return this.#closing;
+  }
+
+  async #endSource(): Promise<void> {
+    await this.#pieces.end(this.#end !== null);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

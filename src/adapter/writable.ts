@@ -6,7 +6,8 @@ import type { Writer } from "../buffer/writer.ts";
 /**
  * A writer as a `WritableStream`, for `pipeTo` and the like. Each piece is written and flushed
  * before the next is taken, so the peer's pace is the source's. A piece is **borrowed**, as by
- * `writeBinary`. Closing or aborting the stream leaves the writer usable.
+ * `writeBinary`. Closing or aborting the stream leaves the writer usable; a piece that was being
+ * flushed when it was aborted still goes out.
  *
  * @example
  * ```ts
@@ -20,9 +21,9 @@ import type { Writer } from "../buffer/writer.ts";
  */
 export function writableOf(writer: Writer): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
-    write(bytes) {
+    write(bytes, { signal }) {
       writer.writeBinary(bytes);
-      return writer.flush();
+      return writer.flush({ signal });
     },
   });
 }

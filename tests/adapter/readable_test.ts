@@ -122,3 +122,20 @@ balanced("bytesOf() of a connection gives what the peer sent until it ended", as
   await closed;
   await ours.close();
 });
+
+balanced("cancel() of a readableOf() drops nothing, when bytes come at the same time", async () => {
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const sink = writable.getWriter();
+  const reader = readerFrom(readable);
+  for (let hops = 0; hops < 20; hops++) {
+    const stream = readableOf(reader).getReader();
+    const read = stream.read();
+    void sink.write(Uint8Array.of(hops));
+    for (let n = 0; n < hops; n++) await Promise.resolve();
+    void stream.cancel();
+    const { value } = await read;
+    if (value === undefined) await reader.wait(1);
+    assertEquals(value?.[0] ?? reader.readByte(), hops);
+  }
+  await reader.close();
+});

@@ -216,3 +216,41 @@ balanced("released() resolves when the sink has what was flushed, or has failed"
   await failing.released();
   await writer.close();
 });
+
+balanced("flush() waits for drained() when the sink took a part, or nothing", async () => {
+  const taken: number[] = [];
+  let drainCount = 0;
+  const writer = writerTo({
+    write(bytes: Uint8Array) {
+      const count = Math.min(bytes.length, taken.length % 2 === 0 ? 3 : 0);
+      taken.push(count);
+      return count;
+    },
+    drained: () => Promise.resolve(drainCount += 1),
+  });
+  writer.writeBinary(sequence(7));
+  await writer.flush();
+  assertEquals(taken, [3, 0, 3, 0, 1]);
+  assertEquals(drainCount, 4);
+  await writer.close();
+});
+
+balanced("close() unlocks a WritableStream, and so does its failure", async () => {
+  const good = new WritableStream<Uint8Array>();
+  await writerTo(good).close();
+  assertEquals(good.locked, false);
+  const failing = new WritableStream<Uint8Array>({
+    write: () => Promise.reject(new Error("full")),
+  });
+  const writer = writerTo(failing);
+  writer.writeByte(1);
+  await assertRejects(() => writer.flush(), Error, "full");
+  assertEquals(failing.locked, false);
+  await writer.close();
+});
+
+balanced("close() that nobody awaits is no unhandled rejection when the sink fails", async () => {
+  const closing = writerTo({ write() {}, close: () => Promise.reject(new Error("stuck")) }).close();
+  await new Promise((resolve) => setImmediate(resolve)); // the runtime has looked by then
+  await assertRejects(() => closing, Error, "stuck");
+});

@@ -211,3 +211,36 @@ balanced("await using closes the reader", async () => {
   }
   assertEquals(source.hasEnded, true);
 });
+
+balanced(
+  "close() unlocks a ReadableStream: before its end, after it, and after its failure",
+  async () => {
+    const endless = new ReadableStream<Uint8Array>();
+    await readerFrom(endless).close();
+    assertEquals(endless.locked, false);
+    const ended = new Blob([]).stream();
+    const reader = readerFrom(ended);
+    await assertRejects(() => reader.wait(1), EofError);
+    await reader.close();
+    assertEquals(ended.locked, false);
+    const failed = new ReadableStream<Uint8Array>({ start: (to) => to.error(new Error("cut")) });
+    const closing = readerFrom(failed).close();
+    await new Promise((resolve) => setImmediate(resolve)); // no unhandled rejection either
+    await assertRejects(() => closing, Error, "cut");
+    assertEquals(failed.locked, false);
+  },
+);
+
+balanced("close() ends a pending wait, also of a source that does not end", async () => {
+  const gate = Promise.withResolvers<void>();
+  async function* stuck(): AsyncGenerator<Uint8Array> {
+    await gate.promise;
+    yield new Uint8Array(1);
+  }
+  const reader = readerFrom(stuck());
+  const waited = reader.wait(1);
+  const closing = reader.close();
+  await assertRejects(() => waited, ClosedError);
+  gate.resolve();
+  await closing;
+});

@@ -51,3 +51,20 @@ balanced("writableOf() is a target to pipe to", async () => {
   assertBytes(buffer.readBinary(100_000), sequence(100_000));
   buffer.close();
 });
+
+balanced(
+  "abort() of a writableOf() ends a flush that the peer holds up; its bytes still go out",
+  async () => {
+    const gate = Promise.withResolvers<void>();
+    let written = 0;
+    const writer = writerTo({ write: (bytes) => gate.promise.then(() => written += bytes.length) });
+    const stream = writableOf(writer).getWriter();
+    const writing = stream.write(sequence(3));
+    await Promise.resolve();
+    await stream.abort(new Error("enough"));
+    await assertRejects(() => writing, Error, "enough");
+    gate.resolve();
+    await writer.close();
+    assertEquals(written, 3);
+  },
+);
