@@ -279,6 +279,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
   #finish(step: "drained" | "lost" | "detached", unsentBytes: number): void {
     this.state = next(this.state, step);
     if (unsentBytes > 0) this.#countUnsent(unsentBytes);
+    if (step === "drained") this.endpoint.owe(false); // what was owed may have been taken back
     const fd = this.endpoint.release();
     if (step !== "detached") this.closeFd(fd, step === "lost");
     this.deadlines?.close();

@@ -11,6 +11,7 @@ import {
   rawAddress,
   unpackAddress,
 } from "../net/address.ts";
+import { resetOnClose } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
 
@@ -36,6 +37,7 @@ export class Endpoint {
   #token = -1;
   #interest: number = Interest.NONE;
   #isHushed = false;
+  #isOwing = false;
   /** The bit that asks for zero-copy completions, once there are any. */
   #completions: number = Interest.NONE;
   #remote: PackedAddress | null;
@@ -77,6 +79,7 @@ export class Endpoint {
   /** What is of interest from now on. */
   want(read: boolean, write: boolean): void {
     if (this.#token < 0) return;
+    this.owe(write);
     let interest: number = (read ? Interest.READ : 0) | (write ? Interest.WRITE : 0);
     // Edge-triggered, what cannot be masked is reported once; wanting something again reports it
     // again.
@@ -87,7 +90,19 @@ export class Endpoint {
 
   /** From now on every change is told, once. */
   wantEdges(): void {
-    if (this.#token >= 0) this.#modify((Interest.READ | Interest.WRITE | Interest.EDGE) >>> 0);
+    if (this.#token < 0) return;
+    this.owe(false);
+    this.#modify((Interest.READ | Interest.WRITE | Interest.EDGE) >>> 0);
+  }
+
+  /**
+   * While bytes of ours wait for room, the end of this process or of its thread, however it comes,
+   * must not look to the peer like the end of the stream.
+   */
+  owe(isOwing: boolean): void {
+    if (isOwing === this.#isOwing) return;
+    this.#isOwing = isOwing;
+    resetOnClose(this.fd, isOwing);
   }
 
   /** Whether that was another interest. */
@@ -183,6 +198,12 @@ export class Endpoint {
   /** Whether the peer has acknowledged all bytes, and our end. */
   get isEndAcked(): boolean {
     return this.#unacked === 0;
+  }
+
+  /** Somebody else will close the descriptor, at his time and in his way. */
+  disown(): number {
+    this.owe(false);
+    return native.disown(this.fd);
   }
 
   /**

@@ -404,7 +404,7 @@ export abstract class Stream<S extends StreamService = StreamService>
     }
     if (writeSide.unsentBytes(this.writer) > 0) setCork(this.fd, false); // a file may be under way
     counts.connections.detached += 1;
-    return native.disown(this.fd);
+    return this.endpoint.disown();
   }
 
   /** Closes a descriptor that nobody watches any more: at once, or when nothing is pinned. */

@@ -150,11 +150,11 @@ export function getOption(fd: number, option: OptionName): number {
 }
 
 /**
- * Lets the next close reset the connection instead of ending it in order, and drop what is unsent
- * (socket(7)).
+ * Lets a close reset the connection instead of ending it in order, and drop what is unsent
+ * (socket(7)), or lets it end in order again. Whoever closes it: the end of the process does, too.
  */
-export function resetOnClose(fd: number): void {
-  values[0] = 1;
+export function resetOnClose(fd: number, isOn = true): void {
+  values[0] = isOn ? 1 : 0;
   values[1] = 0;
   // What is no TCP socket has no reset: closing it is all there is.
   native.setsockopt(fd, Option.LINGER[0], Option.LINGER[1], values, 8);

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertGreater, assertInstanceOf } from "@std/assert";
 import { once } from "node:events";
+import process from "node:process";
 import { test } from "node:test";
 import {
   type Connection,
@@ -221,21 +222,40 @@ test("close() of ours is told to no onDisconnect, also when the peer ends while 
     peer.close();
   }));
 
-test("a process ends by itself when its last connection has delivered what was flushed", async () => {
-  const child = start(`${root}tests/support/closing_program.ts`);
-  let output = "";
-  child.stdout.on("data", (text) => output += text);
+/** A program that answers with so many bytes and ends then in some way, and its peer. */
+async function program(bytes: number, how: "close" | "exit" | "killed") {
+  const child = start(`${root}tests/support/closing_program.ts`, { args: [`${bytes}`, how] });
+  const state = { output: "" };
+  child.stdout.on("data", (text) => state.output += text);
   const ended = once(child, "close");
-  await until(() => /port \d+\n/.test(output), "the port");
-  const port = Number(/port (\d+)/.exec(output)![1]);
+  await until(() => /port \d+\n/.test(state.output), "the port");
+  const port = Number(/port (\d+)/.exec(state.output)![1]);
   const peer = connectSlowly({ address: { transport: "tcp", hostname: "127.0.0.1", port } });
   sendSome(peer, 1);
-  await until(() => output.includes("closing"), "the close");
+  await until(() => state.output.includes("flushed"), "the answer");
+  return { child, state, ended, peer };
+}
+
+test("a process ends by itself when its last connection has delivered what was flushed", async () => {
+  const { state, ended, peer } = await program(MUCH, "close");
   assertEquals([await endOf(peer), peer.count], ["end", MUCH]);
   assertEquals((await soon(ended))[0], 0);
-  assert(output.endsWith("delivered\n"), output);
+  assert(state.output.endsWith("delivered\n"), state.output);
   peer.close();
 });
+
+for (const how of ["exit", "killed"] as const) {
+  test(`a process that is over (${how}) resets where it owes bytes, and nowhere else`, async () => {
+    for (const [bytes, end] of [[MUCH, "reset"], [SOME, "end"]] as const) {
+      const { child, ended, peer } = await program(bytes, how);
+      if (how === "killed") process.kill(child.pid!, "SIGKILL");
+      await soon(ended);
+      assertEquals(await endOf(peer), end);
+      assertEquals(peer.count === bytes, end === "end");
+      peer.close();
+    }
+  });
+}
 
 test("closeTimeoutMs says for how long a peer may take nothing; 0 is for ever", () =>
   leaks(() =>

@@ -4,6 +4,7 @@ import { type Connection, metrics, UnsentError } from "../../mod.ts";
 import { CLOSE_TIMEOUT_MS } from "../../src/core/limits.ts";
 import { type FakeClock, withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
+import { root } from "../support/library.ts";
 import { pairWith, pattern } from "../support/pair.ts";
 import {
   endOf,
@@ -11,6 +12,7 @@ import {
   sendSome,
   slowPeer,
   SOME,
+  takeUntil,
   takeWhatIsThere,
   whenFull,
 } from "../support/slow_peer.ts";
@@ -213,6 +215,24 @@ test("a reset by a peer that has everything is no failure of a close; before tha
     otherPeer.reset();
     assertGreater((await soon(closing)).unsentBytes, 0);
     assertEquals(await other.closed.catch((error) => error.name), "EofError");
+  }));
+
+test("Draining ends in order when all that was still to be sent is taken back", () =>
+  leaks(async () => {
+    const [connection, peer] = await sending(SOME);
+    const controller = new AbortController();
+    write(connection, SOME, MUCH);
+    const flushed = connection.writer.flush();
+    const file = connection.sendFile(`${root}libnetpoll.c`, { signal: controller.signal });
+    const closing = connection.close();
+    file.catch(() => {});
+    await takeUntil(peer, SOME);
+    controller.abort();
+    assertEquals([await endOf(peer), peer.count], ["end", SOME + MUCH]);
+    await soon(flushed);
+    assertEquals(await soon(closing), { unsentBytes: 0 });
+    await connection.closed;
+    peer.close();
   }));
 
 test("closeWrite() behind queued bytes and then close() deliver them, and the end once", () =>

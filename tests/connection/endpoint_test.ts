@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { Endpoint } from "../../src/connection/endpoint.ts";
-import { Option, setOption } from "../../src/net/socket.ts";
+import { getOption, Option, setOption } from "../../src/net/socket.ts";
 import { threadPoller } from "../../src/poll/poller_pool.ts";
 import { Event } from "../../src/poll/watcher.ts";
 import { leaks } from "../support/leaks.ts";
@@ -20,6 +20,22 @@ function watched() {
   endpoint.watch({ fd, onEvent: (bits) => void events.push(bits), onFailure() {} });
   return { endpoint, events, peer };
 }
+
+test("Endpoint lets whoever closes it reset while something waits for room, and only then", () =>
+  leaks(() => {
+    const { endpoint, peer } = watched();
+    const isReset = () => getOption(endpoint.fd, Option.LINGER) === 1;
+    for (const settle of ["want", "wantEdges", "owe", "disown"] as const) {
+      endpoint.want(true, true);
+      assert(isReset(), settle);
+      if (settle === "want") endpoint.want(true, false);
+      else if (settle === "owe") endpoint.owe(false);
+      else endpoint[settle]();
+      assert(!isReset(), settle);
+    }
+    native.close(endpoint.release());
+    native.close(peer);
+  }));
 
 test("Endpoint.want() says what is reported: reading, writing, nothing", () =>
   leaks(async () => {
