@@ -40,6 +40,7 @@ export function find(chain: LinkChain, bytes: Uint8Array, from: number): number 
     if (start < flushed) {
       const inside = findIn(node, start, flushed, bytes);
       if (inside >= 0) return before + inside - node.read;
+      if (node === chain.flushing) break;
       // One that begins in this node and ends in a later one.
       for (let at = Math.max(start, flushed - count + 1); at < flushed; at++) {
         if (matches(node, at, bytes)) return before + at - node.read;

@@ -50,6 +50,14 @@ export interface Unfinished {
   readonly begins: number;
 }
 
+/** What else is to be done when bytes that are being written are taken back. */
+export interface Undo {
+  /** They are taken back now. */
+  undo(): void;
+  /** Pending bytes from this one on were dropped, or lie elsewhere. */
+  disturb(from: number): void;
+}
+
 /** Bytes up to which a loop copies faster than a call, with the view that it needs. */
 const LOOP_BYTES_MAX = 16;
 
@@ -85,6 +93,10 @@ export class LinkChain {
   readBan: Ban | null = null;
   /** Whether users' own arrays are linked when they are written; else they are copied. */
   borrows = true;
+  /** How many attempts to write something are under way, one in the other; see undo.ts. */
+  attemptCount = 0;
+  /** What they undo when they fail, or null if none ever did anything but write. */
+  undos: Undo[] | null = null;
   #gathering: Gathering | null = null;
 
   /** Throws when reading is over for good. */
@@ -181,6 +193,7 @@ export class LinkChain {
   /** Drops all that was written since the last flush but its first `count` bytes. */
   truncate(count: number): void {
     assert(0 <= count && count <= this.pending, "only what was written can be dropped");
+    this.disturb(count);
     let node = this.flushing;
     if (node === null) return;
     let left = count;
@@ -194,6 +207,11 @@ export class LinkChain {
     // Without bytes and without lent views nothing need be held.
     if (this.length === 0 && count === 0 && this.consumed === 0) this.#freeAll();
     if (config.verify) this.verify();
+  }
+
+  /** Pending bytes from this one on are no longer where an attempt has put them. */
+  disturb(from: number): void {
+    if (this.undos !== null) { for (const undo of this.undos) undo.disturb(from); }
   }
 
   /** Drops what a node has written but its first `kept` bytes. */
@@ -225,6 +243,7 @@ export class LinkChain {
   insert(inserted: LinkNode, remain: number): void {
     assert(remain <= this.pending, "an insertion lies in what was written since the last flush");
     if (remain === 0) return this.link(inserted);
+    this.disturb(this.pending - remain);
     let node = this.flushing!;
     let before = this.pending - remain;
     while (before > node.pending) {

@@ -47,7 +47,13 @@ export class LinkNode {
   }
 
   #borrowed(): Uint8Array {
-    if (!this.isTaken) return this.array!;
+    this.checkThere();
+    return this.array!;
+  }
+
+  /** Throws when its bytes are gone. */
+  checkThere(): void {
+    if (!this.isTaken) return;
     throw new TypeError(
       "Cannot use bytes that were taken away: their array was transferred, or its buffer shrunk, " +
         "while it was borrowed",

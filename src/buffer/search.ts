@@ -31,7 +31,7 @@ export class Search implements Unfinished {
     // The beginning of a delimiter may lie in what was searched, its end in what is to come.
     const next = Math.max(this.#from, chain.length - delimiter.length + 1);
     for (;;) {
-      const inside = this.#findInNode(delimiter);
+      const inside = this.#findInNode(chain, delimiter);
       if (inside >= 0) return inside;
       const end = this.#before + this.#node.readable;
       if (this.#node === chain.flushing || end > next) break;
@@ -50,7 +50,7 @@ export class Search implements Unfinished {
     while (found < 0 && this.#node !== chain.flushing) {
       this.#before += this.#node.readable;
       this.#node = this.#node.next!;
-      found = this.#findInNode(delimiter);
+      found = this.#findInNode(chain, delimiter);
     }
     this.#node = node;
     this.#before = before;
@@ -58,13 +58,14 @@ export class Search implements Unfinished {
   }
 
   /** The same, for one that begins in the node at which the search is. */
-  #findInNode(delimiter: Uint8Array): number {
+  #findInNode(chain: LinkChain, delimiter: Uint8Array): number {
     const node = this.#node;
     const { flushed } = node;
     const start = node.read + Math.max(0, this.#from - this.#before);
     if (start >= flushed) return -1;
     const inside = findIn(node, start, flushed, delimiter);
     if (inside >= 0) return this.#before + inside - node.read;
+    if (node === chain.flushing) return -1; // none begins here and ends in a later one
     for (let at = Math.max(start, flushed - delimiter.length + 1); at < flushed; at++) {
       if (matches(node, at, delimiter)) return this.#before + at - node.read;
     }

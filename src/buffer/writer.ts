@@ -5,11 +5,11 @@ import { PIECE_BYTES_MAX } from "../core/limits.ts";
 import { show } from "../core/options.ts";
 import { countToWrite, insertedNode, nodeOf } from "./array_node.ts";
 import { Chained, chainOf } from "./chained.ts";
-import { forgetOwner } from "./dropped.ts";
 import { writeLatin1 } from "./latin1.ts";
 import type { LinkChain } from "./link_chain.ts";
 import type { LinkBuffer } from "./link_buffer.ts";
 import { checkCount, isOneByte, type TextEncoding } from "./reader.ts";
+import { move } from "./undo.ts";
 
 /**
  * Writes into memory of its own; only `flush` makes the bytes readable, or sends them. Counts of 0
@@ -430,16 +430,8 @@ export abstract class ChainWriter extends Chained implements Writer {
   append(buffer: LinkBuffer): void {
     const chain = chainOf(this);
     chain.checkWritable();
-    const other = typeof buffer === "object" && buffer !== null ? bufferChain(buffer) : null;
-    if (other === null || other === chain) {
-      throw new TypeError("Cannot append: it is not another LinkBuffer");
-    }
-    other.checkReadable();
-    if (other.length + other.pending === 0) return;
-    chain.take(other);
-    // What holds nothing any more need not be watched for: a registry with many dead buffers stops
-    // the thread for seconds (Bun).
-    forgetOwner(other);
+    const other = chainToMove(buffer, chain);
+    if (other.length + other.pending > 0) move(chain, other, buffer);
   }
 }
 
@@ -449,4 +441,26 @@ let bufferChain: (buffer: LinkBuffer) => LinkChain | null;
 /** For link_buffer.ts, once: how to get at a buffer's chain. */
 export function setChainAccess(access: (buffer: LinkBuffer) => LinkChain | null): void {
   bufferChain = access;
+}
+
+/** Whether something is a `LinkBuffer`, without running code of its own. */
+export function isLinkBuffer(value: unknown): value is LinkBuffer {
+  return typeof value === "object" && value !== null && bufferChain(value as LinkBuffer) !== null;
+}
+
+/**
+ * The chain of a buffer whose bytes shall be moved to another chain; null for a writer's of the
+ * user's own.
+ *
+ * @throws {TypeError} It is no other `LinkBuffer`, was moved, or its bytes were taken away.
+ * @throws {ClosedError} It was closed.
+ */
+export function chainToMove(buffer: LinkBuffer, to: LinkChain | null): LinkChain {
+  const chain = isLinkBuffer(buffer) ? bufferChain(buffer) : null;
+  if (chain === null || chain === to) {
+    throw new TypeError("Cannot append: it is not another LinkBuffer");
+  }
+  chain.checkReadable();
+  for (let node = chain.front(); node !== null; node = node.next) node.checkThere();
+  return chain;
 }

@@ -1,16 +1,16 @@
 /**
  * What all codecs have in common whose frames are bytes: only where a frame ends differs.
  */
-import { Buffer } from "node:buffer";
 import { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { type BufferReader, readChain } from "../buffer/reader.ts";
 import { track } from "../buffer/tracked.ts";
+import { wholly } from "../buffer/undo.ts";
 import type { Writer } from "../buffer/writer.ts";
-import { byteCount, plainView } from "../core/bytes.ts";
 import { FrameError } from "../core/errors.ts";
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
-import type { ByteCodec, FrameInput, Piece } from "./codec.ts";
+import type { ByteCodec, FrameInput } from "./codec.ts";
+import { settledInput } from "./frame_input.ts";
 
 /** The option that every codec has. */
 export interface FrameOptions {
@@ -43,7 +43,12 @@ export abstract class WindowCodec implements ByteCodec {
    */
   protected abstract measure(chain: LinkChain): number;
 
-  abstract encode(writer: Writer, frame: FrameInput): void;
+  /** Writes a frame whose pieces were looked at: each of them can be written. */
+  abstract write(writer: Writer, frame: FrameInput): void;
+
+  encode(writer: Writer, frame: FrameInput): void {
+    wholly(write, this, writer, frame);
+  }
 
   needed(reader: BufferReader): number {
     return this.measure(readChain(reader));
@@ -95,6 +100,10 @@ export abstract class WindowCodec implements ByteCodec {
   }
 }
 
+function write(codec: WindowCodec, writer: Writer, frame: FrameInput): void {
+  codec.write(writer, settledInput(writer, frame));
+}
+
 /** Lends the unread bytes `from` to `to`, which are there: a view, or a copy if in several nodes. */
 function lend(chain: LinkChain, from: number, to: number): Uint8Array {
   const count = to - from;
@@ -104,50 +113,4 @@ function lend(chain: LinkChain, from: number, to: number): Uint8Array {
   for (; skip >= node.readable; node = node.next!) skip -= node.readable;
   if (node.readable - skip >= count) return track(chain, node.lend(node.read + skip, count));
   return chain.lend(to).subarray(from);
-}
-
-/** Throws for what cannot be part of a frame. */
-function checkPiece(piece: Piece): void {
-  if (typeof piece === "string" || piece instanceof Uint8Array || piece instanceof LinkBuffer) {
-    return;
-  }
-  throw new TypeError("Cannot encode a frame: it is no Uint8Array, no string and no LinkBuffer");
-}
-
-function pieceBytes(piece: Piece): number {
-  checkPiece(piece);
-  if (typeof piece === "string") return Buffer.byteLength(piece);
-  return piece instanceof Uint8Array ? byteCount(piece) : piece.length + piece.mallocLength;
-}
-
-/** How many bytes a frame has that is to be written. */
-export function inputBytes(frame: FrameInput): number {
-  if (!Array.isArray(frame)) return pieceBytes(frame as Piece);
-  let sum = 0;
-  for (const piece of frame as readonly Piece[]) sum += pieceBytes(piece);
-  return sum;
-}
-
-function writePiece(writer: Writer, piece: Piece): void {
-  if (typeof piece === "string") writer.writeString(piece);
-  else if (piece instanceof Uint8Array) writer.writeBinary(piece);
-  else writer.append(piece);
-}
-
-/** Writes all pieces of a frame. */
-export function writeInput(writer: Writer, frame: FrameInput): void {
-  if (!Array.isArray(frame)) return writePiece(writer, frame as Piece);
-  for (const piece of frame as readonly Piece[]) writePiece(writer, piece);
-}
-
-/** A copy of all bytes of a frame, whose buffers stay as they are. */
-export function copyInput(frame: FrameInput): Buffer {
-  const pieces = Array.isArray(frame) ? frame as readonly Piece[] : [frame as Piece];
-  return Buffer.concat(pieces.map((piece) => {
-    checkPiece(piece);
-    if (typeof piece === "string") return Buffer.from(piece);
-    if (piece instanceof Uint8Array) return plainView(piece);
-    if (piece.mallocLength > 0) piece.flush();
-    return new Uint8Array(piece.peek(piece.length));
-  }));
 }

@@ -39,7 +39,11 @@ export interface Codec<Frame, Input = Frame> {
    * @throws {FrameError} There is no frame, or it is too long. Nothing was consumed.
    */
   decode(reader: BufferReader): Frame | undefined;
-  /** Writes a frame; `writer.flush()` sends it. One that cannot be written leaves nothing. */
+  /**
+   * Writes a frame; `writer.flush()` sends it. One that cannot be written leaves nothing: what an
+   * `encode` of your own wrote before it threw is taken back by `Multiplexer`, `responder`, `tagged`
+   * and `ordered`, unless it has flushed it.
+   */
   encode(writer: Writer, frame: Input): void;
   /**
    * How many bytes must be readable, at least, until `decode` has a frame: what to `wait` for.
@@ -57,7 +61,8 @@ export type Piece = Uint8Array | string | LinkBuffer;
  * What is written as a frame: bytes, text (as UTF-8), or several pieces that make one frame.
  *
  * Bytes are **borrowed** or linked as by `writer.writeBinary`; a `LinkBuffer` is moved, as by
- * `writer.append`, and cannot be used afterwards.
+ * `writer.append`, and cannot be used afterwards. When `encode` throws, nothing was moved, and all
+ * pieces are their owner's.
  */
 export type FrameInput = Piece | readonly Piece[];
 

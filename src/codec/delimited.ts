@@ -9,8 +9,9 @@ import { searchOf } from "../buffer/search.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { bufferOf, byteCount, offsetOf } from "../core/bytes.ts";
 import { LINE_BYTES_MAX } from "../core/limits.ts";
-import { copyInput, type FrameOptions, inputBytes, WindowCodec, writeInput } from "./byte_codec.ts";
+import { type FrameOptions, WindowCodec } from "./byte_codec.ts";
 import type { ByteCodec, FrameInput, Piece } from "./codec.ts";
+import { copyInput, inputBytes, writeInput } from "./frame_input.ts";
 
 /** What becomes of a delimiter. */
 export interface DelimitedOptions extends FrameOptions {
@@ -112,7 +113,7 @@ class DelimitedCodec extends WindowCodec {
     return this.#delimiter.length;
   }
 
-  encode(writer: Writer, frame: FrameInput): void {
+  write(writer: Writer, frame: FrameInput): void {
     this.checkLength(inputBytes(frame) + this.#ending.length);
     this.#checkContent(frame);
     writeInput(writer, frame);

@@ -2,8 +2,9 @@
  * Frames that are all of one length.
  */
 import type { Writer } from "../buffer/writer.ts";
-import { inputBytes, WindowCodec, writeInput } from "./byte_codec.ts";
+import { WindowCodec } from "./byte_codec.ts";
 import type { ByteCodec, FrameInput } from "./codec.ts";
+import { inputBytes, writeInput } from "./frame_input.ts";
 
 /**
  * Frames of `frameBytes` bytes each, with nothing in between.
@@ -31,7 +32,7 @@ class FixedCodec extends WindowCodec {
     return this.frameBytesMax;
   }
 
-  encode(writer: Writer, frame: FrameInput): void {
+  write(writer: Writer, frame: FrameInput): void {
     const count = inputBytes(frame);
     if (count !== this.frameBytesMax) {
       throw new RangeError(

@@ -6,15 +6,9 @@ import type { Writer } from "../buffer/writer.ts";
 import { plainView } from "../core/bytes.ts";
 import { FrameError } from "../core/errors.ts";
 import { FRAME_BYTES_MAX } from "../core/limits.ts";
-import {
-  checkOption,
-  copyInput,
-  type FrameOptions,
-  inputBytes,
-  WindowCodec,
-  writeInput,
-} from "./byte_codec.ts";
+import { checkOption, type FrameOptions, WindowCodec } from "./byte_codec.ts";
 import type { ByteCodec, FrameInput } from "./codec.ts";
+import { copyInput, inputBytes, spendInput, writeInput } from "./frame_input.ts";
 
 /** Where the length stands, and what it counts. */
 export interface LengthPrefixedOptions extends FrameOptions {
@@ -144,7 +138,7 @@ class LengthCodec extends WindowCodec {
     }
   }
 
-  encode(writer: Writer, frame: FrameInput): void {
+  write(writer: Writer, frame: FrameInput): void {
     if (this.#stripBytes === 0) return this.#encodeWhole(writer, frame);
     if (this.#offsetBytes > 0 || this.#stripBytes !== this.#endBytes) {
       throw new TypeError(
@@ -164,15 +158,10 @@ class LengthCodec extends WindowCodec {
         `Cannot encode a frame of ${bytes.length} bytes: its header has ${this.#endBytes}`,
       );
     }
-    const before = writer.mallocLength;
     writer.writeBinary(bytes.subarray(0, this.#offsetBytes), { copy: true });
-    try {
-      this.#writeLength(writer, bytes.length);
-    } catch (error) {
-      writer.mallocAck(before);
-      throw error;
-    }
+    this.#writeLength(writer, bytes.length);
     writer.writeBinary(bytes.subarray(this.#endBytes));
+    spendInput(frame);
   }
 
   #writeLength(writer: Writer, wireBytes: number): void {

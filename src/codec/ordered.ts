@@ -1,12 +1,23 @@
 /**
  * Messages without a number, whose answers come in the order of their requests.
  */
+import type { Undo } from "../buffer/link_chain.ts";
+import { onTakenBack } from "../buffer/undo.ts";
 import { FrameError } from "../core/errors.ts";
 import type { Codec } from "./codec.ts";
+import { encodeWhole } from "./frame_input.ts";
+import { RespPush } from "./resp_value.ts";
 import type { Tagged } from "./tagged.ts";
 
 /** So many numbers may be used up before the list is shortened: not at each one. */
 const USED_COUNT_MAX = 1024;
+
+/** A push of RESP3 begins with it. */
+const PUSH = 0x3e;
+
+function unasked(): FrameError {
+  return new FrameError("malformed", 0, "Cannot decode an answer that nobody asked for");
+}
 
 /**
  * Numbers requests in their order, and answers likewise: so a `Multiplexer` speaks a protocol that
@@ -16,7 +27,7 @@ const USED_COUNT_MAX = 1024;
  * For one connection, the client's, since it remembers who has asked. What the codec decodes must
  * outlive `release()`: bytes that it lends as frames are copied, but those within other frames are
  * for the codec to own, as `resp({ bulk: "owned" })` does. An answer that nobody asked for is a
- * `FrameError`.
+ * `FrameError`; a push of RESP3 (`RespPush`) is no answer, and is passed over.
  *
  * @example
  * ```ts
@@ -55,19 +66,27 @@ export function ordered<In, Out>(codec: Codec<In, Out>): Codec<Tagged<In>, Tagge
     return id;
   }
 
+  /** A codec around this one has failed, and its frame was taken back. */
+  const forgetLast: Undo = { undo: () => void asked.pop(), disturb() {} };
+
   return {
     decode(reader) {
-      if (usedCount === asked.length && reader.length > 0) {
-        throw new FrameError("malformed", 0, "Cannot decode an answer that nobody asked for");
+      for (;;) {
+        const isAsked = usedCount < asked.length;
+        if (!isAsked && reader.length > 0 && reader.peek(1)[0] !== PUSH) throw unasked();
+        const frame = codec.decode(reader);
+        if (frame === undefined) return undefined;
+        // What a server of RESP3 says by itself is nobody's answer.
+        if (frame instanceof RespPush) continue;
+        if (!isAsked) throw unasked();
+        const body = frame instanceof Uint8Array ? new Uint8Array(frame) as In : frame;
+        return { id: take(), body };
       }
-      const frame = codec.decode(reader);
-      if (frame === undefined) return undefined;
-      const body = frame instanceof Uint8Array ? new Uint8Array(frame) as In : frame;
-      return { id: take(), body };
     },
     encode(writer, { id, body }) {
-      codec.encode(writer, body);
+      encodeWhole(codec, writer, body);
       asked.push(id);
+      onTakenBack(writer, forgetLast);
     },
     needed: (reader) => codec.needed?.(reader) ?? 0,
   };

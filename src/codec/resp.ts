@@ -2,18 +2,26 @@
  * RESP, the protocol of Redis, versions 2 and 3.
  */
 import { Buffer } from "node:buffer";
-import { byteCount } from "../core/bytes.ts";
-import { config } from "../core/config.ts";
+import { countToWrite } from "../buffer/array_node.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { type BufferReader, readChain, type TextEncoding } from "../buffer/reader.ts";
 import { track } from "../buffer/tracked.ts";
+import { wholly } from "../buffer/undo.ts";
 import type { Writer } from "../buffer/writer.ts";
-import { FRAME_BYTES_MAX, PIECE_BYTES_MAX, RESP_DEPTH_MAX } from "../core/limits.ts";
+import { bufferOf, byteCount, isFixed, plainView } from "../core/bytes.ts";
+import { config } from "../core/config.ts";
+import {
+  FRAME_BYTES_MAX,
+  PIECE_BYTES_MAX,
+  RESP_DEPTH_MAX,
+  RESP_DIGITS_MAX,
+} from "../core/limits.ts";
+import { show } from "../core/options.ts";
 import { checkOption, type FrameOptions } from "./byte_codec.ts";
 import type { Codec } from "./codec.ts";
 import { type BulkKind, type ParseRules, PENDING, RespParse } from "./resp_parse.ts";
 import { readRequest } from "./resp_request.ts";
-import { writeBlob, writeLine } from "./resp_write.ts";
+import { hasLineEnd, writeBlob, writeLine } from "./resp_write.ts";
 import {
   RespError,
   type RespInput,
@@ -81,6 +89,9 @@ export function resp(options: RespOptions = {}): RespCodec<Uint8Array> | RespCod
 }
 
 type Bulk = Uint8Array | string;
+
+/** The largest number that is read back. */
+const BIG_MAX = 10n ** BigInt(RESP_DIGITS_MAX) - 1n;
 
 const BULK_KINDS: readonly BulkKind[] = ["lent", "owned", "text", "latin1"];
 
@@ -158,18 +169,27 @@ class Resp implements RespCodec<Bulk>, ParseRules {
   }
 
   encode(writer: Writer, value: RespInput): void {
+    wholly(write, this, writer, value);
+  }
+
+  /** Writes a value, as long as it may be. */
+  write(writer: Writer, value: RespInput): void {
     const before = writer.mallocLength;
-    try {
-      this.#write(writer, value, 0);
-    } catch (error) {
-      if (writer.mallocLength > before) writer.mallocAck(before);
-      throw error;
-    }
+    this.#write(writer, value, 0);
+    this.#checkLength(writer.mallocLength - before);
+  }
+
+  #checkLength(wireBytes: number): void {
+    const { frameBytesMax } = this;
+    if (wireBytes <= frameBytesMax) return;
+    throw new RangeError(
+      `Cannot encode a value of ${wireBytes} bytes or more: frameBytesMax is ${frameBytesMax}`,
+    );
   }
 
   #write(writer: Writer, value: RespInput, depth: number): void {
     if (typeof value === "string") return this.#writeText(writer, "$", value);
-    if (value instanceof Uint8Array) return writeBytes(writer, value);
+    if (value instanceof Uint8Array) return this.#writeBytes(writer, value);
     if (typeof value === "number") return this.#writeNumber(writer, value);
     if (value === null || value === undefined) {
       return void writer.writeString(this.#isThree ? "_\r\n" : "$-1\r\n");
@@ -196,8 +216,18 @@ class Resp implements RespCodec<Bulk>, ParseRules {
 
   #writeBigint(writer: Writer, value: bigint): void {
     if (BigInt.asIntN(64, value) === value) writer.writeString(`:${value}\r\n`);
-    else if (this.#isThree) writer.writeString(`(${value}\r\n`);
+    else if (this.#isThree) this.#writeBig(writer, value);
     else this.#writeText(writer, "$", String(value));
+  }
+
+  #writeBig(writer: Writer, value: bigint): void {
+    // Asked before the text is made, which takes a time of its own for each digit.
+    if (value > BIG_MAX || value < -BIG_MAX) {
+      throw new RangeError(
+        `Cannot encode a big number of more than ${RESP_DIGITS_MAX} digits: use a string`,
+      );
+    }
+    writer.writeString(`(${value}\r\n`);
   }
 
   #writeObject(writer: Writer, value: object, depth: number): void {
@@ -207,8 +237,8 @@ class Resp implements RespCodec<Bulk>, ParseRules {
       );
     }
     if (Array.isArray(value)) return this.#writeAll(writer, "*", value, depth);
-    if (value instanceof RespSimple) return this.#writeLine(writer, "+", value.text);
-    if (value instanceof RespError) return this.#writeError(writer, value.message);
+    if (value instanceof RespSimple) return this.#writeLine(writer, "+", checkText(value.text));
+    if (value instanceof RespError) return this.#writeError(writer, checkText(value.message));
     if (value instanceof Map) {
       const flat: RespInput[] = [];
       for (const [key, each] of value) flat.push(key, each);
@@ -217,28 +247,43 @@ class Resp implements RespCodec<Bulk>, ParseRules {
     if (value instanceof Set) return this.#writeAll(writer, "~", [...value], depth);
     if (value instanceof RespPush) return this.#writeAll(writer, ">", value.values, depth);
     if (!(value instanceof RespVerbatim)) throw new TypeError("Cannot encode this object as RESP");
-    if (!this.#isThree) return this.#writeText(writer, "$", value.text);
-    if (value.format.length !== 3 || !/^[\x21-\x7e]*$/.test(value.format)) {
-      throw new RangeError(`Cannot encode RESP: "${value.format}" is no format of 3 characters`);
+    const text = checkText(value.text);
+    if (!this.#isThree) return this.#writeText(writer, "$", text);
+    const format = checkText(value.format);
+    if (!/^[\x21-\x7e]{3}$/.test(format)) {
+      throw new RangeError(`Cannot encode RESP: "${format}" is no format of 3 characters`);
     }
-    this.#writeText(writer, "=", `${value.format}:${value.text}`);
+    this.#writeText(writer, "=", `${format}:${text}`);
   }
 
+  /** As many values as the count says, whatever an array's own iterator or getters make of it. */
   #writeAll(writer: Writer, type: string, values: readonly RespInput[], depth: number): void {
-    const count = this.#isThree && type === "%" ? values.length / 2 : values.length;
+    const { length } = values;
+    const count = this.#isThree && type === "%" ? length / 2 : length;
     writer.writeString(`${this.#isThree ? type : "*"}${count}\r\n`);
-    for (const value of values) this.#write(writer, value, depth + 1);
+    for (let i = 0; i < length; i++) this.#write(writer, values[i], depth + 1);
   }
 
   #writeError(writer: Writer, message: string): void {
-    if (!/[\r\n]/.test(message)) this.#writeLine(writer, "-", message);
+    if (!hasLineEnd(message, this.#encoding)) this.#writeLine(writer, "-", message);
     else if (this.#isThree) this.#writeText(writer, "!", message);
     else this.#writeLine(writer, "-", message.replace(/[\r\n]+/g, " "));
+  }
+
+  #writeBytes(writer: Writer, bytes: Uint8Array): void {
+    // Shared memory may grow between two looks at it.
+    const count = countToWrite(bytes);
+    const plain = isFixed(bufferOf(bytes)) ? bytes : plainView(bytes);
+    this.#checkLength(count);
+    writer.writeString(`$${byteCount(plain)}\r\n`);
+    writer.writeBinary(plain);
+    writer.writeString("\r\n");
   }
 
   #writeText(writer: Writer, type: string, text: string): void {
     if (writeBlob(writer, type, text, this.#encoding)) return;
     const count = this.#encoding === "latin1" ? text.length : Buffer.byteLength(text);
+    this.#checkLength(count);
     writer.writeString(`${type}${count}\r\n`);
     writer.writeString(text, this.#encoding);
     writer.writeString("\r\n");
@@ -246,16 +291,21 @@ class Resp implements RespCodec<Bulk>, ParseRules {
 
   #writeLine(writer: Writer, type: string, text: string): void {
     if (writeLine(writer, type, text, this.#encoding)) return;
-    if (/[\r\n]/.test(text)) throw new RangeError("Cannot encode a simple string of several lines");
+    if (hasLineEnd(text, this.#encoding)) {
+      throw new RangeError("Cannot encode a simple string of several lines");
+    }
     writer.writeString(type + text, this.#encoding);
     writer.writeString("\r\n");
   }
 }
 
-function writeBytes(writer: Writer, bytes: Uint8Array): void {
-  writer.writeString(`$${byteCount(bytes)}\r\n`);
-  writer.writeBinary(bytes);
-  writer.writeString("\r\n");
+function write(codec: Resp, writer: Writer, value: RespInput): void {
+  codec.write(writer, value);
+}
+
+function checkText(text: string): string {
+  if (typeof text === "string") return text;
+  throw new TypeError(`Cannot encode RESP: ${show(text)} is no text`);
 }
 
 /** In debug mode, a value whose views are taken away by `release()`. */

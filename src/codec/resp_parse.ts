@@ -4,7 +4,7 @@
 import type { LinkChain, Unfinished } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import { FrameError } from "../core/errors.ts";
-import { RESP_DEPTH_MAX } from "../core/limits.ts";
+import { RESP_DEPTH_MAX, RESP_DIGITS_MAX } from "../core/limits.ts";
 import { blobOf, latin1Of, textOf } from "./resp_text.ts";
 import { RespError, RespPush, type RespValue, RespVerbatim } from "./resp_value.ts";
 
@@ -268,6 +268,10 @@ export class RespParse implements Unfinished {
         return this.#lineText();
       case Type.ERROR:
         return new RespError(this.#lineText());
+      case Type.DOUBLE:
+      case Type.BIG:
+        this.#checkDigits();
+        return this.#scalar(type, this.#lineText());
       default:
         return this.#scalar(type, this.#lineText());
     }
@@ -282,6 +286,12 @@ export class RespParse implements Unfinished {
   /** Text of a line, or of a blob that is always text. */
   #decode(bytes: Uint8Array, from: number, to: number): string {
     return this.#rules.bulk === "latin1" ? latin1Of(bytes, from, to) : textOf(bytes, from, to);
+  }
+
+  /** The sign aside, so many characters are a number; see RESP_DIGITS_MAX. */
+  #checkDigits(): void {
+    if (this.#to - this.#from <= RESP_DIGITS_MAX + 1) return;
+    throw this.#malformed(`a number has more than ${RESP_DIGITS_MAX} digits`);
   }
 
   #scalar(type: number, text: string): Value {

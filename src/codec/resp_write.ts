@@ -17,6 +17,16 @@ function mostOf(encoding: TextEncoding): number {
   return encoding === "latin1" ? 0xff : 0x7f;
 }
 
+/** Whether text has the end of a line, as the bytes that it becomes: latin1 keeps only low bytes. */
+export function hasLineEnd(text: string, encoding: TextEncoding): boolean {
+  if (encoding !== "latin1") return /[\r\n]/.test(text);
+  for (let i = 0; i < text.length; i++) {
+    const byte = text.charCodeAt(i) & 0xff;
+    if (byte === CR || byte === LF) return true;
+  }
+  return false;
+}
+
 /** Writes a short blob string with its count. Whether it did: not what needs more than a byte a character. */
 export function writeBlob(
   writer: Writer,

@@ -5,7 +5,9 @@ import type { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { BufferReader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { FrameError } from "../core/errors.ts";
-import type { ByteCodec, Codec, FrameInput, Piece } from "./codec.ts";
+import { WindowCodec } from "./byte_codec.ts";
+import type { ByteCodec, Codec, FrameInput } from "./codec.ts";
+import { encodeWhole, piecesOf } from "./frame_input.ts";
 
 /** A message, and the number that its answer has too. */
 export interface Tagged<Body> {
@@ -19,7 +21,6 @@ const ID_BYTES = 4;
 const ID_MAX = 2 ** 32 - 1;
 
 const scratch = new Uint8Array(ID_BYTES);
-const scratchView = new DataView(scratch.buffer);
 
 /**
  * Frames that begin with a number of 4 bytes, high byte first: what a `Multiplexer` speaks unless
@@ -83,6 +84,13 @@ function encode(frames: ByteCodec, writer: Writer, { id, body }: Tagged<FrameInp
   if (!Number.isInteger(id) || id < 0 || id > ID_MAX) {
     throw new RangeError(`Cannot encode a message: its id is ${id}, not from 0 to ${ID_MAX}`);
   }
-  scratchView.setUint32(0, id);
-  frames.encode(writer, Array.isArray(body) ? [scratch, ...body] : [scratch, body as Piece]);
+  const pieces = piecesOf(body);
+  // Ours copy it. Another's codec may borrow it, until the flush.
+  const head = frames instanceof WindowCodec ? scratch : new Uint8Array(ID_BYTES);
+  head[0] = id >>> 24;
+  head[1] = id >>> 16;
+  head[2] = id >>> 8;
+  head[3] = id;
+  pieces.unshift(head);
+  encodeWhole(frames, writer, pieces);
 }

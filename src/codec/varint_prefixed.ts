@@ -5,8 +5,9 @@ import type { LinkChain } from "../buffer/link_chain.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { FrameError } from "../core/errors.ts";
 import { FRAME_BYTES_MAX } from "../core/limits.ts";
-import { type FrameOptions, inputBytes, WindowCodec, writeInput } from "./byte_codec.ts";
+import { type FrameOptions, WindowCodec } from "./byte_codec.ts";
 import type { ByteCodec, FrameInput } from "./codec.ts";
+import { inputBytes, writeInput } from "./frame_input.ts";
 
 /** Lengths have 32 bits, 7 a byte: what protobuf's `writeDelimitedTo` writes. */
 const VARINT_BYTES_MAX = 5;
@@ -67,7 +68,7 @@ class VarintCodec extends WindowCodec {
     return wireBytes;
   }
 
-  encode(writer: Writer, frame: FrameInput): void {
+  write(writer: Writer, frame: FrameInput): void {
     const length = inputBytes(frame);
     let headBytes = 1;
     for (let rest = length; rest >= 0x80; rest = Math.floor(rest / 0x80)) headBytes += 1;

@@ -220,6 +220,24 @@ export class FrameError extends NetpollError {
 }
 
 /**
+ * A frame failed after a part of it had been flushed: whatever is written next, the peer takes for
+ * the rest of it. Its `cause` is what failed.
+ *
+ * @internal
+ */
+export class TornFrameError extends NetpollError {
+  /** The name of the class. */
+  override name = "TornFrameError";
+
+  /** An error because of another. */
+  constructor(cause: unknown) {
+    const message =
+      "Cannot take back a frame that failed: a part of it was flushed; close the connection";
+    super(message, { cause });
+  }
+}
+
+/**
  * Two reads waited at once: fix the program. (Flushes queue; they never fail this way.)
  *
  * @example

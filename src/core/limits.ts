@@ -173,6 +173,11 @@ export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 export const LINE_BYTES_MAX = UNTIL_BYTES_MAX;
 /** How deep arrays, maps and sets of RESP may lie in each other. */
 export const RESP_DEPTH_MAX = 32;
+/**
+ * Digits of a big number of RESP, and characters of a double. A big number takes a time of its own
+ * for each digit that it has: 4096 digits take a few microseconds, 15 million two seconds.
+ */
+export const RESP_DIGITS_MAX = 4096;
 
 // ---- multiplexing -------------------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
  */
 import { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { Codec } from "../codec/codec.ts";
+import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Errand } from "../connection/leaving.ts";
 import { Stream } from "../connection/stream.ts";
 import { counts } from "../core/counts.ts";
-import { BusyError, ClosedError, TimeoutError } from "../core/errors.ts";
+import { BusyError, ClosedError, TimeoutError, TornFrameError } from "../core/errors.ts";
 import { MESSAGES_PER_TASK, REQUESTS_PENDING_MAX } from "../core/limits.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
@@ -128,6 +129,8 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   /** Requests that wait until what was written before has left. */
   readonly #unsent = new Set<Pending<In, Out>>();
   #isSending = false;
+  /** A request is being written: one that a getter of its body makes is not written into it. */
+  #isEncoding = false;
   #nextId = 0;
   #strayCount = 0;
   /** Why no request is taken any more. */
@@ -183,7 +186,8 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
    * Sends a request. Resolves to the answer's body. The request's own body is borrowed until then.
    *
    * A request that is given up, by its signal or its deadline, is not sent if it had to wait. If it
-   * was sent, its answer is read and dropped; the other side does not hear of it.
+   * was sent, its answer is read and dropped; the other side does not hear of it. One that the codec
+   * refuses to write rejects with what it threw, and nothing of it is sent.
    *
    * @throws {TimeoutError} No answer came within `timeoutMs`. This and the others as rejections.
    * @throws {BusyError} `pendingMax` requests have no answer: await some of them first.
@@ -204,7 +208,8 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     const id = this.#takeId();
     const pending = new Pending<In, Out>({ id, body }, { timeoutMs, signal }, this.#forget);
     this.#pending.set(id, pending);
-    if (!this.#isSending && this.#connection.writer.isWritable) this.#send(pending);
+    const isTurn = !this.#isSending && !this.#isEncoding;
+    if (isTurn && this.#connection.writer.isWritable) this.#send(pending);
     else this.#sendLater(pending);
     return pending.result.promise;
   }
@@ -218,11 +223,15 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   }
 
   #send(pending: Pending<In, Out>): void {
+    this.#isEncoding = true;
     try {
-      this.#codec.encode(this.#connection.writer, pending.message);
+      encodeWhole(this.#codec, this.#connection.writer, pending.message);
       this.#flush.plan();
     } catch (error) {
       pending.reject(error);
+      if (error instanceof TornFrameError) this.#fail(error);
+    } finally {
+      this.#isEncoding = false;
     }
   }
 
@@ -235,6 +244,7 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   }
 
   async #sendAll(): Promise<void> {
+    await null; // not within another request
     try {
       while (this.#unsent.size > 0) {
         await this.#connection.writer.flush().catch(ignoreTimeout);

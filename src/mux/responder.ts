@@ -3,9 +3,10 @@
  */
 import { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { Codec } from "../codec/codec.ts";
+import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
-import { TimeoutError } from "../core/errors.ts";
+import { TimeoutError, TornFrameError } from "../core/errors.ts";
 import { ANSWERS_RUNNING_MAX, MESSAGES_PER_TASK } from "../core/limits.ts";
 import { turn } from "../poll/turn.ts";
 import { LazyFlush } from "./lazy_flush.ts";
@@ -199,7 +200,8 @@ class Session<In, Out> {
     try {
       this.#send(request, answer);
     } catch (error) {
-      this.#onError(request, error);
+      if (error instanceof TornFrameError) this.#failure ??= { error };
+      else this.#onError(request, error);
     }
   }
 
@@ -207,7 +209,7 @@ class Session<In, Out> {
     if (body === undefined) return;
     const { writer, isActive } = this.#connection;
     if (isActive) {
-      this.#responding.codec.encode(writer, { id, body });
+      encodeWhole(this.#responding.codec, writer, { id, body });
       this.#flush.plan();
     } else if (body instanceof LinkBuffer) {
       body.close();

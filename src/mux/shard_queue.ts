@@ -2,6 +2,8 @@
  * Writing to one connection from many places, in few system calls.
  */
 import { LinkBuffer } from "../buffer/link_buffer.ts";
+import { wholly } from "../buffer/undo.ts";
+import type { Writer } from "../buffer/writer.ts";
 import type { Connection } from "../connection/connection.ts";
 import { ClosedError } from "../core/errors.ts";
 
@@ -77,8 +79,8 @@ export class ShardQueue implements AsyncDisposable {
    * Queues what the getters will give, in this order. Resolves as the flush of all of it does.
    * A rejection that nobody looks at is no unhandled one.
    *
-   * Rejects with what a getter threw (those after it are not called, those before it are sent), or
-   * with why the connection could not be written to: getters that were not called then never are.
+   * Rejects with what a getter threw (those after it are not called, and nothing of this call is
+   * sent), or with why the connection could not be written to: getters that were not called then never are.
    * When a flush fails, for a `TimeoutError` too, the connection is closed, as in netpoll.
    *
    * @throws {ClosedError} The queue was closed (as a rejection).
@@ -129,21 +131,27 @@ export class ShardQueue implements AsyncDisposable {
     this.#running = null;
   }
 
-  /** Writes what the getters give. Whether all did. */
+  /** Writes what the getters give, all of it or nothing. Whether it did. */
   #write({ getters, reject }: Batch): boolean {
-    for (const getter of getters) {
-      let buffer: LinkBuffer | null = null;
-      try {
+    const { writer } = this.#connection;
+    const buffers: LinkBuffer[] = [];
+    try {
+      for (const getter of getters) {
         // It throws when nothing can be written: then no getter is asked to build something.
-        this.#connection.writer.malloc(0);
-        buffer = getter();
-        if (buffer !== null) this.#connection.writer.append(buffer);
-      } catch (error) {
-        if (buffer instanceof LinkBuffer) buffer.close();
-        reject(error);
-        return false;
+        writer.malloc(0);
+        const buffer = getter();
+        if (buffer !== null) buffers.push(buffer);
       }
+      wholly(appendAll, null, writer, buffers);
+      return true;
+    } catch (error) {
+      for (const buffer of buffers) if (buffer instanceof LinkBuffer) buffer.close();
+      reject(error);
+      return false;
     }
-    return true;
   }
+}
+
+function appendAll(_by: null, writer: Writer, buffers: readonly LinkBuffer[]): void {
+  for (const buffer of buffers) writer.append(buffer);
 }

@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { LinkBuffer } from "../../src/buffer/link_buffer.ts";
-import { checkOption, copyInput, inputBytes } from "../../src/codec/byte_codec.ts";
+import { checkOption } from "../../src/codec/byte_codec.ts";
 import { lines } from "../../src/codec/delimited.ts";
 import { lengthPrefixed } from "../../src/codec/length_prefixed.ts";
 import { configure } from "../../src/core/config.ts";
@@ -108,15 +108,6 @@ balanced("encode() leaves nothing of what is no frame", () => {
     }
   }
   assertEquals(buffer.mallocLength, 0);
-});
-
-balanced("inputBytes() and copyInput() see all of a frame, and change nothing", () => {
-  using buffer = bufferOf("cd");
-  buffer.writeString("e");
-  const frame = [bytesOfText("ab"), buffer, "é"];
-  assertEquals(inputBytes(frame), 7);
-  assertEquals(copyInput(frame).toString(), "abcdeé");
-  assertEquals(inputBytes(frame), 7);
 });
 
 balanced("checkOption() is the value, or a RangeError that names it", () => {

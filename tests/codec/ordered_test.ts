@@ -89,6 +89,25 @@ test("ordered() ends the connection for an answer that nobody asked for", async 
   await closeAll(b);
 });
 
+balanced("ordered() gives a push to nobody, asked for or not, however it is cut", () => {
+  const push = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n";
+  using output = new LinkBuffer();
+  const codec = ordered(resp({ bulk: "text" }));
+  for (const id of [1, 2]) codec.encode(output, { id, body: ["GET", "k"] });
+  using input = new LinkBuffer();
+  const answers: unknown[] = [];
+  for (const byte of `${push}$1\r\na\r\n${push}${push}$1\r\nb\r\n${push}`) {
+    input.writeString(byte);
+    input.flush();
+    answers.push(codec.decode(input));
+  }
+  assertEquals(answers.filter((one) => one !== undefined), [{ id: 1, body: "a" }, {
+    id: 2,
+    body: "b",
+  }]);
+  assertEquals(input.length, 0);
+});
+
 balanced("ordered() keeps no place for a request that cannot be encoded", () => {
   using output = new LinkBuffer();
   const codec = ordered(lines());

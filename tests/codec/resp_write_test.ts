@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ClosedError, LinkBuffer, resp } from "../../mod.ts";
-import { writeBlob, writeLine } from "../../src/codec/resp_write.ts";
+import { hasLineEnd, writeBlob, writeLine } from "../../src/codec/resp_write.ts";
 import { balanced, textOf } from "../buffer/balanced.ts";
 
 const EVERY = Array.from({ length: 256 }, (_, i) => String.fromCharCode(i));
@@ -50,4 +50,16 @@ balanced("writeBlob() leaves a closed writer to say that it is closed", () => {
   buffer.close();
   assertEquals(writeBlob(buffer, "$", "text", "utf-8"), false);
   assertThrows(() => resp().encode(buffer, "text"), ClosedError);
+});
+
+balanced("hasLineEnd() looks at the bytes that text becomes", () => {
+  for (const encoding of ["utf-8", "latin1"] as const) {
+    assertEquals(["a\nb", "a\rb", ""].map((text) => hasLineEnd(text, encoding)), [
+      true,
+      true,
+      false,
+    ]);
+    assertEquals(hasLineEnd("a\u010ab", encoding), encoding === "latin1");
+    assertEquals(hasLineEnd("a\u010db", encoding), encoding === "latin1");
+  }
 });
