@@ -3,6 +3,7 @@
  */
 import type { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { Reader } from "../buffer/reader.ts";
+import { endMessage } from "../connection/connection_reader.ts";
 import { EofError, FrameError } from "../core/errors.ts";
 import { turn } from "../poll/turn.ts";
 import type { ByteCodec, Codec } from "./codec.ts";
@@ -87,6 +88,7 @@ async function hasMore(
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   try {
+    if (reader.length === 0) endMessage(reader);
     const count = Math.max(codec.needed?.(reader) ?? 0, reader.length + 1);
     await reader.wait(count, signal === undefined ? undefined : { signal });
     return true;

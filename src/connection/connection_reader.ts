@@ -39,6 +39,8 @@ export interface ReaderOwner {
   onPutOff(): void;
   /** Memory was given back. */
   onRelease(): void;
+  /** What was read is done with, and no other message has begun. */
+  onMessageEnd(): void;
 }
 
 /** A wait that is under way. */
@@ -72,6 +74,8 @@ export interface ReadSide {
   settle(reader: ConnectionReader): void;
   /** Ends a wait with an error. */
   fail(reader: ConnectionReader, error: unknown): void;
+  /** What was read is done with, and no other message has begun. */
+  endMessage(reader: ConnectionReader): void;
 }
 
 /** The one way to the inside of a reader. */
@@ -89,6 +93,7 @@ export class ConnectionReader extends ChainReader implements Reader {
       receive: (reader, fd) => reader.#receive(fd),
       settle: (reader) => reader.#settle(),
       fail: (reader, error) => reader.#fail(error),
+      endMessage: (reader) => reader.#owner.onMessageEnd(),
     };
   }
 
@@ -259,4 +264,9 @@ function tooLong(maxBytes: number): RangeError {
   return new RangeError(
     `Cannot wait for a delimiter any longer: ${maxBytes} bytes came without it`,
   );
+}
+
+/** Whoever knows where messages end says that one has, and no other has begun. */
+export function endMessage(reader: Reader): void {
+  if (reader instanceof ConnectionReader) readSide.endMessage(reader);
 }

@@ -23,6 +23,8 @@ export interface LeavingOwner {
   readonly input: LinkChain;
   /** Its descriptor. */
   readonly endpoint: Endpoint;
+  /** Whether something was read, and nothing sent since, where reading calls for an answer. */
+  readonly isUnanswered: boolean;
   /** How many bytes came, and how many the peer has taken. */
   readonly movedBytes: number;
   /** Something may be over by now. */
@@ -85,9 +87,10 @@ export class Leaving implements TimerOwner {
     return this.#isDialled ? length > 0 : total < this.#receivedBytes;
   }
 
-  /** Whether a message is there in part: unread, or read and not released. */
+  /** Whether a message is there in part: unread, or read and not released, or not answered. */
   get isInMessage(): boolean {
-    return this.isOwing || this.#owner.input.consumed > 0;
+    const { input, isUnanswered } = this.#owner;
+    return this.isOwing || input.consumed > 0 || isUnanswered;
   }
 
   /** Whether no byte has moved for the time that a peer has. */

@@ -376,7 +376,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     }
     if (this.#isFlushing) return !leaving.isStill;
     // Its user has not come to wait for the answer yet, or to read and answer.
-    const isRead = this.input.consumed > 0 || (leaving.isOwing && this.service.owner !== null);
+    const isRead = this.service.owner === null ? this.input.consumed > 0 : leaving.isInMessage;
     const isHeld = isRead && this.#onRequest === null;
     return (isHeld || this.isAsking) && !leaving.isLate;
   }
@@ -388,6 +388,12 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     if (leaving.isOwing) this.ending!.fail(leaving.reason);
     if (isServing) readSide.fail(this.reader, leaving.error());
     return isServing;
+  }
+
+  get isUnanswered(): boolean {
+    const { owner, isDialled } = this.service;
+    if (isDialled || (owner === null && !this.#isServing)) return false;
+    return this.input.total > this.answeredBytes;
   }
 
   /** Whether the peer was asked something, and no byte of an answer has come. */
@@ -417,12 +423,14 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     this.goOn();
   }
 
+  /** Somebody uses it without a callback: what he has begun is finished before it leaves. */
   keepFor(errand: Errand): void {
     const ending = this.ensureEnding();
     ending.errand = errand;
     if (ending.leaving !== null) errand.onLeave(ending.leaving.error());
   }
 
+  /** Nothing of that errand is under way any more. */
   onErrandEnd(): void {
     if (this.ending !== null && this.ending.leaving !== null) this.#goOnSoon();
   }

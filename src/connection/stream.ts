@@ -27,7 +27,6 @@ import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writ
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { type Failure, PIPED } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
-import type { Errand } from "./leaving.ts";
 import { sendFile, type SendFileOptions } from "./send_file.ts";
 import {
   checkTimeout,
@@ -72,6 +71,8 @@ export abstract class Stream<S extends StreamService = StreamService>
   readEnd: Ban | null = null;
   /** So much is held that reading has paused: releases are of interest. */
   isFull = false;
+  /** How many bytes had been read when something was last sent: those need no answer any more. */
+  protected answeredBytes = 0;
   #isPaused = false;
   /** Its poller sends what it has flushed at the end of the batch. */
   #isJoined = false;
@@ -102,11 +103,6 @@ export abstract class Stream<S extends StreamService = StreamService>
   abstract cut(error: unknown): void;
   /** What was flushed and dropped, once it is closed. */
   abstract readonly droppedBytes: number;
-
-  /** Somebody uses it without a callback: what he has begun is finished before it leaves. */
-  abstract keepFor(errand: Errand): void;
-  /** Nothing of that errand is under way any more. */
-  abstract onErrandEnd(): void;
 
   abstract readonly isActive: boolean;
   abstract onJoinedLate(error: TimeoutError): void;
@@ -211,6 +207,10 @@ export abstract class Stream<S extends StreamService = StreamService>
     this.updateInterest();
   }
 
+  onMessageEnd(): void {
+    this.answeredBytes = this.input.total;
+  }
+
   onRelease(): void {
     if (this.input.heldBytes * 2 >= this.service.settings.readBufferBytesMax) return;
     this.isFull = false;
@@ -254,6 +254,7 @@ export abstract class Stream<S extends StreamService = StreamService>
   }
 
   onSent(): void {
+    this.answeredBytes = this.input.total;
     this.deadlines?.sent(this.clockMicros);
     const unsentBytes = writeSide.unsentBytes(this.writer);
     if (unsentBytes > 0 || writeSide.isChoked(this.writer)) this.#onPressure();

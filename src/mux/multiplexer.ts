@@ -7,7 +7,7 @@ import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Errand } from "../connection/leaving.ts";
-import { Stream } from "../connection/stream.ts";
+import { SocketConnection } from "../connection/socket_connection.ts";
 import { counts } from "../core/counts.ts";
 import { BusyError, ClosedError, TimeoutError, TornFrameError } from "../core/errors.ts";
 import { MESSAGES_PER_TASK, REQUESTS_PENDING_MAX } from "../core/limits.ts";
@@ -122,10 +122,10 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   readonly #forget = (pending: Pending<In, Out>) => {
     this.#pending.delete(pending.message.id);
     this.#unsent.delete(pending);
-    if (this.#pending.size === 0) this.#stream?.onErrandEnd();
+    if (this.#pending.size === 0) this.#socket?.onErrandEnd();
   };
   /** The connection, as the one that it tells when its requests have their answers. */
-  readonly #stream: Stream | null;
+  readonly #socket: SocketConnection<unknown> | null;
   /** Requests that wait until what was written before has left. */
   readonly #unsent = new Set<Pending<In, Out>>();
   #isSending = false;
@@ -156,8 +156,8 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     this.#pendingMax = pendingMax;
     this.#timeoutMs = timeoutMs;
     this.#flush = new LazyFlush(connection.writer);
-    this.#stream = connection instanceof Stream ? connection : null;
-    this.#stream?.keepFor(this.#errand());
+    this.#socket = connection instanceof SocketConnection ? connection : null;
+    this.#socket?.keepFor(this.#errand());
     this.#read().catch((error) => this.#fail(error));
   }
 

@@ -6,6 +6,7 @@ import type { Codec } from "../codec/codec.ts";
 import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
+import { endMessage } from "../connection/connection_reader.ts";
 import { TimeoutError, TornFrameError } from "../core/errors.ts";
 import { ANSWERS_RUNNING_MAX, MESSAGES_PER_TASK } from "../core/limits.ts";
 import { turn } from "../poll/turn.ts";
@@ -232,6 +233,7 @@ class Session<In, Out> {
   async #wait(): Promise<void> {
     const { codec } = this.#responding;
     const { reader } = this.#connection;
+    if (reader.length === 0) endMessage(reader);
     const needed = Math.max(codec.needed?.(reader) ?? 0, reader.length + 1);
     const { signal } = this.#waking = new AbortController();
     try {

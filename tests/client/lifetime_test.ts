@@ -34,6 +34,7 @@ function dialled(
       const server = await soon(accepted.promise);
       const grow = () => fake.advance(1.1 * LIFETIME_MS);
       await body({ client, server, fake, grow });
+      await server.close({ timeoutMs: 0 });
       await client.close();
     })
   );

@@ -157,6 +157,42 @@ for (const way of WAYS) {
       assertEquals(await ends.over(), 0);
     }));
 
+  test(`Leaving lets a handler hear the rest of what it has not answered, when ${way.name}`, () =>
+    ending(way, async ({ reader, writer }) => {
+      await reader.wait(4);
+      const question = reader.readString(4);
+      reader.release(); // and yet it was not answered
+      await reader.wait(4);
+      writer.writeString(question + reader.readString(4));
+      await writer.flush();
+      reader.release();
+      await reader.wait(1); // and from here on it is between messages
+    }, async (ends) => {
+      using peer = new RawPeer(ends.server.listener);
+      peer.send("ques");
+      await until(() => ends.connections[0]?.metrics().isWaiting === true, "a wait for more");
+      await ends.end();
+      await ends.fake.advance(4000);
+      peer.send("tion");
+      assertEquals(await peer.receiveAll(), "question");
+      assertEquals(await ends.over(), 0);
+    }));
+
+  test(`Leaving ends frames() that nobody answers at once, between frames, when ${way.name}`, () => {
+    const codec = lengthPrefixed({ lengthBytes: 1 });
+    let heard = 0;
+    return ending(way, async (connection) => {
+      for await (const frame of frames(connection, codec)) heard += frame.length;
+    }, async (ends) => {
+      using peer = new RawPeer(ends.server.listener);
+      peer.send("\u0003abc");
+      await until(() => heard === 3, "a frame");
+      await ends.end();
+      assertEquals(await peer.receiveAll(), "");
+      assertEquals(await ends.over(), 0);
+    });
+  });
+
   test(`Leaving waits for the rest of a message of a synchronous handler, when ${way.name}`, () =>
     ending(way, ({ reader, writer }) => {
       while (reader.length >= 4) writer.writeString(reader.readString(4).toUpperCase());
