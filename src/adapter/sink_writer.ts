@@ -4,7 +4,7 @@
 import { chainOf } from "../buffer/chained.ts";
 import { forgetOwner, reclaimFrom } from "../buffer/dropped.ts";
 import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
-import { ChainWriter, type Writer } from "../buffer/writer.ts";
+import { ChainWriter, checkFlush, type Writer } from "../buffer/writer.ts";
 import { NetpollError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, WRITE_BUFFER_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
@@ -115,6 +115,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
   }
 
   flush(options?: { signal?: AbortSignal }): Promise<void> {
+    if (options !== undefined) checkFlush(options);
     const chain = chainOf(this);
     if (!this.#hasFailed) {
       chain.checkWritable();

@@ -11,11 +11,14 @@ import {
   type Delimiter,
   delimiterBytes,
   type Reader,
+  WAIT_OPTIONS,
+  WAIT_UNTIL_OPTIONS,
 } from "../buffer/reader.ts";
 import { continued, type Search } from "../buffer/search.ts";
 import { BusyError, EofError } from "../core/errors.ts";
 import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
+import { checkOptions, checkSignal } from "../core/options.ts";
 import { isNodeReadable, NodePieces } from "./node_source.ts";
 
 /** Where bytes come from, in pieces of any size. */
@@ -105,24 +108,29 @@ class PulledReader extends ChainReader implements SourceReader {
   wait(count: number, options?: { signal?: AbortSignal }): Promise<void> {
     const chain = chainOf(this);
     if (count <= chain.length && Number.isInteger(count) && chain.readBan === null) return RESOLVED;
-    return this.#waitFor(count, options?.signal);
+    return this.#waitFor(count, options);
   }
 
-  async #waitFor(count: number, signal: AbortSignal | undefined): Promise<void> {
+  async #waitFor(count: number, options: { signal?: AbortSignal } | undefined): Promise<void> {
+    checkOptions("wait", options, WAIT_OPTIONS);
+    checkSignal("wait", options?.signal);
     checkCount("wait for", count);
     if (count > MESSAGE_BYTES_MAX) {
       throw new RangeError(
         `Cannot wait for ${count} bytes: messageBytesMax is ${MESSAGE_BYTES_MAX}`,
       );
     }
-    await this.#fill(() => count <= chainOf(this).length, signal);
+    await this.#fill(() => count <= chainOf(this).length, options?.signal);
   }
 
   async waitUntil(
     delimiter: Delimiter,
     options?: { maxBytes?: number; signal?: AbortSignal },
   ): Promise<number> {
-    const maxBytes = checkMaxBytes(options?.maxBytes ?? UNTIL_BYTES_MAX, MESSAGE_BYTES_MAX);
+    checkOptions("waitUntil", options, WAIT_UNTIL_OPTIONS);
+    checkSignal("waitUntil", options?.signal);
+    const { maxBytes: most = UNTIL_BYTES_MAX } = options ?? {};
+    const maxBytes = checkMaxBytes(most, MESSAGE_BYTES_MAX);
     const bytes = new Uint8Array(delimiterBytes(delimiter)); // the caller's may change meanwhile
     let length = -1;
     let search: Search | null = null;

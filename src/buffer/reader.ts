@@ -174,6 +174,10 @@ export interface Reader extends BufferReader {
   ): Promise<number>;
 }
 
+/** The options of `wait`, and of `waitUntil`. */
+export const WAIT_OPTIONS = { signal: 1 };
+export const WAIT_UNTIL_OPTIONS = { maxBytes: 1, signal: 1 };
+
 const VARINT_BYTES_MAX = 8; // 7 bits each: 2^53 - 1 needs eight
 // Text this long is decoded faster by TextDecoder than by Buffer in Deno (130 against 450 ns a
 // KiB), and no slower in Bun.

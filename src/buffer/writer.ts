@@ -2,7 +2,7 @@
  * Writing: bytes in memory of our own, until `flush` publishes or sends them.
  */
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
-import { show } from "../core/options.ts";
+import { checkOptions, checkSignal, show } from "../core/options.ts";
 import { countToWrite, insertedNode, nodeOf } from "./array_node.ts";
 import { Chained, chainOf } from "./chained.ts";
 import { writeLatin1 } from "./latin1.ts";
@@ -139,6 +139,15 @@ const LOOP_CHARACTERS_MAX = 24;
 // Deno's latin1Write takes longer than a loop (64 characters: 650 ns against 90), and Bun's hardly less.
 const LATIN1_LOOP_CHARACTERS_MAX = 100;
 const UTF8_BYTES_PER_CHARACTER = 3; // of UTF-16; a pair of surrogates makes four
+const FLUSH_OPTIONS = { signal: 1 };
+const WRITE_OPTIONS = { copy: 1 };
+
+/** Throws unless a flush can be given up by it. */
+export function checkFlush(options: { signal?: AbortSignal }): void {
+  checkOptions("flush", options, FLUSH_OPTIONS);
+  checkSignal("flush", options.signal);
+}
+
 /** Text is encoded in pieces, so that no string needs a block three times its length. */
 const TEXT_PIECE_CHARACTERS = 64 * 1024;
 
@@ -260,6 +269,7 @@ export abstract class ChainWriter extends Chained implements Writer {
   }
 
   writeBinary(bytes: Uint8Array, options?: { copy?: boolean }): number {
+    if (options !== undefined) checkOptions("writeBinary", options, WRITE_OPTIONS);
     const chain = chainOf(this);
     if (chain.writeBan !== null) chain.checkWritable();
     const length = countToWrite(bytes);

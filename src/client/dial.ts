@@ -4,21 +4,17 @@
 import { lookup } from "node:dns/promises";
 import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
-import type { Callbacks } from "../connection/callbacks.ts";
+import { checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
 import { socketTransport } from "../connection/transport.ts";
-import {
-  checkTimeout,
-  type ConnectionOptions,
-  type ConnectionSettings,
-  settings,
-} from "../connection/settings.ts";
+import { checkTimeout, type ConnectionSettings, settings } from "../connection/settings.ts";
 import { check } from "../core/check.ts";
 import { counts, countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
 import { DIAL_ATTEMPT_DELAY_MS, SELF_CONNECT_RETRIES } from "../core/limits.ts";
+import { checkOptions, checkSignal } from "../core/options.ts";
 import {
   describeAddress,
   Family,
@@ -41,23 +37,9 @@ import type { Poller } from "../poll/poller.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
+import { DIAL_OPTIONS, type DialOptions } from "./dial_options.ts";
 
-/** How {@linkcode dial} dials, and what it makes. */
-export interface DialOptions<C = undefined>
-  extends ConnectionOptions, SocketOptions, Omit<Callbacks<C>, "onPrepare"> {
-  /**
-   * How long it may take until the connection is there, in milliseconds, the look-up included. None
-   * unless given.
-   */
-  timeoutMs?: number;
-  /** Ends the attempt when it is aborted, with the signal's reason. */
-  signal?: AbortSignal;
-  /**
-   * The address of this end: "host:port" with a numeric host; port 0 lets the kernel choose. Deno's
-   * `--allow-net` has to grant it, too.
-   */
-  localAddress?: string;
-}
+export type { DialOptions };
 
 /** What is the same for all attempts of one dial. */
 interface Route {
@@ -424,8 +406,11 @@ export async function dial<C = undefined>(
   address: string,
   options: DialOptions<C> = {},
 ): Promise<Connection> {
+  checkOptions("dial", options, DIAL_OPTIONS);
+  checkSignal("dial", options.signal);
+  checkCallbacks(options);
   const bounds: ConnectionSettings = settings(options);
-  checkTimeout("timeoutMs", options.timeoutMs ?? 0);
+  if (options.timeoutMs !== undefined) checkTimeout("timeoutMs", options.timeoutMs);
   if (network !== "unix" && !(typeof network === "string" && Object.hasOwn(FAMILIES, network))) {
     throw new TypeError(
       `Cannot dial the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,

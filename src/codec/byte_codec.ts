@@ -9,6 +9,7 @@ import { wholly } from "../buffer/undo.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { FrameError } from "../core/errors.ts";
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
+import type { Known } from "../core/options.ts";
 import type { ByteCodec, FrameInput } from "./codec.ts";
 import { settledInput } from "./frame_input.ts";
 
@@ -114,3 +115,11 @@ function lend(chain: LinkChain, from: number, to: number): Uint8Array {
   if (node.readable - skip >= count) return track(chain, node.lend(node.read + skip, count));
   return chain.lend(to).subarray(from);
 }
+
+/** The longest frame: as the options say, or else as the codec does. */
+export function longest({ frameBytesMax }: FrameOptions, otherwise: number): number {
+  return frameBytesMax === undefined ? otherwise : frameBytesMax;
+}
+
+/** The names of {@linkcode FrameOptions}. */
+export const FRAME_OPTIONS: Known<FrameOptions> = { frameBytesMax: 1 };

@@ -4,6 +4,7 @@
 import type { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { BufferReader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
+import { show } from "../core/options.ts";
 
 /**
  * How a protocol's frames lie in a stream. One codec serves any number of connections: what it
@@ -86,4 +87,13 @@ export interface ByteCodec extends Codec<Uint8Array, FrameInput> {
    * @throws {FrameError} As `decode`.
    */
   slice(reader: BufferReader): LinkBuffer | undefined;
+}
+
+/** Throws for what is no codec. */
+export function checkCodec(of: string, codec: unknown): void {
+  const given = codec as { decode?: unknown; encode?: unknown } | null | undefined;
+  if (typeof given?.decode === "function" && typeof given.encode === "function") return;
+  throw new TypeError(
+    `Cannot use ${show(codec)} as the codec of ${of}: it cannot decode and encode`,
+  );
 }

@@ -9,9 +9,13 @@ import { searchOf } from "../buffer/search.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { bufferOf, byteCount, offsetOf } from "../core/bytes.ts";
 import { LINE_BYTES_MAX } from "../core/limits.ts";
-import { type FrameOptions, WindowCodec } from "./byte_codec.ts";
+import { checkOptions, type Known } from "../core/options.ts";
+import { FRAME_OPTIONS, type FrameOptions, longest, WindowCodec } from "./byte_codec.ts";
 import type { ByteCodec, FrameInput, Piece } from "./codec.ts";
 import { copyInput, inputBytes, writeInput } from "./frame_input.ts";
+
+const DELIMITED_OPTIONS: Known<DelimitedOptions> = { ...FRAME_OPTIONS, strip: 1 };
+const LINES_OPTIONS: Known<LinesOptions> = { ...DELIMITED_OPTIONS, ending: 1 };
 
 /** What becomes of a delimiter. */
 export interface DelimitedOptions extends FrameOptions {
@@ -44,6 +48,7 @@ export interface LinesOptions extends DelimitedOptions {
  * ```
  */
 export function delimited(delimiter: Delimiter, options: DelimitedOptions = {}): ByteCodec {
+  checkOptions("delimited", options, DELIMITED_OPTIONS);
   return new DelimitedCodec(new Uint8Array(delimiterBytes(delimiter)), options);
 }
 
@@ -67,6 +72,7 @@ export function delimited(delimiter: Delimiter, options: DelimitedOptions = {}):
  * ```
  */
 export function lines(options: LinesOptions = {}): ByteCodec {
+  checkOptions("lines", options, LINES_OPTIONS);
   return new LinesCodec(options);
 }
 
@@ -81,7 +87,7 @@ class DelimitedCodec extends WindowCodec {
   readonly #isStripped: boolean;
 
   constructor(delimiter: Uint8Array, options: DelimitedOptions, ending = delimiter) {
-    super(options.frameBytesMax ?? LINE_BYTES_MAX);
+    super(longest(options, LINE_BYTES_MAX));
     this.#delimiter = delimiter;
     this.#ending = ending;
     this.#isStripped = options.strip ?? true;

@@ -5,8 +5,11 @@ import type { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { Reader } from "../buffer/reader.ts";
 import { endMessage } from "../connection/connection_reader.ts";
 import { EofError, FrameError } from "../core/errors.ts";
+import { checkOptions, checkSignal, type Known, show } from "../core/options.ts";
 import { turn } from "../poll/turn.ts";
-import type { ByteCodec, Codec } from "./codec.ts";
+import { type ByteCodec, checkCodec, type Codec } from "./codec.ts";
+
+const FRAMES_OPTIONS: Known<FramesOptions> = { memory: 1, signal: 1 };
 
 /** How frames are given out. */
 export interface FramesOptions {
@@ -58,10 +61,29 @@ export function frames<Frame, Input>(
   codec: Codec<Frame, Input>,
   options?: FramesOptions & { memory?: "lent" },
 ): AsyncGenerator<Frame, void, void>;
-export async function* frames<Frame, Input>(
-  { reader }: { readonly reader: Reader },
+export function frames<Frame, Input>(
+  connection: { readonly reader: Reader },
   codec: Codec<Frame, Input>,
-  { memory = "lent", signal }: FramesOptions = {},
+  options: FramesOptions = {},
+): AsyncGenerator<Frame | LinkBuffer, void, void> {
+  checkOptions("frames", options, FRAMES_OPTIONS);
+  checkSignal("frames", options.signal);
+  checkCodec("frames", codec);
+  const { memory = "lent", signal } = options;
+  if (memory !== "lent" && memory !== "sliced") {
+    throw new TypeError(`Cannot use frames: memory is "lent" or "sliced", not ${show(memory)}`);
+  }
+  if (typeof connection?.reader?.wait !== "function") {
+    throw new TypeError(`Cannot read frames of ${show(connection)}: it has no reader`);
+  }
+  return read(connection.reader, codec, memory, signal);
+}
+
+async function* read<Frame, Input>(
+  reader: Reader,
+  codec: Codec<Frame, Input>,
+  memory: "lent" | "sliced",
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<Frame | LinkBuffer, void, void> {
   for (;;) {
     const frame = memory === "lent" ? codec.decode(reader) : slice(codec, reader);

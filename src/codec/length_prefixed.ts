@@ -6,9 +6,25 @@ import type { Writer } from "../buffer/writer.ts";
 import { plainView } from "../core/bytes.ts";
 import { FrameError } from "../core/errors.ts";
 import { FRAME_BYTES_MAX } from "../core/limits.ts";
-import { checkOption, type FrameOptions, WindowCodec } from "./byte_codec.ts";
+import { checkOptions, type Known } from "../core/options.ts";
+import {
+  checkOption,
+  FRAME_OPTIONS,
+  type FrameOptions,
+  longest,
+  WindowCodec,
+} from "./byte_codec.ts";
 import type { ByteCodec, FrameInput } from "./codec.ts";
 import { copyInput, inputBytes, spendInput, writeInput } from "./frame_input.ts";
+
+const OPTIONS: Known<LengthPrefixedOptions> = {
+  ...FRAME_OPTIONS,
+  lengthBytes: 1,
+  byteOrder: 1,
+  offsetBytes: 1,
+  adjustmentBytes: 1,
+  stripBytes: 1,
+};
 
 /** Where the length stands, and what it counts. */
 export interface LengthPrefixedOptions extends FrameOptions {
@@ -60,6 +76,7 @@ const scratchView = new DataView(scratch.buffer);
  * ```
  */
 export function lengthPrefixed(options: LengthPrefixedOptions = {}): ByteCodec {
+  checkOptions("lengthPrefixed", options, OPTIONS);
   return new LengthCodec(options);
 }
 
@@ -73,7 +90,7 @@ class LengthCodec extends WindowCodec {
   readonly #stripBytes: number;
 
   constructor(options: LengthPrefixedOptions) {
-    super(options.frameBytesMax ?? FRAME_BYTES_MAX);
+    super(longest(options, FRAME_BYTES_MAX));
     const { lengthBytes = 4, byteOrder = "big", offsetBytes = 0, adjustmentBytes = 0 } = options;
     if (!LENGTH_SIZES.includes(lengthBytes)) {
       throw new RangeError(`Cannot make a codec: lengthBytes is ${lengthBytes}, not 1, 2, 3, 4, 8`);

@@ -16,8 +16,8 @@ import {
   RESP_DEPTH_MAX,
   RESP_DIGITS_MAX,
 } from "../core/limits.ts";
-import { show } from "../core/options.ts";
-import { checkOption, type FrameOptions } from "./byte_codec.ts";
+import { checkOptions, type Known, show } from "../core/options.ts";
+import { checkOption, FRAME_OPTIONS, type FrameOptions } from "./byte_codec.ts";
 import type { Codec } from "./codec.ts";
 import { type BulkKind, type ParseRules, PENDING, RespParse } from "./resp_parse.ts";
 import { readRequest } from "./resp_request.ts";
@@ -30,6 +30,8 @@ import {
   type RespValue,
   RespVerbatim,
 } from "./resp_value.ts";
+
+const OPTIONS: Known<RespOptions> = { ...FRAME_OPTIONS, bulk: 1, version: 1, inline: 1 };
 
 /** How values are read and written. */
 export interface RespOptions<Kind extends BulkKind = BulkKind> extends FrameOptions {
@@ -85,6 +87,7 @@ export function resp(options?: RespOptions<"lent" | "owned">): RespCodec<Uint8Ar
 /** The same, with blob strings as text. */
 export function resp(options: RespOptions<"text" | "latin1">): RespCodec<string>;
 export function resp(options: RespOptions = {}): RespCodec<Uint8Array> | RespCodec<string> {
+  checkOptions("resp", options, OPTIONS);
   return new Resp(options) as RespCodec<Uint8Array> | RespCodec<string>;
 }
 

@@ -5,9 +5,12 @@ import type { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { BufferReader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { FrameError } from "../core/errors.ts";
+import { checkOptions, show } from "../core/options.ts";
 import { WindowCodec } from "./byte_codec.ts";
-import type { ByteCodec, Codec, FrameInput } from "./codec.ts";
+import { type ByteCodec, checkCodec, type Codec, type FrameInput } from "./codec.ts";
 import { encodeWhole, piecesOf } from "./frame_input.ts";
+
+const OPTIONS = { body: 1 };
 
 /** A message, and the number that its answer has too. */
 export interface Tagged<Body> {
@@ -52,7 +55,13 @@ export function tagged(
   frames: ByteCodec,
   options: { body?: "copied" | "sliced" } = {},
 ): Codec<Tagged<Uint8Array | LinkBuffer>, Tagged<FrameInput>> {
-  const decode = options.body === "sliced" ? decodeSlice : decodeCopy;
+  checkOptions("tagged", options, OPTIONS);
+  checkCodec("tagged", frames);
+  const { body = "copied" } = options;
+  if (body !== "copied" && body !== "sliced") {
+    throw new TypeError(`Cannot make a codec: body is "copied" or "sliced", not ${show(body)}`);
+  }
+  const decode = body === "sliced" ? decodeSlice : decodeCopy;
   return {
     decode: (reader) => decode(frames, reader),
     encode: (writer, message) => encode(frames, writer, message),

@@ -5,7 +5,8 @@ import type { LinkChain } from "../buffer/link_chain.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { FrameError } from "../core/errors.ts";
 import { FRAME_BYTES_MAX } from "../core/limits.ts";
-import { type FrameOptions, WindowCodec } from "./byte_codec.ts";
+import { checkOptions } from "../core/options.ts";
+import { FRAME_OPTIONS, type FrameOptions, longest, WindowCodec } from "./byte_codec.ts";
 import type { ByteCodec, FrameInput } from "./codec.ts";
 import { inputBytes, writeInput } from "./frame_input.ts";
 
@@ -33,7 +34,8 @@ const scratch = new Uint8Array(VARINT_BYTES_MAX);
  * ```
  */
 export function varintPrefixed(options: FrameOptions = {}): ByteCodec {
-  return new VarintCodec(options.frameBytesMax ?? FRAME_BYTES_MAX);
+  checkOptions("varintPrefixed", options, FRAME_OPTIONS);
+  return new VarintCodec(longest(options, FRAME_BYTES_MAX));
 }
 
 class VarintCodec extends WindowCodec {

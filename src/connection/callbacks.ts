@@ -3,7 +3,7 @@
  */
 import { config } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
-import { show } from "../core/options.ts";
+import { checkFunction, type Known, show } from "../core/options.ts";
 import type { Connection } from "./connection.ts";
 import type { Failure } from "./ending.ts";
 
@@ -32,6 +32,24 @@ export interface Callbacks<C> {
    * A callback failed; its connection is closed. Without it one line goes to `configure({ log })`.
    */
   onError?: (error: unknown, connection: Connection) => void;
+}
+
+/** The callbacks that a user may give. */
+export const CALLBACKS: Known<Callbacks<unknown>> = {
+  onPrepare: 1,
+  onConnect: 1,
+  onRequest: 1,
+  onDisconnect: 1,
+  onError: 1,
+};
+
+/** Throws unless those that are given are functions. */
+export function checkCallbacks<C>(callbacks: Callbacks<C>): void {
+  for (const name of Object.keys(CALLBACKS) as (keyof Callbacks<C>)[]) {
+    const callback = callbacks[name];
+    if (callback === undefined || (name === "onRequest" && callback === null)) continue;
+    checkFunction(name, callback);
+  }
 }
 
 /** Called when all is over. */

@@ -4,6 +4,7 @@
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import { counts } from "../core/counts.ts";
 import { ClosedError, EofError, NetpollError, SystemError, UnsentError } from "../core/errors.ts";
+import { checkOptions, type Known } from "../core/options.ts";
 import { resetOnClose } from "../net/socket.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
@@ -11,7 +12,10 @@ import { writeSide } from "./connection_writer.ts";
 import { deliver, DELIVERED, Draining, type DrainOwner } from "./draining.ts";
 import { closedBan, closedError, Ending, lostError, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
 import { next, type State } from "./lifecycle.ts";
+import { checkTimeout } from "./settings.ts";
 import { Stream, type StreamService } from "./stream.ts";
+
+const CLOSE_OPTIONS: Known<CloseOptions> = { timeoutMs: 1 };
 
 /** A stream with a life: who is called in the course of it is the business of the connection. */
 export abstract class ClosableStream<S extends StreamService> extends Stream<S>
@@ -118,6 +122,8 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
   }
 
   close(options: CloseOptions = {}): Promise<CloseResult> {
+    checkOptions("close", options, CLOSE_OPTIONS);
+    if (options.timeoutMs !== undefined) checkTimeout("timeoutMs", options.timeoutMs);
     const { closing } = this.ensureEnding();
     this.closeWithin(options.timeoutMs);
     this.input.readBan ??= closedBan(this.ending); // nobody will read what was kept for him

@@ -5,13 +5,14 @@ import { native } from "../../ffi/load.ts";
 import type { Reader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { check } from "../core/check.ts";
+import { checkOptions, type Known } from "../core/options.ts";
 import type { Address } from "../net/address.ts";
 import { getOption, Option } from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
-import type { Callbacks, CloseCallback } from "./callbacks.ts";
+import { CALLBACKS, type Callbacks, checkCallbacks, type CloseCallback } from "./callbacks.ts";
 import type { ConnectionMetrics } from "./connection_metrics.ts";
 import type { SendFileOptions } from "./send_file.ts";
-import { type ConnectionOptions, settings, type ZeroCopyMode } from "./settings.ts";
+import { type ConnectionOptions, DEFAULTS, settings, type ZeroCopyMode } from "./settings.ts";
 import { SocketConnection } from "./socket_connection.ts";
 import { fileTransport, socketTransport } from "./transport.ts";
 import type { ZeroCopyCounts } from "./zero_copy.ts";
@@ -194,6 +195,9 @@ export interface Connection extends AsyncDisposable {
 export interface FromFdOptions<C = undefined>
   extends ConnectionOptions, Omit<Callbacks<C>, "onPrepare"> {}
 
+const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
+const FROM_FD_OPTIONS: Known<FromFdOptions> = { ...DEFAULTS, ...LATER_CALLBACKS };
+
 const SOCK_STREAM = 1;
 
 /** Throws unless bytes in order come and go through a descriptor. Whether it is a socket. */
@@ -215,6 +219,8 @@ function checkStream(fd: number): boolean {
 }
 
 function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Connection {
+  checkOptions("Connection.fromFd", options, FROM_FD_OPTIONS);
+  checkCallbacks(options);
   const bounds = settings(options);
   const isSocket = checkStream(fd);
   check("take over a descriptor", native.adopt(fd));

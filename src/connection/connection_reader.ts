@@ -10,11 +10,14 @@ import {
   type Delimiter,
   delimiterBytes,
   type Reader,
+  WAIT_OPTIONS,
+  WAIT_UNTIL_OPTIONS,
 } from "../buffer/reader.ts";
 import { continued, type Search } from "../buffer/search.ts";
 import { byteCount } from "../core/bytes.ts";
 import { BusyError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, UNTIL_BYTES_MAX, WAITS_PER_EVENT_MAX } from "../core/limits.ts";
+import { checkOptions, checkSignal } from "../core/options.ts";
 import { turn } from "../poll/turn.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { filled, FIRST_SIZE, type ReadSize, receive, type Transport } from "./transport.ts";
@@ -119,6 +122,8 @@ export class ConnectionReader extends ChainReader implements Reader {
       return this.#putOff(count, null, 0) as Promise<void>;
     }
     try {
+      checkOptions("wait", options, WAIT_OPTIONS);
+      checkSignal("wait", options?.signal);
       this.#checkWait(count);
     } catch (error) {
       return Promise.reject(error);
@@ -132,8 +137,10 @@ export class ConnectionReader extends ChainReader implements Reader {
     options?: { maxBytes?: number; signal?: AbortSignal },
   ): Promise<number> {
     try {
+      checkOptions("waitUntil", options, WAIT_UNTIL_OPTIONS);
+      checkSignal("waitUntil", options?.signal);
       const { messageBytesMax } = this.#owner.settings;
-      const most = options?.maxBytes ?? Math.min(UNTIL_BYTES_MAX, messageBytesMax);
+      const { maxBytes: most = Math.min(UNTIL_BYTES_MAX, messageBytesMax) } = options ?? {};
       const maxBytes = checkMaxBytes(most, messageBytesMax);
       const bytes = delimiterBytes(delimiter);
       const at = this.indexOf(bytes);

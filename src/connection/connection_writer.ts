@@ -3,7 +3,7 @@
  */
 import { chainOf } from "../buffer/chained.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
-import { ChainWriter } from "../buffer/writer.ts";
+import { ChainWriter, checkFlush } from "../buffer/writer.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX, JOINED_BYTES_MAX } from "../core/limits.ts";
@@ -171,6 +171,7 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   flush(options?: { signal?: AbortSignal }): Promise<void> {
+    if (options !== undefined) checkFlush(options);
     const chain = chainOf(this);
     if (chain.writeBan !== null || this.#end !== null) return this.#refuse();
     const mayJoin = chain.isPendingOwn;

@@ -9,6 +9,7 @@ import { check } from "../core/check.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SendFileError, SystemError } from "../core/errors.ts";
 import { FILE_BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
+import { checkFunction, checkOptions, checkSignal, type Known } from "../core/options.ts";
 import { setCork } from "../net/socket.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
 
@@ -43,6 +44,13 @@ interface Piece {
   readonly offset: number;
   readonly length: number;
 }
+
+const SEND_FILE_OPTIONS: Known<SendFileOptions> = {
+  offset: 1,
+  length: 1,
+  signal: 1,
+  onProgress: 1,
+};
 
 const TYPE_MASK = 0o170000;
 const DIRECTORY = 0o040000;
@@ -98,8 +106,11 @@ function checkBytes(name: string, bytes: number): number {
 
 function measure(fd: number, name: string, options: SendFileOptions): [number, number] {
   const size = sizeOf(fd, name);
-  const offset = checkBytes("offset", options.offset ?? 0);
-  const length = checkBytes("length", options.length ?? Math.max(0, size - offset));
+  const offset = checkBytes("offset", options.offset === undefined ? 0 : options.offset);
+  const length = checkBytes(
+    "length",
+    options.length === undefined ? Math.max(0, size - offset) : options.length,
+  );
   if (offset + length <= size) return [offset, length];
   throw new RangeError(`Cannot send ${length} bytes at ${offset} of ${name}: it has ${size}`);
 }
@@ -138,7 +149,10 @@ async function queueFile(
   source: string | number,
   options: SendFileOptions,
 ): Promise<number> {
+  checkOptions("sendFile", options, SEND_FILE_OPTIONS);
   const { signal, onProgress } = options;
+  checkSignal("sendFile", signal);
+  if (onProgress !== undefined) checkFunction("onProgress", onProgress);
   signal?.throwIfAborted();
   const piece = openPiece(source, options);
   if (piece.length === 0) {

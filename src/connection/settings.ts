@@ -79,7 +79,8 @@ export type ZeroCopyMode = "off" | "auto" | "always";
 /** All of them, checked. */
 export type ConnectionSettings = Readonly<Required<ConnectionOptions>>;
 
-const DEFAULTS: ConnectionSettings = {
+/** What holds unless a user says otherwise; its names are those of the options. */
+export const DEFAULTS: ConnectionSettings = {
   readTimeoutMs: 0,
   writeTimeoutMs: 0,
   idleTimeoutMs: 0,

@@ -8,6 +8,7 @@ import {
   TimeoutError,
   type TimeoutOperation,
 } from "../core/errors.ts";
+import { checkFunction } from "../core/options.ts";
 import { clock } from "../poll/clock.ts";
 import { Event } from "../poll/watcher.ts";
 import {
@@ -111,6 +112,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   }
 
   setOnRequest(handler: (connection: Connection) => void | Promise<void>): void {
+    checkFunction("the handler of setOnRequest", handler);
     this.#onRequest = handler;
     this.#requests.forgetStall();
     const isDue = this.input.length > 0 || this.readEnd !== null;
@@ -468,6 +470,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   }
 
   addCloseCallback(callback: CloseCallback): void {
+    checkFunction("a close callback", callback);
     const runner = this.#runner();
     if (this.#isGone) runner.close(); // it was made just now, and has nobody else to tell
     runner.addClose(callback);

@@ -4,6 +4,7 @@
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { ClosedError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, SPLICE_BYTES_MIN, SPLICE_READS_SMALL_MAX } from "../core/limits.ts";
+import { checkOptions, checkSignal, type Known } from "../core/options.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
 import type { Connection } from "./connection.ts";
 import { writeSide } from "./connection_writer.ts";
@@ -16,6 +17,8 @@ export interface PipeOptions {
   /** Ends it: both connections are reset. */
   signal?: AbortSignal;
 }
+
+const PIPE_OPTIONS: Known<PipeOptions> = { signal: 1 };
 
 /** How much a pipe has moved. */
 export interface PipeResult {
@@ -353,7 +356,10 @@ export function pipe(
 }
 
 /** Begins within the call: nothing else may read or write in between. */
-async function begin(a: Connection, b: Connection, { signal }: PipeOptions): Promise<PipeResult> {
+async function begin(a: Connection, b: Connection, options: PipeOptions): Promise<PipeResult> {
+  checkOptions("pipe", options, PIPE_OPTIONS);
+  const { signal } = options;
+  checkSignal("pipe", signal);
   if (a === b) throw new TypeError("Cannot pipe a connection to itself");
   const streams = [streamOf(a), streamOf(b)] as const;
   const over = streams.map((stream) => stream.checkPipe());

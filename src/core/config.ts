@@ -1,6 +1,7 @@
 /**
  * What a program may set for the whole thread, once, before it begins.
  */
+import { checkFunction, checkOptions } from "./options.ts";
 
 /** What {@linkcode configure} takes; everything left out stays as it is. */
 export interface Configuration {
@@ -77,6 +78,9 @@ function checkMicros(name: string, micros: number | undefined): void {
  * ```
  */
 export function configure(options: Configuration): void {
+  checkOptions("configure", options, config);
+  if (options === undefined) throw new TypeError("Cannot configure: no options were given");
+  if (options.log !== undefined) checkFunction("log", options.log);
   checkMicros("spinMicros", options.spinMicros);
   checkMicros("blockMicros", options.blockMicros);
   for (const [name, value] of Object.entries(options)) {

@@ -39,7 +39,8 @@ export function nearest(name: string, names: readonly string[]): string | undefi
   let least = Math.max(2, Math.floor(name.length / 3)) + 1;
   for (const each of names) {
     const other = each.toLowerCase();
-    const isPart = plain.length > 2 && (other.startsWith(plain) || other.endsWith(plain));
+    const isPart = Math.min(plain.length, other.length) > 2 &&
+      (other.startsWith(plain) || other.endsWith(plain) || plain.startsWith(other));
     const away = isPart ? Math.min(1, distance(plain, other)) : distance(plain, other);
     if (away < least) [least, best] = [away, each];
   }

@@ -3,6 +3,7 @@
  */
 import type { ClusterMetrics } from "./cluster_metrics.ts";
 import type { Metrics } from "./metrics.ts";
+import { show } from "../core/options.ts";
 
 /** Labels, as they stand between the braces, and a value. */
 type Sample = readonly [labels: string, value: number, suffix?: string];
@@ -257,6 +258,9 @@ function writeCluster({ acceptor, pollers }: ClusterMetrics): string {
  * ```
  */
 export function prometheus(of: Metrics | ClusterMetrics): string {
+  if (typeof of !== "object" || of === null || !("pollers" in of || "calls" in of)) {
+    throw new TypeError(`Cannot write ${show(of)} for Prometheus: it is no metrics() of netpoll's`);
+  }
   const process = (one: Metrics) => PROCESS.map((family) => write(family, [["", one]])).join("");
   if ("pollers" in of) return process(of.acceptor) + writeCluster(of);
   return process(of) + OWN.map((family) => write(family, [["", of]])).join("");

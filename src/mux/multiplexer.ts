@@ -2,7 +2,7 @@
  * Many requests at once over one connection, answered in any order.
  */
 import { LinkBuffer } from "../buffer/link_buffer.ts";
-import type { Codec } from "../codec/codec.ts";
+import { checkCodec, type Codec } from "../codec/codec.ts";
 import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
@@ -11,6 +11,7 @@ import { SocketConnection } from "../connection/socket_connection.ts";
 import { counts } from "../core/counts.ts";
 import { BusyError, ClosedError, TimeoutError, TornFrameError } from "../core/errors.ts";
 import { MESSAGES_PER_TASK, REQUESTS_PENDING_MAX } from "../core/limits.ts";
+import { checkOptions, checkSignal, type Known } from "../core/options.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { turn } from "../poll/turn.ts";
@@ -31,6 +32,9 @@ export interface RequestOptions {
   /** Gives the request up, with the signal's reason. */
   signal?: AbortSignal;
 }
+
+const MULTIPLEXER_OPTIONS: Known<MultiplexerOptions> = { pendingMax: 1, timeoutMs: 1 };
+const REQUEST_OPTIONS: Known<RequestOptions> = { timeoutMs: 1, signal: 1 };
 
 const ID_MAX = 2 ** 32 - 1;
 
@@ -146,6 +150,8 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     codec: Codec<Tagged<In>, Tagged<Out>>,
     options: MultiplexerOptions = {},
   ) {
+    checkOptions("Multiplexer", options, MULTIPLEXER_OPTIONS);
+    checkCodec("Multiplexer", codec);
     const { pendingMax = REQUESTS_PENDING_MAX, timeoutMs = 0 } = options;
     if (!Number.isInteger(pendingMax) || pendingMax < 1) {
       throw new RangeError(`Cannot multiplex: pendingMax is ${pendingMax}, not 1 or more`);
@@ -193,9 +199,11 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
    * @throws {BusyError} `pendingMax` requests have no answer: await some of them first.
    * @throws {ClosedError} The connection has ended, or the multiplexer was closed.
    */
-  request(body: Out, options: RequestOptions = {}): Promise<In> {
-    const { timeoutMs = this.#timeoutMs, signal } = options;
+  request(body: Out, options?: RequestOptions): Promise<In> {
+    const { timeoutMs = this.#timeoutMs, signal } = options ?? {};
     try {
+      checkOptions("request", options, REQUEST_OPTIONS);
+      checkSignal("request", signal);
       checkTimeout(timeoutMs);
       signal?.throwIfAborted();
       if (this.#end !== null) throw this.#end.error;
@@ -320,6 +328,6 @@ function ignoreTimeout(error: unknown): void {
 }
 
 function checkTimeout(timeoutMs: number): void {
-  if (timeoutMs >= 0 && timeoutMs < Infinity) return;
+  if (typeof timeoutMs === "number" && timeoutMs >= 0 && timeoutMs < Infinity) return;
   throw new RangeError(`Cannot multiplex: timeoutMs is ${timeoutMs}, not 0 or more`);
 }

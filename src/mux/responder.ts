@@ -2,13 +2,14 @@
  * The other side of a multiplexer: answers requests as they come, each as soon as it is ready.
  */
 import { LinkBuffer } from "../buffer/link_buffer.ts";
-import type { Codec } from "../codec/codec.ts";
+import { checkCodec, type Codec } from "../codec/codec.ts";
 import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
 import { endMessage } from "../connection/connection_reader.ts";
 import { TimeoutError, TornFrameError } from "../core/errors.ts";
 import { ANSWERS_RUNNING_MAX, MESSAGES_PER_TASK } from "../core/limits.ts";
+import { checkFunction, checkOptions, type Known } from "../core/options.ts";
 import { turn } from "../poll/turn.ts";
 import { LazyFlush } from "./lazy_flush.ts";
 import { Request, type RequestContext, settle } from "./request.ts";
@@ -34,6 +35,8 @@ export interface ResponderOptions<Out> {
    */
   onError?: (error: unknown, request: RequestContext) => Out | undefined;
 }
+
+const RESPONDER_OPTIONS: Known<ResponderOptions<unknown>> = { runningMax: 1, onError: 1 };
 
 /** What all connections of a responder share. */
 interface Responding<In, Out> {
@@ -76,7 +79,11 @@ export function responder<In, Out>(
   respond: Respond<In, Out>,
   options: ResponderOptions<Out> = {},
 ): (connection: Connection) => void | Promise<void> {
+  checkOptions("responder", options, RESPONDER_OPTIONS);
+  checkCodec("responder", codec);
+  checkFunction("the respond of responder", respond);
   const { runningMax = ANSWERS_RUNNING_MAX, onError } = options;
+  if (onError !== undefined) checkFunction("onError", onError);
   if (!Number.isInteger(runningMax) || runningMax < 1) {
     throw new RangeError(`Cannot respond: runningMax is ${runningMax}, not 1 or more`);
   }

@@ -6,6 +6,7 @@ import { wholly } from "../buffer/undo.ts";
 import type { Writer } from "../buffer/writer.ts";
 import type { Connection } from "../connection/connection.ts";
 import { ClosedError } from "../core/errors.ts";
+import { checkFunction, show } from "../core/options.ts";
 
 /**
  * Gives what shall be written, when its turn has come; null for nothing. The buffer is the queue's
@@ -67,6 +68,9 @@ export class ShardQueue implements AsyncDisposable {
 
   /** A queue that writes to a connection, which stays its user's. */
   constructor(connection: Connection) {
+    if (typeof connection?.writer?.append !== "function") {
+      throw new TypeError(`Cannot queue for ${show(connection)}: it is no connection`);
+    }
     this.#connection = connection;
   }
 
@@ -87,6 +91,7 @@ export class ShardQueue implements AsyncDisposable {
    */
   add(...getters: WriterGetter[]): Promise<void> {
     if (this.#isClosed) return failed(new ClosedError("Cannot add to a queue after close()"));
+    for (const getter of getters) checkFunction("a getter of ShardQueue.add", getter);
     const batch: Batch = { getters, ...Promise.withResolvers<void>() };
     batch.promise.catch(ignore);
     this.#waiting.push(batch);

@@ -9,6 +9,7 @@ import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
 import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
 import { BACKLOG } from "../core/limits.ts";
+import { checkOptions, type Known } from "../core/options.ts";
 import {
   type Address,
   describeAddress,
@@ -34,6 +35,7 @@ import {
   INT_MAX,
   Option,
   setOption,
+  SOCKET_OPTIONS,
   type SocketOptions,
 } from "./socket.ts";
 
@@ -354,6 +356,7 @@ export function createListener(
   address: string,
   options: ListenerOptions = {},
 ): Listener {
+  checkOptions("createListener", options, LISTENER_OPTIONS);
   const { backlog, mode } = options;
   if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0 && backlog <= INT_MAX)) {
     throw new RangeError(
@@ -371,6 +374,16 @@ export function createListener(
   }
   return new ListenerSocket(listenTcp(network, address, options), options);
 }
+
+const LISTENER_OPTIONS: Known<ListenerOptions> = {
+  ...SOCKET_OPTIONS,
+  backlog: 1,
+  reusePort: 1,
+  v6Only: 1,
+  deferAcceptMs: 1,
+  fastOpen: 1,
+  mode: 1,
+};
 
 /** The listener that a user gave us, as what it is. */
 export function listenerSocket(listener: Listener): ListenerSocket {

@@ -6,6 +6,7 @@ import { check } from "../core/check.ts";
 import { countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
+import { checkOptions, type Known } from "../core/options.ts";
 import { Family } from "./address.ts";
 
 /**
@@ -60,6 +61,21 @@ export interface SocketOptions {
   /** Use an address that this machine does not have, or not yet (IP_FREEBIND). */
   freeBind?: boolean;
 }
+
+/** The names of {@linkcode SocketOptions}. */
+export const SOCKET_OPTIONS: Known<SocketOptions> = {
+  noDelay: 1,
+  keepAlive: 1,
+  userTimeoutMs: 1,
+  sendBufferBytes: 1,
+  receiveBufferBytes: 1,
+  notSentLowWaterBytes: 1,
+  typeOfService: 1,
+  priority: 1,
+  mark: 1,
+  freeBind: 1,
+};
+const KEEP_ALIVE: Known<KeepAliveOptions> = { idleMs: 1, intervalMs: 1, count: 1 };
 
 const SOL_SOCKET = 1;
 const IPPROTO_IP = 0;
@@ -205,6 +221,7 @@ export function checkNumber(name: string, value: number, most: number): number {
 
 /** Sets whether, and how, a silent peer is probed. */
 export function setKeepAlive(fd: number, options: boolean | KeepAliveOptions): void {
+  if (typeof options !== "boolean") checkOptions("keepAlive", options, KEEP_ALIVE);
   setOption(fd, Option.KEEP_ALIVE, options === false ? 0 : 1);
   if (typeof options === "boolean") return;
   const { idleMs, intervalMs, count } = options;

@@ -12,6 +12,7 @@ import {
   WORKER_GRACE_MS,
   WORKER_HEALTHY_MS,
 } from "../core/limits.ts";
+import { checkOptions, checkSignal } from "../core/options.ts";
 import {
   type ClusterMetrics,
   clusterMetrics,
@@ -22,10 +23,12 @@ import { type Listener, type ListenerSocket, listenerSocket } from "../net/liste
 import type { PollerLoad } from "../poll/load_balance.ts";
 import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself in a Worker
 import {
-  checkOptions,
+  checkCluster,
   checkPollerCount,
   type ClusterOptions,
   type MeasureOptions,
+  SERVE_OPTIONS,
+  type ServeOptions,
 } from "./cluster_options.ts";
 import { setStreamOptions } from "./event_loop.ts";
 import { Handover } from "./handover.ts";
@@ -37,15 +40,10 @@ import {
   type ShutdownResult,
   TIMER_MS_MAX,
 } from "./shutdown.ts";
-import { shutdownOnSignals, type SignalOptions } from "./signals.ts";
+import { shutdownOnSignals } from "./signals.ts";
 import { entryOf } from "./worker_entry.ts";
 
-/** What {@linkcode serve} is told beside its handler module. */
-export interface ServeOptions
-  extends ClusterOptions, Pick<SignalOptions, "signals">, Pick<ShutdownOptions, "signal"> {
-  /** How long running requests may take when it ends, in milliseconds. 10000 unless given. */
-  timeoutMs?: number;
-}
+export type { ServeOptions };
 
 /** Terminates one Worker of a cluster, as if it had died: for tests. */
 export let killWorker: (cluster: Cluster, index: number) => void;
@@ -110,7 +108,7 @@ export class Cluster {
         "Cannot make a cluster in the Worker of a cluster: who serves is there",
       );
     }
-    checkOptions(handler, options);
+    checkCluster(handler, options);
     this.#handler = handler;
     this.#options = options;
     this.#handover = new Handover(options.loadBalance ?? "round-robin", {
@@ -479,7 +477,10 @@ export async function serve(
   handler: URL,
   options: ServeOptions = {},
 ): Promise<void> {
+  checkOptions("serve", options, SERVE_OPTIONS);
+  checkSignal("serve", options.signal);
   const { signals, signal, timeoutMs = 10_000, ...rest } = options;
+  shutdownMs({ timeoutMs });
   const cluster = new Cluster(handler, rest);
   const forget = shutdownOnSignals(cluster, { signals, timeoutMs, exit: false });
   const stop = () => void cluster.shutdown({ timeoutMs });

@@ -3,6 +3,9 @@
  */
 import type { Address } from "../net/address.ts";
 import type { LoadBalance } from "../poll/load_balance.ts";
+import { checkFunction, checkOptions, type Known, show } from "../core/options.ts";
+import type { ShutdownOptions } from "./shutdown.ts";
+import type { SignalOptions } from "./signals.ts";
 
 /** What a `Cluster` is told beside its handler module. */
 export interface ClusterOptions {
@@ -31,6 +34,30 @@ export interface MeasureOptions {
   timeoutMs?: number;
 }
 
+/** The names of {@linkcode ClusterOptions}. */
+export const CLUSTER_OPTIONS: Known<ClusterOptions> = {
+  pollerCount: 1,
+  loadBalance: 1,
+  acceptMode: 1,
+  data: 1,
+  onWorkerError: 1,
+};
+
+/** What {@linkcode serve} is told beside its handler module. */
+export interface ServeOptions
+  extends ClusterOptions, Pick<SignalOptions, "signals">, Pick<ShutdownOptions, "signal"> {
+  /** How long running requests may take when it ends, in milliseconds. 10000 unless given. */
+  timeoutMs?: number;
+}
+
+/** The names of {@linkcode ServeOptions}. */
+export const SERVE_OPTIONS: Known<ServeOptions> = {
+  ...CLUSTER_OPTIONS,
+  signals: 1,
+  signal: 1,
+  timeoutMs: 1,
+};
+
 /** Throws unless it is a number of pollers. */
 export function checkPollerCount(pollerCount: number): void {
   if (Number.isInteger(pollerCount) && pollerCount > 0) return;
@@ -38,13 +65,17 @@ export function checkPollerCount(pollerCount: number): void {
 }
 
 /** Throws unless a cluster can be made of them. */
-export function checkOptions(handler: unknown, options: ClusterOptions): void {
-  const { pollerCount, acceptMode, loadBalance } = options;
+export function checkCluster(handler: unknown, options: ClusterOptions): void {
   if (!(handler instanceof URL)) {
     throw new TypeError(
-      `Cannot serve ${handler}: a handler module is a URL, new URL("./handler.ts", import.meta.url)`,
+      `Cannot serve ${
+        show(handler)
+      }: a handler module is a URL, new URL("./handler.ts", import.meta.url)`,
     );
   }
+  checkOptions("Cluster", options, CLUSTER_OPTIONS);
+  const { pollerCount, acceptMode, loadBalance } = options;
+  if (options.onWorkerError !== undefined) checkFunction("onWorkerError", options.onWorkerError);
   if (pollerCount !== undefined) checkPollerCount(pollerCount);
   if (acceptMode !== undefined && acceptMode !== "handover" && acceptMode !== "reuseport") {
     throw new TypeError(

@@ -2,16 +2,22 @@
  * EventLoop: a server, that is listeners, the connections they bring, and what is called for each.
  */
 import { native } from "../../ffi/load.ts";
-import type { Callbacks, RequestHandler } from "../connection/callbacks.ts";
+import {
+  CALLBACKS,
+  type Callbacks,
+  checkCallbacks,
+  type RequestHandler,
+} from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { ConnectionMetrics } from "../connection/connection_metrics.ts";
 import type { Service } from "../connection/service.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
-import { type ConnectionOptions, settings } from "../connection/settings.ts";
+import { type ConnectionOptions, DEFAULTS, settings } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { socketTransport } from "../connection/transport.ts";
 import { counts } from "../core/counts.ts";
 import { ClosedError } from "../core/errors.ts";
+import { checkOptions, type Known, show } from "../core/options.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
   Option,
@@ -82,6 +88,29 @@ export interface LoopMetrics {
 export interface LoopMetricsOptions {
   /** How many connections to look at, which costs some microseconds each. None unless given. */
   connectionsMax?: number;
+}
+
+const { onRequest: _, ...OTHER_CALLBACKS } = CALLBACKS;
+
+/** The names of {@linkcode EventLoopOptions}. */
+export const EVENT_LOOP_OPTIONS: Known<EventLoopOptions> = {
+  ...DEFAULTS,
+  ...OTHER_CALLBACKS,
+  noDelay: 1,
+  keepAlive: 1,
+  connectionsMax: 1,
+  connectionsPerAddressMax: 1,
+};
+const METRICS_OPTIONS: Known<LoopMetricsOptions> = { connectionsMax: 1 };
+
+/** Throws unless a server can be made of them. */
+function checkLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): void {
+  if (typeof onRequest !== "function" && onRequest !== null) {
+    const cure = "it is new EventLoop(onRequest, options), and null for a server without a handler";
+    throw new TypeError(`Cannot use ${show(onRequest)} as the handler of EventLoop: ${cure}`);
+  }
+  checkOptions("EventLoop", options, EVENT_LOOP_OPTIONS);
+  checkCallbacks(options);
 }
 
 function ignore(): void {}
@@ -164,6 +193,7 @@ export class EventLoop<C = undefined> {
    * `reader.length` offers. A throw or rejection goes to `onError` and closes that connection only.
    */
   constructor(onRequest: RequestHandler<C> | null, options: EventLoopOptions<C> = {}) {
+    checkLoop(onRequest, options);
     this.#service = {
       poller: this.#poller,
       callbacks: { ...options, onRequest },
@@ -207,7 +237,9 @@ export class EventLoop<C = undefined> {
    * await served;
    * ```
    */
-  metrics({ connectionsMax = 0 }: LoopMetricsOptions = {}): LoopMetrics {
+  metrics(options: LoopMetricsOptions = {}): LoopMetrics {
+    checkOptions("EventLoop.metrics", options, METRICS_OPTIONS);
+    const { connectionsMax = 0 } = options;
     if (connectionsMax !== 0) checkMost("connectionsMax", connectionsMax);
     const listeners: ListenerMetrics[] = [];
     this.#each((source) => source instanceof Acceptor && listeners.push(source.metrics()));

@@ -73,6 +73,11 @@ export function checkHandlerModule(exports: object, name: string): HandlerModule
 
 /** The loop of a handler module. */
 export function loopOf(module: HandlerModule<unknown>): EventLoop<unknown> {
-  const { onRequest, options, setup: _, ...callbacks } = module;
-  return new EventLoop<unknown>(onRequest ?? null, { ...options, ...callbacks });
+  const { onRequest, options, onPrepare, onConnect, onDisconnect, onError } = module;
+  const given = { onPrepare, onConnect, onDisconnect, onError };
+  const callbacks = Object.entries(given).filter(([, callback]) => callback != null);
+  return new EventLoop<unknown>(onRequest ?? null, {
+    ...options,
+    ...Object.fromEntries(callbacks),
+  });
 }

@@ -1,6 +1,7 @@
 /**
  * Shutting down: once, and within a time.
  */
+import { checkOptions, checkSignal, type Known, show } from "../core/options.ts";
 
 /** How {@linkcode EventLoop.shutdown} shuts down. */
 export interface ShutdownOptions {
@@ -22,11 +23,19 @@ export interface ShutdownResult {
   cut: number;
 }
 
+const SHUTDOWN_OPTIONS: Known<ShutdownOptions> = { timeoutMs: 1, signal: 1 };
+
 /** The runtime's timers take a longer time for 1 ms. */
 export const TIMER_MS_MAX = 0x7fff_ffff;
 
 /** How long a shutdown may take; throws unless it is a time. */
-export function shutdownMs({ timeoutMs = Infinity }: ShutdownOptions): number {
+export function shutdownMs(options: ShutdownOptions): number {
+  checkOptions("shutdown", options, SHUTDOWN_OPTIONS);
+  checkSignal("shutdown", options.signal);
+  const { timeoutMs = Infinity } = options;
+  if (typeof timeoutMs !== "number") {
+    throw new TypeError(`Cannot shut down within ${show(timeoutMs)}: it is no number`);
+  }
   if (timeoutMs >= 0) return timeoutMs;
   throw new RangeError(
     `Cannot shut down within ${timeoutMs}: it is a number of milliseconds, 0 or more`,

@@ -3,6 +3,7 @@
  */
 import process from "node:process";
 import { config } from "../core/config.ts";
+import { checkOptions, type Known, show } from "../core/options.ts";
 import type { ShutdownOptions, ShutdownResult } from "./shutdown.ts";
 
 /** How {@linkcode shutdownOnSignals} goes about it. */
@@ -24,6 +25,7 @@ export interface Stoppable {
   shutdown(options?: ShutdownOptions): Promise<unknown>;
 }
 
+const SIGNAL_OPTIONS: Known<SignalOptions> = { signals: 1, timeoutMs: 1, exit: 1 };
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 
 /** The exit status of a process that a signal ended, as shells see it. */
@@ -66,6 +68,10 @@ function reportCut(signal: string, timeoutMs: number, result: unknown): void {
  * ```
  */
 export function shutdownOnSignals(loop: Stoppable, options: SignalOptions = {}): () => void {
+  checkOptions("shutdownOnSignals", options, SIGNAL_OPTIONS);
+  if (typeof loop?.shutdown !== "function") {
+    throw new TypeError(`Cannot shut ${show(loop)} down: it is no EventLoop and no Cluster`);
+  }
   const { signals = ["SIGINT", "SIGTERM"], timeoutMs = SHUTDOWN_TIMEOUT_MS, exit = true } = options;
   let isAsked = false;
   const now = new AbortController();

@@ -257,7 +257,8 @@ for (
           isFirst = false;
           return fail();
         };
-        const own = { [where]: once, onError: (error: unknown) => void errors.push(error) };
+        const callback = where === "onRequest" ? {} : { [where]: once };
+        const own = { ...callback, onError: (error: unknown) => void errors.push(error) };
         const onRequest = where === "onRequest"
           ? once
           : ({ reader }: Connection) => reader.skip(reader.length);

@@ -41,7 +41,8 @@ async function served(
     const listener = createListener("tcp", "127.0.0.1:0");
     const { address } = listener;
     const port = address.transport === "tcp" ? address.port : 0;
-    const loop = new EventLoop(responder(codec, respond, options), options.loop ?? {});
+    const { loop: loopOptions = {}, ...responding } = options;
+    const loop = new EventLoop(responder(codec, respond, responding), loopOptions);
     const serving = loop.serve(listener);
     const connection = await dial("tcp", `127.0.0.1:${port}`);
     connection.closed.catch(() => {});

@@ -1,0 +1,223 @@
+/**
+ * Mistakes of callers, each told at once and by name: misspelt options, null for options, what is no
+ * function, no signal, no number.
+ */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import {
+  Cluster,
+  configure,
+  Connection,
+  createListener,
+  delimited,
+  dial,
+  EventLoop,
+  frames,
+  lengthPrefixed,
+  lines,
+  Multiplexer,
+  pipe,
+  prometheus,
+  readerFrom,
+  resp,
+  responder,
+  serve,
+  ShardQueue,
+  shutdownOnSignals,
+  socketPair,
+  tagged,
+  varintPrefixed,
+  writerTo,
+} from "../mod.ts";
+import { leaks } from "./support/leaks.ts";
+import { closeAll } from "./support/pair.ts";
+import { soon } from "./support/until.ts";
+
+/** Anything at all: what a program without types may pass. */
+// deno-lint-ignore no-explicit-any -- mistakes have no types
+type Any = any;
+
+const HANDLER = new URL("file:///nowhere.ts");
+const codec = tagged(lengthPrefixed());
+const ignore = () => undefined;
+
+/** What a call throws, or rejects with; fails when it does neither. */
+async function errorOf(call: () => unknown): Promise<Error> {
+  let error: unknown;
+  try {
+    await soon(Promise.resolve(call()));
+    throw new AggregateError([], "it did nothing of the kind");
+  } catch (caught) {
+    error = caught;
+  }
+  assert(error instanceof Error);
+  return error;
+}
+
+/** Each function that takes options, as the options are given to it; and a name that is nearly right. */
+function callsWithOptions(a: Connection): Record<string, [(options: Any) => unknown, string]> {
+  const client = new Multiplexer(socketPair()[0], codec);
+  return {
+    EventLoop: [(options) => new EventLoop(null, options), "idleTimeoutMS"],
+    "EventLoop.metrics": [(options) => new EventLoop(null).metrics(options), "connectionsmax"],
+    shutdown: [(options) => new EventLoop(null).shutdown(options), "timeout"],
+    dial: [(options) => dial("tcp", "127.0.0.1:9", options), "timeoutms"],
+    createListener: [(options) => createListener("tcp", "127.0.0.1:0", options), "backLog"],
+    "Connection.fromFd": [(options) => Connection.fromFd(0, options), "readTimeout"],
+    close: [(options) => socketPairEnd((end) => end.close(options)), "timeOutMs"],
+    wait: [(options) => a.reader.wait(1, options), "sginal"],
+    waitUntil: [(options) => a.reader.waitUntil(10, options), "maxbytes"],
+    flush: [(options) => a.writer.flush(options), "Signal"],
+    writeBinary: [(options) => a.writer.writeBinary(new Uint8Array(1), options), "Copy"],
+    sendFile: [(options) => a.sendFile("/nowhere", options), "onprogress"],
+    pipe: [(options) => socketPairEnd((end) => pipe(a, end, options)), "signals"],
+    lengthPrefixed: [(options) => lengthPrefixed(options), "byteorder"],
+    varintPrefixed: [(options) => varintPrefixed(options), "frameBytes"],
+    delimited: [(options) => delimited(10, options), "stripped"],
+    lines: [(options) => lines(options), "endings"],
+    resp: [(options) => resp(options), "versions"],
+    tagged: [(options) => tagged(lengthPrefixed(), options), "Body"],
+    frames: [(options) => frames(a, lines(), options), "memroy"],
+    Multiplexer: [(options) => new Multiplexer(a, codec, options), "pendingmax"],
+    request: [(options) => client.request("x", options), "timeoutMS"],
+    responder: [(options) => responder(codec, ignore, options), "runingMax"],
+    Cluster: [(options) => new Cluster(HANDLER, options), "pollercount"],
+    serve: [(options) => serve(null as Any, HANDLER, options), "loadBalanc"],
+    shutdownOnSignals: [(options) => shutdownOnSignals(new EventLoop(null), options), "timeoutms"],
+    configure: [(options) => configure(options), "debugg"],
+  };
+}
+
+async function socketPairEnd(use: (end: Connection) => unknown): Promise<void> {
+  const [a, b] = socketPair();
+  try {
+    await use(a);
+  } finally {
+    a.reset();
+    b.reset();
+  }
+}
+
+test("an unknown option is a TypeError that names it, the function, and the nearest one", async () => {
+  const [a, b] = socketPair();
+  for (const [name, [call, typo]] of Object.entries(callsWithOptions(a))) {
+    const error = await errorOf(() => call({ [typo]: undefined }));
+    assert(error instanceof TypeError, `${name}: ${error}`);
+    assert(
+      error.message.startsWith(`Unknown option "${typo}" of ${name}: did you mean `),
+      error.message,
+    );
+  }
+  a.reset();
+  b.reset();
+});
+
+test("null, a number and a function for options are TypeErrors", async () => {
+  const [a, b] = socketPair();
+  for (const [name, [call]] of Object.entries(callsWithOptions(a))) {
+    for (const options of [null, 5, "x", ignore]) {
+      const error = await errorOf(() => call(options));
+      assert(error instanceof TypeError, `${name}: ${error}`);
+      assert(error.message.endsWith(`as the options of ${name}: it is no object`), error.message);
+    }
+  }
+  a.reset();
+  b.reset();
+});
+
+test("what is no signal is a TypeError wherever a signal is taken", async () => {
+  const [a, b] = socketPair();
+  const reader = readerFrom(new ReadableStream());
+  const writer = writerTo({ write: ignore });
+  const client = new Multiplexer(b, codec);
+  const calls: ((options: Any) => unknown)[] = [
+    (options) => a.reader.wait(1, options),
+    (options) => a.reader.waitUntil(1, options),
+    (options) => a.writer.flush(options),
+    (options) => a.sendFile("/nowhere", options),
+    (options) => socketPairEnd((end) => pipe(a, end, options)),
+    (options) => dial("tcp", "127.0.0.1:9", options),
+    (options) => new EventLoop(null).shutdown(options),
+    (options) => client.request("x", options),
+    (options) => frames(a, lines(), options),
+    (options) => reader.wait(1, options),
+    (options) => reader.waitUntil(1, options),
+    (options) => writer.flush(options),
+  ];
+  for (const call of calls) {
+    for (const signal of [null, new AbortController(), 5, {}]) {
+      const error = await errorOf(() => call({ signal }));
+      assert(
+        error instanceof TypeError && error.message.endsWith("it is no AbortSignal"),
+        `${call}`,
+      );
+    }
+  }
+  a.reset();
+  b.reset();
+});
+
+test("a missing handler is told when the loop is made, with what to write", () => {
+  for (const handler of [undefined, { onRequest() {} }, "handler", 5, []]) {
+    assertThrows(() => new EventLoop(handler as Any), TypeError, "as the handler of EventLoop");
+  }
+  const wrong = [
+    () => new EventLoop(null, { onConnect: 5 as Any }),
+    () => new EventLoop(null, { onError: {} as Any }),
+    () => Connection.fromFd(0, { onRequest: "x" as Any }),
+    () => responder(codec, undefined as Any),
+    () => responder(undefined as Any, ignore),
+    () => new Multiplexer(undefined as Any, codec),
+    () => new ShardQueue({} as Any),
+    () => tagged(undefined as Any),
+    () => frames(undefined as Any, lines()),
+    () => frames({} as Any, lines()),
+    () => prometheus(undefined as Any),
+    () => shutdownOnSignals({} as Any),
+    () => configure(undefined as Any),
+    () => configure({ log: "stderr" as Any }),
+  ];
+  for (const call of wrong) assertThrows(call, TypeError, undefined, `${call}`);
+});
+
+test("setOnRequest(), addCloseCallback() and add() refuse what is no function", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    for (const other of [undefined, null, {}, "x"]) {
+      assertThrows(() => a.setOnRequest(other as Any), TypeError, "it is no function");
+      assertThrows(() => a.addCloseCallback(other as Any), TypeError, "it is no function");
+      assertThrows(() => new ShardQueue(a).add(other as Any), TypeError, "it is no function");
+    }
+    await closeAll(a, b);
+  }));
+
+test("numbers that mean nothing are refused at once, in each option that is a number", async () => {
+  const [a, b] = socketPair();
+  const calls: Record<string, (value: Any) => unknown> = {
+    readTimeoutMs: (value) => new EventLoop(null, { readTimeoutMs: value }),
+    lifetimeMs: (value) => new EventLoop(null, { lifetimeMs: value }),
+    messageBytesMax: (value) => new EventLoop(null, { messageBytesMax: value }),
+    connectionsMax: (value) => new EventLoop(null, { connectionsMax: value }),
+    "close timeoutMs": (value) => socketPairEnd((end) => end.close({ timeoutMs: value })),
+    "shutdown timeoutMs": (value) => new EventLoop(null).shutdown({ timeoutMs: value }),
+    "dial timeoutMs": (value) => dial("tcp", "127.0.0.1:9", { timeoutMs: value }),
+    backlog: (value) => createListener("tcp", "127.0.0.1:0", { backlog: value }),
+    frameBytesMax: (value) => lengthPrefixed({ frameBytesMax: value }),
+    pendingMax: (value) => new Multiplexer(a, codec, { pendingMax: value }),
+    "request timeoutMs": (value) => new Multiplexer(a, codec, { timeoutMs: value }),
+    runningMax: (value) => responder(codec, ignore, { runningMax: value }),
+    pollerCount: (value) => new Cluster(HANDLER, { pollerCount: value }),
+    idleTimeoutMs: (value) => a.idleTimeoutMs = value,
+    spinMicros: (value) => configure({ spinMicros: value }),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    for (const value of [NaN, -1, "5", 5n, {}, null]) {
+      const error = await errorOf(() => call(value));
+      const isTold = error instanceof TypeError || error instanceof RangeError;
+      assert(isTold, `${name} ${typeof value} ${String(value)}: ${error}`);
+    }
+  }
+  assertEquals(a.idleTimeoutMs, 0);
+  a.reset();
+  b.reset();
+});
