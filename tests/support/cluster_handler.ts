@@ -32,23 +32,27 @@ function fail(): never {
   throw new Error(`thrown in Worker ${index}`);
 }
 
+/** The first half of a message, which is under way until the second one is there. */
+const SLOW = new TextEncoder().encode("slow");
+
 export const options = { noDelay: true };
 
 export function onRequest({ reader, writer }: Connection): void | Promise<void> {
+  if (reader.indexOf(SLOW) === 0) return answerRest(reader, writer);
   const text = reader.readString(reader.length, "latin1");
   reader.release();
-  if (text === "slow") return answerNext(reader, writer);
   const act = acts[text];
   if (act !== undefined) return act();
   writer.writeString(text === "who" ? String(index) : text, "latin1");
   void writer.flush();
 }
 
-async function answerNext(
+async function answerRest(
   reader: Connection["reader"],
   writer: Connection["writer"],
 ): Promise<void> {
-  await reader.wait(4);
+  await reader.wait(8);
+  reader.skip(4);
   writer.writeString(reader.readString(4));
   await writer.flush();
 }
