@@ -2,6 +2,7 @@
  * A connection over a stream: who is called for what comes in, and in the end.
  */
 import { reclaimFrom } from "../buffer/dropped.ts";
+import { config } from "../core/config.ts";
 import {
   ClosedError,
   type NetpollError,
@@ -29,6 +30,7 @@ import { next } from "./lifecycle.ts";
 import { RequestLoop, type RequestOwner } from "./request_loop.ts";
 import { SelfWait, type SelfWaitOwner } from "./self_wait.ts";
 import type { Service } from "./service.ts";
+import { lookForUnflushed } from "./unflushed.ts";
 
 /** {@linkcode Connection}, as its poller and its server see it. */
 export class SocketConnection<C> extends ClosableStream<Service<C>>
@@ -201,6 +203,12 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     this.#requests.run();
     // A handler that goes on may have more answers: they leave together.
     if (this.output.length > 0 && !this.#requests.isRunning) this.uncork();
+    if (config.debug) this.#lookForUnflushed();
+  }
+
+  #lookForUnflushed(): void {
+    if (this.output.pending === 0 || this.#requests.isRunning) return;
+    lookForUnflushed(this.#onRequest!, this.output, () => this.#requests.isRunning);
   }
 
   callHandler(): void | Promise<void> {
@@ -225,6 +233,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   }
 
   onHandlerSettled(): void {
+    if (config.debug) this.#lookForUnflushed();
     this.goOn();
   }
 

@@ -7,8 +7,8 @@ import { checkFunction, checkOptions } from "./options.ts";
 export interface Configuration {
   /**
    * Lend copies that `release()` takes away, fill freed memory with a pattern, and report what was
-   * dropped without `close()`: a view used too late then fails at once instead of reading other
-   * bytes. Slow. `false` unless set.
+   * dropped without `close()`, and handlers that write and never flush: a view used too late then
+   * fails at once instead of reading other bytes. Slow. `false` unless set.
    */
   debug?: boolean;
   /**
