@@ -7,12 +7,22 @@ import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import {
   type BufferReader,
+  Cluster,
+  createListener,
+  EventLoop,
+  lengthPrefixed,
   LinkBuffer,
+  type Listener,
+  Multiplexer,
+  ordered,
   type Reader,
   readerFrom,
+  resp,
+  ShardQueue,
   type SinkWriter,
   socketPair,
   type SourceReader,
+  tagged,
   type Writer,
   writerTo,
 } from "../mod.ts";
@@ -144,4 +154,43 @@ test("readers and writers show what Reader and Writer declare", async () => {
   assertShape(reader, SOURCE_READER);
   await reader.close();
   assertShape(writerTo({ write() {} }), SINK_WRITER);
+});
+
+const LISTENER: Shape<Listener> = { address: 1, fd: 1, close: 1, [Symbol.dispose]: 1 };
+const EVENT_LOOP: Shape<EventLoop> = {
+  serve: 1,
+  shutdown: 1,
+  metrics: 1,
+  connectionCount: 1,
+  ref: 1,
+  unref: 1,
+};
+const MULTIPLEXER: Shape<Multiplexer<unknown, unknown>> = {
+  pendingCount: 1,
+  strayCount: 1,
+  request: 1,
+  close: 1,
+  [Symbol.asyncDispose]: 1,
+};
+const SHARD_QUEUE: Shape<ShardQueue> = { length: 1, add: 1, close: 1, [Symbol.asyncDispose]: 1 };
+
+test("a listener, a loop, a multiplexer and a queue show what their types declare", async () => {
+  const [a, b] = socketPair();
+  const listener = createListener("unix", "@netpoll-shapes");
+  const client = new Multiplexer(a, tagged(lengthPrefixed()));
+  assertShape(listener, LISTENER);
+  assertShape(new EventLoop(null), EVENT_LOOP);
+  assertShape(client, MULTIPLEXER);
+  assertShape(new ShardQueue(b), SHARD_QUEUE);
+  listener.close();
+  await client.close();
+  await closeAll(b);
+});
+
+test("a cluster shows what its type declares, and composed codecs do", () => {
+  const cluster = new Cluster(new URL("file:///nowhere.ts"));
+  const own = Reflect.ownKeys(cluster);
+  assertEquals(own, []);
+  const composed = { decode: 1, encode: 1, needed: 1 };
+  for (const codec of [tagged(lengthPrefixed()), ordered(resp())]) assertShape(codec, composed);
 });

@@ -174,6 +174,38 @@ export class ListenerSocket implements Listener {
   }
 }
 
+/** The socket of what `createListener` gave; null for anything else. */
+let socketOf: (listener: object) => ListenerSocket | null;
+
+/** A listener as its user sees it: nothing of what accepts is shown. */
+class UserListener implements Listener {
+  static {
+    socketOf = (listener) => #socket in listener ? listener.#socket : null;
+  }
+
+  readonly #socket: ListenerSocket;
+
+  constructor(socket: ListenerSocket) {
+    this.#socket = socket;
+  }
+
+  get address(): Address {
+    return this.#socket.address;
+  }
+
+  get fd(): number {
+    return this.#socket.fd;
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}
+
 /** What tells a file from another at the same path; null where there is none. */
 function identify(path: string): string | null {
   try {
@@ -365,14 +397,14 @@ export function createListener(
   }
   if (mode !== undefined) checkNumber("mode", mode, MODE_MAX);
   if (network === "unix") {
-    return new ListenerSocket(listenUnix(address, options), options);
+    return new UserListener(new ListenerSocket(listenUnix(address, options), options));
   }
   if (network !== "tcp" && network !== "tcp4" && network !== "tcp6") {
     throw new TypeError(
       `Cannot listen on the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
     );
   }
-  return new ListenerSocket(listenTcp(network, address, options), options);
+  return new UserListener(new ListenerSocket(listenTcp(network, address, options), options));
 }
 
 const LISTENER_OPTIONS: Known<ListenerOptions> = {
@@ -387,9 +419,16 @@ const LISTENER_OPTIONS: Known<ListenerOptions> = {
 
 /** The listener that a user gave us, as what it is. */
 export function listenerSocket(listener: Listener): ListenerSocket {
-  if (!(listener instanceof ListenerSocket)) {
+  const isObject = typeof listener === "object" && listener !== null;
+  // A Worker of a cluster serves what the cluster listens at.
+  const socket = listener instanceof ListenerSocket
+    ? listener
+    : isObject
+    ? socketOf(listener)
+    : null;
+  if (socket === null) {
     throw new TypeError("Cannot serve: the listener was not made by createListener");
   }
-  if (listener.fd < 0) throw new ClosedError("Cannot serve: the listener is closed");
-  return listener;
+  if (socket.fd < 0) throw new ClosedError("Cannot serve: the listener is closed");
+  return socket;
 }
