@@ -14,7 +14,7 @@ import { counts, countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
 import { DIAL_ATTEMPT_DELAY_MS, SELF_CONNECT_RETRIES } from "../core/limits.ts";
-import { checkOptions, checkSignal } from "../core/options.ts";
+import { checkSignal, readOptions } from "../core/options.ts";
 import {
   describeAddress,
   Family,
@@ -406,25 +406,25 @@ export async function dial<C = undefined>(
   address: string,
   options: DialOptions<C> = {},
 ): Promise<Connection> {
-  checkOptions("dial", options, DIAL_OPTIONS);
-  checkSignal("dial", options.signal);
-  checkCallbacks(options);
-  const bounds: ConnectionSettings = settings(options);
-  if (options.timeoutMs !== undefined) checkTimeout("timeoutMs", options.timeoutMs);
+  const read = readOptions("dial", options, DIAL_OPTIONS);
+  checkSignal("dial", read.signal);
+  checkCallbacks(read);
+  const bounds: ConnectionSettings = settings(read);
+  if (read.timeoutMs !== undefined) checkTimeout("timeoutMs", read.timeoutMs);
   if (network !== "unix" && !(typeof network === "string" && Object.hasOwn(FAMILIES, network))) {
     throw new TypeError(
       `Cannot dial the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
     );
   }
-  options.signal?.throwIfAborted();
-  const local = localRaw(options.localAddress);
+  read.signal?.throwIfAborted();
+  const local = localRaw(read.localAddress);
   const destination = locate(network, address);
   const poller = threadPoller();
-  const dialling = new Dialling(destination, options, local);
+  const dialling = new Dialling(destination, read, local);
   const attempt = await within(
     dialling.run(poller),
     poller,
-    options,
+    read,
     (error) => dialling.cancel(error),
   );
   const service = {

@@ -9,7 +9,7 @@ import { check } from "../core/check.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SendFileError, SystemError } from "../core/errors.ts";
 import { FILE_BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
-import { checkFunction, checkOptions, checkSignal, type Known } from "../core/options.ts";
+import { checkFunction, checkSignal, type Known, readOptions } from "../core/options.ts";
 import { setCork } from "../net/socket.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
 
@@ -149,12 +149,12 @@ async function queueFile(
   source: string | number,
   options: SendFileOptions,
 ): Promise<number> {
-  checkOptions("sendFile", options, SEND_FILE_OPTIONS);
-  const { signal, onProgress } = options;
+  const read = readOptions("sendFile", options, SEND_FILE_OPTIONS);
+  const { signal, onProgress } = read;
   checkSignal("sendFile", signal);
   if (onProgress !== undefined) checkFunction("onProgress", onProgress);
   signal?.throwIfAborted();
-  const piece = openPiece(source, options);
+  const piece = openPiece(source, read);
   if (piece.length === 0) {
     if (piece.isOurs) native.close(piece.fd);
     await writer.flush({ signal });

@@ -71,6 +71,20 @@ export function checkOptions(of: string, options: unknown, known: object): void 
   }
 }
 
+/**
+ * The same options, each read once: what is checked then is what is used, though a getter may answer
+ * otherwise the next time. Throws as {@linkcode checkOptions} does.
+ */
+export function readOptions<T extends object>(of: string, options: T, known: object): T {
+  checkOptions(of, options, known);
+  const read: Record<string, unknown> = {};
+  for (const name of Object.keys(known)) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value !== undefined) read[name] = value;
+  }
+  return read as T;
+}
+
 /** Throws unless it is a signal, or absent. Anything with these two members will do. */
 export function checkSignal(of: string, signal: AbortSignal | undefined): void {
   if (signal === undefined) return;

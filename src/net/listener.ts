@@ -9,7 +9,7 @@ import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
 import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
 import { BACKLOG } from "../core/limits.ts";
-import { checkOptions, type Known } from "../core/options.ts";
+import { type Known, readOptions } from "../core/options.ts";
 import {
   type Address,
   describeAddress,
@@ -388,8 +388,8 @@ export function createListener(
   address: string,
   options: ListenerOptions = {},
 ): Listener {
-  checkOptions("createListener", options, LISTENER_OPTIONS);
-  const { backlog, mode } = options;
+  const read = readOptions("createListener", options, LISTENER_OPTIONS);
+  const { backlog, mode } = read;
   if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0 && backlog <= INT_MAX)) {
     throw new RangeError(
       `Cannot listen with a backlog of ${backlog}: it is a whole number from 1 to ${INT_MAX}`,
@@ -397,14 +397,14 @@ export function createListener(
   }
   if (mode !== undefined) checkNumber("mode", mode, MODE_MAX);
   if (network === "unix") {
-    return new UserListener(new ListenerSocket(listenUnix(address, options), options));
+    return new UserListener(new ListenerSocket(listenUnix(address, read), read));
   }
   if (network !== "tcp" && network !== "tcp4" && network !== "tcp6") {
     throw new TypeError(
       `Cannot listen on the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
     );
   }
-  return new UserListener(new ListenerSocket(listenTcp(network, address, options), options));
+  return new UserListener(new ListenerSocket(listenTcp(network, address, read), read));
 }
 
 const LISTENER_OPTIONS: Known<ListenerOptions> = {

@@ -1,6 +1,13 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { checkFunction, checkOptions, checkSignal, nearest, show } from "../../src/core/options.ts";
+import {
+  checkFunction,
+  checkOptions,
+  checkSignal,
+  nearest,
+  readOptions,
+  show,
+} from "../../src/core/options.ts";
 
 const KNOWN = { timeoutMs: 1, idleTimeoutMs: 1, onRequest: 1, signal: 1 };
 
@@ -62,4 +69,19 @@ test("checkSignal() and checkFunction() refuse what only looks right", () => {
     TypeError,
     "Cannot use an object as the han",
   );
+});
+
+test("readOptions() reads each option once, inherited ones and those of a class, and no unknown ones", () => {
+  let reads = 0;
+  class Options {
+    get first(): number {
+      return ++reads;
+    }
+  }
+  const options = Object.assign(new Options(), { second: 2, third: undefined });
+  const known = { first: 1, second: 1, third: 1 };
+  const read = readOptions("test", options, known);
+  assertEquals([read.first, read.first, read.second, reads], [1, 1, 2, 1]);
+  assertEquals(Object.keys(read), ["first", "second"]);
+  assertThrows(() => readOptions("test", { fist: 1 }, known), TypeError, "did you mean first?");
 });

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
+import { createListener, dial, type TcpAddress } from "../../mod.ts";
 import { Family, rawAddress, rawFromNumeric } from "../../src/net/address.ts";
 import { bind, checkPermitted, connect } from "../../src/net/permitted.ts";
 import { ERRNO } from "../../src/core/errno.ts";
@@ -26,4 +27,25 @@ test("bind() and connect() return what the kernel says", () => {
     native.close(server);
     native.close(client);
   }
+});
+
+test("createListener() and dial() read an option once, whatever it says the next time", async () => {
+  const reads: Record<string, number> = {};
+  const once = <T extends object>(options: T): T =>
+    new Proxy(options, {
+      get(target, name, receiver) {
+        reads[String(name)] = (reads[String(name)] ?? 0) + 1;
+        return Reflect.get(target, name, receiver);
+      },
+    });
+  using listener = createListener("tcp", "127.0.0.1:0", once({ backlog: 5, v6Only: true }));
+  const { port } = listener.address as TcpAddress;
+  const connection = await dial(
+    "tcp",
+    `127.0.0.1:${port}`,
+    once({ localAddress: "127.0.0.1:0", timeoutMs: 5000 }),
+  );
+  await connection.close();
+  const told = ["backlog", "v6Only", "localAddress", "timeoutMs"].map((name) => reads[name]);
+  assertEquals(told, [1, 1, 1, 1]);
 });
