@@ -15,9 +15,11 @@ import {
   frames,
   lengthPrefixed,
   lines,
+  LinkBuffer,
   Multiplexer,
   pipe,
   prometheus,
+  readableOf,
   readerFrom,
   resp,
   responder,
@@ -27,6 +29,7 @@ import {
   socketPair,
   tagged,
   varintPrefixed,
+  writableOf,
   writerTo,
 } from "../mod.ts";
 import { leaks } from "./support/leaks.ts";
@@ -173,6 +176,8 @@ test("a missing handler is told when the loop is made, with what to write", () =
     () => frames(undefined as Any, lines()),
     () => frames({} as Any, lines()),
     () => prometheus(undefined as Any),
+    () => readableOf({} as Any),
+    () => writableOf(undefined as Any),
     () => shutdownOnSignals({} as Any),
     () => configure(undefined as Any),
     () => configure({ log: "stderr" as Any }),
@@ -190,6 +195,25 @@ test("setOnRequest(), addCloseCallback() and add() refuse what is no function", 
     }
     await closeAll(a, b);
   }));
+
+test("what is neither true nor false is refused where it has to be one of them", () => {
+  const calls: ((value: Any) => unknown)[] = [
+    (noDelay) => new EventLoop(null, { noDelay }),
+    (keepAlive) => createListener("tcp", "127.0.0.1:0", { keepAlive }),
+    (reusePort) => createListener("tcp", "127.0.0.1:0", { reusePort }),
+    (v6Only) => createListener("tcp6", "[::1]:0", { v6Only }),
+    (strip) => lines({ strip }),
+    (inline) => resp({ inline }),
+    (exit) => shutdownOnSignals(new EventLoop(null), { exit }),
+    (debug) => configure({ debug }),
+    (copy) => new LinkBuffer().writeBinary(new Uint8Array(1), { copy }),
+  ];
+  for (const call of calls) {
+    for (const value of [null, 0, 1, "true", ignore]) {
+      assertThrows(() => call(value), TypeError, undefined, `${call} ${String(value)}`);
+    }
+  }
+});
 
 test("numbers that mean nothing are refused at once, in each option that is a number", async () => {
   const [a, b] = socketPair();

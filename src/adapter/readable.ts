@@ -4,6 +4,12 @@
 import type { Reader } from "../buffer/reader.ts";
 import { EofError } from "../core/errors.ts";
 import { READ_BYTES_MAX } from "../core/limits.ts";
+import { show } from "../core/options.ts";
+
+function checkReader(reader: Reader): void {
+  if (typeof reader?.wait === "function") return;
+  throw new TypeError(`Cannot read ${show(reader)}: it is no reader, as connection.reader is`);
+}
 
 /** Waits for more; false at the end. A reset is an error, not an end. */
 async function hasMore(reader: Reader, signal?: AbortSignal): Promise<boolean> {
@@ -40,6 +46,7 @@ function take(reader: Reader): Uint8Array {
  * ```
  */
 export async function* bytesOf(reader: Reader): AsyncGenerator<Uint8Array, void, void> {
+  checkReader(reader);
   while (await hasMore(reader)) yield take(reader);
 }
 
@@ -57,6 +64,7 @@ export async function* bytesOf(reader: Reader): AsyncGenerator<Uint8Array, void,
  * ```
  */
 export function readableOf(reader: Reader): ReadableStream<Uint8Array> {
+  checkReader(reader);
   const cancelled = new AbortController();
   return new ReadableStream<Uint8Array>({
     async pull(controller) {

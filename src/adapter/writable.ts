@@ -2,6 +2,7 @@
  * A writer as what the web platform writes to.
  */
 import type { Writer } from "../buffer/writer.ts";
+import { show } from "../core/options.ts";
 
 /**
  * A writer as a `WritableStream`, for `pipeTo` and the like. Each piece is written and flushed
@@ -20,6 +21,11 @@ import type { Writer } from "../buffer/writer.ts";
  * ```
  */
 export function writableOf(writer: Writer): WritableStream<Uint8Array> {
+  if (typeof writer?.writeBinary !== "function") {
+    throw new TypeError(
+      `Cannot write to ${show(writer)}: it is no writer, as connection.writer is`,
+    );
+  }
   return new WritableStream<Uint8Array>({
     write(bytes, { signal }) {
       writer.writeBinary(bytes);

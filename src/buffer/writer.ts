@@ -140,7 +140,7 @@ const LOOP_CHARACTERS_MAX = 24;
 const LATIN1_LOOP_CHARACTERS_MAX = 100;
 const UTF8_BYTES_PER_CHARACTER = 3; // of UTF-16; a pair of surrogates makes four
 const FLUSH_OPTIONS = { signal: 1 };
-const WRITE_OPTIONS = { copy: 1 };
+const WRITE_OPTIONS = { copy: "boolean" };
 
 /** Throws unless a flush can be given up by it. */
 export function checkFlush(options: { signal?: AbortSignal }): void {

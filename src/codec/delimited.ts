@@ -14,7 +14,7 @@ import { FRAME_OPTIONS, type FrameOptions, longest, WindowCodec } from "./byte_c
 import type { ByteCodec, FrameInput, Piece } from "./codec.ts";
 import { copyInput, inputBytes, writeInput } from "./frame_input.ts";
 
-const DELIMITED_OPTIONS: Known<DelimitedOptions> = { ...FRAME_OPTIONS, strip: 1 };
+const DELIMITED_OPTIONS: Known<DelimitedOptions> = { ...FRAME_OPTIONS, strip: "boolean" };
 const LINES_OPTIONS: Known<LinesOptions> = { ...DELIMITED_OPTIONS, ending: 1 };
 
 /** What becomes of a delimiter. */

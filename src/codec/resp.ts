@@ -31,7 +31,7 @@ import {
   RespVerbatim,
 } from "./resp_value.ts";
 
-const OPTIONS: Known<RespOptions> = { ...FRAME_OPTIONS, bulk: 1, version: 1, inline: 1 };
+const OPTIONS: Known<RespOptions> = { ...FRAME_OPTIONS, bulk: 1, version: 1, inline: "boolean" };
 
 /** How values are read and written. */
 export interface RespOptions<Kind extends BulkKind = BulkKind> extends FrameOptions {

@@ -1,7 +1,7 @@
 /**
  * What a program may set for the whole thread, once, before it begins.
  */
-import { checkFunction, checkOptions } from "./options.ts";
+import { checkFunction, checkOptions, type Known } from "./options.ts";
 
 /** What {@linkcode configure} takes; everything left out stays as it is. */
 export interface Configuration {
@@ -50,6 +50,8 @@ export const config: Required<Configuration> = {
   watchRuntime: true,
 };
 
+const OPTIONS: Known<Configuration> = { ...config, debug: "boolean", verify: "boolean" };
+
 function checkMicros(name: string, micros: number | undefined): void {
   if (micros === undefined || (Number.isInteger(micros) && micros >= 0 && micros <= 1_000_000)) {
     return;
@@ -78,7 +80,7 @@ function checkMicros(name: string, micros: number | undefined): void {
  * ```
  */
 export function configure(options: Configuration): void {
-  checkOptions("configure", options, config);
+  checkOptions("configure", options, OPTIONS);
   if (options === undefined) throw new TypeError("Cannot configure: no options were given");
   if (options.log !== undefined) checkFunction("log", options.log);
   checkMicros("spinMicros", options.spinMicros);

@@ -3,7 +3,10 @@
  * where it is made.
  */
 
-/** The options that a function knows: a property for each of them, so that the compiler sees all. */
+/**
+ * The options that a function knows: a property for each of them, so that the compiler sees all. Its
+ * value is "boolean" for what is true or false and nothing else.
+ */
 export type Known<T> = { readonly [name in keyof Required<T>]: unknown };
 
 /** A value in an error's message. */
@@ -56,6 +59,11 @@ function unknownOption(of: string, name: string, known: object): TypeError {
   return new TypeError(`Unknown option ${JSON.stringify(name)} of ${of}: ${cure}`);
 }
 
+function checkBoolean(of: string, name: string, value: unknown): void {
+  if (value === undefined || typeof value === "boolean") return;
+  throw new TypeError(`Cannot set ${name} of ${of} to ${show(value)}: it is true or false`);
+}
+
 /**
  * Throws for options that a function does not know, and for what is no object. One that is
  * undefined is as good as absent, but its name has to be right.
@@ -67,7 +75,11 @@ export function checkOptions(of: string, options: unknown, known: object): void 
   }
   // Inherited ones count: options may be an object of the user's own class.
   for (const name in options) {
-    if (!Object.hasOwn(known, name)) throw unknownOption(of, name, known);
+    if (!Object.hasOwn(known, name)) {
+      throw unknownOption(of, name, known);
+    } else if ((known as Record<string, unknown>)[name] === "boolean") {
+      checkBoolean(of, name, (options as Record<string, unknown>)[name]);
+    }
   }
 }
 

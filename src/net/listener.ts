@@ -410,8 +410,8 @@ export function createListener(
 const LISTENER_OPTIONS: Known<ListenerOptions> = {
   ...SOCKET_OPTIONS,
   backlog: 1,
-  reusePort: 1,
-  v6Only: 1,
+  reusePort: "boolean",
+  v6Only: "boolean",
   deferAcceptMs: 1,
   fastOpen: 1,
   mode: 1,

@@ -64,7 +64,7 @@ export interface SocketOptions {
 
 /** The names of {@linkcode SocketOptions}. */
 export const SOCKET_OPTIONS: Known<SocketOptions> = {
-  noDelay: 1,
+  noDelay: "boolean",
   keepAlive: 1,
   userTimeoutMs: 1,
   sendBufferBytes: 1,
@@ -73,7 +73,7 @@ export const SOCKET_OPTIONS: Known<SocketOptions> = {
   typeOfService: 1,
   priority: 1,
   mark: 1,
-  freeBind: 1,
+  freeBind: "boolean",
 };
 const KEEP_ALIVE: Known<KeepAliveOptions> = { idleMs: 1, intervalMs: 1, count: 1 };
 

@@ -96,7 +96,7 @@ const { onRequest: _, ...OTHER_CALLBACKS } = CALLBACKS;
 export const EVENT_LOOP_OPTIONS: Known<EventLoopOptions> = {
   ...DEFAULTS,
   ...OTHER_CALLBACKS,
-  noDelay: 1,
+  noDelay: "boolean",
   keepAlive: 1,
   connectionsMax: 1,
   connectionsPerAddressMax: 1,

@@ -25,7 +25,7 @@ export interface Stoppable {
   shutdown(options?: ShutdownOptions): Promise<unknown>;
 }
 
-const SIGNAL_OPTIONS: Known<SignalOptions> = { signals: 1, timeoutMs: 1, exit: 1 };
+const SIGNAL_OPTIONS: Known<SignalOptions> = { signals: 1, timeoutMs: 1, exit: "boolean" };
 const SHUTDOWN_TIMEOUT_MS = 10_000;
 
 /** The exit status of a process that a signal ended, as shells see it. */
