@@ -110,6 +110,7 @@ export const bunHost: Host | null = Bun
     version: process.versions["bun"]!,
     ticksToPollSockets: 0,
     idOf: Number,
+    contexts: null,
     drainMicrotasks: jsc?.drainMicrotasks ?? null,
     open,
     refusal: () => null,

@@ -13,22 +13,35 @@ type SocketOptions = ConstructorParameters<typeof import("node:net").Socket>[0];
 
 /**
  * The part of Deno's internals that is used where it is there: it drains microtasks within a
- * macrotask.
+ * macrotask, and changes the async context for a hundredth of what `AsyncLocalStorage` takes.
  */
 interface Internals {
-  core?: { runMicrotasks?: () => void };
+  core?: {
+    runMicrotasks?: () => void;
+    getAsyncContext?: () => unknown;
+    setAsyncContext?: (context: unknown) => void;
+  };
 }
 
 const isDeno = "Deno" in globalThis;
 // Not imported: it costs milliseconds that Bun's way does not need.
 const net = isDeno ? process.getBuiltinModule("node:net") : null;
 
-function findDrain(): (() => void) | null {
+function findCore(): Internals["core"] {
   const internals = (Deno as unknown as Record<symbol, Internals>)[
     (Deno as unknown as { internal: symbol }).internal
   ];
-  const drain = internals?.core?.runMicrotasks;
+  return internals?.core;
+}
+
+function findDrain(): (() => void) | null {
+  const drain = findCore()?.runMicrotasks;
   return typeof drain === "function" ? drain : null;
+}
+
+function findContexts(): Host["contexts"] {
+  const { getAsyncContext: get, setAsyncContext: set } = findCore() ?? {};
+  return typeof get === "function" && typeof set === "function" ? { get, set } : null;
 }
 
 /** Taken when netpoll is imported: what is put in its place later does not decide for us. */
@@ -170,6 +183,7 @@ export const denoHost: Host | null = isDeno
     version: Deno.version.deno,
     ticksToPollSockets: 3,
     drainMicrotasks: findDrain(),
+    contexts: findContexts(),
     idOf: (immediate) => (immediate as { asyncId?: number }).asyncId ?? NaN,
     open,
     refusal,

@@ -39,6 +39,11 @@ export interface Host {
    * Runs all pending microtasks now, from within a macrotask; null where the runtime offers no way.
    */
   readonly drainMicrotasks: (() => void) | null;
+  /**
+   * The async context of this moment, in the runtime's own words (undefined: nobody's), and how to
+   * enter one. Null where only `AsyncLocalStorage` knows.
+   */
+  readonly contexts: { get(): unknown; set(context: unknown): void } | null;
   /** Opens a shared library and binds the functions of a table. Throws the runtime's own error. */
   open<T>(path: string, symbols: Readonly<Record<keyof T, Signature>>): T;
   /** Why a library must not be opened: what permission is missing, or null. */

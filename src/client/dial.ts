@@ -1,6 +1,7 @@
 /**
  * Dialling: a connection to somebody who listens.
  */
+import { currentScope } from "../../ffi/context.ts";
 import { lookup } from "node:dns/promises";
 import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
@@ -420,6 +421,7 @@ export async function dial<C = undefined>(
   const local = localRaw(read.localAddress);
   const destination = locate(network, address);
   const poller = threadPoller();
+  const scope = currentScope(); // of the call: what follows an await may have another
   const dialling = new Dialling(destination, read, local);
   const attempt = await within(
     dialling.run(poller),
@@ -430,6 +432,7 @@ export async function dial<C = undefined>(
   const service = {
     poller,
     callbacks: options,
+    scope,
     settings: bounds,
     owner: null,
     io: socketTransport,

@@ -1,6 +1,7 @@
 /**
  * What users are told in the course of a connection's life, and in what order.
  */
+import type { Scope } from "../../ffi/context.ts";
 import { config } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
 import { checkFunction, type Known, show } from "../core/options.ts";
@@ -81,6 +82,7 @@ export class CallbackRunner<C> {
   /** What `onPrepare` made, or `onConnect`. */
   context: C = undefined as C;
   readonly #callbacks: Callbacks<C>;
+  readonly #scope: Scope;
   readonly #owner: CallbacksOwner;
   /** How many have not settled. */
   #openCount = 0;
@@ -88,9 +90,10 @@ export class CallbackRunner<C> {
   #closeCallbacks: CloseCallback[] | null = null;
   #isClosed = false;
 
-  /** The callbacks of a connection. */
-  constructor(callbacks: Callbacks<C>, owner: CallbacksOwner) {
+  /** The callbacks of a connection, and the async context that they are called in. */
+  constructor(callbacks: Callbacks<C>, scope: Scope, owner: CallbacksOwner) {
     this.#callbacks = callbacks;
+    this.#scope = scope;
     this.#owner = owner;
   }
 
@@ -102,7 +105,9 @@ export class CallbackRunner<C> {
   /** Calls `onPrepare`. Throws what it throws. */
   prepare(): void {
     const { onPrepare } = this.#callbacks;
-    if (onPrepare !== undefined) this.context = onPrepare(this.#owner);
+    if (onPrepare !== undefined) {
+      this.context = this.#scope(onPrepare, this.#owner, undefined);
+    }
   }
 
   /** Calls `onConnect`; the owner hears when it has settled. */
@@ -120,7 +125,7 @@ export class CallbackRunner<C> {
       this.#owner.onConnected({ error });
     };
     try {
-      const result = onConnect(this.#owner, this.context);
+      const result = this.#scope(onConnect, this.#owner, this.context);
       if (isPromise<C>(result)) result.then(settle, fail);
       else settle(result);
     } catch (error) {
@@ -143,7 +148,7 @@ export class CallbackRunner<C> {
       settle();
     };
     try {
-      const result = onDisconnect(this.#owner, this.context);
+      const result = this.#scope(onDisconnect, this.#owner, this.context);
       if (isPromise<void>(result)) result.then(settle, fail);
       else settle();
     } catch (error) {
@@ -156,7 +161,7 @@ export class CallbackRunner<C> {
     counts.connections.failures += 1;
     const { onError } = this.#callbacks;
     try {
-      if (onError !== undefined) onError(error, this.#owner);
+      if (onError !== undefined) this.#scope(onError, error, this.#owner);
       else config.log(`netpoll: a handler failed, its connection is closed: ${text(error)}`);
     } catch (second) {
       config.log(`netpoll: onError failed: ${text(second)}`);
@@ -180,7 +185,7 @@ export class CallbackRunner<C> {
 
   #callClose(callback: CloseCallback): void {
     try {
-      callback(this.#owner);
+      this.#scope(callback, this.#owner, undefined);
     } catch (error) {
       this.report(error);
     }

@@ -1,6 +1,7 @@
 /**
  * Connections as users see them, and those over descriptors that come from elsewhere.
  */
+import { currentScope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
 import type { Reader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
@@ -227,6 +228,7 @@ function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Conn
   const service = {
     poller: threadPoller(),
     callbacks: options,
+    scope: currentScope(),
     settings: bounds,
     owner: null,
     io: isSocket ? socketTransport : fileTransport,

@@ -1,6 +1,7 @@
 /**
  * Files among the bytes of a stream: sendfile, and reading where the kernel has no sendfile.
  */
+import { currentScope } from "../../ffi/context.ts";
 import { closeSync, constants, openSync } from "node:fs";
 import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
@@ -160,9 +161,10 @@ async function queueFile(
     await writer.flush({ signal });
     return 0;
   }
+  const scope = currentScope();
   const tell = () => {
     try {
-      onProgress!(file.sentBytes);
+      scope(onProgress!, file.sentBytes, undefined);
     } catch (error) {
       writer.abandonFile(file, error);
     }

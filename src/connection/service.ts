@@ -1,6 +1,7 @@
 /**
  * What a server gives its connections, all of them the same.
  */
+import type { Scope } from "../../ffi/context.ts";
 import type { Callbacks } from "./callbacks.ts";
 import type { Connection } from "./connection.ts";
 import type { StreamService } from "./stream.ts";
@@ -15,6 +16,8 @@ export interface ConnectionOwner {
 export interface Service<C> extends StreamService {
   /** Who is called. */
   readonly callbacks: Callbacks<C>;
+  /** The async context they are called in: that of `serve`, `dial` or `fromFd`. */
+  readonly scope: Scope;
   /** Who keeps account of them. */
   readonly owner: ConnectionOwner | null;
 }

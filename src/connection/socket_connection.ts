@@ -55,7 +55,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   }
 
   #runner(): CallbackRunner<C> {
-    return this.#callbacks ??= new CallbackRunner(this.service.callbacks, this);
+    return this.#callbacks ??= new CallbackRunner(this.service.callbacks, this.service.scope, this);
   }
 
   // ---- beginning --------------------------------------------------------------------------------
@@ -212,8 +212,8 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   }
 
   callHandler(): void | Promise<void> {
-    const callbacks = this.#callbacks;
-    return this.#onRequest!(this, callbacks === null ? undefined as C : callbacks.context);
+    const context = this.#callbacks === null ? undefined as C : this.#callbacks.context;
+    return this.service.scope(this.#onRequest!, this, context);
   }
 
   onTooLong(): void {

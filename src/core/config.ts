@@ -1,6 +1,7 @@
 /**
  * What a program may set for the whole thread, once, before it begins.
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { checkFunction, checkOptions, type Known } from "./options.ts";
 
 /** What {@linkcode configure} takes; everything left out stays as it is. */
@@ -88,4 +89,6 @@ export function configure(options: Configuration): void {
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined) (config as unknown as Record<string, unknown>)[name] = value;
   }
+  // A line has many causes: what it is logged in is the async context of this call.
+  if (options.log !== undefined) config.log = AsyncLocalStorage.bind(options.log);
 }

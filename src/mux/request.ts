@@ -1,6 +1,7 @@
 /**
  * Requests that are being answered, and who tells them that nobody waits any more.
  */
+import { currentScope, type Scope } from "../../ffi/context.ts";
 import type { Connection } from "../connection/connection.ts";
 import { Stream } from "../connection/stream.ts";
 
@@ -20,6 +21,8 @@ export interface RequestContext {
 /** The requests of one connection whose signals were asked for, and that have no answer. */
 class Unanswered {
   readonly #signals = new Set<AbortController>();
+  /** The async context in which a signal was first asked for: that of the connection's handler. */
+  readonly #scope: Scope = currentScope();
   #end: { readonly reason: unknown } | null = null;
 
   constructor(connection: Connection) {
@@ -30,7 +33,7 @@ class Unanswered {
 
   #onEnd(reason: unknown): void {
     this.#end = { reason };
-    for (const signal of this.#signals) signal.abort(reason);
+    for (const signal of this.#signals) this.#scope(abort, signal, reason);
     this.#signals.clear();
   }
 
@@ -42,6 +45,10 @@ class Unanswered {
   delete(signal: AbortController): void {
     this.#signals.delete(signal);
   }
+}
+
+function abort(signal: AbortController, reason: unknown): void {
+  signal.abort(reason);
 }
 
 const unanswered = new WeakMap<Connection, Unanswered>();

@@ -1,6 +1,7 @@
 /**
  * Writing to one connection from many places, in few system calls.
  */
+import { currentScope, type Scope } from "../../ffi/context.ts";
 import { LinkBuffer } from "../buffer/link_buffer.ts";
 import { wholly } from "../buffer/undo.ts";
 import type { Writer } from "../buffer/writer.ts";
@@ -17,6 +18,8 @@ export type WriterGetter = () => LinkBuffer | null;
 /** What one `add` wants to write. */
 interface Batch {
   readonly getters: readonly WriterGetter[];
+  /** The async context of `add`, in which they are called. */
+  readonly scope: Scope;
   readonly promise: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
@@ -92,7 +95,7 @@ export class ShardQueue implements AsyncDisposable {
   add(...getters: WriterGetter[]): Promise<void> {
     if (this.#isClosed) return failed(new ClosedError("Cannot add to a queue after close()"));
     for (const getter of getters) checkFunction("a getter of ShardQueue.add", getter);
-    const batch: Batch = { getters, ...Promise.withResolvers<void>() };
+    const batch: Batch = { getters, scope: currentScope(), ...Promise.withResolvers<void>() };
     batch.promise.catch(ignore);
     this.#waiting.push(batch);
     this.#waitingCount += getters.length;
@@ -137,14 +140,14 @@ export class ShardQueue implements AsyncDisposable {
   }
 
   /** Writes what the getters give, all of it or nothing. Whether it did. */
-  #write({ getters, reject }: Batch): boolean {
+  #write({ getters, scope, reject }: Batch): boolean {
     const { writer } = this.#connection;
     const buffers: LinkBuffer[] = [];
     try {
       for (const getter of getters) {
         // It throws when nothing can be written: then no getter is asked to build something.
         writer.malloc(0);
-        const buffer = getter();
+        const buffer = scope(getter, undefined, undefined);
         if (buffer !== null) buffers.push(buffer);
       }
       wholly(appendAll, null, writer, buffers);

@@ -1,6 +1,7 @@
 /**
  * Load balancing: which of several pollers serves a new connection.
  */
+import { currentScope, type Scope } from "../../ffi/context.ts";
 
 /** A poller, as a policy sees it. */
 export interface PollerLoad {
@@ -140,13 +141,14 @@ function mix(hash: number): number {
 
 class OwnChoice<A> implements Balancer<A> {
   readonly #choose: Choose<A>;
+  readonly #scope: Scope = currentScope();
 
   constructor(choose: Choose<A>) {
     this.#choose = choose;
   }
 
   pick<P extends PollerLoad>(pollers: readonly P[], { address }: Newcomer<A>): P {
-    const index = this.#choose(pollers, address);
+    const index = this.#scope(this.#choose, pollers, address);
     const chosen = pollers.find((poller) => poller.index === index);
     if (chosen !== undefined) return chosen;
     throw new TypeError(

@@ -17,6 +17,7 @@
  *
  * docs/decisions/0006-pace.md has the measurements.
  */
+import { neutral } from "../../ffi/context.ts";
 import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
@@ -106,9 +107,13 @@ export class Pace {
 
   /** There is something to watch: from now on it keeps the process alive. */
   begin(): void {
-    this.#runtime ??= new RuntimeLoop(this.#epoll, this.#turns, this.#onTicked, this.#onWake);
+    this.#runtime ??= neutral(() => this.#makeRuntime(), undefined, undefined);
     this.#runtime.keepAlive(true);
     if (this.#phase === "asleep") this.#sleep();
+  }
+
+  #makeRuntime(): RuntimeLoop {
+    return new RuntimeLoop(this.#epoll, this.#turns, this.#onTicked, this.#onWake);
   }
 
   /** There is nothing to watch any more: the process may end. */
@@ -141,15 +146,19 @@ export class Pace {
 
   readonly #onWake = (): void => {
     this.counts.wakes += 1;
-    if (this.#phase === "asleep") this.#turn(this.#runtime!);
+    if (this.#phase === "asleep") this.#beginTurn();
   };
 
   readonly #onTicked = (): void => {
-    if (this.#phase === "scheduled") this.#turn(this.#runtime!);
+    if (this.#phase === "scheduled") this.#beginTurn();
   };
 
-  /** One macrotask of ours. No microtask is pending when it begins. */
-  #turn(runtime: RuntimeLoop): void {
+  /** One macrotask of ours. No microtask is pending when it begins. Whoever began it is not in it. */
+  #beginTurn(): void {
+    neutral(this.#turn, this.#runtime!, undefined);
+  }
+
+  readonly #turn = (runtime: RuntimeLoop): void => {
     this.#phase = "running";
     this.counts.turns += 1;
     let isOver = false;
@@ -167,7 +176,7 @@ export class Pace {
         }
       }
     }
-  }
+  };
 
   /** Polls until nothing is there, the runtime has work, or the time is up. Whether to go cold. */
   #run(runtime: RuntimeLoop): boolean {

@@ -1,6 +1,7 @@
 /**
  * Cluster: a server on several cores, a poller in a Worker for each.
  */
+import { currentScope, type Scope } from "../../ffi/context.ts";
 import { availableParallelism } from "node:os";
 import { clearTimeout, setTimeout } from "node:timers";
 import { checkTimeout } from "../connection/settings.ts";
@@ -76,6 +77,7 @@ export class Cluster {
   #pollerCount: number;
   readonly #handler: URL;
   readonly #options: ClusterOptions;
+  readonly #scope: Scope = currentScope();
   readonly #handover: Handover;
   readonly #workers: (PollerWorker | null)[] = [];
   /** Those that are too many, and finish what they have. */
@@ -256,7 +258,7 @@ export class Cluster {
   #report(error: Error, index: number, consequence: string): void {
     const { onWorkerError } = this.#options;
     try {
-      if (onWorkerError !== undefined) onWorkerError(error, index);
+      if (onWorkerError !== undefined) this.#scope(onWorkerError, error, index);
       else config.log(`netpoll: ${error.message}; ${consequence}`);
     } catch (second) {
       config.log(`netpoll: onWorkerError failed: ${second}`);

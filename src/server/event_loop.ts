@@ -1,6 +1,7 @@
 /**
  * EventLoop: a server, that is listeners, the connections they bring, and what is called for each.
  */
+import { currentScope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
 import {
   CALLBACKS,
@@ -161,7 +162,7 @@ function checkMost(name: string, most = Infinity): number {
  * ```
  */
 export class EventLoop<C = undefined> {
-  readonly #service: Service<C>;
+  readonly #service: Omit<Service<C>, "scope">;
   readonly #connections = new Roster<SocketConnection<C>>();
   readonly #socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive">;
   readonly #connectionsMax: number;
@@ -181,7 +182,7 @@ export class EventLoop<C = undefined> {
   static {
     feed = (loop, { open, onCount }) => {
       loop.#onCount = onCount;
-      if (open !== null) loop.#sources.add(open(loop.#sourceOwner));
+      if (open !== null) loop.#sources.add(open(loop.#sourceOwner()));
     };
   }
 
@@ -269,7 +270,7 @@ export class EventLoop<C = undefined> {
       setStreamOptions(socket, this.#socketOptions);
       // A connection that closes has to be timed also when accepting has used up all descriptors.
       this.#poller.prepareTimers();
-      const acceptor = new Acceptor(socket, this.#poller, this.#sourceOwner);
+      const acceptor = new Acceptor(socket, this.#poller, this.#sourceOwner());
       this.#sources.add(acceptor);
       if (!this.#isRef) acceptor.unref();
       if (this.#connections.size >= this.#connectionsMax) acceptor.pause();
@@ -292,15 +293,19 @@ export class EventLoop<C = undefined> {
     this.#each((source) => source.unref());
   }
 
-  readonly #sourceOwner: SourceOwner = {
-    onAccept: (fd, ends) => this.#onAccept(fd, ends),
-    onAcceptFailure: (error) => {
-      this.#served?.reject(error);
-      void this.shutdown();
-    },
-  };
+  /** For a source whose connections are called back in the async context of now. */
+  #sourceOwner(): SourceOwner {
+    const service = { ...this.#service, scope: currentScope() };
+    return {
+      onAccept: (fd, ends) => this.#onAccept(service, fd, ends),
+      onAcceptFailure: (error) => {
+        this.#served?.reject(error);
+        void this.shutdown();
+      },
+    };
+  }
 
-  #onAccept(fd: number, ends: EndpointAddresses): void {
+  #onAccept(service: Service<C>, fd: number, ends: EndpointAddresses): void {
     const key = peerKey(ends.remote);
     if (!this.#peers.add(key)) {
       counts.connections.refused += 1;
@@ -311,7 +316,7 @@ export class EventLoop<C = undefined> {
     }
     let connection: SocketConnection<C>;
     try {
-      connection = new SocketConnection<C>(this.#service, fd, ends);
+      connection = new SocketConnection<C>(service, fd, ends);
     } catch (error) {
       this.#peers.remove(key); // no descriptor was left for a timer
       native.close(fd);
