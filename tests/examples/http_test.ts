@@ -21,11 +21,12 @@ const report: Answer = ({ method, path, body, bodyBytes }, response) => {
 async function withHttp(
   answer: Answer,
   call: (port: number) => Promise<void>,
-  limits: HttpLimits & EventLoopOptions = {},
+  limits: HttpLimits = {},
+  options: EventLoopOptions = {},
 ): Promise<string[]> {
   const errors: string[] = [];
   const onError = (error: unknown) => errors.push((error as Error).message);
-  const { loop, listener, served } = serve(http(answer, limits), { onError, ...limits });
+  const { loop, listener, served } = serve(http(answer, limits), { onError, ...options });
   try {
     await call((listener.address as TcpAddress).port);
   } finally {
@@ -237,20 +238,32 @@ test("http() bounds heads, bodies and chunks, and says so to a client that goes 
   }, { headBytesMax: 800, bodyBytesMax: 100 }).then((errors) => assertEquals(errors, [])));
 
 test("http() answers 408 to a head and to a body that do not come", () =>
-  withHttp(report, async (port) => {
-    for (const text of ["GET / HTT", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na"]) {
-      const socket = connect(port, "127.0.0.1");
-      socket.write(text);
-      assertEquals(statusesOf(await allOf(socket)), [408]);
-    }
-  }, { readTimeoutMs: 50 }).then((errors) => assertEquals(errors, [])));
+  withHttp(
+    report,
+    async (port) => {
+      for (
+        const text of ["GET / HTT", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na"]
+      ) {
+        const socket = connect(port, "127.0.0.1");
+        socket.write(text);
+        assertEquals(statusesOf(await allOf(socket)), [408]);
+      }
+    },
+    {},
+    { readTimeoutMs: 50 },
+  ).then((errors) => assertEquals(errors, [])));
 
 test("http() lets go of a connection that is idle for too long", () =>
-  withHttp(report, async (port) => {
-    const socket = connect(port, "127.0.0.1");
-    socket.write(GET);
-    assertEquals(statusesOf(await allOf(socket)), [200]);
-  }, { idleTimeoutMs: 100 }).then((errors) => assertEquals(errors, [])));
+  withHttp(
+    report,
+    async (port) => {
+      const socket = connect(port, "127.0.0.1");
+      socket.write(GET);
+      assertEquals(statusesOf(await allOf(socket)), [200]);
+    },
+    {},
+    { idleTimeoutMs: 100 },
+  ).then((errors) => assertEquals(errors, [])));
 
 test("http() says 100 Continue when the body is read, and closes when it is not", () =>
   withHttp(({ path, body }, response) => {
