@@ -79,8 +79,11 @@ export interface WriteSide {
   sentBytes(writer: ConnectionWriter): number;
   /** How many flushes wait. */
   flushCount(writer: ConnectionWriter): number;
-  /** When the first flush that waits began, in microseconds; 0 for none. */
-  flushingSince(writer: ConnectionWriter): number;
+  /**
+   * When the first flush that waits began, in microseconds; 0 for none. That of a file begins anew
+   * when bytes of it left, or the peer took some, if it is told when.
+   */
+  flushingSince(writer: ConnectionWriter, takenSince?: number): number;
   /** Looks whether too much is unsent, or little enough again. Whether that has changed. */
   checkPressure(writer: ConnectionWriter): boolean;
   /** The same writer, as who sends a file needs it. */
@@ -108,7 +111,10 @@ export class ConnectionWriter extends ChainWriter {
       unsentBytes: (writer) => writer.#unsentBytes,
       sentBytes: (writer) => writer.#sentBytes,
       flushCount: (writer) => writer.#flushes?.length ?? 0,
-      flushingSince: (writer) => writer.#flushes?.[0]?.since ?? 0,
+      flushingSince(writer, takenSince = 0) {
+        writer.#files?.progress(takenSince);
+        return writer.#flushes?.[0]?.since ?? 0;
+      },
       checkPressure: (writer) => writer.#checkPressure(),
       forFiles: (writer) => ({
         flush: (options) => writer.flush(options),

@@ -16,8 +16,11 @@ export interface DeadlineOwner {
   readonly isHeldBack: boolean;
   /** Takes what the kernel has for who waits. */
   lookForInput(): void;
-  /** Sends what the kernel has room for by now. */
-  lookForRoom(): void;
+  /**
+   * Sends what the kernel has room for by now. Since when the first flush waits, or 0; that of a
+   * file waits since the peer took some of what was sent, if that was later.
+   */
+  lookForRoom(takenSince: number): number;
   /** A wait, a flush, the silence or the life took longer than it may. */
   onDeadline(operation: TimeoutOperation, timeoutMs: number): void;
 }
@@ -49,8 +52,9 @@ export class Deadlines implements TimerOwner {
   #writeSince = 0;
   /** When a byte last moved. */
   #activeSince: number;
-  /** What the peer had not taken when that was last looked at. */
+  /** What the peer had not taken when that was last looked at, and when that had become less. */
   #untakenBytes = 0;
+  #takenSince = 0;
 
   /** Deadlines of a connection that begins now. */
   constructor(
@@ -182,24 +186,35 @@ export class Deadlines implements TimerOwner {
   }
 
   #onWrite(): void {
-    this.#owner.lookForRoom();
-    if (this.#writeSince !== 0 && !this.#write.isSet) this.#passed("write", this.#writeMs);
+    const nowMicros = clock.now();
+    this.#lookAtPeer(nowMicros);
+    const since = this.#owner.lookForRoom(this.#takenSince);
+    if (this.#writeSince === 0) return;
+    if (nowMicros - since < this.#writeMs * 1000) return this.beginWrite(since, nowMicros);
+    this.#passed("write", this.#writeMs);
   }
 
   /**
-   * Bytes that left and came are known. What the peer took of those that the kernel holds is looked
-   * at, four times as often while there are any: a slow reader is not idle. Since when they lie
-   * there nobody knows the first time, which is in favour of the peer.
+   * Bytes that left and came are known; what the peer takes of those that the kernel holds is looked
+   * at: a slow reader is not idle. Since when they lie there nobody knows the first time, which is
+   * in favour of the peer.
    */
+  #lookAtPeer(nowMicros: number): void {
+    const { untakenBytes } = this.#owner;
+    const isFirst = untakenBytes > 0 && this.#untakenBytes === 0;
+    if (isFirst || untakenBytes < this.#untakenBytes) this.#takenSince = nowMicros;
+    this.#untakenBytes = untakenBytes;
+  }
+
   #onIdle(): void {
     const nowMicros = clock.now();
-    const { untakenBytes, isHeldBack } = this.#owner;
-    const isFirst = untakenBytes > 0 && this.#untakenBytes === 0;
-    if (isFirst || untakenBytes < this.#untakenBytes || isHeldBack) this.#activeSince = nowMicros;
-    this.#untakenBytes = untakenBytes;
+    this.#lookAtPeer(nowMicros);
+    const since = this.#owner.isHeldBack ? nowMicros : this.#takenSince;
+    this.#activeSince = Math.max(this.#activeSince, since);
     const leftMs = this.#idleMs - (nowMicros - this.#activeSince) / 1000;
     if (leftMs <= 0) return this.#passed("idle", this.#idleMs);
-    const lookMs = untakenBytes > 0 ? Math.min(leftMs, this.#idleMs / 4) : leftMs;
+    // Four times as often while there is something to take.
+    const lookMs = this.#untakenBytes > 0 ? Math.min(leftMs, this.#idleMs / 4) : leftMs;
     this.#poller.setTimer(this.#idle, lookMs, grain(this.#idleMs));
   }
 }

@@ -345,9 +345,10 @@ export class FileQueue {
     setCork(fd, isUnderWay);
   }
 
-  /** Bytes have left: the first file has its time anew. */
-  progress(nowMicros: number): void {
-    if (this.#files.length > 0) this.#files[0]!.since = nowMicros;
+  /** Bytes have left, or the peer took some: the first file has its time anew. */
+  progress(atMicros: number): void {
+    const file = this.#files[0];
+    if (file !== undefined && file.sentBytes > 0) file.since = Math.max(file.since, atMicros);
   }
 
   /** The file that failed. */

@@ -450,8 +450,9 @@ export abstract class Stream<S extends StreamService = StreamService>
     }
   }
 
-  lookForRoom(): void {
+  lookForRoom(takenSince: number): number {
     if (this.fd >= 0 && writeSide.unsentBytes(this.writer) > 0) writeSide.sendNow(this.writer);
+    return writeSide.flushingSince(this.writer, takenSince);
   }
 
   get clockMicros(): number {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { EofError, type SystemError } from "../../mod.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, closeAll, pairWith, pattern, send, tcpPair } from "../support/pair.ts";
-import { delay, soon, stateOf, ticks, until } from "../support/until.ts";
+import { soon, stateOf, ticks, until } from "../support/until.ts";
 import { socketPair } from "../../mod.ts";
 
 const LARGE = 4 * 1024 * 1024;
@@ -183,9 +183,9 @@ test("Connection.pauseRead() uses no turns while the peer's end and a reset are 
     const [a, b] = await tcpPair();
     b.pauseRead();
     await a[end]();
-    await delay(20);
+    await ticks(20);
     const before = threadPoller().counts.events;
-    await delay(50);
+    await ticks(50);
     assert(threadPoller().counts.events - before < 5, `a storm after ${end}`);
     await b.close();
   }

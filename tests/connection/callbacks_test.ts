@@ -12,7 +12,7 @@ import { serveHandler } from "../support/echo_server.ts";
 import { leaks } from "../support/leaks.ts";
 import { closeAll, pairWith, pattern, receive, send, tcpPair } from "../support/pair.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { delay, soon, ticks, until } from "../support/until.ts";
+import { soon, ticks, until } from "../support/until.ts";
 
 /** Runs with the log in an array. */
 async function logged(run: (lines: string[]) => Promise<void>): Promise<void> {
@@ -44,7 +44,7 @@ test("EventLoop calls prepare, connect, request, disconnect, close, in this orde
       },
       onConnect: async (_, context) => {
         calls.push(`connect ${context}`);
-        await delay(5);
+        await ticks(5);
         return "connected";
       },
       onDisconnect: (_, context) => void calls.push(`disconnect ${context}`),
@@ -85,7 +85,7 @@ for (const end of ["close", "reset"] as const) {
       peer.send("x");
       await ticks(5);
       peer[end]();
-      await delay(10);
+      await ticks(10);
       assertEquals(calls, ["connect"]);
       gate.resolve();
       await until(() => server.loop.connectionCount === 0, "it is gone");
@@ -175,11 +175,11 @@ test("close callbacks run last added first, after all else, added anywhere (netp
       onRequest: async (connection) => {
         connection.addCloseCallback(() => calls.push("from onRequest"));
         connection.reader.skip(connection.reader.length);
-        await delay(10);
+        await ticks(10);
         calls.push("handler");
       },
       onDisconnect: async () => {
-        await delay(20);
+        await ticks(20);
         calls.push("disconnect");
       },
     });

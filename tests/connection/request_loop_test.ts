@@ -2,6 +2,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "node:test";
 import { EofError } from "../../mod.ts";
 import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { CALM_MS } from "../support/calm.ts";
+import { withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
 import { delay, soon, ticks, until } from "../support/until.ts";
@@ -14,7 +16,7 @@ test("the handler never runs twice at a time (netpoll 146)", () =>
         most = Math.max(most, ++running);
         seen += reader.length;
         reader.skip(reader.length);
-        await delay(1);
+        await ticks(3);
         running -= 1;
       },
     });
@@ -61,7 +63,7 @@ test("a handler that consumes nothing is not called before more comes (netpoll 1
       await send(b, "x");
       await until(() => calls === 1, "the first call");
       const before = threadPoller().counts.events;
-      await delay(30);
+      await ticks(50);
       assertEquals(calls, 1);
       assert(threadPoller().counts.events - before < 5, "no storm");
       await send(b, "y");
@@ -73,20 +75,22 @@ test("a handler that consumes nothing is not called before more comes (netpoll 1
   }));
 
 test("a handler whose wait failed without consuming is not called for the same bytes", () =>
-  leaks(async () => {
-    let calls = 0;
-    const [a, b] = pairWith({
-      readTimeoutMs: 10,
-      onRequest: async ({ reader }) => {
-        calls += 1;
-        await reader.wait(100).catch(() => {});
-      },
-    });
-    await send(b, "x");
-    await delay(60);
-    assertEquals(calls, 1);
-    await closeAll(a, b);
-  }));
+  leaks(() =>
+    withFakeClock(async (clock) => {
+      let calls = 0;
+      const [a, b] = pairWith({
+        readTimeoutMs: 10,
+        onRequest: async ({ reader }) => {
+          calls += 1;
+          await reader.wait(100).catch(() => {});
+        },
+      });
+      await send(b, "x");
+      await clock.advance(60);
+      assertEquals(calls, 1);
+      await closeAll(a, b);
+    })
+  ));
 
 test("a handler that never settles holds its connection only, and neither CPU nor the process", () =>
   leaks(async () => {
@@ -103,7 +107,7 @@ test("a handler that never settles holds its connection only, and neither CPU no
     await send(c, "others go on");
     assertEquals(await soon(receive(d, 12)), "others go on");
     const before = threadPoller().counts.waits;
-    await delay(50);
+    await delay(CALM_MS);
     assert(threadPoller().counts.waits - before < 20, "nobody polls meanwhile");
     gate.resolve();
     await closeAll(a, b, c, d);

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } f
 import { test } from "node:test";
 import { ClosedError, Connection, EofError, SystemError, TimeoutError } from "../../mod.ts";
 import { echoServer, serveHandler } from "../support/echo_server.ts";
+import { withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import {
   assertBytes,
@@ -13,7 +14,7 @@ import {
   tcpPair,
 } from "../support/pair.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { delay, soon, stateOf, ticks, until } from "../support/until.ts";
+import { soon, stateOf, ticks, until } from "../support/until.ts";
 import { socketPair } from "../../mod.ts";
 
 // ---- how it ends --------------------------------------------------------------------------------
@@ -313,7 +314,7 @@ test("EventLoop answers a client that has ended its side, late (netpoll 120 x)",
       await reader.wait(4);
       const question = reader.readString(4);
       reader.release();
-      await delay(20);
+      await ticks(20);
       writer.writeString(question + "!");
       await writer.flush();
     });
@@ -370,36 +371,41 @@ test("Connection tells a timeout: nothing is consumed, a later wait goes on (net
   }));
 
 test("Connection ends when no byte moves for idleTimeoutMs, and says so", () =>
-  leaks(async () => {
-    const [a, b] = pairWith({ idleTimeoutMs: 500 });
-    for (let i = 0; i < 4; i++) {
-      await delay(150); // together longer than it may be idle; each is short enough for a busy machine
-      await send(i % 2 ? a : b, "x"); // either way counts
-    }
-    assert(a.isActive);
-    const error = await assertRejects(() => soon(a.closed), TimeoutError);
-    assertEquals(error.operation, "idle");
-    assertThrows(() => a.writer.writeString("x"), ClosedError);
-    await b.close();
-  }));
+  leaks(() =>
+    withFakeClock(async (clock) => {
+      const [a, b] = pairWith({ idleTimeoutMs: 500 });
+      for (let i = 0; i < 4; i++) {
+        await clock.advance(450); // together longer than it may be idle
+        await send(i % 2 ? a : b, "x"); // either way counts
+      }
+      assert(a.isActive);
+      await clock.advance(520);
+      const error = await assertRejects(() => soon(a.closed), TimeoutError);
+      assertEquals(error.operation, "idle");
+      assertThrows(() => a.writer.writeString("x"), ClosedError);
+      await b.close();
+    })
+  ));
 
 test("Connection ends after lifetimeMs as soon as it is idle", () =>
-  leaks(async () => {
-    const gate = Promise.withResolvers<void>();
-    const [a, b] = pairWith({
-      lifetimeMs: 10,
-      onRequest: async ({ reader, writer }) => {
-        reader.skip(reader.length);
-        await gate.promise;
-        writer.writeString("done");
-        await writer.flush();
-      },
-    });
-    await send(b, "x");
-    await delay(30);
-    assert(a.isActive, "its handler still runs");
-    gate.resolve();
-    assertEquals(await soon(receive(b, 4)), "done");
-    await soon(a.closed);
-    await b.close();
-  }));
+  leaks(() =>
+    withFakeClock(async (clock) => {
+      const gate = Promise.withResolvers<void>();
+      const [a, b] = pairWith({
+        lifetimeMs: 10,
+        onRequest: async ({ reader, writer }) => {
+          reader.skip(reader.length);
+          await gate.promise;
+          writer.writeString("done");
+          await writer.flush();
+        },
+      });
+      await send(b, "x");
+      await clock.advance(30);
+      assert(a.isActive, "its handler still runs");
+      gate.resolve();
+      assertEquals(await soon(receive(b, 4)), "done");
+      await soon(a.closed);
+      await b.close();
+    })
+  ));

@@ -19,7 +19,7 @@ import { textOf } from "../buffer/balanced.ts";
 import { withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, pattern, send } from "../support/pair.ts";
-import { delay, soon, stateOf, tick, ticks, until } from "../support/until.ts";
+import { soon, stateOf, tick, ticks, until } from "../support/until.ts";
 
 const codec = tagged(lengthPrefixed());
 
@@ -267,23 +267,26 @@ test("what is no message ends the connection with FrameError", async () => {
   }, { loop: { onError: (error) => errors.push(error) } });
 });
 
-test("between requests a client may take its time; within one it may not", async () => {
-  const held = new Held();
-  const errors: unknown[] = [];
-  await served(held.respond, async ({ client, connection }) => {
-    const answer = client.request("slow");
-    const slow = await held.take("slow");
-    const second = client.request("second");
-    const other = await held.take("second");
-    await delay(30); // several read timeouts
-    slow.resolve("1");
-    other.resolve("2");
-    assertEquals((await soon(Promise.all([answer, second]))).map(textOf), ["1", "2"]);
-    assertEquals(errors, []);
-    await send(connection, "\0\0\0\x10half");
-    await until(() => errors.length === 1, "the timeout");
-  }, { loop: { readTimeoutMs: 5, onError: (error) => errors.push(error) } });
-});
+test("between requests a client may take its time; within one it may not", () =>
+  withFakeClock(async (clock) => {
+    const held = new Held();
+    const errors: unknown[] = [];
+    await served(held.respond, async ({ client, connection }) => {
+      const answer = client.request("slow");
+      const slow = await held.take("slow");
+      const second = client.request("second");
+      const other = await held.take("second");
+      await clock.advance(30); // several read timeouts
+      slow.resolve("1");
+      other.resolve("2");
+      assertEquals((await soon(Promise.all([answer, second]))).map(textOf), ["1", "2"]);
+      assertEquals(errors, []);
+      await send(connection, "\0\0\0\x10half");
+      await until(() => connection.isActive, "it leaves");
+      await clock.advance(10);
+      await until(() => errors.length === 1, "the timeout");
+    }, { loop: { readTimeoutMs: 5, onError: (error) => errors.push(error) } });
+  }));
 
 test("responder() refuses options that make no sense", () => {
   for (const runningMax of [0, 1.5, NaN]) {
