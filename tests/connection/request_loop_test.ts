@@ -86,6 +86,7 @@ test("a handler whose wait failed without consuming is not called for the same b
         },
       });
       await send(b, "x");
+      await until(() => calls === 1, "the call");
       await clock.advance(60);
       assertEquals(calls, 1);
       await closeAll(a, b);
