@@ -439,10 +439,7 @@ export abstract class Stream<S extends StreamService = StreamService>
     return !this.isPiped && !this.isChoked && this.endpoint.unreadBytes > 0;
   }
 
-  /**
-   * What came in time is received for who waits for it, also while the peer is not read because of
-   * what it does not take.
-   */
+  // Also while the peer is not read because of what it does not take: its bytes came in time.
   lookForInput(): void {
     while (readSide.isWaiting(this.reader) && this.readEnd === null && !this.isClosing) {
       if (this.#isPaused || !this.receive()) return;
