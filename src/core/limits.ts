@@ -81,8 +81,12 @@ export const SPLICE_READS_SMALL_MAX = 8;
 
 // ---- pace ---------------------------------------------------------------------------------------
 
-/** Events taken from one epoll_wait. */
-export const EVENTS_PER_WAIT_MAX = 64;
+/**
+ * Events taken from one epoll_wait. More cost no less (decision 0009), and while a batch is told
+ * nobody hears that the runtime has work: its HTTP server beside a saturated echo answers 1.5 times as
+ * many requests as with 64.
+ */
+export const EVENTS_PER_WAIT_MAX = 20;
 /** Events, calls of a handler, frames between two looks at the clock, where each is short. */
 export const STEPS_PER_CLOCK = 16;
 /**
