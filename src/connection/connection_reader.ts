@@ -224,7 +224,7 @@ export class ConnectionReader extends ChainReader implements Reader {
 
   get #eventBytes(): number {
     const missing = (this.#waiting?.count ?? 0) - chainOf(this).length;
-    return Math.min(Math.max(2 * this.#size.blockBytes, missing), BYTES_PER_EVENT_MAX);
+    return Math.min(Math.max(this.#size.eventBytes, missing), BYTES_PER_EVENT_MAX);
   }
 
   #receive(fd: number): number {

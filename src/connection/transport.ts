@@ -10,6 +10,7 @@ import {
   BYTES_PER_EVENT_MAX,
   CALL_MICROS_LONG,
   CONTIGUOUS_BYTES_MAX,
+  EVENT_BYTES_FIRST,
   IOVECS_MAX,
   READ_BYTES_FIRST,
   READ_BYTES_MAX,
@@ -42,6 +43,11 @@ export class ReadSize {
   /** How large a block to read into, when the connection has no other. */
   get blockBytes(): number {
     return Math.min(Math.max(this.#bytes, this.#messageBytes), this.#most);
+  }
+
+  /** How much to receive for one event: two blocks, or as much as handlers read without delay. */
+  get eventBytes(): number {
+    return Math.min(Math.max(2 * this.blockBytes, EVENT_BYTES_FIRST), 2 * this.#most);
   }
 
   /**

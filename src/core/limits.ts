@@ -114,8 +114,16 @@ export const CALL_MICROS_LONG = 1000;
  * then is it known how long that takes.
  */
 export const MESSAGES_PER_TASK = 64;
-/** Only where more is there than this can a call be long because of it. */
-export const CALL_BYTES_LARGE = 16 * 1024;
+/**
+ * Only where more is there than this can a call be long because of it. Less than is received for an
+ * event at the least: or one call that was interrupted would be held against its connection for ever.
+ */
+export const CALL_BYTES_LARGE = 8 * 1024;
+/**
+ * Bytes received for an event at first: answers to what came together leave together. It becomes less
+ * where a handler takes long over them.
+ */
+export const EVENT_BYTES_FIRST = 32 * 1024;
 /** Bytes read from or sent to one connection for one event: the rest is reported again. */
 export const BYTES_PER_EVENT_MAX = 1024 * 1024;
 /**

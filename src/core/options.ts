@@ -64,12 +64,22 @@ function checkBoolean(of: string, name: string, value: unknown): void {
   throw new TypeError(`Cannot set ${name} of ${of} to ${show(value)}: it is true or false`);
 }
 
+// What was checked last: a call for each message gives the same object each time.
+let lastOptions: unknown;
+let lastKnown: object | undefined;
+
 /**
  * Throws for options that a function does not know, and for what is no object. One that is
  * undefined is as good as absent, but its name has to be right.
  */
 export function checkOptions(of: string, options: unknown, known: object): void {
-  if (options === undefined) return;
+  if (options === undefined || (options === lastOptions && known === lastKnown)) return;
+  checkNames(of, options, known);
+  lastOptions = options;
+  lastKnown = known;
+}
+
+function checkNames(of: string, options: unknown, known: object): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new TypeError(`Cannot use ${show(options)} as the options of ${of}: it is no object`);
   }
@@ -88,7 +98,7 @@ export function checkOptions(of: string, options: unknown, known: object): void 
  * otherwise the next time. Throws as {@linkcode checkOptions} does.
  */
 export function readOptions<T extends object>(of: string, options: T, known: object): T {
-  checkOptions(of, options, known);
+  checkNames(of, options, known);
   const read: Record<string, unknown> = {};
   for (const name of Object.keys(known)) {
     const value = (options as Record<string, unknown>)[name];

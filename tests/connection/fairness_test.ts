@@ -12,6 +12,7 @@ import {
   responder,
   tagged,
 } from "../../mod.ts";
+import { EVENT_BYTES_FIRST } from "../../src/core/limits.ts";
 import { type FakeClock, withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { closeAll, pairWith, send } from "../support/pair.ts";
@@ -26,7 +27,7 @@ const LOOK_MICROS = 2;
 /** Three turns, for one may end before the others of its batch are told, and what is seen late. */
 const PER_TURN_MAX = 350;
 /** Where one call of a handler takes all that is there, what is received for one event bounds it. */
-const PER_CALL_MAX = 2 * 24 * 1024 / 8;
+const PER_CALL_MAX = 3 * EVENT_BYTES_FIRST / 8;
 
 /** The last byte of a message. */
 const Y = 0x79;
@@ -112,7 +113,6 @@ for (const [name, serve] of Object.entries(STYLES)) {
   test(`others have their turns beside ${name}`, () =>
     leaks(() =>
       withFakeClock(async (clock) => {
-        clock.microsPerLook = LOOK_MICROS;
         clock.microsPerLook = LOOK_MICROS;
         const most = await mostAtOnce(clock, serve, "\0\0\0\x04body");
         const isLoop = name.includes("loops");
