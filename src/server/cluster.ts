@@ -408,11 +408,11 @@ export class Cluster {
   }
 
   async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {
-    this.#handover.close();
+    const homeless = this.#handover.close();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     const workers = [...this.#workers.filter((worker) => worker !== null), ...this.#leaving];
-    const cut = await this.#drain(workers, options);
+    const cut = homeless + await this.#drain(workers, options);
     for (const worker of workers) worker.terminate();
     for (const sockets of this.#shared) for (const socket of sockets) socket.close();
     this.#served.resolve();

@@ -15,6 +15,7 @@ import {
   unpackAddress,
 } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
+import { resetOnClose } from "../net/socket.ts";
 import { type Balancer, balancer, type LoadBalance, type Newcomer } from "../poll/load_balance.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { Acceptor } from "./acceptor.ts";
@@ -102,7 +103,7 @@ export class Handover {
   }
 
   #place(fd: number, ends: Uint32Array, remote: PackedAddress): void {
-    if (this.#isClosed) return void native.close(fd);
+    if (this.#isClosed) return refuse(fd);
     const takers = this.#owner.takers();
     if (takers.length === 0) {
       this.#homeless.push({ fd, ends: ends.slice() });
@@ -150,14 +151,25 @@ export class Handover {
     for (const acceptor of this.#acceptors) acceptor.unref();
   }
 
-  /** Hands over what waits already, as far as that goes, and closes the listeners. */
-  close(): void {
+  /**
+   * Hands over what waits already, as far as that goes, and closes the listeners. How many
+   * connections nobody could take: they were reset.
+   */
+  close(): number {
     for (const acceptor of this.#acceptors) acceptor.drain();
     this.#isClosed = true;
     for (const acceptor of this.#acceptors) acceptor.close();
     this.#acceptors.clear();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    for (const { fd } of this.#homeless.splice(0)) native.close(fd);
+    const homeless = this.#homeless.splice(0);
+    for (const { fd } of homeless) refuse(fd);
+    return homeless.length;
   }
+}
+
+/** A connection that nobody serves. Its peer may have asked already: an end would be no answer. */
+function refuse(fd: number): void {
+  resetOnClose(fd);
+  native.close(fd);
 }

@@ -109,19 +109,19 @@ test("Handover.rehome() gives to others what a Worker did not get to", async () 
   assertEquals(scene.counts, [0, 3]);
 });
 
-test("Handover.close() hands over what waits already, and closes what finds nobody", async () => {
+test("Handover.close() hands over what waits already, and resets what finds nobody, and says how many", async () => {
   await leaks(async () => {
     using scene = new Scene();
     scene.connect(5);
-    scene.handover.close();
+    assertEquals(scene.handover.close(), 0);
     assertEquals(scene.counts, [0, 5]);
     assertEquals(scene.listener.fd, -1);
     using other = new Scene();
     other.present = [];
     other.connect(1);
     await ticks(20);
-    other.handover.close();
-    await until(() => other.peers[0]!.isOver, "it is closed");
+    assertEquals(other.handover.close(), 1);
+    await until(() => other.peers[0]!.isReset, "it is reset");
     scene.handover.rehome({ takeBack: () => -1 } as unknown as PollerWorker);
   });
 });
