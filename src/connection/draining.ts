@@ -140,7 +140,7 @@ export class Draining implements Watcher, TimerOwner {
   #setTimer(): void {
     const { stallMs, totalMs } = this.#limit;
     const lookMs = totalMs ?? stallMs / CLOSE_LOOKS;
-    if (lookMs > 0) this.#poller.setTimer(this.#timer, lookMs);
+    if (lookMs > 0 && lookMs < Infinity) this.#poller.setTimer(this.#timer, lookMs);
   }
 
   /** How many bytes the peer has taken, as far as the kernel knows. */

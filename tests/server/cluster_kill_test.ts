@@ -8,12 +8,14 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import { test } from "node:test";
+import { native } from "../../ffi/load.ts";
 import { type Connection, dial, NetpollError } from "../../mod.ts";
 import { killWorker } from "../../src/server/cluster.ts";
 import { TestCluster } from "../support/cluster.ts";
 import { leaks } from "../support/leaks.ts";
 import { seededRandom } from "../support/random.ts";
-import { delay } from "../support/until.ts";
+import { NARROW } from "../support/slow_peer.ts";
+import { delay, until } from "../support/until.ts";
 
 const SECONDS = Number(process.env["NETPOLL_KILL_SECONDS"] ?? 2);
 /** How long the last exchanges may take, on the busiest machine. */
@@ -63,6 +65,16 @@ class Client {
     this.rounds += 1;
   }
 }
+
+test("the end of a Worker is no end of the answer that it owes: its peer is reset", async () => {
+  await using test = new TestCluster({ pollerCount: 1 }, NARROW);
+  using peer = test.connect();
+  peer.send("much");
+  await until(() => native.readable(peer.fd) === 1, "the answer begins");
+  killWorker(test.cluster, 0);
+  await until(() => peer.isOver, "the end at the peer");
+  assert(peer.isReset && peer.received.length < 1 << 20, `${peer.received.length} bytes`);
+});
 
 /** Something that ends a Worker: from outside, by an error, or by its own exit. */
 async function killOne(test: TestCluster, at: string, pick: number): Promise<void> {

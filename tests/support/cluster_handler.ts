@@ -32,6 +32,11 @@ function fail(): never {
   throw new Error(`thrown in Worker ${index}`);
 }
 
+const ANSWERS: Record<string, () => string> = {
+  who: () => String(index),
+  much: () => "much".repeat(1 << 18),
+};
+
 /** The first half of a message, which is under way until the second one is there. */
 const SLOW = new TextEncoder().encode("slow");
 
@@ -43,7 +48,7 @@ export function onRequest({ reader, writer }: Connection): void | Promise<void> 
   reader.release();
   const act = acts[text];
   if (act !== undefined) return act();
-  writer.writeString(text === "who" ? String(index) : text, "latin1");
+  writer.writeString(ANSWERS[text]?.() ?? text, "latin1");
   void writer.flush();
 }
 
