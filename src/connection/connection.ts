@@ -6,9 +6,11 @@ import { native } from "../../ffi/load.ts";
 import type { Reader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { check } from "../core/check.ts";
+import { ERRNO } from "../core/errno.ts";
 import { checkOptions, type Known } from "../core/options.ts";
 import type { Address } from "../net/address.ts";
-import { getOption, Option } from "../net/socket.ts";
+import { closeOriginal, isDescriptor } from "../net/descriptor.ts";
+import { getOption, INT_MAX, Option } from "../net/socket.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { CALLBACKS, type Callbacks, checkCallbacks, type CloseCallback } from "./callbacks.ts";
 import type { ConnectionMetrics } from "./connection_metrics.ts";
@@ -165,7 +167,8 @@ export interface Connection extends AsyncDisposable {
   reset(): void;
   /**
    * Gives the descriptor away, open and non-blocking; this is closed then. What was received and
-   * not read, or written and not sent, is lost.
+   * not read, or written and not sent, is lost. It is the caller's to close, by
+   * `Connection.fromFd(fd).reset()` for one: Deno's `closeSync` closes only what Deno has opened.
    *
    * @throws {ClosedError} It is closed, or closing.
    * @throws {NetpollError} Zero-copy sends are under way; `await writer.released()` first.
@@ -203,9 +206,6 @@ const SOCK_STREAM = 1;
 
 /** Throws unless bytes in order come and go through a descriptor. Whether it is a socket. */
 function checkStream(fd: number): boolean {
-  if (!Number.isInteger(fd) || fd < 0) {
-    throw new TypeError(`Cannot make a connection of ${fd}: it is no descriptor`);
-  }
   let type: number;
   try {
     type = getOption(fd, Option.TYPE);
@@ -219,17 +219,24 @@ function checkStream(fd: number): boolean {
   return true;
 }
 
-function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Connection {
-  checkOptions("Connection.fromFd", options, FROM_FD_OPTIONS);
-  checkCallbacks(options);
-  const bounds = settings(options);
-  const isSocket = checkStream(fd);
-  check("take over a descriptor", native.adopt(fd));
+/** Throws unless a descriptor can be watched, and is not yet. */
+function checkFree(fd: number): void {
+  const code = threadPoller().probe(fd);
+  if (code === -ERRNO.EEXIST) {
+    throw new TypeError(
+      `Cannot make a connection of descriptor ${fd}: a connection of this thread has it`,
+    );
+  }
+  check("watch a descriptor", code);
+}
+
+/** A connection over a descriptor of ours, which is ours to close when this throws. */
+function connect<C>(fd: number, isSocket: boolean, options: FromFdOptions<C>): Connection {
   const service = {
     poller: threadPoller(),
     callbacks: options,
     scope: currentScope(),
-    settings: bounds,
+    settings: settings(options),
     owner: null,
     io: isSocket ? socketTransport : fileTransport,
     isDialled: false,
@@ -239,16 +246,53 @@ function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Conn
   return connection;
 }
 
+function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Connection {
+  checkOptions("Connection.fromFd", options, FROM_FD_OPTIONS);
+  checkCallbacks(options);
+  settings(options);
+  if (!isDescriptor(fd)) {
+    throw new TypeError(
+      `Cannot make a connection of ${fd}: a descriptor is a whole number from 0 to ${INT_MAX}`,
+    );
+  }
+  const isSocket = checkStream(fd);
+  checkFree(fd);
+  // The original is as it was until nothing can fail any more: whoever opened it may have noted its
+  // number, and what is set for the open file holds for all its descriptors.
+  const ours = check("duplicate a descriptor", native.dup(fd));
+  let connection: Connection | null = null;
+  try {
+    connection = connect(ours, isSocket, options);
+    check("make a descriptor non-blocking", native.adopt(ours));
+  } catch (error) {
+    connection?.detach();
+    native.close(ours);
+    throw error;
+  }
+  closeOriginal(fd);
+  return connection;
+}
+
 /** Connections over descriptors that come from elsewhere: {@linkcode ConnectionFactory.fromFd}. */
 export interface ConnectionFactory {
   /**
    * Makes a connection of an open descriptor of a byte stream: a socket of another library, one
    * that systemd or a parent passed on, or what can be polled besides (a pipe's end, a terminal).
-   * The connection owns it from now on; it is made non-blocking and close-on-exec. No permission is
-   * asked for: who has a descriptor may use it (docs/SECURITY.md).
    *
-   * @throws {TypeError} It is no descriptor, or a socket without a stream.
-   * @throws {SystemError} It is not open, or cannot be polled (`code` is `"EPERM"` for a file).
+   * The connection owns the open file from now on, under a number of its own: `connection.fd`. The
+   * number that was given is closed, by the runtime's `closeSync` where the runtime opened it, and
+   * is not to be used or closed again; 0, 1 and 2 stay open. The open file is made non-blocking,
+   * which whoever shares it (a child process, the other user of a terminal) sees as well. After an
+   * error the descriptor is the caller's, and as it was.
+   *
+   * Do not give away what the runtime itself reads or writes: a socket of `node:net`, or
+   * `process.stdin` in use. Under Deno, a file that `node:fs` opened is taken over in the thread that opened
+   * it. No permission is asked for: who has a descriptor may use it (docs/SECURITY.md).
+   *
+   * @throws {TypeError} It is no whole number from 0 to 2^31 - 1, a socket without a stream, or a
+   * connection of this thread has it.
+   * @throws {SystemError} It is not open, or cannot be polled (`code` is `"EPERM"` for a file), or no
+   * other descriptor is left.
    *
    * @example
    * ```ts
@@ -293,8 +337,8 @@ export function socketPair(): [Connection, Connection] {
   check("open a pair of sockets", native.socketpair(pair));
   let a: Connection | null = null;
   try {
-    a = fromFd(pair[0]!);
-    return [a, fromFd(pair[1]!)];
+    a = connect(pair[0]!, true, {});
+    return [a, connect(pair[1]!, true, {})];
   } catch (error) {
     if (a === null) native.close(pair[0]!);
     else void a.close();

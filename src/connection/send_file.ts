@@ -11,6 +11,7 @@ import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SendFileError, SystemError } from "../core/errors.ts";
 import { FILE_BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
 import { checkFunction, checkSignal, type Known, readOptions } from "../core/options.ts";
+import { isDescriptor } from "../net/descriptor.ts";
 import { setCork } from "../net/socket.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
 
@@ -118,7 +119,7 @@ function measure(fd: number, name: string, options: SendFileOptions): [number, n
 
 function openPiece(source: string | number, options: SendFileOptions): Piece {
   const isOurs = typeof source === "string";
-  if (!isOurs && !(Number.isInteger(source) && source >= 0)) {
+  if (!isOurs && !isDescriptor(source)) {
     throw new TypeError(`Cannot send a file: ${source} is neither a path nor a descriptor`);
   }
   const name = isOurs ? source : `descriptor ${source}`;

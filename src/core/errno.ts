@@ -71,6 +71,7 @@ export const ERRNO = {
   EAGAIN: 11,
   ENOMEM: 12,
   EFAULT: 14,
+  EEXIST: 17,
   ENFILE: 23,
   EMFILE: 24,
   EINVAL: 22,

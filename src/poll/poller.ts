@@ -156,6 +156,13 @@ export class Poller {
     return token;
   }
 
+  /** Whether a descriptor could be added: 0, or `-errno`, which is `-EEXIST` if it is watched. */
+  probe(fd: number): number {
+    const code = native.epollCtl(this.#epoll, CTL_ADD, fd, 0, Interest.NONE);
+    if (code >= 0) native.epollCtl(this.#epoll, CTL_DELETE, fd, 0, Interest.NONE);
+    return code;
+  }
+
   /** Changes what is of interest. */
   modify(token: number, fd: number, interest: number): void {
     this.#control(CTL_MODIFY, fd, token, interest);

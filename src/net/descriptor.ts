@@ -1,0 +1,30 @@
+/**
+ * Descriptors as numbers of a user's, and those that are taken over from somebody else.
+ */
+import { closeSync } from "node:fs";
+import { native } from "../../ffi/load.ts";
+import { INT_MAX } from "./socket.ts";
+
+/** Standard input, output and errors: a number of theirs that is free would be the next file's. */
+const STANDARD_MAX = 2;
+
+/** Whether a value can be the number of a descriptor: the kernel's are 31 bits long. */
+export function isDescriptor(value: unknown): value is number {
+  return Number.isInteger(value) && value as number >= 0 && value as number <= INT_MAX;
+}
+
+/**
+ * Closes a descriptor of which we have a duplicate: by the runtime's own means, since Deno notes
+ * which numbers its file system has opened, and would close somebody else's file later (and panic
+ * when it ends). Standard input, output and errors stay open.
+ */
+export function closeOriginal(fd: number): void {
+  if (fd <= STANDARD_MAX) return;
+  native.disown(fd); // one of netpoll's, which somebody had detached or opened
+  try {
+    closeSync(fd);
+  } catch (error) {
+    // Deno did not open it. After any other error it is closed all the same (close(2)).
+    if ((error as { code?: string }).code === "EBADF") native.close(fd);
+  }
+}
