@@ -15,9 +15,15 @@ import { threadPoller } from "../poll/poller_pool.ts";
 import { CALLBACKS, type Callbacks, checkCallbacks, type CloseCallback } from "./callbacks.ts";
 import type { ConnectionMetrics } from "./connection_metrics.ts";
 import type { SendFileOptions } from "./send_file.ts";
-import { type ConnectionOptions, DEFAULTS, settings, type ZeroCopyMode } from "./settings.ts";
+import {
+  type ConnectionOptions,
+  type ConnectionSettings,
+  DEFAULTS,
+  settings,
+  type ZeroCopyMode,
+} from "./settings.ts";
 import { SocketConnection } from "./socket_connection.ts";
-import { fileTransport, socketTransport } from "./transport.ts";
+import { fileTransport, socketTransport, type Transport } from "./transport.ts";
 import type { ZeroCopyCounts } from "./zero_copy.ts";
 
 /** How {@linkcode Connection.close} closes. */
@@ -231,14 +237,19 @@ function checkFree(fd: number): void {
 }
 
 /** A connection over a descriptor of ours, which is ours to close when this throws. */
-function connect<C>(fd: number, isSocket: boolean, options: FromFdOptions<C>): Connection {
+function connect<C>(
+  fd: number,
+  io: Transport,
+  bounds: ConnectionSettings,
+  callbacks: FromFdOptions<C>,
+): SocketConnection<C> {
   const service = {
     poller: threadPoller(),
-    callbacks: options,
+    callbacks,
     scope: currentScope(),
-    settings: settings(options),
+    settings: bounds,
     owner: null,
-    io: isSocket ? socketTransport : fileTransport,
+    io,
     isDialled: false,
   };
   const connection = new SocketConnection<C>(service, fd, { local: null, remote: null });
@@ -249,20 +260,20 @@ function connect<C>(fd: number, isSocket: boolean, options: FromFdOptions<C>): C
 function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Connection {
   checkOptions("Connection.fromFd", options, FROM_FD_OPTIONS);
   checkCallbacks(options);
-  settings(options);
+  const bounds = settings(options);
   if (!isDescriptor(fd)) {
     throw new TypeError(
       `Cannot make a connection of ${fd}: a descriptor is a whole number from 0 to ${INT_MAX}`,
     );
   }
-  const isSocket = checkStream(fd);
+  const io = checkStream(fd) ? socketTransport : fileTransport;
   checkFree(fd);
   // The original is as it was until nothing can fail any more: whoever opened it may have noted its
   // number, and what is set for the open file holds for all its descriptors.
   const ours = check("duplicate a descriptor", native.dup(fd));
   let connection: Connection | null = null;
   try {
-    connection = connect(ours, isSocket, options);
+    connection = connect(ours, io, bounds, options);
     check("make a descriptor non-blocking", native.adopt(ours));
   } catch (error) {
     connection?.detach();
@@ -286,8 +297,8 @@ export interface ConnectionFactory {
    * error the descriptor is the caller's, and as it was.
    *
    * Do not give away what the runtime itself reads or writes: a socket of `node:net`, or
-   * `process.stdin` in use. Under Deno, a file that `node:fs` opened is taken over in the thread that opened
-   * it. No permission is asked for: who has a descriptor may use it (docs/SECURITY.md).
+   * `process.stdin` in use. Under Deno, a file that `node:fs` opened is taken over in the thread that
+   * opened it. No permission is asked for: who has a descriptor may use it (docs/SECURITY.md).
    *
    * @throws {TypeError} It is no whole number from 0 to 2^31 - 1, a socket without a stream, or a
    * connection of this thread has it.
@@ -334,11 +345,12 @@ export const Connection: ConnectionFactory = { fromFd };
  */
 export function socketPair(): [Connection, Connection] {
   const pair = new Int32Array(2);
+  const bounds = settings({});
   check("open a pair of sockets", native.socketpair(pair));
   let a: Connection | null = null;
   try {
-    a = connect(pair[0]!, true, {});
-    return [a, connect(pair[1]!, true, {})];
+    a = connect(pair[0]!, socketTransport, bounds, {});
+    return [a, connect(pair[1]!, socketTransport, bounds, {})];
   } catch (error) {
     if (a === null) native.close(pair[0]!);
     else void a.close();

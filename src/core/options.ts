@@ -75,6 +75,7 @@ let lastKnown: object | undefined;
 export function checkOptions(of: string, options: unknown, known: object): void {
   if (options === undefined || (options === lastOptions && known === lastKnown)) return;
   checkNames(of, options, known);
+  checkBooleans(of, options as object, known);
   lastOptions = options;
   lastKnown = known;
 }
@@ -85,11 +86,14 @@ function checkNames(of: string, options: unknown, known: object): void {
   }
   // Inherited ones count: options may be an object of the user's own class.
   for (const name in options) {
-    if (!Object.hasOwn(known, name)) {
-      throw unknownOption(of, name, known);
-    } else if ((known as Record<string, unknown>)[name] === "boolean") {
-      checkBoolean(of, name, (options as Record<string, unknown>)[name]);
-    }
+    if (!Object.hasOwn(known, name)) throw unknownOption(of, name, known);
+  }
+}
+
+function checkBooleans(of: string, options: object, known: object): void {
+  for (const name in options) {
+    if ((known as Record<string, unknown>)[name] !== "boolean") continue;
+    checkBoolean(of, name, (options as Record<string, unknown>)[name]);
   }
 }
 
@@ -104,6 +108,7 @@ export function readOptions<T extends object>(of: string, options: T, known: obj
     const value = (options as Record<string, unknown>)[name];
     if (value !== undefined) read[name] = value;
   }
+  checkBooleans(of, read, known);
   return read as T;
 }
 
