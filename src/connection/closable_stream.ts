@@ -10,7 +10,15 @@ import type { CloseOptions, CloseResult } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
 import { deliver, DELIVERED, Draining, type DrainOwner } from "./draining.ts";
-import { closedBan, closedError, Ending, lostError, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
+import {
+  closedBan,
+  closedError,
+  Ending,
+  lostError,
+  oneWay,
+  PEER_ENDED,
+  WRITE_ENDED,
+} from "./ending.ts";
 import { next, type State } from "./lifecycle.ts";
 import { checkTimeout } from "./settings.ts";
 import { Stream, type StreamService } from "./stream.ts";
@@ -60,6 +68,16 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
   /** What is known of the end, from now on. */
   protected ensureEnding(): Ending {
     return this.ending ??= new Ending();
+  }
+
+  /** A descriptor that is open one way only: nothing is read of it, or written to it. */
+  limitTo(only: "reading" | "writing"): void {
+    if (only === "reading") {
+      this.output.writeBan = oneWay("write", this.fd);
+    } else {
+      this.input.readBan = oneWay("read", this.fd);
+      this.endpoint.isReadEnded = true;
+    }
   }
 
   /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
@@ -309,10 +327,10 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
     counts.connections.unsentBytes += unsentBytes;
   }
 
-  /** Who writes to a connection that the peer has reset learns that, and not that it is closed. */
+  /** Who writes to a connection that is broken learns that, and not that it is closed. */
   #writeBan(): Ban {
     const failure = this.ending?.failure?.error;
-    return failure instanceof EofError
+    return failure instanceof EofError || failure instanceof SystemError
       ? { error: () => failure, message: "" }
       : closedBan(this.ending);
   }

@@ -23,7 +23,7 @@ import {
   type ZeroCopyMode,
 } from "./settings.ts";
 import { SocketConnection } from "./socket_connection.ts";
-import { fileTransport, socketTransport, type Transport } from "./transport.ts";
+import { fileTransport, onlyWay, socketTransport, type Transport } from "./transport.ts";
 import type { ZeroCopyCounts } from "./zero_copy.ts";
 
 /** How {@linkcode Connection.close} closes. */
@@ -253,6 +253,8 @@ function connect<C>(
     isDialled: false,
   };
   const connection = new SocketConnection<C>(service, fd, { local: null, remote: null });
+  const only = io === fileTransport ? onlyWay(fd) : null;
+  if (only !== null) connection.limitTo(only);
   connection.start();
   return connection;
 }

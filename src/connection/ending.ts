@@ -2,7 +2,14 @@
  * Who waits for a connection to end. One that nobody asks about its end has no object of this kind.
  */
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
-import { BusyError, ClosedError, EofError, type SystemError } from "../core/errors.ts";
+import { describe, ERRNO } from "../core/errno.ts";
+import {
+  BusyError,
+  ClosedError,
+  EofError,
+  type NetpollError,
+  type SystemError,
+} from "../core/errors.ts";
 import type { CloseResult } from "./connection.ts";
 import type { Draining } from "./draining.ts";
 import type { Errand, Leaving } from "./leaving.ts";
@@ -26,9 +33,30 @@ export const PIPED: Ban = {
   message: "Cannot read or write: the connection is piped",
 };
 
-/** The error of whoever used a connection that the peer has reset. */
-export function lostError(cause: SystemError): EofError {
-  return new EofError("Cannot go on: the peer has reset the connection", { cause });
+/** A descriptor that is open one way only: why the other way fails. */
+export function oneWay(verb: "read" | "write", fd: number): Ban {
+  const only = verb === "read" ? "writing" : "reading";
+  return {
+    error: (message) => new TypeError(message),
+    message: `Cannot ${verb}: descriptor ${fd} is open for ${only} only`,
+  };
+}
+
+/** Errors of this machine and of this process: no peer's doing, and no network's. */
+const OURS: ReadonlySet<number> = new Set([
+  ERRNO.EPERM,
+  ERRNO.EINTR,
+  ERRNO.EBADF,
+  ERRNO.ENOMEM,
+  ERRNO.EFAULT,
+  ERRNO.EINVAL,
+  ERRNO.ENOBUFS,
+]);
+
+/** The error of whoever used a connection that is broken: by its peer, on the way, or here. */
+export function lostError(cause: SystemError): NetpollError {
+  if (OURS.has(cause.errno)) return cause;
+  return new EofError(`Cannot go on: ${describe(cause.errno)}`, { cause });
 }
 
 /** The error of whoever waited for something of a connection that was closed. */

@@ -101,8 +101,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
       this.state = next(this.state, "registered");
       this.#isConnecting = true;
     }
-    // In `onPrepare` it may have been paused, written to or closed, and what it flushed still has
-    // to leave.
+    // In `onPrepare` it may have been paused, written to or closed: what it flushed has to leave.
     this.updateInterest();
   }
 
@@ -138,7 +137,8 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     if (this.canRead() && this.receive()) return;
     if ((events & (Event.ERROR | Event.HANG_UP)) === 0 || this.fd < 0) return;
     // Errors and hang-ups cannot be masked: unless a read answers, they are reported for ever.
-    const cause = this.readEnd !== null && (events & Event.ERROR) !== 0 ? this.brokenBy() : null;
+    const isError = (events & Event.ERROR) !== 0;
+    const cause = isError && this.endpoint.isReadEnded ? this.brokenBy() : null;
     if (cause !== null) return this.onLost(cause);
     if (writeSide.unsentBytes(this.writer) > 0) return writeSide.sendNow(this.writer);
     this.endpoint.hush();

@@ -25,7 +25,7 @@ import { type ConnectionMetrics, connectionMetrics, drawConnection } from "./con
 import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
-import { type Failure, PIPED } from "./ending.ts";
+import { type Failure, PIPED, WRITE_ENDED } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
 import { sendFile, type SendFileOptions } from "./send_file.ts";
 import {
@@ -307,7 +307,7 @@ export abstract class Stream<S extends StreamService = StreamService>
       throw new BusyError("Cannot pipe: somebody waits for bytes of this connection");
     }
     if (!this.endpoint.isWatched) throw new TypeError("Cannot pipe before onPrepare has returned");
-    return this.output.writeBan === null
+    return this.output.writeBan !== WRITE_ENDED
       ? null
       : new ClosedError("Cannot pipe: closeWrite() has ended this side of the connection");
   }

@@ -202,6 +202,12 @@ function sendBorrowed(fd: number, node: LinkNode, most: number, flags: number): 
   return native.sendBorrowed(fd, array, array.byteLength, node.read, offered, more);
 }
 
+/** Which way a descriptor is open, if one only. It is told before anything is moved (readv(2)). */
+export function onlyWay(fd: number): "reading" | "writing" | null {
+  if (native.readv(fd, table, 0) === -ERRNO.EBADF) return "writing";
+  return native.writev(fd, table, 0) === -ERRNO.EBADF ? "reading" : null;
+}
+
 /** What can be polled and is no socket: a pipe, a terminal. */
 export const fileTransport: Transport = {
   receive(fd, slab, offset, length) {

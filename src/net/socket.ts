@@ -6,7 +6,7 @@ import { check } from "../core/check.ts";
 import { countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
-import { checkOptions, type Known } from "../core/options.ts";
+import { type Known, readOptions } from "../core/options.ts";
 import { Family } from "./address.ts";
 
 /**
@@ -202,11 +202,42 @@ export function socketErrorIfAny(fd: number): SystemError | null {
   return errno === 0 ? null : new SystemError("go on with the connection", errno);
 }
 
-function seconds(name: string, ms: number): number {
-  if (Number.isFinite(ms) && ms >= 1000) return Math.round(ms / 1000);
+/** The bounds of the kernel (include/net/tcp.h, MAX_TCP_KEEPIDLE and the like). */
+const KEEP_ALIVE_SECONDS_MAX = 32_767;
+const KEEP_ALIVE_COUNT_MAX = 127;
+
+/** A time of keepAlive in seconds, as the kernel counts. */
+function seconds(name: "idleMs" | "intervalMs", ms: number | undefined): number {
+  if (ms === undefined) return 0;
+  if (ms >= 1000 && ms <= KEEP_ALIVE_SECONDS_MAX * 1000) return Math.round(ms / 1000);
   throw new RangeError(
-    `Cannot set ${name} to ${ms}: the kernel counts in seconds, so it is 1000 or more`,
+    `Cannot set keepAlive.${name} to ${ms}: the kernel counts in seconds, 1000 to ${
+      KEEP_ALIVE_SECONDS_MAX * 1000
+    } ms`,
   );
+}
+
+function probes(count: number | undefined): number {
+  if (count === undefined) return 0;
+  if (Number.isInteger(count) && count >= 1 && count <= KEEP_ALIVE_COUNT_MAX) return count;
+  throw new RangeError(
+    `Cannot set keepAlive.count to ${count}: it is a whole number from 1 to ${KEEP_ALIVE_COUNT_MAX}`,
+  );
+}
+
+/** The times and the count of keepAlive as the kernel wants them; 0 for what is not given. */
+function readKeepAlive(options: KeepAliveOptions): [idle: number, interval: number, count: number] {
+  const { idleMs, intervalMs, count } = readOptions("keepAlive", options, KEEP_ALIVE);
+  return [seconds("idleMs", idleMs), seconds("intervalMs", intervalMs), probes(count)];
+}
+
+/**
+ * Throws for times and counts that the kernel would refuse.
+ *
+ * @throws {RangeError} One is out of range.
+ */
+export function checkKeepAlive(options: boolean | KeepAliveOptions | undefined): void {
+  if (options !== undefined && typeof options !== "boolean") readKeepAlive(options);
 }
 
 /**
@@ -221,17 +252,11 @@ export function checkNumber(name: string, value: number, most: number): number {
 
 /** Sets whether, and how, a silent peer is probed. */
 export function setKeepAlive(fd: number, options: boolean | KeepAliveOptions): void {
-  if (typeof options !== "boolean") checkOptions("keepAlive", options, KEEP_ALIVE);
+  const [idle, interval, count] = typeof options === "boolean" ? [0, 0, 0] : readKeepAlive(options);
   setOption(fd, Option.KEEP_ALIVE, options === false ? 0 : 1);
-  if (typeof options === "boolean") return;
-  const { idleMs, intervalMs, count } = options;
-  if (idleMs !== undefined) setOption(fd, Option.KEEP_IDLE, seconds("keepAlive.idleMs", idleMs));
-  if (intervalMs !== undefined) {
-    setOption(fd, Option.KEEP_INTERVAL, seconds("keepAlive.intervalMs", intervalMs));
-  }
-  if (count !== undefined) {
-    setOption(fd, Option.KEEP_COUNT, checkNumber("keepAlive.count", count, 127));
-  }
+  if (idle > 0) setOption(fd, Option.KEEP_IDLE, idle);
+  if (interval > 0) setOption(fd, Option.KEEP_INTERVAL, interval);
+  if (count > 0) setOption(fd, Option.KEEP_COUNT, count);
 }
 
 /** The largest number that an option takes. */

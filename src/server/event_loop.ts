@@ -21,6 +21,7 @@ import { ClosedError } from "../core/errors.ts";
 import { checkOptions, type Known, show } from "../core/options.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
+  checkKeepAlive,
   Option,
   resetOnClose,
   setKeepAlive,
@@ -112,6 +113,7 @@ function checkLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): void {
   }
   checkOptions("EventLoop", options, EVENT_LOOP_OPTIONS);
   checkCallbacks(options);
+  checkKeepAlive(options.keepAlive);
 }
 
 function ignore(): void {}

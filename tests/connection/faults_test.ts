@@ -8,7 +8,7 @@ import { RawPeer } from "../support/raw_peer.ts";
 import { soon, ticks, until } from "../support/until.ts";
 import { socketPair } from "../../mod.ts";
 
-const ECONNRESET = 104, ENOMEM = 12, EAGAIN = 11;
+const ECONNRESET = 104, ENOMEM = 12, EAGAIN = 11, ENOBUFS = 105;
 
 faultTest("Connection tells a reset that a receive finds", () =>
   leaks(async () => {
@@ -116,5 +116,39 @@ faultTest(
       assertEquals(await soon(receive(b, 5)), "later");
       await soon(flushed);
       await closeAll(a, b);
+    }),
+);
+
+faultTest(
+  "Connection tries again what the kernel has no memory to send just now",
+  () =>
+    leaks(async () => {
+      const [a, b] = socketPair();
+      failWith("send", ENOBUFS, { fd: a.fd, count: 3 });
+      a.writer.writeString("later");
+      await soon(a.writer.flush());
+      assertEquals(await soon(receive(b, 5)), "later");
+      await closeAll(a, b);
+    }),
+);
+
+faultTest(
+  "Connection names the error of this machine, and blames no peer for it",
+  () =>
+    leaks(async () => {
+      for (
+        const [call, errno, code] of [["send", ENOMEM, "ENOMEM"], ["recv", 9, "EBADF"]] as const
+      ) {
+        const [a, b] = socketPair();
+        failWith(call, errno, { fd: a.fd });
+        if (call === "recv") await send(b, "x");
+        else a.writer.writeString("x");
+        const failing = call === "recv" ? a.reader.wait(2) : a.writer.flush();
+        for (const promise of [failing, a.closed]) {
+          assertEquals((await assertRejects(() => soon(promise), SystemError)).code, code);
+        }
+        assertEquals(assertThrows(() => a.writer.writeString("x"), SystemError).code, code);
+        await closeAll(a, b);
+      }
     }),
 );

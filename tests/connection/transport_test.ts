@@ -6,6 +6,7 @@ import { ChainWriter } from "../../src/buffer/writer.ts";
 import {
   fileTransport,
   FIRST_SIZE,
+  onlyWay,
   ReadSize,
   receive,
   send,
@@ -93,4 +94,14 @@ test("send() gathers the pieces of a chain into one call", () =>
     });
     assertBytes(bytes, pattern(40_960));
     assertEquals(calls, 1);
+  }));
+
+test("onlyWay() tells which end of a pipe it is, and null of what is open both ways", () =>
+  leaks(() => {
+    const pipe = new Int32Array(2);
+    assertEquals(native.pipe(pipe), 0);
+    const [reading, writing] = pipe as unknown as [number, number];
+    const both = native.eventfd();
+    assertEquals([reading, writing, both].map(onlyWay), ["reading", "writing", null]);
+    for (const fd of [reading, writing, both]) native.close(fd);
   }));

@@ -1,10 +1,12 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
+import { EventLoop } from "../../mod.ts";
 import { SystemError } from "../../src/core/errors.ts";
 import { Family, rawFromNumeric } from "../../src/net/address.ts";
 import {
   applyOptions,
+  checkKeepAlive,
   getOption,
   Option,
   resetOnClose,
@@ -129,6 +131,9 @@ test("applyOptions() refuses numbers that mean nothing", () => {
     { keepAlive: { idleMs: 999 } },
     { keepAlive: { intervalMs: NaN } },
     { keepAlive: { count: 128 } },
+    { keepAlive: { count: 0 } },
+    { keepAlive: { idleMs: 32_768_000 } },
+    { keepAlive: { intervalMs: Infinity } },
   ];
   for (const options of bad) {
     withSocket(Family.IPV4, (fd) => {
@@ -176,4 +181,13 @@ test("setCork() lets a TCP socket hold back what fills no packet, and does nothi
     }
   });
   withSocket(Family.UNIX, (fd) => setCork(fd, true));
+});
+
+test("keepAlive that the kernel would refuse is a RangeError where it is given", () => {
+  for (const keepAlive of [{ idleMs: 40_000_000 }, { intervalMs: 999 }, { count: 0 }]) {
+    assertThrows(() => checkKeepAlive(keepAlive), RangeError, "Cannot set keepAlive.");
+    assertThrows(() => new EventLoop(() => {}, { keepAlive }), RangeError, "Cannot set keepAlive.");
+  }
+  checkKeepAlive({ idleMs: 32_767_000, intervalMs: 1000, count: 127 });
+  for (const none of [undefined, true, false]) checkKeepAlive(none);
 });
