@@ -39,6 +39,8 @@ const OUTSIDE_TURNS = 2;
 export interface Turns extends RuntimeSet {
   /** The microseconds of the clock when what is polled next begins. */
   nowMicros: number;
+  /** Events that were taken and not told yet. An edge among them is reported by nobody again. */
+  readonly untoldCount: number;
   /**
    * Waits at most `micros` for events and tells whom they concern, until `deadline`. Returns how many
    * there were.
@@ -186,7 +188,7 @@ export class Pace {
     const mayBlock = this.#mayBlock(runtime);
     this.#isTickOwed = false;
     let count = mayBlock ? this.#block(runtime, deadline) : turns.poll(0, deadline);
-    if (count === 0) return this.#onNothing(runtime, mayBlock, begin);
+    if (count === 0 && turns.untoldCount === 0) return this.#onNothing(runtime, mayBlock, begin);
     this.#emptyTurns = 0;
     do {
       this.#sawEvents = true;

@@ -7,6 +7,7 @@ import { native } from "../../ffi/load.ts";
 import { configure } from "../../mod.ts";
 import { Poller } from "../../src/poll/poller.ts";
 import { RuntimeLoop } from "../../src/poll/runtime_loop.ts";
+import { Interest } from "../../src/poll/watcher.ts";
 import { leaks } from "../support/leaks.ts";
 import { ticks, until } from "../support/until.ts";
 
@@ -171,3 +172,43 @@ test("addRuntime() refuses what would watch the poller in a circle, and what is 
   assertEquals(poller.poll(0, Infinity), 0);
   poller.close();
 });
+
+/** A poller whose turn ends, once, between the taking of an event and its telling. */
+class Interrupted extends Poller {
+  isDue = true;
+  toldAt = -1;
+  #untoldCount = 0;
+
+  override get untoldCount(): number {
+    return this.#untoldCount;
+  }
+
+  override poll(micros: number, deadline: number): number {
+    if (this.isDue) {
+      this.isDue = false;
+      this.#untoldCount = 1;
+      this.pace.onRuntimeReady();
+      return 0;
+    }
+    if (this.#untoldCount === 1) {
+      this.#untoldCount = 0;
+      this.toldAt = this.pace.counts.colds;
+    }
+    return super.poll(micros, deadline);
+  }
+}
+
+test("a pace does not go cold with an event that was taken and not told: an edge comes once", () =>
+  leaks(async () => {
+    const poller = new Interrupted();
+    const fd = native.eventfd();
+    const onEvent = () => void native.counterTake(fd);
+    const token = poller.add({ fd, onEvent, onFailure() {} }, Interest.READ);
+    const { colds } = poller.pace.counts;
+    native.counterAdd(fd);
+    await until(() => poller.toldAt >= 0, "it is told");
+    assertEquals(poller.toldAt, colds);
+    poller.remove(token, fd);
+    poller.close();
+    native.close(fd);
+  }));
