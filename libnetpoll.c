@@ -67,6 +67,7 @@ enum {
   OWNERS_MAX = 1 << 12,  // threads that hold something at a time
   OWNED_FDS = 1 << 20,   // descriptors from here on are nobody's
   RINGS_MAX = 1 << 10,   // one a Worker
+  RING_NUMBER_MAX = INT32_MAX - RINGS_MAX,
   RING_SLOTS = 1 << 10,  // descriptors on their way to one Worker; a power of two
   CACHE_LINE = 64,       // what one thread writes lies apart from what others read or write
 };
@@ -222,9 +223,10 @@ static struct slab {
   bool is_mapped;  // not the runtime's own memory
   _Atomic uint16_t owner;
 } slabs[SLABS_MAX];
-static atomic_int slab_count, spare_slabs;
+static atomic_int slab_count, spare_slabs, free_slabs;
 
-enum { SPARE = UINT16_MAX };  // the owner of a slab whose thread has ended
+// The owner of a slab whose thread has ended: its memory is there (SPARE), or only its number (FREE).
+enum { SPARE = UINT16_MAX, FREE = SPARE - 1 };
 
 // Null unless the piece lies inside the slab.
 static uint8_t *piece(uint32_t slab, uint32_t offset, uint32_t length) {
@@ -234,14 +236,25 @@ static uint8_t *piece(uint32_t slab, uint32_t offset, uint32_t length) {
   return base + offset;
 }
 
+// A number whose memory went with its thread, or one that nobody had; -ENOMEM when all are in use.
+static int32_t take_slab_number(void) {
+  for (int id = 0; atomic_load(&free_slabs) > 0 && id < SLABS_MAX && id < atomic_load(&slab_count); id++) {
+    uint16_t expected = FREE;
+    if (!atomic_compare_exchange_strong(&slabs[id].owner, &expected, this_thread())) continue;
+    atomic_fetch_sub(&free_slabs, 1);
+    return id;
+  }
+  int id = atomic_fetch_add(&slab_count, 1);
+  if (id < SLABS_MAX) return id;
+  atomic_fetch_sub(&slab_count, 1);
+  return -ENOMEM;
+}
+
 // Sizes stay below 2^31: every offset and count must fit the int32_t that comes back.
 static int32_t publish_slab(uint8_t *base, uint32_t bytes, bool is_mapped) {
   if (!base || bytes == 0 || bytes > INT32_MAX) return -EINVAL;
-  int id = atomic_fetch_add(&slab_count, 1);
-  if (id >= SLABS_MAX) {
-    atomic_fetch_sub(&slab_count, 1);
-    return -ENOMEM;
-  }
+  int32_t id = take_slab_number();
+  if (id < 0) return id;
   slabs[id].bytes = bytes;
   slabs[id].is_mapped = is_mapped;
   atomic_store(&slabs[id].owner, this_thread());
@@ -1030,6 +1043,8 @@ struct slot { _Atomic uint32_t turn; int32_t fd; struct ends ends; };
 static struct ring {
   _Alignas(CACHE_LINE) _Atomic int32_t users;  // 0: free, 1: being made or unmade, then one for each who uses it
   _Atomic uint16_t owner;  // the thread that serves
+  _Atomic uint16_t maker;  // the thread that made it
+  _Atomic int32_t number;  // of which ring this is the place now
   int32_t bell;
   struct slot *slots;      // mapped once and kept
   _Alignas(CACHE_LINE) _Atomic uint32_t head;
@@ -1037,10 +1052,15 @@ static struct ring {
   atomic_bool is_rung;     // whoever serves has heard, or will, and takes until nothing is there
 } rings[RINGS_MAX];
 
+// A number is a place and how often that was given away: a Worker that is terminated while it starts
+// may still ask for a ring that is gone, and must not get the one that has its place.
 static struct ring *open_ring(int32_t id) {
-  if (id < 0 || id >= RINGS_MAX) return NULL;
-  return atomic_load(&rings[id].users) > 1 ? &rings[id] : NULL;
+  if (id < 0) return NULL;
+  struct ring *ring = &rings[id % RINGS_MAX];
+  return atomic_load(&ring->users) > 1 && atomic_load(&ring->number) == id ? ring : NULL;
 }
+
+static void leave_ring(struct ring *ring);
 
 static int32_t prepare_ring(struct ring *ring) {
   const size_t bytes = RING_SLOTS * sizeof *ring->slots;
@@ -1054,19 +1074,23 @@ static int32_t prepare_ring(struct ring *ring) {
   for (uint32_t i = 0; i < RING_SLOTS; i++) ring->slots[i].turn = i;
   ring->head = ring->tail = 0;
   ring->owner = 0;
+  ring->maker = this_thread();
+  ring->number += ring->number > RING_NUMBER_MAX ? -(ring->number / RINGS_MAX) * RINGS_MAX : RINGS_MAX;
   ring->is_rung = false;
   return 0;
 }
 
-// Make a ring. Its number.
+// Make a ring, this thread's until it closes it or ends. Its number.
 EXPORT int32_t np_ring_open(void) {
   FAIL_IF_TOLD(CALL_EVENTFD, -1);
-  for (int32_t id = 0; id < RINGS_MAX; id++) {
+  for (int32_t at = 0; at < RINGS_MAX; at++) {
+    struct ring *ring = &rings[at];
     int32_t expected = 0;
-    if (!atomic_compare_exchange_strong(&rings[id].users, &expected, 1)) continue;
-    int32_t code = prepare_ring(&rings[id]);
-    atomic_store(&rings[id].users, code < 0 ? 0 : 2);
-    return code < 0 ? code : id;
+    if (!atomic_compare_exchange_strong(&ring->users, &expected, 1)) continue;
+    if (ring->number == 0) ring->number = at;
+    int32_t code = prepare_ring(ring), number = ring->number;
+    atomic_store(&ring->users, code < 0 ? 0 : 2);
+    return code < 0 ? code : number;
   }
   return -EMFILE;
 }
@@ -1078,6 +1102,10 @@ EXPORT int32_t np_ring_join(int32_t id) {
   int32_t users = ring ? atomic_load(&ring->users) : 0;
   do if (users < 2) return -EBADF;
   while (!atomic_compare_exchange_weak(&ring->users, &users, users + 1));
+  if (atomic_load(&ring->number) != id) {
+    leave_ring(ring);  // its place was given away meanwhile
+    return -EBADF;
+  }
   atomic_store(&ring->owner, this_thread());
   return ring->bell;
 }
@@ -1143,7 +1171,7 @@ static void leave_ring(struct ring *ring) {
 // Who made the ring uses it no more. It is gone, with what is in it, when its thread has ended too.
 EXPORT int32_t np_ring_close(int32_t id) {
   struct ring *ring = open_ring(id);
-  if (!ring) return -EBADF;
+  if (!ring || atomic_exchange(&ring->maker, 0) == 0) return -EBADF;
   leave_ring(ring);
   return 0;
 }
@@ -1155,8 +1183,9 @@ static void spare_slab(struct slab *slab) {
     atomic_fetch_add(&spare_slabs, 1);
   } else {
     // The runtime's own memory went with the thread.
-    atomic_store(&slab->owner, 0);
     atomic_store(&slab->base, NULL);
+    atomic_store(&slab->owner, FREE);
+    atomic_fetch_add(&free_slabs, 1);
   }
 }
 
@@ -1181,6 +1210,8 @@ static void give_back(void *thread) {
   for (int32_t id = 0; id < RINGS_MAX; id++) {
     uint16_t expected = owner;
     if (atomic_compare_exchange_strong(&rings[id].owner, &expected, 0)) leave_ring(&rings[id]);
+    expected = owner;
+    if (atomic_compare_exchange_strong(&rings[id].maker, &expected, 0)) leave_ring(&rings[id]);
   }
   for (int32_t fd = 0; fd < atomic_load(&owned_fds); fd++) {
     uint16_t expected = owner;

@@ -108,6 +108,15 @@ TEST("np_slab_register() memory is reached no more when its thread has ended") {
   CHECK_EQUAL(np_recv(0, (uint32_t)slab, 0, 1), -EFAULT);
 }
 
+TEST("np_slab_register() uses the number again of memory whose thread has ended") {
+  int32_t first, slab;
+  in_a_thread(register_and_end, &first);
+  for (int n = 0; n < 20; n++) {
+    in_a_thread(register_and_end, &slab);
+    CHECK_EQUAL(slab, first);
+  }
+}
+
 // Addresses that only the n-th connection has.
 static struct ends ends_of(uint32_t n) {
   struct address peer = {.family = AF_INET, .port = n & 0xffff, .scope = n, .length = 4};
@@ -184,7 +193,7 @@ TEST("np_ring calls are -EBADF for a number that is none, or no more") {
   }
 }
 
-TEST("np_ring_open() uses a number again once its maker and its thread are gone") {
+TEST("np_ring_open() uses a place again, under another number, once its maker and its thread are gone") {
   int threads = count_threads();
   int32_t ring = np_ring_open();
   int fds = open_fds();
@@ -193,9 +202,36 @@ TEST("np_ring_open() uses a number again once its maker and its thread are gone"
   CHECK_EQUAL(np_ring_push(ring, np_eventfd(), &from), 0);  // still its maker's
   CHECK(np_ring_open() != ring);
   CHECK_EQUAL(np_ring_close(ring), 0);
-  CHECK_EQUAL(np_ring_open(), ring);
+  int32_t next = np_ring_open();
+  CHECK(next != ring && next % RINGS_MAX == ring % RINGS_MAX);
+  CHECK_EQUAL(np_ring_join(ring), -EBADF);  // a Worker that was too late does not get what is next's
   CHECK_EQUAL(open_fds(), fds + 1);
   await_threads(threads);
+}
+
+static void *open_ring_and_end(void *argument) {
+  int32_t *ring = argument;
+  *ring = np_ring_open();
+  struct ends from = ends_of(0);
+  CHECK_EQUAL(np_ring_push(*ring, np_eventfd(), &from), 0);
+  return NULL;
+}
+
+TEST("np_ring_open() of a thread that has ended is closed, with what is in it") {
+  int fds = open_fds();
+  int32_t ring;
+  for (int n = 0; n < 3 * RINGS_MAX; n++) in_a_thread(open_ring_and_end, &ring);
+  CHECK_EQUAL(np_ring_close(ring), -EBADF);
+  CHECK_EQUAL(open_fds(), fds);
+}
+
+TEST("np_ring_close() twice is -EBADF, and takes nothing from the thread that serves") {
+  int32_t ring = np_ring_open();
+  CHECK(np_ring_join(ring) >= 0);
+  CHECK_EQUAL(np_ring_close(ring), 0);
+  CHECK_EQUAL(np_ring_close(ring), -EBADF);
+  struct ends from;
+  CHECK_EQUAL(np_ring_take(ring, &from), -EAGAIN);
 }
 
 // ---- everything at once -------------------------------------------------------------------------
