@@ -11,7 +11,7 @@ export interface ClusterPollerMetrics {
   connectionCount: number;
   /** Those that were handed over and that it has not taken yet. */
   pendingCount: number;
-  /** What its thread did; null when it did not answer in time. */
+  /** What its thread did; null when it did not answer in time, or there is none just now. */
   metrics: Metrics | null;
 }
 
@@ -21,7 +21,7 @@ export interface ClusterMetrics {
   total: Metrics;
   /** The thread that the cluster was made in, which accepts for the others. */
   acceptor: Metrics;
-  /** The Workers that serve. */
+  /** All pollers, those included whose Worker has ended. */
   pollers: readonly ClusterPollerMetrics[];
 }
 

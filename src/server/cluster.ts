@@ -78,6 +78,7 @@ export class Cluster {
   readonly #handler: URL;
   readonly #options: ClusterOptions;
   readonly #scope: Scope = currentScope();
+  readonly #isHandover: boolean;
   readonly #handover: Handover;
   readonly #workers: (PollerWorker | null)[] = [];
   /** Those that are too many, and finish what they have. */
@@ -89,6 +90,8 @@ export class Cluster {
   readonly #shared: ListenerSocket[][] = [];
   readonly #served = Promise.withResolvers<void>();
   #started: Promise<void> | null = null;
+  /** Listeners that are served, or about to be: while there are any, the failure of one ends no other. */
+  #listenerCount = 0;
   /** The last change of their number, which the next one waits for. */
   #resized: Promise<unknown> = Promise.resolve();
   #isRef = true;
@@ -113,6 +116,7 @@ export class Cluster {
     checkCluster(handler, options);
     this.#handler = handler;
     this.#options = options;
+    this.#isHandover = options.acceptMode !== "reuseport";
     this.#handover = new Handover(options.loadBalance ?? "round-robin", {
       takers: () => this.#workers.filter((worker) => worker?.canTake) as PollerWorker[],
       onPolicyError: (error) => this.#report(error as Error, -1, "the next one serves it"),
@@ -139,7 +143,8 @@ export class Cluster {
 
   /**
    * What all threads of the cluster did, and what they have: this one, which accepts, and each
-   * Worker. One that does not answer in time, because a handler keeps its thread, is left out.
+   * Worker. One that does not answer in time, because a handler keeps its thread, or that has ended
+   * and is being replaced, is there without metrics.
    *
    * @throws {RangeError} `timeoutMs` is no time.
    *
@@ -153,20 +158,17 @@ export class Cluster {
     checkTimeout("timeoutMs", timeoutMs);
     const { promise: late, resolve } = Promise.withResolvers<null>();
     const timer = setTimeout(() => resolve(null), Math.min(timeoutMs, TIMER_MS_MAX));
-    const workers = this.#workers.filter((worker) => worker !== null);
-    const answers = await Promise.all(
-      workers.map((worker) => Promise.race([worker.measure(), late])),
+    const pollers = await Promise.all(
+      Array.from({ length: this.#pollerCount }, async (_, index): Promise<ClusterPollerMetrics> => {
+        const worker = this.#workers[index];
+        if (worker == null) return { index, connectionCount: 0, pendingCount: 0, metrics: null };
+        const metrics = await Promise.race([worker.measure(), late]);
+        const { connectionCount, pendingCount } = worker;
+        return { index, connectionCount, pendingCount, metrics };
+      }),
     );
     clearTimeout(timer);
-    const pollers = workers.map((worker, i): ClusterPollerMetrics => {
-      const { index, connectionCount, pendingCount } = worker;
-      return { index, connectionCount, pendingCount, metrics: answers[i]! };
-    });
     return clusterMetrics(metrics(), pollers);
-  }
-
-  get #isHandover(): boolean {
-    return this.#options.acceptMode !== "reuseport";
   }
 
   /**
@@ -182,23 +184,28 @@ export class Cluster {
       listener.close();
       return void await this.#shutdown.result;
     }
-    const socket = listenerSocket(listener);
-    const shared = this.#isHandover ? [] : this.#share(socket);
+    const sockets = [listenerSocket(listener)];
+    this.#listenerCount += 1;
     try {
+      // One for each poller otherwise. They stay ours: what waits in one outlives its Worker.
+      const count = this.#isHandover ? 1 : this.#pollerCount;
+      while (sockets.length < count) sockets.push(sockets[0]!.sibling());
       await (this.#started ??= this.#start());
+      // It may have been shut down meanwhile.
+      if (this.#shutdown.result !== null) { for (const socket of sockets) socket.close(); }
+      else if (!this.#isHandover) this.#listenIn(sockets);
+      else {
+        setStreamOptions(sockets[0]!, this.#workers[0]?.socketOptions ?? {});
+        this.#handover.accept(sockets[0]!);
+      }
     } catch (error) {
       const isShutDown = this.#shutdown.result !== null;
-      for (const one of [socket, ...shared]) one.close();
-      await this.shutdown({ timeoutMs: 0 });
-      if (isShutDown) return;
-      throw error;
-    }
-    // It may have been shut down meanwhile.
-    if (this.#shutdown.result !== null) { for (const one of [socket, ...shared]) one.close(); }
-    else if (!this.#isHandover) this.#listenIn(shared);
-    else {
-      setStreamOptions(socket, this.#workers[0]?.socketOptions ?? {});
-      this.#handover.accept(socket);
+      for (const socket of sockets) socket.close();
+      this.#listenerCount -= 1;
+      if (this.#started !== null && this.#listenerCount === 0) {
+        await this.shutdown({ timeoutMs: 0 });
+      }
+      if (!isShutDown) throw error;
     }
     return this.#served.promise;
   }
@@ -232,7 +239,10 @@ export class Cluster {
       index,
       pollerCount,
       data: this.#options.data,
-    }, { onEnd: (ended, error) => this.#onEnd(ended, error) });
+    }, {
+      onEnd: (ended, error) => this.#onEnd(ended, error),
+      onTeardownError: (ended, error) => this.#report(error, ended.index, "it ends all the same"),
+    });
     if (!this.#isRef) worker.unref();
     return worker;
   }
@@ -364,13 +374,6 @@ export class Cluster {
   }
 
   // ---- sharing the port -------------------------------------------------------------------------
-
-  /** A socket for each poller. They stay ours: what waits in one outlives its Worker. */
-  #share(socket: ListenerSocket): ListenerSocket[] {
-    const sockets = [socket];
-    while (sockets.length < this.pollerCount) sockets.push(socket.sibling());
-    return sockets;
-  }
 
   #listenIn(sockets: ListenerSocket[]): void {
     this.#shared.push(sockets);

@@ -5,25 +5,40 @@
  * with this file, with the bundle that holds it, or with a handler module that imports it.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { SystemError } from "../core/errors.ts";
 import { metrics } from "../metrics/metrics.ts";
 import { ListenerSocket } from "../net/listener.ts";
 import { threadPoller } from "../poll/poller_pool.ts";
 import { type EventLoop, feed } from "./event_loop.ts";
 import { checkHandlerModule, loopOf, type Teardown } from "./handler_module.ts";
 import { Inbox } from "./inbox.ts";
-import { ASSIGNMENT, type Assignment, Count, type Order, type Report } from "./protocol.ts";
+import {
+  ASSIGNMENT,
+  type Assignment,
+  Count,
+  messageOf,
+  type Order,
+  type Report,
+} from "./protocol.ts";
 
 function tell(report: Report): void {
   parentPort!.postMessage(report);
 }
 
-/** Errors of the user's may hold what cannot be cloned. */
-function tellFailure(error: unknown, isMisuse: boolean): void {
+/** Errors of the user's may hold what cannot be cloned: then their words go alone. */
+function tellOf(error: unknown, report: (error: unknown) => Report): void {
   try {
-    tell({ type: "failed", error, isMisuse });
+    tell(report(error));
   } catch {
-    tell({ type: "failed", error: new Error(String(error)), isMisuse });
+    tell(report(new Error(messageOf(error))));
   }
+}
+
+function tellFailure(error: unknown, isMisuse: boolean): void {
+  const system = error instanceof SystemError
+    ? { syscall: error.syscall, errno: error.errno }
+    : null;
+  tellOf(error, (error) => ({ type: "failed", error, isMisuse, system }));
 }
 
 /** One Worker that serves. */
@@ -49,14 +64,16 @@ class ClusterWorker {
     const { cut } = await this.#loop.shutdown({ timeoutMs, signal: this.#cut.signal });
     try {
       await this.#teardown?.();
-    } finally {
-      tell({ type: "drained", cut });
+    } catch (error) {
+      return tellOf(error, (error) => ({ type: "drained", cut, failure: { error } }));
     }
+    tell({ type: "drained", cut, failure: null });
   }
 }
 
 async function start({ handler, ring, counts, ...context }: Assignment): Promise<void> {
   let isMisuse = false;
+  tell({ type: "begun" });
   try {
     const exports = await import(handler);
     isMisuse = true;

@@ -8,13 +8,19 @@ import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { NOT_READY } from "../core/errno.ts";
-import { ClosedError, NetpollError } from "../core/errors.ts";
+import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
 import { RING_COUNT_MAX } from "../core/limits.ts";
-import { show } from "../core/options.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { SocketOptions } from "../net/socket.ts";
 import type { PollerLoad } from "../poll/load_balance.ts";
-import { ASSIGNMENT, type Assignment, Count, type Order, type Report } from "./protocol.ts";
+import {
+  ASSIGNMENT,
+  type Assignment,
+  Count,
+  messageOf,
+  type Order,
+  type Report,
+} from "./protocol.ts";
 import { modulesOf } from "./worker_entry.ts";
 
 /** What a Worker starts with. */
@@ -29,7 +35,11 @@ export interface WorkerPlan extends Pick<Assignment, "handler" | "index" | "poll
 export interface PollerWorkerOwner {
   /** It has ended without being asked to. */
   onEnd(worker: PollerWorker, error: Error): void;
+  /** It has drained, and its teardown failed. */
+  onTeardownError(worker: PollerWorker, error: Error): void;
 }
+
+type Failure = Extract<Report, { type: "failed" }>;
 
 type State = "starting" | "serving" | "draining" | "ended";
 
@@ -56,6 +66,8 @@ export class PollerWorker implements PollerLoad {
   #error: { readonly error: unknown } | null = null;
   /** Why it could not begin. */
   #failure: Error | null = null;
+  /** Whether our part of it runs. */
+  #hasBegun = false;
 
   /**
    * Starts a Worker.
@@ -191,21 +203,35 @@ export class PollerWorker implements PollerLoad {
   #onReport(report: Report): void {
     if (this.#state === "ended") return;
     if (report.type === "measured") return this.#measuring.shift()?.(report.metrics);
-    if (report.type === "drained") return this.#drained.resolve(report.cut);
-    if (report.type === "failed") return this.#onFailed(report.error, report.isMisuse);
+    if (report.type === "drained") return this.#onDrained(report);
+    if (report.type === "failed") return this.#onFailed(report);
+    if (report.type === "begun") return void (this.#hasBegun = true);
     this.socketOptions = report.socketOptions;
     this.#state = "serving";
     this.servesSince = performance.now();
     this.#ready.resolve();
   }
 
-  #onFailed(error: unknown, isMisuse: boolean): void {
-    this.#failure = isMisuse && error instanceof Error
-      ? error
-      : new NetpollError(`Cannot start a Worker for ${this.#handler}: ${messageOf(error)}`, {
-        cause: error,
-      });
+  #onDrained({ cut, failure }: Extract<Report, { type: "drained" }>): void {
+    if (failure !== null) {
+      const what = `Worker ${this.index} failed in its teardown: ${messageOf(failure.error)}`;
+      this.#owner.onTeardownError(this, new NetpollError(what, { cause: failure.error }));
+    }
+    this.#drained.resolve(cut);
+  }
+
+  #onFailed(failure: Failure): void {
+    this.#failure = this.#describe(failure);
     this.kill(); // and `#onExit` goes on
+  }
+
+  /** A mistake of the user's as it is; what the kernel refused with its code. */
+  #describe({ error, isMisuse, system }: Failure): Error {
+    if (isMisuse && (error instanceof TypeError || error instanceof RangeError)) return error;
+    const what = `Cannot start a Worker for ${this.#handler}: ${messageOf(error)}`;
+    if (system === null) return new NetpollError(what, { cause: error });
+    const cause = new SystemError(system.syscall, system.errno, "", { cause: error });
+    return new SystemError("start a Worker for", system.errno, this.#handler, { cause });
   }
 
   #onExit(code: number): void {
@@ -229,9 +255,11 @@ export class PollerWorker implements PollerLoad {
   #startError(code: number): Error {
     if (this.#failure !== null) return this.#failure;
     const error = this.#error;
-    const why = error === null
-      ? `it ended with code ${code}; in a bundle the handler module has to import netpoll`
-      : messageOf(error.error);
+    const why = error !== null
+      ? messageOf(error.error)
+      : this.#hasBegun
+      ? `it ended with code ${code}: its import or its setup has ended it, or waits for what never comes`
+      : `it ended with code ${code}; in a bundle the handler module has to import netpoll`;
     return new NetpollError(
       `Cannot start a Worker for ${this.#handler}: ${why}`,
       error === null ? undefined : { cause: error.error },
@@ -249,8 +277,4 @@ export class PollerWorker implements PollerLoad {
     if (this.#ring >= 0) native.ringClose(this.#ring);
     this.#ring = -1;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : show(error);
 }

@@ -2,6 +2,7 @@
  * What a cluster and its Workers tell each other. Connections do not come this way: the ring of
  * libnetpoll.c brings them.
  */
+import { show } from "../core/options.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { SocketOptions } from "../net/socket.ts";
 
@@ -40,11 +41,25 @@ export type Order =
 
 /** What a Worker tells its cluster. */
 export type Report =
+  /** It runs, and imports the handler module next. */
+  | { type: "begun" }
   /** It serves. Its listeners shall have these options. */
   | { type: "ready"; socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive"> }
-  /** It cannot serve: the module is wrong, or could not be imported. */
-  | { type: "failed"; error: unknown; isMisuse: boolean }
+  /** It cannot serve: the module is wrong, could not be imported, or the kernel refused. */
+  | { type: "failed"; error: unknown; isMisuse: boolean; system: KernelFault | null }
   /** What its thread did: the answer to each "measure", in order. */
   | { type: "measured"; metrics: Metrics }
-  /** It has shut down. */
-  | { type: "drained"; cut: number };
+  /** It has shut down; what its teardown threw. */
+  | { type: "drained"; cut: number; failure: { error: unknown } | null };
+
+/** What a copy of a SystemError does not keep. */
+export interface KernelFault {
+  readonly syscall: string;
+  readonly errno: number;
+}
+
+/** What an error says, be it any value. */
+export function messageOf(error: unknown): string {
+  const { message } = Object(error) as { message?: unknown };
+  return typeof message === "string" ? message : show(error);
+}

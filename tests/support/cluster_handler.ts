@@ -12,6 +12,12 @@ let flags: Int32Array = new Int32Array(3);
 export function setup(context: PollerContext): () => void {
   index = context.index;
   if (context.data instanceof Int32Array) flags = context.data;
+  if (context.data === "exit in setup") process.exit(7);
+  if (context.data === "bad teardown") {
+    return () => {
+      throw new Error("thrown in teardown");
+    };
+  }
   return () => void Atomics.add(flags, 2, 1);
 }
 
