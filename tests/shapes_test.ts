@@ -7,10 +7,14 @@ import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import {
   type BufferReader,
+  type ByteCodec,
   Cluster,
   createListener,
+  delimited,
   EventLoop,
+  fixedLength,
   lengthPrefixed,
+  lines,
   LinkBuffer,
   type Listener,
   Multiplexer,
@@ -18,11 +22,13 @@ import {
   type Reader,
   readerFrom,
   resp,
+  type RespCodec,
   ShardQueue,
   type SinkWriter,
   socketPair,
   type SourceReader,
   tagged,
+  varintPrefixed,
   type Writer,
   writerTo,
 } from "../mod.ts";
@@ -193,4 +199,31 @@ test("a cluster shows what its type declares, and composed codecs do", () => {
   assertEquals(own, []);
   const composed = { decode: 1, encode: 1, needed: 1 };
   for (const codec of [tagged(lengthPrefixed()), ordered(resp())]) assertShape(codec, composed);
+});
+
+const BYTE_CODEC: Shape<ByteCodec> = {
+  decode: 1,
+  encode: 1,
+  needed: 1,
+  frameBytesMax: 1,
+  frameBytes: 1,
+  slice: 1,
+};
+const RESP_CODEC: Shape<RespCodec<string>> = { decode: 1, encode: 1, needed: 1, frameBytesMax: 1 };
+
+test("a codec shows what its type declares, after it was used as well", () => {
+  const buffer = new LinkBuffer();
+  const ofBytes = [lengthPrefixed(), varintPrefixed(), lines(), delimited(0), fixedLength(2)];
+  for (const codec of ofBytes) {
+    codec.encode(buffer, "ab");
+    buffer.flush();
+    assertEquals(codec.decode(buffer)?.length, 2);
+    assertShape(codec, BYTE_CODEC);
+  }
+  const codec = resp({ bulk: "text", inline: true });
+  codec.encode(buffer, "ab");
+  buffer.flush();
+  assertEquals(codec.decode(buffer), "ab");
+  assertShape(codec, RESP_CODEC);
+  buffer.close();
 });

@@ -25,15 +25,15 @@ export function checkOption(name: string, value: number, min: number, max: numbe
   throw new RangeError(`Cannot make a codec: ${name} is ${value}, not from ${min} to ${max}`);
 }
 
-/** {@linkcode ByteCodec}, but for where a frame ends and how one begins. */
-export abstract class WindowCodec implements ByteCodec {
+/** Where a frame ends, and how one begins: all that differs between codecs of bytes. */
+export abstract class FrameWindow {
   readonly frameBytesMax: number;
   /** Of the frame just measured: bytes before it that are not its own. */
-  protected headBytes = 0;
+  headBytes = 0;
   /** The same, after it. */
-  protected tailBytes = 0;
+  tailBytes = 0;
 
-  /** A codec with a maximum. */
+  /** A window with a maximum. */
   constructor(frameBytesMax: number) {
     this.frameBytesMax = checkOption("frameBytesMax", frameBytesMax, 1, PIECE_BYTES_MAX);
   }
@@ -42,45 +42,10 @@ export abstract class WindowCodec implements ByteCodec {
    * How many bytes the next frame has on the wire. While that is not known, or they are not there:
    * how many must be readable until it may be.
    */
-  protected abstract measure(chain: LinkChain): number;
+  abstract measure(chain: LinkChain): number;
 
   /** Writes a frame whose pieces were looked at: each of them can be written. */
   abstract write(writer: Writer, frame: FrameInput): void;
-
-  encode(writer: Writer, frame: FrameInput): void {
-    wholly(write, this, writer, frame);
-  }
-
-  needed(reader: BufferReader): number {
-    return this.measure(readChain(reader));
-  }
-
-  frameBytes(reader: BufferReader): number {
-    const chain = readChain(reader);
-    const wireBytes = this.measure(chain);
-    return wireBytes > chain.length ? -1 : wireBytes - this.headBytes - this.tailBytes;
-  }
-
-  decode(reader: BufferReader): Uint8Array | undefined {
-    const chain = readChain(reader);
-    const wireBytes = this.measure(chain);
-    if (wireBytes > chain.length) return undefined;
-    const frame = lend(chain, this.headBytes, wireBytes - this.tailBytes);
-    chain.consume(wireBytes);
-    return frame;
-  }
-
-  slice(reader: BufferReader): LinkBuffer | undefined {
-    const chain = readChain(reader);
-    const wireBytes = this.measure(chain);
-    if (wireBytes > chain.length) return undefined;
-    const { headBytes, tailBytes } = this;
-    chain.consume(headBytes);
-    const frameBytes = wireBytes - headBytes - tailBytes;
-    const frame = frameBytes === 0 ? new LinkBuffer() : reader.slice(frameBytes);
-    chain.consume(tailBytes);
-    return frame;
-  }
 
   /** The peer's frame is above the maximum. */
   protected tooLong(wireBytes: number, offset: number): FrameError {
@@ -101,8 +66,58 @@ export abstract class WindowCodec implements ByteCodec {
   }
 }
 
-function write(codec: WindowCodec, writer: Writer, frame: FrameInput): void {
-  codec.write(writer, settledInput(writer, frame));
+/** The codec that users get: its window is out of their reach. */
+export class WindowCodec implements ByteCodec {
+  readonly frameBytesMax: number;
+  readonly #window: FrameWindow;
+
+  /** A codec whose frames end where the window says. */
+  constructor(window: FrameWindow) {
+    this.frameBytesMax = window.frameBytesMax;
+    this.#window = window;
+  }
+
+  encode(writer: Writer, frame: FrameInput): void {
+    wholly(write, this.#window, writer, frame);
+  }
+
+  needed(reader: BufferReader): number {
+    return this.#window.measure(readChain(reader));
+  }
+
+  frameBytes(reader: BufferReader): number {
+    const chain = readChain(reader);
+    const window = this.#window;
+    const wireBytes = window.measure(chain);
+    return wireBytes > chain.length ? -1 : wireBytes - window.headBytes - window.tailBytes;
+  }
+
+  decode(reader: BufferReader): Uint8Array | undefined {
+    const chain = readChain(reader);
+    const window = this.#window;
+    const wireBytes = window.measure(chain);
+    if (wireBytes > chain.length) return undefined;
+    const frame = lend(chain, window.headBytes, wireBytes - window.tailBytes);
+    chain.consume(wireBytes);
+    return frame;
+  }
+
+  slice(reader: BufferReader): LinkBuffer | undefined {
+    const chain = readChain(reader);
+    const window = this.#window;
+    const wireBytes = window.measure(chain);
+    if (wireBytes > chain.length) return undefined;
+    const { headBytes, tailBytes } = window;
+    chain.consume(headBytes);
+    const frameBytes = wireBytes - headBytes - tailBytes;
+    const frame = frameBytes === 0 ? new LinkBuffer() : reader.slice(frameBytes);
+    chain.consume(tailBytes);
+    return frame;
+  }
+}
+
+function write(window: FrameWindow, writer: Writer, frame: FrameInput): void {
+  window.write(writer, settledInput(writer, frame));
 }
 
 /** Lends the unread bytes `from` to `to`, which are there: a view, or a copy if in several nodes. */

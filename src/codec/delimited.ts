@@ -10,7 +10,13 @@ import type { Writer } from "../buffer/writer.ts";
 import { bufferOf, byteCount, offsetOf } from "../core/bytes.ts";
 import { LINE_BYTES_MAX } from "../core/limits.ts";
 import { checkOptions, type Known } from "../core/options.ts";
-import { FRAME_OPTIONS, type FrameOptions, longest, WindowCodec } from "./byte_codec.ts";
+import {
+  FRAME_OPTIONS,
+  type FrameOptions,
+  FrameWindow,
+  longest,
+  WindowCodec,
+} from "./byte_codec.ts";
 import type { ByteCodec, FrameInput, Piece } from "./codec.ts";
 import { copyInput, inputBytes, writeInput } from "./frame_input.ts";
 
@@ -49,7 +55,7 @@ export interface LinesOptions extends DelimitedOptions {
  */
 export function delimited(delimiter: Delimiter, options: DelimitedOptions = {}): ByteCodec {
   checkOptions("delimited", options, DELIMITED_OPTIONS);
-  return new DelimitedCodec(new Uint8Array(delimiterBytes(delimiter)), options);
+  return new WindowCodec(new DelimitedWindow(new Uint8Array(delimiterBytes(delimiter)), options));
 }
 
 /**
@@ -73,7 +79,7 @@ export function delimited(delimiter: Delimiter, options: DelimitedOptions = {}):
  */
 export function lines(options: LinesOptions = {}): ByteCodec {
   checkOptions("lines", options, LINES_OPTIONS);
-  return new LinesCodec(options);
+  return new WindowCodec(new LinesWindow(options));
 }
 
 const LF = 10;
@@ -81,7 +87,7 @@ const CR = 13;
 const ASCII_MAX = 0x7f;
 const scratch = new Uint8Array(1);
 
-class DelimitedCodec extends WindowCodec {
+class DelimitedWindow extends FrameWindow {
   readonly #delimiter: Uint8Array;
   readonly #ending: Uint8Array;
   readonly #isStripped: boolean;
@@ -93,7 +99,7 @@ class DelimitedCodec extends WindowCodec {
     this.#isStripped = options.strip ?? true;
   }
 
-  protected measure(chain: LinkChain): number {
+  measure(chain: LinkChain): number {
     if (chain.length === 0) return 1;
     const at = this.#find(chain);
     const end = at < 0 ? chain.length + 1 : at + this.#delimiter.length;
@@ -156,7 +162,7 @@ function smuggled(): RangeError {
   return new RangeError("Cannot encode a frame that contains the delimiter");
 }
 
-class LinesCodec extends DelimitedCodec {
+class LinesWindow extends DelimitedWindow {
   constructor(options: LinesOptions) {
     const { ending = "\n" } = options;
     if (ending !== "\n" && ending !== "\r\n") {

@@ -2,7 +2,7 @@
  * Frames that are all of one length.
  */
 import type { Writer } from "../buffer/writer.ts";
-import { WindowCodec } from "./byte_codec.ts";
+import { FrameWindow, WindowCodec } from "./byte_codec.ts";
 import type { ByteCodec, FrameInput } from "./codec.ts";
 import { inputBytes, writeInput } from "./frame_input.ts";
 
@@ -24,11 +24,11 @@ import { inputBytes, writeInput } from "./frame_input.ts";
  * ```
  */
 export function fixedLength(frameBytes: number): ByteCodec {
-  return new FixedCodec(frameBytes);
+  return new WindowCodec(new FixedWindow(frameBytes));
 }
 
-class FixedCodec extends WindowCodec {
-  protected measure(): number {
+class FixedWindow extends FrameWindow {
+  measure(): number {
     return this.frameBytesMax;
   }
 

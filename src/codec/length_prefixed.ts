@@ -11,6 +11,7 @@ import {
   checkOption,
   FRAME_OPTIONS,
   type FrameOptions,
+  FrameWindow,
   longest,
   WindowCodec,
 } from "./byte_codec.ts";
@@ -77,10 +78,10 @@ const scratchView = new DataView(scratch.buffer);
  */
 export function lengthPrefixed(options: LengthPrefixedOptions = {}): ByteCodec {
   checkOptions("lengthPrefixed", options, OPTIONS);
-  return new LengthCodec(options);
+  return new WindowCodec(new LengthWindow(options));
 }
 
-class LengthCodec extends WindowCodec {
+class LengthWindow extends FrameWindow {
   readonly #lengthBytes: number;
   readonly #isLittle: boolean;
   readonly #offsetBytes: number;
@@ -108,7 +109,7 @@ class LengthCodec extends WindowCodec {
     this.#stripBytes = checkOption("stripBytes", stripBytes, 0, max);
   }
 
-  protected measure(chain: LinkChain): number {
+  measure(chain: LinkChain): number {
     const end = this.#endBytes;
     if (chain.length < end) return end;
     const length = this.#readLength(chain);

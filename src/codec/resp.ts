@@ -98,10 +98,16 @@ const BIG_MAX = 10n ** BigInt(RESP_DIGITS_MAX) - 1n;
 
 const BULK_KINDS: readonly BulkKind[] = ["lent", "owned", "text", "latin1"];
 
-class Resp implements RespCodec<Bulk>, ParseRules {
+/** Writes a value, as long as it may be. */
+let write: (codec: Resp, writer: Writer, value: RespInput) => void;
+
+class Resp implements RespCodec<Bulk> {
+  static {
+    write = (codec, writer, value) => codec.#writeWhole(writer, value);
+  }
+
   readonly frameBytesMax: number;
-  readonly bulk: BulkKind;
-  readonly inline: boolean;
+  readonly #rules: ParseRules;
   readonly #isThree: boolean;
   /** Of the strings that are written. */
   readonly #encoding: TextEncoding;
@@ -116,9 +122,8 @@ class Resp implements RespCodec<Bulk>, ParseRules {
         `Cannot make a codec: bulk is one of ${BULK_KINDS.join(", ")}, not ${bulk}`,
       );
     }
-    this.bulk = bulk;
     this.#encoding = bulk === "latin1" ? "latin1" : "utf-8";
-    this.inline = options.inline ?? false;
+    this.#rules = { bulk, frameBytesMax, inline: options.inline ?? false };
     this.#isThree = checkOption("version", version, 2, 3) === 3;
   }
 
@@ -126,7 +131,7 @@ class Resp implements RespCodec<Bulk>, ParseRules {
     const chain = readChain(reader);
     if (chain.length === 0) return undefined;
     const { unfinished } = chain;
-    const request = unfinished === null ? readRequest(chain, this) : null;
+    const request = unfinished === null ? readRequest(chain, this.#rules) : null;
     if (request !== null) return this.#lend(chain, request);
     const isKnown = unfinished instanceof RespParse && unfinished.knower === this &&
       unfinished.begins === chain.total;
@@ -144,11 +149,11 @@ class Resp implements RespCodec<Bulk>, ParseRules {
   }
 
   #lend(chain: LinkChain, value: RespValue<Bulk>): RespValue<Bulk> {
-    return config.debug && this.bulk === "lent" ? tracked(chain, value) : value;
+    return config.debug && this.#rules.bulk === "lent" ? tracked(chain, value) : value;
   }
 
   #begin(chain: LinkChain): RespParse {
-    const parse = this.#spare ?? new RespParse(this, this);
+    const parse = this.#spare ?? new RespParse(this, this.#rules);
     this.#spare = null;
     parse.begin(chain);
     return parse;
@@ -175,8 +180,7 @@ class Resp implements RespCodec<Bulk>, ParseRules {
     wholly(write, this, writer, value);
   }
 
-  /** Writes a value, as long as it may be. */
-  write(writer: Writer, value: RespInput): void {
+  #writeWhole(writer: Writer, value: RespInput): void {
     const before = writer.mallocLength;
     this.#write(writer, value, 0);
     this.#checkLength(writer.mallocLength - before);
@@ -300,10 +304,6 @@ class Resp implements RespCodec<Bulk>, ParseRules {
     writer.writeString(type + text, this.#encoding);
     writer.writeString("\r\n");
   }
-}
-
-function write(codec: Resp, writer: Writer, value: RespInput): void {
-  codec.write(writer, value);
 }
 
 function checkText(text: string): string {

@@ -6,7 +6,13 @@ import type { Writer } from "../buffer/writer.ts";
 import { FrameError } from "../core/errors.ts";
 import { FRAME_BYTES_MAX } from "../core/limits.ts";
 import { checkOptions } from "../core/options.ts";
-import { FRAME_OPTIONS, type FrameOptions, longest, WindowCodec } from "./byte_codec.ts";
+import {
+  FRAME_OPTIONS,
+  type FrameOptions,
+  FrameWindow,
+  longest,
+  WindowCodec,
+} from "./byte_codec.ts";
 import type { ByteCodec, FrameInput } from "./codec.ts";
 import { inputBytes, writeInput } from "./frame_input.ts";
 
@@ -35,11 +41,11 @@ const scratch = new Uint8Array(VARINT_BYTES_MAX);
  */
 export function varintPrefixed(options: FrameOptions = {}): ByteCodec {
   checkOptions("varintPrefixed", options, FRAME_OPTIONS);
-  return new VarintCodec(longest(options, FRAME_BYTES_MAX));
+  return new WindowCodec(new VarintWindow(longest(options, FRAME_BYTES_MAX)));
 }
 
-class VarintCodec extends WindowCodec {
-  protected measure(chain: LinkChain): number {
+class VarintWindow extends FrameWindow {
+  measure(chain: LinkChain): number {
     const node = chain.front();
     if (node === null || chain.length === 0) return 1;
     const there = Math.min(chain.length, VARINT_BYTES_MAX);
