@@ -4,14 +4,14 @@
 import { type Connection, LinkBuffer, type Reader } from "../../mod.ts";
 import { HttpError } from "./error.ts";
 import type { HttpRequest } from "./request.ts";
-import { FIELD, VALUE } from "./syntax.ts";
+import { CHUNK_EXTENSIONS, FIELD } from "./syntax.ts";
 
 const PIECE_BYTES_MAX = 64 * 1024;
 const LINE_BYTES_MAX = 1024;
 const TRAILER_LINES_MAX = 32;
 const LF = 10;
-/** Its length, and perhaps extensions, which mean nothing to us. */
-const CHUNK = new RegExp(`^([0-9A-Fa-f]{1,12})(?:[ \t]*;${VALUE})?\r\n$`);
+const END = "\r\n";
+const CHUNK = new RegExp(`^([0-9A-Fa-f]{1,12})${CHUNK_EXTENSIONS}\r\n$`);
 const TRAILER = new RegExp(`^${FIELD}$`);
 
 /** A line with its ending: one that ends in a bare LF is for the caller to refuse. */
@@ -105,8 +105,11 @@ export class Body {
   }
 
   async #beginChunk(reader: Reader): Promise<void> {
-    if (!this.#isFirst && await takeLine(reader) !== "\r\n") {
-      throw new HttpError(400, "A chunk is longer than it says");
+    if (!this.#isFirst) {
+      await reader.wait(END.length);
+      if (reader.readString(END.length) !== END) {
+        throw new HttpError(400, "A chunk is longer than it says");
+      }
     }
     this.#isFirst = false;
     const [, size] = CHUNK.exec(await takeLine(reader)) ?? [];

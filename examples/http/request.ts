@@ -4,11 +4,13 @@
  */
 import { type Body, NO_BODY } from "./body.ts";
 import { HttpError } from "./error.ts";
-import { FIELD, TOKEN } from "./syntax.ts";
+import { FIELD, HOST, TOKEN } from "./syntax.ts";
 
+// A fragment is the client's own, and never sent (RFC 9110 §7.1): # stands in no target.
 const HEAD = new RegExp(
-  `^(?:\\r\\n)?${TOKEN} [!-~]+ HTTP/\\d\\.\\d\\r\\n(?:${FIELD})*\\r\\n$`,
+  `^(?:\\r\\n)?${TOKEN} [!"$-~]+ HTTP/\\d\\.\\d\\r\\n(?:${FIELD})*\\r\\n$`,
 );
+const IS_HOST = new RegExp(`^${HOST}$`);
 const LENGTH = /^\d{1,15}$/;
 const NONE = -1;
 const CR = 0x0d;
@@ -123,6 +125,7 @@ export class HttpRequest {
   #note(name: string, value: string): void {
     switch (name) {
       case "host":
+        if (!IS_HOST.test(value)) throw new HttpError(400, "The host is none");
         this.#hostCount += 1;
         break;
       case "expect":

@@ -12,11 +12,11 @@ const CHUNKED = new Fields({ "Transfer-Encoding": "chunked" });
 
 /** Answers what is no request, and says that the connection will be closed. */
 export function writeRefusal(writer: Writer, status: number, text: string): void {
+  const body = Buffer.from(`${text}\n`); // a length counts octets (RFC 9110 §8.6)
   writer.writeBinary(beginningOf(status));
   writer.writeBinary(CLOSE.bytes);
-  writer.writeString(
-    `Content-Type: text/plain\r\nContent-Length: ${text.length + 1}\r\n\r\n${text}\n`,
-  );
+  writer.writeString(`Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n`);
+  writer.writeBinary(body);
 }
 
 /** How far an answer has come. */

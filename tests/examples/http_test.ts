@@ -96,7 +96,9 @@ test("http() answers what is there before it waits for the rest of the next requ
   }).then((errors) => assertEquals(errors, [])));
 
 /** What must not reach anybody: another server may see another request in it. */
-const REFUSED: readonly (readonly [what: string, status: number, text: string])[] = [
+type Refusal = readonly [what: string, status: number, text: string];
+
+const REFUSED: readonly Refusal[] = [
   [
     "a length and a coding",
     400,
@@ -157,6 +159,10 @@ const REFUSED: readonly (readonly [what: string, status: number, text: string])[
   ["a field without a name", 400, "GET / HTTP/1.1\r\nHost: x\r\n: a\r\n\r\n"],
   ["no host", 400, "GET / HTTP/1.1\r\n\r\n"],
   ["two hosts", 400, "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"],
+  ...["a b", "a/b", "a, b", "u@a", "a:x", "a:1:2", "[::1", "a%zz", "a?b", '"a"', "é"].map((
+    host,
+  ): Refusal => [`the host ${host}`, 400, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`]),
+  ["a fragment", 400, "GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n"],
   ["no path", 400, "GET x HTTP/1.1\r\nHost: x\r\n\r\n"],
   ["a space in the path", 400, "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n"],
   ["two spaces", 400, "GET  / HTTP/1.1\r\nHost: x\r\n\r\n"],
@@ -175,6 +181,9 @@ const REFUSED: readonly (readonly [what: string, status: number, text: string])[
   ["a chunk that is longer than it says", 400, `${CHUNKED}2\r\nabc\r\n0\r\n\r\n`],
   ["a bare LF behind a chunk", 400, `${CHUNKED}3\r\nabc\n0\r\n\r\n`],
   ["a bare LF in an extension", 400, `${CHUNKED}3;a\nb\r\nabc\r\n0\r\n\r\n`],
+  ["an extension without a name", 400, `${CHUNKED}3;\r\nabc\r\n0\r\n\r\n`],
+  ["an extension with a space in its value", 400, `${CHUNKED}3;a=b c\r\nabc\r\n0\r\n\r\n`],
+  ["an extension whose quote has no end", 400, `${CHUNKED}3;a="b\r\nabc\r\n0\r\n\r\n`],
   ["an extension without an end", 400, `${CHUNKED}3;${"a".repeat(2000)}`],
   ["a trailer that is no field", 400, `${CHUNKED}0\r\nGET / HTTP/1.1\r\n\r\n`],
   ["too many trailers", 431, `${CHUNKED}0\r\n${"A: b\r\n".repeat(50)}\r\n`],
@@ -189,6 +198,16 @@ test("http() refuses what two servers could read in two ways, and nothing behind
     }
   }).then((errors) => assertEquals(errors, [])));
 
+test("http() counts octets in a refusal that quotes the client", () =>
+  withHttp(report, async (port) => {
+    for (const field of ["Transfer-Encoding: \xe9\xe9\xe9", "Expect: \xe9"]) {
+      const all = await ask(port, `GET / HTTP/1.1\r\nHost: x\r\n${field}\r\n\r\n`);
+      const [head, body] = all.split("\r\n\r\n");
+      const length = Number(/Content-Length: (\d+)/.exec(head!)![1]);
+      assertEquals(length, body!.length, field); // read as latin1: a character an octet
+    }
+  }).then((errors) => assertEquals(errors, [])));
+
 test("http() takes what is unusual and means one thing", () =>
   withHttp(report, async (port) => {
     const heads: readonly (readonly [string, string])[] = [
@@ -198,6 +217,10 @@ test("http() takes what is unusual and means one thing", () =>
       ["OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n", "OPTIONS *"],
       ["M-SEARCH /?* HTTP/1.1\r\nHost: x\r\nA:\r\n\r\n", "M-SEARCH /"],
       ["POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 003 \r\n\r\nabc", "POST / 3"],
+      ...["x:", "x:80", "[::1]:80", "a%2db", "a_b.c~d", "127.0.0.1", "*", "a,b"].map((host) =>
+        [`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`, "GET /"] as const
+      ),
+      [`${CHUNKED}3;a;b=c ; d="e;\\""\r\nabc\r\n0\r\n\r\n`, "POST / 3"],
       [`${CHUNKED}00A ;a="b"\r\n0123456789\r\n000\r\n\r\n`, "POST / 10"],
     ];
     for (const [head, answer] of heads) {
