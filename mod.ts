@@ -71,6 +71,7 @@ export type { BulkKind } from "./src/codec/resp_parse.ts";
 export {
   RespError,
   type RespInput,
+  RespNullArray,
   RespPush,
   RespSimple,
   type RespValue,

@@ -15,6 +15,7 @@ import {
   PIECE_BYTES_MAX,
   RESP_DEPTH_MAX,
   RESP_DIGITS_MAX,
+  RESP_LINE_BYTES_MAX,
 } from "../core/limits.ts";
 import { checkOptions, type Known, show } from "../core/options.ts";
 import { checkOption, FRAME_OPTIONS, type FrameOptions } from "./byte_codec.ts";
@@ -25,6 +26,7 @@ import { hasLineEnd, writeBlob, writeLine } from "./resp_write.ts";
 import {
   RespError,
   type RespInput,
+  RespNullArray,
   RespPush,
   RespSimple,
   type RespValue,
@@ -45,7 +47,8 @@ export interface RespOptions<Kind extends BulkKind = BulkKind> extends FrameOpti
   version?: 2 | 3;
   /**
    * Whether a line that begins with no type is a command, as servers take it from telnet: an array
-   * of its words. Quotes mean nothing in it.
+   * of its words. Quotes hold a word together, as in redis-cli. Any negative count of an array is a
+   * request without words then.
    */
   inline?: boolean;
 }
@@ -92,6 +95,9 @@ export function resp(options: RespOptions = {}): RespCodec<Uint8Array> | RespCod
 }
 
 type Bulk = Uint8Array | string;
+
+/** The type of a line, and its end. */
+const LINE_AROUND_BYTES = 3;
 
 /** The largest number that is read back. */
 const BIG_MAX = 10n ** BigInt(RESP_DIGITS_MAX) - 1n;
@@ -244,6 +250,9 @@ class Resp implements RespCodec<Bulk> {
       );
     }
     if (Array.isArray(value)) return this.#writeAll(writer, "*", value, depth);
+    if (value instanceof RespNullArray) {
+      return void writer.writeString(this.#isThree ? "_\r\n" : "*-1\r\n");
+    }
     if (value instanceof RespSimple) return this.#writeLine(writer, "+", checkText(value.text));
     if (value instanceof RespError) return this.#writeError(writer, checkText(value.message));
     if (value instanceof Map) {
@@ -300,6 +309,10 @@ class Resp implements RespCodec<Bulk> {
     if (writeLine(writer, type, text, this.#encoding)) return;
     if (hasLineEnd(text, this.#encoding)) {
       throw new RangeError("Cannot encode a simple string of several lines");
+    }
+    const bytes = this.#encoding === "latin1" ? text.length : Buffer.byteLength(text);
+    if (bytes + LINE_AROUND_BYTES > RESP_LINE_BYTES_MAX) {
+      throw new RangeError(`Cannot encode a line of ${bytes} bytes: use a string`);
     }
     writer.writeString(type + text, this.#encoding);
     writer.writeString("\r\n");

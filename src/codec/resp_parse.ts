@@ -4,7 +4,8 @@
 import type { LinkChain, Unfinished } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import { FrameError } from "../core/errors.ts";
-import { RESP_DEPTH_MAX, RESP_DIGITS_MAX } from "../core/limits.ts";
+import { RESP_DEPTH_MAX, RESP_DIGITS_MAX, RESP_LINE_BYTES_MAX } from "../core/limits.ts";
+import { inlineWords } from "./resp_inline.ts";
 import { blobOf, latin1Of, textOf } from "./resp_text.ts";
 import { RespError, RespPush, type RespValue, RespVerbatim } from "./resp_value.ts";
 
@@ -54,7 +55,6 @@ export const Type = {
 export const CR = 13;
 /** Line feed: the last byte of a line's end. */
 export const LF = 10;
-const SPACE = 32;
 /** The digit 0. */
 export const ZERO = 0x30;
 /** So many digits are a number whatever they are: 10^15 < 2^53. */
@@ -222,6 +222,9 @@ export class RespParse implements Unfinished {
       this.offset += at - from;
       this.#at = at;
       if (this.offset > this.#rules.frameBytesMax) throw this.#tooLong(this.offset);
+      if (this.offset - this.#lineOffset > RESP_LINE_BYTES_MAX) {
+        throw this.#malformed(`a line has more than ${RESP_LINE_BYTES_MAX} bytes`);
+      }
       if (isEnd) return this.#takeLine();
     }
     this.needed = this.offset + 1;
@@ -330,6 +333,9 @@ export class RespParse implements Unfinished {
     const from = this.#from;
     const to = this.#to;
     if (to - from === 2 && bytes[from] === MINUS && bytes[from + 1] === ZERO + 1) return NONE;
+    // To a server any negative number of words is a request without words, as to Redis.
+    const isNegative = bytes[from] === MINUS && this.#rules.inline && this.#levels.length === 0;
+    if (isNegative && bytes[from - 1] === Type.ARRAY) return this.#negative();
     let sum = 0;
     let at = from;
     for (; at < to && isDigit(bytes[at]!); at++) sum = sum * 10 + bytes[at]! - ZERO;
@@ -337,28 +343,19 @@ export class RespParse implements Unfinished {
     throw this.#malformed("what follows the type is no count");
   }
 
-  /** A command without RESP, as one types it: words, with spaces in between. */
-  #command(): Value {
-    const words: Value[] = [];
-    const bytes = this.#bytes;
-    for (let at = this.#from; at < this.#to;) {
-      const from = at;
-      while (at < this.#to && bytes[at] !== SPACE) at += 1;
-      if (at > from) words.push(this.#word(bytes, from, at));
-      at += 1;
-    }
-    return words;
+  #negative(): number {
+    const text = this.#lineText();
+    if (text.length <= INTEGER_CHARACTERS_MAX && INTEGER.test(text)) return NONE;
+    throw this.#malformed("what follows the type is no count");
   }
 
-  #word(bytes: Uint8Array, from: number, to: number): Value {
+  /** A command without RESP, as one types it. */
+  #command(): Value {
+    const words = inlineWords(this.#bytes, this.#from, this.#to);
+    if (words === null) throw this.#malformed("the quotes of a command are unbalanced");
     const { bulk } = this.#rules;
-    if (bulk === "latin1") return latin1Of(bytes, from, to);
-    if (bulk === "text") return textOf(bytes, from, to);
-    const view = bytes.subarray(from, to);
-    // A plain array, not the slab's Buffer.
-    return bulk === "owned"
-      ? new Uint8Array(view)
-      : new Uint8Array(view.buffer, view.byteOffset, view.length);
+    if (bulk === "latin1") return words.map((word) => latin1Of(word, 0, word.length));
+    return bulk === "text" ? words.map((word) => textOf(word, 0, word.length)) : words;
   }
 
   // ---- blobs and aggregates ---------------------------------------------------------------------

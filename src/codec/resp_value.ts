@@ -34,6 +34,7 @@ export type RespInput =
   | null
   | undefined
   | RespError
+  | RespNullArray
   | RespSimple
   | RespVerbatim
   | RespPush<Uint8Array | string>
@@ -88,6 +89,23 @@ export class RespSimple {
     this.text = text;
   }
 }
+
+/**
+ * The null of RESP2 that stands for an array, `*-1`: what Redis answers to `EXEC` when a watched key
+ * has changed. In version 3 it is written as every other null. Read, it is `null`.
+ *
+ * @example
+ * ```ts
+ * import { LinkBuffer, resp, RespNullArray } from "@netpoll/netpoll";
+ *
+ * const codec = resp();
+ * using buffer = new LinkBuffer();
+ * codec.encode(buffer, new RespNullArray());
+ * buffer.flush();
+ * console.log(codec.decode(buffer)); // null
+ * ```
+ */
+export class RespNullArray {}
 
 /**
  * Text with its format, of RESP3: `"txt"` or `"mkd"`.

@@ -190,6 +190,8 @@ export const RESP_DEPTH_MAX = 32;
  * for each digit that it has: 4096 digits take a few microseconds, 15 million two seconds.
  */
 export const RESP_DIGITS_MAX = 4096;
+/** A line of RESP, or of a command without it, whatever its type: Redis' bound of an inline request. */
+export const RESP_LINE_BYTES_MAX = 64 * 1024;
 
 // ---- multiplexing -------------------------------------------------------------------------------
 

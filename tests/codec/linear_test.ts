@@ -3,6 +3,7 @@
  * would take minutes.
  */
 import { assertEquals } from "@std/assert";
+import { RESP_LINE_BYTES_MAX } from "../../src/core/limits.ts";
 import { test } from "node:test";
 import { LinkBuffer } from "../../src/buffer/link_buffer.ts";
 import type { Codec } from "../../src/codec/codec.ts";
@@ -36,6 +37,8 @@ const several = delimited(bytesOfText("aaaab"));
 const longDelimiter = delimited(bytesOfText("a".repeat(100) + "b"));
 const frame = lengthPrefixed();
 
+const LINE = RESP_LINE_BYTES_MAX - 3;
+
 const CASES: Readonly<Record<string, readonly [Codec<unknown, never>, Uint8Array]>> = {
   lengthPrefixed: [frame, encoded(frame, LONG)],
   varintPrefixed: [varintPrefixed(), encoded(varintPrefixed(), LONG)],
@@ -46,12 +49,12 @@ const CASES: Readonly<Record<string, readonly [Codec<unknown, never>, Uint8Array
   "tagged(lengthPrefixed)": [tagged(frame), encoded(tagged(frame), { id: 1, body: LONG })],
   "ordered(lines)": [asked(), bytesOfText(`${LONG}\n`)],
   "resp, a blob": [resp(), bytesOfText(`$${COUNT}\r\n${LONG}\r\n`)],
-  "resp, a line": [resp(), bytesOfText(`+${LONG}\r\n`)],
+  "resp, a line": [resp(), bytesOfText(`+${LONG.slice(0, LINE)}\r\n`)],
   "resp, empty arrays": [resp(), bytesOfText(`*${COUNT / 4}\r\n${"*0\r\n".repeat(COUNT / 4)}`)],
   "resp, a map": [resp(), bytesOfText(`%${COUNT / 8}\r\n${":1\r\n_\r\n".repeat(COUNT / 8)}`)],
   "resp, blobs": [resp(), bytesOfText(`*${COUNT / 8}\r\n${"$1\r\na\r\n".repeat(COUNT / 8)}`)],
   "resp, attributes": [resp(), bytesOfText(`${"|0\r\n".repeat(COUNT / 4)}:1\r\n`)],
-  "resp, a command": [resp({ inline: true }), bytesOfText(`${"a ".repeat(COUNT / 2)}\r\n`)],
+  "resp, a command": [resp({ inline: true }), bytesOfText(`${"a ".repeat(LINE / 2)}\r\n`)],
   "resp, doubles": [
     resp(),
     bytesOfText(

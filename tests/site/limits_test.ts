@@ -24,6 +24,7 @@ const ROWS: Readonly<Record<string, readonly number[]>> = {
   "`frameBytesMax` of lines and delimiters": [limits.LINE_BYTES_MAX],
   "… at most": [limits.PIECE_BYTES_MAX],
   "arrays, maps and sets of RESP in another": [limits.RESP_DEPTH_MAX],
+  "a line of RESP, or of a command without it": [limits.RESP_LINE_BYTES_MAX],
   "`pendingMax`, requests without an answer": [limits.REQUESTS_PENDING_MAX],
   "`runningMax`, requests being answered": [limits.ANSWERS_RUNNING_MAX],
   "events of one `epoll_wait`": [limits.EVENTS_PER_WAIT_MAX],
