@@ -38,11 +38,20 @@ function wordsOf(request: RespValue<string>): string[] {
 }
 
 /** What is said to somebody before he is cut off: nobody knows where his next request begins. */
-function protocolError(error: unknown): RespError {
+function protocolError(error: unknown, first: string): RespError {
   if (error instanceof RespError) return error;
   if (!(error instanceof FrameError)) throw error;
-  const what = error.offset === 0 ? "multibulk" : "bulk";
-  return new RespError(`ERR Protocol error: invalid ${what} length`);
+  const [, other] = /"(.)" is no type/.exec(error.message) ?? [];
+  if (other !== undefined) return new RespError(`ERR Protocol error: expected '$', got '${other}'`);
+  const isCount = first === "*";
+  const what = error.message.includes("quotes")
+    ? "unbalanced quotes in request"
+    : error.message.includes("a line has more")
+    ? `too big ${
+      isCount ? error.offset === 0 ? "mbulk count string" : "bulk count string" : "inline request"
+    }`
+    : `invalid ${error.offset === 0 && isCount ? "multibulk" : "bulk"} length`;
+  return new RespError(`ERR Protocol error: ${what}`);
 }
 
 /**
@@ -59,7 +68,7 @@ function onRequest(connection: Connection, client: Client): void | Promise<void>
       answer(client, wordsOf(request));
     }
   } catch (error) {
-    client.write(protocolError(error));
+    client.write(protocolError(error, String.fromCharCode(reader.peek(1)[0]!)));
     client.isClosing = true;
   }
   void writer.flush();

@@ -11,7 +11,7 @@ import { pubsub } from "./pubsub.ts";
 import { countCommand, server } from "./server.ts";
 import { sets } from "./sets.ts";
 import { strings } from "./strings.ts";
-import { onWrite, queue, transactions, unqueued } from "./transactions.ts";
+import { queue, transactions, unqueued } from "./transactions.ts";
 
 /** What a client that subscribed may say in RESP2. */
 const OF_SUBSCRIBERS = /^(p?(un)?subscribe|ping|quit|reset)$/i;
@@ -38,8 +38,10 @@ const byWord = new Map([...commands].flatMap(([name, command]) => [
 /** Answers one request. What was wrong with it is an answer too. */
 export function answer(client: Client, args: string[]): void {
   if (args.length === 0) return; // an empty line, which keeps a connection awake
+  client.isAnswered = true;
   const reply = client.queue === null ? call(client, args) : callQueued(client, args);
   if (reply !== SILENT) client.write(reply);
+  client.endAnswer();
 }
 
 function find(args: readonly string[]): Command {
@@ -65,9 +67,7 @@ function call(client: Client, args: string[]): RespInput | typeof SILENT {
   try {
     const command = find(args);
     if (client.isSubscriber) checkSubscriber(client, args[0]!);
-    const reply = command.run(client, args as Args);
-    if (command.flags[0] === "write") onWrite(client, command, args);
-    return reply;
+    return command.run(client, args as Args);
   } catch (error) {
     if (error instanceof RespError) return error;
     throw error;
@@ -77,11 +77,8 @@ function call(client: Client, args: string[]): RespInput | typeof SILENT {
 /** Between MULTI and EXEC. */
 function callQueued(client: Client, args: string[]): RespInput | typeof SILENT {
   try {
-    const command = find(args);
+    find(args);
     if (unqueued.has(args[0]!.toLowerCase())) return call(client, args);
-    if (command.flags[0] === "pubsub") {
-      throw new RespError("ERR Command not allowed inside a transaction");
-    }
     return queue(client, args);
   } catch (error) {
     if (!(error instanceof RespError)) throw error;

@@ -29,14 +29,26 @@ export class Client {
   /** A command could not be queued, or a key that is watched has changed: EXEC does nothing. */
   isQueueWrong = false;
   isDirty = false;
+  /** What WATCH was called for. */
+  readonly watching: [db: Database, key: string][] = [];
   readonly channels: Set<string> = new Set();
   readonly patterns: Set<string> = new Set();
+  /** Its request is being answered; and that is EXEC. */
+  isAnswered = false;
+  isExecuting = false;
+  readonly #pushes: RespInput[] = [];
   /** QUIT: it is closed when it has got its answers. */
   isClosing = false;
 
   /** A client that says nothing yet. */
   constructor(connection: Connection) {
     this.connection = connection;
+  }
+
+  /** Its request was answered: what it was sent meanwhile follows. */
+  endAnswer(): void {
+    this.isAnswered = false;
+    for (const value of this.#pushes.splice(0)) this.push(value);
   }
 
   /** Whether all it may say in RESP2 is what to hear. */
@@ -55,10 +67,14 @@ export class Client {
     this.codec.encode(this.connection.writer, value);
   }
 
-  /** Sends a message that it did not ask for just now; who does not read so many is cut off. */
+  /**
+   * Sends a message that it did not ask for just now; who does not read so many is cut off. What it
+   * publishes to itself follows the answer to that.
+   */
   push(value: RespInput): void {
     const { connection } = this;
     if (!connection.isActive) return;
+    if (this.isAnswered) return void this.#pushes.push(value);
     unflushed.add(this);
     this.write(value);
     if (connection.writer.isWritable) return;

@@ -70,24 +70,19 @@ export function checkArity({ arity }: Command, name: string, { length }: readonl
   throw new RespError(`ERR wrong number of arguments for '${name.toLowerCase()}' command`);
 }
 
-/** The keys among the words of a request. */
-export function keysOf({ keys: [first, last, step] }: Command, args: readonly string[]): string[] {
-  if (first === 0) return [];
-  const to = last < 0 ? args.length + last : last;
-  return args.filter((_, i) => i >= first && i <= to && (i - first) % step === 0);
-}
-
 // ---- numbers --------------------------------------------------------------------------------------
 
 const NO_INTEGER = "ERR value is not an integer or out of range";
 const INTEGER = /^(0|-?[1-9]\d*)$/;
+const INFINITE = /^[+-]?inf(inity)?$/i;
+const NO_FINITE = "ERR increment would produce NaN or Infinity";
 const FLOAT = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
-/** An integer that a number holds exactly. @throws {RespError} It is none. */
-export function integerOf(text: string): number {
+/** An integer that a number holds exactly. @throws {RespError} It is none, for which `wrong` stands. */
+export function integerOf(text: string, wrong = NO_INTEGER): number {
   const value = Number(text);
   if (INTEGER.test(text) && Number.isSafeInteger(value)) return value;
-  throw new RespError(NO_INTEGER);
+  throw new RespError(wrong);
 }
 
 /** An integer of 64 bits. @throws {RespError} It is none. */
@@ -113,9 +108,10 @@ export function floatSum(
   wrong = "ERR value is not a valid float",
 ): string {
   if (!FLOAT.test(value)) throw new RespError(wrong);
+  if (INFINITE.test(by)) throw new RespError(NO_FINITE);
   if (!FLOAT.test(by)) throw new RespError("ERR value is not a valid float");
   const sum = Number(value) + Number(by);
-  if (!Number.isFinite(sum)) throw new RespError("ERR increment would produce NaN or Infinity");
+  if (!Number.isFinite(sum)) throw new RespError(NO_FINITE);
   return sum.toLocaleString("en", { useGrouping: false, maximumFractionDigits: 17 });
 }
 

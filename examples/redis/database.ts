@@ -25,11 +25,18 @@ function sizeOf(value: Value): number {
   return typeof value === "string" || value instanceof Deque ? value.length : value.size;
 }
 
+/** Who wants to know whether a key has changed. */
+export interface KeyWatcher {
+  /** Set when it has. */
+  isDirty: boolean;
+}
+
 /** The keys of one database. */
 export class Database {
   readonly #values = new Map<string, Value>();
   /** Milliseconds since 1970, for the keys that expire. */
   readonly #expiries = new Map<string, number>();
+  readonly #watchers = new Map<string, Set<KeyWatcher>>();
   #sweeper: ReturnType<typeof setInterval> | null = null;
 
   /** How many keys there are; what has expired may still be among them. */
@@ -51,24 +58,31 @@ export class Database {
   /** Puts a value, which does not expire, in the place of what was there. */
   set(key: string, value: Value): void {
     if (this.#expiries.size > 0) this.#expiries.delete(key);
-    this.#values.set(key, value);
+    this.update(key, value);
   }
 
   /** Puts another value in the place of one, which expires when that would have. */
   update(key: string, value: Value): void {
     this.#values.set(key, value);
+    this.changed(key);
   }
 
   /** Whether there was such a key. */
   delete(key: string): boolean {
     const isThere = this.get(key) !== undefined;
-    this.#values.delete(key);
-    this.#expiries.delete(key);
+    this.#forget(key);
     return isThere;
+  }
+
+  /** A key goes, for whatever reason. */
+  #forget(key: string): void {
+    this.#expiries.delete(key);
+    if (this.#values.delete(key)) this.changed(key);
   }
 
   /** All keys go. */
   clear(): void {
+    for (const key of this.#watchers.keys()) this.delete(key); // what was not there has not changed
     this.#values.clear();
     this.#expiries.clear();
   }
@@ -109,17 +123,42 @@ export class Database {
     throw new RespError(WRONG_TYPE);
   }
 
-  /** Puts a value that was `made` now; one that a key held before is there already. */
+  /**
+   * Puts a value that was `made` now; one that a key held before is there already. Who changes it then
+   * says so.
+   */
   add<T extends Value>(key: string, held: T | undefined, made: () => T): T {
     if (held !== undefined) return held;
     const value = made();
-    this.#values.set(key, value);
+    this.update(key, value);
     return value;
   }
 
   /** Something was taken out of what a key holds: the last takes the key along. */
   shrunk(key: string, value: Value): void {
     if (sizeOf(value) === 0) this.delete(key);
+    else this.changed(key);
+  }
+
+  // ---- who is told of changes -------------------------------------------------------------------
+
+  /** What a key holds was changed within. */
+  changed(key: string): void {
+    if (this.#watchers.size === 0) return;
+    for (const watcher of this.#watchers.get(key) ?? []) watcher.isDirty = true;
+  }
+
+  /** Tells of changes of a key from now on. */
+  watch(key: string, watcher: KeyWatcher): void {
+    this.get(key); // one that has expired is gone already
+    const all = this.#watchers.get(key) ?? new Set();
+    this.#watchers.set(key, all.add(watcher));
+  }
+
+  /** Tells of them no more. */
+  unwatch(key: string, watcher: KeyWatcher): void {
+    const all = this.#watchers.get(key);
+    if (all?.delete(watcher) && all.size === 0) this.#watchers.delete(key);
   }
 
   // ---- expiry -----------------------------------------------------------------------------------
@@ -132,20 +171,21 @@ export class Database {
   /** When a key that is there expires: at once if that is past. */
   expireAt(key: string, milliseconds: number): void {
     this.#expiries.set(key, milliseconds);
+    this.changed(key);
     this.#expire(key, Date.now());
     this.#sweeper ??= setInterval(() => this.#sweep(SWEEP_KEYS_MAX), SWEEP_MS).unref();
   }
 
   /** A key expires no more. Whether it would have. */
   persist(key: string): boolean {
-    return this.#expiries.delete(key);
+    const isExpiring = this.#expiries.delete(key);
+    if (isExpiring) this.changed(key);
+    return isExpiring;
   }
 
   #expire(key: string, now: number): void {
     const at = this.#expiries.get(key);
-    if (at === undefined || at > now) return;
-    this.#expiries.delete(key);
-    this.#values.delete(key);
+    if (at !== undefined && at <= now) this.#forget(key);
   }
 
   /** Forgets what has expired, of so many keys; those that have not are looked at last next time. */
@@ -156,7 +196,7 @@ export class Database {
       if (left-- <= 0) break;
       this.#expiries.delete(key);
       if (at > now) this.#expiries.set(key, at);
-      else this.#values.delete(key);
+      else this.#forget(key);
     }
     if (this.#expiries.size > 0 || this.#sweeper === null) return;
     clearInterval(this.#sweeper);

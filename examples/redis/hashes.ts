@@ -9,7 +9,6 @@ import {
   FIRST,
   floatSum,
   int64Of,
-  integerOf,
   OK,
   reads,
   sumOf,
@@ -18,7 +17,7 @@ import {
 } from "./command.ts";
 import { matches } from "./glob.ts";
 import { checkCursor, scanOptions } from "./keys.ts";
-import { sample } from "./sets.ts";
+import { sample, sampleCount } from "./sets.ts";
 
 const EMPTY: ReadonlyMap<string, string> = new Map();
 
@@ -27,7 +26,9 @@ function read({ db }: Client, key: string): ReadonlyMap<string, string> {
 }
 
 function toWrite({ db }: Client, key: string): Map<string, string> {
-  return db.add(key, db.hash(key), () => new Map<string, string>());
+  const hash = db.add(key, db.hash(key), () => new Map<string, string>());
+  db.changed(key);
+  return hash;
 }
 
 /** How many fields are new. */
@@ -45,7 +46,7 @@ function setAll(client: Client, [name, key, ...pairs]: Args): number {
 function random(client: Client, [, key, number, word, ...more]: Args): RespInput {
   const hash = read(client, key);
   if (number === undefined) return sample([...hash.keys()], 1)[0] ?? null;
-  const count = integerOf(number);
+  const count = sampleCount(number);
   if (more.length > 0 || (word !== undefined && word.toUpperCase() !== "WITHVALUES")) syntaxError();
   const fields = sample([...hash.keys()], count);
   if (word === undefined) return fields;
@@ -74,7 +75,7 @@ export const hashes: Commands = {
     const hash = db.hash(key);
     if (hash === undefined) return 0;
     const count = fields.filter((field) => hash.delete(field)).length;
-    db.shrunk(key, hash);
+    if (count > 0) db.shrunk(key, hash);
     return count;
   }),
   hlen: reads(2, FIRST, (client, [, key]) => read(client, key).size),

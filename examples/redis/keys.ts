@@ -30,23 +30,27 @@ const NO_KEY = -2;
 /** When something expires, in milliseconds since 1970. @throws {RespError} Not in the future. */
 export function expiryOf(unit: string, text: string, command: string): number {
   const number = int64Of(text);
-  const expiry = timeOf(unit, number);
-  if (number > 0n && Number.isSafeInteger(expiry)) return expiry;
-  throw new RespError(`ERR invalid expire time in '${command}' command`);
+  if (number > 0n) return timeOf(unit, number, command);
+  throw invalidTime(command);
 }
 
-function timeOf(unit: string, number: bigint): number {
-  const milliseconds = Number(number) * (unit.startsWith("EX") ? 1000 : 1);
-  return unit.endsWith("AT") ? milliseconds : Date.now() + milliseconds;
+function invalidTime(command: string): RespError {
+  return new RespError(`ERR invalid expire time in '${command}' command`);
+}
+
+/** @throws {RespError} The time has more than 64 bits. */
+function timeOf(unit: string, number: bigint, command: string): number {
+  const milliseconds = number * (unit.startsWith("EX") ? 1000n : 1n);
+  const expiry = milliseconds + (unit.endsWith("AT") ? 0n : BigInt(Date.now()));
+  const isOf64Bits = (value: bigint) => BigInt.asIntN(64, value) === value;
+  if (isOf64Bits(milliseconds) && isOf64Bits(expiry)) return Number(expiry);
+  throw invalidTime(command);
 }
 
 /** EXPIRE key number [NX | XX | GT | LT], and the others like it. */
 function expire(unit: string) {
   return ({ db }: Client, [name, key, number, ...words]: Args): RespInput => {
-    const expiry = timeOf(unit, int64Of(number));
-    if (!Number.isSafeInteger(expiry)) {
-      throw new RespError(`ERR invalid expire time in '${name.toLowerCase()}' command`);
-    }
+    const expiry = timeOf(unit, int64Of(number), name.toLowerCase());
     const options = words.map((word) => word.toUpperCase());
     const unknown = options.find((word) => !["NX", "XX", "GT", "LT"].includes(word));
     if (unknown !== undefined) throw new RespError(`ERR Unsupported option ${unknown}`);
@@ -79,6 +83,7 @@ function rename({ db }: Client, [, from, to]: Args, isNew: boolean): RespInput {
   const value = db.get(from);
   if (value === undefined) throw new RespError("ERR no such key");
   if (isNew && db.get(to) !== undefined) return 0;
+  if (from === to) return OK;
   const at = db.expiry(from);
   db.delete(from);
   db.set(to, value);

@@ -1,7 +1,7 @@
 /**
  * Lists.
  */
-import { RespError, type RespInput } from "../../mod.ts";
+import { RespError, type RespInput, RespNullArray } from "../../mod.ts";
 import type { Client } from "./client.ts";
 import {
   type Args,
@@ -40,6 +40,7 @@ function push(end: End, mustExist: boolean) {
     if (held === undefined && mustExist) return 0;
     const list = db.add(key, held, () => new Deque());
     for (const value of values) put(list, end, value);
+    db.changed(key);
     return list.length;
   };
 }
@@ -52,9 +53,9 @@ function pop(end: End) {
     if (more.length > 0) syntaxError();
     if (count < 0) throw new RespError("ERR value is out of range, must be positive");
     const list = db.list(key);
-    if (list === undefined) return null;
+    if (list === undefined) return isOne ? null : new RespNullArray();
     const values = Array.from({ length: Math.min(count, list.length) }, () => take(list, end)!);
-    db.shrunk(key, list);
+    if (values.length > 0) db.shrunk(key, list);
     return isOne ? values[0] : values;
   };
 }
@@ -73,6 +74,7 @@ function remove({ db }: Client, [, key, number, value]: Args): RespInput {
   const all = count < 0 ? list.slice().reverse() : list.slice();
   let left = count === 0 ? Infinity : Math.abs(count);
   const kept = all.filter((each) => each !== value || left-- <= 0);
+  if (kept.length === all.length) return 0;
   replaceAll(db, key, count < 0 ? kept.reverse() : kept);
   return all.length - kept.length;
 }
@@ -96,6 +98,7 @@ function move({ db }: Client, from: string, to: string, ends: [End, End]): RespI
   if (source === undefined) return null;
   const value = take(source, ends[0])!;
   put(db.add(to, held, () => new Deque()), ends[1], value);
+  db.changed(to);
   db.shrunk(from, source);
   return value;
 }
@@ -141,6 +144,7 @@ export const lists: Commands = {
     const list = db.list(key);
     if (list === undefined) throw new RespError("ERR no such key");
     if (!list.replace(integerOf(at), value)) throw new RespError("ERR index out of range");
+    db.changed(key);
     return OK;
   }),
   lrem: writes(4, FIRST, remove),

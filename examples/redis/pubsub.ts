@@ -1,7 +1,7 @@
 /**
  * Publish and subscribe.
  */
-import { RespPush } from "../../mod.ts";
+import { type RespInput, RespPush } from "../../mod.ts";
 import type { Client } from "./client.ts";
 import { type Commands, grouped, NONE, reads, type Run, SILENT } from "./command.ts";
 import { matches } from "./glob.ts";
@@ -14,20 +14,29 @@ const listeners: Record<Kind, Map<string, Set<Client>>> = {
   patterns: new Map(),
 };
 
-function say(client: Client, verb: string, name: string | null): void {
-  const count = client.channels.size + client.patterns.size;
-  client.write(new RespPush<string>([verb, name, count]));
+/** What a client is told when it hears a channel, or hears it no more. */
+function told(client: Client, verb: string, name: string | null): RespPush<string> {
+  return new RespPush<string>([verb, name, client.channels.size + client.patterns.size]);
+}
+
+/** A message each; within EXEC they are its answer. */
+function say(client: Client, all: RespPush<string>[]): RespInput | typeof SILENT {
+  if (client.isExecuting) return all.length === 1 ? all[0] : all;
+  for (const each of all) client.write(each);
+  return SILENT;
 }
 
 function subscribe(verb: string, kind: Kind): Run {
   return (client, [, ...names]) => {
-    for (const name of names) {
-      const all = listeners[kind].get(name) ?? new Set();
-      listeners[kind].set(name, all.add(client));
-      client[kind].add(name);
-      say(client, verb, name);
-    }
-    return SILENT;
+    return say(
+      client,
+      names.map((name) => {
+        const all = listeners[kind].get(name) ?? new Set();
+        listeners[kind].set(name, all.add(client));
+        client[kind].add(name);
+        return told(client, verb, name);
+      }),
+    );
   };
 }
 
@@ -41,12 +50,14 @@ function leave(client: Client, kind: Kind, name: string): void {
 function unsubscribe(verb: string, kind: Kind): Run {
   return (client, [, ...names]) => {
     const all = names.length > 0 ? names : [...client[kind]];
-    for (const name of all) {
-      leave(client, kind, name);
-      say(client, verb, name);
-    }
-    if (all.length === 0) say(client, verb, null);
-    return SILENT;
+    if (all.length === 0) return say(client, [told(client, verb, null)]);
+    return say(
+      client,
+      all.map((name) => {
+        leave(client, kind, name);
+        return told(client, verb, name);
+      }),
+    );
   };
 }
 

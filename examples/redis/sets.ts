@@ -8,6 +8,7 @@ import {
   type Args,
   type Commands,
   FIRST,
+  int64Of,
   integerOf,
   reads,
   syntaxError,
@@ -23,13 +24,21 @@ function read({ db }: Client, key: string): ReadonlySet<string> {
   return db.members(key) ?? EMPTY;
 }
 
+const OUT_OF_RANGE = "ERR value is out of range";
+/** How many are asked for. @throws {RespError} It is no integer of 64 bits, or far too many. */
+export function sampleCount(text: string): number {
+  const count = Number(int64Of(text));
+  if (Number.isSafeInteger(count)) return count;
+  throw new RespError(OUT_OF_RANGE);
+}
+
 /** More are not drawn at once. */
 const SAMPLE_MAX = 1_000_000;
 
 /** So many of all, none of them twice; where the count is negative, one may come again. */
 export function sample(all: string[], count: number): string[] {
   const pick = (from: number) => from + Math.floor(Math.random() * (all.length - from));
-  if (count < -SAMPLE_MAX) throw new RespError("ERR value is out of range");
+  if (count < -SAMPLE_MAX) throw new RespError(OUT_OF_RANGE);
   if (count < 0 && all.length > 0) return Array.from({ length: -count }, () => all[pick(0)]!);
   const most = Math.min(Math.max(0, count), all.length);
   for (let i = 0; i < most; i++) {
@@ -49,7 +58,7 @@ function pop({ db }: Client, [, key, number, ...more]: Args): RespInput {
   // One of many is taken without looking at all of them: a set keeps its order, not one of ours.
   const taken = number === undefined ? [...set.values().take(1)] : sample([...set], count);
   for (const member of taken) set.delete(member);
-  db.shrunk(key, set);
+  if (taken.length > 0) db.shrunk(key, set);
   return number === undefined ? taken[0] : new Set(taken);
 }
 
@@ -75,15 +84,20 @@ function store(client: Client, [name, to, ...keys]: Args): RespInput {
 
 /** SINTERCARD count key… [LIMIT number] */
 function intersectionSize(client: Client, [, number, ...words]: Args): RespInput {
-  const count = integerOf(number);
-  if (count < 1) throw new RespError("ERR numkeys should be greater than 0");
+  const noCount = "ERR numkeys should be greater than 0";
+  const count = integerOf(number, noCount);
+  if (count < 1) throw new RespError(noCount);
   if (count > words.length) {
     throw new RespError("ERR Number of keys can't be greater than number of args");
   }
   const [option, limit = "0", ...more] = words.slice(count);
+  if (words.length === count + 1) syntaxError();
   if ((option !== undefined && option.toUpperCase() !== "LIMIT") || more.length > 0) syntaxError();
+  const noLimit = "ERR LIMIT can't be negative";
+  const most = integerOf(limit, noLimit);
+  if (most < 0) throw new RespError(noLimit);
   const { size } = combine(client, "sinter", words.slice(0, count));
-  return Math.min(size, integerOf(limit) || Infinity);
+  return Math.min(size, most || Infinity);
 }
 
 export const sets: Commands = {
@@ -91,13 +105,14 @@ export const sets: Commands = {
     const set = db.add(key, db.members(key), () => new Set<string>());
     const before = set.size;
     for (const member of members) set.add(member);
+    if (set.size > before) db.changed(key);
     return set.size - before;
   }),
   srem: writes(-3, FIRST, ({ db }, [, key, ...members]) => {
     const set = db.members(key);
     if (set === undefined) return 0;
     const count = members.filter((member) => set.delete(member)).length;
-    db.shrunk(key, set);
+    if (count > 0) db.shrunk(key, set);
     return count;
   }),
   smembers: reads(2, FIRST, (client, [, key]) => read(client, key)),
@@ -111,13 +126,16 @@ export const sets: Commands = {
   srandmember: reads(-2, FIRST, (client, [, key, number, ...more]) => {
     if (more.length > 0) syntaxError();
     const all = [...read(client, key)];
-    return number === undefined ? sample(all, 1)[0] ?? null : sample(all, integerOf(number));
+    return number === undefined ? sample(all, 1)[0] ?? null : sample(all, sampleCount(number));
   }),
   smove: writes(4, TWO, ({ db }, [, from, to, member]) => {
     const source = db.members(from);
     const held = db.members(to);
+    if (from === to) return source?.has(member) ? 1 : 0;
     if (!source?.delete(member)) return 0;
-    db.add(to, held, () => new Set<string>()).add(member);
+    const before = held?.size;
+    const target = db.add(to, held, () => new Set<string>()).add(member);
+    if (target.size !== before) db.changed(to);
     db.shrunk(from, source);
     return 1;
   }),

@@ -1,41 +1,29 @@
 /**
  * Transactions: what stands between MULTI and EXEC runs at a stretch, unless a watched key changed.
  */
-import { RespError, type RespInput, RespSimple } from "../../mod.ts";
+import { RespError, type RespInput, RespNullArray, RespSimple } from "../../mod.ts";
 import type { Client } from "./client.ts";
-import { ALL, type Command, type Commands, keysOf, NONE, OK, reads } from "./command.ts";
-import type { Database } from "./database.ts";
+import { ALL, type Commands, NONE, OK, reads } from "./command.ts";
 
 /** So many requests may stand between MULTI and EXEC. */
 const QUEUED_MAX = 100_000;
-
-/** Who watches which keys. */
-const watched = new Map<Database, Map<string, Set<Client>>>();
+const NULL_ARRAY = new RespNullArray();
 
 function watch(client: Client, key: string): void {
-  const keys = watched.get(client.db) ?? new Map<string, Set<Client>>();
-  watched.set(client.db, keys.set(key, (keys.get(key) ?? new Set()).add(client)));
+  client.db.watch(key, client);
+  client.watching.push([client.db, key]);
 }
 
 /** A client watches nothing any more. */
 export function unwatch(client: Client): void {
+  for (const [db, key] of client.watching.splice(0)) db.unwatch(key, client);
   client.isDirty = false;
-  for (const [db, keys] of watched) {
-    for (const [key, all] of keys) if (all.delete(client) && all.size === 0) keys.delete(key);
-    if (keys.size === 0) watched.delete(db);
-  }
 }
 
-/** A command was called that may have changed something. */
-export function onWrite({ db }: Client, command: Command, args: readonly string[]): void {
-  if (watched.size === 0) return;
-  const all = command.keys === NONE ? [...watched.values()] : [watched.get(db)];
-  for (const keys of all) {
-    if (keys === undefined) continue;
-    for (const key of command.keys === NONE ? keys.keys() : keysOf(command, args)) {
-      for (const client of keys.get(key) ?? []) client.isDirty = true;
-    }
-  }
+/** Whether a key that a client watches has changed, or has expired. */
+function hasChanged(client: Client): boolean {
+  for (const [db, key] of client.watching) db.get(key); // what has expired goes, and tells
+  return client.isDirty;
 }
 
 /** These are not queued after MULTI. */
@@ -72,13 +60,20 @@ export function transactions(run: (client: Client, args: string[]) => RespInput)
       return OK;
     }),
     exec: reads(1, NONE, (client) => {
-      const { queue, isQueueWrong, isDirty } = client;
+      const { queue, isQueueWrong } = client;
       if (queue === null) throw new RespError("ERR EXEC without MULTI");
+      const isDirty = hasChanged(client);
       end(client);
       if (isQueueWrong) {
         throw new RespError("EXECABORT Transaction discarded because of previous errors.");
       }
-      return isDirty ? null : queue.map((args) => run(client, args));
+      if (isDirty) return NULL_ARRAY;
+      client.isExecuting = true;
+      try {
+        return queue.map((args) => run(client, args));
+      } finally {
+        client.isExecuting = false;
+      }
     }),
     discard: reads(1, NONE, (client) => {
       if (client.queue === null) throw new RespError("ERR DISCARD without MULTI");

@@ -84,3 +84,29 @@ test("Database forgets what has expired, and keeps what has not", () => {
   assertEquals([...db.keys()], ["later"]);
   db.clear();
 });
+
+test("Database tells who watches a key of each change, its expiry included, and of nothing else", () => {
+  const database = new Database();
+  const watcher = { isDirty: false };
+  /** Whether something changes a key, as its watcher sees it. */
+  const changes = (key: string, action: () => void): boolean => {
+    watcher.isDirty = false;
+    database.watch(key, watcher);
+    action();
+    database.get(key);
+    database.unwatch(key, watcher);
+    return watcher.isDirty;
+  };
+  assertEquals(changes("a", () => database.clear()), false, "there was none");
+  assertEquals(changes("a", () => void database.delete("a")), false);
+  assertEquals(changes("a", () => database.set("b", "1")), false, "another key");
+  assertEquals(changes("a", () => database.set("a", "1")), true);
+  assertEquals(changes("a", () => void database.get("a")), false);
+  assertEquals(changes("a", () => void database.persist("a")), false, "it does not expire");
+  assertEquals(changes("a", () => database.expireAt("a", Date.now() + 1e6)), true);
+  assertEquals(changes("a", () => void database.persist("a")), true);
+  assertEquals(changes("a", () => database.expireAt("a", 1)), true, "it has expired");
+  assertEquals(changes("a", () => database.clear()), false, "it is gone");
+  database.set("b", "1");
+  assertEquals(changes("b", () => database.clear()), true);
+});
