@@ -50,7 +50,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
-enum { ABI = 5 };
+enum { ABI = 6 };
 
 enum {
   SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
@@ -1189,17 +1189,21 @@ static void spare_slab(struct slab *slab) {
   }
 }
 
+// Whether a socket may send without a copy.
+static bool pins(int fd) {
+  int on = 0;
+  socklen_t length = sizeof on;
+  return getsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &on, &length) == 0 && on;
+}
+
 // The kernel may still send from slabs that another thread is about to get: an aborted connection
 // sends nothing any more.
 static void abort_zero_copy(int fd) {
-  int pins = 0;
-  socklen_t length = sizeof pins;
-  if (getsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &pins, &length) == 0 && pins) np_disconnect(fd);
+  if (pins(fd)) np_disconnect(fd);
 }
 
-// A thread has ended: close what it left open, its wakers first, for they look at its epoll.
-static void give_back(void *thread) {
-  uint16_t owner = (uint16_t)(uintptr_t)thread;
+// Wakers go first, for they look at an epoll descriptor.
+static void close_wakers(uint16_t owner) {
   for (int32_t id = 0; id < WAKERS_MAX; id++) {
     if (atomic_load(&wakers[id].owner) != owner) continue;
     int theirs = wakers[id].theirs;
@@ -1207,20 +1211,65 @@ static void give_back(void *thread) {
     // Bun closes what a Worker had adopted, Deno does not.
     if (np_waker_close(id) == 0 && file_of(theirs).st_ino == inode) close(theirs);
   }
+}
+
+static void leave_rings(uint16_t owner) {
   for (int32_t id = 0; id < RINGS_MAX; id++) {
     uint16_t expected = owner;
     if (atomic_compare_exchange_strong(&rings[id].owner, &expected, 0)) leave_ring(&rings[id]);
     expected = owner;
     if (atomic_compare_exchange_strong(&rings[id].maker, &expected, 0)) leave_ring(&rings[id]);
   }
+}
+
+static void close_all(uint16_t owner) {
   for (int32_t fd = 0; fd < atomic_load(&owned_fds); fd++) {
     uint16_t expected = owner;
-    if (!atomic_compare_exchange_strong(&owner_of[fd], &expected, 0)) continue;
-    abort_zero_copy(fd);
-    close(fd);
+    if (atomic_compare_exchange_strong(&owner_of[fd], &expected, 0)) close(fd);
   }
+}
+
+static void spare_slabs_of(uint16_t owner) {
   for (int32_t id = 0; id < SLABS_MAX && id < atomic_load(&slab_count); id++) {
     if (atomic_load(&slabs[id].owner) == owner) spare_slab(&slabs[id]);
   }
+}
+
+static void forget_slabs_of(uint16_t owner) {
+  for (int32_t id = 0; id < SLABS_MAX && id < atomic_load(&slab_count); id++) {
+    uint16_t expected = owner;
+    atomic_compare_exchange_strong(&slabs[id].owner, &expected, 0);
+  }
+}
+
+// A thread has ended: close what it left open.
+static void give_back(void *thread) {
+  uint16_t owner = (uint16_t)(uintptr_t)thread;
+  close_wakers(owner);
+  leave_rings(owner);
+  for (int32_t fd = 0; fd < atomic_load(&owned_fds); fd++) {
+    if (atomic_load(&owner_of[fd]) == owner) abort_zero_copy(fd);
+  }
+  close_all(owner);
+  spare_slabs_of(owner);
   atomic_store(&owners[owner], false);
+}
+
+// The module that this thread ran is unloaded, and another may come in its place: close what it left
+// open. This may be the end of the process as well, so nothing is aborted: the kernel goes on
+// delivering what it has taken. Slabs go, too, unless the module lives on (`with_slabs` 0); those
+// from which the kernel may still send are nobody's from now on.
+EXPORT int32_t np_give_back(int32_t with_slabs) {
+  uint16_t owner = this_thread();
+  if (owner == 0) return 0;
+  bool may_send = false;
+  for (int32_t fd = 0; fd < atomic_load(&owned_fds) && !may_send; fd++) {
+    may_send = atomic_load(&owner_of[fd]) == owner && pins(fd);
+  }
+  close_wakers(owner);
+  leave_rings(owner);
+  close_all(owner);
+  if (may_send) forget_slabs_of(owner);
+  else if (with_slabs) spare_slabs_of(owner);
+  return 0;
 }

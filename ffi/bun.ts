@@ -103,6 +103,18 @@ function adopt(fd: number, onReadable: () => void): AdoptedSocket {
   };
 }
 
+/**
+ * Where a module that is evaluated again (`bun --hot`) finds what its predecessor has to do. Another
+ * copy of netpoll in the same program has another URL.
+ */
+const UNLOAD = Symbol.for(`netpoll.unload ${import.meta.url}`);
+
+function onUnload(run: (isOver: boolean) => void): void {
+  const hooks = globalThis as unknown as Record<symbol, (() => void) | undefined>;
+  hooks[UNLOAD]?.();
+  hooks[UNLOAD] = () => run(false);
+}
+
 /** Bun, where this is Bun. */
 export const bunHost: Host | null = Bun
   ? {
@@ -116,6 +128,7 @@ export const bunHost: Host | null = Bun
     refusal: () => null,
     wrap,
     adopt,
+    onUnload,
     env: (name) => process.env[name],
     checkNet() {},
     checkNotDenied() {},

@@ -106,6 +106,12 @@ function adopt(fd: number, onReadable: () => void): AdoptedSocket {
   };
 }
 
+function onUnload(run: (isOver: boolean) => void): void {
+  // The thread of a Worker ends with it, and gives everything back.
+  if ("WorkerGlobalScope" in globalThis) return;
+  globalThis.addEventListener("unload", () => run(true));
+}
+
 function env(name: string): string | undefined {
   return isGranted({ name: "env", variable: name }) ? Deno.env.get(name) : undefined;
 }
@@ -189,6 +195,7 @@ export const denoHost: Host | null = isDeno
     refusal,
     wrap,
     adopt,
+    onUnload,
     env,
     checkNet,
     checkNotDenied,

@@ -55,6 +55,12 @@ export interface Host {
   wrap(address: Pointer, bytes: number): ArrayBuffer | null;
   /** Lets the runtime poll a socket and call back when bytes arrive. */
   adopt(fd: number, onReadable: () => void): AdoptedSocket;
+  /**
+   * Calls back when the program is unloaded and the thread lives on: it is loaded anew
+   * (`deno run --watch`, `bun --hot`), or another comes in its place (`deno test`, file by file).
+   * True: none of its JavaScript runs afterwards. Under Deno the end of the process is one, too.
+   */
+  onUnload(run: (isOver: boolean) => void): void;
   /** An environment variable; undefined when it may not be read. Never asks the user. */
   env(name: string): string | undefined;
   /**

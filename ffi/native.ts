@@ -180,6 +180,11 @@ export interface Native {
    * descriptor.
    */
   disown(fd: number): number;
+  /**
+   * Closes all that this thread has opened and not given away: the module is unloaded. With its
+   * slabs (1) if none of its JavaScript runs any more.
+   */
+  giveBack(withSlabs: number): number;
   /** Makes a ring that carries descriptors to another thread. Its number. */
   ringOpen(): number;
   /**

@@ -16,7 +16,7 @@ export type Signature = readonly [
 ];
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 5;
+export const ABI = 6;
 
 /** Every function of {@linkcode Native}. */
 export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
@@ -85,6 +85,7 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   wakerClose: ["np_waker_close", ["i32"], "i32"],
 
   disown: ["np_disown", ["i32"], "i32"],
+  giveBack: ["np_give_back", ["i32"], "i32"],
   ringOpen: ["np_ring_open", [], "i32"],
   ringJoin: ["np_ring_join", ["i32"], "i32"],
   ringPush: ["np_ring_push", ["i32", "i32", "buffer"], "i32"],

@@ -5,6 +5,7 @@ import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
+import { unloadables } from "../../ffi/unload.ts";
 import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
 import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
@@ -127,6 +128,7 @@ export class ListenerSocket implements Listener {
     const path = this.address.transport === "unix" ? this.address.path : "@";
     this.#path = path.startsWith("@") ? null : resolve(path);
     this.#file = this.#path === null ? null : identify(this.#path);
+    unloadables.add(this);
   }
 
   get fd(): number {
@@ -135,6 +137,7 @@ export class ListenerSocket implements Listener {
 
   close(): void {
     if (this.#fd < 0) return;
+    unloadables.delete(this);
     this.onClose?.();
     if (this.#isBorrowed) return void (this.#fd = -1);
     // Before the descriptor is closed: until then the file's number cannot be another file's.

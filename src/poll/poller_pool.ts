@@ -1,6 +1,7 @@
 /**
  * The poller of this thread, made when the first descriptor needs one.
  */
+import { unloadables } from "../../ffi/unload.ts";
 import { Poller } from "./poller.ts";
 
 let poller: Poller | null = null;
@@ -11,7 +12,11 @@ let poller: Poller | null = null;
  * @throws {SystemError} No descriptor or memory is left.
  */
 export function threadPoller(): Poller {
-  return poller ??= new Poller();
+  if (poller === null) {
+    poller = new Poller();
+    unloadables.add(poller);
+  }
+  return poller;
 }
 
 /** The same, or null while nothing needed one. */

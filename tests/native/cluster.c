@@ -314,3 +314,29 @@ TEST("np_ring: every descriptor arrives once and none is left, whoever ends mean
   CHECK_EQUAL(stress_taken, 2 * STRESS_PUSHES);
   CHECK_EQUAL(open_fds(), fds);
 }
+
+static void *hold_and_unload(void *argument) {
+  int32_t *fds = argument;
+  int before = open_fds(), threads = open_threads();
+  int32_t waker = np_waker_open(np_epoll_create());
+  CHECK_EQUAL(np_waker_arm(waker), 0);
+  int32_t slab = np_slab_map(HUGE_PAGE_BYTES), given = np_disown(np_eventfd());
+  CHECK_EQUAL(np_socketpair(fds), 0);
+  CHECK_EQUAL(np_give_back(1), 0);
+  CHECK_EQUAL(open_fds(), before + 1);  // what was given away
+  CHECK_EQUAL(close(given), 0);
+  await_threads(threads);
+  CHECK_EQUAL(np_slab_map(HUGE_PAGE_BYTES), slab);  // the module that is loaded next has it
+  CHECK_EQUAL(np_give_back(0), 0);
+  CHECK(np_slab_map(HUGE_PAGE_BYTES) != slab);  // it is in use still
+  CHECK(np_eventfd() >= 0);  // the end of the thread closes it
+  return NULL;
+}
+
+TEST("np_give_back() closes what this thread has, and takes its slabs if it is told to") {
+  int32_t pair[2], mine = np_eventfd();
+  int fds = open_fds();
+  in_a_thread(hold_and_unload, pair);
+  CHECK_EQUAL(open_fds(), fds);
+  CHECK_EQUAL(np_close(mine), 0);
+}
