@@ -3,6 +3,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { native } from "../../ffi/load.ts";
+import { EVENTS_PER_WAIT_MAX } from "../../src/core/limits.ts";
 import { Poller } from "../../src/poll/poller.ts";
 import { Interest, type Watcher } from "../../src/poll/watcher.ts";
 import type { Micro } from "../harness/micro.ts";
@@ -69,5 +70,5 @@ function turn(ready: number, title: string): Micro {
 export const POLLER_TURN: readonly Micro[] = [
   turn(0, "nothing is ready"),
   turn(1, "1 event"),
-  turn(64, "an event, 64 at a time"),
+  turn(EVENTS_PER_WAIT_MAX, "an event, a batch at a time"),
 ];
