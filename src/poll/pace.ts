@@ -17,7 +17,6 @@
  *
  * docs/decisions/0006-pace.md has the measurements.
  */
-import { neutral } from "../../ffi/context.ts";
 import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
@@ -54,18 +53,10 @@ type Phase = "asleep" | "scheduled" | "running" | "closed";
 
 /** When a poller polls, and when it lets the runtime have the thread. */
 export class Pace {
-  /**
-   * A timerfd in the epoll set: it ends a blocking wait, for a timeout on each would cost 4 to 10
-   * µs.
-   */
+  /** A timerfd in the epoll set ends a blocking wait: a timeout on each would cost 4 to 10 µs. */
   readonly timer: number;
   /** What it did so far. */
-  readonly counts: { turns: number; blocks: number; colds: number; wakes: number } = {
-    turns: 0,
-    blocks: 0,
-    colds: 0,
-    wakes: 0,
-  };
+  readonly counts = { turns: 0, blocks: 0, colds: 0, wakes: 0 };
   /** Handlers that wait for something that is not ours. */
   outsideWaits = 0;
   readonly #epoll: number;
@@ -109,13 +100,9 @@ export class Pace {
 
   /** There is something to watch: from now on it keeps the process alive. */
   begin(): void {
-    this.#runtime ??= neutral(() => this.#makeRuntime(), undefined, undefined);
+    this.#runtime ??= new RuntimeLoop(this.#epoll, this.#turns, this.#onTicked, this.#onWake);
     this.#runtime.keepAlive(true);
     if (this.#phase === "asleep") this.#sleep();
-  }
-
-  #makeRuntime(): RuntimeLoop {
-    return new RuntimeLoop(this.#epoll, this.#turns, this.#onTicked, this.#onWake);
   }
 
   /** There is nothing to watch any more: the process may end. */
@@ -148,19 +135,15 @@ export class Pace {
 
   readonly #onWake = (): void => {
     this.counts.wakes += 1;
-    if (this.#phase === "asleep") this.#beginTurn();
+    if (this.#phase === "asleep") this.#turn(this.#runtime!);
   };
 
   readonly #onTicked = (): void => {
-    if (this.#phase === "scheduled") this.#beginTurn();
+    if (this.#phase === "scheduled") this.#turn(this.#runtime!);
   };
 
-  /** One macrotask of ours. No microtask is pending when it begins. Whoever began it is not in it. */
-  #beginTurn(): void {
-    neutral(this.#turn, this.#runtime!, undefined);
-  }
-
-  readonly #turn = (runtime: RuntimeLoop): void => {
+  /** One macrotask of ours. No microtask is pending when it begins. */
+  #turn(runtime: RuntimeLoop): void {
     this.#phase = "running";
     this.counts.turns += 1;
     let isOver = false;
@@ -178,7 +161,7 @@ export class Pace {
         }
       }
     }
-  };
+  }
 
   /** Polls until nothing is there, the runtime has work, or the time is up. Whether to go cold. */
   #run(runtime: RuntimeLoop): boolean {

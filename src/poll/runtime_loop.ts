@@ -2,9 +2,14 @@
  * The runtime's event loop, which has the thread whenever no turn of ours has it.
  */
 import { setImmediate } from "node:timers";
+import { neutral } from "../../ffi/context.ts";
 import { host } from "../../ffi/host.ts";
 import { config } from "../core/config.ts";
 import { Waker } from "./waker.ts";
+
+function makeWaker(epoll: number, onByte: () => void): Waker {
+  return new Waker(epoll, onByte);
+}
 
 /** The epoll set that reports when the runtime's loop has something to do. */
 export interface RuntimeSet {
@@ -15,7 +20,8 @@ export interface RuntimeSet {
 }
 
 /**
- * Gives the runtime ticks, a round of its loop each, and knows whether it has work.
+ * Gives the runtime ticks, a round of its loop each, and knows whether it has work. What it calls runs
+ * in the async context of nobody: whoever came first to a thread is not in the turns of all others.
  *
  * Its loop is an epoll descriptor. In our own set that is ready as soon as something in it is: a
  * socket of the runtime, or what its threads have done. What else it may have to do, immediates and
@@ -47,7 +53,7 @@ export class RuntimeLoop {
     this.#set = set;
     this.#onTicked = onTicked;
     this.#onWake = onWake;
-    this.#waker = new Waker(epoll, () => this.#onByte());
+    this.#waker = neutral(makeWaker, epoll, () => this.#onByte());
   }
 
   /** Whether its descriptor was found. Otherwise nothing tells when its sockets are ready. */
@@ -92,13 +98,13 @@ export class RuntimeLoop {
 
   readonly #onImmediate = (): void => {
     if (this.#ticksLeft > 0 && --this.#ticksLeft > 0) this.#schedule();
-    else this.#onTicked();
+    else neutral(this.#onTicked, undefined, undefined);
   };
 
   /** A byte came through the waker's socket: it polled its sockets just now. */
   #onByte(): void {
     if (!this.#isSought) this.#seek();
-    if (!this.#isRung) return this.#onWake();
+    if (!this.#isRung) return neutral(this.#onWake, undefined, undefined);
     this.#isRung = false;
     this.#schedule();
   }
