@@ -7,8 +7,8 @@ import type { Native } from "./native.ts";
 
 /** What has more to do at its end than to close a descriptor. */
 export interface Unloadable {
-  /** Ends it, at once. */
-  close(): void;
+  /** Ends it, at once. `isOver`: nothing of this module's JavaScript runs afterwards. */
+  close(isOver: boolean): void;
 }
 
 /** What is closed by its own means, before all else is given back. */
@@ -29,7 +29,7 @@ function disable(): void {
 host.onUnload((isOver) => {
   for (const each of unloadables) {
     try {
-      each.close();
+      each.close(isOver);
     } catch {
       // Nobody is left to hear of it, and what it held is given back all the same.
     }

@@ -6,6 +6,7 @@ import { URL } from "node:url"; // the one that Worker wants, in the types of bo
 import { SHARE_ENV, Worker } from "node:worker_threads";
 import { host } from "../../ffi/host.ts";
 import { native } from "../../ffi/load.ts";
+import { type Unloadable, unloadables } from "../../ffi/unload.ts";
 import { check } from "../core/check.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
@@ -51,6 +52,8 @@ export class PollerWorker implements PollerLoad {
   /** When it began to serve, in milliseconds of `performance.now()`; 0 before. */
   servesSince = 0;
   readonly #worker: Worker;
+  /** Where the program is over, the runtime ends its Workers. */
+  readonly #unload: Unloadable = { close: (isOver) => isOver || this.terminate() };
   readonly #owner: PollerWorkerOwner;
   readonly #handler: string;
   readonly #counts: Int32Array;
@@ -101,6 +104,7 @@ export class PollerWorker implements PollerLoad {
     this.#worker.on("message", (report: Report) => this.#onReport(report));
     this.#worker.on("error", (error: unknown) => this.#error ??= { error });
     this.#worker.on("exit", (code: number) => this.#onExit(code));
+    unloadables.add(this.#unload);
   }
 
   /** Resolves when it serves; rejects when it cannot. */
@@ -267,6 +271,7 @@ export class PollerWorker implements PollerLoad {
   }
 
   #end(lost: number): void {
+    unloadables.delete(this.#unload);
     this.#state = "ended";
     this.#ready.reject(new ClosedError("Cannot serve: the cluster was shut down"));
     this.#drained.resolve(lost);
