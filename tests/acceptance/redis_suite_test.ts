@@ -46,7 +46,7 @@ const MISSING = [
 const SKIPPED = [
   "/B[LR](POP|MOVE|MPOP)|BRPOPLPUSH|[Bb]lock|Linked LMOVEs|Circular|Self-refer",
   "/DEBUG|RESP3 attributes|parsing$|SORT|SWAPDB|stale|lazy|replica|propagate|script|BUSY|zset|listpack",
-  "/quicklist|plain|OBJECT|DUMP|EVAL|notifications|CONFIG|loadaof|OOM|errorstats|If EXEC aborts",
+  "/OBJECT|DUMP|EVAL|notifications|CONFIG|loadaof|OOM|errorstats|If EXEC aborts",
 ];
 /** A test that fails leaves its connection as it was: those after it are judged in another run. */
 const RUNS_MAX = 12;
