@@ -1,0 +1,50 @@
+import { assertEquals } from "@std/assert";
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { connect } from "node:tls";
+import { portOf, withExample } from "../support/example.ts";
+import { withDirectory } from "../support/library.ts";
+
+const NO_OPENSSL = spawnSync("openssl", ["version"]).status === 0
+  ? false
+  : "openssl makes the certificate, and is not here";
+
+/** Makes a key and a certificate for localhost. Their paths. */
+function certificateIn(directory: string): [key: string, certificate: string] {
+  const [key, certificate] = [`${directory}/key.pem`, `${directory}/cert.pem`] as const;
+  const made = spawnSync("openssl", [
+    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"],
+    ...["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+  ]);
+  assertEquals(made.status, 0, `${made.stderr}`);
+  return [key, certificate];
+}
+
+test(
+  "examples/tls_echo.ts echoes lines over TLS, the last before the end",
+  { skip: NO_OPENSSL },
+  () =>
+    withDirectory(async (directory) => {
+      const [key, certificate] = certificateIn(directory);
+      const line = `${"x".repeat(60_000)}\n`;
+      const ended = await withExample("examples/tls_echo.ts", "127.0.0.1:0", async (at) => {
+        const socket = connect({
+          port: portOf(at),
+          host: "127.0.0.1",
+          servername: "localhost",
+          ca: readFileSync(certificate),
+        });
+        let received = "";
+        socket.setEncoding("latin1").on("data", (text) => received += text);
+        await once(socket, "secureConnect");
+        socket.write(line.repeat(20));
+        while (received.length < 20 * line.length) await once(socket, "data");
+        assertEquals(received, line.repeat(20));
+        socket.end();
+        await once(socket, "close");
+      }, { args: [key, certificate] });
+      assertEquals(ended, { code: 0, signal: null, stderr: "" });
+    }),
+);
