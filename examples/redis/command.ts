@@ -66,7 +66,11 @@ export function grouped(name: string, commands: Commands): Command {
 
 /** @throws {RespError} There are fewer words than the command takes, or more. */
 export function checkArity({ arity }: Command, name: string, { length }: readonly string[]): void {
-  if (arity >= 0 ? length === arity : length >= -arity) return;
+  if (arity >= 0 ? length !== arity : length < -arity) wrongArity(name);
+}
+
+/** @throws {RespError} There are fewer words than the command takes, or more. */
+export function wrongArity(name: string): never {
   throw new RespError(`ERR wrong number of arguments for '${name.toLowerCase()}' command`);
 }
 
@@ -106,9 +110,10 @@ export function floatSum(
   value: string,
   by: string,
   wrong = "ERR value is not a valid float",
+  infinite = NO_FINITE,
 ): string {
   if (!FLOAT.test(value)) throw new RespError(wrong);
-  if (INFINITE.test(by)) throw new RespError(NO_FINITE);
+  if (INFINITE.test(by)) throw new RespError(infinite);
   if (!FLOAT.test(by)) throw new RespError("ERR value is not a valid float");
   const sum = Number(value) + Number(by);
   if (!Number.isFinite(sum)) throw new RespError(NO_FINITE);

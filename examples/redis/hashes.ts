@@ -1,7 +1,7 @@
 /**
  * Hashes.
  */
-import { RespError, type RespInput } from "../../mod.ts";
+import type { RespInput } from "../../mod.ts";
 import type { Client } from "./client.ts";
 import {
   type Args,
@@ -14,6 +14,7 @@ import {
   sumOf,
   syntaxError,
   writes,
+  wrongArity,
 } from "./command.ts";
 import { matches } from "./glob.ts";
 import { checkCursor, scanOptions } from "./keys.ts";
@@ -33,9 +34,7 @@ function toWrite({ db }: Client, key: string): Map<string, string> {
 
 /** How many fields are new. */
 function setAll(client: Client, [name, key, ...pairs]: Args): number {
-  if (pairs.length % 2 !== 0) {
-    throw new RespError(`ERR wrong number of arguments for '${name.toLowerCase()}' command`);
-  }
+  if (pairs.length % 2 !== 0) wrongArity(name);
   const hash = toWrite(client, key);
   const before = hash.size;
   for (let i = 0; i < pairs.length; i += 2) hash.set(pairs[i]!, pairs[i + 1]!);
@@ -90,7 +89,13 @@ export const hashes: Commands = {
     return sum;
   }),
   hincrbyfloat: writes(4, FIRST, (client, [, key, field, by]) => {
-    const sum = floatSum(read(client, key).get(field) ?? "0", by, "ERR hash value is not a float");
+    const value = read(client, key).get(field) ?? "0";
+    const sum = floatSum(
+      value,
+      by,
+      "ERR hash value is not a float",
+      "ERR value is NaN or Infinity",
+    );
     toWrite(client, key).set(field, sum);
     return sum;
   }),

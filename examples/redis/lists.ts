@@ -7,6 +7,7 @@ import {
   type Args,
   type Commands,
   FIRST,
+  int64Of,
   integerOf,
   OK,
   rangeOf,
@@ -14,6 +15,7 @@ import {
   syntaxError,
   TWO,
   writes,
+  wrongArity,
 } from "./command.ts";
 import type { Database } from "./database.ts";
 import { Deque } from "./deque.ts";
@@ -50,7 +52,7 @@ function pop(end: End) {
   return ({ db }: Client, [, key, number, ...more]: Args): RespInput => {
     const isOne = number === undefined;
     const count = isOne ? 1 : integerOf(number);
-    if (more.length > 0) syntaxError();
+    if (more.length > 0) wrongArity(end === "left" ? "lpop" : "rpop");
     if (count < 0) throw new RespError("ERR value is out of range, must be positive");
     const list = db.list(key);
     if (list === undefined) return isOne ? null : new RespNullArray();
@@ -103,13 +105,31 @@ function move({ db }: Client, from: string, to: string, ends: [End, End]): RespI
   return value;
 }
 
+/** Which match is the first wanted: Redis refuses the one number of 64 bits with no opposite. */
+function rankOf(text: string): number {
+  const rank = int64Of(text);
+  if (rank > -(2n ** 63n)) return Number(rank);
+  const most = 2n ** 63n - 1n;
+  throw new RespError(`ERR value is out of range, value must between -${most} and ${most}`);
+}
+
+function countOf(text: string, name: string): number {
+  const wrong = `ERR ${name} can't be negative`;
+  const count = int64Of(text, wrong);
+  if (count >= 0n) return Number(count);
+  throw new RespError(wrong);
+}
+
 /** LPOS key value [RANK number] [COUNT number] [MAXLEN number] */
 function position({ db }: Client, [, key, value, ...words]: Args): RespInput {
-  const options = { RANK: 1, COUNT: -1, MAXLEN: 0 };
+  const options: { RANK: number; COUNT?: number; MAXLEN: number } = { RANK: 1, MAXLEN: 0 };
   for (let i = 0; i < words.length; i += 2) {
     const word = words[i]!.toUpperCase();
-    if (!(word in options) || i + 1 === words.length) syntaxError();
-    options[word as keyof typeof options] = integerOf(words[i + 1]!);
+    const number = words[i + 1];
+    if (number === undefined) syntaxError();
+    if (word === "RANK") options.RANK = rankOf(number);
+    else if (word === "COUNT" || word === "MAXLEN") options[word] = countOf(number, word);
+    else syntaxError();
   }
   const { RANK, COUNT, MAXLEN } = options;
   if (RANK === 0) {
@@ -123,7 +143,7 @@ function position({ db }: Client, [, key, value, ...words]: Args): RespInput {
   if (RANK < 0) indices.reverse();
   const near = MAXLEN > 0 ? indices.slice(0, MAXLEN) : indices;
   const found = near.filter((i) => all[i] === value).slice(Math.abs(RANK) - 1);
-  if (COUNT < 0) return found[0] ?? null;
+  if (COUNT === undefined) return found[0] ?? null;
   return COUNT === 0 ? found : found.slice(0, COUNT);
 }
 

@@ -13,6 +13,7 @@ import {
   NONE,
   OK,
   reads,
+  wrongArity,
 } from "./command.ts";
 import { databases } from "./database.ts";
 import { matches } from "./glob.ts";
@@ -173,7 +174,7 @@ const config: Commands = {
 };
 
 function ping(client: Client, [, text, ...more]: Args): RespInput {
-  if (more.length > 0) throw new RespError("ERR wrong number of arguments for 'ping' command");
+  if (more.length > 0) wrongArity("ping");
   if (client.isSubscriber && client.version === 2) return ["pong", text ?? ""];
   return text ?? new RespSimple("PONG");
 }

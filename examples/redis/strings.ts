@@ -18,6 +18,7 @@ import {
   sumOf,
   syntaxError,
   writes,
+  wrongArity,
 } from "./command.ts";
 import { expiryOf } from "./keys.ts";
 
@@ -101,9 +102,7 @@ function getRange({ db }: Client, [, key, first, last]: Args): RespInput {
 }
 
 function setAll({ db }: Client, [name, ...pairs]: Args, isNew: boolean): RespInput {
-  if (pairs.length % 2 !== 0) {
-    throw new RespError(`ERR wrong number of arguments for '${name.toLowerCase()}' command`);
-  }
+  if (pairs.length % 2 !== 0) wrongArity(name);
   if (isNew && pairs.some((key, i) => i % 2 === 0 && db.get(key) !== undefined)) return 0;
   for (let i = 0; i < pairs.length; i += 2) db.set(pairs[i]!, pairs[i + 1]!);
   return isNew ? 1 : OK;

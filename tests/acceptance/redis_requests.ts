@@ -168,6 +168,13 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     LPOS p b COUNT 0
     LPOS p none
     LPOS p a COUNT 0 MAXLEN 2
+    LPOS p b RANK 0
+    LPOS p b RANK x
+    LPOS p b COUNT -1
+    LPOS p b MAXLEN x
+    LPOS p b RANK
+    LPOP p 1 1
+    RPOP p 1 1
     RPOPLPUSH p q
     LMOVE p q LEFT RIGHT
     LMOVE p q LEFT NONSENSE
@@ -206,6 +213,7 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     HINCRBYFLOAT h a 0.5
     HINCRBYFLOAT h t 1
     HINCRBYFLOAT h a x
+    HINCRBYFLOAT h a +inf
     HDEL h a b none
     HDEL none a
     HDEL h c d e t new
