@@ -131,7 +131,7 @@ cores: all  ## several pollers: CPU a message and a connection, how evenly they 
 	@$(MAKE) --no-print-directory -C bench cores
 
 site: all  ## the documents and the reference as a website: docs/site/index.html
-	@$(BUN) scripts/site/build.ts docs/site
+	@$(BIN)/typedoc --options scripts/site/typedoc.json --out docs/site
 
 dist: all  ## what is published, into dist/: npm, JSR, one file, libraries, checksums, SBOM
 	scripts/dist.sh dist

@@ -66,7 +66,7 @@ function checkMicros(name: string, micros: number | undefined): void {
  *
  * @throws {RangeError} A number is out of range; nothing is changed.
  *
- * @example Find a view that is used after `release()`
+ * @example Find a view that is used after release()
  * ```ts
  * import { configure, LinkBuffer } from "@netpoll/netpoll";
  *

@@ -4,25 +4,63 @@
 import { assertEquals } from "@std/assert";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { type Export, readModule } from "../../scripts/site/signature.ts";
+import { after, test } from "node:test";
+import { makeSite } from "./make_site.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url).href);
-const { exports } = readModule(root);
+/** A text of a doc comment, in pieces. */
+type Text = readonly { readonly text: string }[];
+
+/** A doc comment in the JSON of TypeDoc. */
+interface Comment {
+  summary: Text;
+  blockTags?: { tag: string; content: Text }[];
+}
+
+/** A declaration, a member, a signature, or a type, in the JSON of TypeDoc. */
+interface Reflection {
+  name: string;
+  kind: number;
+  comment?: Comment;
+  children?: Reflection[];
+  signatures?: Reflection[];
+  type?: { declaration?: Reflection };
+}
+
+/** Kinds of TypeDoc. */
+const INTERFACE = 256;
+const CONSTRUCTOR = 512;
+const TYPE = 2_097_152;
+
+const { root, json, remove } = makeSite();
+after(remove);
+const project = JSON.parse(readFileSync(json, "utf8")) as Reflection;
+const exports = project.children!.find(({ name }) => name === "mod")!.children!;
+
+function wordsOf({ comment }: Reflection): string {
+  return (comment?.summary ?? []).map(({ text }) => text).join("");
+}
+
+/** An export, its overloads, members and theirs. */
+function within(one: Reflection): Reflection[] {
+  const parts = [...(one.signatures ?? []), ...(one.children ?? [])];
+  const { declaration } = one.type ?? {};
+  if (declaration !== undefined) parts.push(declaration);
+  return [one, ...parts.flatMap(within)];
+}
 
 /** Whether a doc comment anywhere in an export has an example that runs. */
-function hasExample(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const { kind, doc } = value as { kind?: unknown; doc?: unknown };
-  if (kind === "example" && typeof doc === "string" && doc.includes("```ts\n")) return true;
-  return Object.values(value).some(hasExample);
+function hasExample(one: Reflection): boolean {
+  return within(one).some(({ comment }) =>
+    comment?.blockTags?.some(({ tag, content }) =>
+      tag === "@example" && content.some(({ text }) => text.startsWith("```ts\n"))
+    )
+  );
 }
 
 /** Options that a user can give: the properties of what is called so. */
-function optionsOf(one: Export): string[] {
+function optionsOf(one: Reflection): string[] {
   if (!/(Options|Configuration)$/.test(one.name)) return [];
-  return one.declarations.flatMap(({ def }) => def.properties ?? []).map(({ name }) => name);
+  return (one.children ?? []).map(({ name }) => name);
 }
 
 /** All documents, without the records of what was decided or changed. */
@@ -38,36 +76,31 @@ function documents(): string {
 }
 
 test("functions, classes and values of mod.ts have an example each", () => {
-  const values = exports.filter(({ declarations }) =>
-    declarations.some(({ kind }) => kind !== "interface" && kind !== "typeAlias")
+  const values = exports.filter(({ kind }) => kind !== INTERFACE && kind !== TYPE);
+  // A value and its type are two exports of one name.
+  const without = values.filter(({ name }) =>
+    !exports.some((one) => one.name === name && hasExample(one))
   );
-  assertEquals(values.filter((one) => !hasExample(one)).map(({ name }) => name), []);
+  assertEquals(without.map(({ name }) => name), []);
 });
 
 test("exports of mod.ts say what they are, in words", () => {
-  const silent = exports.filter(({ declarations }) =>
-    !declarations.some(({ jsDoc }) => jsDoc?.doc)
-  );
+  const silent = exports.filter((one) => !within(one).some((part) => wordsOf(part) !== ""));
   assertEquals(silent.map(({ name }) => name), []);
 });
 
 test("functions and methods that take or give bytes say whose they are", () => {
-  const mute = exports.flatMap(({ name, declarations }) => {
-    const calls = declarations.flatMap(({ kind, def, jsDoc }) =>
-      kind === "function"
-        ? [{ called: name, types: [def.params, def.returnType], jsDoc }]
-        : (def.methods ?? []).map((method) => ({
-          called: `${name}.${method.name}`,
-          types: [method.params, method.returnType, method.functionDef],
-          jsDoc: method.jsDoc,
-        }))
-    );
+  const mute = exports.flatMap((one) => {
     // What all have in common may be said once, of the interface or of the first overload.
-    const common = declarations.map(({ jsDoc }) => jsDoc?.doc ?? "").join("\n");
-    return calls
-      .filter(({ types }) => JSON.stringify(types).includes('"typeName":"Uint8Array"'))
-      .filter(({ jsDoc }) => !/owned|lent|lends|borrowed|cop(y|ies|ied)/i.test(common + jsDoc?.doc))
-      .map(({ called }) => called);
+    const common = [one, ...(one.signatures ?? [])].map(wordsOf).join("\n");
+    return [one, ...(one.children ?? [])]
+      .filter(({ kind }) => kind !== CONSTRUCTOR)
+      .flatMap((each) => each.signatures ?? [])
+      .filter((signature) => JSON.stringify(signature).includes('"name":"Uint8Array"'))
+      .filter((signature) =>
+        !/owned|lent|lends|borrowed|cop(y|ies|ied)/i.test(common + wordsOf(signature))
+      )
+      .map(({ name }) => `${one.name}: ${name}`);
   });
   assertEquals(mute, []);
 });
