@@ -1,3 +1,4 @@
+// deno-lint-ignore-file explicit-module-boundary-types -- node reads it, which knows no types
 /**
  * A plugin of TypeDoc: a document is called as its first heading, and stands among its kind. TypeDoc
  * itself asks for a block of YAML in each file, which would be shown wherever else it is read.
