@@ -189,13 +189,18 @@ function ipv6Bytes(address: string): Uint8Array {
  * name ("fe80::1%2", "fe80::1%eth0").
  *
  * @throws {NetpollError} No interface has that name.
+ * @throws {Error} Deno's `NotCapable`: the program may not use the address, whatever its zone is.
  */
 export function rawFromNumeric(hostname: string, port: number): Uint32Array {
   if (isIPv4(hostname)) return fill(Family.IPV4, port, 0, ipv4Bytes(hostname));
   const [address = "", zone = "0"] = hostname.split("%");
+  const isNumbered = /^\d+$/.test(zone);
+  const raw = fill(Family.IPV6, port, isNumbered ? Number(zone) : 0, ipv6Bytes(address));
+  if (isNumbered) return raw;
+  // Asked first: which interfaces there are is nothing for who may not use the address.
+  host.checkNet((formatAddress(raw) as TcpAddress).hostname, port);
   // Names of interfaces are the system's business; with a numeric address it asks no name server.
-  if (!/^\d+$/.test(zone)) return lookUp(hostname, Family.IPV6, port)[0]!;
-  return fill(Family.IPV6, port, Number(zone), ipv6Bytes(address));
+  return lookUp(hostname, Family.IPV6, port)[0]!;
 }
 
 const FAMILY_OF: Readonly<Record<Exclude<Network, "unix">, number>> = {
