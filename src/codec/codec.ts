@@ -89,6 +89,14 @@ export interface ByteCodec extends Codec<Uint8Array, FrameInput> {
   slice(reader: BufferReader): LinkBuffer | undefined;
 }
 
+/** Throws for what is no codec of bytes. */
+export function checkByteCodec(of: string, codec: unknown): void {
+  checkCodec(of, codec);
+  const { frameBytes, slice, needed } = codec as Partial<ByteCodec>;
+  if ([frameBytes, slice, needed].every((each) => typeof each === "function")) return;
+  throw new TypeError(`Cannot use ${show(codec)} as the codec of ${of}: its frames are no bytes`);
+}
+
 /** Throws for what is no codec. */
 export function checkCodec(of: string, codec: unknown): void {
   const given = codec as { decode?: unknown; encode?: unknown } | null | undefined;

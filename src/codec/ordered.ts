@@ -4,7 +4,7 @@
 import type { Undo } from "../buffer/link_chain.ts";
 import { onTakenBack } from "../buffer/undo.ts";
 import { FrameError } from "../core/errors.ts";
-import type { Codec } from "./codec.ts";
+import { checkCodec, type Codec } from "./codec.ts";
 import { encodeWhole } from "./frame_input.ts";
 import { RespPush } from "./resp_value.ts";
 import type { Tagged } from "./tagged.ts";
@@ -52,6 +52,7 @@ function unasked(): FrameError {
  * ```
  */
 export function ordered<In, Out>(codec: Codec<In, Out>): Codec<Tagged<In>, Tagged<Out>> {
+  checkCodec("ordered", codec);
   let asked: number[] = [];
   /** How many of them have their answers. */
   let usedCount = 0;

@@ -99,6 +99,9 @@ type Bulk = Uint8Array | string;
 /** The type of a line, and its end. */
 const LINE_AROUND_BYTES = 3;
 
+/** Between two looks at how long a value has become, so many small ones are written. */
+const VALUES_PER_CHECK = 16;
+
 /** The largest number that is read back. */
 const BIG_MAX = 10n ** BigInt(RESP_DIGITS_MAX) - 1n;
 
@@ -188,7 +191,7 @@ class Resp implements RespCodec<Bulk> {
 
   #writeWhole(writer: Writer, value: RespInput): void {
     const before = writer.mallocLength;
-    this.#write(writer, value, 0);
+    this.#write(writer, value, before, 0);
     this.#checkLength(writer.mallocLength - before);
   }
 
@@ -200,14 +203,14 @@ class Resp implements RespCodec<Bulk> {
     );
   }
 
-  #write(writer: Writer, value: RespInput, depth: number): void {
-    if (typeof value === "string") return this.#writeText(writer, "$", value);
-    if (value instanceof Uint8Array) return this.#writeBytes(writer, value);
+  #write(writer: Writer, value: RespInput, before: number, depth: number): void {
+    if (typeof value === "string") return this.#writeText(writer, "$", value, before);
+    if (value instanceof Uint8Array) return this.#writeBytes(writer, value, before);
     if (typeof value === "number") return this.#writeNumber(writer, value);
     if (value === null || value === undefined) {
       return void writer.writeString(this.#isThree ? "_\r\n" : "$-1\r\n");
     }
-    if (typeof value === "object") return this.#writeObject(writer, value, depth);
+    if (typeof value === "object") return this.#writeObject(writer, value, before, depth);
     if (typeof value === "bigint") return this.#writeBigint(writer, value);
     if (typeof value !== "boolean") throw new TypeError(`Cannot encode a ${typeof value} as RESP`);
     if (this.#isThree) writer.writeString(value ? "#t\r\n" : "#f\r\n");
@@ -243,63 +246,83 @@ class Resp implements RespCodec<Bulk> {
     writer.writeString(`(${value}\r\n`);
   }
 
-  #writeObject(writer: Writer, value: object, depth: number): void {
+  #writeObject(writer: Writer, value: object, before: number, depth: number): void {
     if (depth === RESP_DEPTH_MAX) {
       throw new RangeError(
         `Cannot encode RESP: more than ${RESP_DEPTH_MAX} levels lie in each other`,
       );
     }
-    if (Array.isArray(value)) return this.#writeAll(writer, "*", value, depth);
+    if (Array.isArray(value)) return this.#writeAll(writer, "*", value, before, depth);
     if (value instanceof RespNullArray) {
       return void writer.writeString(this.#isThree ? "_\r\n" : "*-1\r\n");
     }
     if (value instanceof RespSimple) return this.#writeLine(writer, "+", checkText(value.text));
-    if (value instanceof RespError) return this.#writeError(writer, checkText(value.message));
+    if (value instanceof RespError) {
+      return this.#writeError(writer, checkText(value.message), before);
+    }
     if (value instanceof Map) {
       const flat: RespInput[] = [];
       for (const [key, each] of value) flat.push(key, each);
-      return this.#writeAll(writer, "%", flat, depth);
+      return this.#writeAll(writer, "%", flat, before, depth);
     }
-    if (value instanceof Set) return this.#writeAll(writer, "~", [...value], depth);
-    if (value instanceof RespPush) return this.#writeAll(writer, ">", value.values, depth);
+    if (value instanceof Set) return this.#writeAll(writer, "~", [...value], before, depth);
+    if (value instanceof RespPush) return this.#writeAll(writer, ">", value.values, before, depth);
     if (!(value instanceof RespVerbatim)) throw new TypeError("Cannot encode this object as RESP");
     const text = checkText(value.text);
-    if (!this.#isThree) return this.#writeText(writer, "$", text);
+    if (!this.#isThree) return this.#writeText(writer, "$", text, before);
     const format = checkText(value.format);
     if (!/^[\x21-\x7e]{3}$/.test(format)) {
       throw new RangeError(`Cannot encode RESP: "${format}" is no format of 3 characters`);
     }
-    this.#writeText(writer, "=", `${format}:${text}`);
+    this.#writeText(writer, "=", `${format}:${text}`, before);
   }
 
-  /** As many values as the count says, whatever an array's own iterator or getters make of it. */
-  #writeAll(writer: Writer, type: string, values: readonly RespInput[], depth: number): void {
-    const { length } = values;
+  /**
+   * As many values as the count says, whatever an array's own iterator or getters make of it. Their
+   * length is asked for as it grows: a few arrays that hold each other several times, or an empty one
+   * of any length, come to more than there is memory.
+   */
+  #writeAll(
+    writer: Writer,
+    type: string,
+    values: readonly RespInput[],
+    before: number,
+    depth: number,
+  ): void {
+    const length = Array.isArray(values) ? values.length : NaN;
+    if (!Number.isSafeInteger(length)) {
+      throw new TypeError("Cannot encode RESP: what holds the values is no array");
+    }
     const count = this.#isThree && type === "%" ? length / 2 : length;
     writer.writeString(`${this.#isThree ? type : "*"}${count}\r\n`);
-    for (let i = 0; i < length; i++) this.#write(writer, values[i], depth + 1);
+    for (let i = 0; i < length; i++) {
+      if (i % VALUES_PER_CHECK === 0 && depth + i > 0) {
+        this.#checkLength(writer.mallocLength - before);
+      }
+      this.#write(writer, values[i], before, depth + 1);
+    }
   }
 
-  #writeError(writer: Writer, message: string): void {
+  #writeError(writer: Writer, message: string, before: number): void {
     if (!hasLineEnd(message, this.#encoding)) this.#writeLine(writer, "-", message);
-    else if (this.#isThree) this.#writeText(writer, "!", message);
+    else if (this.#isThree) this.#writeText(writer, "!", message, before);
     else this.#writeLine(writer, "-", message.replace(/[\r\n]+/g, " "));
   }
 
-  #writeBytes(writer: Writer, bytes: Uint8Array): void {
+  #writeBytes(writer: Writer, bytes: Uint8Array, before: number): void {
     // Shared memory may grow between two looks at it.
     const count = countToWrite(bytes);
     const plain = isFixed(bufferOf(bytes)) ? bytes : plainView(bytes);
-    this.#checkLength(count);
+    this.#checkLength(writer.mallocLength - before + count);
     writer.writeString(`$${byteCount(plain)}\r\n`);
     writer.writeBinary(plain);
     writer.writeString("\r\n");
   }
 
-  #writeText(writer: Writer, type: string, text: string): void {
+  #writeText(writer: Writer, type: string, text: string, before = writer.mallocLength): void {
     if (writeBlob(writer, type, text, this.#encoding)) return;
     const count = this.#encoding === "latin1" ? text.length : Buffer.byteLength(text);
-    this.#checkLength(count);
+    this.#checkLength(writer.mallocLength - before + count);
     writer.writeString(`${type}${count}\r\n`);
     writer.writeString(text, this.#encoding);
     writer.writeString("\r\n");

@@ -7,7 +7,7 @@ import type { Writer } from "../buffer/writer.ts";
 import { FrameError } from "../core/errors.ts";
 import { checkOptions, show } from "../core/options.ts";
 import { WindowCodec } from "./byte_codec.ts";
-import { type ByteCodec, checkCodec, type Codec, type FrameInput } from "./codec.ts";
+import { type ByteCodec, checkByteCodec, type Codec, type FrameInput } from "./codec.ts";
 import { encodeWhole, piecesOf } from "./frame_input.ts";
 
 const OPTIONS = { body: 1 };
@@ -56,7 +56,7 @@ export function tagged(
   options: { body?: "copied" | "sliced" } = {},
 ): Codec<Tagged<Uint8Array | LinkBuffer>, Tagged<FrameInput>> {
   checkOptions("tagged", options, OPTIONS);
-  checkCodec("tagged", frames);
+  checkByteCodec("tagged", frames);
   const { body = "copied" } = options;
   if (body !== "copied" && body !== "sliced") {
     throw new TypeError(`Cannot make a codec: body is "copied" or "sliced", not ${show(body)}`);

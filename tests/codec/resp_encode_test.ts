@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import process from "node:process";
 import { LinkBuffer } from "../../src/buffer/link_buffer.ts";
 import { resp } from "../../src/codec/resp.ts";
@@ -82,6 +82,40 @@ balanced("encode() refuses what its own decode would find too long", () => {
     buffer.flush();
     assertEquals(buffer.length, frameBytesMax);
     assertEquals(codec.decode(buffer), "x".repeat(frameBytesMax - 3));
+  }
+});
+
+balanced("encode() looks at no more values than its maximum has room for", () => {
+  let lookCount = 0;
+  const endless = (length: number, value: RespInput) =>
+    new Proxy([] as RespInput[], {
+      get: (_, name) => name === "length" ? length : (lookCount += 1, value),
+    });
+  // Few objects, and 2^60 values: each holds the one below it a thousand times.
+  let nested: RespInput = ["x"];
+  for (let level = 0; level < 6; level++) nested = endless(1024, nested);
+  const codec = resp({ frameBytesMax: 1000, version: 3 });
+  const pushed = new RespPush(nested as never[]);
+  for (const value of [endless(1e6, null), endless(1e6, "x".repeat(500)), nested, pushed]) {
+    lookCount = 0;
+    using writer = new LinkBuffer();
+    assertThrows(() => codec.encode(writer, value), RangeError, "frameBytesMax is 1000");
+    assertEquals(writer.mallocLength, 0);
+    assert(lookCount <= 1000, `${lookCount} values were looked at`);
+  }
+});
+
+balanced("encode() refuses an array whose length is none", () => {
+  for (const length of [NaN, 1.5, "2", undefined]) {
+    using writer = new LinkBuffer();
+    const values = new Proxy([], { get: () => length }) as RespInput[];
+    assertThrows(() => resp().encode(writer, values), TypeError, "is no array");
+    assertThrows(
+      () => resp().encode(writer, new RespPush("ab" as never)),
+      TypeError,
+      "is no array",
+    );
+    assertEquals(writer.mallocLength, 0);
   }
 });
 
