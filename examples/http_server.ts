@@ -7,6 +7,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { METHODS } from "node:http";
 import process from "node:process";
 import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
 import { Fields } from "./http/head.ts";
@@ -62,11 +63,19 @@ const routes = new Map<string, Route>([
   ["/count", { methods: ["GET", "HEAD"], answer: count }],
 ]);
 
+/** What OPTIONS asks of "*", which is no path: of all of them. */
+const ALL: Route = { methods: ["GET", "HEAD", "POST", "PUT"], answer: hello };
+
 const answer: Answer = (request, response) => {
-  const route = routes.get(request.path);
+  const route = request.path === "*" ? ALL : routes.get(request.path);
+  // A method that is known, and not meant for a path, is another matter (RFC 9110 §9.1).
+  if (!METHODS.includes(request.method)) {
+    return response.send(501, TEXT, "There is no such method\n");
+  }
   if (route === undefined) return response.send(404, TEXT, `There is no ${request.path}\n`);
   if (route.methods.includes(request.method)) return route.answer(request, response);
-  response.send(405, new Fields({ Allow: route.methods.join(", ") }));
+  const allow = new Fields({ Allow: ["OPTIONS", ...route.methods].join(", ") });
+  response.send(request.method === "OPTIONS" ? 204 : 405, allow);
 };
 
 const at = process.argv[2] ?? "localhost:8080";

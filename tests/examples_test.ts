@@ -137,6 +137,12 @@ test("examples/http_server.ts answers by its routes, and drains when it is inter
     assertEquals(await ask("/"), [200, "Hello, World!"]);
     assertEquals(await ask("/?query", { method: "HEAD" }), [200, ""]);
     assertEquals(await ask("/", { method: "DELETE" }), [405, ""]);
+    assertMatch(await request(port, "UNHEARD / HTTP/1.1"), /^HTTP\/1.1 501 /);
+    assertMatch(
+      await request(port, "OPTIONS * HTTP/1.1"),
+      /^HTTP\/1.1 204 (.+\r\n)+Allow: OPTIONS, GET, HEAD, POST, PUT\r\n\r\n$/,
+    );
+    assertMatch(await request(port, "OPTIONS /echo HTTP/1.1"), /\r\nAllow: OPTIONS, POST, PUT\r\n/);
     assertEquals(await ask("/none"), [404, "There is no /none\n"]);
     assertEquals(await ask("/count?to=3"), [200, "1\n2\n3\n"]);
     assertEquals(await ask("/count?to=1000001"), [400, "Cannot count above 1000000\n"]);

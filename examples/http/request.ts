@@ -11,6 +11,8 @@ const HEAD = new RegExp(
   `^(?:\\r\\n)?${TOKEN} [!"$-~]+ HTTP/\\d\\.\\d\\r\\n(?:${FIELD})*\\r\\n$`,
 );
 const IS_HOST = new RegExp(`^${HOST}$`);
+/** The target of a request to a proxy, up to its path: there is a host, and no user in it. */
+const ORIGIN = new RegExp(`^https?://(?![:/?])${HOST}(?=[/?]|$)`, "i");
 const LENGTH = /^\d{1,15}$/;
 const NONE = -1;
 const CR = 0x0d;
@@ -58,13 +60,16 @@ export class HttpRequest {
   /** How many bytes follow the head; -1 when they come in chunks. */
   bodyBytes = 0;
   /** Whether the connection stays open afterwards, as far as the client is concerned. */
-  keepsAlive: boolean;
+  keepsAlive = false;
   /** Whether the client waits for "100 Continue" before it sends the body. */
   isExpectant = false;
   readonly #head: string;
   readonly #fieldsAt: number;
   #fields: Map<string, string> | null = null;
   #hostCount = 0;
+  /** What its options of the connection are: "close" goes first, wherever it stands. */
+  #closes = false;
+  #asksToKeep = false;
   #lengthBytes = NONE;
   #isChunked = false;
 
@@ -81,9 +86,8 @@ export class HttpRequest {
     if (head[versionAt + 5] !== "1") throw new HttpError(505, "This server speaks HTTP/1.1");
     this.method = head.slice(methodAt, targetAt - 1);
     this.target = head.slice(targetAt, versionAt - 1);
-    this.path = pathOf(this.target);
+    this.path = pathOf(this.method, this.target);
     this.isOld = head[versionAt + 7] === "0";
-    this.keepsAlive = !this.isOld;
     this.#head = head;
     this.#fieldsAt = versionAt + FIRST_FIELD;
     this.#noteAll();
@@ -136,8 +140,9 @@ export class HttpRequest {
         break;
       case "connection":
         for (const option of value.toLowerCase().split(",")) {
-          if (trimmed(option, 0, option.length) === "close") this.keepsAlive = false;
-          else if (this.isOld && /^[ \t]*keep-alive[ \t]*$/.test(option)) this.keepsAlive = true;
+          const word = trimmed(option, 0, option.length);
+          this.#closes ||= word === "close";
+          this.#asksToKeep ||= word === "keep-alive";
         }
         break;
       case "content-length":
@@ -162,17 +167,18 @@ export class HttpRequest {
     if (this.#isChunked && this.#lengthBytes !== NONE) {
       throw new HttpError(400, "The body has a length and a coding: it cannot have both");
     }
+    this.keepsAlive = !this.#closes && (!this.isOld || this.#asksToKeep);
     this.bodyBytes = this.#isChunked ? -1 : Math.max(0, this.#lengthBytes);
     if (this.bodyBytes === 0) this.isExpectant = false;
   }
 }
 
-/** The path of "/path?query", of "http://host/path", and of "*", which OPTIONS may ask for. */
-function pathOf(target: string): string {
+/** The path of "/path?query", of "http://host/path", and of "*", which only OPTIONS may ask for. */
+function pathOf(method: string, target: string): string {
   let from = 0;
   if (target.charCodeAt(0) !== 0x2f) {
-    if (target === "*") return target;
-    const host = /^https?:\/\/[^/?]+/i.exec(target)?.[0];
+    if (target === "*" && method === "OPTIONS") return target;
+    const host = ORIGIN.exec(target)?.[0];
     if (host === undefined) throw new HttpError(400, `"${target}" is no path`);
     from = host.length;
   }

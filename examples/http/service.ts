@@ -18,6 +18,7 @@ export interface HttpLimits {
   readonly bodyBytesMax?: number;
 }
 
+const LF = 10;
 const END_OF_HEAD = new TextEncoder().encode("\r\n\r\n");
 /** How long a client that is sent away may take to read why. */
 const LINGER_MS = 2000;
@@ -56,8 +57,15 @@ async function waitForHead(service: Service, connection: Connection): Promise<vo
     await connection.reader.waitUntil(END_OF_HEAD, { maxBytes: service.headBytesMax });
   } catch (error) {
     const isLong = error instanceof RangeError;
-    await refuse(connection, null, isLong ? new HttpError(431, "The head is too long") : error);
+    await refuse(connection, null, isLong ? tooLong(service, connection) : error);
   }
+}
+
+/** The head is too long; of one line there is another word (RFC 9112 §3). */
+function tooLong({ headBytesMax }: Service, { reader }: Connection): HttpError {
+  const at = reader.indexOf(LF);
+  if (at >= 0 && at < headBytesMax) return new HttpError(431, "The head is too long");
+  return new HttpError(414, "The target is too long");
 }
 
 /** Answers one request, whose head is there. */
@@ -69,7 +77,7 @@ function exchange(
   const { reader } = connection;
   let response: HttpResponse | null = null;
   try {
-    if (headBytes > service.headBytesMax) throw new HttpError(431, "The head is too long");
+    if (headBytes > service.headBytesMax) throw tooLong(service, connection);
     const request = new HttpRequest(reader.readString(headBytes, "latin1"));
     reader.release();
     if (request.bodyBytes !== 0) request.body = new Body(connection, request, service.bodyBytesMax);
@@ -111,11 +119,12 @@ async function refuse(
   response: HttpResponse | null,
   error: unknown,
 ): Promise<void> {
+  const isCut = response !== null && response.isBegun && !response.isEnded;
+  // What has left of the answer must not look like all of it.
+  if (isCut) connection.reset();
   if (error instanceof ClosedError) return; // nobody is there to be told
   const known = reasonOf(error);
-  if (response !== null && response.isBegun && !response.isEnded) {
-    connection.reset(); // what has left of the answer must not look like all of it
-  } else {
+  if (!isCut) {
     const { status, message } = known ?? new HttpError(500, "This went wrong");
     if (!response?.isEnded) writeRefusal(connection.writer, status, message);
     await sendAway(connection);

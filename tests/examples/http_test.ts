@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -162,6 +162,12 @@ const REFUSED: readonly Refusal[] = [
   ...["a b", "a/b", "a, b", "u@a", "a:x", "a:1:2", "[::1", "a%zz", "a?b", '"a"', "é"].map((
     host,
   ): Refusal => [`the host ${host}`, 400, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`]),
+  ...["u@a", "u:p@a", "a:x", "[::g]", "[::1", "a%zz", ":80", "a\\b"].map((host): Refusal => [
+    `the host ${host} in the target`,
+    400,
+    `GET http://${host}/ HTTP/1.1\r\nHost: x\r\n\r\n`,
+  ]),
+  ["* of another method than OPTIONS", 400, "GET * HTTP/1.1\r\nHost: x\r\n\r\n"],
   ["a fragment", 400, "GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n"],
   ["no path", 400, "GET x HTTP/1.1\r\nHost: x\r\n\r\n"],
   ["a space in the path", 400, "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n"],
@@ -214,6 +220,7 @@ test("http() takes what is unusual and means one thing", () =>
       ["\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET /"],
       ["GET http://x/a?b HTTP/1.1\r\nhOST:x\r\n\r\n", "GET /a"],
       ["GET http://x HTTP/1.1\r\nHost: \t x\t \r\n\r\n", "GET /"],
+      ["GET HTTPS://[::1]:80?b HTTP/1.1\r\nHost: x\r\n\r\n", "GET /"],
       ["OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n", "OPTIONS *"],
       ["M-SEARCH /?* HTTP/1.1\r\nHost: x\r\nA:\r\n\r\n", "M-SEARCH /"],
       ["POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 003 \r\n\r\nabc", "POST / 3"],
@@ -241,6 +248,10 @@ test("http() closes for HTTP/1.0, for Connection: close, and keeps what asks to 
     const kept = await both("GET / HTTP/1.0\r\nConnection: Keep-Alive");
     assertEquals(statusesOf(kept), [200, 200]);
     assertMatch(kept, /^(?:.+\r\n)*Connection: keep-alive\r\n/);
+    for (const between of [", ", "\r\nConnection: "]) {
+      const torn = await both(`GET / HTTP/1.0\r\nConnection: close${between}keep-alive`);
+      assertEquals(statusesOf(torn), [200]);
+    }
   }).then((errors) => assertEquals(errors, [])));
 
 test("http() bounds heads, bodies and chunks, and says so to a client that goes on sending", () =>
@@ -250,6 +261,9 @@ test("http() bounds heads, bodies and chunks, and says so to a client that goes 
     assertEquals(await statusOf(`GET / HTTP/1.1\r\nHost: x\r\n${long}\r\n`), [200]);
     assertEquals(await statusOf(`GET / HTTP/1.1\r\nHost: x\r\n${long}${long}\r\n${GET}`), [431]);
     assertEquals(await statusOf(`GET / HTTP/1.1\r\nHost: x\r\n${long.repeat(2000)}`), [431]);
+    const path = "a".repeat(801);
+    assertEquals(await statusOf(`GET /${path} HTTP/1.1\r\nHost: x\r\n\r\n${GET}`), [414]);
+    assertEquals(await statusOf(`GET /${path.repeat(2000)}`), [414]);
     const body = (count: number) =>
       `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${count}\r\n\r\n`;
     assertEquals(await statusOf(`${body(100)}${"a".repeat(100)}`), [200]);
@@ -339,6 +353,21 @@ test("http() lets go of a client that ends within a head or a body, without an a
     for (const text of ["", "GET / HTT", body, `${CHUNKED}3`, `${CHUNKED}3\r\nabc`]) {
       assertEquals(await ask(port, text), "");
       assertEquals(statusesOf(await ask(port, GET + text)), [200]);
+    }
+  }).then((errors) => assertEquals(errors, [])));
+
+test("http() resets when the client ends within a body of which a part was answered", () =>
+  withHttp(async ({ body }, response) => {
+    response.begin(200, TEXT);
+    for await (const piece of body) {
+      response.write(piece);
+      await response.flush();
+    }
+  }, async (port) => {
+    const cut = "Content-Length: 3\r\n\r\nab";
+    for (const head of ["POST / HTTP/1.0\r\n", "POST / HTTP/1.1\r\nHost: x\r\n"]) {
+      // A FIN would be the end of an answer to HTTP/1.0.
+      await assertRejects(() => ask(port, head + cut), Error, "ECONNRESET");
     }
   }).then((errors) => assertEquals(errors, [])));
 
