@@ -29,12 +29,21 @@ const LARGE_BYTES_MIN = 64 << 10;
 
 /** The words of a request: a codec of RESP reads other values too, which are none. */
 function wordsOf(request: RespValue<string>): string[] {
-  if (request === null) return [];
-  if (!Array.isArray(request)) throw new RespError("ERR Protocol error: expected '*'");
-  for (const word of request) {
-    if (typeof word !== "string") throw new RespError("ERR Protocol error: expected '$'");
-  }
+  if (!Array.isArray(request)) return []; // a negative count
+  for (const word of request) if (typeof word !== "string") throw noWord(word);
   return request as string[];
+}
+
+function noWord(value: RespValue<string>): RespError {
+  if (value === null) return new RespError("ERR Protocol error: invalid bulk length");
+  const isNumber = typeof value === "number" || typeof value === "bigint";
+  const type = isNumber ? ":" : Array.isArray(value) ? "*" : value instanceof RespError ? "-" : "?";
+  return new RespError(`ERR Protocol error: expected '$', got '${type}'`);
+}
+
+/** A browser that was made to talk to this port begins so: what else it says is no command. */
+function isHttp([word = ""]: string[]): boolean {
+  return /^(post|host:)$/i.test(word);
 }
 
 /** What is said to somebody before he is cut off: nobody knows where his next request begins. */
@@ -65,10 +74,13 @@ function onRequest(connection: Connection, client: Client): void | Promise<void>
     while (writer.isWritable && !client.isClosing) {
       const request = client.codec.decode(reader);
       if (request === undefined) break;
-      answer(client, wordsOf(request));
+      const words = wordsOf(request);
+      if (isHttp(words)) return connection.reset();
+      answer(client, words);
     }
   } catch (error) {
-    client.write(protocolError(error, String.fromCharCode(reader.peek(1)[0]!)));
+    const first = reader.length === 0 ? "" : String.fromCharCode(reader.peek(1)[0]!);
+    client.write(protocolError(error, first));
     client.isClosing = true;
   }
   void writer.flush();

@@ -11,7 +11,7 @@ import { pubsub } from "./pubsub.ts";
 import { countCommand, server } from "./server.ts";
 import { sets } from "./sets.ts";
 import { strings } from "./strings.ts";
-import { queue, transactions, unqueued } from "./transactions.ts";
+import { abort, queue, transactions, unqueued } from "./transactions.ts";
 
 /** What a client that subscribed may say in RESP2. */
 const OF_SUBSCRIBERS = /^(p?(un)?subscribe|ping|quit|reset)$/i;
@@ -59,7 +59,8 @@ function unknown([word, ...words]: Args): RespError {
     if (quoted.length >= QUOTE_CHARACTERS_MAX) break;
     quoted += `'${each.slice(0, QUOTE_CHARACTERS_MAX - quoted.length)}' `;
   }
-  return new RespError(`ERR unknown command '${name}', with args beginning with: ${quoted}`);
+  const message = `ERR unknown command '${name}', with args beginning with: ${quoted}`;
+  return new RespError(message.replace(/[\r\n]/g, " "));
 }
 
 function call(client: Client, args: string[]): RespInput | typeof SILENT {
@@ -69,8 +70,7 @@ function call(client: Client, args: string[]): RespInput | typeof SILENT {
     if (client.isSubscriber) checkSubscriber(client, args[0]!);
     return command.run(client, args as Args);
   } catch (error) {
-    if (error instanceof RespError) return error;
-    throw error;
+    return refusal(client, args, error);
   }
 }
 
@@ -81,10 +81,16 @@ function callQueued(client: Client, args: string[]): RespInput | typeof SILENT {
     if (unqueued.has(args[0]!.toLowerCase())) return call(client, args);
     return queue(client, args);
   } catch (error) {
-    if (!(error instanceof RespError)) throw error;
     client.isQueueWrong = true;
-    return error;
+    return refusal(client, args, error);
   }
+}
+
+/** What is answered instead of what the command would have said. */
+function refusal(client: Client, [word]: string[], error: unknown): RespError {
+  if (!(error instanceof RespError)) throw error;
+  const isExec = word!.toLowerCase() === "exec" && error.message.startsWith("ERR wrong number");
+  return isExec ? abort(client, error.message) : error;
 }
 
 function checkSubscriber({ version }: Client, word: string): void {

@@ -89,6 +89,14 @@ export function integerOf(text: string, wrong = NO_INTEGER): number {
   throw new RespError(wrong);
 }
 
+/** How many are asked for. @throws {RespError} It is none, or negative. */
+export function popCountOf(text: string): number {
+  const wrong = "ERR value is out of range, must be positive";
+  const count = integerOf(text, wrong);
+  if (count >= 0) return count;
+  throw new RespError(wrong);
+}
+
 /** An integer of 64 bits. @throws {RespError} It is none. */
 export function int64Of(text: string, wrong = NO_INTEGER): bigint {
   if (INTEGER.test(text) && text.length <= 20) {

@@ -176,6 +176,11 @@ function randomKey({ db }: Client): RespInput {
   return keys.next().value ?? null;
 }
 
+/** FLUSHALL [ASYNC | SYNC]: nobody waits for either. */
+function checkFlush([how = "sync", ...more]: string[]): void {
+  if (more.length > 0 || !/^a?sync$/i.test(how)) syntaxError();
+}
+
 export const keys: Commands = {
   del: writes(-2, ALL, ({ db }, [, ...keys]) => keys.filter((key) => db.delete(key)).length),
   unlink: writes(-2, ALL, ({ db }, [, ...keys]) => keys.filter((key) => db.delete(key)).length),
@@ -209,11 +214,13 @@ export const keys: Commands = {
     return db.get(key) !== undefined && db.persist(key) ? 1 : 0;
   }),
   dbsize: reads(1, NONE, ({ db }) => db.size),
-  flushdb: writes(-1, NONE, ({ db }) => {
+  flushdb: writes(-1, NONE, ({ db }, [, ...how]) => {
+    checkFlush(how);
     db.clear();
     return OK;
   }),
-  flushall: writes(-1, NONE, () => {
+  flushall: writes(-1, NONE, (_, [, ...how]) => {
+    checkFlush(how);
     for (const each of databases) each.clear();
     return OK;
   }),

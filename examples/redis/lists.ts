@@ -10,6 +10,7 @@ import {
   int64Of,
   integerOf,
   OK,
+  popCountOf,
   rangeOf,
   reads,
   syntaxError,
@@ -51,9 +52,8 @@ function push(end: End, mustExist: boolean) {
 function pop(end: End) {
   return ({ db }: Client, [, key, number, ...more]: Args): RespInput => {
     const isOne = number === undefined;
-    const count = isOne ? 1 : integerOf(number);
     if (more.length > 0) wrongArity(end === "left" ? "lpop" : "rpop");
-    if (count < 0) throw new RespError("ERR value is out of range, must be positive");
+    const count = isOne ? 1 : popCountOf(number);
     const list = db.list(key);
     if (list === undefined) return isOne ? null : new RespNullArray();
     const values = Array.from({ length: Math.min(count, list.length) }, () => take(list, end)!);

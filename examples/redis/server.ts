@@ -13,6 +13,7 @@ import {
   NONE,
   OK,
   reads,
+  syntaxError,
   wrongArity,
 } from "./command.ts";
 import { databases } from "./database.ts";
@@ -58,7 +59,7 @@ function hello(client: Client, [, version, ...words]: Args): RespInput {
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!.toUpperCase();
     if (word === "SETNAME" && i + 1 < words.length) name = checkName(words[++i]!);
-    else if (word === "AUTH" && i + 2 < words.length) auth();
+    else if (word === "AUTH" && i + 2 < words.length) checkUser(words[++i]!, ++i);
     else throw new RespError(`ERR Syntax error in HELLO option '${words[i]}'`);
   }
   client.name = name;
@@ -74,7 +75,19 @@ function hello(client: Client, [, version, ...words]: Args): RespInput {
   ]);
 }
 
-function auth(): never {
+/** There is one user, who may do everything with any password, for he has none. */
+function checkUser(name: string, _password: unknown): void {
+  if (name === "default") return;
+  throw new RespError("WRONGPASS invalid username-password pair or user is disabled.");
+}
+
+/** AUTH [user] password */
+function auth(_: Client, [, user, password, ...more]: Args): RespInput {
+  if (more.length > 0) syntaxError();
+  if (password !== undefined) {
+    checkUser(user, password);
+    return OK;
+  }
   throw new RespError(
     "ERR AUTH <password> called without any password configured for the default user. " +
       "Are you sure your configuration is correct?",
@@ -92,7 +105,7 @@ function reset(client: Client): RespInput {
   return new RespSimple("RESET");
 }
 
-function info(): RespInput {
+function info(_: Client, [, ...names]: Args): RespInput {
   const { rss, heapUsed } = process.memoryUsage();
   const seconds = Math.floor((Date.now() - began) / 1000);
   const keyspace = databases.flatMap((db, i) =>
@@ -113,9 +126,13 @@ function info(): RespInput {
     Cluster: ["cluster_enabled:0"],
     Keyspace: keyspace,
   };
-  const text = Object.entries(sections).map(([name, lines]) =>
-    [`# ${name}`, ...lines, ""].join("\r\n")
+  const wanted = names.map((name) => name.toLowerCase());
+  const isAll = wanted.length === 0 ||
+    wanted.some((name) => ["all", "everything", "default"].includes(name));
+  const shown = Object.entries(sections).filter(([name]) =>
+    isAll || wanted.includes(name.toLowerCase())
   );
+  const text = shown.map(([name, lines]) => [`# ${name}`, ...lines, ""].join("\r\n"));
   return new RespVerbatim("txt", text.join("\r\n"));
 }
 

@@ -10,6 +10,7 @@ import {
   FIRST,
   int64Of,
   integerOf,
+  popCountOf,
   reads,
   syntaxError,
   TWO,
@@ -50,9 +51,8 @@ export function sample(all: string[], count: number): string[] {
 
 /** SPOP key [count] */
 function pop({ db }: Client, [, key, number, ...more]: Args): RespInput {
-  const count = number === undefined ? 1 : integerOf(number);
   if (more.length > 0) syntaxError();
-  if (count < 0) throw new RespError("ERR value is out of range, must be positive");
+  const count = number === undefined ? 1 : popCountOf(number);
   const set = db.members(key);
   if (set === undefined) return number === undefined ? null : new Set<string>();
   // One of many is taken without looking at all of them: a set keeps its order, not one of ours.

@@ -98,7 +98,10 @@ function setRange({ db }: Client, [, key, offset, part]: Args): RespInput {
 
 function getRange({ db }: Client, [, key, first, last]: Args): RespInput {
   const value = db.string(key) ?? "";
-  return value.slice(...rangeOf(first, last, value.length));
+  const [from, to] = rangeOf(first, last, value.length);
+  if (Number(last) < 0 && Number(first) > Number(last) && Number(first) < 0) return "";
+  // What ends before the beginning ends with the first character, as Redis 7 has it.
+  return value.slice(from, Math.max(1, to));
 }
 
 function setAll({ db }: Client, [name, ...pairs]: Args, isNew: boolean): RespInput {
@@ -149,7 +152,11 @@ export const strings: Commands = {
   incr: writes(2, FIRST, (client, [, key]) => add(client, key, 1n)),
   decr: writes(2, FIRST, (client, [, key]) => add(client, key, -1n)),
   incrby: writes(3, FIRST, (client, [, key, by]) => add(client, key, int64Of(by))),
-  decrby: writes(3, FIRST, (client, [, key, by]) => add(client, key, -int64Of(by))),
+  decrby: writes(3, FIRST, (client, [, key, by]) => {
+    const number = int64Of(by);
+    if (BigInt.asIntN(64, -number) !== -number) throw new RespError("ERR decrement would overflow");
+    return add(client, key, -number);
+  }),
   incrbyfloat: writes(3, FIRST, ({ db }, [, key, by]) => {
     const sum = floatSum(db.string(key) ?? "0", by);
     db.update(key, sum);

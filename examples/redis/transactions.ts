@@ -36,6 +36,12 @@ export const unqueued: ReadonlySet<string> = new Set([
   "reset",
 ]);
 
+/** EXEC that was called in a wrong way is one all the same: what was queued is gone. */
+export function abort(client: Client, why: string): RespError {
+  end(client);
+  return new RespError(`EXECABORT Transaction discarded because of: ${why.replace(/^ERR /, "")}`);
+}
+
 function end(client: Client): void {
   client.queue = null;
   client.isQueueWrong = false;

@@ -46,9 +46,9 @@ export interface RespOptions<Kind extends BulkKind = BulkKind> extends FrameOpti
   /** The version to write; 2 unless given. Both are read. */
   version?: 2 | 3;
   /**
-   * Whether a line that begins with no type is a command, as servers take it from telnet: an array
-   * of its words. Quotes hold a word together, as in redis-cli. Any negative count of an array is a
-   * request without words then.
+   * Whether it reads what a server is sent: arrays, and commands that somebody types. A line that
+   * begins with anything but `*` is an array of its words; quotes hold a word together, as in
+   * redis-cli. Any negative count of an array is a request without words.
    */
   inline?: boolean;
 }

@@ -20,6 +20,11 @@ function isSpace(byte: number): boolean {
   return byte === SPACE || (byte >= 0x09 && byte <= 0x0d);
 }
 
+/** Whether a word ends there that has begun: fewer bytes do that than stand before one. */
+function isEnd(byte: number): boolean {
+  return byte === SPACE || byte === 0x09 || byte === 0x0a || byte === 0x0d;
+}
+
 /** The byte of two hexadecimal digits; -1 where they are none. */
 function hexAt(bytes: Uint8Array, at: number, to: number): number {
   if (at + 2 > to) return -1;
@@ -54,7 +59,7 @@ class Words {
 
   /** Takes bytes up to a space. False: its quotes are not in order. */
   #takeWord(): boolean {
-    while (this.#at < this.#to && !isSpace(this.#bytes[this.#at]!)) {
+    while (this.#at < this.#to && !isEnd(this.#bytes[this.#at]!)) {
       const byte = this.#bytes[this.#at++]!;
       if (byte !== DOUBLE && byte !== SINGLE) {
         this.#word.push(byte);

@@ -149,7 +149,7 @@ export class RespParse implements Unfinished {
   /** The next value, or `PENDING` when what was read is none yet; `STOPPED` for want of bytes. */
   #next(): Value | typeof PENDING | typeof STOPPED {
     if (this.#bulkType !== NONE) return this.#hasBulk() ? this.#bulk() : STOPPED;
-    if (this.offset === this.#lineOffset) {
+    if (this.offset === this.#lineOffset && !this.#mayBeCommand) {
       const blob = this.#wholeBlob();
       if (blob !== PENDING) return blob;
     }
@@ -241,8 +241,13 @@ export class RespParse implements Unfinished {
   }
 
   #checkType(byte: number): void {
-    if (IS_TYPE[byte] === 1 || (this.#rules.inline && this.#levels.length === 0)) return;
+    if (IS_TYPE[byte] === 1 || this.#mayBeCommand) return;
     throw this.#malformed(`${JSON.stringify(String.fromCharCode(byte))} is no type of RESP`);
+  }
+
+  /** Whether a line that begins here need not be RESP. */
+  get #mayBeCommand(): boolean {
+    return this.#rules.inline && this.#levels.length === 0;
   }
 
   /** The value of the line that was read; `PENDING` when its values or bytes are still to come. */
@@ -251,7 +256,7 @@ export class RespParse implements Unfinished {
     const hasCr = this.#to > this.#from && bytes[this.#to - 1] === CR;
     if (hasCr) this.#to -= 1;
     const type = bytes[this.#from]!;
-    if (IS_TYPE[type] === 0) return this.#command();
+    if (type !== Type.ARRAY && this.#mayBeCommand) return this.#command();
     if (!hasCr) throw this.#malformed("a line ends without \\r", this.offset - 1);
     this.#from += 1;
     switch (type) {

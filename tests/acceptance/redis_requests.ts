@@ -27,6 +27,13 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     COMMAND INFO nonsense
     DBSIZE
     AUTH x
+    AUTH default x
+    AUTH other x
+    AUTH a b c
+    HELLO 2 AUTH default x
+    HELLO 2 AUTH other x
+    INFO nonsense
+    EXEC x
     NONSENSE
     NONSENSE a b c
     ping`,
@@ -83,6 +90,11 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     GETRANGE k -3 -1
     GETRANGE k 5 2
     GETRANGE k 0 x
+    GETRANGE k -100 -50
+    GETRANGE k 0 -100
+    GETRANGE k -50 -100
+    GETRANGE k 1 -100
+    GETRANGE none -2 -1
     SETRANGE k 10 end
     SETRANGE k -1 end
     SETRANGE none2 0 ""
@@ -100,6 +112,8 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     INCR n
     INCR n
     DECRBY n -1
+    DECRBY n -9223372036854775808
+    INCRBY n -9223372036854775808
     SET n 9223372036854775808
     INCR n
     SET n -0
@@ -155,6 +169,8 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     LPOP l
     LPOP none
     RPOP r -1
+    RPOP r x
+    LPOP r x
     EXISTS l
     RPUSH t 1 2 3 4 5
     LTRIM t 1 -2
@@ -266,6 +282,7 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     EXISTS t
     SADD p x
     SPOP p -1
+    SPOP p x
     SPOP p 0
     SPOP p
     SPOP p
@@ -339,6 +356,9 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     SCAN 0 COUNT 0
     SCAN 0 NONSENSE 1
     DBSIZE
+    FLUSHALL x
+    FLUSHDB SYNC x
+    FLUSHDB async
     FLUSHALL
     DBSIZE
     RANDOMKEY`,
@@ -356,6 +376,9 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     GET a
     MULTI
     GET
+    EXEC
+    MULTI
+    EXEC x
     EXEC
     MULTI
     SET a 9
@@ -405,6 +428,11 @@ export const BROKEN: readonly string[] = [
   "*1\r\n$x\r\n",
   "*99999999999\r\n",
   "*1\r\n$99999999999\r\n",
+  "*1\r\n$-1\r\n",
+  "*1\r\n:4\r\n",
+  "*1\r\n*1\r\n$4\r\nPING\r\n",
+  "*1\r\nPING\r\n",
+  'GET "a\r\n',
 ];
 
 /** What is unusual, and answered. */
@@ -412,6 +440,12 @@ export const UNUSUAL: readonly string[] = [
   "\r\n\r\nPING\r\n",
   "PING\n",
   "*0\r\nPING\r\n",
+  // Who types has no types.
+  ...["$4", ":5", "+OK", "-ERR", "#t", "_", ",5", "(5", "!1", "=1", "%1", "~1", ">1", "|1"].map((
+    word,
+  ) => `${word} x\r\nPING\r\n`),
+  "PING\f\r\nPING\v x\r\n\fPING\r\n",
+  "*2\r\n$5\r\nFO\r\nO\r\n$3\r\nx\ry\r\n",
   "*-1\r\nPING\r\n",
   "  SET  spaced   out  \r\nGET spaced\r\n",
   "*2\r\n$4\r\nECHO\r\n$0\r\n\r\n",

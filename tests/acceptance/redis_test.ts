@@ -4,7 +4,7 @@
  *
  * Small counts; ACCEPTANCE=full in the environment makes them a million, which takes minutes.
  */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -279,6 +279,13 @@ test("what would take all memory is refused", async () => {
   assertEquals(answers.length, 6);
   for (const answer of answers.slice(1, 4)) assertMatch(answer, /^-ERR (value|string) /);
   assertEquals(answers[4], "+OK");
+});
+
+test("what a browser was made to send is no command, and it is cut off", async () => {
+  for (const head of ["POST / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\n"]) {
+    await assertRejects(() => ask(ours.port, `${head}\r\nSET browser x\r\n`), Error, "ECONNRESET");
+    assertEquals(await ask(ours.port, "EXISTS browser\r\nQUIT\r\n"), ":0\r\n+OK\r\n");
+  }
 });
 
 test("what expires goes by itself, asked for or not", { skip: NO_CLI }, async () => {

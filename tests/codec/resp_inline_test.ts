@@ -59,6 +59,14 @@ test("resp({ inline }) takes a negative count as a request without words, and re
   assertThrows(() => resp().decode(buffer), FrameError);
 });
 
+test("resp({ inline }) takes any line for a command but an array's", () => {
+  for (const type of "$:+-_#,(!=%~>|") {
+    assertEquals(decode(`${type}1 x\r\nx\r\n`), [`${type}1`, "x"]);
+    assertEquals(decode(`${type}\n`), [type]);
+  }
+  assertEquals(decode("*2\r\n$1\r\na\r\n:5\r\n"), ["a", 5]);
+});
+
 test("resp({ inline }) says that quotes are unbalanced", () => {
   assertEquals(decode('SET a "b c"\r\n'), ["SET", "a", "b c"]);
   assertThrows(() => decode('SET a "b\r\n'), FrameError, "quotes");
