@@ -11,6 +11,7 @@ import { extname, join, sep } from "node:path";
 import process from "node:process";
 import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
 import { Fields, NO_FIELDS } from "./http/head.ts";
+import type { HttpRequest } from "./http/request.ts";
 import { type Answer, http } from "./http/service.ts";
 
 const TYPES: Record<string, string> = { ".html": "text/html", ".txt": "text/plain" };
@@ -30,17 +31,26 @@ function locate(path: string): { path: string; size: number } | null {
 
 /** What "bytes=0-99", "bytes=100-" or "bytes=-5" ask for; all of it for anything else. */
 function rangeOf(field: string, size: number): { offset: number; length: number } | null {
-  const [, first = "", last = ""] = /^bytes=(\d*)-(\d*)$/.exec(field) ?? [];
+  const [, first = "", last = ""] = /^bytes=(\d*)-(\d*)$/i.exec(field) ?? [];
   if (first === "" && last === "") return { offset: 0, length: size };
   const offset = first === "" ? Math.max(0, size - Number(last)) : Number(first);
   const end = first === "" || last === "" ? size : Math.min(size, Number(last) + 1);
   return offset < end ? { offset, length: end - offset } : null;
 }
 
+/**
+ * The part that is asked for. GET alone has parts, and nobody can ask for one of a certain version
+ * (If-Range), since the files here have none (RFC 9110 §13.1.5, §14.2).
+ */
+function partOf(request: HttpRequest): string {
+  const isWhole = request.method !== "GET" || request.field("If-Range") !== null;
+  return isWhole ? "" : request.field("Range") ?? "";
+}
+
 const answer: Answer = async (request, response) => {
   const { method, path } = request;
   const file = locate(path);
-  const range = file && rangeOf(request.field("Range") ?? "", file.size);
+  const range = file && rangeOf(partOf(request), file.size);
   if (method !== "GET" && method !== "HEAD") {
     response.send(405, new Fields({ Allow: "GET, HEAD" }));
   } else if (file === null) response.send(404, NO_FIELDS);
@@ -50,14 +60,9 @@ const answer: Answer = async (request, response) => {
     const { offset, length } = range;
     const type = { "Content-Type": TYPES[extname(file.path)] ?? "application/octet-stream" };
     const part = { "Content-Range": `bytes ${offset}-${offset + length - 1}/${file.size}` };
-    if (length < file.size) {
-      await response.sendFile(206, new Fields({ ...type, ...part }), file.path, range);
-    } else {await response.sendFile(
-        200,
-        new Fields({ ...type, "Accept-Ranges": "bytes" }),
-        file.path,
-        range,
-      );}
+    const isPart = length < file.size;
+    const fields = new Fields({ ...type, ...(isPart ? part : { "Accept-Ranges": "bytes" }) });
+    await response.sendFile(isPart ? 206 : 200, fields, file.path, range);
   }
 };
 

@@ -107,6 +107,11 @@ test("examples/file_server.ts serves files, whole and in part, and nothing outsi
           new RegExp(`206 .*\r\n(.+\r\n)+Content-Length: ${answer!.length}\r\n\r\n${answer}$`),
         );
       }
+      for (const head of ["HEAD", 'GET, If-Range: "1"']) {
+        const [method, field = "A: b"] = head.split(", ");
+        const whole = `${method} /digits.txt HTTP/1.1\r\n${field}\r\nRange: bytes=2-4`;
+        assertMatch(await request(port, whole), /^HTTP\/1.1 200 (.+\r\n)+Content-Length: 10\r\n/);
+      }
       const beyond = await request(port, "GET /digits.txt HTTP/1.1\r\nRange: bytes=10-");
       assertMatch(
         beyond,
