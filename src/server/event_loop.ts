@@ -31,6 +31,7 @@ import {
 import { threadPoller } from "../poll/poller_pool.ts";
 import { Timer } from "../poll/timer_wheel.ts";
 import { Acceptor, type ListenerMetrics } from "./acceptor.ts";
+import { asCallbackOf, CallbackWait, isInCallbackOf } from "./callback_wait.ts";
 import { PeerCounts, peerKey } from "./peer_counts.ts";
 import { Roster } from "./roster.ts";
 import { Shutdown, type ShutdownOptions, type ShutdownResult } from "./shutdown.ts";
@@ -173,6 +174,8 @@ export class EventLoop<C = undefined> {
   readonly #poller = threadPoller();
   #served: PromiseWithResolvers<void> | null = null;
   readonly #shutdown = new Shutdown();
+  /** Made when a callback waits for the shutdown. */
+  #callbackWait: CallbackWait | null = null;
   #onIdle: (() => void) | null = null;
   #onCount: ((count: number) => void) | null = null;
   #isRef = true;
@@ -297,7 +300,7 @@ export class EventLoop<C = undefined> {
 
   /** For a source whose connections are called back in the async context of now. */
   #sourceOwner(): SourceOwner {
-    const service = { ...this.#service, scope: currentScope() };
+    const service = { ...this.#service, scope: asCallbackOf(this, currentScope) };
     return {
       onAccept: (fd, ends) => this.#onAccept(service, fd, ends),
       onAcceptFailure: (error) => {
@@ -349,15 +352,33 @@ export class EventLoop<C = undefined> {
   /**
    * Stops listening, lets what is under way finish (docs/CONNECTION.md has the table), and closes
    * each connection when its peer has what was flushed. With a deadline or a signal, cuts what is
-   * left then, by a reset; `closed` and pending waits of those say so. A second call returns the same
-   * promise; a call before `serve` makes that settle at once.
+   * left then, by a reset; `closed` and pending waits of those say so. A second call waits for the
+   * same shutdown, whatever its options; a call before `serve` makes that settle at once.
    *
-   * It waits for all callbacks: one may call it, but must not await it.
+   * It waits for all callbacks. One of them may await it: for that one it settles when only callbacks
+   * that await it are left, and have waited for nothing of their connections for a second; `serve`
+   * settles when those have settled, too.
    *
    * @throws {RangeError} `timeoutMs` is no time; nothing has happened then.
    */
   shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
-    return this.#shutdown.begin(options, () => this.#shutDown(options));
+    const isOver = this.#shutdown.result !== null && this.#connections.size === 0;
+    const result = this.#shutdown.begin(options, () => this.#shutDown(options));
+    return isOver || !isInCallbackOf(this) ? result : this.#settleFor(result);
+  }
+
+  /** The result, for a callback that keeps its connection until it has it. */
+  async #settleFor(result: Promise<ShutdownResult>): Promise<ShutdownResult> {
+    const wait = this.#callbackWait ??= new CallbackWait(
+      this.#poller,
+      () => this.#connections.list(),
+    );
+    const left = wait.add().then(() => ({ cut: this.#cut }));
+    try {
+      return await Promise.race([result, left]);
+    } finally {
+      wait.close();
+    }
   }
 
   async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {

@@ -205,7 +205,7 @@ test("shutdown() within a callback that it causes itself is the same one", () =>
     const shutdown = loop.shutdown(); // takes the connection that waits
     assertEquals(await soon(shutdown), { cut: 0 });
     assertEquals(promises.length, 2);
-    assert(promises.every((promise) => promise === shutdown));
+    for (const promise of promises) assertEquals(await soon(promise), { cut: 0 });
     await soon(served);
     assert(peer.isEnded);
   }));
