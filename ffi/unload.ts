@@ -15,7 +15,14 @@ export interface Unloadable {
 export const unloadables: Set<Unloadable> = new Set();
 
 /** Calls that need no descriptor and no thread. */
-const KEPT: ReadonlySet<keyof Native> = new Set(["abi", "counters", "now", "find", "slabAddress"]);
+const KEPT: ReadonlySet<keyof Native> = new Set([
+  "abi",
+  "counters",
+  "now",
+  "find",
+  "slabAddress",
+  "slabDiscard",
+]);
 const EBADF = 9;
 
 /** Code of the program that still runs shall not use a number that is somebody else's by then. */

@@ -107,7 +107,9 @@ export class Slab {
   /** Gives the pages back to the kernel and lets go of the buffer. No block of it may be in use. */
   retire(): void {
     assert(this.usedBytes === 0, "a slab in use is not retired");
-    check("give memory back", native.slabDiscard(this.id));
+    // Pages that cannot be given back (mlockall(2), memory of an unloaded module) stay. This runs in a
+    // timer: an error would end the program, which lacks nothing.
+    native.slabDiscard(this.id);
     if (this.#memory !== null) return;
     this.#bytes = NO_BYTES;
     this.#view = NO_VIEW;

@@ -1,7 +1,15 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -59,8 +67,15 @@ async function ask(port: number): Promise<[string, Connection]> {
 
 async function reloads(watch: string[], folder: string): Promise<void> {
   const [source, file, port] = [sourceOf("reloaded.ts"), join(folder, "program.ts"), freePort()];
-  const write = (version: number) => writeFileSync(file, source.replace('"v0"', `"v${version}"`));
-  write(0);
+  writeFileSync(file, source);
+  const write = (version: number) => {
+    const text = source.replace('"v0"', `"v${version}"`);
+    if (isDeno) return writeFileSync(file, text);
+    // In place, by one call: Bun may load a file twice that is emptied and then filled.
+    const fd = openSync(file, "r+");
+    writeSync(fd, text);
+    closeSync(fd);
+  };
   const args = [...watch, file, `${port}`, join(folder, "socket")];
   const child: ChildProcess = spawn(process.execPath, args, {
     cwd: root,
@@ -126,6 +141,11 @@ test("the end of a process is no unload that cuts what was flushed", async () =>
   await soon(ended.promise);
   assertEquals(chunks.reduce((sum, bytes) => sum + bytes, 0), 100_000);
   await loop.shutdown();
+});
+
+test("what is idle after an unload is given back without an error, which would end the program", async () => {
+  const { code, stdout, stderr } = await run("tests/support/idle_after_unload.ts");
+  assertEquals([code, stdout, stderr], [0, "idle slabs: 3, then 1\n", ""]);
 });
 
 test("unloadables are the poller of the thread, and the listeners that are open", () => {
