@@ -33,6 +33,7 @@ import {
 } from "./cluster_options.ts";
 import { setStreamOptions } from "./event_loop.ts";
 import { Handover } from "./handover.ts";
+import { afterMs } from "./patience.ts";
 import { PollerWorker } from "./poller_worker.ts";
 import {
   Shutdown,
@@ -157,7 +158,7 @@ export class Cluster {
   async metrics({ timeoutMs = METRICS_TIMEOUT_MS }: MeasureOptions = {}): Promise<ClusterMetrics> {
     checkTimeout("timeoutMs", timeoutMs);
     const { promise: late, resolve } = Promise.withResolvers<null>();
-    const timer = setTimeout(() => resolve(null), Math.min(timeoutMs, TIMER_MS_MAX));
+    const giveUp = afterMs(timeoutMs, () => resolve(null));
     const pollers = await Promise.all(
       Array.from({ length: this.#pollerCount }, async (_, index): Promise<ClusterPollerMetrics> => {
         const worker = this.#workers[index];
@@ -167,7 +168,7 @@ export class Cluster {
         return { index, connectionCount, pendingCount, metrics };
       }),
     );
-    clearTimeout(timer);
+    giveUp();
     return clusterMetrics(metrics(), pollers);
   }
 
@@ -253,12 +254,10 @@ export class Cluster {
     if (this.#workers[index] === worker) this.#workers[index] = null;
     this.#handover.rehome(worker);
     // While the first ones start, `serve` tells of it.
-    if (
-      this.#shutdown.result !== null || (worker.servesSince === 0 && this.#failures[index] === 0)
-    ) {
-      return;
+    if (worker.servesSince === 0 && this.#failures[index] === 0) return;
+    if (this.#shutdown.result !== null || this.#leaving.has(worker)) {
+      return this.#report(error, index, "it was to end anyway");
     }
-    if (this.#leaving.has(worker)) return this.#report(error, index, "it was to end anyway");
     const since = worker.servesSince;
     if (since > 0 && performance.now() - since > WORKER_HEALTHY_MS) this.#failures[index] = 0;
     this.#report(error, index, "it is replaced");
@@ -422,27 +421,35 @@ export class Cluster {
     return { cut };
   }
 
+  /** Ends those that have not, and tells of each. */
+  #expire(workers: readonly PollerWorker[]): void {
+    for (const worker of workers) {
+      const error = worker.expire();
+      if (error !== null) this.#report(error, worker.index, "it was terminated");
+    }
+  }
+
   /** Waits for all of them, and no longer than it may take. How many connections were cut. */
   async #drain(workers: PollerWorker[], options: ShutdownOptions): Promise<number> {
     const timeoutMs = shutdownMs(options);
     const drained = workers.map((worker) => worker.drain(timeoutMs));
     // Who does not answer in time never will.
+    let giveUp = () => {};
     const terminateIn = (ms: number) => {
-      clearTimeout(timer);
-      timer = setTimeout(() => workers.forEach((worker) => worker.terminate()), ms);
+      giveUp();
+      giveUp = afterMs(ms, () => this.#expire(workers));
     };
     const cut = () => {
       for (const worker of workers) worker.cut();
       terminateIn(WORKER_GRACE_MS);
     };
-    let timer: ReturnType<typeof setTimeout> | undefined;
     if (timeoutMs + WORKER_GRACE_MS <= TIMER_MS_MAX) terminateIn(timeoutMs + WORKER_GRACE_MS);
     if (options.signal?.aborted) cut();
     options.signal?.addEventListener("abort", cut);
     try {
       return (await Promise.all(drained)).reduce((sum, count) => sum + count, 0);
     } finally {
-      clearTimeout(timer);
+      giveUp();
       options.signal?.removeEventListener("abort", cut);
     }
   }

@@ -62,12 +62,13 @@ class ClusterWorker {
 
   async #shutdown(timeoutMs: number): Promise<void> {
     const { cut } = await this.#loop.shutdown({ timeoutMs, signal: this.#cut.signal });
+    tell({ type: "drained", cut });
     try {
       await this.#teardown?.();
     } catch (error) {
-      return tellOf(error, (error) => ({ type: "drained", cut, failure: { error } }));
+      return tellOf(error, (error) => ({ type: "over", failure: { error } }));
     }
-    tell({ type: "drained", cut, failure: null });
+    tell({ type: "over", failure: null });
   }
 }
 

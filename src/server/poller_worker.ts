@@ -42,7 +42,7 @@ export interface PollerWorkerOwner {
 
 type Failure = Extract<Report, { type: "failed" }>;
 
-type State = "starting" | "serving" | "draining" | "ended";
+type State = "starting" | "serving" | "draining" | "over" | "ended";
 
 /** A Worker from its start to its end. One that ended is replaced by another. */
 export class PollerWorker implements PollerLoad {
@@ -58,7 +58,9 @@ export class PollerWorker implements PollerLoad {
   readonly #handler: string;
   readonly #counts: Int32Array;
   readonly #ready = Promise.withResolvers<void>();
-  readonly #drained = Promise.withResolvers<number>();
+  readonly #over = Promise.withResolvers<number>();
+  /** How many connections it had to cut; null until the last one has gone. */
+  #cut: number | null = null;
   /** Who waits for what its thread did, in the order of the questions. */
   readonly #measuring: ((metrics: Metrics | null) => void)[] = [];
   #state: State = "starting";
@@ -156,11 +158,11 @@ export class PollerWorker implements PollerLoad {
    * waits for the same.
    */
   drain(timeoutMs: number): Promise<number> {
-    if (this.#state === "draining") return this.#drained.promise;
-    if (this.#state !== "serving") return Promise.resolve(0);
+    if (this.#state === "starting") return Promise.resolve(0);
+    if (this.#state !== "serving") return this.#over.promise;
     this.#state = "draining";
     this.#order({ type: "shutdown", timeoutMs });
-    return this.#drained.promise;
+    return this.#over.promise;
   }
 
   /** Cuts what is left while it drains. */
@@ -170,7 +172,7 @@ export class PollerWorker implements PollerLoad {
 
   /** What its thread did; null when it has ended. A handler that never returns keeps it waiting. */
   measure(): Promise<Metrics | null> {
-    if (this.#state !== "serving" && this.#state !== "draining") return Promise.resolve(null);
+    if (this.#state === "starting" || this.#state === "ended") return Promise.resolve(null);
     const { promise, resolve } = Promise.withResolvers<Metrics | null>();
     this.#measuring.push(resolve);
     this.#order({ type: "measure" });
@@ -194,6 +196,17 @@ export class PollerWorker implements PollerLoad {
     this.kill();
   }
 
+  /** The time that it had to drain is over: ends it. An error, if it had not ended by itself. */
+  expire(): Error | null {
+    const what = this.#cut === null ? "a callback has not settled" : "its teardown has not settled";
+    const error = this.#state !== "draining" ? null : new NetpollError(
+      `Worker ${this.index} did not end in time, ${what}; ` +
+        `connections lost with it: ${this.connectionCount}`,
+    );
+    this.terminate();
+    return error;
+  }
+
   /** Keeps the process alive. */
   ref(): void {
     this.#worker.ref();
@@ -207,7 +220,8 @@ export class PollerWorker implements PollerLoad {
   #onReport(report: Report): void {
     if (this.#state === "ended") return;
     if (report.type === "measured") return this.#measuring.shift()?.(report.metrics);
-    if (report.type === "drained") return this.#onDrained(report);
+    if (report.type === "drained") return void (this.#cut = report.cut);
+    if (report.type === "over") return this.#onOver(report);
     if (report.type === "failed") return this.#onFailed(report);
     if (report.type === "begun") return void (this.#hasBegun = true);
     this.socketOptions = report.socketOptions;
@@ -216,12 +230,13 @@ export class PollerWorker implements PollerLoad {
     this.#ready.resolve();
   }
 
-  #onDrained({ cut, failure }: Extract<Report, { type: "drained" }>): void {
+  #onOver({ failure }: Extract<Report, { type: "over" }>): void {
+    this.#state = "over";
     if (failure !== null) {
       const what = `Worker ${this.index} failed in its teardown: ${messageOf(failure.error)}`;
       this.#owner.onTeardownError(this, new NetpollError(what, { cause: failure.error }));
     }
-    this.#drained.resolve(cut);
+    this.#over.resolve(this.#cut!);
   }
 
   #onFailed(failure: Failure): void {
@@ -274,7 +289,7 @@ export class PollerWorker implements PollerLoad {
     unloadables.delete(this.#unload);
     this.#state = "ended";
     this.#ready.reject(new ClosedError("Cannot serve: the cluster was shut down"));
-    this.#drained.resolve(lost);
+    this.#over.resolve(this.#cut ?? lost);
     for (const resolve of this.#measuring.splice(0)) resolve(null);
   }
 

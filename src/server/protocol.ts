@@ -49,8 +49,10 @@ export type Report =
   | { type: "failed"; error: unknown; isMisuse: boolean; system: KernelFault | null }
   /** What its thread did: the answer to each "measure", in order. */
   | { type: "measured"; metrics: Metrics }
+  /** Its last connection has gone; its teardown comes next. */
+  | { type: "drained"; cut: number }
   /** It has shut down; what its teardown threw. */
-  | { type: "drained"; cut: number; failure: { error: unknown } | null };
+  | { type: "over"; failure: { error: unknown } | null };
 
 /** What a copy of a SystemError does not keep. */
 export interface KernelFault {

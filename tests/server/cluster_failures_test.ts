@@ -22,6 +22,11 @@ const ENOMEM = 12;
 const EMFILE = 24;
 const HANDLER = new URL("../support/cluster_handler.ts", import.meta.url);
 
+/** Keeps this thread, while others go on. */
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 /** A cluster that is served from one listener, and why it could not. */
 async function fail(handler: URL, options: ClusterOptions = {}): Promise<[unknown, Listener]> {
   const listener = createListener("tcp", "127.0.0.1:0", { reusePort: true });
@@ -106,6 +111,48 @@ for (const how of ["shutdown", "resize"] as const) {
     }
   });
 }
+
+/** Ends both Workers, or one of them. How many that are. */
+async function endWorkers(test: TestCluster, how: "shutdown" | "resize"): Promise<number> {
+  await until(() => test.cluster.pollers.length === 2, "both serve");
+  const { cut } = how === "resize"
+    ? await soon(test.cluster.resize(1, { timeoutMs: 50 }))
+    : await soon(test.cluster.shutdown({ timeoutMs: 50 }));
+  assertEquals(cut, 0);
+  return how === "resize" ? 1 : 2;
+}
+
+for (const how of ["shutdown", "resize"] as const) {
+  test(`Cluster.${how}() tells of a teardown that does not end in time`, async () => {
+    await using test = new TestCluster({ data: "endless teardown" });
+    assertEquals(await endWorkers(test, how), test.errors.length);
+    for (const message of test.errors) {
+      assertMatch(
+        message,
+        /^Worker \d did not end in time, its teardown has not settled; .* it: 0$/,
+      );
+    }
+  });
+
+  test(`Cluster.${how}() tells of a Worker that exits in its teardown`, async () => {
+    await using test = new TestCluster({ data: "exit in teardown" });
+    assertEquals(await endWorkers(test, how), test.errors.length);
+    for (const message of test.errors) assertMatch(message, /^Worker \d ended with code 6; /);
+  });
+}
+
+test("a thread that was busy takes no answer of a Worker for one that came too late", async () => {
+  await using test = new TestCluster();
+  await until(() => test.cluster.pollers.length === 2, "both serve");
+  const measured = test.cluster.metrics({ timeoutMs: 20 });
+  block(500); // the answers come meanwhile
+  const { pollers } = await soon(measured);
+  assertEquals(pollers.map(({ metrics }) => metrics !== null), [true, true]);
+  const shutdown = test.cluster.shutdown({ timeoutMs: 0 });
+  block(1500); // longer than a Worker may take
+  assertEquals(await soon(shutdown), { cut: 0 });
+  assertEquals(test.errors, []);
+});
 
 test("Cluster.metrics() has a poller whose Worker has ended, at 0", async () => {
   await using test = new TestCluster();

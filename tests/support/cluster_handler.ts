@@ -18,6 +18,10 @@ export function setup(context: PollerContext): () => void {
       throw new Error("thrown in teardown");
     };
   }
+  if (context.data === "endless teardown") {
+    return () => new Promise<void>(() => {}) as unknown as void;
+  }
+  if (context.data === "exit in teardown") return () => process.exit(6);
   return () => void Atomics.add(flags, 2, 1);
 }
 
