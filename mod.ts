@@ -30,8 +30,9 @@ export {
 } from "./src/server/event_loop.ts";
 export type { ListenerMetrics } from "./src/server/acceptor.ts";
 export type { ShutdownOptions, ShutdownResult } from "./src/server/shutdown.ts";
-export { Cluster, serve, type ServeOptions } from "./src/server/cluster.ts";
-export type { ClusterOptions, MeasureOptions } from "./src/server/cluster_options.ts";
+export { Cluster } from "./src/server/cluster.ts";
+export type { ClusterOptions, MeasureOptions, ServeOptions } from "./src/server/cluster_options.ts";
+export { serve } from "./src/server/serve.ts";
 export type { HandlerModule, PollerContext, Teardown } from "./src/server/handler_module.ts";
 export type { Choose, LoadBalance, PollerLoad } from "./src/poll/load_balance.ts";
 export {
