@@ -125,7 +125,7 @@ const OTHERS: readonly Scenario[] = [
   },
   {
     name: "delayed",
-    title: "framed 64 B, 100 connections, half of C's maximum; each 100th answer takes 10 ms",
+    title: "framed 64 B, 100 connections, half of C's maximum; one answer in 100 takes 10 ms",
     mode: "tail",
     connections: 100,
     messageBytes: 64,

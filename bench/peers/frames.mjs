@@ -8,16 +8,30 @@ import { Buffer } from "node:buffer";
 export const HEADER_BYTES = 4;
 /** The largest payload; who announces a larger one is disconnected. */
 const PAYLOAD_BYTES_MAX = 16 * 1024 * 1024;
-/** Every so many-th request of a server in mode tail is answered so much later. */
-const LATE_EVERY = 100;
+/** One request in so many of a server in mode tail is answered so much later. */
+const LATE_ONE_IN = 100;
 export const LATE_MS = 10;
 
 let requests = 0;
 
+/**
+ * Whether the n-th request is a late one. Their numbers are scattered, and the same for every server:
+ * with each 100th, the rate of the load would decide whether those that pile up behind a late answer
+ * hold the next late one.
+ *
+ * @param {number} n
+ * @returns {boolean}
+ */
+export function isLateNumber(n) {
+  let x = Math.imul(n, 0x9e3779b1);
+  x = Math.imul(x ^ (x >>> 15), 0x85ebca77);
+  return ((x ^ (x >>> 13)) >>> 0) % LATE_ONE_IN === 0;
+}
+
 /** Counts a request of mode tail. */
 export function isLate() {
   requests += 1;
-  return requests % LATE_EVERY === 0;
+  return isLateNumber(requests);
 }
 
 /**
@@ -116,7 +130,7 @@ export class FrameSplitter {
 }
 
 /**
- * Answers every 100th request late, and what came after it on the same connection after it, for
+ * Answers one request in 100 late, and what came after it on the same connection after it, for
  * sockets that cannot be awaited. They are paused meanwhile.
  */
 export class LateAnswers {

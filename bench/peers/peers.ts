@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 /**
  * What a server does with what it reads: sends it back; answers each frame (4 bytes of length, high
- * byte first, and the payload) with one of the same payload; the same, every 100th 10 ms late;
+ * byte first, and the payload) with one of the same payload; the same, one in 100 10 ms late;
  * sends each frame to all others.
  */
 export type Mode = "echo" | "framed" | "tail" | "broadcast";

@@ -1,7 +1,8 @@
 /**
- * Answers every frame with one of the same payload; in mode tail every 100th of them late.
+ * Answers every frame with one of the same payload; in mode tail one in 100 of them late.
  */
 import { type Connection, EventLoop, type Writer } from "../../mod.ts";
+import { isLate, LATE_MS } from "../peers/frames.mjs";
 import {
   HEADER_BYTES,
   newSession,
@@ -11,19 +12,8 @@ import {
   waitPayload,
 } from "./frame.ts";
 
-const LATE_EVERY = 100;
-const LATE_MS = 10;
-
 // Always: what is answered must not be the memory of the request, however large it is.
 const COPY = { copy: true };
-
-let requestCount = 0;
-
-/** Counts a request of mode tail. */
-function isLate(): boolean {
-  requestCount += 1;
-  return requestCount % LATE_EVERY === 0;
-}
 
 function late(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, LATE_MS));

@@ -21,6 +21,7 @@ import {
   type Peer,
   PEERS,
 } from "../../bench/peers/peers.ts";
+import { isLateNumber, LATE_MS } from "../../bench/peers/frames.mjs";
 import { host } from "../../ffi/host.ts";
 import { frame, FrameClient, header } from "../support/frame_client.ts";
 import { seededRandom } from "../support/random.ts";
@@ -30,8 +31,6 @@ const MESSAGE_BYTES = 64;
 const PAYLOAD_BYTES_MAX = 16 * 1024 * 1024;
 /** None, few, more than one read brings, and more than a socket's buffers hold. */
 const PAYLOAD_BYTES = [64, 0, 1, 5000, 64, 100_000, 3 * 1024 * 1024, 64];
-const LATE_EVERY = 100;
-const LATE_MS = 10;
 
 const random = seededRandom();
 
@@ -169,17 +168,24 @@ const LATE_MS_MIN = LATE_MS - 1;
 async function answersLate({ open }: Subject): Promise<void> {
   using client = await open();
   const payload = someBytes(64);
-  for (let i = 1; i <= 3 * LATE_EVERY; i++) {
+  for (let i = 1; i <= 350; i++) { // 4 late ones are among them
     const began = performance.now();
     client.send(frame(payload));
     assertSame(await client.readFrame(), payload);
     const took = performance.now() - began;
-    if (i % LATE_EVERY === 0) assert(took >= LATE_MS_MIN, `answer ${i} came after ${took} ms`);
+    if (isLateNumber(i)) assert(took >= LATE_MS_MIN, `answer ${i} came after ${took} ms`);
   }
   // In order, those behind a late one too.
-  const payloads = Array.from({ length: 5 * LATE_EVERY }, (_, i) => someBytes(i % 200));
+  const payloads = Array.from({ length: 500 }, (_, i) => someBytes(i % 200));
   client.send(Buffer.concat(payloads.map(frame)));
   for (const one of payloads) assertSame(await client.readFrame(), one);
+}
+
+/** How many answers from that number on come in time, before the first that is late. */
+function inTimeFrom(number: number): number {
+  let next = number;
+  while (!isLateNumber(next)) next += 1;
+  return next - number;
 }
 
 /**
@@ -191,18 +197,17 @@ async function goesOnMeanwhile({ open }: Subject): Promise<void> {
   using other = await open();
   const payload = someBytes(64);
   const bytes = frame(payload);
+  let count = 0;
   const isSeen = async () => {
-    // 99 answers in time and one late; the other's make the count of all a multiple of 100 again.
-    late.send(Buffer.concat(Array.from({ length: LATE_EVERY }, () => bytes)));
-    await late.read((LATE_EVERY - 1) * bytes.length);
+    // Answers in time, a late one behind them, and the other's.
+    const before = inTimeFrom(count + 1);
+    late.send(Buffer.concat(Array.from({ length: before + 1 }, () => bytes)));
+    await late.read(before * bytes.length);
     other.send(bytes);
     assertSame(await other.readFrame(), payload);
     const isFirst = late.length === 0;
     await late.read(bytes.length);
-    for (let i = 1; i < LATE_EVERY; i++) {
-      other.send(bytes);
-      await other.read(bytes.length);
-    }
+    count += before + 2;
     return isFirst;
   };
   for (let attempt = 0; attempt < 20; attempt++) if (await isSeen()) return;
