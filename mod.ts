@@ -36,14 +36,15 @@ export { serve } from "./src/server/serve.ts";
 export type { HandlerModule, PollerContext, Teardown } from "./src/server/handler_module.ts";
 export type { Choose, LoadBalance, PollerLoad } from "./src/poll/load_balance.ts";
 export {
+  type Callbacks,
+  type CloseCallback,
   type CloseOptions,
   type CloseResult,
   Connection,
-  type ConnectionFactory,
   type FromFdOptions,
-  socketPair,
+  type RequestHandler,
 } from "./src/connection/connection.ts";
-export type { Callbacks, CloseCallback, RequestHandler } from "./src/connection/callbacks.ts";
+export { socketPair } from "./src/connection/from_fd.ts";
 export type { SendFileOptions } from "./src/connection/send_file.ts";
 export { pipe, type PipeOptions, type PipeResult } from "./src/connection/splice.ts";
 export type { ConnectionOptions, ZeroCopyMode } from "./src/connection/settings.ts";

@@ -2,15 +2,16 @@
  * What can be reached of an object at run time is what its type declares. The compiler holds each
  * table against the type; the tests hold the object against the table.
  */
-import { assertEquals } from "@std/assert";
-import { Buffer } from "node:buffer";
+import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
 import {
   type BufferReader,
   type ByteCodec,
   Cluster,
+  Connection,
   createListener,
   delimited,
+  dial,
   EventLoop,
   fixedLength,
   lengthPrefixed,
@@ -19,10 +20,12 @@ import {
   type Listener,
   Multiplexer,
   ordered,
+  pipe,
   type Reader,
   readerFrom,
   resp,
   type RespCodec,
+  responder,
   ShardQueue,
   type SinkWriter,
   socketPair,
@@ -32,7 +35,11 @@ import {
   type Writer,
   writerTo,
 } from "../mod.ts";
+import { TestCluster } from "./support/cluster.ts";
+import { leaks } from "./support/leaks.ts";
 import { closeAll } from "./support/pair.ts";
+import { byText, reachable } from "./support/reachable.ts";
+import { soon } from "./support/until.ts";
 
 type Shape<T> = { readonly [name in keyof T]-?: 1 };
 
@@ -114,31 +121,14 @@ const LINK_BUFFER: Shape<LinkBuffer> = {
 const SOURCE_READER: Shape<SourceReader> = { ...READER, close: 1, [Symbol.asyncDispose]: 1 };
 const SINK_WRITER: Shape<SinkWriter> = { ...WRITER, close: 1, [Symbol.asyncDispose]: 1 };
 
-/** What every object has, and `console.log` asks for. */
-const INSPECT = Symbol.for("nodejs.util.inspect.custom");
-
-/** All that can be reached, own and inherited. */
-function reachable(object: object): PropertyKey[] {
-  const names = new Set<PropertyKey>();
-  for (let at: object = object; at !== Object.prototype; at = Object.getPrototypeOf(at)) {
-    for (const name of Reflect.ownKeys(at)) names.add(name);
-  }
-  names.delete("constructor");
-  names.delete(INSPECT);
-  return [...names].sort(byText);
-}
-
-function byText(a: PropertyKey, b: PropertyKey): number {
-  return Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)));
-}
-
-/** The object has what its type declares, and nothing else; neither has what made it. */
-function assertShape(object: object, shape: object): void {
+/** The object has what its type declares, and nothing else; what made it has those statics. */
+function assertShape(object: object, shape: object, ...own: string[]): void {
   assertEquals(reachable(object), Reflect.ownKeys(shape).sort(byText));
   const maker = (object as { constructor: object }).constructor;
   if (maker === Object) return;
   const statics = Reflect.ownKeys(maker).filter((name) => !Object.hasOwn(Function, name));
-  assertEquals(statics, ["name", "length", "prototype"].filter((name) => statics.includes(name)));
+  const usual = ["name", "length", "prototype"].filter((name) => statics.includes(name));
+  assertEquals(statics.sort(), [...usual, ...own].sort());
 }
 
 test("a LinkBuffer and a slice show what LinkBuffer declares", () => {
@@ -162,6 +152,168 @@ test("readers and writers show what Reader and Writer declare", async () => {
   assertShape(writerTo({ write() {} }), SINK_WRITER);
 });
 
+const codec = tagged(lengthPrefixed());
+
+const CONNECTION: Shape<Connection> = {
+  reader: 1,
+  writer: 1,
+  isActive: 1,
+  fd: 1,
+  localAddress: 1,
+  remoteAddress: 1,
+  closed: 1,
+  readTimeoutMs: 1,
+  writeTimeoutMs: 1,
+  idleTimeoutMs: 1,
+  zeroCopy: 1,
+  zeroCopyCounts: 1,
+  isReadPaused: 1,
+  setOnRequest: 1,
+  addCloseCallback: 1,
+  pauseRead: 1,
+  resumeRead: 1,
+  sendFile: 1,
+  closeWrite: 1,
+  close: 1,
+  reset: 1,
+  detach: 1,
+  metrics: 1,
+  [Symbol.asyncDispose]: 1,
+};
+
+/** Every connection that users get hold of, each in another way. */
+async function allWays(use: (connection: Connection) => void): Promise<void> {
+  const [a, b] = socketPair();
+  const again = Connection.fromFd(a.detach(), { onConnect: (connection) => use(connection) });
+  const client = new Multiplexer(again, codec);
+  const loop = new EventLoop<undefined>((connection) => {
+    use(connection);
+    connection.setOnRequest((later) => {
+      use(later);
+      later.reader.skip(later.reader.length);
+      throw new Error("for onError");
+    });
+  }, {
+    onPrepare: (connection) => use(connection) as undefined,
+    onConnect(connection) {
+      use(connection);
+      connection.addCloseCallback(use);
+      return undefined;
+    },
+    onDisconnect: use,
+    onError: (_, connection) => use(connection),
+  });
+  const served = loop.serve(createListener("unix", "@netpoll-shape-of-one"));
+  const dialled = await dial("unix", "@netpoll-shape-of-one", { onConnect: use });
+  for (const each of [a, b, again, dialled]) use(each);
+  dialled.writer.writeString("ab");
+  await dialled.writer.flush();
+  await dialled.reader.wait(3).catch(() => {}); // the server closes it
+  await dialled.close();
+  b.setOnRequest(responder(codec, (body, { connection }) => {
+    use(connection);
+    return body;
+  }));
+  await client.request("ab");
+  await client.close();
+  const [c, d] = socketPair();
+  const [e, f] = socketPair();
+  const piped = pipe(d, e);
+  for (const each of [d, e]) use(each);
+  await closeAll(c, f);
+  await piped;
+  for (const each of [a, b, again, d, e, dialled]) use(each);
+  await closeAll(b);
+  await loop.shutdown();
+  await served;
+}
+
+test("a connection shows what Connection declares, however one got hold of it", () =>
+  leaks(async () => {
+    const seen = new Set<Connection>();
+    await allWays((connection) => {
+      seen.add(connection);
+      assert(connection instanceof Connection);
+      assertShape(connection, CONNECTION, "fromFd");
+    });
+    assertEquals(seen.size, 7);
+  }));
+
+test("a connection shows what Connection declares in the Worker of a cluster", async () => {
+  await using test = new TestCluster({ pollerCount: 1 });
+  const names = Reflect.ownKeys(CONNECTION).sort(byText).map(String).join(" ");
+  const peer = test.connect();
+  peer.send("shape");
+  assertEquals(await soon(peer.receive(names.length)), names);
+  peer.close();
+});
+
+/** Of these there may be some within reach of a connection. */
+const HARMLESS = new Set([
+  "Array",
+  "Object",
+  "Connection",
+  "ConnectionReader",
+  "ConnectionWriter",
+  "Promise",
+  "Uint8Array",
+  "ArrayBuffer",
+  "Error",
+  "ClosedError",
+  "EofError",
+  "SystemError",
+  "TypeError",
+]);
+
+/** Everything that can be reached of a value by reading properties, accessors included. */
+function* within(value: unknown, seen = new Set<unknown>()): Generator<object> {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return;
+  if (seen.has(value)) return;
+  seen.add(value);
+  yield value;
+  if (typeof value === "function") return;
+  for (let at: object = value; at !== null && at !== Object.prototype;) {
+    for (const name of Reflect.ownKeys(at)) yield* within(tried(value, name), seen);
+    at = Object.getPrototypeOf(at);
+  }
+}
+
+function tried(object: object, name: PropertyKey): unknown {
+  try {
+    return Reflect.get(object, name);
+  } catch (error) {
+    return error;
+  }
+}
+
+test("nothing inside is within reach of a connection, of what it gives, and of its errors", () =>
+  leaks(async () => {
+    const check = (root: unknown) => {
+      for (const each of within(root)) {
+        if (typeof each === "function") continue;
+        const { constructor } = each as { constructor?: { name: string } };
+        assert(HARMLESS.has(constructor?.name ?? "Object"), constructor?.name);
+      }
+    };
+    await allWays((connection) => check([connection, connection.metrics()]));
+    const [a, b] = socketPair();
+    function callback(this: unknown, ...given: unknown[]): void {
+      assertEquals(this, undefined);
+      check(given);
+    }
+    a.setOnRequest(callback);
+    a.addCloseCallback(callback);
+    b.writer.writeString("x");
+    await b.writer.flush();
+    await a.reader.wait(1);
+    const waiting = a.reader.wait(2).catch((error) => error);
+    a.reset();
+    check(await waiting);
+    check(await a.writer.flush().catch((error) => error));
+    check(await a.sendFile("/").catch((error) => error));
+    await closeAll(a, b);
+  }));
+
 const LISTENER: Shape<Listener> = { address: 1, fd: 1, close: 1, [Symbol.dispose]: 1 };
 const EVENT_LOOP: Shape<EventLoop> = {
   serve: 1,
@@ -183,7 +335,7 @@ const SHARD_QUEUE: Shape<ShardQueue> = { length: 1, add: 1, close: 1, [Symbol.as
 test("a listener, a loop, a multiplexer and a queue show what their types declare", async () => {
   const [a, b] = socketPair();
   const listener = createListener("unix", "@netpoll-shapes");
-  const client = new Multiplexer(a, tagged(lengthPrefixed()));
+  const client = new Multiplexer(a, codec);
   assertShape(listener, LISTENER);
   assertShape(new EventLoop(null), EVENT_LOOP);
   assertShape(client, MULTIPLEXER);
@@ -230,7 +382,7 @@ test("a codec shows what its type declares, after it was used as well", () => {
     assertEquals(codec.decode(buffer)?.length, 2);
     assertShape(codec, BYTE_CODEC);
   }
-  const codec = resp({ bulk: "text", inline: true });
+  const codec = resp({ bulk: "text" });
   codec.encode(buffer, "ab");
   buffer.flush();
   assertEquals(codec.decode(buffer), "ab");

@@ -442,7 +442,7 @@ export async function dial<C = undefined>(
   try {
     const connection = new SocketConnection<C>(service, attempt.fd, ends);
     connection.start();
-    return connection;
+    return connection.face;
   } catch (error) {
     native.close(attempt.fd);
     throw error;

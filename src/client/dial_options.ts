@@ -1,7 +1,8 @@
 /**
  * What `dial` is told.
  */
-import { CALLBACKS, type Callbacks } from "../connection/callbacks.ts";
+import { CALLBACKS } from "../connection/callbacks.ts";
+import type { Callbacks } from "../connection/connection.ts";
 import { type ConnectionOptions, DEFAULTS } from "../connection/settings.ts";
 import type { Known } from "../core/options.ts";
 import { SOCKET_OPTIONS, type SocketOptions } from "../net/socket.ts";

@@ -5,35 +5,8 @@ import type { Scope } from "../../ffi/context.ts";
 import { config } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
 import { checkFunction, type Known, show } from "../core/options.ts";
-import type { Connection } from "./connection.ts";
+import type { Callbacks, CloseCallback, Connection } from "./connection.ts";
 import type { Failure } from "./ending.ts";
-
-/** Answers what a connection receives. Called when there are bytes to read, once at a time. */
-export type RequestHandler<C> = (connection: Connection, context: C) => void | Promise<void>;
-
-/**
- * What is called in the course of a connection's life, in this order; close callbacks come last.
- */
-export interface Callbacks<C> {
-  /**
-   * Before anything is read: the context that the other callbacks get. Synchronous, and without
-   * I/O.
-   */
-  onPrepare?: (connection: Connection) => C;
-  /**
-   * The connection is there. Its result is the context from then on. `onRequest` waits until it has
-   * settled.
-   */
-  onConnect?: (connection: Connection, context: C) => C | Promise<C>;
-  /** There are bytes to read. */
-  onRequest?: RequestHandler<C> | null;
-  /** The peer ended or reset the connection. A running `onRequest` goes on meanwhile. */
-  onDisconnect?: (connection: Connection, context: C) => void | Promise<void>;
-  /**
-   * A callback failed; its connection is closed. Without it one line goes to `configure({ log })`.
-   */
-  onError?: (error: unknown, connection: Connection) => void;
-}
 
 /** The callbacks that a user may give. */
 export const CALLBACKS: Known<Callbacks<unknown>> = {
@@ -53,11 +26,10 @@ export function checkCallbacks<C>(callbacks: Callbacks<C>): void {
   }
 }
 
-/** Called when all is over. */
-export type CloseCallback = (connection: Connection) => void;
-
 /** Whom the callbacks concern. */
-export interface CallbacksOwner extends Connection {
+export interface CallbacksOwner {
+  /** The connection as its user sees it. */
+  readonly face: Connection;
   /** `onConnect` has settled; `failure` is what it failed with. */
   onConnected(failure: Failure | null): void;
   /** `onDisconnect` has settled. */
@@ -106,7 +78,7 @@ export class CallbackRunner<C> {
   prepare(): void {
     const { onPrepare } = this.#callbacks;
     if (onPrepare !== undefined) {
-      this.context = this.#scope(onPrepare, this.#owner, undefined);
+      this.context = this.#scope(onPrepare, this.#owner.face, undefined);
     }
   }
 
@@ -125,7 +97,7 @@ export class CallbackRunner<C> {
       this.#owner.onConnected({ error });
     };
     try {
-      const result = this.#scope(onConnect, this.#owner, this.context);
+      const result = this.#scope(onConnect, this.#owner.face, this.context);
       if (isPromise<C>(result)) result.then(settle, fail);
       else settle(result);
     } catch (error) {
@@ -148,7 +120,7 @@ export class CallbackRunner<C> {
       settle();
     };
     try {
-      const result = this.#scope(onDisconnect, this.#owner, this.context);
+      const result = this.#scope(onDisconnect, this.#owner.face, this.context);
       if (isPromise<void>(result)) result.then(settle, fail);
       else settle();
     } catch (error) {
@@ -161,7 +133,7 @@ export class CallbackRunner<C> {
     counts.connections.failures += 1;
     const { onError } = this.#callbacks;
     try {
-      if (onError !== undefined) this.#scope(onError, error, this.#owner);
+      if (onError !== undefined) this.#scope(onError, error, this.#owner.face);
       else config.log(`netpoll: a handler failed, its connection is closed: ${text(error)}`);
     } catch (second) {
       config.log(`netpoll: onError failed: ${text(second)}`);
@@ -185,7 +157,7 @@ export class CallbackRunner<C> {
 
   #callClose(callback: CloseCallback): void {
     try {
-      this.#scope(callback, this.#owner, undefined);
+      this.#scope(callback, this.#owner.face, undefined);
     } catch (error) {
       this.report(error);
     }

@@ -2,14 +2,13 @@
  * What a server gives its connections, all of them the same.
  */
 import type { Scope } from "../../ffi/context.ts";
-import type { Callbacks } from "./callbacks.ts";
-import type { Connection } from "./connection.ts";
+import type { Callbacks, Inside } from "./connection.ts";
 import type { StreamService } from "./stream.ts";
 
 /** What a server wants to know of its connections, beside what users are told. */
 export interface ConnectionOwner {
   /** The connection is gone: nothing of it runs any more. */
-  onGone(connection: Connection): void;
+  onGone(inside: Inside): void;
 }
 
 /** What the connections of one server share, or of one dialling. */

@@ -12,14 +12,9 @@ import {
 import { checkFunction } from "../core/options.ts";
 import { clock } from "../poll/clock.ts";
 import { Event } from "../poll/watcher.ts";
-import {
-  CallbackRunner,
-  type CallbacksOwner,
-  type CloseCallback,
-  type RequestHandler,
-} from "./callbacks.ts";
+import { CallbackRunner, type CallbacksOwner } from "./callbacks.ts";
 import { ClosableStream } from "./closable_stream.ts";
-import type { Connection } from "./connection.ts";
+import { type CloseCallback, type Connection, faceOf, type RequestHandler } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
 import type { Failure } from "./ending.ts";
@@ -32,9 +27,11 @@ import { SelfWait, type SelfWaitOwner } from "./self_wait.ts";
 import type { Service } from "./service.ts";
 import { lookForUnflushed } from "./unflushed.ts";
 
-/** {@linkcode Connection}, as its poller and its server see it. */
+/** The inside of a {@linkcode Connection}: what its poller and its server see of it. */
 export class SocketConnection<C> extends ClosableStream<Service<C>>
   implements CallbacksOwner, RequestOwner, LeavingOwner, SelfWaitOwner {
+  /** The connection as its user sees it. */
+  readonly face: Connection = faceOf(this);
   /** Where it is on its server's list. */
   place = -1;
   readonly #requests: RequestLoop;
@@ -213,7 +210,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
 
   callHandler(): void | Promise<void> {
     const context = this.#callbacks === null ? undefined as C : this.#callbacks.context;
-    return this.service.scope(this.#onRequest!, this, context);
+    return this.service.scope(this.#onRequest!, this.face, context);
   }
 
   onTooLong(): void {

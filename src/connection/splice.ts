@@ -9,7 +9,8 @@ import { Event, type Watcher } from "../poll/watcher.ts";
 import type { Connection } from "./connection.ts";
 import { writeSide } from "./connection_writer.ts";
 import { type KernelPipe, kernelPipes } from "./kernel_pipe.ts";
-import { Stream } from "./stream.ts";
+import { insideOf } from "./inside.ts";
+import type { Stream } from "./stream.ts";
 import { fileTransport, FIRST_SIZE, type ReadSize } from "./transport.ts";
 
 /** How {@linkcode pipe} pipes. */
@@ -303,11 +304,6 @@ function isConcerned(side: Side, direction: Direction, events: number): boolean 
   return (events & mask) !== 0;
 }
 
-function streamOf(connection: Connection): Stream {
-  if (connection instanceof Stream) return connection;
-  throw new TypeError("Cannot pipe what is no connection");
-}
-
 /**
  * Sends to each of two connections what the other receives, until both peers have ended their
  * sides. The kernel moves the bytes, by splice; it waits for whoever is slow, and passes an end on
@@ -361,7 +357,7 @@ async function begin(a: Connection, b: Connection, options: PipeOptions): Promis
   const { signal } = options;
   checkSignal("pipe", signal);
   if (a === b) throw new TypeError("Cannot pipe a connection to itself");
-  const streams = [streamOf(a), streamOf(b)] as const;
+  const streams = [insideOf(a, "pipe"), insideOf(b, "pipe")] as const;
   const over = streams.map((stream) => stream.checkPipe());
   try {
     signal?.throwIfAborted();

@@ -121,10 +121,6 @@ export abstract class Stream<S extends StreamService = StreamService>
   abstract close(options?: CloseOptions): Promise<CloseResult>;
   abstract reset(): void;
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
   get fd(): number {
     return this.endpoint.fd;
   }

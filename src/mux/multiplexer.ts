@@ -7,7 +7,8 @@ import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Errand } from "../connection/leaving.ts";
-import { SocketConnection } from "../connection/socket_connection.ts";
+import { insideOf } from "../connection/inside.ts";
+import type { SocketConnection } from "../connection/socket_connection.ts";
 import { counts } from "../core/counts.ts";
 import { BusyError, ClosedError, TimeoutError, TornFrameError } from "../core/errors.ts";
 import { MESSAGES_PER_TASK, REQUESTS_PENDING_MAX } from "../core/limits.ts";
@@ -126,10 +127,10 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   readonly #forget = (pending: Pending<In, Out>) => {
     this.#pending.delete(pending.message.id);
     this.#unsent.delete(pending);
-    if (this.#pending.size === 0) this.#socket?.onErrandEnd();
+    if (this.#pending.size === 0) this.#socket.onErrandEnd();
   };
   /** The connection, as the one that it tells when its requests have their answers. */
-  readonly #socket: SocketConnection<unknown> | null;
+  readonly #socket: SocketConnection<unknown>;
   /** Requests that wait until what was written before has left. */
   readonly #unsent = new Set<Pending<In, Out>>();
   #isSending = false;
@@ -144,6 +145,7 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
    * Sends requests over a connection, which it closes when it is closed.
    *
    * @throws {RangeError} An option is out of range.
+   * @throws {TypeError} It is given what is no connection, or no codec.
    */
   constructor(
     connection: Connection,
@@ -157,13 +159,13 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
       throw new RangeError(`Cannot multiplex: pendingMax is ${pendingMax}, not 1 or more`);
     }
     checkTimeout(timeoutMs);
+    this.#socket = insideOf(connection, "multiplex");
     this.#connection = connection;
     this.#codec = codec;
     this.#pendingMax = pendingMax;
     this.#timeoutMs = timeoutMs;
     this.#flush = new LazyFlush(connection.writer);
-    this.#socket = connection instanceof SocketConnection ? connection : null;
-    this.#socket?.keepFor(this.#errand());
+    this.#socket.keepFor(this.#errand());
     this.#read().catch((error) => this.#fail(error));
   }
 

@@ -3,7 +3,7 @@
  */
 import { currentScope, type Scope } from "../../ffi/context.ts";
 import type { Connection } from "../connection/connection.ts";
-import { Stream } from "../connection/stream.ts";
+import { insideOf } from "../connection/inside.ts";
 
 /** A request that is being answered. */
 export interface RequestContext {
@@ -26,7 +26,7 @@ class Unanswered {
   #end: { readonly reason: unknown } | null = null;
 
   constructor(connection: Connection) {
-    const end = connection instanceof Stream ? connection.ended : connection.closed;
+    const end = insideOf(connection, "answer over").ended;
     // One reaction for all of them, since a connection may live for a month.
     end.then(() => this.#onEnd(undefined), (reason) => this.#onEnd(reason));
   }

@@ -7,6 +7,7 @@ import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
 import { endMessage } from "../connection/connection_reader.ts";
+import { insideOf } from "../connection/inside.ts";
 import { TimeoutError, TornFrameError } from "../core/errors.ts";
 import { ANSWERS_RUNNING_MAX, MESSAGES_PER_TASK } from "../core/limits.ts";
 import { checkFunction, checkOptions, type Known } from "../core/options.ts";
@@ -107,6 +108,7 @@ class Session<In, Out> {
   #waking: AbortController | null = null;
 
   constructor(responding: Responding<In, Out>, connection: Connection) {
+    insideOf(connection, "answer over");
     this.#responding = responding;
     this.#connection = connection;
     this.#flush = new LazyFlush(connection.writer);

@@ -6,8 +6,9 @@ import { LinkBuffer } from "../buffer/link_buffer.ts";
 import { wholly } from "../buffer/undo.ts";
 import type { Writer } from "../buffer/writer.ts";
 import type { Connection } from "../connection/connection.ts";
+import { insideOf } from "../connection/inside.ts";
 import { ClosedError } from "../core/errors.ts";
-import { checkFunction, show } from "../core/options.ts";
+import { checkFunction } from "../core/options.ts";
 
 /**
  * Gives what shall be written, when its turn has come; null for nothing. The buffer is the queue's
@@ -71,9 +72,7 @@ export class ShardQueue implements AsyncDisposable {
 
   /** A queue that writes to a connection, which stays its user's. */
   constructor(connection: Connection) {
-    if (typeof connection?.writer?.append !== "function") {
-      throw new TypeError(`Cannot queue for ${show(connection)}: it is no connection`);
-    }
+    insideOf(connection, "queue for");
     this.#connection = connection;
   }
 

@@ -3,13 +3,8 @@
  */
 import { currentScope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
-import {
-  CALLBACKS,
-  type Callbacks,
-  checkCallbacks,
-  type RequestHandler,
-} from "../connection/callbacks.ts";
-import type { Connection } from "../connection/connection.ts";
+import { CALLBACKS, checkCallbacks } from "../connection/callbacks.ts";
+import type { Callbacks, Inside, RequestHandler } from "../connection/connection.ts";
 import type { ConnectionMetrics } from "../connection/connection_metrics.ts";
 import type { Service } from "../connection/service.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
@@ -334,8 +329,8 @@ export class EventLoop<C = undefined> {
     connection.begin();
   }
 
-  #onGone(connection: Connection): void {
-    const gone = connection as SocketConnection<C>;
+  #onGone(inside: Inside): void {
+    const gone = inside as SocketConnection<C>;
     if (gone.isCut) this.#cut += 1;
     this.#peers.remove(peerKey(gone.peer));
     this.#connections.remove(gone);

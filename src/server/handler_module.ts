@@ -1,7 +1,7 @@
 /**
  * Handler modules: what a Worker of a cluster imports, and calls.
  */
-import type { Callbacks } from "../connection/callbacks.ts";
+import type { Callbacks } from "../connection/connection.ts";
 import { EventLoop, type EventLoopOptions } from "./event_loop.ts";
 
 /** Where a handler module runs. */

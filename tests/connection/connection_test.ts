@@ -1,159 +1,89 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { once } from "node:events";
-import { closeSync, openSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { Worker } from "node:worker_threads";
-import { Connection, createListener, EofError, socketPair, SystemError } from "../../mod.ts";
-import { native } from "../../ffi/load.ts";
-import { run } from "../support/child.ts";
-import { type Call, failWith, type Fault, faultTest } from "../support/faults.ts";
-import { openFifo } from "../support/fifo.ts";
+import { inspect } from "node:util";
+import {
+  Connection,
+  createListener,
+  dial,
+  EventLoop,
+  lengthPrefixed,
+  Multiplexer,
+  pipe,
+  socketPair,
+  tagged,
+} from "../../mod.ts";
+import { insideOf } from "../../src/connection/inside.ts";
 import { leaks } from "../support/leaks.ts";
-import { libraryPath } from "../support/library.ts";
-import { assertBytes, closeAll, pattern, receive, send } from "../support/pair.ts";
-import { soon, until } from "../support/until.ts";
+import { closeAll } from "../support/pair.ts";
+import { soon } from "../support/until.ts";
 
-test("socketPair() makes two connections, each the peer of the other (netpoll 164)", () =>
+test("a Connection is one face from its first callback to its last, and an instance", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
-    await send(a, "hello");
-    assertEquals(await soon(receive(b, 5)), "hello");
-    await send(b, "back");
-    assertEquals(await soon(receive(a, 4)), "back");
-    assertEquals(a.remoteAddress, { transport: "unix", path: "" });
-    await closeAll(a, b);
+    const faces: unknown[] = [];
+    const over = Promise.withResolvers<void>();
+    const loop = new EventLoop<Connection>((connection, context) => {
+      faces.push(connection, context);
+      connection.reader.skip(connection.reader.length);
+      connection.reader.release();
+      throw new Error("for onError");
+    }, {
+      onPrepare(connection) {
+        faces.push(connection);
+        return connection;
+      },
+      onConnect(connection, context) {
+        faces.push(connection, context);
+        connection.addCloseCallback((closed) => {
+          faces.push(closed);
+          over.resolve();
+        });
+        return context;
+      },
+      onDisconnect: (connection) => void faces.push(connection),
+      onError: (_, connection) => void faces.push(connection),
+    });
+    const listener = createListener("unix", "@netpoll-one-face");
+    const served = loop.serve(listener);
+    const client = await dial("unix", "@netpoll-one-face");
+    assert(client instanceof Connection);
+    client.writer.writeString("x");
+    await client.writer.flush();
+    await soon(over.promise);
+    await client.close();
+    await loop.shutdown();
+    await served;
+    assert(faces.length >= 7, String(faces.length));
+    for (const face of faces) assert(face === faces[0] && face instanceof Connection);
   }));
 
-faultTest("socketPair() leaks nothing when it fails half-way", () =>
-  leaks(() => {
-    failWith("socket", 24);
-    assertThrows(() => socketPair(), SystemError, "EMFILE");
-    for (const skip of [0, 1]) {
-      failWith("epollCtl", 12, { skip });
-      assertThrows(() => socketPair(), SystemError, "ENOMEM");
-    }
-  }));
-
-test("Connection.fromFd() refuses what is no open stream, and leaves it to its owner", () =>
-  leaks(() => {
-    for (const fd of [-1, 1.5, NaN, 2 ** 31, 2 ** 32, Infinity]) {
-      assertThrows(() => Connection.fromFd(fd), TypeError, "a whole number from 0 to 2147483647");
-    }
-    assertEquals(assertThrows(() => Connection.fromFd(1_000_000), SystemError).code, "EBADF");
-    const file = openSync(libraryPath, "r");
-    assertEquals(assertThrows(() => Connection.fromFd(file), SystemError).code, "EPERM");
-    closeSync(file);
-    assertThrows(() => Connection.fromFd(-1, { readTimeoutMs: -1 }), RangeError);
-  }));
-
-test("Connection.fromFd() over a descriptor that is no socket: the calls for files serve it", () =>
-  leaks(async () => {
-    // An eventfd can be polled, and is no socket: eight bytes in, eight bytes out.
-    const counter = Connection.fromFd(native.eventfd());
-    counter.writer.writeBigUint64LE(7n);
-    await counter.writer.flush();
-    await soon(counter.reader.wait(8));
-    assertEquals(counter.reader.readBigUint64LE(), 7n);
-    await counter.close();
-  }));
-
-test("Connection.fromFd() over the ends of a Unix stream that somebody else opened", () =>
-  leaks(async () => {
-    const pair = new Int32Array(2);
-    assertEquals(native.socketpair(pair), 0);
-    const [a, b] = [Connection.fromFd(pair[0]!), Connection.fromFd(pair[1]!)];
-    a.writer.writeBinary(pattern(100_000));
-    a.writer.flush();
-    await soon(b.reader.wait(100_000));
-    assertBytes(b.reader.next(100_000), pattern(100_000));
-    await a.close();
-    await assertRejects(() => soon(b.reader.wait(1)), EofError);
-    assert(b.isActive);
-    await b.close();
-  }));
-
-test("Connection.fromFd() and sendFile() take no number for another one, 2^32 apart", () =>
-  leaks(async () => {
-    const [a, b] = socketPair();
-    const fd = a.detach();
-    const file = openSync(libraryPath, "r");
-    assertThrows(() => Connection.fromFd(2 ** 32 + fd), TypeError);
-    const again = Connection.fromFd(fd);
-    await assertRejects(() => again.sendFile(2 ** 32 + file), TypeError);
-    await again.close();
-    await assertRejects(() => soon(b.reader.wait(1)), EofError);
-    await b.close();
-    closeSync(file);
-  }));
-
-test("Connection.fromFd() refuses a descriptor that a connection has, which goes on", () =>
-  leaks(async () => {
-    const [a, b] = socketPair();
-    assertThrows(() => Connection.fromFd(a.fd), TypeError, "a connection of this thread has it");
-    await send(a, "hello");
-    assertEquals(await soon(receive(b, 5)), "hello");
-    await closeAll(a, b);
-  }));
-
-/** The flags of an open file, O_NONBLOCK among them, as the kernel shows them. */
-function flagsOf(fd: number): string {
-  return /flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))![1]!;
-}
-
-faultTest("Connection.fromFd() leaves a descriptor as it was, whatever fails", () =>
-  leaks(() => {
-    const { reading: pipe, writing } = openFifo();
-    const before = flagsOf(pipe);
-    const callbacks: string[] = [];
-    const options = { onDisconnect: () => void callbacks.push("disconnect") };
-    const fails: [Call, number, Fault][] = [
-      ["epollCtl", 12, { fd: pipe }],
-      ["epollCtl", 28, { skip: 2 }], // of the duplicate, after the probe of the original
-      ["open", 24, {}],
-    ];
-    for (const [call, errno, fault] of fails) {
-      failWith(call, errno, fault);
-      const error = assertThrows(() => Connection.fromFd(pipe, options), SystemError);
-      assertEquals(error.errno, errno);
-      assertEquals(flagsOf(pipe), before);
-    }
-    assertEquals(callbacks, []);
-    closeSync(pipe);
-    closeSync(writing);
-  }));
-
-/** The open file of a descriptor: no two sockets have the same. Null if there is none. */
-function fileOf(fd: number): string | null {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch {
-    return null;
+test("new Connection() is refused, and says who makes one", async () => {
+  const Constructor = Connection as unknown as new (...given: unknown[]) => Connection;
+  const [a, b] = socketPair();
+  const inside = insideOf(a, "test");
+  for (const given of [[], [Symbol("key"), inside], [undefined, inside], [a]]) {
+    assertThrows(() => new Constructor(...given), TypeError, "socketPair");
   }
-}
-
-test("Connection.fromFd() that failed in a Worker leaves the descriptor open when that ends", async () => {
-  const file = openSync(libraryPath, "r");
-  const before = flagsOf(file);
-  const url = new URL("../support/adopt_worker.ts", import.meta.url);
-  const worker = new Worker(fileURLToPath(url.href), { workerData: file });
-  const [[code, another]] = await soon(once(worker, "message"));
-  assertEquals(code, "EPERM");
-  const its = fileOf(another);
-  await soon(worker.terminate());
-  await until(() => fileOf(another) !== its, "the end of the Worker closes what it had opened");
-  assertEquals(flagsOf(file), before);
-  assertEquals(readSync(file, new Uint8Array(4), 0, 4, 0), 4);
-  closeSync(file);
+  class Own extends Constructor {}
+  assertThrows(() => new Own(), TypeError, "socketPair");
+  await closeAll(a, b);
 });
 
-test("Connection.fromFd() of what the runtime opened: closed once, and not the next file", async () => {
-  const { code, signal, stdout, stderr } = await run("tests/support/adopted.ts");
-  assertEquals([code, signal, stdout], [0, null, "written to 1\nhello\ntrue\nend\n"], stderr);
+test("console.log of a Connection draws it, and no member of its inside", async () => {
+  const [a, b] = socketPair();
+  assert(inspect(a).startsWith("Connection open"), inspect(a));
+  assertEquals(Object.keys(a), []);
+  assertEquals(JSON.stringify(a), "{}");
+  await closeAll(a, b);
 });
 
-test("Connection.fromFd() refuses a socket that listens, and leaves it alone", () => {
-  using listener = createListener("tcp", "127.0.0.1:0");
-  assertThrows(() => Connection.fromFd(listener.fd), TypeError, "no stream socket");
-  assert(listener.fd >= 0);
+test("a Multiplexer and a pipe leave the Connection the face that it was", async () => {
+  const [a, b] = socketPair();
+  const client = new Multiplexer(a, tagged(lengthPrefixed()));
+  assert(a instanceof Connection);
+  await client.close();
+  const [c, d] = socketPair();
+  const piped = pipe(b, c);
+  await closeAll(d);
+  await piped.catch(() => {});
+  assert(b instanceof Connection && c instanceof Connection);
 });

@@ -1,7 +1,8 @@
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
-import { configure } from "../../mod.ts";
+import { configure, type Connection } from "../../mod.ts";
+import { insideOf } from "../../src/connection/inside.ts";
 import { threadPoller } from "../../src/poll/poller_pool.ts";
 import { ZeroCopyClose } from "../../src/connection/zero_copy_close.ts";
 import type { ZeroCopy } from "../../src/connection/zero_copy.ts";
@@ -12,10 +13,14 @@ import { assertFree, pinned } from "../support/zero_copy_ends.ts";
 
 const ENOMEM = 12;
 
+function pinnerOf(connection: Connection): ZeroCopy {
+  return insideOf(connection, "test").pinner!;
+}
+
 test("ZeroCopyClose keeps the descriptor until the last completion has come", () =>
   leaks(async () => {
     const [connection, receiver] = await pinned();
-    const { pinner } = connection as unknown as { pinner: ZeroCopy };
+    const pinner = pinnerOf(connection);
     const { watcherCount } = threadPoller();
     const fd = native.eventfd(); // nothing completes by closing it
     const close = new ZeroCopyClose(threadPoller(), fd, pinner, false);
@@ -34,7 +39,7 @@ faultTest("ZeroCopyClose gives up what it can neither watch nor abort", () =>
     const lines: string[] = [];
     configure({ log: (line) => void lines.push(line) });
     const [connection, receiver] = await pinned();
-    const { pinner } = connection as unknown as { pinner: ZeroCopy };
+    const pinner = pinnerOf(connection);
     const fd = native.eventfd(); // nothing completes by aborting it
     failWith("epollCtl", ENOMEM, { fd });
     new ZeroCopyClose(threadPoller(), fd, pinner, false);
@@ -52,7 +57,7 @@ async function givingUp(run: (close: ZeroCopyClose, pinner: ZeroCopy) => number)
   configure({ log: (line) => void lines.push(line) });
   try {
     const [connection, receiver] = await pinned(768 * 1024); // two sends
-    const { pinner } = connection as unknown as { pinner: ZeroCopy };
+    const pinner = pinnerOf(connection);
     // Another descriptor in the place of the connection's: nothing completes by aborting it.
     const close = new ZeroCopyClose(threadPoller(), native.eventfd(), pinner, false);
     const steps = run(close, pinner);

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
 import { LinkChain } from "../../src/buffer/link_chain.ts";
 import { test } from "node:test";
 import { Connection, dial, type NetpollError, socketPair } from "../../mod.ts";
+import { insideOf } from "../../src/connection/inside.ts";
 import { fileTransport, socketTransport } from "../../src/connection/transport.ts";
 import { ZeroCopy } from "../../src/connection/zero_copy.ts";
 import { Option, setOption } from "../../src/net/socket.ts";
@@ -43,7 +44,7 @@ test("zeroCopy is off unless asked for, and then there is no object for it", () 
     await stream(connection, receiver, 3, 200 * KIB);
     assertEquals(connection.zeroCopy, "off");
     assertEquals(connection.zeroCopyCounts.obstacle, "off");
-    assertEquals((connection as Connection & { pinner: unknown }).pinner, null);
+    assertEquals(insideOf(connection, "test").pinner, null);
     await finish(connection, receiver, 600 * KIB);
   }));
 

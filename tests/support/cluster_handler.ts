@@ -4,6 +4,7 @@
 import process from "node:process";
 import { setTimeout } from "node:timers";
 import type { Connection, PollerContext } from "../../mod.ts";
+import { reachable } from "./reachable.ts";
 
 let index = -1;
 /** Of the test: [0] makes "block" go on, [1] counts Workers that block, [2] teardowns. */
@@ -42,8 +43,9 @@ function fail(): never {
   throw new Error(`thrown in Worker ${index}`);
 }
 
-const ANSWERS: Record<string, () => string> = {
+const ANSWERS: Record<string, (connection: Connection) => string> = {
   who: () => String(index),
+  shape: (connection) => reachable(connection).map(String).join(" "),
   much: () => "much".repeat(1 << 18),
 };
 
@@ -52,13 +54,14 @@ const SLOW = new TextEncoder().encode("slow");
 
 export const options = { noDelay: true };
 
-export function onRequest({ reader, writer }: Connection): void | Promise<void> {
+export function onRequest(connection: Connection): void | Promise<void> {
+  const { reader, writer } = connection;
   if (reader.indexOf(SLOW) === 0) return answerRest(reader, writer);
   const text = reader.readString(reader.length, "latin1");
   reader.release();
   const act = acts[text];
   if (act !== undefined) return act();
-  writer.writeString(ANSWERS[text]?.() ?? text, "latin1");
+  writer.writeString(ANSWERS[text]?.(connection) ?? text, "latin1");
   void writer.flush();
 }
 

@@ -1,0 +1,133 @@
+/**
+ * Connections over descriptors that come from elsewhere, and pairs of them.
+ */
+import { currentScope } from "../../ffi/context.ts";
+import { native } from "../../ffi/load.ts";
+import { check } from "../core/check.ts";
+import { ERRNO } from "../core/errno.ts";
+import { checkOptions, type Known } from "../core/options.ts";
+import { closeOriginal, isDescriptor } from "../net/descriptor.ts";
+import { getOption, INT_MAX, Option } from "../net/socket.ts";
+import { threadPoller } from "../poll/poller_pool.ts";
+import { CALLBACKS, checkCallbacks } from "./callbacks.ts";
+import { type Connection, type FromFdOptions, setFromFd } from "./connection.ts";
+import { type ConnectionSettings, DEFAULTS, settings } from "./settings.ts";
+import { SocketConnection } from "./socket_connection.ts";
+import { fileTransport, onlyWay, socketTransport, type Transport } from "./transport.ts";
+
+const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
+const FROM_FD_OPTIONS: Known<FromFdOptions> = { ...DEFAULTS, ...LATER_CALLBACKS };
+
+const SOCK_STREAM = 1;
+
+/** Throws unless bytes in order come and go through a descriptor. Whether it is a socket. */
+function checkStream(fd: number): boolean {
+  let type: number;
+  try {
+    type = getOption(fd, Option.TYPE);
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOTSOCK") return false;
+    throw error;
+  }
+  if (type !== SOCK_STREAM || getOption(fd, Option.ACCEPTS) !== 0) {
+    throw new TypeError(`Cannot make a connection of descriptor ${fd}: it is no stream socket`);
+  }
+  return true;
+}
+
+/** Throws unless a descriptor can be watched, and is not yet. */
+function checkFree(fd: number): void {
+  const code = threadPoller().probe(fd);
+  if (code === -ERRNO.EEXIST) {
+    throw new TypeError(
+      `Cannot make a connection of descriptor ${fd}: a connection of this thread has it`,
+    );
+  }
+  check("watch a descriptor", code);
+}
+
+/** A connection over a descriptor of ours, which is ours to close when this throws. */
+function connect<C>(
+  fd: number,
+  io: Transport,
+  bounds: ConnectionSettings,
+  callbacks: FromFdOptions<C>,
+): Connection {
+  const service = {
+    poller: threadPoller(),
+    callbacks,
+    scope: currentScope(),
+    settings: bounds,
+    owner: null,
+    io,
+    isDialled: false,
+  };
+  const connection = new SocketConnection<C>(service, fd, { local: null, remote: null });
+  const only = io === fileTransport ? onlyWay(fd) : null;
+  if (only !== null) connection.limitTo(only);
+  connection.start();
+  return connection.face;
+}
+
+setFromFd(fromFd);
+
+function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Connection {
+  checkOptions("Connection.fromFd", options, FROM_FD_OPTIONS);
+  checkCallbacks(options);
+  const bounds = settings(options);
+  if (!isDescriptor(fd)) {
+    throw new TypeError(
+      `Cannot make a connection of ${fd}: a descriptor is a whole number from 0 to ${INT_MAX}`,
+    );
+  }
+  const io = checkStream(fd) ? socketTransport : fileTransport;
+  checkFree(fd);
+  // The original is as it was until nothing can fail any more: whoever opened it may have noted its
+  // number, and what is set for the open file holds for all its descriptors.
+  const ours = check("duplicate a descriptor", native.dup(fd));
+  let connection: Connection | null = null;
+  try {
+    connection = connect(ours, io, bounds, options);
+    check("make a descriptor non-blocking", native.adopt(ours));
+  } catch (error) {
+    connection?.detach();
+    native.close(ours);
+    throw error;
+  }
+  closeOriginal(fd);
+  return connection;
+}
+
+/**
+ * Two connections, each the peer of the other, without a network in between (socketpair(2)).
+ *
+ * @throws {SystemError} No descriptor is left.
+ *
+ * @example
+ * ```ts
+ * import { socketPair } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * a.writer.writeString("ping");
+ * await a.writer.flush();
+ * await b.reader.wait(4);
+ * console.log(b.reader.readString(4)); // "ping"
+ * await a.close();
+ * await b.close();
+ * ```
+ */
+export function socketPair(): [Connection, Connection] {
+  const pair = new Int32Array(2);
+  const bounds = settings({});
+  check("open a pair of sockets", native.socketpair(pair));
+  let a: Connection | null = null;
+  try {
+    a = connect(pair[0]!, socketTransport, bounds, {});
+    return [a, connect(pair[1]!, socketTransport, bounds, {})];
+  } catch (error) {
+    if (a === null) native.close(pair[0]!);
+    else void a.close();
+    native.close(pair[1]!);
+    throw error;
+  }
+}
