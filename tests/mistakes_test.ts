@@ -210,6 +210,7 @@ test("what is neither true nor false is refused where it has to be one of them",
     (inline) => resp({ inline }),
     (exit) => shutdownOnSignals(new EventLoop(null), { exit }),
     (debug) => configure({ debug }),
+    (watchRuntime) => configure({ watchRuntime }),
     (copy) => new LinkBuffer().writeBinary(new Uint8Array(1), { copy }),
   ];
   for (const call of calls) {

@@ -51,7 +51,12 @@ export const config: Required<Configuration> = {
   watchRuntime: true,
 };
 
-const OPTIONS: Known<Configuration> = { ...config, debug: "boolean", verify: "boolean" };
+const OPTIONS: Known<Configuration> = {
+  ...config,
+  debug: "boolean",
+  verify: "boolean",
+  watchRuntime: "boolean",
+};
 
 function checkMicros(name: string, micros: number | undefined): void {
   if (micros === undefined || (Number.isInteger(micros) && micros >= 0 && micros <= 1_000_000)) {
