@@ -59,7 +59,8 @@ export function delimited(delimiter: Delimiter, options: DelimitedOptions = {}):
 }
 
 /**
- * Lines: frames that end with "\n" or "\r\n", without it unless `strip` is false.
+ * Lines: frames that end with "\n" or "\r\n", without it unless `strip` is false. A line whose own
+ * last byte is "\r" can be written with `ending: "\r\n"` only.
  *
  * @throws {RangeError} An option is out of range.
  *
@@ -162,13 +163,35 @@ function smuggled(): RangeError {
   return new RangeError("Cannot encode a frame that contains the delimiter");
 }
 
+/** Whether the last byte of a frame is a carriage return. */
+function endsInCr(frame: FrameInput): boolean {
+  if (typeof frame === "string") return frame.endsWith("\r");
+  const pieces = Array.isArray(frame) ? frame as readonly Piece[] : [frame as Piece];
+  const last = pieces.findLast((piece) => inputBytes(piece) > 0);
+  if (last === undefined) return false;
+  if (typeof last === "string") return last.endsWith("\r");
+  return (last instanceof Uint8Array ? last[byteCount(last) - 1] : copyInput(last).at(-1)) === CR;
+}
+
 class LinesWindow extends DelimitedWindow {
+  readonly #endsInLf: boolean;
+
   constructor(options: LinesOptions) {
     const { ending = "\n" } = options;
     if (ending !== "\n" && ending !== "\r\n") {
       throw new RangeError('Cannot make a codec: ending is "\\n" or "\\r\\n"');
     }
     super(Uint8Array.of(LF), options, new Uint8Array(Buffer.from(ending)));
+    this.#endsInLf = ending === "\n";
+  }
+
+  override write(writer: Writer, frame: FrameInput): void {
+    if (this.#endsInLf && endsInCr(frame)) {
+      throw new RangeError(
+        'Cannot encode a line that ends with "\\r": it would be read as a part of the ending; use ending: "\\r\\n"',
+      );
+    }
+    super.write(writer, frame);
   }
 
   protected override endingBytes(chain: LinkChain, at: number): number {

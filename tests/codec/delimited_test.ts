@@ -1,8 +1,11 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import process from "node:process";
 import { LinkBuffer } from "../../src/buffer/link_buffer.ts";
+import type { FrameInput } from "../../src/codec/codec.ts";
 import { delimited, lines } from "../../src/codec/delimited.ts";
 import { FrameError } from "../../src/core/errors.ts";
 import { balanced, bufferOf, bytesOfText, textOf } from "../buffer/balanced.ts";
+import { seededRandom } from "../support/random.ts";
 import { assertFrames, assertSurvives, decodeAll, someBytes } from "./cuts.ts";
 
 balanced("lines() end with LF or CR LF, however they are cut", () => {
@@ -83,6 +86,44 @@ balanced("what was searched is forgotten when the stream was read otherwise", ()
   const other = delimited(0x74);
   assertEquals(codec.decode(buffer), undefined); // and by another codec, too
   assertEquals(textOf(other.decode(buffer)!), "res");
+});
+
+balanced("encode() of lines() refuses what decode() would give back without its last byte", () => {
+  const ends: FrameInput[] = ["a\r", "\r", bytesOfText("a\r"), ["a", "\r"], ["\r", ""]];
+  for (
+    const make of [
+      () => ["a\r", bufferOf("")],
+      () => bufferOf("a\r"),
+      ...ends.map((e) => () => e),
+    ]
+  ) {
+    using buffer = new LinkBuffer();
+    const frame = make() as FrameInput;
+    assertThrows(() => lines().encode(buffer, frame), RangeError, 'ends with "\\r"');
+    assertEquals(buffer.mallocLength, 0);
+    lines({ ending: "\r\n" }).encode(buffer, frame);
+    buffer.flush();
+    const wire = buffer.readString(buffer.length);
+    assert(wire.endsWith("\r\r\n"), wire);
+  }
+  // What is refused, and what is not, is read as it was written.
+  const random = seededRandom(process.env["SEED"]);
+  const codec = lines();
+  for (let run = 0; run < 2000; run++) {
+    const text = Array.from({ length: random.below(4) }, () => random.pick(["a", "\r", "\n"])).join(
+      "",
+    );
+    using buffer = new LinkBuffer();
+    try {
+      codec.encode(buffer, text);
+    } catch (error) {
+      assert(error instanceof RangeError && /\n|\r$/.test(text), text);
+      continue;
+    }
+    buffer.flush();
+    assertEquals(textOf(codec.decode(buffer)!), text);
+    buffer.release();
+  }
 });
 
 balanced("encode() ends frames, and leaves nothing of one that it refuses", () => {
