@@ -98,10 +98,7 @@ function setRange({ db }: Client, [, key, offset, part]: Args): RespInput {
 
 function getRange({ db }: Client, [, key, first, last]: Args): RespInput {
   const value = db.string(key) ?? "";
-  const [from, to] = rangeOf(first, last, value.length);
-  if (Number(last) < 0 && Number(first) > Number(last) && Number(first) < 0) return "";
-  // What ends before the beginning ends with the first character, as Redis 7 has it.
-  return value.slice(from, Math.max(1, to));
+  return value.slice(...rangeOf(first, last, value.length));
 }
 
 function setAll({ db }: Client, [name, ...pairs]: Args, isNew: boolean): RespInput {

@@ -90,8 +90,6 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     GETRANGE k -3 -1
     GETRANGE k 5 2
     GETRANGE k 0 x
-    GETRANGE k -100 -50
-    GETRANGE k 0 -100
     GETRANGE k -50 -100
     GETRANGE k 1 -100
     GETRANGE none -2 -1

@@ -47,6 +47,8 @@ const SKIPPED = [
   "/DEBUG|RESP3 attributes|parsing$|SORT|SWAPDB|stale|lazy|replica|propagate|script|BUSY|zset",
   "/OBJECT|DUMP|sanitize dump|EVAL|notifications|CONFIG|loadaof|OOM|errorstats|If EXEC aborts",
 ];
+/** Why a test is missing that our list or the suite's own tags leave out. */
+const NOT_RUN = "not run: it needs what the example does not have";
 /** A test that fails leaves its connection as it was: those after it are judged in another run. */
 const RUNS_MAX = 12;
 
@@ -110,17 +112,19 @@ async function run(
 
 function outcomeOf(printed: string): Outcome {
   const outcome: Outcome = { passed: new Set(), missing: new Map(), wrong: new Map() };
-  for (const part of printed.split(/^(?=\[(?:ok|err|exception)\])/m)) {
+  for (const part of printed.split(/^(?=\[(?:ok|err|exception|skip|ignore)\])/m)) {
+    // The second line may lack its beginning. What follows the third is the command and the stack.
+    const [head = "", short = "", full = ""] = part.split("\n");
+    const why = full.endsWith(short) ? full : short;
     const [, kind, name] =
-      /^\[(ok|err|exception)\]: (.*?)(?: \(\d+ ms\)| in tests\/.*)?$/m.exec(part) ?? [];
+      /^\[(ok|err|exception|skip|ignore)\]: (.*?)(?: \(\d+ ms\)| in tests\/.*)?$/.exec(head) ?? [];
     if (name === undefined) continue;
-    if (kind === "ok") {
-      outcome.passed.add(name);
-      continue;
+    if (kind === "ok") outcome.passed.add(name);
+    else if (kind === "skip" || kind === "ignore") outcome.missing.set(name, NOT_RUN);
+    else {
+      const isMissing = MISSING.some((pattern) => pattern.test(`${name}\n${why}`));
+      outcome[isMissing ? "missing" : "wrong"].set(name, why.slice(0, 160));
     }
-    const isMissing = MISSING.some((pattern) => pattern.test(part));
-    const why = part.split("\n")[1] ?? "";
-    outcome[isMissing ? "missing" : "wrong"].set(name, why.slice(0, 160));
   }
   return outcome;
 }
@@ -133,7 +137,9 @@ async function runUnit(suite: string, unit: string): Promise<Outcome> {
     const before = missing.size;
     await withExample(`${root}examples/redis_server.ts`, "127.0.0.1:0", async (server) => {
       last = outcomeOf(await run(suite, unit, portOf(server), missing.keys()));
-      for (const [name, why] of last.missing) missing.set(name, why);
+      for (const [name, why] of last.missing) {
+        if (!missing.has(name)) missing.set(name, why);
+      }
     }, { timeoutMs: UNIT_MS_MAX });
     if (missing.size === before) break;
   }
