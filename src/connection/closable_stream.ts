@@ -76,14 +76,14 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
       this.output.writeBan = oneWay("write", this.fd);
     } else {
       this.input.readBan = oneWay("read", this.fd);
-      this.endpoint.isReadEnded = true;
+      this.isReadEnded = true;
     }
   }
 
   /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
   onReadEnd(code: number): void {
     if (code < 0) return this.onLost(new SystemError("receive", -code));
-    this.endpoint.isReadEnded = true;
+    this.isReadEnded = true;
     if (this.isClosing) return; // nobody reads any more, nor is told
     this.readEnd = PEER_ENDED;
     readSide.settle(this.reader);
@@ -242,7 +242,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
 
   /** What was flushed and is not known to have arrived. */
   get #undelivered(): number {
-    return writeSide.unsentBytes(this.writer) + this.endpoint.unackedBytes;
+    return writeSide.unsentBytes(this.writer) + this.unackedBytes;
   }
 
   /** Whether we have dropped what was flushed. */
@@ -257,7 +257,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
 
   protected onAllSent(): void {
     if (!this.ending?.isWriteEnding || this.state === "closed") return;
-    this.endpoint.shutdownWrite();
+    this.shutdownWrite();
     this.ending.endWrite();
   }
 
@@ -303,8 +303,8 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
   #finish(step: "drained" | "lost" | "detached", unsentBytes: number): void {
     this.state = next(this.state, step);
     if (unsentBytes > 0) this.#countUnsent(unsentBytes);
-    if (step === "drained") this.endpoint.owe(false); // what was owed may have been taken back
-    const fd = this.endpoint.release();
+    if (step === "drained") this.owe(false); // what was owed may have been taken back
+    const fd = this.release();
     if (step !== "detached") this.closeFd(fd, step === "lost");
     this.deadlines?.close();
     this.ending?.draining?.close();

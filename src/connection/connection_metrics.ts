@@ -8,7 +8,6 @@ import { type Address, describeAddress } from "../net/address.ts";
 import { tcpInfo, type TcpMetrics } from "../net/tcp_info.ts";
 import { type ConnectionReader, readSide } from "./connection_reader.ts";
 import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
-import type { Endpoint } from "./endpoint.ts";
 import type { ZeroCopy, ZeroCopyCounts } from "./zero_copy.ts";
 
 /** Where a connection is in its life. */
@@ -70,7 +69,7 @@ export interface ConnectionMetrics {
 export interface Measured {
   readonly fd: number;
   readonly isActive: boolean;
-  readonly endpoint: Pick<Endpoint, "isWatched">;
+  readonly isWatched: boolean;
   readonly localAddress: Address;
   readonly remoteAddress: Address;
   readonly reader: ConnectionReader;
@@ -81,10 +80,10 @@ export interface Measured {
   readonly droppedBytes: number;
 }
 
-function stateOf({ fd, isActive, endpoint }: Measured): ConnectionState {
+function stateOf({ fd, isActive, isWatched }: Measured): ConnectionState {
   if (fd < 0) return "closed";
   if (!isActive) return "draining";
-  return endpoint.isWatched ? "open" : "preparing";
+  return isWatched ? "open" : "preparing";
 }
 
 function queueMetrics(chain: LinkChain): QueueMetrics {

@@ -11,7 +11,7 @@ import type { ConnectionSettings } from "./settings.ts";
 /** What is looked at before a deadline is judged, and what happens then. */
 export interface DeadlineOwner {
   /** How much was sent that the peer has not taken. */
-  readonly untakenBytes: number;
+  readonly untakenInAll: number;
   /** Whether the peer has sent bytes that we do not read: it waits for us. */
   readonly isHeldBack: boolean;
   /** Takes what the kernel has for who waits. */
@@ -200,7 +200,7 @@ export class Deadlines implements TimerOwner {
    * in favour of the peer.
    */
   #lookAtPeer(nowMicros: number): void {
-    const { untakenBytes } = this.#owner;
+    const untakenBytes = this.#owner.untakenInAll;
     const isFirst = untakenBytes > 0 && this.#untakenBytes === 0;
     if (isFirst || untakenBytes < this.#untakenBytes) this.#takenSince = nowMicros;
     this.#untakenBytes = untakenBytes;

@@ -20,9 +20,8 @@ import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { Transport } from "./transport.ts";
 
-/** What drains. */
-export interface DrainOwner {
-  readonly endpoint: Endpoint;
+/** An endpoint that drains. */
+export interface DrainOwner extends Endpoint {
   readonly writer: ConnectionWriter;
   /** How bytes come and go. */
   readonly io: Transport;
@@ -50,11 +49,10 @@ export interface DrainLimit {
 
 /** Receives what the peer still sends, and drops it. How many bytes. */
 function dropInput(owner: DrainOwner): number {
-  const { endpoint, io } = owner;
   let sum = 0;
   const block = blocks.take(DROP_BYTES);
-  while (!endpoint.isReadEnded && sum < BYTES_PER_EVENT_MAX) {
-    const count = io.receive(endpoint.fd, block.slab.id, block.offset, DROP_BYTES);
+  while (!owner.isReadEnded && sum < BYTES_PER_EVENT_MAX) {
+    const count = owner.io.receive(owner.fd, block.slab.id, block.offset, DROP_BYTES);
     if (count === NOT_READY) break;
     if (count > 0) {
       sum += count;
@@ -78,16 +76,15 @@ export const DELIVERED = -1;
  * acknowledged everything by then needs no end of ours before the close.
  */
 export function deliver(owner: DrainOwner): number {
-  const { endpoint } = owner;
-  if (!endpoint.isSocket) return DELIVERED;
-  const { isReadEnded } = endpoint;
-  if (isReadEnded && !endpoint.isWriteEnded && endpoint.unackedBytes === 0) return DELIVERED;
-  if (!endpoint.isWriteEnded) endpoint.shutdownWrite();
+  if (!owner.isSocket) return DELIVERED;
+  const { isReadEnded } = owner;
+  if (isReadEnded && !owner.isWriteEnded && owner.unackedBytes === 0) return DELIVERED;
+  if (!owner.isWriteEnded) owner.shutdownWrite();
   const dropped = isReadEnded ? 0 : dropInput(owner);
-  if (endpoint.fd < 0) return dropped; // a reset came
+  if (owner.fd < 0) return dropped; // a reset came
   // While the peer sends, the descriptor stays until our end has arrived, too: what comes after the
   // close is answered by a reset, which must not overtake the end.
-  const isDone = dropped === 0 ? endpoint.unackedBytes === 0 : endpoint.isEndAcked;
+  const isDone = dropped === 0 ? owner.unackedBytes === 0 : owner.isEndAcked;
   return isDone ? DELIVERED : dropped;
 }
 
@@ -112,13 +109,13 @@ export class Draining implements Watcher, TimerOwner {
   }
 
   get fd(): number {
-    return this.#owner.endpoint.fd;
+    return this.#owner.fd;
   }
 
   /** Begins: whatever happens to the descriptor is told here from now on. */
   begin(): void {
     this.#takenBytes = this.#taken();
-    this.#owner.endpoint.rewatch(this);
+    this.#owner.rewatch(this);
     this.#watch();
     try {
       this.#setTimer();
@@ -131,10 +128,10 @@ export class Draining implements Watcher, TimerOwner {
 
   /** Watches for what there is to do. */
   #watch(): void {
-    const { endpoint, writer } = this.#owner;
-    if (writeSide.unsentBytes(writer) > 0) endpoint.want(!endpoint.isReadEnded, true);
+    const owner = this.#owner;
+    if (writeSide.unsentBytes(owner.writer) > 0) owner.want(!owner.isReadEnded, true);
     // The end of sending is acknowledged by a change of state, of which edges alone are told.
-    else endpoint.wantEdges();
+    else owner.wantEdges();
   }
 
   #setTimer(): void {
@@ -145,8 +142,8 @@ export class Draining implements Watcher, TimerOwner {
 
   /** How many bytes the peer has taken, as far as the kernel knows. */
   #taken(): number {
-    const { endpoint, writer } = this.#owner;
-    return writeSide.sentBytes(writer) - endpoint.unackedBytes;
+    const owner = this.#owner;
+    return writeSide.sentBytes(owner.writer) - owner.unackedBytes;
   }
 
   onEvent(events: number): void {
@@ -157,21 +154,21 @@ export class Draining implements Watcher, TimerOwner {
   /** Does what can be done. Whether that was the end of it. */
   #look(): boolean {
     const owner = this.#owner;
-    const { endpoint, writer } = owner;
+    const { writer } = owner;
     if (writeSide.unsentBytes(writer) > 0) {
       writeSide.sendNow(writer);
       if (writeSide.end(writer) !== null) return true; // it failed, and its owner is told soon
     }
     if (writeSide.unsentBytes(writer) > 0) {
       // A peer that reads only when it has written would wait for ever.
-      if (endpoint.isSocket && dropInput(owner) > 0) this.hasHeard = true;
-      return endpoint.fd < 0;
+      if (owner.isSocket && dropInput(owner) > 0) this.hasHeard = true;
+      return owner.fd < 0;
     }
     const dropped = deliver(owner);
     if (dropped > 0) this.hasHeard = true;
     if (dropped === DELIVERED) owner.onDelivered();
     else if (dropped >= BYTES_PER_EVENT_MAX) this.#poller.again(this); // edges do not tell of the rest
-    return endpoint.fd < 0;
+    return owner.fd < 0;
   }
 
   onTimer(): void {

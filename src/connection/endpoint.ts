@@ -25,7 +25,7 @@ export interface EndpointAddresses {
   readonly remote: PackedAddress | null;
 }
 
-/** A descriptor that is watched. */
+/** A descriptor that is watched. A connection is one: stream.ts goes on with it. */
 export class Endpoint {
   /** The descriptor; -1 once it is gone. */
   fd: number;

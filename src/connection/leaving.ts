@@ -14,15 +14,14 @@ import { ClosedError, type NetpollError } from "../core/errors.ts";
 import { CLOSE_LOOKS } from "../core/limits.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
-import type { Endpoint } from "./endpoint.ts";
 import type { StreamService } from "./stream.ts";
 
 /** Who leaves. */
 export interface LeavingOwner {
   /** What was received, and not read. */
   readonly input: LinkChain;
-  /** Its descriptor. */
-  readonly endpoint: Endpoint;
+  /** Bytes that the kernel has for it. */
+  readonly unreadBytes: number;
   /** Whether something was read, and nothing sent since, where reading calls for an answer. */
   readonly isUnanswered: boolean;
   /** How many bytes came, and how many the peer has taken. */
@@ -68,8 +67,8 @@ export class Leaving implements TimerOwner {
     this.#poller = poller;
     this.#isDialled = isDialled;
     // Where reading has paused, or more came than one event may take, the kernel holds the rest.
-    const { input: { total, length }, endpoint } = owner;
-    this.#receivedBytes = total + length + endpoint.unreadBytes;
+    const { input: { total, length }, unreadBytes } = owner;
+    this.#receivedBytes = total + length + unreadBytes;
     this.#lookMs = settings.closeTimeoutMs / CLOSE_LOOKS;
     this.#movedBytes = owner.movedBytes;
     this.#setTimer();

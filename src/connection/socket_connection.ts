@@ -93,7 +93,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   }
 
   #watch(): void {
-    this.endpoint.watch(this.ending?.draining ?? this);
+    this.watch(this.ending?.draining ?? this);
     if (this.state === "preparing") {
       this.state = next(this.state, "registered");
       this.#isConnecting = true;
@@ -135,10 +135,10 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     if ((events & (Event.ERROR | Event.HANG_UP)) === 0 || this.fd < 0) return;
     // Errors and hang-ups cannot be masked: unless a read answers, they are reported for ever.
     const isError = (events & Event.ERROR) !== 0;
-    const cause = isError && this.endpoint.isReadEnded ? this.brokenBy() : null;
+    const cause = isError && this.isReadEnded ? this.brokenBy() : null;
     if (cause !== null) return this.onLost(cause);
     if (writeSide.unsentBytes(this.writer) > 0) return writeSide.sendNow(this.writer);
-    this.endpoint.hush();
+    this.hush();
     this.updateInterest();
   }
 
@@ -331,7 +331,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
   leave(reason: NetpollError): void {
     const ending = this.ensureEnding();
     if (ending.leaving !== null || !this.isActive) return;
-    if (this.endpoint.isWatched && this.canRead()) this.receive();
+    if (this.isWatched && this.canRead()) this.receive();
     if (!this.isActive) return this.goOn(); // it was reset
     ending.leaving = new Leaving(this, this.service, reason);
     ending.errand?.onLeave(ending.leaving.error());
@@ -424,7 +424,7 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
 
   get movedBytes(): number {
     const { total, length } = this.input;
-    return total + length + writeSide.sentBytes(this.writer) - this.endpoint.unackedBytes;
+    return total + length + writeSide.sentBytes(this.writer) - this.unackedBytes;
   }
 
   onLook(): void {

@@ -16,7 +16,6 @@ import {
   type TimeoutError,
   type TimeoutOperation,
 } from "../core/errors.ts";
-import type { Address, PackedAddress } from "../net/address.ts";
 import { setCork, socketError, socketErrorIfAny } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { Watcher } from "../poll/watcher.ts";
@@ -51,8 +50,8 @@ export interface StreamService {
   readonly isDialled: boolean;
 }
 
-/** The reading and the writing side of one descriptor. */
-export abstract class Stream<S extends StreamService = StreamService>
+/** The reading and the writing side of a descriptor. */
+export abstract class Stream<S extends StreamService = StreamService> extends Endpoint
   implements Watcher, ReaderOwner, WriterOwner, DeadlineOwner, ZeroCopyOwner {
   readonly reader: ConnectionReader;
   readonly writer: ConnectionWriter;
@@ -60,11 +59,12 @@ export abstract class Stream<S extends StreamService = StreamService>
   readonly input: LinkChain = new LinkChain();
   /** What is to be sent. */
   readonly output: LinkChain = new LinkChain();
-  readonly endpoint: Endpoint;
   /** None where there is nothing to watch over. */
   protected deadlines: Deadlines | null = null;
   /** Made when somebody asks for zero copy. */
   pinner: ZeroCopy | null = null;
+  /** How bytes come and go. */
+  io: Transport;
   /** What it shares with others. */
   protected readonly service: S;
   /** Why no more bytes come, once that is so. */
@@ -83,8 +83,9 @@ export abstract class Stream<S extends StreamService = StreamService>
    * A stream that nobody watches yet, over a non-blocking descriptor, which it owns from now on.
    */
   constructor(service: S, fd: number, ends: EndpointAddresses) {
+    super(service.poller, fd, ends);
     this.service = service;
-    this.endpoint = new Endpoint(service.poller, fd, ends);
+    this.io = service.io;
     this.reader = new ConnectionReader(this.input, this);
     this.writer = new ConnectionWriter(this.output, this);
     if (hasDeadlines(service.settings)) this.#time();
@@ -120,28 +121,6 @@ export abstract class Stream<S extends StreamService = StreamService>
   abstract readonly ended: Promise<void>;
   abstract close(options?: CloseOptions): Promise<CloseResult>;
   abstract reset(): void;
-
-  get fd(): number {
-    return this.endpoint.fd;
-  }
-
-  /** Who is at the other end, packed. */
-  get peer(): PackedAddress {
-    return this.endpoint.peer;
-  }
-
-  get localAddress(): Address {
-    return this.endpoint.localAddress;
-  }
-
-  get remoteAddress(): Address {
-    return this.endpoint.remoteAddress;
-  }
-
-  /** How bytes come and go. */
-  get io(): Transport {
-    return this.pinner === null ? this.service.io : this.pinner.transport;
-  }
 
   get settings(): ConnectionSettings {
     return this.service.settings;
@@ -179,14 +158,14 @@ export abstract class Stream<S extends StreamService = StreamService>
 
   /** Whether bytes are wanted. */
   protected canRead(): boolean {
-    if (this.readEnd !== null || this.endpoint.isReadEnded) return false;
+    if (this.readEnd !== null || this.isReadEnded) return false;
     // What still comes to one that is closing is received and dropped.
     return this.isClosing || (!this.isReadPaused && !this.isPiped);
   }
 
   /** Watches for what is wanted now. */
   protected updateInterest(): void {
-    if (!this.isPiped) this.endpoint.want(this.canRead(), writeSide.isBlocked(this.writer));
+    if (!this.isPiped) this.want(this.canRead(), writeSide.isBlocked(this.writer));
   }
 
   get isReadPaused(): boolean {
@@ -302,7 +281,7 @@ export abstract class Stream<S extends StreamService = StreamService>
     if (readSide.isWaiting(this.reader)) {
       throw new BusyError("Cannot pipe: somebody waits for bytes of this connection");
     }
-    if (!this.endpoint.isWatched) throw new TypeError("Cannot pipe before onPrepare has returned");
+    if (!this.isWatched) throw new TypeError("Cannot pipe before onPrepare has returned");
     return this.output.writeBan !== WRITE_ENDED
       ? null
       : new ClosedError("Cannot pipe: closeWrite() has ended this side of the connection");
@@ -321,29 +300,14 @@ export abstract class Stream<S extends StreamService = StreamService>
     this.#pipedTo = to;
     this.input.readBan = PIPED;
     this.output.writeBan = PIPED;
-    this.endpoint.rewatch(watcher);
-    this.endpoint.unhush();
+    this.rewatch(watcher);
+    this.unhush();
     this.onPipe(true);
   }
 
   /** Receives once from another descriptor into what this is to send. Bytes, 0, or `-errno`. */
   takeFrom(io: Transport, fd: number, size: ReadSize): number {
     return receive(io, fd, this.output, size, 0);
-  }
-
-  /** Watches for what a pipe wants. */
-  want(read: boolean, write: boolean): void {
-    this.endpoint.want(read, write);
-  }
-
-  /** What is reported and not wanted shall not be reported again. */
-  hush(): void {
-    this.endpoint.hush();
-  }
-
-  /** Ends our side: a pipe has passed everything on. */
-  shutdownWrite(): void {
-    this.endpoint.shutdownWrite();
   }
 
   /** A pipe has moved bytes from it, or to it. */
@@ -371,6 +335,7 @@ export abstract class Stream<S extends StreamService = StreamService>
     checkZeroCopy(mode);
     this.pinner ??= new ZeroCopy(this.service.io, this);
     this.pinner.mode = mode;
+    this.io = this.pinner.transport;
     this.output.borrows = mode !== "always";
   }
 
@@ -379,7 +344,7 @@ export abstract class Stream<S extends StreamService = StreamService>
   }
 
   onZeroCopyBegin(): void {
-    this.endpoint.watchCompletions();
+    this.watchCompletions();
   }
 
   onCompletion(lo: number, hi: number, isCopied: boolean): void {
@@ -401,7 +366,7 @@ export abstract class Stream<S extends StreamService = StreamService>
     }
     if (writeSide.unsentBytes(this.writer) > 0) setCork(this.fd, false); // a file may be under way
     counts.connections.detached += 1;
-    return this.endpoint.disown();
+    return this.disown();
   }
 
   /** Closes a descriptor that nobody watches any more: at once, or when nothing is pinned. */
@@ -425,14 +390,14 @@ export abstract class Stream<S extends StreamService = StreamService>
   // ---- deadlines -----------------------------------------------------------------------------
 
   /** What a pipe has taken from it and sent to another counts as well. */
-  get untakenBytes(): number {
+  get untakenInAll(): number {
     const to = this.#pipedTo;
-    return this.endpoint.untakenBytes + (to === null ? 0 : to.endpoint.untakenBytes);
+    return this.untakenBytes + (to === null ? 0 : to.untakenBytes);
   }
 
   // Who is not read because he does not take the answers is not held back by us.
   get isHeldBack(): boolean {
-    return !this.isPiped && !this.isChoked && this.endpoint.unreadBytes > 0;
+    return !this.isPiped && !this.isChoked && this.unreadBytes > 0;
   }
 
   // Also while the peer is not read because of what it does not take: its bytes came in time.
