@@ -15,6 +15,7 @@ import {
   WAIT_UNTIL_OPTIONS,
 } from "../buffer/reader.ts";
 import { continued, type Search } from "../buffer/search.ts";
+import { presentCount } from "../core/bytes.ts";
 import { BusyError, EofError } from "../core/errors.ts";
 import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
@@ -183,6 +184,7 @@ class PulledReader extends ChainReader implements SourceReader {
       if (!(value instanceof Uint8Array)) {
         throw new TypeError("Cannot read from a source whose pieces are no Uint8Array");
       }
+      presentCount(value, "read");
       if (chainOf(this).readBan === null) {
         chainOf(this).copyIn(value);
         chainOf(this).publish();

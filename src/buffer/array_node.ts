@@ -1,7 +1,7 @@
 /**
  * Arrays that are written: which of them are linked, borrowed or copied.
  */
-import { bufferOf, byteCount, isFixed, offsetOf, plainView } from "../core/bytes.ts";
+import { bufferOf, isFixed, offsetOf, plainView, presentCount } from "../core/bytes.ts";
 import { config } from "../core/config.ts";
 import { BLOCK_BYTES_MIN, COPY_BYTES_MAX, LINK_BYTES_MIN } from "../core/limits.ts";
 import { blocks } from "./block.ts";
@@ -25,11 +25,7 @@ function canBorrow(bytes: Uint8Array): boolean {
  * that was taken away.
  */
 export function countToWrite(bytes: Uint8Array): number {
-  const count = byteCount(bytes, "write");
-  if (count === 0 && (bufferOf(bytes) as ArrayBuffer).detached) {
-    throw new TypeError("Cannot write bytes that were taken away: released, or transferred");
-  }
-  return count;
+  return presentCount(bytes, "write");
 }
 
 /**

@@ -3,7 +3,7 @@
  */
 import { Buffer } from "node:buffer";
 import { native } from "../../ffi/load.ts";
-import { byteCount } from "../core/bytes.ts";
+import { byteCount, presentCount } from "../core/bytes.ts";
 import type { LinkChain } from "./link_chain.ts";
 import type { LinkNode } from "./link_node.ts";
 
@@ -15,7 +15,7 @@ const needle = new Uint8Array(1);
 /** The bytes of a delimiter. A single one is only valid until the next call. */
 export function delimiterBytes(delimiter: Delimiter): Uint8Array {
   if (delimiter instanceof Uint8Array) {
-    if (byteCount(delimiter, "look for") > 0) return delimiter;
+    if (presentCount(delimiter, "look for") > 0) return delimiter;
     throw new RangeError("Cannot look for a delimiter of no bytes");
   }
   if (typeof delimiter !== "number") {

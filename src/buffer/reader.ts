@@ -1,7 +1,7 @@
 /**
  * Reading: bytes that are there, as views, numbers, strings and slices.
  */
-import { byteCount } from "../core/bytes.ts";
+import { byteCount, presentCount } from "../core/bytes.ts";
 import { show } from "../core/options.ts";
 import { type Block, blocks } from "./block.ts";
 import { Chained, chainIfAny, chainOf } from "./chained.ts";
@@ -68,7 +68,11 @@ export interface BufferReader {
    * @throws {RangeError} Fewer than `count` bytes are readable.
    */
   readBinary(count: number): Uint8Array;
-  /** Copies what is there into `target`, as much as fits. How many bytes that was. */
+  /**
+   * Copies what is there into `target`, as much as fits. How many bytes that was.
+   *
+   * @throws {TypeError} It is no `Uint8Array`, or its memory was taken away.
+   */
   readInto(target: Uint8Array): number;
   /** Reads one byte. @throws {RangeError} None is readable. */
   readByte(): number;
@@ -306,7 +310,7 @@ export class ChainReader extends Chained implements BufferReader {
   }
 
   readInto(target: Uint8Array): number {
-    const count = Math.min(byteCount(target, "read into"), this.length);
+    const count = Math.min(presentCount(target, "read into"), this.length);
     if (!this.#begin("read", count)) return 0;
     chainOf(this).copyOut(target, 0, count);
     chainOf(this).consume(count);

@@ -18,6 +18,7 @@ const getOffset = getter<number>(prototype, "byteOffset");
 const getBuffer = getter<ArrayBufferLike>(prototype, "buffer");
 const isResizable = getter<boolean>(ArrayBuffer.prototype, "resizable");
 const set = Uint8Array.prototype.set;
+const keys = Uint8Array.prototype.keys;
 
 /**
  * How many bytes an array has; 0 when they were taken away. `action` begins the error's message.
@@ -33,6 +34,29 @@ export function byteCount(bytes: Uint8Array, action = "use"): number {
     }
   }
   throw new TypeError(`Cannot ${action} what is no Uint8Array`);
+}
+
+/** Whether the memory of an array is gone: transferred, or its buffer shrunk. It counts 0 then. */
+function isGone(bytes: Uint8Array): boolean {
+  try {
+    keys.call(bytes); // throws for no other reason
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * The same for bytes that are to be used now.
+ *
+ * @throws {TypeError} They were taken away: an array without memory is no empty one.
+ */
+export function presentCount(bytes: Uint8Array, action: string): number {
+  const count = byteCount(bytes, action);
+  if (count > 0 || !isGone(bytes)) return count;
+  throw new TypeError(
+    `Cannot ${action} bytes that were taken away: released, transferred, or their buffer shrunk`,
+  );
 }
 
 /** The buffer that an array lies in. */

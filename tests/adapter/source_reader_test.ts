@@ -46,6 +46,15 @@ balanced("readerFrom() of an endless source has what was waited for (netpoll 85)
   await reader.close();
 });
 
+balanced("wait() rejects for a piece whose memory is gone: it was not empty", async () => {
+  const gone = new Uint8Array(5);
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  const reader = readerFrom(new Pieces([bytesOfText("abc"), gone, bytesOfText("def")]));
+  await assertRejects(() => reader.wait(4), TypeError, "taken away");
+  assertEquals(reader.readString(3), "abc");
+  await reader.close();
+});
+
 balanced("wait() rejects with EofError at the end of the source (netpoll 86)", async () => {
   const reader = readerFrom(new Pieces([]));
   await assertRejects(() => reader.wait(1), EofError, "the source has ended");

@@ -66,6 +66,15 @@ balanced("readBinary() is a copy that outlives everything", () => {
   assertEquals(textOf(own), "hello");
 });
 
+balanced("readInto() and indexOf() refuse an array whose memory is gone", () => {
+  using buffer = bufferOf("abc");
+  const gone = new Uint8Array(5);
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  assertThrows(() => buffer.readInto(gone), TypeError, "taken away");
+  assertThrows(() => buffer.indexOf(gone), TypeError, "taken away");
+  assertEquals([buffer.readInto(new Uint8Array(0)), buffer.length], [0, 3]);
+});
+
 balanced("readInto() takes what there is, as much as fits (netpoll 71-73)", () => {
   const buffer = inPieces([sequence(16), sequence(8, 16), sequence(8, 24)], "own");
   const target = new Uint8Array(10);

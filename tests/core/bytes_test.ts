@@ -7,6 +7,7 @@ import {
   isFixed,
   offsetOf,
   plainView,
+  presentCount,
 } from "../../src/core/bytes.ts";
 import { spoofed } from "../support/spoofed.ts";
 
@@ -22,6 +23,37 @@ test("byteCount() and its like see through properties of an array's own, and thr
   const plain = plainView(lying);
   assertEquals([plain.length, plain.buffer.byteLength, plain[7]], [8, 8, 65]);
   assertEquals(plainView(new Uint8Array(new ArrayBuffer(9), 2, 3)).byteOffset, 2);
+});
+
+/** Arrays whose memory is gone, in each way that it can go, and whether they were empty before. */
+function goneArrays(): Uint8Array[] {
+  const resizable = (count: number) => new ArrayBuffer(count, { maxByteLength: 32 } as object);
+  const shrunk = resizable(16) as ArrayBuffer & { resize(count: number): void };
+  const outside = [
+    new Uint8Array(shrunk, 8, 8),
+    new Uint8Array(shrunk, 8),
+    new Uint8Array(shrunk, 0, 16),
+  ];
+  shrunk.resize(4);
+  const transferred = [new Uint8Array(8), new Uint8Array(0), new Uint8Array(resizable(8))];
+  for (const { buffer } of transferred) {
+    structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+  }
+  return [...outside, ...transferred];
+}
+
+test("presentCount() tells an array without memory from an empty one", () => {
+  for (const gone of goneArrays()) {
+    assertEquals(byteCount(gone), 0);
+    assertThrows(() => presentCount(gone, "use"), TypeError, "Cannot use bytes that were taken");
+  }
+  const shrunk = new ArrayBuffer(8, { maxByteLength: 8 } as object);
+  const following = new Uint8Array(shrunk);
+  (shrunk as ArrayBuffer & { resize(count: number): void }).resize(0);
+  for (const empty of [new Uint8Array(0), new Uint8Array(new ArrayBuffer(8), 8), following]) {
+    assertEquals(presentCount(empty, "use"), 0);
+  }
+  assertEquals(presentCount(new Uint8Array(3), "use"), 3);
 });
 
 test("byteCount() of what is no Uint8Array is a TypeError that says what was to be done", () => {
