@@ -131,8 +131,8 @@ export class Connection implements AsyncDisposable {
    * `process.stdin` in use. Under Deno, a file that `node:fs` opened is taken over in the thread that
    * opened it. No permission is asked for: who has a descriptor may use it (docs/SECURITY.md).
    *
-   * @throws {TypeError} It is no whole number from 0 to 2^31 - 1, a socket without a stream, or a
-   * connection of this thread has it.
+   * @throws {TypeError} It is no whole number from 0 to 2^31 - 1, a socket without a stream, or the
+   * kernel's for something else (an epoll set, an eventfd), or a connection of this thread has it.
    * @throws {SystemError} It is not open, or cannot be polled (`code` is `"EPERM"` for a file), or no
    * other descriptor is left.
    *

@@ -19,6 +19,8 @@ const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
 const FROM_FD_OPTIONS: Known<FromFdOptions> = { ...DEFAULTS, ...LATER_CALLBACKS };
 
 const SOCK_STREAM = 1;
+/** The type of a file within its mode (stat(2)). What the kernel makes for epoll and the like has none. */
+const TYPE_MASK = 0o170_000;
 
 /** Throws unless bytes in order come and go through a descriptor. Whether it is a socket. */
 function checkStream(fd: number): boolean {
@@ -26,8 +28,14 @@ function checkStream(fd: number): boolean {
   try {
     type = getOption(fd, Option.TYPE);
   } catch (error) {
-    if ((error as { code?: string }).code === "ENOTSOCK") return false;
-    throw error;
+    if ((error as { code?: string }).code !== "ENOTSOCK") throw error;
+    const about = new Uint32Array(3);
+    check("look at a descriptor", native.stat(fd, about));
+    // An epoll set, an eventfd, a timer: the runtime and this library have some, too.
+    if ((about[0]! & TYPE_MASK) !== 0) return false;
+    throw new TypeError(
+      `Cannot make a connection of descriptor ${fd}: it is no socket, pipe or device`,
+    );
   }
   if (type !== SOCK_STREAM || getOption(fd, Option.ACCEPTS) !== 0) {
     throw new TypeError(`Cannot make a connection of descriptor ${fd}: it is no stream socket`);

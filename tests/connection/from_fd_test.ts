@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { once } from "node:events";
-import { closeSync, openSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -13,6 +13,15 @@ import { leaks } from "../support/leaks.ts";
 import { libraryPath } from "../support/library.ts";
 import { assertBytes, closeAll, pattern, receive, send } from "../support/pair.ts";
 import { soon, until } from "../support/until.ts";
+
+/** What a descriptor of this process is; nothing when it is closed by now. */
+function linkOf(fd: number): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return "";
+  }
+}
 
 test("socketPair() makes two connections, each the peer of the other (netpoll 164)", () =>
   leaks(async () => {
@@ -47,15 +56,23 @@ test("Connection.fromFd() refuses what is no open stream, and leaves it to its o
     assertThrows(() => Connection.fromFd(-1, { readTimeoutMs: -1 }), RangeError);
   }));
 
-test("Connection.fromFd() over a descriptor that is no socket: the calls for files serve it", () =>
+test("Connection.fromFd() refuses what the kernel made for something else, and closes none of it", () =>
   leaks(async () => {
-    // An eventfd can be polled, and is no socket: eight bytes in, eight bytes out.
-    const counter = Connection.fromFd(native.eventfd());
-    counter.writer.writeBigUint64LE(7n);
-    await counter.writer.flush();
-    await soon(counter.reader.wait(8));
-    assertEquals(counter.reader.readBigUint64LE(), 7n);
-    await counter.close();
+    const [a, b] = socketPair(); // the poller and its waker are there
+    const own = [native.eventfd(), native.epollCreate()];
+    const anonymous = () =>
+      readdirSync("/proc/self/fd").map(Number).filter((fd) => linkOf(fd).startsWith("anon_inode:"));
+    const before = anonymous();
+    for (const fd of own) assert(before.includes(fd));
+    for (const fd of before) {
+      const error = assertThrows(() => Connection.fromFd(fd), TypeError);
+      assertEquals(error.message.includes("no socket, pipe or device"), true, error.message);
+    }
+    assertEquals(anonymous(), before);
+    await send(a, "all goes on");
+    assertEquals(await soon(receive(b, 11)), "all goes on");
+    for (const fd of own) native.close(fd);
+    await closeAll(a, b);
   }));
 
 test("Connection.fromFd() over the ends of a Unix stream that somebody else opened", () =>
