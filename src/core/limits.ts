@@ -252,6 +252,8 @@ export const WORKER_BACKOFF_MS: readonly number[] = [0, 50, 100, 200, 500, 1000]
 export const WORKER_HEALTHY_MS = 10_000;
 /** How much longer than a shutdown may take a Worker has to say that it is done. */
 export const WORKER_GRACE_MS = 1000;
+/** Pollers of a cluster: each is a thread with a heap of its own. */
+export const POLLERS_MAX = 1024;
 
 /** How long a Worker may take to say what its thread did. */
 export const METRICS_TIMEOUT_MS = 1000;

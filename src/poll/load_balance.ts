@@ -2,6 +2,7 @@
  * Load balancing: which of several pollers serves a new connection.
  */
 import { currentScope, type Scope } from "../../ffi/context.ts";
+import { show } from "../core/options.ts";
 
 /** A poller, as a policy sees it. */
 export interface PollerLoad {
@@ -67,7 +68,7 @@ export function balancer<A>(policy: LoadBalance<A>): Balancer<A> {
   if (policy === "least-connections") return new LeastConnections();
   if (policy === "source-hash") return new SourceHash();
   throw new TypeError(
-    `Cannot balance by "${policy}": it is ${POLICIES.join(", ")}, or a function`,
+    `Cannot balance by ${show(policy)}: it is ${POLICIES.join(", ")}, or a function`,
   );
 }
 

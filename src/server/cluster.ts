@@ -112,11 +112,14 @@ export class Cluster {
     this.#handler = handler;
     this.#options = options;
     this.#isHandover = options.acceptMode !== "reuseport";
-    this.#handover = new Handover(options.loadBalance ?? "round-robin", {
-      takers: () => this.#workers.filter((worker) => worker?.canTake) as PollerWorker[],
-      onPolicyError: (error) => this.#report(error as Error, -1, "the next one serves it"),
-      onAcceptFailure: (error) => this.#onAcceptFailure(error),
-    });
+    this.#handover = new Handover(
+      options.loadBalance === undefined ? "round-robin" : options.loadBalance,
+      {
+        takers: () => this.#workers.filter((worker) => worker?.canTake) as PollerWorker[],
+        onPolicyError: (error) => this.#report(error as Error, -1, "the next one serves it"),
+        onAcceptFailure: (error) => this.#onAcceptFailure(error),
+      },
+    );
     this.#pollerCount = options.pollerCount ?? availableParallelism();
   }
 

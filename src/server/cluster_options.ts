@@ -4,6 +4,7 @@
 import type { Address } from "../net/address.ts";
 import type { LoadBalance } from "../poll/load_balance.ts";
 import { checkFunction, checkOptions, type Known, show } from "../core/options.ts";
+import { POLLERS_MAX } from "../core/limits.ts";
 import type { ShutdownOptions } from "./shutdown.ts";
 import type { SignalOptions } from "./signals.ts";
 
@@ -60,8 +61,10 @@ export const SERVE_OPTIONS: Known<ServeOptions> = {
 
 /** Throws unless it is a number of pollers. */
 export function checkPollerCount(pollerCount: number): void {
-  if (Number.isInteger(pollerCount) && pollerCount > 0) return;
-  throw new RangeError(`Cannot set pollerCount to ${pollerCount}: it is a whole number above 0`);
+  if (Number.isInteger(pollerCount) && pollerCount > 0 && pollerCount <= POLLERS_MAX) return;
+  throw new RangeError(
+    `Cannot set pollerCount to ${show(pollerCount)}: it is a whole number from 1 to ${POLLERS_MAX}`,
+  );
 }
 
 /** Throws unless a cluster can be made of them. */

@@ -4,7 +4,7 @@
 import process from "node:process";
 import { config } from "../core/config.ts";
 import { checkOptions, type Known, show } from "../core/options.ts";
-import type { ShutdownOptions, ShutdownResult } from "./shutdown.ts";
+import { shutdownMs, type ShutdownOptions, type ShutdownResult } from "./shutdown.ts";
 
 /** How {@linkcode shutdownOnSignals} goes about it. */
 export interface SignalOptions {
@@ -35,6 +35,18 @@ const STATUS: Readonly<Record<string, number>> = {
   SIGQUIT: 131,
   SIGTERM: 143,
 };
+
+/** Throws unless they are signals that can end a server. */
+function checkSignals(signals: unknown): void {
+  const names = Object.keys(STATUS);
+  if (!Array.isArray(signals)) {
+    throw new TypeError(`Cannot wait for signals ${show(signals)}: it is an array of their names`);
+  }
+  for (const signal of signals) {
+    if (names.includes(signal)) continue;
+    throw new TypeError(`Cannot wait for signal ${show(signal)}: it is one of ${names.join(", ")}`);
+  }
+}
 
 /** The process may be gone next: who was cut is told of here, or nowhere. */
 function reportCut(signal: string, timeoutMs: number, result: unknown): void {
@@ -73,6 +85,8 @@ export function shutdownOnSignals(loop: Stoppable, options: SignalOptions = {}):
     throw new TypeError(`Cannot shut ${show(loop)} down: it is no EventLoop and no Cluster`);
   }
   const { signals = ["SIGINT", "SIGTERM"], timeoutMs = SHUTDOWN_TIMEOUT_MS, exit = true } = options;
+  checkSignals(signals);
+  shutdownMs({ timeoutMs });
   let isAsked = false;
   const now = new AbortController();
   const onSignal = async (signal: string) => {

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { once } from "node:events";
 import process from "node:process";
 import { test } from "node:test";
@@ -133,4 +133,21 @@ test("shutdownOnSignals() adds one listener for each signal, and takes back its 
   forgetSecond();
   forgetSecond();
   assertEquals(counts(), before);
+});
+
+test("shutdownOnSignals() refuses a time and signals that mean nothing, and listens to none", () => {
+  const loop = new EventLoop(null);
+  const wrong: Record<string, unknown>[] = [
+    ...["5", NaN, -1, null, {}, 5n].map((timeoutMs) => ({ timeoutMs })),
+    ...["SIGTERM", 5, null, {}, ["SIGFOO"], ["SIGTERM", 15], [null]].map((signals) => ({
+      signals,
+    })),
+  ];
+  const before = process.listenerCount("SIGTERM");
+  for (const options of wrong) {
+    const error = assertThrows(() => shutdownOnSignals(loop, options as SignalOptions)) as Error;
+    assert(error instanceof TypeError || error instanceof RangeError, String(error));
+    assert(/^Cannot (shut down within|wait for signal)/.test(error.message), error.message);
+  }
+  assertEquals(process.listenerCount("SIGTERM"), before);
 });

@@ -47,6 +47,7 @@ const ROWS: Readonly<Record<string, readonly number[]>> = {
   "pinned blocks, a thread": [limits.ZERO_COPY_PINNED_BYTES_MAX],
   'completions in a row that say "copied"': [limits.ZERO_COPY_COPIED_MAX],
   "connections on their way to one Worker": [limits.RING_COUNT_MAX],
+  "`pollerCount`": [limits.POLLERS_MAX],
 };
 
 /** The numbers of a default: "8 KiB … 1 MiB" is 8192 and 1048576, "65 536" one number. */
