@@ -3,14 +3,23 @@
  */
 import process from "node:process";
 import { absence, CANDIDATES, LIMIT, select, SKETCHES } from "./harness/candidates.ts";
+import { type ClientResults, CLIENTS, describeClients, measureClients } from "./harness/clients.ts";
 import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { describe } from "./harness/markdown.ts";
-import { measure, type Plan, ROUNDS, roundsOf, secondsOf } from "./harness/measure.ts";
+import {
+  DEFAULT_SECONDS,
+  measure,
+  type Plan,
+  ROUNDS,
+  roundsOf,
+  secondsOf,
+  TRACED,
+} from "./harness/measure.ts";
 import { commandLine, number, parse } from "./harness/options.ts";
 import { cpuPlot, latencyPlot } from "./harness/plot.ts";
 import { duration } from "./harness/progress.ts";
 import { updateReadme } from "./harness/readme.ts";
-import { describeMachine, keep, keepText, RESULTS } from "./harness/report.ts";
+import { describeMachine, keep, keepText, readJson, RESULTS } from "./harness/report.ts";
 import type { Results, Series } from "./harness/results.ts";
 import { GROUPS, SCENARIOS, scenariosOf, tooLarge } from "./harness/scenarios.ts";
 
@@ -18,7 +27,9 @@ const everybody = [...CANDIDATES, ...SKETCHES];
 const absent = new Map(everybody.map((one) => [one, absence(one)]));
 const present = CANDIDATES.filter((one) => absent.get(one) === null);
 
-const DEFAULTS = { seconds: "0.5", warmup: "0.25", trace: "0.5" };
+/** Clients that are measured after the servers: ours, and each runtime's own. */
+const FIGURE_CLIENTS = CLIENTS.filter(({ name }) => !/-(mux|net)$/.test(name));
+const CLIENT_SECONDS = 0.3;
 
 /** What each scenario and group takes, with everybody who is here. */
 function durations(): string {
@@ -26,9 +37,8 @@ function durations(): string {
     scenarios: SCENARIOS,
     candidates: present,
     rounds: null,
-    seconds: Number(DEFAULTS.seconds),
-    warmupSeconds: Number(DEFAULTS.warmup),
-    traceSeconds: Number(DEFAULTS.trace),
+    ...DEFAULT_SECONDS,
+    traced: scenariosOf(TRACED),
     serverCpu: SERVER_CPU,
     loadCpu: LOAD_CPU,
   };
@@ -58,12 +68,14 @@ const options = parse("Measures what an echo costs: ours, C, and what else there
   only: { help: `servers: ${everybody.map((one) => one.name).join(",")}` },
   scenarios: { help: "scenarios or groups, from the list below", value: "figures" },
   rounds: { help: `how often to measure each; unless given ${ROUNDS}, more where they tell more` },
-  seconds: { help: "how long to measure, each time", value: DEFAULTS.seconds },
-  warmup: { help: "seconds before each measurement", value: DEFAULTS.warmup },
+  seconds: { help: "how long to measure, each time", value: `${DEFAULT_SECONDS.seconds}` },
+  warmup: { help: "seconds before each measurement", value: `${DEFAULT_SECONDS.warmupSeconds}` },
   trace: {
     help: "seconds to count system calls and collections, untimed; 0: do not",
-    value: DEFAULTS.trace,
+    value: `${DEFAULT_SECONDS.traceSeconds}`,
   },
+  traced: { help: "scenarios or groups whose calls and collections are counted", value: TRACED },
+  clients: { help: "rounds of clients after the scenarios; 5 for figures, else 0" },
   "server-cpu": { help: "the CPU of the server", value: String(SERVER_CPU) },
   "load-cpu": { help: "the CPU of the load", value: String(LOAD_CPU) },
   results: { help: "the folder of the results, bench/results unless given" },
@@ -79,6 +91,7 @@ const plan: Plan = {
   seconds: number("seconds", options.seconds),
   warmupSeconds: number("warmup", options.warmup),
   traceSeconds: number("trace", options.trace),
+  traced: scenariosOf(options.traced!),
   serverCpu: number("server-cpu", options["server-cpu"]),
   loadCpu: number("load-cpu", options["load-cpu"]),
 };
@@ -124,7 +137,19 @@ await measure(plan, (series, notes) => {
   if (latency !== null) keepText("latency.svg", latency, folder);
 });
 console.log(describe(results));
-if (options.results === undefined) console.error(updateReadme(results));
+const clientRounds = number(
+  "clients",
+  options.clients ?? (options.scenarios === "figures" && options.only === undefined ? "5" : "0"),
+);
+if (clientRounds > 0) {
+  const micros = await measureClients(FIGURE_CLIENTS, clientRounds, CLIENT_SECONDS);
+  const clients = { ...about, rounds: clientRounds, clients: FIGURE_CLIENTS, micros };
+  keep("client", describeClients(clients), clients, options.results ?? RESULTS);
+  console.log(`\n${describeClients(clients)}`);
+}
+if (options.results === undefined) {
+  console.error(updateReadme(results, readJson<ClientResults>("client")));
+}
 const failures = results.series.filter(({ failure }) => failure !== null);
 for (const { candidate, scenario, failure } of failures) {
   console.error(`failed: ${candidate} in ${scenario}: ${failure}`);

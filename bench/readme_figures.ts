@@ -2,6 +2,7 @@
  * Makes README's table of figures from the last run, as the end of `make bench` does:
  * `make readme-figures`.
  */
+import type { ClientResults } from "./harness/clients.ts";
 import { parse } from "./harness/options.ts";
 import { updateReadme } from "./harness/readme.ts";
 import { readJson, RESULTS } from "./harness/report.ts";
@@ -11,6 +12,6 @@ const options = parse("Makes README's table of figures from the last run.", {
   results: { help: "the folder of the results, bench/results unless given" },
   readme: { help: "the file to write to, README.md unless given" },
 });
-console.error(
-  updateReadme(readJson<Results>("figures", options.results ?? RESULTS), options.readme),
-);
+const folder = options.results ?? RESULTS;
+const clients = readJson<ClientResults>("client", folder);
+console.error(updateReadme(readJson<Results>("figures", folder), clients, options.readme));

@@ -25,10 +25,16 @@ export interface Plan {
   readonly warmupSeconds: number;
   /** How long to count system calls, and collections; 0: not at all. */
   readonly traceSeconds: number;
+  /** In which scenarios they are counted. */
+  readonly traced: readonly Scenario[];
   readonly serverCpu: number;
   readonly loadCpu: number;
 }
 
+/** How long each measurement takes unless told otherwise: so that the default run is over in time. */
+export const DEFAULT_SECONDS = { seconds: 0.25, warmupSeconds: 0.1, traceSeconds: 0.2 };
+/** Where calls and collections are counted unless told otherwise: where they tell most. */
+export const TRACED = "64x50,pipeline";
 /** Rounds of a scenario that does not want more. */
 export const ROUNDS = 9;
 /** Runs in which the speed of a closed loop is measured, for a share of it. */
@@ -47,8 +53,8 @@ export function roundsOf({ rounds }: Plan, scenario: Scenario): number {
   return rounds === null ? scenario.rounds ?? ROUNDS : Math.min(rounds, scenario.rounds ?? rounds);
 }
 
-function traces(plan: Plan, { isMemory }: Scenario): boolean {
-  return plan.traceSeconds > 0 && isMemory === undefined;
+function traces({ traceSeconds, traced }: Plan, scenario: Scenario): boolean {
+  return traceSeconds > 0 && scenario.isMemory === undefined && traced.includes(scenario);
 }
 
 /**
@@ -80,6 +86,12 @@ export function secondsOf(plan: Plan, scenario: Scenario): number {
   const runs = candidates * roundsOf(plan, scenario) + speeds;
   const traced = traces(plan, scenario) ? candidates * traceSeconds(plan, scenario) : 0;
   return runs * measureSeconds(plan, scenario) + traced;
+}
+
+/** How long the servers of a plan take to be started and primed, about. */
+export function primeSeconds({ scenarios, candidates, seconds }: Plan): number {
+  const keys = new Set(scenarios.map(serversOf));
+  return keys.size * candidates.length * Math.min(PRIME_SECONDS, 4 * seconds);
 }
 
 /** How long it takes to count the calls and the collections of one, about. */
@@ -134,7 +146,7 @@ class Measurement {
     if (server === undefined) {
       server = await startServer(commandOf(candidate, scenario, this.#plan.serverCpu));
       this.#servers.set(candidate, server);
-      const seconds = Math.min(PRIME_SECONDS, 2 * this.#plan.seconds);
+      const seconds = Math.min(PRIME_SECONDS, 4 * this.#plan.seconds);
       await load(server, fewer(scenario), { ...this.#options(seconds), warmupSeconds: 0 });
     }
     return server;
@@ -261,7 +273,7 @@ export async function measure(
 ): Promise<void> {
   const seconds = plan.scenarios.reduce((sum, scenario) => sum + secondsOf(plan, scenario), 0);
   const keys = new Set(plan.scenarios.map(serversOf));
-  const progress = new Progress(seconds + keys.size * plan.candidates.length * PRIME_SECONDS);
+  const progress = new Progress(seconds + primeSeconds(plan));
   const all: Series[] = [];
   const notes: string[] = [];
   for (const key of keys) {

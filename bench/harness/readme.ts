@@ -4,6 +4,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { CANDIDATES } from "./candidates.ts";
 import { projectPath } from "./child.ts";
+import { type ClientResults, clientTable } from "./clients.ts";
 import { figure, table } from "./markdown.ts";
 import { type Results, seriesOf, summarize } from "./results.ts";
 import { GROUPS } from "./scenarios.ts";
@@ -22,13 +23,29 @@ interface Column {
   readonly figure: "cpu" | "p99" | "resident";
 }
 
-const COLUMNS: readonly Column[] = [
-  { scenario: "64x50", head: "64 B, 50 connections", figure: "cpu" },
-  { scenario: "64x1", head: "64 B, 1 connection", figure: "cpu" },
-  { scenario: "1mx4", head: "1 MiB, 4 connections", figure: "cpu" },
-  { scenario: "churn", head: "connect, echo, close", figure: "cpu" },
-  { scenario: "rate", head: "p99 µs, same rate for all", figure: "p99" },
-  { scenario: "memory", head: "B/idle connection", figure: "resident" },
+/** README's tables of servers. */
+const TABLES: readonly { readonly about: string; readonly columns: readonly Column[] }[] = [
+  {
+    about: "CPU µs a message (÷ C)",
+    columns: [
+      { scenario: "64x50", head: "64 B, 50 connections", figure: "cpu" },
+      { scenario: "64x1", head: "64 B, 1 connection", figure: "cpu" },
+      { scenario: "pipeline", head: "50 connections, 16 in flight on each", figure: "cpu" },
+      { scenario: "1mx4", head: "1 MiB, 4 connections", figure: "cpu" },
+      { scenario: "churn", head: "connect, echo, close", figure: "cpu" },
+      { scenario: "memory", head: "B/idle connection", figure: "resident" },
+    ],
+  },
+  {
+    about: "netpoll-benchmark, and tails",
+    columns: [
+      { scenario: "long100", head: "1 KiB frames, 100 connections", figure: "cpu" },
+      { scenario: "mux100", head: "100 in flight over 4", figure: "cpu" },
+      { scenario: "delayed", head: "1 in 100 takes 10 ms: CPU", figure: "cpu" },
+      { scenario: "delayed", head: "its p99 µs", figure: "p99" },
+      { scenario: "rate", head: "p99 µs, same rate for all", figure: "p99" },
+    ],
+  },
 ];
 
 /** Puts text between the marks of README. */
@@ -68,6 +85,7 @@ export function unfitForReadme(
  */
 export function updateReadme(
   results: Results | null,
+  clients: ClientResults | null = null,
   path = projectPath("README.md"),
   everybody?: readonly string[],
 ): string {
@@ -76,7 +94,7 @@ export function updateReadme(
     : unfitForReadme(results, everybody);
   if (reason !== null) return `README stays as it is, the last run is not for it: ${reason}`;
   const before = readFileSync(path, "utf8");
-  writeFileSync(path, insertFigures(before, readmeFigures(results!)));
+  writeFileSync(path, insertFigures(before, readmeFigures(results!, clients)));
   return `README's table is that of ${results!.date}`;
 }
 
@@ -103,19 +121,31 @@ function wrap(text: string): string {
   return [...lines, line].join("\n");
 }
 
+function clientsAbout({ command, date, rounds }: ClientResults): string {
+  return `Clients (\`${command}\` on ${date}, medians of ${rounds} rounds): 64 B asked and answered over ` +
+    `1 and 50 connections to the C server; "÷ connect" is the ratio to the runtime's own:`;
+}
+
 /** What stands between the marks: the command, the machine and the date, and the table. */
-export function readmeFigures(results: Results): string {
+export function readmeFigures(results: Results, clients: ClientResults | null = null): string {
   const { command, date, machine, rounds } = results;
-  const rows = results.candidates.map(({ name, title, isOurs }) => [
-    isOurs ? `**${title}**` : title,
-    ...COLUMNS.map((column) => cell(results, name, column)),
-  ]);
   const others = results.scenarios.filter((one) => one.rounds !== rounds)
     .map((one) => `${one.rounds} for ${one.name}`);
   const how = [`${rounds} interleaved rounds`, ...others].join(", ");
   const about = `\`${command}\` on ${date}, ${machine}; medians of ${how}. CPU in µs a message, ` +
     `and in brackets the median of the rounds' ratios to C:`;
   const skipped = results.skipped.length === 0 ? "" : `Left out: ${results.skipped.join("; ")}.`;
-  const heads = ["CPU µs a message (÷ C)", ...COLUMNS.map(({ head }) => head)];
-  return [wrap(about), table(heads, rows), ...(skipped === "" ? [] : [wrap(skipped)])].join("\n\n");
+  const tables = TABLES.map((one) =>
+    table(
+      [one.about, ...one.columns.map(({ head }) => head)],
+      results.candidates.map(({ name, title, isOurs }) => [
+        isOurs ? `**${title}**` : title,
+        ...one.columns.map((column) => cell(results, name, column)),
+      ]),
+    )
+  );
+  const asked = clients === null ? [] : [wrap(clientsAbout(clients)), clientTable(clients)];
+  return [wrap(about), ...tables, ...asked, ...(skipped === "" ? [] : [wrap(skipped)])].join(
+    "\n\n",
+  );
 }

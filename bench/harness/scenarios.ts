@@ -114,7 +114,6 @@ const OTHERS: readonly Scenario[] = [
     name: "rate",
     title: "64 B, 50 connections, one fixed rate: half of C's maximum",
     rate: { share: 0.5, of: "limit" },
-    rounds: 15,
   },
   {
     ...SMALL,
@@ -166,7 +165,10 @@ export const SCENARIOS: readonly Scenario[] = [...GRID, ...NETPOLL, ...OTHERS];
 
 /** What `--scenarios` may name besides scenarios. `figures` is what README's table is made of. */
 export const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  figures: ["64x50", "64x1", "1mx4", "churn", "rate", "memory"],
+  figures: [
+    ...["64x50", "64x1", "pipeline", "1mx4", "churn", "memory"],
+    ...["long100", "mux100", "delayed", "rate"],
+  ],
   grid: GRID.map((one) => one.name),
   netpoll: NETPOLL.map((one) => one.name),
   tail: ["rate", "rate80", "delayed"],
