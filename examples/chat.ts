@@ -47,7 +47,11 @@ export function onConnect(connection: Connection): void {
 /** One says something. */
 export async function onRequest(connection: Connection): Promise<void> {
   const { reader } = connection;
-  const count = await reader.waitUntil(10, { maxBytes: LINE_BYTES_MAX });
+  const count = await reader.waitUntil(10, { maxBytes: LINE_BYTES_MAX }).catch((error) => {
+    if (error instanceof RangeError) return -1; // so long a line is no failure of ours to log
+    throw error;
+  });
+  if (count < 0) return connection.reset();
   const line = reader.readString(count);
   reader.release();
   tell(`> ${line}`, connection);

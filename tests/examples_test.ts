@@ -226,6 +226,17 @@ test("examples/chat.ts tells all others what one says, whichever poller serves t
   assertEquals(ended, { code: 0, signal: null });
 });
 
+test("examples/chat.ts ends who says too much at once, without a word to its log", async () => {
+  const ended = await withExample("examples/chat.ts", "localhost:0", async (at) => {
+    const socket = connect(portOf(at), "localhost");
+    socket.on("error", () => {}); // it is reset
+    socket.write("x".repeat(2000));
+    socket.resume();
+    await new Promise((resolve) => socket.on("close", resolve));
+  });
+  assertEquals(ended, { code: 0, signal: null, stderr: "" });
+});
+
 test("examples/redis_server.ts answers what came in one go, and drains when it is interrupted", async () => {
   const ended = await withServer("examples/redis_server.ts", async (port) => {
     const socket = connect(port, "localhost").setEncoding("latin1");
