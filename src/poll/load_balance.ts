@@ -30,8 +30,8 @@ export interface PollerLoad {
 export type Choose<A> = (pollers: readonly PollerLoad[], remote: A) => number;
 
 /**
- * Who serves a new connection: one after the other, any, whoever has the fewest, the same for every
- * connection of a host, or what a function says.
+ * The policy for new connections: one poller after the other, any, the one with the fewest, the same
+ * one for all connections of a host, or the one that a function chooses.
  */
 export type LoadBalance<A> =
   | "round-robin"
@@ -40,11 +40,11 @@ export type LoadBalance<A> =
   | "source-hash"
   | Choose<A>;
 
-/** Who connects, as far as a policy wants to know. */
+/** A new connection, as far as a policy wants to know. */
 export interface Newcomer<A> {
-  /** What identifies its host; null for who has none (a Unix peer). */
+  /** The key of its host; null for a peer that has none (a Unix socket). */
   readonly source: number | string | null;
-  /** Where it is. */
+  /** Its address. */
   readonly address: A;
 }
 

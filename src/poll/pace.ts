@@ -34,7 +34,7 @@ const COLD_MICROS = 150;
 /** While a handler waits for the runtime, so many turns find nothing before one blocks. */
 const OUTSIDE_TURNS = 2;
 
-/** What a pace paces. */
+/** The poller, as its pace sees it. */
 export interface Turns extends RuntimeSet {
   /** The microseconds of the clock when what is polled next begins. */
   nowMicros: number;
@@ -55,7 +55,7 @@ type Phase = "asleep" | "scheduled" | "running" | "closed";
 export class Pace {
   /** A timerfd in the epoll set ends a blocking wait: a timeout on each would cost 4 to 10 µs. */
   readonly timer: number;
-  /** What it did so far. */
+  /** Counts of its work so far. */
   readonly counts = { turns: 0, blocks: 0, colds: 0, wakes: 0 };
   /** Handlers that wait for something that is not ours. */
   outsideWaits = 0;

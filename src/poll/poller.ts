@@ -29,9 +29,9 @@ const DEADLINE_TOKEN = 1;
 /** The slot of the runtime's event loop. */
 const RUNTIME_TOKEN = 2;
 const DEADLINE_MICROS_MAX = 3_600_000_000;
-/** What a wait returns has the number of events below and of completions above. */
+/** The result of a wait: the number of events in the low half, of completions in the high half. */
 const EVENTS_MASK = 0xffff;
-/** Where completions begin in the table of events: (token, lo, hi, code), at most 4 an event. */
+/** The place of completions in the table of events: (token, lo, hi, code), at most 4 an event. */
 const COMPLETIONS_AT = 2 * EVENTS_PER_WAIT_MAX;
 const COMPLETION_WORDS = 4;
 const COMPLETIONS_PER_EVENT_MAX = 4;
@@ -44,7 +44,7 @@ function report(error: unknown): void {
   }
 }
 
-/** Who puts sending off until the end of a batch. */
+/** A watcher that puts sending off until the end of a batch. */
 export interface Joined extends Pick<Watcher, "onFailure"> {
   /** Sends it. */
   sendJoined(): void;
@@ -52,13 +52,13 @@ export interface Joined extends Pick<Watcher, "onFailure"> {
 
 /** Watches descriptors and tells their watchers what happens to them. One a thread. */
 export class Poller {
-  /** What it did so far; tests count turns with it instead of looking at a clock. */
+  /** Counts of its work so far. Tests count turns with it instead of looking at a clock. */
   readonly counts: { waits: number; events: number; expiries: number } = {
     waits: 0,
     events: 0,
     expiries: 0,
   };
-  /** How it shares the thread with the runtime. */
+  /** Its way to share the thread with the runtime. */
   readonly pace: Pace;
   readonly #epoll: number;
   /** The microseconds of the clock when the current batch of events began. */
@@ -69,9 +69,9 @@ export class Poller {
   readonly #events = new Uint32Array(
     COMPLETIONS_AT + COMPLETION_WORDS * COMPLETIONS_PER_EVENT_MAX * EVENTS_PER_WAIT_MAX,
   );
-  /** Who has more to do without an event, and gets a turn with the next batch. */
+  /** Watchers that have more to do without an event. They get a turn with the next batch. */
   readonly #again = new Set<Watcher>();
-  /** Who has flushed bytes that leave together with others. */
+  /** Watchers that have flushed bytes, which leave together with others. */
   #joined: Joined[] = [];
   #wheel: TimerWheel | null = null;
   #deadline = -1;
@@ -81,7 +81,7 @@ export class Poller {
   /** So many waits more, and it is judged although more and more comes. */
   #waitsLeft = 0;
   #watcherCount = 0;
-  /** How many of these keep the process alive. */
+  /** The number of these that keep the process alive. */
   #refCount = 0;
   // Events of the current batch that were not dispatched yet, when a turn ran out of time within
   // it.
@@ -109,22 +109,22 @@ export class Poller {
     }
   }
 
-  /** How many descriptors it watches. */
+  /** The number of descriptors that it watches. */
   get watcherCount(): number {
     return this.#watcherCount;
   }
 
-  /** How many watchers get a turn with the next batch. */
+  /** The number of watchers that get a turn with the next batch. */
   get againCount(): number {
     return this.#again.size;
   }
 
-  /** How many events of the last batch were not told yet: the turn's time was over. */
+  /** The number of events of the last batch that were not told yet: the turn's time was over. */
   get untoldCount(): number {
     return this.#batchCount - this.#batchIndex;
   }
 
-  /** How many deadlines are set. */
+  /** The number of deadlines that are set. */
   get timerCount(): number {
     return this.#wheel?.count ?? 0;
   }
@@ -218,7 +218,7 @@ export class Poller {
     this.#freeSlots.push(slot);
   }
 
-  /** What time it is, in microseconds: of this batch of events, or now. */
+  /** The time in microseconds: of this batch of events, or now. */
   get clockMicros(): number {
     return this.pace.isRunning ? this.nowMicros : clock.now();
   }

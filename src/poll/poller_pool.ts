@@ -19,7 +19,7 @@ export function threadPoller(): Poller {
   return poller;
 }
 
-/** The same, or null while nothing needed one. */
+/** The poller of this thread, or null while nothing needed one. */
 export function threadPollerIfAny(): Poller | null {
   return poller;
 }

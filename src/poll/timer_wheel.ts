@@ -14,7 +14,7 @@ const SLOTS = 1 << SLOT_BITS;
 const SLOT_MASK = SLOTS - 1;
 const LEVELS = 6; // 32^6 ms are 12 days; what is further away is looked at again then
 const SPAN_MS = SLOTS ** LEVELS;
-/** How many milliseconds a slot of each level spans. */
+/** The milliseconds that a slot of each level spans. */
 const WIDTHS_MS: readonly number[] = Array.from({ length: LEVELS }, (_, level) => SLOTS ** level);
 
 /** Told when a timer expires. */
@@ -27,17 +27,17 @@ export interface TimerOwner {
 export class Timer {
   /** When it expires, in milliseconds of the wheel's clock. */
   expiryMs = 0;
-  /** How long it was set for: the most that it is put off when the thread was busy; 0 for never. */
+  /** The time that it was set for: the most that it is put off when the thread was busy; 0 for never. */
   spanMs = 0;
   /** Whether it is set. */
   isSet = false;
-  /** Who is told. */
+  /** The owner, which is told. */
   readonly owner: TimerOwner;
   /** The slot it is in. */
   slot = 0;
   /** Neighbours in the slot. */
   previous: Timer | null = null;
-  /** The same. */
+  /** The timer after it in its slot. */
   next: Timer | null = null;
 
   /** A timer that is not set. */
@@ -75,7 +75,7 @@ export class TimerWheel {
     this.#onNext = onNext;
   }
 
-  /** How many timers are set. */
+  /** The number of timers that are set. */
   get count(): number {
     return this.#count;
   }
@@ -113,7 +113,7 @@ export class TimerWheel {
 
   /** It is `nowMs`: expires what is due. `dueMs` says when the next is. */
   advance(nowMs: number): void {
-    // Who expires may come here again; time must not move while a slot is emptied.
+    // An owner may come here again when it is told. Time must not move while a slot is emptied.
     if (this.#isAdvancing) return;
     this.#isAdvancing = true;
     nowMs = Math.floor(nowMs);

@@ -37,7 +37,7 @@ export class Turn {
     return this.#left-- <= 0 && this.#look();
   }
 
-  /** What follows may take long: the next step looks at the clock. */
+  /** The work that follows may take long: the next step looks at the clock. */
   hurry(): void {
     this.#left = 0;
   }

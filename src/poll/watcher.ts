@@ -1,5 +1,5 @@
 /**
- * What a poller watches, what of it is of interest, and what happened.
+ * The descriptors that a poller watches: their interest, and their events.
  */
 
 /** A descriptor and what to do when something happened to it. */
@@ -17,7 +17,7 @@ export interface Watcher {
   onFailure(error: unknown): void;
 }
 
-/** What a watcher wants to hear of: bits to combine (epoll_ctl(2)). */
+/** The interest of a watcher: bits to combine (epoll_ctl(2)). */
 export const Interest = {
   /** Nothing but what cannot be masked: errors and the end of both directions. */
   NONE: 0,
@@ -34,7 +34,7 @@ export const Interest = {
   COMPLETIONS: 0x0100_0000,
 } as const;
 
-/** What happened: bits (epoll_ctl(2)). */
+/** An event: bits (epoll_ctl(2)). */
 export const Event = {
   /** There is something to read: EPOLLIN. */
   READABLE: 0x001,

@@ -55,7 +55,7 @@ const EXHAUSTED: ReadonlySet<number> = new Set([
 
 /** A listener. */
 export interface ListenerMetrics {
-  /** Where it listens. */
+  /** The address where it listens. */
   address: Address;
   /** Connections that nobody accepted yet; null for a Unix socket. */
   queue: AcceptQueue | null;
@@ -66,7 +66,7 @@ export class Acceptor implements Watcher, ConnectionSource {
   readonly #listener: ListenerSocket;
   readonly #poller: Poller;
   readonly #owner: SourceOwner;
-  /** Who the connection is from that was taken last, and where it arrived, if that is known. */
+  /** The peer of the connection that was taken last, and the address where it arrived, if known. */
   readonly ends: RawEnds;
   #token: number;
   /**
@@ -104,7 +104,7 @@ export class Acceptor implements Watcher, ConnectionSource {
     this.#takeSome(turn);
   }
 
-  /** Where it listens, and what waits there. */
+  /** The address where it listens, and the queue there. */
   metrics(): ListenerMetrics {
     const { address, fd } = this.#listener;
     return { address, queue: acceptQueue(fd) };

@@ -15,7 +15,7 @@ export interface LeftConnection {
   readonly fd: number;
   /** Whether it is open for a callback alone, which waits for nothing of it. */
   readonly isKeptByCallback: boolean;
-  /** How many bytes came, and how many the peer has taken. */
+  /** The sum of bytes that came, and of those that the peer has taken. */
   readonly movedBytes: number;
 }
 

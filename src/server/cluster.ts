@@ -78,7 +78,7 @@ export class Cluster {
   readonly #workers: (PollerWorker | null)[] = [];
   /** Those that are too many, and finish what they have. */
   readonly #leaving = new Set<PollerWorker>();
-  /** How often each poller's Worker ended lately. */
+  /** The number of times that each poller's Worker ended lately. */
   readonly #failures: number[] = [];
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   /** With "reuseport", the sockets of each listener, one a poller. */
@@ -123,12 +123,12 @@ export class Cluster {
     this.#pollerCount = options.pollerCount ?? availableParallelism();
   }
 
-  /** How many pollers there are, those included whose Worker is being replaced. */
+  /** The number of pollers, those included whose Worker is being replaced. */
   get pollerCount(): number {
     return this.#pollerCount;
   }
 
-  /** How many connections are open, in all Workers. */
+  /** The number of open connections in all Workers. */
   get connectionCount(): number {
     const all = [...this.pollers, ...this.#leaving];
     return all.reduce((sum, { connectionCount }) => sum + connectionCount, 0);
@@ -140,7 +140,7 @@ export class Cluster {
   }
 
   /**
-   * What all threads of the cluster did, and what they have: this one, which accepts, and each
+   * The metrics of all threads of the cluster: of this one, which accepts, and of each
    * Worker. One that does not answer in time, because a handler keeps its thread, or that has ended
    * and is being replaced, is there without metrics.
    *
@@ -430,7 +430,7 @@ export class Cluster {
   async #drain(workers: PollerWorker[], options: ShutdownOptions): Promise<number> {
     const timeoutMs = shutdownMs(options);
     const drained = workers.map((worker) => worker.drain(timeoutMs));
-    // Who does not answer in time never will.
+    // A Worker that does not answer in time never will.
     let giveUp = () => {};
     const terminateIn = (ms: number) => {
       giveUp();

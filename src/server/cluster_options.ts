@@ -1,5 +1,5 @@
 /**
- * What a cluster is told, and which of it means nothing.
+ * The options of a cluster, and their checks.
  */
 import type { Address } from "../net/address.ts";
 import type { LoadBalance } from "../poll/load_balance.ts";
@@ -8,19 +8,19 @@ import { POLLERS_MAX } from "../core/limits.ts";
 import type { ShutdownOptions } from "./shutdown.ts";
 import type { SignalOptions } from "./signals.ts";
 
-/** What a `Cluster` is told beside its handler module. */
+/** The options of a `Cluster`. */
 export interface ClusterOptions {
-  /** How many pollers, each in a Worker with a thread of its own. One a core unless given. */
+  /** The number of pollers. Each runs in a Worker with a thread of its own. One a core unless given. */
   pollerCount?: number;
-  /** Which poller serves a new connection. "round-robin" unless given. */
+  /** The policy that chooses the poller of a new connection. "round-robin" unless given. */
   loadBalance?: LoadBalance<Address>;
   /**
-   * Who accepts. "handover": this thread, and hands the connections over, as `loadBalance` says.
+   * The thread that accepts. "handover": this one, which hands connections over as `loadBalance` says.
    * "reuseport": each Worker, from a socket of its own, and the kernel chooses by a hash of the
    * addresses; the listener needs `reusePort: true`. "handover" unless given.
    */
   acceptMode?: "handover" | "reuseport";
-  /** What each Worker's `setup` gets, cloned; a SharedArrayBuffer in it is shared. */
+  /** A value for each Worker's `setup`. It is cloned; a SharedArrayBuffer in it is shared. */
   data?: unknown;
   /**
    * A Worker has ended by an error, or could not be replaced by another yet: it will be. Without
@@ -29,9 +29,9 @@ export interface ClusterOptions {
   onWorkerError?: (error: Error, index: number) => void;
 }
 
-/** How `Cluster.metrics` asks. */
+/** The options of `Cluster.metrics`. */
 export interface MeasureOptions {
-  /** How long a Worker may take to answer, in milliseconds. 1000 unless given. */
+  /** The time in milliseconds that a Worker has to answer. 1000 unless given. */
   timeoutMs?: number;
 }
 
@@ -44,10 +44,10 @@ export const CLUSTER_OPTIONS: Known<ClusterOptions> = {
   onWorkerError: 1,
 };
 
-/** What {@linkcode serve} is told beside its handler module. */
+/** The options of {@linkcode serve}. */
 export interface ServeOptions
   extends ClusterOptions, Pick<SignalOptions, "signals">, Pick<ShutdownOptions, "signal"> {
-  /** How long running requests may take when it ends, in milliseconds. 10000 unless given. */
+  /** The time in milliseconds that running requests have when it ends. 10000 unless given. */
   timeoutMs?: number;
 }
 

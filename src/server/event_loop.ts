@@ -33,7 +33,7 @@ import { Shutdown, type ShutdownOptions, type ShutdownResult } from "./shutdown.
 import type { ConnectionSource, SourceOwner } from "./source.ts";
 
 /**
- * What an {@linkcode EventLoop} is told beside its handler.
+ * The options of an {@linkcode EventLoop}.
  *
  * @example A context for each connection, and bounds
  * ```ts
@@ -60,15 +60,15 @@ export interface EventLoopOptions<C = undefined>
     ConnectionOptions,
     Pick<SocketOptions, "noDelay" | "keepAlive"> {
   /**
-   * How many connections may be open; more wait in the kernel's queue until one goes. Any number
-   * unless given.
+   * The number of connections that may be open. More wait in the kernel's queue until one goes. Any
+   * number unless given.
    */
   connectionsMax?: number;
-  /** How many of them may come from one IP address; more are reset. Any number unless given. */
+  /** The number of them that may come from one IP address; more are reset. Any number unless given. */
   connectionsPerAddressMax?: number;
 }
 
-/** What a loop did, and what it has. */
+/** The work of a loop so far, and its state. */
 export interface LoopMetrics {
   /** Connections that it took. */
   accepted: number;
@@ -76,15 +76,15 @@ export interface LoopMetrics {
   refused: number;
   /** Those that are open, or have a handler that still runs. */
   connectionCount: number;
-  /** What it listens at. */
+  /** Its listeners. */
   listeners: ListenerMetrics[];
   /** Some of its connections, if they were asked for. */
   connections: ConnectionMetrics[];
 }
 
-/** What {@linkcode EventLoop.metrics} looks at. */
+/** The options of {@linkcode EventLoop.metrics}. */
 export interface LoopMetricsOptions {
-  /** How many connections to look at, which costs some microseconds each. None unless given. */
+  /** The number of connections to look at. Each costs some microseconds. None unless given. */
   connectionsMax?: number;
 }
 
@@ -210,14 +210,14 @@ export class EventLoop<C = undefined> {
     );
   }
 
-  /** How many connections are open, or have a handler that still runs. */
+  /** The number of connections that are open, or have a handler that still runs. */
   get connectionCount(): number {
     return this.#connections.size;
   }
 
   /**
-   * What this loop did, and what it has: a snapshot that is yours. What its thread did is in
-   * {@linkcode metrics}.
+   * The work of this loop so far, and its state: a snapshot that is yours. {@linkcode metrics} tells
+   * of its thread.
    *
    * @throws {RangeError} `connectionsMax` is no number of connections.
    *

@@ -4,13 +4,13 @@
 import type { Callbacks } from "../connection/connection.ts";
 import { EventLoop, type EventLoopOptions } from "./event_loop.ts";
 
-/** Where a handler module runs. */
+/** The poller in which a handler module runs. */
 export interface PollerContext {
   /** Which poller of the cluster it is, from 0; the same after a Worker was replaced. */
   readonly index: number;
-  /** How many pollers there are. */
+  /** The number of pollers. */
   readonly pollerCount: number;
-  /** What the cluster was given as `data`, cloned; a SharedArrayBuffer in it is shared. */
+  /** A clone of the cluster's `data`; a SharedArrayBuffer in it is shared. */
   readonly data: unknown;
 }
 
@@ -34,7 +34,7 @@ export type Teardown = () => void | Promise<void>;
  * ```
  */
 export interface HandlerModule<C = undefined> extends Callbacks<C> {
-  /** What the loop is told beside its callbacks: bounds hold for each poller by itself. */
+  /** The options of the loop. Bounds hold for each poller by itself. */
   options?: Omit<EventLoopOptions<C>, keyof Callbacks<C>>;
   /**
    * Runs once in each Worker before it serves. It may return what to do when the Worker has served

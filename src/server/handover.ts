@@ -22,7 +22,7 @@ import { Acceptor } from "./acceptor.ts";
 import { type PeerKey, peerKey } from "./peer_counts.ts";
 import type { PollerWorker } from "./poller_worker.ts";
 
-/** Who has the Workers. */
+/** The cluster, which has the Workers. */
 export interface HandoverOwner {
   /** Those that can take a connection now. */
   takers(): readonly PollerWorker[];
@@ -39,8 +39,8 @@ interface Homeless {
 }
 
 /**
- * Who was accepted last: most policies do not ask who that is. One for all, and a class, for an
- * object with getters costs V8 a microsecond each time it is written out.
+ * The connection that was accepted last. Its getters are asked by few policies. There is one object
+ * for all, of a class: V8 needs a microsecond for each object literal with getters.
  */
 class LastAccepted implements Newcomer<Address> {
   remote: PackedAddress = 0;

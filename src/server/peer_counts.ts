@@ -1,9 +1,9 @@
 /**
- * How many connections each address has.
+ * The number of connections of each address.
  */
 import { Family, type PackedAddress } from "../net/address.ts";
 
-/** What identifies a host: its IP address without a port; null for who has none. */
+/** The key of a host: its IP address without a port; null for a peer that has none. */
 export type PeerKey = number | string | null;
 
 const HOST_FACTOR = 2 ** 32; // of a packed IPv4 address, above which lies the port

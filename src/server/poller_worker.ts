@@ -24,7 +24,7 @@ import {
 } from "./protocol.ts";
 import { modulesOf } from "./worker_entry.ts";
 
-/** What a Worker starts with. */
+/** The start values of a Worker. */
 export interface WorkerPlan extends Pick<Assignment, "handler" | "index" | "pollerCount" | "data"> {
   /** The module that the Worker begins with. */
   readonly entry: { readonly href: string };
@@ -32,7 +32,7 @@ export interface WorkerPlan extends Pick<Assignment, "handler" | "index" | "poll
   readonly hasRing: boolean;
 }
 
-/** Who hears of a Worker's end. */
+/** The cluster, which hears of a Worker's end. */
 export interface PollerWorkerOwner {
   /** It has ended without being asked to. */
   onEnd(worker: PollerWorker, error: Error): void;
@@ -52,24 +52,24 @@ export class PollerWorker implements PollerLoad {
   /** When it began to serve, in milliseconds of `performance.now()`; 0 before. */
   servesSince = 0;
   readonly #worker: Worker;
-  /** Where the program is over, the runtime ends its Workers. */
+  /** At the end of the program the runtime ends its Workers. */
   readonly #unload: Unloadable = { close: (isOver) => isOver || this.terminate() };
   readonly #owner: PollerWorkerOwner;
   readonly #handler: string;
   readonly #counts: Int32Array;
   readonly #ready = Promise.withResolvers<void>();
   readonly #over = Promise.withResolvers<number>();
-  /** How many connections it had to cut; null until the last one has gone. */
+  /** The number of connections that it had to cut; null until the last one has gone. */
   #cut: number | null = null;
-  /** Who waits for what its thread did, in the order of the questions. */
+  /** The callers that wait for its metrics, in the order of their questions. */
   readonly #measuring: ((metrics: Metrics | null) => void)[] = [];
   #state: State = "starting";
   #ring: number;
-  /** How many were handed over. */
+  /** The number of connections that were handed over. */
   #pushed = 0;
-  /** What it threw outside of a request, until it has ended. */
+  /** An error that it threw outside of a request, until it has ended. */
   #error: { readonly error: unknown } | null = null;
-  /** Why it could not begin. */
+  /** The reason why it could not begin. */
   #failure: Error | null = null;
   /** Whether our part of it runs. */
   #hasBegun = false;
@@ -170,7 +170,7 @@ export class PollerWorker implements PollerLoad {
     if (this.#state === "draining") this.#order({ type: "cut" });
   }
 
-  /** What its thread did; null when it has ended. A handler that never returns keeps it waiting. */
+  /** The metrics of its thread; null when it has ended. They wait for a handler that keeps the thread. */
   measure(): Promise<Metrics | null> {
     if (this.#state === "starting" || this.#state === "ended") return Promise.resolve(null);
     const { promise, resolve } = Promise.withResolvers<Metrics | null>();

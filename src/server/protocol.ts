@@ -1,18 +1,18 @@
 /**
- * What a cluster and its Workers tell each other. Connections do not come this way: the ring of
+ * The messages between a cluster and its Workers. Connections do not come this way: the ring of
  * libnetpoll.c brings them.
  */
 import { show } from "../core/options.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { SocketOptions } from "../net/socket.ts";
 
-/** What a Worker is given when it starts. */
+/** The start values of a Worker. */
 export interface Assignment {
   /** The handler module. */
   readonly handler: string;
   /** Which poller it is. */
   readonly index: number;
-  /** How many there are. */
+  /** The number of pollers. */
   readonly pollerCount: number;
   /** The ring that brings connections; null when the Worker listens itself. */
   readonly ring: number | null;
@@ -28,7 +28,7 @@ export const Count = { TAKEN: 0, OPEN: 1, LENGTH: 2 } as const;
 /** The name under which `workerData` has the assignment. */
 export const ASSIGNMENT = "@netpoll/netpoll assignment";
 
-/** What a cluster tells a Worker. */
+/** A message from a cluster to a Worker. */
 export type Order =
   /** Take connections from this socket, which stays the cluster's. */
   | { type: "listen"; fd: number }
@@ -39,7 +39,7 @@ export type Order =
   /** Say what this thread did. */
   | { type: "measure" };
 
-/** What a Worker tells its cluster. */
+/** A message from a Worker to its cluster. */
 export type Report =
   /** It runs, and imports the handler module next. */
   | { type: "begun" }
@@ -47,20 +47,20 @@ export type Report =
   | { type: "ready"; socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive"> }
   /** It cannot serve: the module is wrong, could not be imported, or the kernel refused. */
   | { type: "failed"; error: unknown; isMisuse: boolean; system: KernelFault | null }
-  /** What its thread did: the answer to each "measure", in order. */
+  /** The metrics of its thread: the answer to each "measure", in order. */
   | { type: "measured"; metrics: Metrics }
   /** Its last connection has gone; its teardown comes next. */
   | { type: "drained"; cut: number }
   /** It has shut down; what its teardown threw. */
   | { type: "over"; failure: { error: unknown } | null };
 
-/** What a copy of a SystemError does not keep. */
+/** The parts of a SystemError that its copy in another thread lacks. */
 export interface KernelFault {
   readonly syscall: string;
   readonly errno: number;
 }
 
-/** What an error says, be it any value. */
+/** The message of an error, which may be any value. */
 export function messageOf(error: unknown): string {
   const { message } = Object(error) as { message?: unknown };
   return typeof message === "string" ? message : show(error);

@@ -1,5 +1,5 @@
 /**
- * Who is there: a list that everybody leaves at once, for each knows his place in it.
+ * A list whose members leave it in constant time, for each knows its place.
  *
  * A Map or Set of ten thousand costs 60 to 100 bytes each, this 16.
  */
@@ -7,7 +7,7 @@ import { assert } from "../core/assert.ts";
 
 /** Whoever is on a roster. */
 export interface Enrolled {
-  /** Where on it he is: the roster's alone to set. */
+  /** The place on the list. Only the roster sets it. */
   place: number;
 }
 
@@ -15,7 +15,7 @@ export interface Enrolled {
 export class Roster<T extends Enrolled> {
   readonly #all: T[] = [];
 
-  /** How many there are. */
+  /** The number of members. */
   get size(): number {
     return this.#all.length;
   }

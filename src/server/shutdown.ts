@@ -3,10 +3,10 @@
  */
 import { checkOptions, checkSignal, type Known, show } from "../core/options.ts";
 
-/** How {@linkcode EventLoop.shutdown} shuts down. */
+/** The options of {@linkcode EventLoop.shutdown}. */
 export interface ShutdownOptions {
   /**
-   * How long running requests may take, and peers to take what was flushed, in milliseconds. As long
+   * The time in milliseconds for running requests, and for peers to take what was flushed. As long
    * as they take unless given; a peer that takes nothing has `closeTimeoutMs`.
    */
   timeoutMs?: number;
@@ -14,7 +14,7 @@ export interface ShutdownOptions {
   signal?: AbortSignal;
 }
 
-/** What {@linkcode EventLoop.shutdown} had to do. */
+/** The result of {@linkcode EventLoop.shutdown}. */
 export interface ShutdownResult {
   /**
    * Connections that were cut: busy when the time was over, or with flushed bytes that the peer did
@@ -28,7 +28,7 @@ const SHUTDOWN_OPTIONS: Known<ShutdownOptions> = { timeoutMs: 1, signal: 1 };
 /** The runtime's timers take a longer time for 1 ms. */
 export const TIMER_MS_MAX = 0x7fff_ffff;
 
-/** How long a shutdown may take; throws unless it is a time. */
+/** The time that a shutdown may take. Throws unless it is a time. */
 export function shutdownMs(options: ShutdownOptions): number {
   checkOptions("shutdown", options, SHUTDOWN_OPTIONS);
   checkSignal("shutdown", options.signal);
@@ -44,7 +44,7 @@ export function shutdownMs(options: ShutdownOptions): number {
 
 /** The shutdown of one server, which happens once. */
 export class Shutdown {
-  /** What it comes to, as soon as it has begun. */
+  /** The result, as soon as the shutdown has begun. */
   result: Promise<ShutdownResult> | null = null;
 
   /**

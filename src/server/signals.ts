@@ -6,12 +6,12 @@ import { config } from "../core/config.ts";
 import { checkOptions, type Known, show } from "../core/options.ts";
 import { shutdownMs, type ShutdownOptions, type ShutdownResult } from "./shutdown.ts";
 
-/** How {@linkcode shutdownOnSignals} goes about it. */
+/** The options of {@linkcode shutdownOnSignals}. */
 export interface SignalOptions {
   /** The signals that end the server. SIGINT and SIGTERM unless given. */
   signals?: readonly ("SIGINT" | "SIGTERM" | "SIGHUP" | "SIGQUIT")[];
   /**
-   * How long running requests may take, and slow peers to take what was flushed, in milliseconds.
+   * The time in milliseconds for running requests, and for slow peers to take what was flushed.
    * 10000 unless given.
    */
   timeoutMs?: number;
@@ -19,7 +19,7 @@ export interface SignalOptions {
   exit?: boolean;
 }
 
-/** What a signal can end: an {@linkcode EventLoop}, or a {@linkcode Cluster}. */
+/** A server that a signal can end: an {@linkcode EventLoop} or a {@linkcode Cluster}. */
 export interface Stoppable {
   /** Lets what runs finish, within a time. */
   shutdown(options?: ShutdownOptions): Promise<unknown>;

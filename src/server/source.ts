@@ -1,10 +1,10 @@
 /**
- * Where connections come from: an acceptor, or in a Worker an inbox.
+ * A source of connections: an acceptor, or an inbox in a Worker.
  */
 import type { EndpointAddresses } from "../connection/endpoint.ts";
 import type { SystemError } from "../core/errors.ts";
 
-/** What is done with what comes. */
+/** The loop that takes the connections. */
 export interface SourceOwner {
   /** A connection, where it arrived and who it is from. */
   onAccept(fd: number, ends: EndpointAddresses): void;
@@ -12,7 +12,7 @@ export interface SourceOwner {
   onAcceptFailure(error: SystemError): void;
 }
 
-/** Where connections come from. */
+/** A source of connections. */
 export interface ConnectionSource {
   /** Brings no connections until `resume`: they wait where they are. */
   pause(): void;

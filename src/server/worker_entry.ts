@@ -1,5 +1,5 @@
 /**
- * Where a Worker of a cluster begins: in a source tree, or in whatever was built of it.
+ * The module in which a Worker of a cluster begins: in a source tree, or in a bundle.
  */
 
 /**
@@ -14,7 +14,7 @@ export function entryOf(base: { url: string; main: boolean }, handler: URL): URL
   return base.main ? handler : new URL(base.url);
 }
 
-/** What a Worker reads that is known before it starts: the two modules, and our own source tree. */
+/** The files that a Worker will read: the two modules, and our own source tree. */
 export function modulesOf(entry: string, handler: string): string[] {
   const own = /^(.*\/)src\/server\/cluster_worker\.[jt]s$/.exec(entry);
   return own === null ? [entry, handler] : [`${own[1]}src/`, `${own[1]}ffi/`, handler];
