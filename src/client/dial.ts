@@ -431,7 +431,7 @@ export async function dial<C = undefined>(
   );
   const service = {
     poller,
-    callbacks: options,
+    callbacks: read,
     scope,
     settings: bounds,
     owner: null,

@@ -14,6 +14,7 @@ import {
   type Connection,
   createListener,
   dial,
+  type DialOptions,
   EventLoop,
   NetpollError,
   type Network,
@@ -75,6 +76,30 @@ test("dial() connects, and says where both ends are (netpoll 160)", () =>
     assert(local.transport === "tcp" && local.hostname === "127.0.0.1" && local.port > 0);
     assertEquals(native.getsockopt(connection.fd, 6, 1, new Int32Array(1), 4), 4);
     await echoes(connection);
+  }));
+
+test("dial() does what its options said when it was called", () =>
+  leaks(async () => {
+    await using server = echoServer();
+    const heard: string[] = [];
+    const handler = (name: string) => ({ reader }: Connection) => {
+      heard.push(name);
+      reader.skip(reader.length);
+      reader.release();
+    };
+    // One object for several connections, which becomes another meanwhile.
+    const options: DialOptions = { onRequest: handler("first") };
+    const first = dial("tcp", server.at, options);
+    options.onRequest = handler("second");
+    const second = dial("tcp", server.at, options);
+    options.onRequest = undefined;
+    for (const dialling of [first, second]) {
+      await using connection = await dialling;
+      await send(connection, "hello");
+      const { length } = heard;
+      await until(() => heard.length > length, "its handler was called");
+    }
+    assertEquals([...new Set(heard)], ["first", "second"]);
   }));
 
 test("dial() sets noDelay unless told otherwise (netpoll 98)", () =>
