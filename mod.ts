@@ -34,7 +34,7 @@ export { Cluster } from "./src/server/cluster.ts";
 export type { ClusterOptions, MeasureOptions, ServeOptions } from "./src/server/cluster_options.ts";
 export { serve } from "./src/server/serve.ts";
 export type { HandlerModule, PollerContext, Teardown } from "./src/server/handler_module.ts";
-export type { Choose, LoadBalance, PollerLoad } from "./src/poll/load_balance.ts";
+export type { Choose, LoadBalance, PollerLoad } from "./src/server/load_balance.ts";
 export {
   type Callbacks,
   type CloseCallback,

@@ -12,7 +12,7 @@ import { createListener } from "../../mod.ts";
 import { Slab } from "../../src/buffer/slab.ts";
 import { NOT_READY } from "../../src/core/errno.ts";
 import { rawAddress } from "../../src/net/address.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { Interest, type Watcher } from "../../src/poll/watcher.ts";
 
 const SLAB_BYTES = 2 * 1024 * 1024;

@@ -35,7 +35,7 @@ import {
 import { bind, checkPermitted, connect, type Origin } from "../net/permitted.ts";
 import { applyOptions, getOption, Option, type SocketOptions } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
-import { threadPoller } from "../poll/poller_pool.ts";
+import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
 import { DIAL_OPTIONS, type DialOptions } from "./dial_options.ts";

@@ -8,7 +8,7 @@ import { ERRNO } from "../core/errno.ts";
 import { checkOptions, type Known } from "../core/options.ts";
 import { closeOriginal, isDescriptor } from "../net/descriptor.ts";
 import { getOption, INT_MAX, Option } from "../net/socket.ts";
-import { threadPoller } from "../poll/poller_pool.ts";
+import { threadPoller } from "../poll/thread_poller.ts";
 import { CALLBACKS, checkCallbacks } from "./callbacks.ts";
 import { type Connection, type FromFdOptions, setFromFd } from "./connection.ts";
 import { type ConnectionSettings, DEFAULTS, settings } from "./settings.ts";

@@ -13,7 +13,7 @@ import {
   type TimeoutCounts,
   type ZeroCopyTotals,
 } from "../core/counts.ts";
-import { threadPollerIfAny } from "../poll/poller_pool.ts";
+import { threadPollerIfAny } from "../poll/thread_poller.ts";
 import { type CallCounts, type CallName, readCallCounts, type WaitCounts } from "./call_counts.ts";
 
 /** The process, all of its threads together. */

@@ -13,7 +13,7 @@ import { counts } from "../core/counts.ts";
 import { BusyError, ClosedError, TimeoutError, TornFrameError } from "../core/errors.ts";
 import { MESSAGES_PER_TASK, REQUESTS_PENDING_MAX } from "../core/limits.ts";
 import { checkOptions, checkSignal, type Known } from "../core/options.ts";
-import { threadPoller } from "../poll/poller_pool.ts";
+import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { turn } from "../poll/turn.ts";
 import { LazyFlush } from "./lazy_flush.ts";

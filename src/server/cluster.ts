@@ -20,7 +20,7 @@ import {
 } from "../metrics/cluster_metrics.ts";
 import { metrics } from "../metrics/metrics.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
-import type { PollerLoad } from "../poll/load_balance.ts";
+import type { PollerLoad } from "./load_balance.ts";
 import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself in a Worker
 import {
   checkCluster,

@@ -2,7 +2,7 @@
  * The options of a cluster, and their checks.
  */
 import type { Address } from "../net/address.ts";
-import type { LoadBalance } from "../poll/load_balance.ts";
+import type { LoadBalance } from "./load_balance.ts";
 import { checkFunction, checkOptions, type Known, show } from "../core/options.ts";
 import { POLLERS_MAX } from "../core/limits.ts";
 import type { ShutdownOptions } from "./shutdown.ts";

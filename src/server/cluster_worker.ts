@@ -8,7 +8,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { SystemError } from "../core/errors.ts";
 import { metrics } from "../metrics/metrics.ts";
 import { ListenerSocket } from "../net/listener.ts";
-import { threadPoller } from "../poll/poller_pool.ts";
+import { threadPoller } from "../poll/thread_poller.ts";
 import { type EventLoop, feed } from "./event_loop.ts";
 import { checkHandlerModule, loopOf, type Teardown } from "./handler_module.ts";
 import { Inbox } from "./inbox.ts";

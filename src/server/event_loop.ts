@@ -23,7 +23,7 @@ import {
   setOption,
   type SocketOptions,
 } from "../net/socket.ts";
-import { threadPoller } from "../poll/poller_pool.ts";
+import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer } from "../poll/timer_wheel.ts";
 import { Acceptor, type ListenerMetrics } from "./acceptor.ts";
 import { asCallbackOf, CallbackWait, isInCallbackOf } from "./callback_wait.ts";

@@ -16,8 +16,8 @@ import {
 } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
 import { resetOnClose } from "../net/socket.ts";
-import { type Balancer, balancer, type LoadBalance, type Newcomer } from "../poll/load_balance.ts";
-import { threadPoller } from "../poll/poller_pool.ts";
+import { type Balancer, balancer, type LoadBalance, type Newcomer } from "./load_balance.ts";
+import { threadPoller } from "../poll/thread_poller.ts";
 import { Acceptor } from "./acceptor.ts";
 import { type PeerKey, peerKey } from "./peer_counts.ts";
 import type { PollerWorker } from "./poller_worker.ts";

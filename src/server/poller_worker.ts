@@ -13,7 +13,7 @@ import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
 import { RING_COUNT_MAX } from "../core/limits.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { SocketOptions } from "../net/socket.ts";
-import type { PollerLoad } from "../poll/load_balance.ts";
+import type { PollerLoad } from "./load_balance.ts";
 import {
   ASSIGNMENT,
   type Assignment,

@@ -11,7 +11,7 @@ import { config, configure } from "../../src/core/config.ts";
 import { responder } from "../../src/mux/responder.ts";
 import { ShardQueue } from "../../src/mux/shard_queue.ts";
 import { createListener } from "../../src/net/listener.ts";
-import { balancer } from "../../src/poll/load_balance.ts";
+import { balancer } from "../../src/server/load_balance.ts";
 import { EventLoop } from "../../src/server/event_loop.ts";
 import { type Contexts, contextsOfNode, contextsOfOurs, user } from "../support/contexts.ts";
 

@@ -178,7 +178,7 @@ test("Connection.resumeRead() finds a reset that came while paused, after the by
   }));
 
 test("Connection.pauseRead() uses no turns while the peer's end and a reset are kept back", async () => {
-  const { threadPoller } = await import("../../src/poll/poller_pool.ts");
+  const { threadPoller } = await import("../../src/poll/thread_poller.ts");
   for (const end of ["close", "reset"] as const) {
     const [a, b] = await tcpPair();
     b.pauseRead();

@@ -4,7 +4,7 @@ import { native } from "../../ffi/load.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { Endpoint } from "../../src/connection/endpoint.ts";
 import { getOption, Option, setOption } from "../../src/net/socket.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { Event } from "../../src/poll/watcher.ts";
 import { leaks } from "../support/leaks.ts";
 import { ticks, until } from "../support/until.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "node:test";
 import { EofError } from "../../mod.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { CALM_MS } from "../support/calm.ts";
 import { withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";

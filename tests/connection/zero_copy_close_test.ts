@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { configure, type Connection } from "../../mod.ts";
 import { insideOf } from "../../src/connection/inside.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { ZeroCopyClose } from "../../src/connection/zero_copy_close.ts";
 import type { ZeroCopy } from "../../src/connection/zero_copy.ts";
 import { failWith, faultTest } from "../support/faults.ts";

@@ -26,7 +26,7 @@ import {
   type TcpAddress,
 } from "../../mod.ts";
 import { unloadables } from "../../ffi/unload.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { run } from "../support/child.ts";
 import { root } from "../support/library.ts";
 import { receive, send } from "../support/pair.ts";

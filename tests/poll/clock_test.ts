@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { socketPair } from "../../mod.ts";
 import { clock } from "../../src/poll/clock.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { Timer } from "../../src/poll/timer_wheel.ts";
 import { withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";

@@ -5,7 +5,7 @@
 import { assertEquals } from "@std/assert";
 import { test } from "node:test";
 import { configure, socketPair } from "../../mod.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 
 configure({ watchRuntime: false });
 await import("./pace_test.ts");

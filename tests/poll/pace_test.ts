@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { clearInterval, setImmediate, setInterval, setTimeout } from "node:timers";
 import { host } from "../../ffi/host.ts";
 import { configure, dial } from "../../mod.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { run, start } from "../support/child.ts";
 import { assertCalm, CALM_MS } from "../support/calm.ts";
 import { leaks } from "../support/leaks.ts";

@@ -9,7 +9,7 @@ import { ERRNO } from "../../src/core/errno.ts";
 import { SystemError } from "../../src/core/errors.ts";
 import { EVENTS_PER_WAIT_MAX } from "../../src/core/limits.ts";
 import { Poller } from "../../src/poll/poller.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { Timer } from "../../src/poll/timer_wheel.ts";
 import { Event, Interest, type Watcher } from "../../src/poll/watcher.ts";
 import { failWith, faultTest } from "../support/faults.ts";

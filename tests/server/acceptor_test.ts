@@ -13,7 +13,7 @@ import {
 } from "../../mod.ts";
 import { config } from "../../src/core/config.ts";
 import { ERRNO } from "../../src/core/errno.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { start } from "../support/child.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { type Address, createListener } from "../../mod.ts";
-import type { PollerLoad } from "../../src/poll/load_balance.ts";
+import type { PollerLoad } from "../../src/server/load_balance.ts";
 import { listenerSocket } from "../../src/net/listener.ts";
 import { Handover } from "../../src/server/handover.ts";
 import type { PollerWorker } from "../../src/server/poller_worker.ts";

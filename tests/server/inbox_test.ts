@@ -9,7 +9,7 @@ import {
   rawFromNumeric,
   unpackAddress,
 } from "../../src/net/address.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { Inbox } from "../../src/server/inbox.ts";
 import { ticks, until } from "../support/until.ts";
 

@@ -3,7 +3,7 @@
  */
 import { assertLessOrEqual } from "@std/assert";
 import type { Poller } from "../../src/poll/poller.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { delay, ticks } from "./until.ts";
 
 /** How long it is watched that nothing happens. A storm has thousands of turns in that time. */

@@ -3,7 +3,7 @@
  */
 import { native } from "../../ffi/load.ts";
 import { type Clock, clock } from "../../src/poll/clock.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { Timer } from "../../src/poll/timer_wheel.ts";
 import { ticks, until } from "./until.ts";
 

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { assertEquals } from "@std/assert";
 import { socketPair } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
-import { threadPoller } from "../../src/poll/poller_pool.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { delay, tick } from "./until.ts";
 
 /** What is held at a moment. */

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { balancer, type LoadBalance, type PollerLoad } from "../../src/poll/load_balance.ts";
+import { balancer, type LoadBalance, type PollerLoad } from "../../src/server/load_balance.ts";
 
 function pollers(...counts: number[]): PollerLoad[] {
   return counts.map((connectionCount, index) => ({ index, connectionCount }));
