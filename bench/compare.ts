@@ -3,12 +3,12 @@
  * does not judge: the exit code is 0. `--record 1` makes the last run the recorded one.
  */
 import { table } from "./harness/markdown.ts";
-import type { MicroResults } from "./harness/micro.ts";
 import { parse } from "./harness/options.ts";
 import {
   type Book,
   type Change,
   changes,
+  type MicroResults,
   recordOf,
   recordOfMicro,
   type Remembered,

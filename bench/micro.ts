@@ -8,15 +8,15 @@ import { runFile, select } from "./harness/candidates.ts";
 import { run } from "./harness/child.ts";
 import { SERVER_CPU } from "./harness/cpus.ts";
 import { table } from "./harness/markdown.ts";
-import type { MicroResults, MicroSamples } from "./harness/micro.ts";
 import { commandLine, number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
+import type { MicroResults, MicroSamples } from "./harness/record.ts";
 import { describeMachine, keep } from "./harness/report.ts";
 import { spread } from "./harness/statistics.ts";
 
 const RUNTIMES = [{ name: "bun" }, { name: "deno" }] as const;
-/** What a sample of everything takes. */
-const SAMPLE_SECONDS = 4;
+/** A sample of everything takes about so long. */
+const SAMPLE_SECONDS = 6;
 
 const options = parse("Times single operations in both runtimes.", {
   only: { help: "operations whose name contains this", value: "" },

@@ -1,9 +1,23 @@
 /**
  * The last recorded result: medians and spreads only, committed, for `compare.ts` to look back at.
  */
-import type { MicroResults } from "./micro.ts";
 import { type Results, summarize } from "./results.ts";
 import { type Spread, spread } from "./statistics.ts";
+
+/** Nanoseconds that a runtime took for an operation, by sample. */
+export interface MicroSamples {
+  readonly name: string;
+  readonly runtime: string;
+  readonly nanos: number[];
+}
+
+/** A whole run of the micro benches. */
+export interface MicroResults {
+  readonly date: string;
+  readonly command: string;
+  readonly machine: string;
+  readonly samples: readonly MicroSamples[];
+}
 
 /** A figure by its name: "64x50 bun-sync CPU ÷ C". */
 export type Figures = Readonly<Record<string, Spread>>;

@@ -1,17 +1,31 @@
 /**
- * One sample of every micro bench in a process of its own: prints {name: nanoseconds} as a line of
- * JSON. `bench/micro.ts` runs it on either runtime.
+ * Times operations in a process of its own, with mitata: prints {name: nanoseconds} as a line of
+ * JSON. Its argument is a part of their names. `bench/micro.ts` runs it on either runtime.
  */
+import { measure } from "mitata";
 import process from "node:process";
-import { nanosOf } from "../harness/micro.ts";
-import { BLOCK } from "./block.ts";
-import { FFI_CALL } from "./ffi_call.ts";
-import { LINK_BUFFER } from "./link_buffer.ts";
-import { POLLER_TURN } from "./poller_turn.ts";
-import { TIMER_WHEEL } from "./timer_wheel.ts";
+import { OPERATIONS } from "./operations.ts";
 
-const all = [...LINK_BUFFER, ...BLOCK, ...FFI_CALL, ...POLLER_TURN, ...TIMER_WHEEL];
-const only = process.argv[2] ?? "";
-const chosen = all.filter(({ name }) => name.includes(only));
-console.log(JSON.stringify(Object.fromEntries(chosen.map((one) => [one.name, nanosOf(one)]))));
-process.exit(0); // what a poller or the pool of blocks has scheduled is of no interest
+/**
+ * 200 ms are enough for the compilers, which share the CPU with the program: the median is of
+ * compiled code. mitata times a call alone, with the clock in it, unless one of the first calls is
+ * quick; the very first ones may allocate, so it has 64.
+ */
+const LIMITS = {
+  min_cpu_time: 200e6,
+  batch_samples: 1024,
+  warmup_samples: 64,
+  warmup_threshold: Infinity,
+  gc: false,
+};
+
+const nanos: Record<string, number> = {};
+for (const { name, perCall = 1, prepare } of OPERATIONS) {
+  if (!name.includes(process.argv[2] ?? "")) continue;
+  const generate = function* () { // mitata wants a generator function, whatever calls it inside
+    yield* prepare();
+  };
+  nanos[name] = (await measure(generate, { ...LIMITS })).p50 / perCall;
+}
+console.log(JSON.stringify(nanos));
+process.exit(0); // without waiting for what a poller or the pool of blocks has scheduled
