@@ -42,11 +42,11 @@ import { DIAL_OPTIONS, type DialOptions } from "./dial_options.ts";
 
 export type { DialOptions };
 
-/** What is the same for all attempts of one dial. */
+/** The values that all attempts of one dial share. */
 interface Route {
   readonly options: SocketOptions;
   readonly local: Uint32Array | null;
-  /** How the addresses came to be. */
+  /** The origin of the addresses. */
   readonly origin: Origin;
 }
 
@@ -82,7 +82,7 @@ class Attempt implements Watcher {
     }
   }
 
-  /** Where it connects to. */
+  /** The address that it connects to. */
   get remote(): PackedAddress {
     return packAddress(this.#raw);
   }
@@ -254,7 +254,7 @@ interface Name {
   readonly at: HostPort;
 }
 
-/** Where somebody wants to go: the addresses to try, or what stands for them. */
+/** A destination: the addresses to try, or the name that stands for them. */
 interface Destination {
   readonly origin: Origin;
   readonly found: readonly Uint32Array[] | Name;

@@ -1,5 +1,5 @@
 /**
- * What `dial` is told.
+ * The options of `dial`.
  */
 import { CALLBACKS } from "../connection/callbacks.ts";
 import type { Callbacks } from "../connection/connection.ts";
@@ -7,11 +7,11 @@ import { type ConnectionOptions, DEFAULTS } from "../connection/settings.ts";
 import type { Known } from "../core/options.ts";
 import { SOCKET_OPTIONS, type SocketOptions } from "../net/socket.ts";
 
-/** How {@linkcode dial} dials, and what it makes. */
+/** The options of {@linkcode dial}, and of the connection that it makes. */
 export interface DialOptions<C = undefined>
   extends ConnectionOptions, SocketOptions, Omit<Callbacks<C>, "onPrepare"> {
   /**
-   * How long it may take until the connection is there, in milliseconds, the look-up included. None
+   * The time in milliseconds until the connection is there, the look-up included. None
    * unless given.
    */
   timeoutMs?: number;

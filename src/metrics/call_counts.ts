@@ -1,5 +1,5 @@
 /**
- * What libnetpoll.c counts next to each system call, as names.
+ * The names of the system calls that libnetpoll.c counts.
  */
 import { native } from "../../ffi/load.ts";
 import { counts } from "../core/counts.ts";
@@ -42,7 +42,7 @@ export type CallName =
   | "splice"
   | "sendZeroCopy";
 
-/** How often a system call was made. */
+/** The number of times that a system call was made. */
 export interface CallCounts {
   /** Calls, failed ones included. */
   calls: number;
@@ -117,7 +117,7 @@ function errorCounts(): Record<string, number> {
   return errors;
 }
 
-/** What the calls of this thread did so far. */
+/** The calls of this thread so far. */
 export function readCallCounts(): AllCallCounts {
   native.counters(counters, counters.length);
   const names = Object.keys(KINDS) as CallName[];

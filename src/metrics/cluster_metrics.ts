@@ -11,7 +11,7 @@ export interface ClusterPollerMetrics {
   connectionCount: number;
   /** Those that were handed over and that it has not taken yet. */
   pendingCount: number;
-  /** What its thread did; null when it did not answer in time, or there is none just now. */
+  /** The metrics of its thread; null when it did not answer in time, or there is none just now. */
   metrics: Metrics | null;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a thread did and has: one plain object, made when somebody asks.
+ * The work of a thread and its state: one plain object, made when somebody asks.
  *
  * Counts only go up, and begin with the thread. Names that end in `Count` or say bytes that are
  * held go up and down.
@@ -20,7 +20,7 @@ import { type CallCounts, type CallName, readCallCounts, type WaitCounts } from 
 export interface ProcessMetrics {
   /** Its number. */
   pid: number;
-  /** How long it has been running, in milliseconds. */
+  /** The time that it has been running, in milliseconds. */
   uptimeMs: number;
   /** Processor time in its own code, in microseconds. */
   userMicros: number;
@@ -28,7 +28,7 @@ export interface ProcessMetrics {
   systemMicros: number;
   /** Memory that it occupies, in bytes. */
   residentBytes: number;
-  /** What the JavaScript heap of the thread that was asked has in use, in bytes. */
+  /** The bytes in use of the JavaScript heap of the thread that was asked. */
   heapBytes: number;
 }
 
@@ -38,7 +38,7 @@ export interface ConnectionTotals extends ConnectionCounts {
   accepted: number;
 }
 
-/** How the poller shares the thread with the runtime. */
+/** The counts of a poller that shares its thread with the runtime. */
 export interface PollerMetrics {
   /** Turns of ours: macrotasks in which it polled. */
   turns: number;
@@ -46,9 +46,9 @@ export interface PollerMetrics {
   hotWaits: number;
   /** Waits that blocked the thread for a moment: **warm**. */
   warmWaits: number;
-  /** How often it went **cold**: it left the thread to the runtime until something happens. */
+  /** The number of times that it went **cold**: it left the thread to the runtime until an event. */
   sleeps: number;
-  /** How often the waker's socket woke the runtime. */
+  /** The number of times that the waker's socket woke the runtime. */
   wakes: number;
   /** Events that all waits brought. */
   events: number;
@@ -58,7 +58,7 @@ export interface PollerMetrics {
   watchedCount: number;
   /** Deadlines that are set. */
   timerCount: number;
-  /** Who gets a turn without an event: connections that had more to do than one turn allows. */
+  /** Connections that get a turn without an event: they had more to do than one turn allows. */
   againCount: number;
   /** Events that came and were not told yet, for the turn's time was over. */
   untoldCount: number;
@@ -84,7 +84,7 @@ export interface MemoryMetrics {
   spareNodeCount: number;
 }
 
-/** What a thread did and has. */
+/** The work of a thread, and its state. */
 export interface Metrics {
   /** When this was so, in milliseconds since 1970. */
   takenAtMs: number;
@@ -94,7 +94,7 @@ export interface Metrics {
   connections: ConnectionTotals;
   /** System calls, by what they do. */
   calls: Record<CallName, CallCounts>;
-  /** How the thread is shared. */
+  /** The counts of how the thread is shared. */
   poller: PollerMetrics;
   /** Slabs and blocks. */
   memory: MemoryMetrics;
@@ -152,7 +152,7 @@ function pollerMetrics({ hotWaits, warmWaits, events, batches }: WaitCounts): Po
 }
 
 /**
- * What this thread did so far, and what it has now: connections, system calls, turns, memory. A
+ * The work of this thread so far, and its state: connections, system calls, turns, memory. A
  * snapshot that is yours. Taking one costs some ten microseconds; not taking one costs nothing.
  *
  * A cluster asks all of its threads: {@linkcode Cluster.metrics}.

@@ -209,7 +209,7 @@ const THREAD: readonly Family[] = [
   gauge("spare_nodes", "Nodes that are kept to be used again.", (of) => of.memory.spareNodeCount),
 ];
 
-/** What each thread has of its own. */
+/** The metrics that each thread has of its own. */
 const OWN: readonly Family[] = [...CONNECTIONS, ...BYTES, ...THREAD];
 
 /** A thread, and the label that tells it from others: none when there is one only. */

@@ -16,18 +16,18 @@ export class LazyFlush {
     this.#writer = writer;
   }
 
-  /** What was written shall leave. */
+  /** Plans to send what was written. */
   plan(): void {
     if (this.#isPlanned) return;
     this.#isPlanned = true;
     queueMicrotask(this.#onTask);
   }
 
-  /** What was planned happens now: the code that wrote is done. */
+  /** Does now what was planned: the code that wrote is done. */
   now(): void {
     if (!this.#isPlanned) return;
     this.#isPlanned = false;
-    // Who reads the connection learns why it failed.
+    // The reader of the connection learns why it failed.
     this.#writer.flush().catch(ignore);
   }
 }

@@ -18,17 +18,17 @@ import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { turn } from "../poll/turn.ts";
 import { LazyFlush } from "./lazy_flush.ts";
 
-/** What holds for all requests. */
+/** The options for all requests. */
 export interface MultiplexerOptions {
-  /** How many requests may be without an answer; 65536 unless given. */
+  /** The number of requests that may be without an answer; 65536 unless given. */
   pendingMax?: number;
-  /** How long an answer may take, in milliseconds, unless a request says otherwise; 0 for ever. */
+  /** The time in milliseconds that an answer may take, unless a request says otherwise; 0 for ever. */
   timeoutMs?: number;
 }
 
-/** What holds for one request. */
+/** The options of one request. */
 export interface RequestOptions {
-  /** How long the answer may take, in milliseconds, from `request` on; 0 for ever. */
+  /** The time in milliseconds that the answer may take, from `request` on; 0 for ever. */
   timeoutMs?: number;
   /** Gives the request up, with the signal's reason. */
   signal?: AbortSignal;
@@ -138,7 +138,7 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   #isEncoding = false;
   #nextId = 0;
   #strayCount = 0;
-  /** Why no request is taken any more. */
+  /** The reason why no request is taken any more. */
   #end: { readonly error: unknown } | null = null;
 
   /**
@@ -180,12 +180,12 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     };
   }
 
-  /** How many requests have no answer. */
+  /** The number of requests without an answer. */
   get pendingCount(): number {
     return this.#pending.size;
   }
 
-  /** How many answers came that nobody waited for: too late, or never asked for. */
+  /** The number of answers that nobody waited for: too late, or never asked for. */
   get strayCount(): number {
     return this.#strayCount;
   }
@@ -317,7 +317,7 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     await this.#connection.close();
   }
 
-  /** The same as `close()`, for `await using`. */
+  /** Closes it as `close()` does, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

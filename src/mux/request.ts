@@ -9,7 +9,7 @@ import { insideOf } from "../connection/inside.ts";
 export interface RequestContext {
   /** Its number. */
   readonly id: number;
-  /** Where it came from. */
+  /** The connection that it came from. */
   readonly connection: Connection;
   /**
    * Aborted when the connection is closed or reset before the request is answered: nobody will read

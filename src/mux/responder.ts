@@ -26,9 +26,9 @@ export type Respond<In, Out> = (
   request: RequestContext,
 ) => Out | undefined | Promise<Out | undefined>;
 
-/** How requests are answered. */
+/** The options of a responder. */
 export interface ResponderOptions<Out> {
-  /** How many requests of one connection run at once; 1024 unless given. The rest is not read. */
+  /** Requests of one connection that run at once; 1024 unless given. The rest is not read. */
   runningMax?: number;
   /**
    * The answer to a request that failed. Without it the failure ends the connection, and goes to
@@ -39,7 +39,7 @@ export interface ResponderOptions<Out> {
 
 const RESPONDER_OPTIONS: Known<ResponderOptions<unknown>> = { runningMax: 1, onError: 1 };
 
-/** What all connections of a responder share. */
+/** The parts that all connections of a responder share. */
 interface Responding<In, Out> {
   readonly codec: Codec<Tagged<In>, Tagged<Out>>;
   readonly respond: Respond<In, Out>;
@@ -118,7 +118,7 @@ class Session<In, Out> {
   run(): void | Promise<void> {
     this.#answerAll();
     if (this.#failure !== null || this.#runningCount > 0) return this.#goOn();
-    // What a turn had no time for is another call's.
+    // Another call does what this turn had no time for.
     return this.#isTurnOver || this.#isIdle ? undefined : this.#goOn();
   }
 
@@ -128,7 +128,7 @@ class Session<In, Out> {
 
   async #goOn(): Promise<void> {
     const ended = await this.#serve().then(() => null, (error) => ({ error }));
-    // Who has asked is answered, also when the client has ended its side.
+    // Every request is answered, also when the client has ended its side.
     while (this.#runningCount > 0 && this.#failure === null) await this.#woken();
     this.#flush.now();
     const end = this.#failure ?? ended;
@@ -255,5 +255,5 @@ class Session<In, Out> {
   }
 }
 
-/** Why a wait was ended by ourselves. */
+/** The reason of a wait that we ended ourselves. */
 const WOKEN: unique symbol = Symbol("woken");

@@ -16,7 +16,7 @@ import { checkFunction } from "../core/options.ts";
  */
 export type WriterGetter = () => LinkBuffer | null;
 
-/** What one `add` wants to write. */
+/** The getter of one `add`. */
 interface Batch {
   readonly getters: readonly WriterGetter[];
   /** The async context of `add`, in which they are called. */
@@ -66,7 +66,7 @@ export class ShardQueue implements AsyncDisposable {
   readonly #connection: Connection;
   #waiting: Batch[] = [];
   #waitingCount = 0;
-  /** What writes, while there is something to write. */
+  /** The loop that writes, while there is something to write. */
   #running: Promise<void> | null = null;
   #isClosed = false;
 
@@ -76,7 +76,7 @@ export class ShardQueue implements AsyncDisposable {
     this.#connection = connection;
   }
 
-  /** How many getters have not been called. */
+  /** The number of getters that have not been called. */
   get length(): number {
     return this.#waitingCount;
   }

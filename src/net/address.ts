@@ -12,12 +12,12 @@ import { show } from "../core/options.ts";
 /** Which protocol, and for TCP which version of IP: "tcp" takes either. */
 export type Network = "tcp" | "tcp4" | "tcp6" | "unix";
 
-/** Where one end of a connection is. */
+/** The address of one end of a connection. */
 export type Address = TcpAddress | UnixAddress;
 
 /** The address of one end of a TCP connection. */
 export interface TcpAddress {
-  /** What kind of address it is. */
+  /** The kind of address. */
   transport: "tcp";
   /** The numeric IP address, like `"127.0.0.1"` or `"::1"`. */
   hostname: string;
@@ -27,7 +27,7 @@ export interface TcpAddress {
 
 /** The address of one end of a Unix connection. */
 export interface UnixAddress {
-  /** What kind of address it is. */
+  /** The kind of address. */
   transport: "unix";
   /**
    * The path, `"@name"` for an abstract one, `""` for an end without a name (the one that dialled).

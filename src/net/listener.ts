@@ -44,7 +44,7 @@ import {
 const MODE_MAX = 0o7777;
 
 /**
- * How a listener listens, and what its connections inherit.
+ * The options of a listener. Its connections inherit those of a socket.
  *
  * @example
  * ```ts
@@ -88,13 +88,13 @@ export interface ListenerOptions extends SocketOptions {
 
 /** A socket that connections arrive at; `EventLoop.serve` takes it over. */
 export interface Listener {
-  /** Where it listens; with port 0 given, the port that the kernel chose. */
+  /** The address where it listens. For port 0 it has the port that the kernel chose. */
   readonly address: Address;
   /** Its descriptor; -1 after `close()`. */
   readonly fd: number;
   /** Stops listening, and removes the file of a Unix socket. Twice is harmless. */
   close(): void;
-  /** The same, for `using`. */
+  /** Closes it, for `using`. */
   [Symbol.dispose](): void;
 }
 
@@ -104,7 +104,7 @@ export class ListenerSocket implements Listener {
   /** Called before the descriptor is closed: whoever serves it stops watching. */
   onClose: (() => void) | null = null;
   #fd: number;
-  /** Where the file of a Unix socket is, wherever the program goes (chdir); null of any other. */
+  /** The absolute path of a Unix socket's file, also after chdir; null of any other. */
   readonly #path: string | null;
   /** Which file is ours: another server may have put its own in the place. */
   readonly #file: string | null;
@@ -209,7 +209,7 @@ class UserListener implements Listener {
   }
 }
 
-/** What tells a file from another at the same path; null where there is none. */
+/** The identity of a file, which tells it from another at the same path; null where there is none. */
 function identify(path: string): string | null {
   try {
     // Permission may have been taken back, and then the runtime would ask for it.
@@ -241,7 +241,7 @@ function applyListenerOptions(fd: number, options: ListenerOptions): void {
   }
 }
 
-/** How a raw address is bound. */
+/** A way to bind a raw address. */
 interface Binding {
   readonly v6Only: boolean;
   readonly origin: Origin;

@@ -7,7 +7,7 @@ import { native } from "../../ffi/load.ts";
 import { formatAddress } from "./address.ts";
 
 /**
- * How an address came to be. One that the program wrote has to be granted; one that stands for what
+ * The origin of an address. One that the program wrote has to be granted; one that stands for what
  * was granted before, such as a name, only must not be denied.
  */
 export type Origin = "written" | "stands for what was granted";

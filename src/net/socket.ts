@@ -10,7 +10,7 @@ import { type Known, readOptions } from "../core/options.ts";
 import { Family } from "./address.ts";
 
 /**
- * How a connection is probed when nothing was heard of the peer for long (tcp(7)).
+ * The probes of a connection whose peer has been silent for long (tcp(7)).
  *
  * @example
  * ```ts
@@ -24,17 +24,17 @@ import { Family } from "./address.ts";
  */
 export interface KeepAliveOptions {
   /**
-   * How long nothing must be heard before the first probe, in milliseconds; whole seconds count.
+   * The silence before the first probe, in milliseconds; whole seconds count.
    */
   idleMs?: number;
-  /** How long to wait for an answer to a probe, in milliseconds; whole seconds count. */
+  /** The time to wait for an answer to a probe, in milliseconds; whole seconds count. */
   intervalMs?: number;
-  /** How many probes may go unanswered. */
+  /** The number of probes that may go unanswered. */
   count?: number;
 }
 
 /**
- * What can be set for a socket. A listener's connections inherit it: one call instead of one each.
+ * The options of a socket. A listener's connections inherit them: one call instead of one each.
  */
 export interface SocketOptions {
   /** Send small pieces at once (TCP_NODELAY). True unless given, as in netpoll. */
@@ -42,7 +42,7 @@ export interface SocketOptions {
   /** Find out that a silent peer is gone (SO_KEEPALIVE). `true` takes the kernel's times. */
   keepAlive?: boolean | KeepAliveOptions;
   /**
-   * How long sent bytes may go unacknowledged before the connection is given up, in ms
+   * The time that sent bytes may go unacknowledged before the connection is given up, in ms
    * (TCP_USER_TIMEOUT).
    */
   userTimeoutMs?: number;
@@ -89,7 +89,7 @@ const IPPROTO_IPV6 = 41;
 export const Option = {
   /** Bind although connections of an earlier process are still winding down. */
   REUSE_ADDRESS: [SOL_SOCKET, 2],
-  /** What kind of socket it is. */
+  /** The type of the socket. */
   TYPE: [SOL_SOCKET, 3],
   /** The error that an asynchronous operation ended with. */
   ERROR: [SOL_SOCKET, 4],
@@ -101,7 +101,7 @@ export const Option = {
   KEEP_ALIVE: [SOL_SOCKET, 9],
   /** SO_PRIORITY. */
   PRIORITY: [SOL_SOCKET, 12],
-  /** What close does with unsent bytes: {on, seconds}. */
+  /** The fate of unsent bytes at close: {on, seconds}. */
   LINGER: [SOL_SOCKET, 13],
   /** Several sockets listen on one address. */
   REUSE_PORT: [SOL_SOCKET, 15],
@@ -156,7 +156,7 @@ export function setOption(fd: number, option: OptionName, value: number): void {
 }
 
 /**
- * What an option is set to.
+ * The value of an option.
  *
  * @throws {SystemError} The kernel does not have it, or not for this descriptor.
  */
@@ -172,14 +172,14 @@ export function getOption(fd: number, option: OptionName): number {
 export function resetOnClose(fd: number, isOn = true): void {
   values[0] = isOn ? 1 : 0;
   values[1] = 0;
-  // What is no TCP socket has no reset: closing it is all there is.
+  // A descriptor that is no TCP socket has no reset. All we can do is close it.
   native.setsockopt(fd, Option.LINGER[0], Option.LINGER[1], values, 8);
 }
 
 /** Lets full packets only leave from now on, or any again, and what waits at once (tcp(7)). */
 export function setCork(fd: number, isOn: boolean): void {
   values[0] = isOn ? 1 : 0;
-  // What is no TCP socket has no packets.
+  // A descriptor that is no TCP socket has no packets.
   native.setsockopt(fd, Option.CORK[0], Option.CORK[1], values, 4);
 }
 
@@ -191,12 +191,12 @@ function takeError(fd: number): number {
   return values[0];
 }
 
-/** What has gone wrong with a socket, and clears it. */
+/** Takes the pending error of a socket. */
 export function socketError(fd: number): SystemError {
   return new SystemError("go on with the connection", takeError(fd) || ERRNO.EPIPE);
 }
 
-/** The same, or null: of a socket whose EPOLLERR may have told of completions and nothing else. */
+/** Takes the pending error of a socket, if there is one: EPOLLERR may have told of completions only. */
 export function socketErrorIfAny(fd: number): SystemError | null {
   const errno = takeError(fd);
   return errno === 0 ? null : new SystemError("go on with the connection", errno);

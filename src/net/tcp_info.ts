@@ -1,14 +1,14 @@
 /**
- * What the kernel says of a TCP socket (tcp(7), TCP_INFO): how far away its peer is, what was lost
+ * The kernel's account of a TCP socket (tcp(7), TCP_INFO): how far away its peer is, what was lost
  * on the way, what waits in it.
  */
 import { native } from "../../ffi/load.ts";
 
-/** What the kernel says of a connection. */
+/** The kernel's account of a connection. */
 export interface TcpMetrics {
-  /** How long a round trip takes, smoothed, in microseconds. */
+  /** The smoothed time of a round trip, in microseconds. */
   rttMicros: number;
-  /** How much it varies, in microseconds. */
+  /** The variation of that time, in microseconds. */
   rttVarianceMicros: number;
   /** The shortest that was ever seen, in microseconds. */
   rttMinMicros: number;
@@ -24,23 +24,23 @@ export interface TcpMetrics {
   ackedBytes: number;
   /** Bytes in the kernel that were not sent even once. */
   unsentBytes: number;
-  /** How long ago the last byte came, in milliseconds. */
+  /** The time since the last byte came, in milliseconds. */
   receivedAgoMs: number;
-  /** How long ago the last byte was sent, in milliseconds. */
+  /** The time since the last byte was sent, in milliseconds. */
   sentAgoMs: number;
 }
 
 /** Connections of a listener that nobody accepted yet. */
 export interface AcceptQueue {
-  /** How many wait. */
+  /** The number that waits. */
   waitingCount: number;
-  /** How many may: beyond them peers are left to try again. */
+  /** The number that may wait. Peers beyond it have to try again. */
   waitingMax: number;
 }
 
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
-// Where the fields lie, in 32-bit words (linux/tcp.h, struct tcp_info). The kernel gives as many
+// The places of the fields, in 32-bit words (linux/tcp.h, struct tcp_info). The kernel gives as many
 // bytes as it knows: 152 since Linux 4.9, up to the shortest round trip.
 const Word = {
   UNACKED: 6,
@@ -74,7 +74,7 @@ function long(index: number): number {
   return word(index) + word(index + 1) * 2 ** 32;
 }
 
-/** What the kernel says of a connection; null for what is no open TCP socket. */
+/** The kernel's account of a connection; null for a descriptor that is no open TCP socket. */
 export function tcpInfo(fd: number): TcpMetrics | null {
   if (!ask(fd)) return null;
   return {
@@ -92,7 +92,7 @@ export function tcpInfo(fd: number): TcpMetrics | null {
   };
 }
 
-/** What waits at a listener; null for what is no open TCP socket. */
+/** The queue of a listener; null for a descriptor that is no open TCP socket. */
 export function acceptQueue(fd: number): AcceptQueue | null {
   if (!ask(fd)) return null;
   // Of a listener the kernel tells its queue in these two (net/ipv4/tcp.c, tcp_get_info).
