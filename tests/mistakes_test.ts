@@ -35,7 +35,7 @@ import {
 } from "../mod.ts";
 import { leaks } from "./support/leaks.ts";
 import { closeAll } from "./support/pair.ts";
-import { soon } from "./support/until.ts";
+import { soon, until } from "./support/until.ts";
 
 /** Anything at all: what a program without types may pass. */
 // deno-lint-ignore no-explicit-any -- mistakes have no types
@@ -249,4 +249,50 @@ test("numbers that mean nothing are refused at once, in each option that is a nu
   assertEquals(a.idleTimeoutMs, 0);
   a.reset();
   b.reset();
+});
+
+/** Options of which each answers as it should once, and means nothing when it is asked again. */
+function once(options: Record<string, unknown>): Record<string, unknown> {
+  const asked = new Set<string>();
+  const answers: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    Object.defineProperty(answers, name, {
+      enumerable: true,
+      get() {
+        if (asked.has(name)) return Symbol("asked again");
+        asked.add(name);
+        return value;
+      },
+    });
+  }
+  return answers;
+}
+
+test("what was checked of options is what is used: each is read once", async () => {
+  const heard: string[] = [];
+  const hear = (name: string) => () => void heard.push(name);
+  const [a, b] = socketPair();
+  const callbacks = () =>
+    once({ onConnect: hear("connect"), onError: hear("error"), readTimeoutMs: 5000 });
+  const loop = new EventLoop(null, callbacks());
+  const listener = createListener("unix", "@netpoll-read-once", once({ backlog: 5 }));
+  const served = loop.serve(listener);
+  const dialled = await dial("unix", "@netpoll-read-once", callbacks());
+  const adopted = Connection.fromFd(a.detach(), callbacks());
+  await until(() => heard.length === 3, "all are told");
+  assertEquals(heard, ["connect", "connect", "connect"]);
+  assertEquals([dialled.readTimeoutMs, adopted.readTimeoutMs], [5000, 5000]);
+  const cluster = new Cluster(
+    new URL("file:///nowhere.ts"),
+    once({
+      pollerCount: 3,
+      loadBalance: "random",
+      acceptMode: "handover",
+      onWorkerError: hear("x"),
+    }),
+  );
+  assertEquals(cluster.pollerCount, 3);
+  for (const each of [adopted, b, dialled]) await each.close({ timeoutMs: 0 });
+  await loop.shutdown();
+  await served;
 });

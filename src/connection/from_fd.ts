@@ -5,7 +5,7 @@ import { currentScope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
-import { checkOptions, type Known } from "../core/options.ts";
+import { type Known, readOptions } from "../core/options.ts";
 import { closeOriginal, isDescriptor } from "../net/descriptor.ts";
 import { getOption, INT_MAX, Option } from "../net/socket.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
@@ -80,9 +80,9 @@ function connect<C>(
 setFromFd(fromFd);
 
 function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Connection {
-  checkOptions("Connection.fromFd", options, FROM_FD_OPTIONS);
-  checkCallbacks(options);
-  const bounds = settings(options);
+  const read = readOptions("Connection.fromFd", options, FROM_FD_OPTIONS);
+  checkCallbacks(read);
+  const bounds = settings(read);
   if (!isDescriptor(fd)) {
     throw new TypeError(
       `Cannot make a connection of ${fd}: a descriptor is a whole number from 0 to ${INT_MAX}`,
@@ -95,7 +95,7 @@ function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Conn
   const ours = check("duplicate a descriptor", native.dup(fd));
   let connection: Connection | null = null;
   try {
-    connection = connect(ours, io, bounds, options);
+    connection = connect(ours, io, bounds, read);
     check("make a descriptor non-blocking", native.adopt(ours));
   } catch (error) {
     connection?.detach();

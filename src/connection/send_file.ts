@@ -71,6 +71,7 @@ const OPEN_FLAGS = O_RDONLY | O_NONBLOCK | O_NOCTTY;
 
 /** Opens a file. It is the runtime that does, which alone knows what its sandbox lets be opened. */
 function open(path: string): number {
+  if (path === "") throw new TypeError("Cannot send a file: its path is empty");
   if (path.includes("\0")) throw new TypeError("Cannot send a file: its path has a zero byte");
   // Before, since the runtime would stop the program and ask its user.
   host.checkRead(path);

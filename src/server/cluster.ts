@@ -23,10 +23,10 @@ import { type Listener, type ListenerSocket, listenerSocket } from "../net/liste
 import type { PollerLoad } from "./load_balance.ts";
 import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself in a Worker
 import {
-  checkCluster,
   checkPollerCount,
   type ClusterOptions,
   type MeasureOptions,
+  readCluster,
 } from "./cluster_options.ts";
 import { setStreamOptions } from "./event_loop.ts";
 import { Handover } from "./handover.ts";
@@ -108,19 +108,18 @@ export class Cluster {
         "Cannot make a cluster in the Worker of a cluster: who serves is there",
       );
     }
-    checkCluster(handler, options);
+    const read = this.#options = readCluster(handler, options);
     this.#handler = handler;
-    this.#options = options;
-    this.#isHandover = options.acceptMode !== "reuseport";
+    this.#isHandover = read.acceptMode !== "reuseport";
     this.#handover = new Handover(
-      options.loadBalance === undefined ? "round-robin" : options.loadBalance,
+      read.loadBalance === undefined ? "round-robin" : read.loadBalance,
       {
         takers: () => this.#workers.filter((worker) => worker?.canTake) as PollerWorker[],
         onPolicyError: (error) => this.#report(error as Error, -1, "the next one serves it"),
         onAcceptFailure: (error) => this.#onAcceptFailure(error),
       },
     );
-    this.#pollerCount = options.pollerCount ?? availableParallelism();
+    this.#pollerCount = read.pollerCount ?? availableParallelism();
   }
 
   /** The number of pollers, those included whose Worker is being replaced. */

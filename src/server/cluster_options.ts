@@ -3,7 +3,7 @@
  */
 import type { Address } from "../net/address.ts";
 import type { LoadBalance } from "./load_balance.ts";
-import { checkFunction, checkOptions, type Known, show } from "../core/options.ts";
+import { checkFunction, type Known, readOptions, show } from "../core/options.ts";
 import { POLLERS_MAX } from "../core/limits.ts";
 import type { ShutdownOptions } from "./shutdown.ts";
 import type { SignalOptions } from "./signals.ts";
@@ -67,8 +67,8 @@ export function checkPollerCount(pollerCount: number): void {
   );
 }
 
-/** Throws unless a cluster can be made of them. */
-export function checkCluster(handler: unknown, options: ClusterOptions): void {
+/** The options of a cluster, each read once. Throws unless a cluster can be made of them. */
+export function readCluster(handler: unknown, options: ClusterOptions): ClusterOptions {
   if (!(handler instanceof URL)) {
     throw new TypeError(
       `Cannot serve ${
@@ -76,16 +76,17 @@ export function checkCluster(handler: unknown, options: ClusterOptions): void {
       }: a handler module is a URL, new URL("./handler.ts", import.meta.url)`,
     );
   }
-  checkOptions("Cluster", options, CLUSTER_OPTIONS);
-  const { pollerCount, acceptMode, loadBalance } = options;
-  if (options.onWorkerError !== undefined) checkFunction("onWorkerError", options.onWorkerError);
+  const read = readOptions("Cluster", options, CLUSTER_OPTIONS);
+  const { pollerCount, acceptMode, loadBalance, onWorkerError } = read;
+  if (onWorkerError !== undefined) checkFunction("onWorkerError", onWorkerError);
   if (pollerCount !== undefined) checkPollerCount(pollerCount);
   if (acceptMode !== undefined && acceptMode !== "handover" && acceptMode !== "reuseport") {
     throw new TypeError(
-      `Cannot set acceptMode to "${acceptMode}": it is "handover" or "reuseport"`,
+      `Cannot set acceptMode to ${show(acceptMode)}: it is "handover" or "reuseport"`,
     );
   }
   if (acceptMode === "reuseport" && loadBalance !== undefined) {
     throw new TypeError('Cannot balance with acceptMode "reuseport": the kernel chooses');
   }
+  return read;
 }

@@ -13,7 +13,7 @@ import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { socketTransport } from "../connection/transport.ts";
 import { counts } from "../core/counts.ts";
 import { ClosedError } from "../core/errors.ts";
-import { checkOptions, type Known, show } from "../core/options.ts";
+import { checkOptions, type Known, readOptions, show } from "../core/options.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
   checkKeepAlive,
@@ -102,14 +102,16 @@ export const EVENT_LOOP_OPTIONS: Known<EventLoopOptions> = {
 const METRICS_OPTIONS: Known<LoopMetricsOptions> = { connectionsMax: 1 };
 
 /** Throws unless a server can be made of them. */
-function checkLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): void {
+/** The options of a loop, each read once. Throws unless a loop can be made of them. */
+function readLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): EventLoopOptions<C> {
   if (typeof onRequest !== "function" && onRequest !== null) {
     const cure = "it is new EventLoop(onRequest, options), and null for a server without a handler";
     throw new TypeError(`Cannot use ${show(onRequest)} as the handler of EventLoop: ${cure}`);
   }
-  checkOptions("EventLoop", options, EVENT_LOOP_OPTIONS);
-  checkCallbacks(options);
-  checkKeepAlive(options.keepAlive);
+  const read = readOptions("EventLoop", options, EVENT_LOOP_OPTIONS);
+  checkCallbacks(read);
+  checkKeepAlive(read.keepAlive);
+  return read;
 }
 
 function ignore(): void {}
@@ -194,19 +196,19 @@ export class EventLoop<C = undefined> {
    * `reader.length` offers. A throw or rejection goes to `onError` and closes that connection only.
    */
   constructor(onRequest: RequestHandler<C> | null, options: EventLoopOptions<C> = {}) {
-    checkLoop(onRequest, options);
+    const read = readLoop(onRequest, options);
     this.#service = {
       poller: this.#poller,
-      callbacks: { ...options, onRequest },
-      settings: settings(options),
+      callbacks: { ...read, onRequest },
+      settings: settings(read),
       owner: { onGone: (connection) => this.#onGone(connection) },
       io: socketTransport,
       isDialled: false,
     };
-    this.#socketOptions = { noDelay: options.noDelay, keepAlive: options.keepAlive };
-    this.#connectionsMax = checkMost("connectionsMax", options.connectionsMax);
+    this.#socketOptions = { noDelay: read.noDelay, keepAlive: read.keepAlive };
+    this.#connectionsMax = checkMost("connectionsMax", read.connectionsMax);
     this.#peers = new PeerCounts(
-      checkMost("connectionsPerAddressMax", options.connectionsPerAddressMax),
+      checkMost("connectionsPerAddressMax", read.connectionsPerAddressMax),
     );
   }
 
