@@ -1,17 +1,13 @@
 /**
  * A Node stream as a source of bytes.
  */
-import { EofError } from "../core/errors.ts";
+import { type EndingStream, endOf, type NodeEnd } from "./node_end.ts";
 import type { Pieces } from "./source_reader.ts";
 
 /** What is used of a `Readable` of node:stream; sockets of node:net and node:tls are some. */
-export interface NodeReadable {
+export interface NodeReadable extends EndingStream {
   /** Whether everything was read, the end included. */
   readonly readableEnded: boolean;
-  /** Whether it is over. */
-  readonly destroyed: boolean;
-  /** Why it failed. */
-  readonly errored?: Error | null;
   /** Of a Duplex: whether its other side can still be written to. */
   readonly writable?: boolean;
   /** What is buffered, or null. */
@@ -39,36 +35,30 @@ export function isNodeReadable(source: object): source is NodeReadable {
  */
 export class NodePieces implements Pieces {
   readonly #stream: NodeReadable;
-  #end: { readonly error: unknown } | null = null;
+  readonly #end: NodeEnd;
+  #isClosed = false;
   /** Called when there may be more, or an end. */
   #tell: (() => void) | null = null;
-  readonly #onReadable = () => this.#tell?.();
+  readonly #onChange = () => this.#tell?.();
 
   /** The pieces of a stream, whose errors are the reader's from now on. */
   constructor(stream: NodeReadable) {
     this.#stream = stream;
-    stream.on("readable", this.#onReadable);
-    stream.on("end", () => this.#over(null));
-    // An error that nobody listens for ends the process; this stays, since a socket may fail late.
-    stream.on("error", (error) => this.#over(error));
-    stream.on("close", () => this.#over(cutShort()));
-    if (stream.readableEnded) this.#over(null);
-    else if (stream.destroyed) this.#over(stream.errored ?? cutShort());
-  }
-
-  #over(error: unknown): void {
-    this.#end ??= { error };
-    this.#tell?.();
+    this.#end = endOf(stream);
+    this.#end.listeners.add(this.#onChange);
+    stream.on("readable", this.#onChange);
   }
 
   async next(): Promise<{ done?: boolean; value?: Uint8Array }> {
     for (;;) {
+      if (this.#isClosed) return { done: true };
       // What came before it failed or was destroyed is still there.
       const value = this.#stream.read();
       if (value !== null) return { value: value as Uint8Array };
-      if (this.#end !== null) {
-        if (this.#end.error === null) return { done: true };
-        throw this.#end.error;
+      const end = this.#end.read;
+      if (end !== null) {
+        if (end.error === null) return { done: true };
+        throw end.error;
       }
       await new Promise<void>((resolve) => this.#tell = resolve);
       this.#tell = null;
@@ -78,15 +68,11 @@ export class NodePieces implements Pieces {
   /** A stream that only reads is destroyed. Of a Duplex the rest is dropped: its writer goes on. */
   end(): void {
     const stream = this.#stream;
-    this.#over(null);
-    stream.off("readable", this.#onReadable);
+    this.#isClosed = true;
+    this.#end.listeners.delete(this.#onChange);
+    stream.off("readable", this.#onChange);
+    this.#tell?.();
     if (stream.writable === true) stream.resume();
     else stream.destroy();
   }
-}
-
-/** With a cause: it is no ordinary end. */
-function cutShort(): EofError {
-  const cause = new Error("the stream was destroyed");
-  return new EofError("Cannot read more: the stream was destroyed before its end", { cause });
 }

@@ -97,6 +97,9 @@ class PushingWriter extends ChainWriter implements SinkWriter {
   readonly #sink: ByteSink;
   /** The last flush. It rejects, and with it each later one, when the sink has failed. */
   #last: Promise<void> = RESOLVED;
+  /** How much has left in all when the last flush resolves. */
+  #target = 0;
+  #released: Promise<void> | null = RESOLVED;
   #hasFailed = false;
   #closing: Promise<void> | null = null;
 
@@ -111,7 +114,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
   }
 
   override released(): Promise<void> {
-    return this.#last.catch(ignore);
+    return this.#released ??= this.#last.catch(ignore);
   }
 
   flush(options?: { signal?: AbortSignal }): Promise<void> {
@@ -122,10 +125,17 @@ class PushingWriter extends ChainWriter implements SinkWriter {
       chain.publish();
       if (chain.length === 0) return RESOLVED;
       const target = chain.total + chain.length;
-      this.#last = this.#last.then(() => this.#push(target));
-      this.#last.catch(ignore); // who does not await a flush learns of the failure from the next call
+      if (target > this.#target) this.#pushLater(target);
     }
     return withSignal(this.#last, options?.signal);
+  }
+
+  /** A flush that has nothing new shares the promise of the last one, however often it is asked for. */
+  #pushLater(target: number): void {
+    this.#target = target;
+    this.#last = this.#last.then(() => this.#push(target));
+    this.#last.catch(ignore); // who does not await a flush learns of the failure from the next call
+    this.#released = null;
   }
 
   /** Writes to the sink until so many bytes went there in all. */

@@ -59,7 +59,8 @@ export class CallbackRunner<C> {
   /** How many have not settled. */
   #openCount = 0;
   #isDisconnectTold = false;
-  #closeCallbacks: CloseCallback[] | null = null;
+  /** An object for each time that one was added, in that order. */
+  #closeCallbacks: Set<{ readonly callback: CloseCallback }> | null = null;
   #isClosed = false;
 
   /** The callbacks of a connection, and the async context that they are called in. */
@@ -140,10 +141,17 @@ export class CallbackRunner<C> {
     }
   }
 
-  /** Adds a close callback; when all is over already it is called soon. */
-  addClose(callback: CloseCallback): void {
-    if (this.#isClosed) queueMicrotask(() => this.#callClose(callback));
-    else (this.#closeCallbacks ??= []).push(callback);
+  /** Adds a close callback; when all is over already it is called soon. Returns what takes it back. */
+  addClose(callback: CloseCallback): () => void {
+    const callbacks = this.#closeCallbacks ??= new Set();
+    const added = { callback };
+    callbacks.add(added);
+    if (this.#isClosed) {
+      queueMicrotask(() => {
+        if (callbacks.delete(added)) this.#callClose(callback);
+      });
+    }
+    return () => void callbacks.delete(added);
   }
 
   /** Calls the close callbacks, the last one added first. */
@@ -152,7 +160,10 @@ export class CallbackRunner<C> {
     const callbacks = this.#closeCallbacks;
     if (callbacks === null) return;
     this.#closeCallbacks = null;
-    for (const callback of callbacks.reverse()) this.#callClose(callback);
+    for (const added of [...callbacks].reverse()) {
+      // An earlier one may have taken it back.
+      if (callbacks.delete(added)) this.#callClose(added.callback);
+    }
   }
 
   #callClose(callback: CloseCallback): void {

@@ -201,6 +201,9 @@ export class Connection implements AsyncDisposable {
    *
    * A callback may await it: where nothing new comes any more, it resolves when only that callback
    * has kept the connection open for a second.
+   *
+   * A reaction (`then`, `await`, `Promise.race`) stays in memory until the connection is closed:
+   * JavaScript cannot take it back. For each of many messages use `addCloseCallback`.
    */
   get closed(): Promise<void> {
     return this.#inside.closed;
@@ -268,10 +271,12 @@ export class Connection implements AsyncDisposable {
 
   /**
    * Adds what is called when all is over, the last one added first. Called soon if it is over
-   * already.
+   * already. A function that is added twice is called twice.
+   *
+   * @returns Takes the callback back, at any time: each is kept until it is called or taken back.
    */
-  addCloseCallback(callback: CloseCallback): void {
-    this.#inside.addCloseCallback(callback);
+  addCloseCallback(callback: CloseCallback): () => void {
+    return this.#inside.addCloseCallback(callback);
   }
 
   /**

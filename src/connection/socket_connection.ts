@@ -475,11 +475,11 @@ export class SocketConnection<C> extends ClosableStream<Service<C>>
     if (this.#isGone) this.input.close(closedBan(this.ending));
   }
 
-  addCloseCallback(callback: CloseCallback): void {
+  addCloseCallback(callback: CloseCallback): () => void {
     checkFunction("a close callback", callback);
     const runner = this.#runner();
     if (this.#isGone) runner.close(); // it was made just now, and has nobody else to tell
-    runner.addClose(callback);
+    return runner.addClose(callback);
   }
 
   /** When nothing of the user's runs any more: close callbacks, and the memory goes back. */

@@ -20,17 +20,17 @@ import {
   lengthPrefixed,
   lines,
   LinkBuffer,
+  metrics,
   Multiplexer,
   pipe,
-  readerFrom,
   responder,
   ShardQueue,
   socketPair,
   tagged,
-  writerTo,
 } from "../../mod.ts";
 import { countedSignal, staysSmall } from "../support/collection.ts";
-import { tick } from "../support/until.ts";
+import { echoed, givenUp, stalled } from "../support/month.ts";
+import { tick, until } from "../support/until.ts";
 
 const OFTEN = 100_000;
 /** Calls that need system calls, or several promises each. */
@@ -38,31 +38,8 @@ const LESS_OFTEN = 20_000;
 const SELDOM = 2_000;
 
 const codec = tagged(lengthPrefixed());
-const never = () => new Promise<never>(() => {});
 
 function ignore(): void {}
-
-/** Begins something with a signal, and gives it up. */
-function givenUp(begin: (signal: AbortSignal) => Promise<unknown>): () => Promise<unknown> {
-  return () => {
-    const aborting = new AbortController();
-    const waiting = begin(aborting.signal).catch(ignore);
-    aborting.abort(null);
-    return waiting;
-  };
-}
-
-/** A connection whose peer reads nothing, with more unsent than the kernel takes. */
-async function stalled(use: (a: Connection) => Promise<void>): Promise<void> {
-  const [a, b] = socketPair();
-  b.pauseRead();
-  a.writer.writeBinary(new Uint8Array(8 << 20), { copy: true });
-  void a.writer.flush();
-  await tick();
-  await use(a);
-  a.reset();
-  b.reset();
-}
 
 const STALLED: Record<string, (a: Connection) => () => unknown> = {
   "wait() given up": (a) => givenUp((signal) => a.reader.wait(1, { signal })),
@@ -95,43 +72,72 @@ test("closeWrite() and close() asked for again: nothing stays while the peer sta
     await staysSmall(OFTEN, () => void a.close({ timeoutMs: 60_000 }));
   }));
 
-test("sendFile() given up: nothing stays while the peer stalls", async () => {
+/** The path of a file of 11 bytes. */
+async function withFile(use: (path: string) => Promise<void>): Promise<void> {
   const path = join(tmpdir(), `netpoll-month-${process.pid}`);
   writeFileSync(path, "a few bytes");
   try {
-    await stalled((a) =>
-      staysSmall(SELDOM, givenUp((signal) => a.sendFile(path, { signal })), 100)
-    );
+    await use(path);
   } finally {
     rmSync(path);
   }
-});
+}
 
-test("readerFrom() and writerTo(): nothing stays of what is given up while they stall", async () => {
-  const reader = readerFrom(new ReadableStream({ pull: never }));
-  await staysSmall(OFTEN, givenUp((signal) => reader.wait(1, { signal })));
-  await staysSmall(OFTEN, givenUp((signal) => reader.waitUntil(10, { signal })));
-  const writer = writerTo({ write: never });
-  writer.writeString("x");
-  await staysSmall(OFTEN, givenUp((signal) => writer.flush({ signal })));
-});
+test("sendFile() given up: nothing stays while the peer stalls", () =>
+  withFile((path) =>
+    stalled((a) => staysSmall(SELDOM, givenUp((signal) => a.sendFile(path, { signal })), 100))
+  ));
+
+test("addCloseCallback() taken back: nothing stays, and none is called", () =>
+  stalled(async (a) => {
+    let called = "";
+    await staysSmall(OFTEN, () => a.addCloseCallback(() => called += "!")());
+    const added = Array.from({ length: 3 }, (_, i) => a.addCloseCallback(() => called += i));
+    added[1]!();
+    added[1]!();
+    a.reset();
+    await a.closed.catch(ignore);
+    await tick();
+    assertEquals(called, "20");
+  }));
+
+test("deadlines set anew: nothing stays, while something waits for each", () =>
+  stalled(async (a) => {
+    const waiting = a.reader.wait(1).catch(ignore);
+    let ms = 3_600_000;
+    await staysSmall(OFTEN, () => {
+      ms += 1;
+      a.readTimeoutMs = ms;
+      a.writeTimeoutMs = ms;
+      a.idleTimeoutMs = ms;
+    });
+    a.reset();
+    await waiting;
+  }));
+
+test("metrics(), pauseRead(), setOnRequest(): nothing stays", () =>
+  stalled(async (a) => {
+    await staysSmall(OFTEN, () => void a.metrics());
+    await staysSmall(OFTEN, () => void metrics());
+    await staysSmall(LESS_OFTEN, () => {
+      a.pauseRead();
+      a.resumeRead();
+    });
+    await staysSmall(OFTEN, () => a.setOnRequest(() => {}));
+  }));
+
+test("requests whose time is up: nothing stays while the peer stalls", () =>
+  stalled(async (a) => {
+    const client = new Multiplexer(a, codec, { pendingMax: 1000 });
+    await staysSmall(50, () =>
+      Promise.all(
+        Array.from({ length: 500 }, () => client.request("?", { timeoutMs: 1 }).catch(ignore)),
+      ), 500 * 100);
+    assertEquals(client.pendingCount, 0);
+    void client.close();
+  }));
 
 // ---- a peer that answers ------------------------------------------------------------------------
-
-/** A connection to a peer that sends everything back. */
-async function echoed(use: (a: Connection, signal: AbortSignal) => Promise<void>): Promise<void> {
-  const [a, b] = socketPair();
-  b.setOnRequest(({ reader, writer }) => {
-    writer.writeBinary(reader.next(reader.length));
-    reader.release();
-    void writer.flush();
-  });
-  const { signal, listeners } = countedSignal();
-  await use(a, signal);
-  assertEquals(listeners(), 0);
-  await a.close();
-  await b.close();
-}
 
 test("round trips under one signal: nothing stays, and nobody listens to it any more", () =>
   echoed((a, signal) =>
@@ -190,6 +196,39 @@ test("a LinkBuffer that is written and read for ever keeps nothing", async () =>
     buffer.release();
   });
   buffer.close();
+});
+
+test("sendFile() under one signal: nothing stays of what was sent", () =>
+  withFile((path) =>
+    echoed((a, signal) =>
+      staysSmall(SELDOM, async () => {
+        await a.sendFile(path, { signal });
+        await a.reader.wait(11, { signal });
+        a.reader.skip(11);
+        a.reader.release();
+      }, 200)
+    )
+  ));
+
+test("dial() that fails or is given up: nothing stays", async () => {
+  const { signal, listeners } = countedSignal();
+  await staysSmall(SELDOM, () => dial("unix", "@netpoll-nobody", { signal }).catch(ignore), 200);
+  const refused = () => dial("tcp", "127.0.0.1:1", { signal, timeoutMs: 10_000 }).catch(ignore);
+  await staysSmall(SELDOM, refused, 200);
+  await staysSmall(SELDOM, givenUp((signal) => dial("tcp", "localhost:1", { signal })), 200);
+  assertEquals(listeners(), 0);
+});
+
+test("loop.metrics() of its connections: nothing stays", async () => {
+  const listener = createListener("unix", `@netpoll-month-metrics-${process.pid}`);
+  const loop = new EventLoop(() => {});
+  const served = loop.serve(listener);
+  const a = await dial("unix", `@netpoll-month-metrics-${process.pid}`);
+  await until(() => loop.connectionCount === 1, "it is served");
+  await staysSmall(LESS_OFTEN, () => void loop.metrics({ connectionsMax: 5 }));
+  await a.close();
+  await loop.shutdown();
+  await served;
 });
 
 test("dial() and pipe() under one signal leave nothing of connections that have ended", async () => {

@@ -134,7 +134,7 @@ test("shutdown() that was called elsewhere settles when the callbacks have, and 
 
 test("shutdown() in a close callback settles at once: nothing is left", () =>
   serving((self) => ({
-    onConnect: (connection) => connection.addCloseCallback(() => void self.shutDown()) as undefined,
+    onConnect: (connection) => void connection.addCloseCallback(() => void self.shutDown()),
   }), async (self, connect) => {
     connect().end();
     await until(() => self.results.length === 1, "it settles");
