@@ -44,9 +44,15 @@ function take(reader: Reader): Uint8Array {
  * const reader = readerFrom(new Blob(["hello"]).stream());
  * for await (const bytes of bytesOf(reader)) console.log(bytes.length); // 5
  * ```
+ *
+ * @throws {TypeError} It is no reader. Told at once, before a piece is asked for.
  */
-export async function* bytesOf(reader: Reader): AsyncGenerator<Uint8Array, void, void> {
-  checkReader(reader);
+export function bytesOf(reader: Reader): AsyncGenerator<Uint8Array, void, void> {
+  checkReader(reader); // here, for a generator would not begin before its first piece is asked for
+  return pieces(reader);
+}
+
+async function* pieces(reader: Reader): AsyncGenerator<Uint8Array, void, void> {
   while (await hasMore(reader)) yield take(reader);
 }
 

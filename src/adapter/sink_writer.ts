@@ -7,6 +7,7 @@ import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter, checkFlush, type Writer } from "../buffer/writer.ts";
 import { NetpollError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, WRITE_BUFFER_BYTES_MAX } from "../core/limits.ts";
+import { show } from "../core/options.ts";
 import { withSignal } from "../core/signal.ts";
 import { isNodeWritable, NodeSink, type NodeWritable } from "./node_sink.ts";
 
@@ -64,6 +65,11 @@ export function writerTo(sink: ByteSink | WritableStream<Uint8Array>): SinkWrite
 
 function sinkOf(sink: ByteSink | WritableStream<Uint8Array>): ByteSink {
   if (sink instanceof WritableStream) return new StreamSink(sink.getWriter());
+  if (typeof (sink as ByteSink | null)?.write !== "function") {
+    throw new TypeError(
+      `Cannot write to ${show(sink)}: it is no WritableStream, no stream of Node, and has no write`,
+    );
+  }
   return isNodeWritable(sink) ? new NodeSink(sink as NodeWritable) : sink;
 }
 

@@ -19,7 +19,7 @@ import { presentCount } from "../core/bytes.ts";
 import { BusyError, EofError } from "../core/errors.ts";
 import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
-import { checkOptions, checkSignal } from "../core/options.ts";
+import { checkOptions, checkSignal, show } from "../core/options.ts";
 import { isNodeReadable, NodePieces } from "./node_source.ts";
 
 /** Where bytes come from, in pieces of any size. */
@@ -83,7 +83,14 @@ function piecesOf(source: ByteSource): Pieces {
     };
     return { next: () => reader.read(), end };
   }
-  if (isNodeReadable(source)) return new NodePieces(source);
+  if (typeof source === "object" && source !== null && isNodeReadable(source)) {
+    return new NodePieces(source);
+  }
+  if (typeof source?.[Symbol.asyncIterator] !== "function") {
+    throw new TypeError(
+      `Cannot read ${show(source)}: it is no ReadableStream, and no async iterable of bytes`,
+    );
+  }
   const iterator = source[Symbol.asyncIterator]();
   return { next: () => iterator.next(), end: (isOver) => isOver ? undefined : iterator.return?.() };
 }

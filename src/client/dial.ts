@@ -15,7 +15,7 @@ import { counts, countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
 import { DIAL_ATTEMPT_DELAY_MS, SELF_CONNECT_RETRIES } from "../core/limits.ts";
-import { checkSignal, readOptions } from "../core/options.ts";
+import { checkSignal, readOptions, show } from "../core/options.ts";
 import {
   describeAddress,
   Family,
@@ -414,7 +414,7 @@ export async function dial<C = undefined>(
   if (read.timeoutMs !== undefined) checkTimeout("timeoutMs", read.timeoutMs);
   if (network !== "unix" && !(typeof network === "string" && Object.hasOwn(FAMILIES, network))) {
     throw new TypeError(
-      `Cannot dial the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
+      `Cannot dial the network ${show(network)}: it is "tcp", "tcp4", "tcp6" or "unix"`,
     );
   }
   read.signal?.throwIfAborted();

@@ -9,7 +9,7 @@ import { wholly } from "../buffer/undo.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { FrameError } from "../core/errors.ts";
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
-import type { Known } from "../core/options.ts";
+import { type Known, show } from "../core/options.ts";
 import type { ByteCodec, FrameInput } from "./codec.ts";
 import { settledInput } from "./frame_input.ts";
 
@@ -22,7 +22,7 @@ export interface FrameOptions {
 /** An option that is a whole number within bounds. Anything else is a bug of the caller. */
 export function checkOption(name: string, value: number, min: number, max: number): number {
   if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new RangeError(`Cannot make a codec: ${name} is ${value}, not from ${min} to ${max}`);
+  throw new RangeError(`Cannot make a codec: ${name} is ${show(value)}, not from ${min} to ${max}`);
 }
 
 /** Where a frame ends, and how one begins: all that differs between codecs of bytes. */

@@ -84,6 +84,12 @@ function checkNames(of: string, options: unknown, known: object): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new TypeError(`Cannot use ${show(options)} as the options of ${of}: it is no object`);
   }
+  // A promise that was not awaited, or a Map, has no properties: all that it holds would be ignored.
+  if (Object.prototype.toString.call(options) !== "[object Object]") {
+    throw new TypeError(
+      `Cannot use ${show(options)} as the options of ${of}: its properties are no options`,
+    );
+  }
   // Inherited ones count: options may be an object of the user's own class.
   for (const name in options) {
     if (!Object.hasOwn(known, name)) throw unknownOption(of, name, known);

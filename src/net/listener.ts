@@ -10,7 +10,7 @@ import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
 import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
 import { BACKLOG } from "../core/limits.ts";
-import { type Known, readOptions } from "../core/options.ts";
+import { type Known, readOptions, show } from "../core/options.ts";
 import {
   type Address,
   describeAddress,
@@ -404,7 +404,7 @@ export function createListener(
   }
   if (network !== "tcp" && network !== "tcp4" && network !== "tcp6") {
     throw new TypeError(
-      `Cannot listen on the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
+      `Cannot listen on the network ${show(network)}: it is "tcp", "tcp4", "tcp6" or "unix"`,
     );
   }
   return new UserListener(new ListenerSocket(listenTcp(network, address, read), read));

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { bytesOf, readableOf } from "../../src/adapter/readable.ts";
 import { readerFrom } from "../../src/adapter/source_reader.ts";
 import { socketPair } from "../../src/connection/from_fd.ts";
@@ -138,4 +138,11 @@ balanced("cancel() of a readableOf() drops nothing, when bytes come at the same 
     assertEquals(value?.[0] ?? reader.readByte(), hops);
   }
   await reader.close();
+});
+
+balanced("bytesOf() and readableOf() of what is no reader throw where they are called", () => {
+  for (const value of [undefined, null, 5, {}, Symbol("s")]) {
+    assertThrows(() => bytesOf(value as never), TypeError, "Cannot read ");
+    assertThrows(() => readableOf(value as never), TypeError, "Cannot read ");
+  }
 });

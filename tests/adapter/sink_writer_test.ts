@@ -254,3 +254,9 @@ balanced("close() that nobody awaits is no unhandled rejection when the sink fai
   await new Promise((resolve) => setImmediate(resolve)); // the runtime has looked by then
   await assertRejects(() => closing, Error, "stuck");
 });
+
+balanced("writerTo() of what is none throws where it is called, and shows it", () => {
+  for (const value of [undefined, null, 5, 5n, "x", Symbol("s"), {}, [], () => {}]) {
+    assertThrows(() => writerTo(value as never), TypeError, `Cannot write to `);
+  }
+});

@@ -253,3 +253,9 @@ balanced("close() ends a pending wait, also of a source that does not end", asyn
   gate.resolve();
   await closing;
 });
+
+balanced("readerFrom() of what is none throws where it is called, and shows it", () => {
+  for (const value of [undefined, null, 5, 5n, "x", Symbol("s"), {}, [], () => {}]) {
+    assertThrows(() => readerFrom(value as never), TypeError, `Cannot read `);
+  }
+});

@@ -47,6 +47,24 @@ test("checkOptions() of what is no object is a TypeError that shows it", () => {
   }
 });
 
+test("checkOptions() of a promise, a Map and whatever else has no options is a TypeError", () => {
+  class Mine {
+    timeoutMs = 1;
+  }
+  checkOptions("dial", new Mine(), KNOWN);
+  const cases: [unknown, string][] = [
+    [Promise.resolve({ timeoutMs: 5 }), "Promise"],
+    [new Map([["timeoutMs", 5]]), "Map"],
+    [new Date(), "Date"],
+    [/x/, "RegExp"],
+  ];
+  for (const [options, name] of cases) {
+    const message = `Cannot use an object (${name}) as the options of dial: its properties`;
+    assertThrows(() => checkOptions("dial", options, KNOWN), TypeError, message);
+    assertThrows(() => readOptions("dial", options as object, KNOWN), TypeError, message);
+  }
+});
+
 test("nearest() finds nothing where nothing is near", () => {
   assertEquals(nearest("x", ["timeoutMs", "signal"]), undefined);
   assertEquals(nearest("backLog", ["backlog", "reusePort"]), "backlog");

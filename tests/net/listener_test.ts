@@ -23,6 +23,7 @@ import {
   SystemError,
 } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
+import { show } from "../../src/core/options.ts";
 import { parsePath } from "../../src/net/address.ts";
 import { ListenerSocket, listenerSocket } from "../../src/net/listener.ts";
 import { getOption, Option, type OptionName } from "../../src/net/socket.ts";
@@ -180,12 +181,12 @@ test("createListener() refuses an address that this machine does not have, unles
   assertEquals(hostnameOf(listener), "192.0.2.1");
 });
 
-for (const network of ["udp", "", "TCP", "tcp5", "unixgram", undefined]) {
-  test(`createListener() refuses the network ${JSON.stringify(network)} (netpoll 167)`, () => {
+for (const network of ["udp", "", "TCP", "tcp5", "unixgram", undefined, Symbol("s")]) {
+  test(`createListener() refuses the network ${String(network)} (netpoll 167)`, () => {
     assertThrows(
-      () => createListener(network as Network, "127.0.0.1:0"),
+      () => createListener(network as unknown as Network, "127.0.0.1:0"),
       TypeError,
-      `Cannot listen on the network "${network}": it is "tcp", "tcp4", "tcp6" or "unix"`,
+      `Cannot listen on the network ${show(network)}: it is "tcp", "tcp4", "tcp6" or "unix"`,
     );
   });
 }
