@@ -46,7 +46,7 @@ export {
 } from "./src/connection/connection.ts";
 export { socketPair } from "./src/connection/from_fd.ts";
 export type { SendFileOptions } from "./src/connection/send_file.ts";
-export { pipe, type PipeOptions, type PipeResult } from "./src/connection/splice.ts";
+export { pipe, type PipeOptions, type PipeResult } from "./src/connection/pipe.ts";
 export type { ConnectionOptions, ZeroCopyMode } from "./src/connection/settings.ts";
 export type { ZeroCopyCounts, ZeroCopyObstacle } from "./src/connection/zero_copy.ts";
 export { shutdownOnSignals, type SignalOptions, type Stoppable } from "./src/server/signals.ts";

@@ -27,9 +27,11 @@ export function checkCallbacks<C>(callbacks: Callbacks<C>): void {
 }
 
 /** Whom the callbacks concern. */
-export interface CallbacksOwner {
+export interface CallbacksOwner<C> {
   /** The connection as its user sees it. */
   readonly face: Connection;
+  /** What `onPrepare` made, or `onConnect`. */
+  context: C;
   /** `onConnect` has settled; `failure` is what it failed with. */
   onConnected(failure: Failure | null): void;
   /** `onDisconnect` has settled. */
@@ -48,14 +50,12 @@ function text(error: unknown): string {
 
 /**
  * Calls the callbacks of one connection; the handler excepted, which comes and goes
- * (request_loop.ts).
+ * (stream.ts).
  */
 export class CallbackRunner<C> {
-  /** What `onPrepare` made, or `onConnect`. */
-  context: C = undefined as C;
   readonly #callbacks: Callbacks<C>;
   readonly #scope: Scope;
-  readonly #owner: CallbacksOwner;
+  readonly #owner: CallbacksOwner<C>;
   /** How many have not settled. */
   #openCount = 0;
   #isDisconnectTold = false;
@@ -64,7 +64,7 @@ export class CallbackRunner<C> {
   #isClosed = false;
 
   /** The callbacks of a connection, and the async context that they are called in. */
-  constructor(callbacks: Callbacks<C>, scope: Scope, owner: CallbacksOwner) {
+  constructor(callbacks: Callbacks<C>, scope: Scope, owner: CallbacksOwner<C>) {
     this.#callbacks = callbacks;
     this.#scope = scope;
     this.#owner = owner;
@@ -79,7 +79,7 @@ export class CallbackRunner<C> {
   prepare(): void {
     const { onPrepare } = this.#callbacks;
     if (onPrepare !== undefined) {
-      this.context = this.#scope(onPrepare, this.#owner.face, undefined);
+      this.#owner.context = this.#scope(onPrepare, this.#owner.face, undefined);
     }
   }
 
@@ -90,7 +90,7 @@ export class CallbackRunner<C> {
     this.#openCount += 1;
     const settle = (context: C) => {
       this.#openCount -= 1;
-      this.context = context;
+      this.#owner.context = context;
       this.#owner.onConnected(null);
     };
     const fail = (error: unknown) => {
@@ -98,7 +98,7 @@ export class CallbackRunner<C> {
       this.#owner.onConnected({ error });
     };
     try {
-      const result = this.#scope(onConnect, this.#owner.face, this.context);
+      const result = this.#scope(onConnect, this.#owner.face, this.#owner.context);
       if (isPromise<C>(result)) result.then(settle, fail);
       else settle(result);
     } catch (error) {
@@ -121,7 +121,7 @@ export class CallbackRunner<C> {
       settle();
     };
     try {
-      const result = this.#scope(onDisconnect, this.#owner.face, this.context);
+      const result = this.#scope(onDisconnect, this.#owner.face, this.#owner.context);
       if (isPromise<void>(result)) result.then(settle, fail);
       else settle();
     } catch (error) {

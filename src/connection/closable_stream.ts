@@ -1,11 +1,12 @@
 /**
  * How a stream ends: by a close that delivers what was flushed, by a reset, given away, or lost.
  */
+import { native } from "../../ffi/load.ts";
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import { counts } from "../core/counts.ts";
 import { ClosedError, EofError, NetpollError, SystemError, UnsentError } from "../core/errors.ts";
 import { checkOptions, type Known } from "../core/options.ts";
-import { resetOnClose } from "../net/socket.ts";
+import { resetOnClose, setCork } from "../net/socket.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
@@ -19,28 +20,17 @@ import {
   PEER_ENDED,
   WRITE_ENDED,
 } from "./ending.ts";
-import { next, type State } from "./lifecycle.ts";
+import { next, Stop } from "./lifecycle.ts";
 import { checkTimeout } from "./settings.ts";
-import { Stream, type StreamService } from "./stream.ts";
+import { Stream } from "./stream.ts";
+import { ZeroCopyClose } from "./zero_copy_close.ts";
 
 const CLOSE_OPTIONS: Known<CloseOptions> = { timeoutMs: 1 };
 
 /** A stream with a life: who is called in the course of it is the business of the connection. */
-export abstract class ClosableStream<S extends StreamService> extends Stream<S>
-  implements DrainOwner {
-  /** Where it is in its life. */
-  protected state: State = "preparing";
-  /** Made when somebody asks about the end, or something is to be known of it. */
-  protected ending: Ending | null = null;
-
-  /** Goes on with whatever is due now. Callbacks may run. */
-  protected abstract goOn(): void;
-  /** Nobody will read what was received before it was lost. */
-  protected abstract forgetInput(): void;
-
-  get isActive(): boolean {
-    return this.state !== "closed" && this.state !== "draining";
-  }
+export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner {
+  /** All is over, and the close callbacks were called. */
+  protected isGone = false;
 
   get closed(): Promise<void> {
     const { closed } = this.ensureEnding();
@@ -60,11 +50,6 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
     else if (this.isEnding) queueMicrotask(() => this.goOn());
   }
 
-  /** Whether nothing new comes: it closes as soon as what is under way is over. */
-  protected get isEnding(): boolean {
-    return this.readEnd !== null || this.ending?.leaving != null;
-  }
-
   /** What is known of the end, from now on. */
   protected ensureEnding(): Ending {
     return this.ending ??= new Ending();
@@ -76,21 +61,25 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
       this.output.writeBan = oneWay("write", this.fd);
     } else {
       this.input.readBan = oneWay("read", this.fd);
-      this.isReadEnded = true;
+      this.#endReading();
     }
   }
 
-  /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
-  onReadEnd(code: number): void {
-    if (code < 0) return this.onLost(new SystemError("receive", -code));
+  #endReading(): void {
     this.isReadEnded = true;
-    if (this.isClosing) return; // nobody reads any more, nor is told
+    this.stops |= Stop.ENDED;
+  }
+
+  onReadEnd(cause: SystemError | null): void {
+    if (cause !== null) return this.#onLost(cause);
+    this.#endReading();
+    if (this.state === "draining") return; // nobody reads any more, nor is told
     this.readEnd = PEER_ENDED;
     readSide.settle(this.reader);
   }
 
   /** The connection is broken. What was received before is still delivered. */
-  protected onLost(cause: SystemError): void {
+  #onLost(cause: SystemError): void {
     if (this.state === "closed") return;
     // A reset takes nothing away when all that was flushed before the close has arrived.
     if (this.state === "draining" && this.#undelivered === 0) return this.#finish("drained", 0);
@@ -102,19 +91,10 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
       while (readSide.receive(this.reader, this.fd) > 0);
     }
     this.readEnd ??= { error: () => error, message: "" };
+    this.stops |= Stop.ENDED;
     writeSide.fail(this.writer, error);
     this.#finish("lost", this.#undelivered);
     readSide.settle(this.reader);
-  }
-
-  onSendFailure(cause: SystemError): NetpollError {
-    // Found within the user's flush or close: whatever calls back does so later.
-    queueMicrotask(() => {
-      this.onLost(cause);
-      this.goOn();
-    });
-    const failure = this.ending?.failure?.error;
-    return failure instanceof NetpollError ? failure : lostError(cause);
   }
 
   // ---- closing ----------------------------------------------------------------------------------
@@ -147,7 +127,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
     this.input.readBan ??= closedBan(this.ending); // nobody will read what was kept for him
     // No callback of the user's runs within his own call.
     if (this.state === "closed") {
-      this.forgetInput();
+      this.#forgetInput();
       this.ensureEnding().end();
       queueMicrotask(() => this.goOn());
     }
@@ -181,7 +161,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
   onError(): void {
     const cause = this.brokenBy();
     if (cause === null) return;
-    this.onLost(cause);
+    this.#onLost(cause);
     this.goOn();
   }
 
@@ -255,20 +235,16 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
     return this.ending?.unsentBytes ?? 0;
   }
 
-  protected onAllSent(): void {
-    if (!this.ending?.isWriteEnding || this.state === "closed") return;
-    this.shutdownWrite();
-    this.ending.endWrite();
-  }
-
-  protected get isClosing(): boolean {
-    return this.state === "draining";
-  }
-
   reset(): void {
-    if (this.state === "closed") return this.forgetInput();
+    if (this.state === "closed") return this.#forgetInput();
     this.#abort();
     queueMicrotask(() => this.goOn());
+  }
+
+  /** It was lost, and nobody will read what had been received before. */
+  #forgetInput(): void {
+    this.input.readBan ??= closedBan(this.ending);
+    if (this.isGone) this.input.close(closedBan(this.ending));
   }
 
   cut(error: unknown): void {
@@ -288,7 +264,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
   detach(): number {
     if (!this.isActive) throw new ClosedError("Cannot detach: the connection is closed");
     if (this.output.length > 0) this.uncork(); // what has joined other answers
-    const fd = this.fdToDetach();
+    const fd = this.#fdToDetach();
     this.input.readBan = CLOSED;
     this.output.writeBan = CLOSED;
     this.#finish("detached", writeSide.unsentBytes(this.writer));
@@ -305,7 +281,7 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
     if (unsentBytes > 0) this.#countUnsent(unsentBytes);
     if (step === "drained") this.owe(false); // what was owed may have been taken back
     const fd = this.release();
-    if (step !== "detached") this.closeFd(fd, step === "lost");
+    if (step !== "detached") this.#closeFd(fd, step === "lost");
     this.deadlines?.close();
     this.ending?.draining?.close();
     this.ending?.leaving?.close();
@@ -319,6 +295,26 @@ export abstract class ClosableStream<S extends StreamService> extends Stream<S>
       readSide.fail(this.reader, closedError(this.ending));
     }
     this.ending?.end();
+  }
+
+  /** The descriptor, given away. */
+  #fdToDetach(): number {
+    if (this.pinner?.isPinning) {
+      const { outstandingBytes } = this.pinner.counts();
+      throw new NetpollError(
+        `Cannot detach: ${outstandingBytes} bytes are pinned by zero-copy sends; await writer.released() first`,
+      );
+    }
+    if (writeSide.unsentBytes(this.writer) > 0) setCork(this.fd, false); // a file may be under way
+    counts.connections.detached += 1;
+    return this.disown();
+  }
+
+  /** Closes a descriptor that nobody watches any more: at once, or when nothing is pinned. */
+  #closeFd(fd: number, isLost: boolean): void {
+    if (isLost) counts.connections.lost += 1;
+    if (!this.pinner?.isPinning) return void native.close(fd);
+    new ZeroCopyClose(this.service.poller, fd, this.pinner, isLost);
   }
 
   #countUnsent(unsentBytes: number): void {

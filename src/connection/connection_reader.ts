@@ -19,6 +19,7 @@ import { BusyError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, UNTIL_BYTES_MAX, WAITS_PER_EVENT_MAX } from "../core/limits.ts";
 import { checkOptions, checkSignal } from "../core/options.ts";
 import { turn } from "../poll/turn.ts";
+import { Stop } from "./lifecycle.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { filled, FIRST_SIZE, type ReadSize, receive, type Transport } from "./transport.ts";
 
@@ -32,8 +33,8 @@ export interface ReaderOwner {
   readonly io: Transport;
   /** Why no more bytes come, once that is so. */
   readonly readEnd: Ban | null;
-  /** Whether so much is held that reading has paused: it wants to hear of releases. */
-  readonly isFull: boolean;
+  /** Why nothing is read: bits of {@linkcode Stop}. With FULL it wants to hear of releases. */
+  readonly stops: number;
   /** Somebody begins to wait for bytes. */
   onWait(): void;
   /** The wait is over; whoever waited goes on. */
@@ -263,7 +264,7 @@ export class ConnectionReader extends ChainReader implements Reader {
   override release(): void {
     this.#size = this.#size.learnMessage(chainOf(this).consumed);
     chainOf(this).release();
-    if (this.#owner.isFull) this.#owner.onRelease();
+    if ((this.#owner.stops & Stop.FULL) !== 0) this.#owner.onRelease();
   }
 }
 

@@ -34,10 +34,8 @@ export interface WriterOwner {
    * the same, by {@linkcode WriteSide.sendJoined}.
    */
   join(): boolean;
-  /** Whether the kernel has room changed. */
-  onBlocked(): void;
-  /** Bytes were sent. */
-  onSent(): void;
+  /** Sending was tried: so much is left, and whether the kernel has room may have changed. */
+  onSent(unsentBytes: number, hasRoomChanged: boolean): void;
   /** More was flushed while the kernel has no room. */
   onQueued(): void;
   /**
@@ -289,11 +287,10 @@ export class ConnectionWriter extends ChainWriter {
     }
     // Before the owner hears of it, who may close now: these flushes are done.
     if (this.#flushes !== null) this.#settle(this.#flushes);
-    this.#owner.onSent();
-    if (this.#isBlocked !== this.#unsentBytes > 0) {
-      this.#isBlocked = !this.#isBlocked;
-      this.#owner.onBlocked();
-    }
+    const unsentBytes = this.#unsentBytes;
+    const hasRoomChanged = this.#isBlocked !== unsentBytes > 0;
+    if (hasRoomChanged) this.#isBlocked = !this.#isBlocked;
+    this.#owner.onSent(unsentBytes, hasRoomChanged);
   }
 
   /** The kernel has no room for what has joined others. So that it has a deadline, it is waited for. */

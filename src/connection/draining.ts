@@ -12,21 +12,22 @@
  */
 import { blocks } from "../buffer/block.ts";
 import { NOT_READY } from "../core/errno.ts";
+import type { SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, CLOSE_LOOKS, DROP_BYTES } from "../core/limits.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
 import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
 import type { Endpoint } from "./endpoint.ts";
-import type { Transport } from "./transport.ts";
+import { endOf, type Transport } from "./transport.ts";
 
 /** An endpoint that drains. */
 export interface DrainOwner extends Endpoint {
   readonly writer: ConnectionWriter;
   /** How bytes come and go. */
   readonly io: Transport;
-  /** The peer has ended its side (0), or the connection is broken (`-errno`). */
-  onReadEnd(code: number): void;
+  /** The peer has ended its side (null), or the connection is broken. */
+  onReadEnd(cause: SystemError | null): void;
   /** An error was reported. */
   onError(): void;
   /** Zero-copy sends have completed. */
@@ -58,7 +59,7 @@ function dropInput(owner: DrainOwner): number {
       sum += count;
       continue;
     }
-    owner.onReadEnd(count);
+    owner.onReadEnd(endOf(count));
     break;
   }
   block.release();

@@ -14,7 +14,7 @@ import { ClosedError, type NetpollError } from "../core/errors.ts";
 import { CLOSE_LOOKS } from "../core/limits.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
-import type { StreamService } from "./stream.ts";
+import type { Service } from "./service.ts";
 
 /** Who leaves. */
 export interface LeavingOwner {
@@ -59,7 +59,7 @@ export class Leaving implements TimerOwner {
   /** A connection begins to leave. */
   constructor(
     owner: LeavingOwner,
-    { poller, settings, isDialled }: StreamService,
+    { poller, settings, isDialled }: Pick<Service<never>, "poller" | "settings" | "isDialled">,
     reason: NetpollError,
   ) {
     this.reason = reason;

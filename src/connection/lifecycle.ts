@@ -1,5 +1,5 @@
 /**
- * The life of a connection, in one table.
+ * The life of a connection, in one table; and the reasons to read nothing.
  *
  * ```text
  *   preparing ── registered ──► connecting ── connected ──► open
@@ -48,3 +48,19 @@ export function next(state: State, step: Step): State {
   assert(after !== undefined, `${step} while ${state}`);
   return after;
 }
+
+/** Why nothing is read: bits, since there may be several reasons. Zero where all is read. */
+export const Stop = {
+  /** No more bytes come. */
+  ENDED: 1,
+  /** The user has paused it. */
+  PAUSED: 2,
+  /** So much is held that what is received must be read first: releases are of interest. */
+  FULL: 4,
+  /** So much is unsent that some of it must leave first. */
+  CHOKED: 8,
+  /** A pipe moves its bytes. */
+  PIPED: 16,
+  /** Its time is over: only what a message lacks is read. */
+  LEAVING: 32,
+} as const;

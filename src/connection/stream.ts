@@ -1,129 +1,167 @@
 /**
- * A stream: a descriptor that is read and written, held back and timed. How it ends is told in
- * closable_stream.ts; who is called for what comes in is the business of the connection over it
- * (socket_connection.ts).
+ * A stream: everything that runs for a message. An event comes, bytes are received, the handler is
+ * called, its answer is sent, and the poller is told what is of interest now. How a stream ends is
+ * told in closable_stream.ts, and who is called besides the handler in socket_connection.ts; these
+ * classes are one object.
  */
-import { native } from "../../ffi/load.ts";
-import { INSPECT } from "../buffer/drawing.ts";
-import { type Ban, CLOSED, LinkChain } from "../buffer/link_chain.ts";
-import { counts } from "../core/counts.ts";
+import { type Ban, LinkChain } from "../buffer/link_chain.ts";
+import { config } from "../core/config.ts";
 import { NOT_READY } from "../core/errno.ts";
-import {
-  BusyError,
-  ClosedError,
-  NetpollError,
-  type SystemError,
-  type TimeoutError,
-  type TimeoutOperation,
-} from "../core/errors.ts";
-import { setCork, socketError, socketErrorIfAny } from "../net/socket.ts";
-import type { Poller } from "../poll/poller.ts";
-import type { Watcher } from "../poll/watcher.ts";
-import type { CloseOptions, CloseResult } from "./connection.ts";
-import { type ConnectionMetrics, connectionMetrics, drawConnection } from "./connection_metrics.ts";
+import { NetpollError, type SystemError, type TimeoutError } from "../core/errors.ts";
+import { CALL_BYTES_LARGE, RUNS_PER_EVENT_MAX } from "../core/limits.ts";
+import { socketError, socketErrorIfAny } from "../net/socket.ts";
+import { clock } from "../poll/clock.ts";
+import { turn } from "../poll/turn.ts";
+import { Event, type Watcher } from "../poll/watcher.ts";
+import { isPromise } from "./callbacks.ts";
+import { type Connection, faceOf, type Inside, type RequestHandler } from "./connection.ts";
 import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
-import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
-import { type Failure, PIPED, WRITE_ENDED } from "./ending.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { type Ending, lostError } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
-import { sendFile, type SendFileOptions } from "./send_file.ts";
-import {
-  checkTimeout,
-  checkZeroCopy,
-  type ConnectionSettings,
-  hasDeadlines,
-  type ZeroCopyMode,
-} from "./settings.ts";
-import { filled, type ReadSize, receive, type Transport } from "./transport.ts";
-import { ZeroCopy, type ZeroCopyCounts, type ZeroCopyOwner } from "./zero_copy.ts";
-import { ZeroCopyClose } from "./zero_copy_close.ts";
+import type { Leaving } from "./leaving.ts";
+import { type State, Stop } from "./lifecycle.ts";
+import type { Service } from "./service.ts";
+import type { ConnectionSettings } from "./settings.ts";
+import { endOf, filled, type Transport } from "./transport.ts";
+import { lookForUnflushed } from "./unflushed.ts";
+import type { ZeroCopy } from "./zero_copy.ts";
 
-/** What the streams of one server share, or of one dialling. */
-export interface StreamService {
-  /** Who watches their descriptors. */
-  readonly poller: Poller;
-  /** Deadlines and bounds. */
-  readonly settings: ConnectionSettings;
-  /** How bytes come and go. */
-  readonly io: Transport;
-  /** Whether we have begun: bytes that were sent are a question, and its answer is waited for. */
-  readonly isDialled: boolean;
-}
+/** Never equal to a count of bytes. */
+const NOT_STALLED = -1;
 
-/** The reading and the writing side of a descriptor. */
-export abstract class Stream<S extends StreamService = StreamService> extends Endpoint
-  implements Watcher, ReaderOwner, WriterOwner, DeadlineOwner, ZeroCopyOwner {
+/** The state of the handler's last call. */
+type Phase =
+  /** It has settled. */
+  | "idle"
+  /** It is on the stack: its synchronous part. */
+  | "dispatching"
+  /** It waits, for something of ours. */
+  | "waiting"
+  /** It waits for something that is not ours: the runtime must have the thread. */
+  | "outside";
+
+/** A descriptor that is read, served and written. */
+export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner, WriterOwner {
+  /** The connection that users see. */
+  readonly face: Connection = faceOf(this as unknown as Inside);
   readonly reader: ConnectionReader;
   readonly writer: ConnectionWriter;
   /** What was received. */
   readonly input: LinkChain = new LinkChain();
   /** What is to be sent. */
   readonly output: LinkChain = new LinkChain();
-  /** None where there is nothing to watch over. */
-  protected deadlines: Deadlines | null = null;
-  /** Made when somebody asks for zero copy. */
-  pinner: ZeroCopy | null = null;
   /** How bytes come and go. */
   io: Transport;
-  /** What it shares with others. */
-  protected readonly service: S;
+  /** Why nothing is read: bits of {@linkcode Stop}. */
+  stops: number = 0;
   /** Why no more bytes come, once that is so. */
   readEnd: Ban | null = null;
-  /** So much is held that reading has paused: releases are of interest. */
-  isFull = false;
+  /** Made when somebody asks for zero copy. */
+  pinner: ZeroCopy | null = null;
+  /** Null where there is nothing to watch over. */
+  protected deadlines: Deadlines | null = null;
+  /** Made when somebody asks about the end, or something is to be known of it. */
+  protected ending: Ending | null = null;
+  /** Where it is in its life. */
+  protected state: State = "preparing";
+  /** What it shares with others. */
+  protected readonly service: Service<C>;
+  protected handler: RequestHandler<C> | null;
+  /** The handler's second argument. */
+  context: C = undefined as C;
+  /** `onConnect` is due, or has not settled. */
+  protected isConnecting = false;
   /** How many bytes had been read when something was last sent: those need no answer any more. */
   protected answeredBytes = 0;
-  #isPaused = false;
   /** Its poller sends what it has flushed at the end of the batch. */
   #isJoined = false;
-  /** Whom a pipe sends what it receives from this. */
-  #pipedTo: Stream | null = null;
+  #phase: Phase = "idle";
+  /**
+   * Bytes received in all when the handler returned without having read any: it is called again
+   * when more came.
+   */
+  #stalledAt = NOT_STALLED;
+  /** Bytes read in all when the handler was called. */
+  #readBefore = 0;
+  /** Calls of the handler since the last event. */
+  #runCount = 0;
+  // Made once for a connection, and only when its handler is asynchronous.
+  #onSettled: (() => void) | null = null;
+  #onRejected: ((error: unknown) => void) | null = null;
 
   /**
    * A stream that nobody watches yet, over a non-blocking descriptor, which it owns from now on.
    */
-  constructor(service: S, fd: number, ends: EndpointAddresses) {
+  constructor(service: Service<C>, fd: number, ends: EndpointAddresses) {
     super(service.poller, fd, ends);
     this.service = service;
     this.io = service.io;
+    this.handler = service.callbacks.onRequest ?? null;
     this.reader = new ConnectionReader(this.input, this);
     this.writer = new ConnectionWriter(this.output, this);
-    if (hasDeadlines(service.settings)) this.#time();
-    if (service.settings.zeroCopy !== "off") this.zeroCopy = service.settings.zeroCopy;
   }
 
-  /** Whether it was closed, and what was flushed still leaves. */
-  protected abstract get isClosing(): boolean;
-  /** No more bytes come: the peer ended its side (0), or a reset did (`-errno`). */
-  abstract onReadEnd(code: number): void;
-  /** All that was flushed has left. */
-  protected abstract onAllSent(): void;
-  /** A pipe begins to move its bytes, or ends it. */
-  protected abstract onPipe(isPiped: boolean): void;
+  /** Does whatever is due: serves, tells of the end, closes. Callbacks may run. */
+  protected abstract goOn(): void;
+  /** No more bytes come: the peer ended its side (null), or the connection is broken. */
+  abstract onReadEnd(cause: SystemError | null): void;
   /** Resets it, and says why. */
   abstract cut(error: unknown): void;
-  /** What was flushed and dropped, once it is closed. */
-  abstract readonly droppedBytes: number;
-
-  abstract readonly isActive: boolean;
-  abstract onJoinedLate(error: TimeoutError): void;
-  abstract onEvent(events: number): void;
-  abstract onFailure(error: unknown): void;
-  abstract onWait(): void;
-  abstract onWaitEnd(): void;
-  abstract onPutOff(): void;
-  abstract onFlushWait(since: number): void;
-  abstract onFlushWaitEnd(): void;
-  abstract onSendFailure(cause: SystemError): NetpollError;
-  abstract onDeadline(operation: TimeoutOperation, timeoutMs: number): void;
-  abstract readonly closed: Promise<void>;
-  /** As `closed`, for whoever is no callback of its user's: never before it is closed. */
-  abstract readonly ended: Promise<void>;
-  abstract close(options?: CloseOptions): Promise<CloseResult>;
-  abstract reset(): void;
+  /** A callback failed: the connection closes. */
+  protected abstract fail(error: unknown): void;
 
   get settings(): ConnectionSettings {
     return this.service.settings;
+  }
+
+  get clockMicros(): number {
+    return this.service.poller.clockMicros;
+  }
+
+  /** Whether it was neither closed nor lost. */
+  get isActive(): boolean {
+    return this.state !== "closed" && this.state !== "draining";
+  }
+
+  // ---- events --------------------------------------------------------------------------------
+
+  onEvent(events: number): void {
+    this.#runCount = 0;
+    if (events === 0 && this.ending?.leaving != null) this.ending.leaving.isSettling = false;
+    if ((events & Event.WRITABLE) !== 0 && this.fd >= 0) writeSide.sendNow(this.writer);
+    if ((events & ~Event.WRITABLE) !== 0 && this.fd >= 0) this.#onReadable(events);
+    else readSide.settle(this.reader); // a wait that was put off
+    this.goOn();
+    // After the peer's end most connections are closed by now, and need not be watched differently.
+    if (this.readEnd !== null) this.updateInterest();
+  }
+
+  #onReadable(events: number): void {
+    if (this.canRead() && this.receive()) return;
+    if ((events & (Event.ERROR | Event.HANG_UP)) === 0 || this.fd < 0) return;
+    // Errors and hang-ups cannot be masked: unless a read answers, they are reported for ever.
+    const isError = (events & Event.ERROR) !== 0;
+    const cause = isError && this.isReadEnded ? this.brokenBy() : null;
+    if (cause !== null) return this.onReadEnd(cause);
+    if (writeSide.unsentBytes(this.writer) > 0) return writeSide.sendNow(this.writer);
+    this.hush();
+    this.updateInterest();
+  }
+
+  /** What broke the connection; null when an error was reported that was a completion only. */
+  brokenBy(): SystemError | null {
+    return this.pinner === null ? socketError(this.fd) : socketErrorIfAny(this.fd);
+  }
+
+  onFailure(error: unknown): void {
+    this.fail(error);
+    this.cut(error);
+  }
+
+  onCompletion(lo: number, hi: number, isCopied: boolean): void {
+    this.pinner!.complete(lo, hi, isCopied);
   }
 
   // ---- receiving -----------------------------------------------------------------------------
@@ -138,7 +176,7 @@ export abstract class Stream<S extends StreamService = StreamService> extends En
       const count = readSide.receive(reader, this.fd);
       if (count === NOT_READY) break;
       if (count <= 0) {
-        this.onReadEnd(count);
+        this.onReadEnd(endOf(count));
         return true;
       }
       sum += count;
@@ -149,37 +187,44 @@ export abstract class Stream<S extends StreamService = StreamService> extends En
     readSide.settle(reader);
     if (
       this.input.heldBytes > this.service.settings.readBufferBytesMax && !readSide.isWaiting(reader)
-    ) {
-      this.isFull = true;
-      this.updateInterest();
-    }
+    ) this.stop(Stop.FULL);
     return true;
   }
 
   /** Whether bytes are wanted. */
   protected canRead(): boolean {
-    if (this.readEnd !== null || this.isReadEnded) return false;
+    return this.stops === 0 || this.#readsStill();
+  }
+
+  #readsStill(): boolean {
+    if ((this.stops & Stop.ENDED) !== 0) return false;
     // What still comes to one that is closing is received and dropped.
-    return this.isClosing || (!this.isReadPaused && !this.isPiped);
+    if (this.state === "draining") return true;
+    return this.stops === Stop.LEAVING && this.#readsOn(this.ending!.leaving!);
+  }
+
+  /** While it leaves only what a message lacks is read. */
+  #readsOn(leaving: Leaving): boolean {
+    if (this.service.isDialled || this.ending!.errand !== null || !this.isActive) return true;
+    const isWanted = readSide.isWaiting(this.reader) || !(this.isServing || this.isDue);
+    return isWanted && leaving.isInMessage;
+  }
+
+  /** From now on there is a reason to read nothing. */
+  protected stop(reason: number): void {
+    this.stops |= reason;
+    this.updateInterest();
+  }
+
+  /** A reason to read nothing is over. */
+  protected unstop(reason: number): void {
+    this.stops &= ~reason;
+    this.updateInterest();
   }
 
   /** Watches for what is wanted now. */
   protected updateInterest(): void {
     if (!this.isPiped) this.want(this.canRead(), writeSide.isBlocked(this.writer));
-  }
-
-  get isReadPaused(): boolean {
-    return this.#isPaused || this.isFull || this.isChoked;
-  }
-
-  pauseRead(): void {
-    this.#isPaused = true;
-    this.updateInterest();
-  }
-
-  resumeRead(): void {
-    this.#isPaused = false;
-    this.updateInterest();
   }
 
   onMessageEnd(): void {
@@ -188,8 +233,136 @@ export abstract class Stream<S extends StreamService = StreamService> extends En
 
   onRelease(): void {
     if (this.input.heldBytes * 2 >= this.service.settings.readBufferBytesMax) return;
-    this.isFull = false;
-    this.updateInterest();
+    this.unstop(Stop.FULL);
+  }
+
+  onWait(): void {
+    this.setOutside(false);
+    this.deadlines?.beginRead(this.clockMicros);
+    if ((this.stops & Stop.FULL) !== 0) this.unstop(Stop.FULL);
+    // Whoever waits for an answer must have asked: what was put off leaves now.
+    if (this.output.length > 0) this.uncork();
+    if (this.ending !== null && this.ending.leaving !== null) queueMicrotask(() => this.goOn());
+  }
+
+  onWaitEnd(): void {
+    this.deadlines?.endRead();
+    this.#onWaited();
+  }
+
+  /** Whoever waited goes on first: he may wait, or flush, again. */
+  #onWaited(): void {
+    this.setOutside(true);
+    if (this.ending === null || !this.isEnding) return;
+    const { leaving } = this.ending;
+    if (leaving !== null) leaving.isSettling = true;
+    this.service.poller.again(this);
+  }
+
+  onPutOff(): void {
+    this.service.poller.again(this);
+  }
+
+  /** Whether nothing new comes: it closes as soon as what is under way is over. */
+  protected get isEnding(): boolean {
+    return this.readEnd !== null || this.ending?.leaving != null;
+  }
+
+  // ---- the handler ---------------------------------------------------------------------------
+
+  /** Whether the handler was called and has not settled. */
+  protected get isServing(): boolean {
+    return this.#phase !== "idle";
+  }
+
+  /** Whether there is something for a handler to do, and none is at it. */
+  protected get isDue(): boolean {
+    const { length, total, readBan } = this.input;
+    return length > 0 && this.#phase === "idle" && readBan === null &&
+      this.#stalledAt !== total + length;
+  }
+
+  /** Another handler may make more of what is there. */
+  protected forgetStall(): void {
+    this.#stalledAt = NOT_STALLED;
+  }
+
+  /**
+   * Calls the handler until nothing is left for it to do, it has to wait, or it had its share of
+   * the turn.
+   */
+  protected serve(): void {
+    // A connection that is lost already is served what came before.
+    if (this.isConnecting || (this.state !== "open" && this.state !== "closed")) return;
+    if (this.ending?.leaving?.isOwing === false) return; // what came since is not begun
+    while (this.isDue && !this.isChoked) {
+      if (this.#runCount > 0 && (this.#runCount === RUNS_PER_EVENT_MAX || turn.step())) {
+        this.service.poller.again(this);
+        break;
+      }
+      this.#runCount += 1;
+      this.#call();
+    }
+    // A handler that goes on may have more answers: they leave together.
+    if (this.output.length > 0 && this.#phase === "idle") this.uncork();
+    if (config.debug) this.#lookForUnflushed();
+  }
+
+  #call(): void {
+    const { input, service } = this;
+    this.#readBefore = input.total;
+    this.#stalledAt = input.total + input.length;
+    this.#phase = "dispatching";
+    const begin = input.length > CALL_BYTES_LARGE ? clock.now() : 0;
+    try {
+      const result = service.scope(this.handler!, this.face, this.context);
+      if (begin > 0) this.#time(begin);
+      if (isPromise<void>(result)) this.#await(result);
+      else this.#settle();
+    } catch (error) {
+      this.#settle();
+      this.fail(error);
+    }
+  }
+
+  #time(begin: number): void {
+    const bytes = this.input.total - this.#readBefore;
+    if (bytes > CALL_BYTES_LARGE) readSide.learnTime(this.reader, bytes, clock.now() - begin);
+    turn.hurry();
+  }
+
+  #await(result: Promise<void>): void {
+    this.#phase = "waiting";
+    this.setOutside(!this.isAwaited);
+    this.#onSettled ??= () => {
+      this.#settle();
+      if (config.debug) this.#lookForUnflushed();
+      this.goOn();
+    };
+    this.#onRejected ??= (error) => {
+      this.#settle();
+      this.fail(error);
+      this.goOn();
+    };
+    result.then(this.#onSettled, this.#onRejected);
+  }
+
+  #settle(): void {
+    if (this.#phase === "outside") this.setOutside(false);
+    this.#phase = "idle";
+    if (this.input.total !== this.#readBefore) this.#stalledAt = NOT_STALLED;
+  }
+
+  /** Whether a handler that has returned, and not settled, waits for something that is not ours. */
+  protected setOutside(isOutside: boolean): void {
+    if (this.#phase !== (isOutside ? "waiting" : "outside")) return;
+    this.#phase = isOutside ? "outside" : "waiting";
+    this.service.poller.pace.outsideWaits += isOutside ? 1 : -1;
+  }
+
+  #lookForUnflushed(): void {
+    if (this.output.pending === 0 || this.#phase !== "idle") return;
+    lookForUnflushed(this.handler!, this.output, () => this.#phase !== "idle");
   }
 
   // ---- sending -------------------------------------------------------------------------------
@@ -200,7 +373,12 @@ export abstract class Stream<S extends StreamService = StreamService> extends En
    * what it has not sent, would wait for each other for ever.
    */
   get isChoked(): boolean {
-    return writeSide.isChoked(this.writer);
+    return (this.stops & Stop.CHOKED) !== 0;
+  }
+
+  /** Whether a pipe moves its bytes, in place of its reader and writer. */
+  get isPiped(): boolean {
+    return (this.stops & Stop.PIPED) !== 0;
   }
 
   /** Whether somebody waits for something of ours. */
@@ -228,232 +406,62 @@ export abstract class Stream<S extends StreamService = StreamService> extends En
     if (!writeSide.isBlocked(this.writer) && this.fd >= 0) writeSide.sendNow(this.writer);
   }
 
-  onSent(): void {
+  onSent(unsentBytes: number, hasRoomChanged: boolean): void {
     this.answeredBytes = this.input.total;
     this.deadlines?.sent(this.clockMicros);
-    const unsentBytes = writeSide.unsentBytes(this.writer);
-    if (unsentBytes > 0 || writeSide.isChoked(this.writer)) this.#onPressure();
-    if (unsentBytes === 0) this.onAllSent();
+    if (unsentBytes > 0 || writeSide.isChoked(this.writer)) this.onQueued();
+    if (unsentBytes === 0 && this.ending !== null) this.onAllSent();
+    if (hasRoomChanged) this.updateInterest();
+  }
+
+  /** All that was flushed has left: our side ends, if it shall. */
+  protected onAllSent(): void {
+    if (!this.ending?.isWriteEnding || this.state === "closed") return;
+    this.shutdownWrite();
+    this.ending.endWrite();
   }
 
   // A handler that does not wait goes on flushing until it is choked: sending does not tell us.
   onQueued(): void {
-    this.#onPressure();
-  }
-
-  #onPressure(): void {
     if (!writeSide.checkPressure(this.writer)) return;
+    this.updateChoke();
     this.updateInterest();
     if (!writeSide.isChoked(this.writer)) this.service.poller.again(this);
   }
 
-  onBlocked(): void {
-    this.updateInterest();
+  /** Whether what is unsent keeps it from reading. */
+  protected updateChoke(): void {
+    if (this.handler !== null && writeSide.isChoked(this.writer)) this.stops |= Stop.CHOKED;
+    else this.stops &= ~Stop.CHOKED;
   }
 
-  sendFile(source: string | number, options: SendFileOptions = {}): Promise<number> {
-    return sendFile(writeSide.forFiles(this.writer), source, options);
+  // Called within the user's flush or close: whatever calls back does so later.
+  onSendFailure(cause: SystemError): NetpollError {
+    queueMicrotask(() => {
+      this.onReadEnd(cause);
+      this.goOn();
+    });
+    const failure = this.ending?.failure?.error;
+    return failure instanceof NetpollError ? failure : lostError(cause);
   }
 
+  // Called within the user's flush, or by his signal: whatever calls back does so later.
   onCut(error: NetpollError): void {
-    // Found within the user's flush, or by his signal: whatever calls back does so later.
     queueMicrotask(() => this.cut(error));
   }
 
-  // ---- piping --------------------------------------------------------------------------------
-
-  /** Whether a pipe moves its bytes, in place of its reader and writer. */
-  get isPiped(): boolean {
-    return this.#pipedTo !== null;
+  onFlushWait(since: number): void {
+    this.setOutside(false);
+    this.deadlines?.beginWrite(since, this.clockMicros);
   }
 
-  /**
-   * Why its bytes can be piped no more: null unless it is over.
-   *
-   * @throws {BusyError} Somebody else moves its bytes.
-   * @throws {TypeError} Its time has not come yet.
-   */
-  checkPipe(): NetpollError | null {
-    const end = writeSide.end(this.writer);
-    if (end !== null) return end;
-    if (!this.isActive) return new ClosedError("Cannot pipe: the connection is closed");
-    if (this.isPiped) throw new BusyError("Cannot pipe: the connection is piped already");
-    if (readSide.isWaiting(this.reader)) {
-      throw new BusyError("Cannot pipe: somebody waits for bytes of this connection");
-    }
-    if (!this.isWatched) throw new TypeError("Cannot pipe before onPrepare has returned");
-    return this.output.writeBan !== WRITE_ENDED
-      ? null
-      : new ClosedError("Cannot pipe: closeWrite() has ended this side of the connection");
+  onFlushWaitEnd(): void {
+    this.deadlines?.endWrite();
+    this.#onWaited();
   }
 
-  /** Puts what was received and not read behind what another is to send. How many bytes. */
-  passInput(to: Stream): number {
-    const { length } = this.input;
-    to.output.take(this.input);
-    to.output.publish();
-    return length;
-  }
-
-  /** Lets a pipe move its bytes to another from now on: the pipe is told of its events. */
-  beginPipe(watcher: Watcher, to: Stream): void {
-    this.#pipedTo = to;
-    this.input.readBan = PIPED;
-    this.output.writeBan = PIPED;
-    this.rewatch(watcher);
-    this.unhush();
-    this.onPipe(true);
-  }
-
-  /** Receives once from another descriptor into what this is to send. Bytes, 0, or `-errno`. */
-  takeFrom(io: Transport, fd: number, size: ReadSize): number {
-    return receive(io, fd, this.output, size, 0);
-  }
-
-  /** A pipe has moved bytes from it, or to it. */
-  touch(): void {
-    this.deadlines?.active(this.clockMicros);
-  }
-
-  /** The pipe has ended: in order without an error, and by a reset with one. */
-  endPipe(failure: Failure | null): void {
-    this.#pipedTo = null;
-    this.input.readBan = CLOSED;
-    this.onPipe(false);
-    if (failure !== null) return this.cut(failure.error);
-    if (this.readEnd === null) this.onReadEnd(0);
-    void this.close();
-  }
-
-  // ---- zero copy -----------------------------------------------------------------------------
-
-  get zeroCopy(): ZeroCopyMode {
-    return this.pinner?.mode ?? "off";
-  }
-
-  set zeroCopy(mode: ZeroCopyMode) {
-    checkZeroCopy(mode);
-    this.pinner ??= new ZeroCopy(this.service.io, this);
-    this.pinner.mode = mode;
-    this.io = this.pinner.transport;
-    this.output.borrows = mode !== "always";
-  }
-
-  get zeroCopyCounts(): ZeroCopyCounts {
-    return (this.pinner ?? new ZeroCopy(this.service.io, this)).counts();
-  }
-
-  onZeroCopyBegin(): void {
-    this.watchCompletions();
-  }
-
-  onCompletion(lo: number, hi: number, isCopied: boolean): void {
-    this.pinner!.complete(lo, hi, isCopied);
-  }
-
-  /** What broke the connection; null when an error was reported that was a completion only. */
-  brokenBy(): SystemError | null {
-    return this.pinner === null ? socketError(this.fd) : socketErrorIfAny(this.fd);
-  }
-
-  /** The descriptor, given away. */
-  protected fdToDetach(): number {
-    if (this.pinner?.isPinning) {
-      const { outstandingBytes } = this.pinner.counts();
-      throw new NetpollError(
-        `Cannot detach: ${outstandingBytes} bytes are pinned by zero-copy sends; await writer.released() first`,
-      );
-    }
-    if (writeSide.unsentBytes(this.writer) > 0) setCork(this.fd, false); // a file may be under way
-    counts.connections.detached += 1;
-    return this.disown();
-  }
-
-  /** Closes a descriptor that nobody watches any more: at once, or when nothing is pinned. */
-  protected closeFd(fd: number, isLost: boolean): void {
-    if (isLost) counts.connections.lost += 1;
-    if (!this.pinner?.isPinning) return void native.close(fd);
-    new ZeroCopyClose(this.service.poller, fd, this.pinner, isLost);
-  }
-
-  // ---- looking at it -------------------------------------------------------------------------
-
-  metrics(): ConnectionMetrics {
-    return connectionMetrics(this);
-  }
-
-  /** What `console.log` shows. */
-  [INSPECT](): string {
-    return drawConnection(this);
-  }
-
-  // ---- deadlines -----------------------------------------------------------------------------
-
-  /** What a pipe has taken from it and sent to another counts as well. */
-  get untakenInAll(): number {
-    const to = this.#pipedTo;
-    return this.untakenBytes + (to === null ? 0 : to.untakenBytes);
-  }
-
-  // Who is not read because he does not take the answers is not held back by us.
-  get isHeldBack(): boolean {
-    return !this.isPiped && !this.isChoked && this.unreadBytes > 0;
-  }
-
-  // Also while the peer is not read because of what it does not take: its bytes came in time.
-  lookForInput(): void {
-    while (readSide.isWaiting(this.reader) && this.readEnd === null && !this.isClosing) {
-      if (this.#isPaused || !this.receive()) return;
-      this.service.poller.again(this); // for what follows from it
-    }
-  }
-
-  lookForRoom(takenSince: number): number {
-    if (this.fd >= 0 && writeSide.unsentBytes(this.writer) > 0) writeSide.sendNow(this.writer);
-    return writeSide.flushingSince(this.writer, takenSince);
-  }
-
-  get clockMicros(): number {
-    return this.service.poller.clockMicros;
-  }
-
-  #time(): Deadlines {
-    return this.deadlines ??= this.#makeDeadlines(this.clockMicros);
-  }
-
-  #makeDeadlines(nowMicros: number): Deadlines {
-    const deadlines = new Deadlines(this.service.poller, this, this.service.settings, nowMicros);
-    // What is under way already is timed from now on.
-    if (readSide.isWaiting(this.reader)) deadlines.beginRead(nowMicros);
-    const flushingSince = writeSide.flushingSince(this.writer);
-    if (flushingSince > 0) deadlines.beginWrite(flushingSince, nowMicros);
-    return deadlines;
-  }
-
-  get readTimeoutMs(): number {
-    return this.deadlines?.readMs ?? 0;
-  }
-
-  set readTimeoutMs(timeoutMs: number) {
-    checkTimeout("readTimeoutMs", timeoutMs);
-    if (this.fd >= 0) this.#time().setRead(timeoutMs, this.clockMicros);
-  }
-
-  get writeTimeoutMs(): number {
-    return this.deadlines?.writeMs ?? 0;
-  }
-
-  set writeTimeoutMs(timeoutMs: number) {
-    checkTimeout("writeTimeoutMs", timeoutMs);
-    if (this.fd >= 0) this.#time().setWrite(timeoutMs, this.clockMicros);
-  }
-
-  get idleTimeoutMs(): number {
-    return this.deadlines?.idleMs ?? 0;
-  }
-
-  set idleTimeoutMs(timeoutMs: number) {
-    checkTimeout("idleTimeoutMs", timeoutMs);
-    if (this.fd >= 0) this.#time().setIdle(timeoutMs, this.clockMicros);
+  onJoinedLate(error: TimeoutError): void {
+    this.fail(error);
+    this.goOn();
   }
 }

@@ -6,6 +6,7 @@ import { blocks } from "../buffer/block.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import { ERRNO } from "../core/errno.ts";
+import { SystemError } from "../core/errors.ts";
 import {
   BYTES_PER_EVENT_MAX,
   CALL_MICROS_LONG,
@@ -168,6 +169,11 @@ export const sending = {
   /** The kernel took less than it was offered: it has no more room now. */
   wasShort: false,
 };
+
+/** The end that a receive has told of: null in order, and what broke the connection otherwise. */
+export function endOf(code: number): SystemError | null {
+  return code === 0 ? null : new SystemError("receive", -code);
+}
 
 /** How bytes come and go: a socket has calls of its own, everything else has readv and writev. */
 export interface Transport {

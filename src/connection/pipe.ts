@@ -10,7 +10,7 @@ import type { Connection } from "./connection.ts";
 import { writeSide } from "./connection_writer.ts";
 import { type KernelPipe, kernelPipes } from "./kernel_pipe.ts";
 import { insideOf } from "./inside.ts";
-import type { Stream } from "./stream.ts";
+import type { ControlledStream } from "./controlled_stream.ts";
 import { fileTransport, FIRST_SIZE, type ReadSize } from "./transport.ts";
 
 /** How {@linkcode pipe} pipes. */
@@ -47,8 +47,8 @@ class Direction {
   isBlocked = false;
   /** One of both is broken, and knows. */
   isBroken = false;
-  readonly #from: Stream;
-  readonly #to: Stream;
+  readonly #from: ControlledStream<unknown>;
+  readonly #to: ControlledStream<unknown>;
   #pipe: KernelPipe | null = null;
   #size: ReadSize = FIRST_SIZE;
   #isSplicing = false;
@@ -57,7 +57,7 @@ class Direction {
   #wasShort = false;
   #smallCount = 0;
 
-  constructor(from: Stream, to: Stream) {
+  constructor(from: ControlledStream<unknown>, to: ControlledStream<unknown>) {
     this.#from = from;
     this.#to = to;
     this.isEnded = from.readEnd !== null;
@@ -156,7 +156,7 @@ class Direction {
     this.#size = FIRST_SIZE;
   }
 
-  #lose(stream: Stream, what: string, code: number): false {
+  #lose(stream: ControlledStream<unknown>, what: string, code: number): false {
     this.isBroken = true;
     stream.onSendFailure(new SystemError(what, code < 0 ? -code : ERRNO.EPIPE));
     return false;
@@ -175,14 +175,19 @@ class Direction {
 
 /** One of both connections: what comes from it, and what goes to it. */
 class Side implements Watcher {
-  readonly stream: Stream;
+  readonly stream: ControlledStream<unknown>;
   readonly outward: Direction;
   readonly inward: Direction;
   /** The peer has closed altogether. */
   isGone = false;
   readonly #piping: Piping;
 
-  constructor(piping: Piping, stream: Stream, outward: Direction, inward: Direction) {
+  constructor(
+    piping: Piping,
+    stream: ControlledStream<unknown>,
+    outward: Direction,
+    inward: Direction,
+  ) {
     this.#piping = piping;
     this.stream = stream;
     this.outward = outward;
@@ -222,7 +227,11 @@ class Piping {
   readonly #settled = Promise.withResolvers<PipeResult>();
   #isOver = false;
 
-  constructor(a: Stream, b: Stream, signal: AbortSignal | undefined) {
+  constructor(
+    a: ControlledStream<unknown>,
+    b: ControlledStream<unknown>,
+    signal: AbortSignal | undefined,
+  ) {
     const [aToB, bToA] = [new Direction(a, b), new Direction(b, a)];
     this.#sides = [new Side(this, a, aToB, bToA), new Side(this, b, bToA, aToB)];
     this.#signal = signal;

@@ -1,0 +1,234 @@
+/**
+ * Everything that users set of a stream or ask it, beside its messages and its end: timeouts, zero
+ * copy, files, pausing, figures. And the part of it that a pipe uses.
+ */
+import { INSPECT } from "../buffer/drawing.ts";
+import { CLOSED } from "../buffer/link_chain.ts";
+import {
+  BusyError,
+  ClosedError,
+  type NetpollError,
+  TimeoutError,
+  type TimeoutOperation,
+} from "../core/errors.ts";
+import { clock } from "../poll/clock.ts";
+import type { Watcher } from "../poll/watcher.ts";
+import { ClosableStream } from "./closable_stream.ts";
+import { type ConnectionMetrics, connectionMetrics, drawConnection } from "./connection_metrics.ts";
+import { readSide } from "./connection_reader.ts";
+import { writeSide } from "./connection_writer.ts";
+import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
+import { type Failure, PIPED, WRITE_ENDED } from "./ending.ts";
+import type { EndpointAddresses } from "./endpoint.ts";
+import { Stop } from "./lifecycle.ts";
+import { sendFile, type SendFileOptions } from "./send_file.ts";
+import type { Service } from "./service.ts";
+import { checkTimeout, checkZeroCopy, hasDeadlines, type ZeroCopyMode } from "./settings.ts";
+import { type ReadSize, receive, type Transport } from "./transport.ts";
+import { ZeroCopy, type ZeroCopyCounts, type ZeroCopyOwner } from "./zero_copy.ts";
+
+/** The reasons to read nothing that users call a pause. */
+const PAUSES = Stop.PAUSED | Stop.FULL | Stop.CHOKED;
+
+/** A stream with settings that may change while it is open. */
+export abstract class ControlledStream<C> extends ClosableStream<C>
+  implements DeadlineOwner, ZeroCopyOwner {
+  /** Whom a pipe sends what it receives from this. */
+  #pipedTo: ControlledStream<unknown> | null = null;
+
+  /** A stream that nobody watches yet, with the settings of its service. */
+  constructor(service: Service<C>, fd: number, ends: EndpointAddresses) {
+    super(service, fd, ends);
+    if (hasDeadlines(service.settings)) this.#time();
+    if (service.settings.zeroCopy !== "off") this.zeroCopy = service.settings.zeroCopy;
+  }
+
+  /** Its time is over: it closes as soon as nothing is under way. */
+  abstract leave(reason: NetpollError): void;
+
+  get isReadPaused(): boolean {
+    return (this.stops & PAUSES) !== 0;
+  }
+
+  pauseRead(): void {
+    this.stop(Stop.PAUSED);
+  }
+
+  resumeRead(): void {
+    this.unstop(Stop.PAUSED);
+  }
+
+  sendFile(source: string | number, options: SendFileOptions = {}): Promise<number> {
+    return sendFile(writeSide.forFiles(this.writer), source, options);
+  }
+
+  // ---- piping --------------------------------------------------------------------------------
+
+  /**
+   * Why its bytes can be piped no more: null unless it is over.
+   *
+   * @throws {BusyError} Somebody else moves its bytes.
+   * @throws {TypeError} Its time has not come yet.
+   */
+  checkPipe(): NetpollError | null {
+    const end = writeSide.end(this.writer);
+    if (end !== null) return end;
+    if (!this.isActive) return new ClosedError("Cannot pipe: the connection is closed");
+    if (this.isPiped) throw new BusyError("Cannot pipe: the connection is piped already");
+    if (readSide.isWaiting(this.reader)) {
+      throw new BusyError("Cannot pipe: somebody waits for bytes of this connection");
+    }
+    if (!this.isWatched) throw new TypeError("Cannot pipe before onPrepare has returned");
+    return this.output.writeBan !== WRITE_ENDED
+      ? null
+      : new ClosedError("Cannot pipe: closeWrite() has ended this side of the connection");
+  }
+
+  /** Puts what was received and not read behind what another is to send. How many bytes. */
+  passInput(to: ControlledStream<unknown>): number {
+    const { length } = this.input;
+    to.output.take(this.input);
+    to.output.publish();
+    return length;
+  }
+
+  /** Lets a pipe move its bytes to another from now on: the pipe is told of its events. */
+  beginPipe(watcher: Watcher, to: ControlledStream<unknown>): void {
+    this.#pipedTo = to;
+    this.stops |= Stop.PIPED;
+    this.input.readBan = PIPED;
+    this.output.writeBan = PIPED;
+    this.rewatch(watcher);
+    this.unhush();
+    this.setOutside(false);
+  }
+
+  /** Receives once from another descriptor into what this is to send. Bytes, 0, or `-errno`. */
+  takeFrom(io: Transport, fd: number, size: ReadSize): number {
+    return receive(io, fd, this.output, size, 0);
+  }
+
+  /** A pipe has moved bytes from it, or to it. */
+  touch(): void {
+    this.deadlines?.active(this.clockMicros);
+  }
+
+  /** The pipe has ended: in order without an error, and by a reset with one. */
+  endPipe(failure: Failure | null): void {
+    this.#pipedTo = null;
+    this.stops &= ~Stop.PIPED;
+    this.input.readBan = CLOSED;
+    this.setOutside(true);
+    if (failure !== null) return this.cut(failure.error);
+    if (this.readEnd === null) this.onReadEnd(null);
+    void this.close();
+  }
+
+  // ---- zero copy -----------------------------------------------------------------------------
+
+  get zeroCopy(): ZeroCopyMode {
+    return this.pinner?.mode ?? "off";
+  }
+
+  set zeroCopy(mode: ZeroCopyMode) {
+    checkZeroCopy(mode);
+    this.pinner ??= new ZeroCopy(this.service.io, this);
+    this.pinner.mode = mode;
+    this.io = this.pinner.transport;
+    this.output.borrows = mode !== "always";
+  }
+
+  get zeroCopyCounts(): ZeroCopyCounts {
+    return (this.pinner ?? new ZeroCopy(this.service.io, this)).counts();
+  }
+
+  onZeroCopyBegin(): void {
+    this.watchCompletions();
+  }
+
+  // ---- looking at it -------------------------------------------------------------------------
+
+  metrics(): ConnectionMetrics {
+    return connectionMetrics(this);
+  }
+
+  /** What `console.log` shows. */
+  [INSPECT](): string {
+    return drawConnection(this);
+  }
+
+  // ---- deadlines -----------------------------------------------------------------------------
+
+  onDeadline(operation: TimeoutOperation, timeoutMs: number): void {
+    const error = new TimeoutError(operation, timeoutMs);
+    const since = clock.now() - timeoutMs * 1000;
+    if (operation === "lifetime") this.leave(error);
+    else if (operation === "read") readSide.fail(this.reader, error);
+    else if (operation === "write") writeSide.failBefore(this.writer, since, error);
+    else this.giveUp(error);
+  }
+
+  /** What a pipe has taken from it and sent to another counts as well. */
+  get untakenInAll(): number {
+    const to = this.#pipedTo;
+    return this.untakenBytes + (to === null ? 0 : to.untakenBytes);
+  }
+
+  // Who is not read because he does not take the answers is not held back by us.
+  get isHeldBack(): boolean {
+    return !this.isPiped && !this.isChoked && this.unreadBytes > 0;
+  }
+
+  // Also while the peer is not read because of what it does not take: its bytes came in time.
+  lookForInput(): void {
+    while (readSide.isWaiting(this.reader) && this.readEnd === null && this.state !== "draining") {
+      if ((this.stops & Stop.PAUSED) !== 0 || !this.receive()) return;
+      this.service.poller.again(this); // for what follows from it
+    }
+  }
+
+  lookForRoom(takenSince: number): number {
+    if (this.fd >= 0 && writeSide.unsentBytes(this.writer) > 0) writeSide.sendNow(this.writer);
+    return writeSide.flushingSince(this.writer, takenSince);
+  }
+
+  #time(): Deadlines {
+    return this.deadlines ??= this.#makeDeadlines(this.clockMicros);
+  }
+
+  #makeDeadlines(nowMicros: number): Deadlines {
+    const deadlines = new Deadlines(this.service.poller, this, this.service.settings, nowMicros);
+    // What is under way already is timed from now on.
+    if (readSide.isWaiting(this.reader)) deadlines.beginRead(nowMicros);
+    const flushingSince = writeSide.flushingSince(this.writer);
+    if (flushingSince > 0) deadlines.beginWrite(flushingSince, nowMicros);
+    return deadlines;
+  }
+
+  get readTimeoutMs(): number {
+    return this.deadlines?.readMs ?? 0;
+  }
+
+  set readTimeoutMs(timeoutMs: number) {
+    checkTimeout("readTimeoutMs", timeoutMs);
+    if (this.fd >= 0) this.#time().setRead(timeoutMs, this.clockMicros);
+  }
+
+  get writeTimeoutMs(): number {
+    return this.deadlines?.writeMs ?? 0;
+  }
+
+  set writeTimeoutMs(timeoutMs: number) {
+    checkTimeout("writeTimeoutMs", timeoutMs);
+    if (this.fd >= 0) this.#time().setWrite(timeoutMs, this.clockMicros);
+  }
+
+  get idleTimeoutMs(): number {
+    return this.deadlines?.idleMs ?? 0;
+  }
+
+  set idleTimeoutMs(timeoutMs: number) {
+    checkTimeout("idleTimeoutMs", timeoutMs);
+    if (this.fd >= 0) this.#time().setIdle(timeoutMs, this.clockMicros);
+  }
+}
