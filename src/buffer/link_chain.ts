@@ -12,10 +12,17 @@ import { assert } from "../core/assert.ts";
 import { byteCount, copyInto, plainView } from "../core/bytes.ts";
 import { config } from "../core/config.ts";
 import { ClosedError } from "../core/errors.ts";
-import { BLOCK_BYTES_MAX, WRITE_BLOCK_BYTES_MIN } from "../core/limits.ts";
+import { BLOCK_BYTES_MAX } from "../core/limits.ts";
 import { type Block, blocks } from "./block.ts";
 import { Gathering } from "./gathering.ts";
-import { emptyNode, freeNode, heldBeside, type LinkNode, windowNode } from "./link_node.ts";
+import {
+  bytesBehind,
+  emptyNode,
+  freeNode,
+  heldBeside,
+  type LinkNode,
+  windowNode,
+} from "./link_node.ts";
 import { takeBack, track } from "./tracked.ts";
 
 /** Why a chain may not be used in some way; the text is the error's message. */
@@ -114,10 +121,10 @@ export class LinkChain {
   /**
    * The last node, with at least `count` bytes free; a new one, of at least `bytesMin`, if need be.
    */
-  room(count: number, bytesMin: number = WRITE_BLOCK_BYTES_MIN): LinkNode {
+  room(count: number, bytesMin?: number): LinkNode {
     const tail = this.writing;
     if (tail !== null && tail.free >= count) return tail;
-    const node = emptyNode(blocks.take(Math.max(count, bytesMin)));
+    const node = emptyNode(blocks.take(Math.max(count, bytesMin ?? bytesBehind(tail))));
     this.link(node);
     return node;
   }

@@ -8,7 +8,7 @@
  */
 import { assert } from "../core/assert.ts";
 import { byteCount, plainView } from "../core/bytes.ts";
-import { NODES_SPARE_MAX } from "../core/limits.ts";
+import { NODES_SPARE_MAX, WRITE_BLOCK_BYTES_MAX, WRITE_BLOCK_BYTES_MIN } from "../core/limits.ts";
 import type { Block } from "./block.ts";
 
 /** A window on memory, in exactly one chain. All positions count from the beginning of `bytes`. */
@@ -134,6 +134,13 @@ export function emptyNode(block: Block): LinkNode {
   node.end = offset + block.capacity;
   node.fills = true;
   return node;
+}
+
+/** How large a block is taken behind a node: much that leaves together lies in few pieces. */
+export function bytesBehind(node: LinkNode | null): number {
+  if (node === null || !node.fills) return WRITE_BLOCK_BYTES_MIN;
+  const twice = 2 * (node.end - node.start);
+  return Math.min(Math.max(twice, WRITE_BLOCK_BYTES_MIN), WRITE_BLOCK_BYTES_MAX);
 }
 
 /** A node that stays with its block: what is the same each time is set once. */

@@ -25,6 +25,8 @@ export const NODES_SPARE_MAX = 4096;
 
 /** The smallest block that a write takes: netpoll's LinkBufferCap. */
 export const WRITE_BLOCK_BYTES_MIN = 4096;
+/** The largest that a write takes because of what was written before it. */
+export const WRITE_BLOCK_BYTES_MAX = 32 * 1024;
 /**
  * A user's own array up to this size is copied, a larger one is borrowed until flushed, as in
  * netpoll.

@@ -53,6 +53,27 @@ balanced("book() passes over less room than is worth a call (netpoll 33)", () =>
   chain.close(CLOSED);
 });
 
+balanced(
+  "room() lets much that leaves together lie in few blocks, each twice the one before",
+  () => {
+    const chain = new LinkChain();
+    const sizes: number[] = [];
+    for (let i = 0; i < 150; i++) {
+      const node = chain.room(1000);
+      if (node.pending === 0) sizes.push(node.free);
+      chain.written(node, 1000);
+    }
+    const KIB = 1024;
+    assertEquals(sizes.slice(0, 4), [4 * KIB, 8 * KIB, 16 * KIB, 32 * KIB]);
+    assertEquals(sizes.slice(4), sizes.slice(4).map(() => 32 * KIB));
+    assertEquals(sizes.length, 7);
+    // Receiving asks for what it wants, whatever is there already.
+    chain.publish();
+    assertEquals(chain.book(64 * KIB, 32 * KIB).free, 64 * KIB);
+    chain.close(CLOSED);
+  },
+);
+
 balanced("bookAck(0) of a chain without bytes holds no memory", () => {
   const before = blocks.counts().usedBytes;
   const chain = new LinkChain();
