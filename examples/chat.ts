@@ -12,13 +12,13 @@ import { type Connection, createListener, serve } from "../mod.ts";
 
 const LINE_BYTES_MAX = 1000;
 
-// What follows runs in each Worker: the connections of its poller, and a channel to the others.
+// The rest runs in each Worker: the connections of its poller, and a channel to the others.
 const here = new Set<Connection>();
 const room = new BroadcastChannel("room");
 
 function say(line: string, from: Connection | null): void {
   for (const connection of here) {
-    // Who does not read gets no more than its buffer holds.
+    // A client that does not read gets no more than its buffer holds.
     if (connection === from || !connection.writer.isWritable) continue;
     connection.writer.writeString(line);
     void connection.writer.flush();

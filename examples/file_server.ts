@@ -29,7 +29,7 @@ function locate(path: string): { path: string; size: number } | null {
   }
 }
 
-/** What "bytes=0-99", "bytes=100-" or "bytes=-5" ask for; all of it for anything else. */
+/** The part that "bytes=0-99", "bytes=100-" or "bytes=-5" ask for; all of it for anything else. */
 function rangeOf(field: string, size: number): { offset: number; length: number } | null {
   const [, first = "", last = ""] = /^bytes=(\d*)-(\d*)$/i.exec(field) ?? [];
   if (first === "" && last === "") return { offset: 0, length: size };

@@ -63,7 +63,7 @@ const routes = new Map<string, Route>([
   ["/count", { methods: ["GET", "HEAD"], answer: count }],
 ]);
 
-/** What OPTIONS asks of "*", which is no path: of all of them. */
+/** The methods that OPTIONS tells of "*", which is no path: those of all paths. */
 const ALL: Route = { methods: ["GET", "HEAD", "POST", "PUT"], answer: hello };
 
 const answer: Answer = (request, response) => {

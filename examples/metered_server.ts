@@ -20,11 +20,11 @@ import {
   shutdownOnSignals,
 } from "../mod.ts";
 
-/** What `/snapshot` tells. */
+/** The content of `/snapshot`. */
 export interface Snapshot {
-  /** What `metrics()` or `cluster.metrics()` returned. */
+  /** The result of `metrics()` or `cluster.metrics()`. */
   metrics: Metrics | ClusterMetrics;
-  /** What `loop.metrics()` returned; null where there are several. */
+  /** The result of `loop.metrics()`; null where there are several loops. */
   loop: LoopMetrics | null;
 }
 

@@ -22,7 +22,7 @@ import { Client, clients, REQUEST_BYTES_MAX, unflushed } from "./redis/client.ts
 import { leaveAll } from "./redis/pubsub.ts";
 import { unwatch } from "./redis/transactions.ts";
 
-/** How much may wait to be sent: more cuts a subscriber off, as Redis does. */
+/** The bytes that may wait to be sent. More cuts a subscriber off, as Redis does. */
 const UNSENT_BYTES_MAX = 32 << 20;
 /** A request that needs more than this is waited for, so that it may be larger than the buffer. */
 const LARGE_BYTES_MIN = 64 << 10;
@@ -46,7 +46,7 @@ function isHttp([word = ""]: string[]): boolean {
   return /^(post|host:)$/i.test(word);
 }
 
-/** What is said to somebody before he is cut off: nobody knows where his next request begins. */
+/** The last words to a client that is cut off: nobody knows where its next request begins. */
 function protocolError(error: unknown, first: string): RespError {
   if (error instanceof RespError) return error;
   if (!(error instanceof FrameError)) throw error;
@@ -70,7 +70,7 @@ function protocolError(error: unknown, first: string): RespError {
 function onRequest(connection: Connection, client: Client): void | Promise<void> {
   const { reader, writer } = connection;
   try {
-    // Who does not read his answers is asked to, by not being answered.
+    // A client that does not read its answers gets none until it does.
     while (writer.isWritable && !client.isClosing) {
       const request = client.codec.decode(reader);
       if (request === undefined) break;

@@ -30,7 +30,7 @@ export class Body {
   readonly #bytesMax: number;
   readonly #isChunked: boolean;
   readonly #isExpected: boolean;
-  /** What is left of it, or of the chunk. */
+  /** The bytes that are left of it, or of the chunk. */
   #restBytes: number;
   #totalBytes = 0;
   #isFirst = true;
@@ -133,5 +133,5 @@ export class Body {
   }
 }
 
-/** What follows a head without a body. */
+/** The body of a head without one. */
 export const NO_BODY: Body = new Body(null, { bodyBytes: 0, isExpectant: false }, 0);

@@ -1,5 +1,5 @@
 /**
- * What is wrong with a request.
+ * The error of a request.
  */
 
 /** Answered with its status; its connection is closed then, for nobody knows where the next begins. */
@@ -7,7 +7,7 @@ export class HttpError extends Error {
   /** The status of the answer: 400 to 599. */
   readonly status: number;
 
-  /** What is wrong goes into the body of the answer. */
+  /** The reason goes into the body of the answer. */
   constructor(status: number, message: string) {
     super(message);
     this.status = status;

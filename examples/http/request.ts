@@ -16,11 +16,11 @@ const ORIGIN = new RegExp(`^https?://(?![:/?])${HOST}(?=[/?]|$)`, "i");
 const LENGTH = /^\d{1,15}$/;
 const NONE = -1;
 const CR = 0x0d;
-/** Where the fields begin, counted from the version. */
+/** The place where the fields begin, counted from the version. */
 const FIRST_FIELD = "HTTP/1.1\r\n".length;
 const END_BYTES = "\r\n".length;
 
-/** What the connection depends on, each at its length: that tells most other fields apart. */
+/** The fields that the connection depends on, each at its length: that tells most other fields apart. */
 const FRAMING: readonly (string | undefined)[] = Array.from({ length: 18 }, (_, length) => {
   const names = ["host", "expect", "connection", "content-length", "transfer-encoding"];
   return names.find((name) => name.length === length);
@@ -55,9 +55,9 @@ export class HttpRequest {
   readonly path: string;
   /** Whether the client speaks HTTP/1.0: it is sent no chunks. */
   readonly isOld: boolean;
-  /** What follows the head. */
+  /** The body, which follows the head. */
   body: Body = NO_BODY;
-  /** How many bytes follow the head; -1 when they come in chunks. */
+  /** The number of bytes that follow the head; -1 when they come in chunks. */
   bodyBytes = 0;
   /** Whether the connection stays open afterwards, as far as the client is concerned. */
   keepsAlive = false;
@@ -67,7 +67,7 @@ export class HttpRequest {
   readonly #fieldsAt: number;
   #fields: Map<string, string> | null = null;
   #hostCount = 0;
-  /** What its options of the connection are: "close" goes first, wherever it stands. */
+  /** The options of the connection that it has: "close" goes first, wherever it stands. */
   #closes = false;
   #asksToKeep = false;
   #lengthBytes = NONE;

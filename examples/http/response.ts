@@ -19,10 +19,10 @@ export function writeRefusal(writer: Writer, status: number, text: string): void
   writer.writeBinary(body);
 }
 
-/** How far an answer has come. */
+/** The stages of an answer. */
 type State = "none" | "counted" | "chunks" | "until-close" | "ended";
 
-/** What is sent for one request. */
+/** The answer to one request. */
 export class HttpResponse {
   /** Whether the connection stays open behind it. */
   keepsAlive: boolean;
@@ -107,7 +107,7 @@ export class HttpResponse {
     if (this.#state !== "none") throw new Error("Cannot answer a request twice");
     const { writer } = this.#connection;
     const { isOld, body } = this.#request;
-    // Who holds his body back may send it now or not: nobody knows where the next request begins.
+    // A client may still send a body that it held back, or not: the next request begins nobody knows where.
     if (body.isHeldBack || (count < 0 && isOld)) this.keepsAlive = false;
     this.#state = count >= 0 ? "counted" : isOld ? "until-close" : "chunks";
     const hasLength = count >= 0 && status !== 204; // RFC 9110 §8.6: No Content has none

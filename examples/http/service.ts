@@ -10,7 +10,7 @@ import { HttpResponse, writeRefusal } from "./response.ts";
 /** Answers a request; synchronously if it can. */
 export type Answer = (request: HttpRequest, response: HttpResponse) => void | Promise<void>;
 
-/** What a client may send. */
+/** The bounds of a client. */
 export interface HttpLimits {
   /** The longest head of a request; 16 KiB unless given. */
   readonly headBytesMax?: number;
@@ -20,7 +20,7 @@ export interface HttpLimits {
 
 const LF = 10;
 const END_OF_HEAD = new TextEncoder().encode("\r\n\r\n");
-/** How long a client that is sent away may take to read why. */
+/** The time that a client which is sent away has to read why. */
 const LINGER_MS = 2000;
 
 /** A handler that answers the requests of a connection in turn. */
@@ -32,7 +32,7 @@ export function http(
   return (connection) => serve(service, connection);
 }
 
-/** What all connections have in common. */
+/** The parts that all connections share. */
 interface Service extends Required<HttpLimits> {
   readonly answer: Answer;
 }
@@ -120,7 +120,7 @@ async function refuse(
   error: unknown,
 ): Promise<void> {
   const isCut = response !== null && response.isBegun && !response.isEnded;
-  // What has left of the answer must not look like all of it.
+  // The part of the answer that has left must not look like all of it.
   if (isCut) connection.reset();
   if (error instanceof ClosedError) return; // nobody is there to be told
   const known = reasonOf(error);
@@ -132,7 +132,7 @@ async function refuse(
   if (known === null) throw error;
 }
 
-/** What a client did wrong; null when it was not the client. */
+/** The mistake of a client; null when it was not the client's. */
 function reasonOf(error: unknown): HttpError | null {
   if (error instanceof HttpError) return error;
   if (error instanceof TimeoutError) return new HttpError(408, "The request took too long");

@@ -13,9 +13,9 @@ import { sets } from "./sets.ts";
 import { strings } from "./strings.ts";
 import { abort, queue, transactions, unqueued } from "./transactions.ts";
 
-/** What a client that subscribed may say in RESP2. */
+/** The commands that a client which subscribed may send in RESP2. */
 const OF_SUBSCRIBERS = /^(p?(un)?subscribe|ping|quit|reset)$/i;
-/** How much of an unknown command is repeated. */
+/** The length to which an unknown command is repeated. */
 const QUOTE_CHARACTERS_MAX = 128;
 
 /** All commands, by name in lower case. */
@@ -86,7 +86,7 @@ function callQueued(client: Client, args: string[]): RespInput | typeof SILENT {
   }
 }
 
-/** What is answered instead of what the command would have said. */
+/** The answer in place of the command's own. */
 function refusal(client: Client, [word]: string[], error: unknown): RespError {
   if (!(error instanceof RespError)) throw error;
   const isExec = word!.toLowerCase() === "exec" && error.message.startsWith("ERR wrong number");

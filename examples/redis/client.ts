@@ -12,7 +12,7 @@ const CODECS = { 2: resp(OPTIONS), 3: resp({ ...OPTIONS, version: 3 }) };
 
 let lastId = 0;
 
-/** Who was sent something, and has to be flushed when what has come is answered. */
+/** The clients that were sent something. They are flushed when all that has come is answered. */
 export const unflushed: Set<Client> = new Set();
 
 /** One connection. */
@@ -24,12 +24,12 @@ export class Client {
   version: 2 | 3 = 2;
   codec: RespCodec<string> = CODECS[2];
   db: Database = databases[0]!;
-  /** What MULTI has begun, until EXEC; null outside. */
+  /** The transaction that MULTI has begun, until EXEC; null outside. */
   queue: string[][] | null = null;
   /** A command could not be queued, or a key that is watched has changed: EXEC does nothing. */
   isQueueWrong = false;
   isDirty = false;
-  /** What WATCH was called for. */
+  /** The keys that WATCH was called for. */
   readonly watching: [db: Database, key: string][] = [];
   readonly channels: Set<string> = new Set();
   readonly patterns: Set<string> = new Set();

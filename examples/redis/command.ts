@@ -10,16 +10,16 @@ export type Args = [name: string, a: string, b: string, c: string, ...more: stri
 /** Calls a command. What it throws as `RespError` is the answer; `SILENT`, if it wrote its own. */
 export type Run = (client: Client, args: Args) => RespInput | typeof SILENT;
 
-/** Where keys stand among the words: the first, the last (from the end if negative), the step. */
+/** The places of keys among the words: the first, the last (from the end if negative), the step. */
 export type Keys = readonly [first: number, last: number, step: number];
 
 /** A command. */
 export interface Command {
-  /** How many words, the name included; at least as many if negative. */
+  /** The number of words, the name included; at least as many if negative. */
   readonly arity: number;
   readonly keys: Keys;
   readonly run: Run;
-  /** What COMMAND says about it. */
+  /** The flags that COMMAND tells. */
   readonly flags: readonly ("readonly" | "write" | "pubsub")[];
 }
 
@@ -32,7 +32,7 @@ export const SILENT: unique symbol = Symbol("silent");
 /** +OK */
 export const OK: RespSimple = new RespSimple("OK");
 
-/** Where keys stand: nowhere, first, first and second, everywhere, in every second place. */
+/** The places of keys: nowhere, first, first and second, everywhere, in every second place. */
 export const NONE: Keys = [0, 0, 0];
 export const FIRST: Keys = [1, 1, 1];
 export const TWO: Keys = [1, 2, 1];
@@ -89,7 +89,7 @@ export function integerOf(text: string, wrong = NO_INTEGER): number {
   throw new RespError(wrong);
 }
 
-/** How many are asked for. @throws {RespError} It is none, or negative. */
+/** The number that is asked for. @throws {RespError} It is none, or negative. */
 export function popCountOf(text: string): number {
   const wrong = "ERR value is out of range, must be positive";
   const count = integerOf(text, wrong);
@@ -106,7 +106,7 @@ export function int64Of(text: string, wrong = NO_INTEGER): bigint {
   throw new RespError(wrong);
 }
 
-/** What a counter comes to. @throws {RespError} That is more than 64 bits hold. */
+/** The new value of a counter. @throws {RespError} That is more than 64 bits hold. */
 export function sumOf(value: bigint, by: bigint): bigint {
   const sum = value + by;
   if (BigInt.asIntN(64, sum) === sum) return sum;
@@ -128,7 +128,7 @@ export function floatSum(
   return sum.toLocaleString("en", { useGrouping: false, maximumFractionDigits: 17 });
 }
 
-/** Where a range begins and ends, of so many: Redis counts from the end what is negative. */
+/** The begin and the end of a range, of so many. Redis counts a negative one from the end. */
 export function rangeOf(first: string, last: string, length: number): [from: number, to: number] {
   const from = integerOf(first);
   const to = integerOf(last);

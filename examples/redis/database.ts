@@ -1,5 +1,5 @@
 /**
- * What a server of Redis keeps: values by key, and when they expire.
+ * The data of a server of Redis: values by key, and when they expire.
  */
 import { clearInterval, setInterval } from "node:timers";
 import { RespError } from "../../mod.ts";
@@ -9,13 +9,13 @@ import { Deque } from "./deque.ts";
 export type Value = string | Deque | Map<string, string> | Set<string>;
 
 const DATABASE_COUNT = 16;
-/** How often what has expired is looked for, and how many keys at most each time. */
+/** The interval of the search for expired keys, and the number of keys at most each time. */
 const SWEEP_MS = 100;
 const SWEEP_KEYS_MAX = 1000;
 
 const WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
 
-/** What TYPE calls a value. */
+/** The name of a value's type, as TYPE tells it. */
 export function typeOf(value: Value): "string" | "list" | "hash" | "set" {
   if (typeof value === "string") return "string";
   return value instanceof Deque ? "list" : value instanceof Map ? "hash" : "set";
@@ -25,7 +25,7 @@ function sizeOf(value: Value): number {
   return typeof value === "string" || value instanceof Deque ? value.length : value.size;
 }
 
-/** Who wants to know whether a key has changed. */
+/** A client that wants to know whether a key has changed. */
 export interface KeyWatcher {
   /** Set when it has. */
   isDirty: boolean;
@@ -39,17 +39,17 @@ export class Database {
   readonly #watchers = new Map<string, Set<KeyWatcher>>();
   #sweeper: ReturnType<typeof setInterval> | null = null;
 
-  /** How many keys there are; what has expired may still be among them. */
+  /** The number of keys; expired ones may still be among them. */
   get size(): number {
     return this.#values.size;
   }
 
-  /** How many of them expire. */
+  /** The number of them that expire. */
   get expiringCount(): number {
     return this.#expiries.size;
   }
 
-  /** What a key holds. */
+  /** The value of a key. */
   get(key: string): Value | undefined {
     if (this.#expiries.size > 0) this.#expire(key, Date.now());
     return this.#values.get(key);
@@ -142,7 +142,7 @@ export class Database {
 
   // ---- who is told of changes -------------------------------------------------------------------
 
-  /** What a key holds was changed within. */
+  /** Tells that the value of a key was changed within. */
   changed(key: string): void {
     if (this.#watchers.size === 0) return;
     for (const watcher of this.#watchers.get(key) ?? []) watcher.isDirty = true;

@@ -15,7 +15,7 @@ export class Deque {
     for (const value of values) this.push(value);
   }
 
-  /** How many there are. */
+  /** The number of elements. */
   get length(): number {
     return this.#length;
   }
@@ -24,7 +24,7 @@ export class Deque {
     return (this.#head + position) & (this.#ring.length - 1);
   }
 
-  /** What stands at a position, counted from the end if it is negative. */
+  /** The element at a position, counted from the end if it is negative. */
   at(position: number): string | undefined {
     if (position < 0) position += this.#length;
     return position < 0 || position >= this.#length ? undefined : this.#ring[this.#index(position)];

@@ -31,7 +31,7 @@ export function matches(pattern: string, text: string): boolean {
   return i === pattern.length;
 }
 
-/** Where the pattern goes on behind what matches a character; -1 when nothing does. */
+/** The place where the pattern goes on behind the part that matches a character; -1 without a match. */
 function stepAfter(pattern: string, i: number, character: string): number {
   const first = pattern[i];
   if (first === undefined) return -1;

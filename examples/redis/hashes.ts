@@ -32,7 +32,7 @@ function toWrite({ db }: Client, key: string): Map<string, string> {
   return hash;
 }
 
-/** How many fields are new. */
+/** The number of new fields. */
 function setAll(client: Client, [name, key, ...pairs]: Args): number {
   if (pairs.length % 2 !== 0) wrongArity(name);
   const hash = toWrite(client, key);

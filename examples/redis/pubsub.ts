@@ -8,13 +8,13 @@ import { matches } from "./glob.ts";
 
 type Kind = "channels" | "patterns";
 
-/** Who listens, by channel and by pattern. */
+/** The clients that listen, by channel and by pattern. */
 const listeners: Record<Kind, Map<string, Set<Client>>> = {
   channels: new Map(),
   patterns: new Map(),
 };
 
-/** What a client is told when it hears a channel, or hears it no more. */
+/** The message to a client that begins to hear a channel, or ends it. */
 function told(client: Client, verb: string, name: string | null): RespPush<string> {
   return new RespPush<string>([verb, name, client.channels.size + client.patterns.size]);
 }

@@ -26,7 +26,7 @@ const REDIS_VERSION = "7.0.0";
 const began = Date.now();
 let commandCount = 0;
 
-/** What CONFIG GET knows; nothing of it can be set. */
+/** The settings that CONFIG GET knows; none of them can be set. */
 const CONFIGURATION: Readonly<Record<string, string>> = {
   "appendonly": "no",
   "databases": String(databases.length),

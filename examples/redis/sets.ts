@@ -26,7 +26,7 @@ function read({ db }: Client, key: string): ReadonlySet<string> {
 }
 
 const OUT_OF_RANGE = "ERR value is out of range";
-/** How many are asked for. @throws {RespError} It is no integer of 64 bits, or far too many. */
+/** The number that is asked for. @throws {RespError} It is no integer of 64 bits, or far too many. */
 export function sampleCount(text: string): number {
   const count = Number(int64Of(text));
   if (Number.isSafeInteger(count)) return count;

@@ -1,16 +1,16 @@
 /**
- * What client and server agree on: frames as netpoll-benchmark has them, 4 bytes of length and as
+ * The protocol of client and server: frames as netpoll-benchmark has them, 4 bytes of length and as
  * many of payload, which begins with the number of the request (4 bytes, the answer has the same).
  * The byte behind it is the method, and in the answer 0, or 1 before the reason of a failure.
  */
 import { type Codec, type FrameInput, lengthPrefixed, type Tagged, tagged } from "../../mod.ts";
 
-/** How requests and answers lie in the stream. */
+/** The codec of requests and answers. */
 export const codec: Codec<Tagged<Uint8Array>, Tagged<FrameInput>> = tagged(
   lengthPrefixed({ frameBytesMax: 16 * 1024 * 1024 }),
 );
 
-/** What can be asked. */
+/** The requests that can be made. */
 export const Method = {
   /** Sends everything back. */
   ECHO: 0,

@@ -1,5 +1,5 @@
 /**
- * What examples/top.ts shows: two snapshots of a server as lines of text.
+ * The screen of examples/top.ts: two snapshots of a server as lines of text.
  *
  * @module
  */
@@ -26,7 +26,7 @@ function short(value: number, unit = ""): string {
   return `${rest.toFixed(digits)} ${prefix}${unit}`.trimEnd();
 }
 
-/** How long a process runs. */
+/** The time that a process has been running. */
 function age(ms: number): string {
   const seconds = Math.floor(ms / 1000);
   const [days, hours] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24];
