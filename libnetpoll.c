@@ -130,18 +130,19 @@ static inline int32_t injected(enum call call, int32_t fd) {
 }
 #endif
 
-// Return an injected error from the function this stands in.
+// Return an injected error from the function this stands in. After an injected EINTR the call is made,
+// as RETRY makes it again after a real one.
 #define FAIL_IF_TOLD(call, fd)                     \
   do {                                             \
     int32_t effect_ = injected(call, fd);          \
-    if (effect_ < 0) return counted(call, effect_); \
+    if (effect_ < 0 && effect_ != -EINTR) return counted(call, effect_); \
   } while (0)
 
-// The same; an injected bound shortens `length`.
+// Return an injected error as FAIL_IF_TOLD does. An injected bound shortens `length`.
 #define FAIL_OR_SHORTEN(call, fd, length)          \
   do {                                             \
     int32_t effect_ = injected(call, fd);          \
-    if (effect_ < 0) return counted(call, effect_); \
+    if (effect_ < 0 && effect_ != -EINTR) return counted(call, effect_); \
     if (effect_ > 0 && (size_t)effect_ < (length)) (length) = (uint32_t)effect_; \
   } while (0)
 

@@ -4,7 +4,7 @@
 import { chainOf } from "../buffer/chained.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter, checkFlush } from "../buffer/writer.ts";
-import { ERRNO, NOT_READY } from "../core/errno.ts";
+import { isNotNow } from "../core/errno.ts";
 import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX, JOINED_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
@@ -14,8 +14,6 @@ import { send, sending, TAKEN_AWAY, type Transport } from "./transport.ts";
 import type { ZeroCopy } from "./zero_copy.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
-/** The kernel has no memory for a send just now: it is tried again, as for want of room. */
-const NO_MEMORY = -ERRNO.ENOBUFS;
 
 /** What a writer asks and tells its connection. */
 export interface WriterOwner {
@@ -278,7 +276,7 @@ export class ConnectionWriter extends ChainWriter {
     for (let sent = 0; this.#unsentBytes > 0;) {
       const files = this.#files;
       const count = files === null ? send(io, fd, chain) : files.send(io, fd, chain);
-      if (count < 0 && count !== NOT_READY && count !== NO_MEMORY) return this.#onFailure(count);
+      if (count < 0 && !isNotNow(count)) return this.#onFailure(count);
       if (count === 0) this.#abandonFile(files!.failed, files!.failed.failure);
       if (this.#end !== null) return;
       if (files !== null && count > 0) files.progress(this.#owner.clockMicros);

@@ -11,7 +11,7 @@
  * between them: a thread that was busy looks late, and charges nobody.
  */
 import { blocks } from "../buffer/block.ts";
-import { NOT_READY } from "../core/errno.ts";
+import { isNotNow } from "../core/errno.ts";
 import type { SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, CLOSE_LOOKS, DROP_BYTES } from "../core/limits.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -54,7 +54,7 @@ function dropInput(owner: DrainOwner): number {
   const block = blocks.take(DROP_BYTES);
   while (!owner.isReadEnded && sum < BYTES_PER_EVENT_MAX) {
     const count = owner.io.receive(owner.fd, block.slab.id, block.offset, DROP_BYTES);
-    if (count === NOT_READY) break;
+    if (isNotNow(count)) break;
     if (count > 0) {
       sum += count;
       continue;

@@ -1,7 +1,7 @@
 /**
  * Piping: what one connection receives the other sends, both ways, by splice.
  */
-import { ERRNO, NOT_READY } from "../core/errno.ts";
+import { ERRNO, isNotNow, NOT_READY } from "../core/errno.ts";
 import { ClosedError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, SPLICE_BYTES_MIN, SPLICE_READS_SMALL_MAX } from "../core/limits.ts";
 import { checkOptions, checkSignal, type Known } from "../core/options.ts";
@@ -97,7 +97,7 @@ class Direction {
     const pipe = this.#pipe;
     while (pipe !== null && pipe.heldBytes > 0) {
       const count = pipe.drain(this.#to.fd);
-      if (count === NOT_READY) return false;
+      if (isNotNow(count)) return false;
       if (count === -ERRNO.EINVAL) return this.#drainByCopying(pipe);
       if (count <= 0) return this.#lose(this.#to, "send", count);
     }
@@ -119,7 +119,7 @@ class Direction {
   /** Takes what is there. Whether there may be more to do. */
   #fill(): boolean {
     const count = this.#isSplicing ? this.#splice() : this.#copy();
-    if (count === NOT_READY) return false;
+    if (isNotNow(count)) return false;
     if (count < 0) return this.#lose(this.#from, "receive", count);
     this.count += count;
     if (count === 0) this.isEnded = true;

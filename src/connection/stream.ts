@@ -6,7 +6,7 @@
  */
 import { type Ban, LinkChain } from "../buffer/link_chain.ts";
 import { config } from "../core/config.ts";
-import { NOT_READY } from "../core/errno.ts";
+import { isNotNow } from "../core/errno.ts";
 import { NetpollError, type SystemError, type TimeoutError } from "../core/errors.ts";
 import { CALL_BYTES_LARGE, RUNS_PER_EVENT_MAX } from "../core/limits.ts";
 import { socketError, socketErrorIfAny } from "../net/socket.ts";
@@ -174,7 +174,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     let sum = 0;
     for (const most = readSide.eventBytes(reader); sum < most;) {
       const count = readSide.receive(reader, this.fd);
-      if (count === NOT_READY) break;
+      if (count < 0 && isNotNow(count)) break;
       if (count <= 0) {
         this.onReadEnd(endOf(count));
         return true;

@@ -136,3 +136,11 @@ export const ERRNO = {
 
 /** What a call returns that would have to wait: an outcome, not an error. */
 export const NOT_READY = -ERRNO.EAGAIN;
+
+/**
+ * Whether the kernel could not move bytes just now, for want of room or of memory. Nothing is lost: the
+ * descriptor is reported ready again, and the call is repeated.
+ */
+export function isNotNow(count: number): boolean {
+  return count === NOT_READY || count === -ERRNO.ENOBUFS || count === -ERRNO.ENOMEM;
+}
