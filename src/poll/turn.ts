@@ -7,7 +7,10 @@ import { clock } from "./clock.ts";
 /** A step as long as this is worth a look at the clock of its own. */
 const STEP_MICROS_LONG = 50;
 
-/** Until when this thread is ours. Outside a turn nobody says. */
+/** The longest time that code has outside a turn: as much as a turn. */
+const OUTSIDE_MICROS = 1000;
+
+/** Until when this thread is ours. Outside a turn that counts from the first look at the clock. */
 export class Turn {
   #deadline = Infinity;
   #lookedAt = 0;
@@ -43,11 +46,14 @@ export class Turn {
   }
 
   #look(): boolean {
+    const now = clock.now();
     if (this.#deadline === Infinity) {
-      this.#left = STEPS_PER_CLOCK;
+      // Whoever was called by the runtime may go on for as long, and puts the rest off until a turn.
+      this.#deadline = now + OUTSIDE_MICROS;
+      this.#lookedAt = now;
+      this.#left = this.#stride - 1;
       return false;
     }
-    const now = clock.now();
     const micros = (now - this.#lookedAt) / this.#stride;
     this.#lookedAt = now;
     this.#stride = micros > STEP_MICROS_LONG ? 1 : Math.min(2 * this.#stride, STEPS_PER_CLOCK);

@@ -3,6 +3,7 @@
  */
 import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { test } from "node:test";
+import { setImmediate, setTimeout } from "node:timers";
 import {
   type Connection,
   frames,
@@ -117,6 +118,39 @@ for (const [name, serve] of Object.entries(STYLES)) {
         const most = await mostAtOnce(clock, serve, "\0\0\0\x04body");
         const isLoop = name.includes("loops");
         assertLessOrEqual(most, isLoop ? PER_CALL_MAX : PER_TURN_MAX, "messages at once");
+      })
+    ));
+}
+
+for (const [name, serve] of Object.entries(STYLES)) {
+  if (name.includes("loops")) continue; // one call may take all that is there
+  test(`others have their turns beside ${name}, called outside of a turn with all of it there`, () =>
+    leaks(() =>
+      withFakeClock(async (clock) => {
+        clock.microsPerLook = LOOK_MICROS;
+        let [count, before, most] = [0, 0, 0];
+        const [a, b] = pairWith({});
+        b.writer.writeString("\0\0\0\x04body".repeat(MESSAGES));
+        await soon(b.writer.flush());
+        await soon(a.reader.wait(8 * MESSAGES));
+        let isOver = false;
+        const look = () => {
+          most = Math.max(most, count - before);
+          before = count;
+          if (!isOver) setImmediate(look);
+        };
+        const handler = serve(() => {
+          count += 1;
+          clock.block(MESSAGE_MS);
+        });
+        setTimeout(() => {
+          a.setOnRequest(handler);
+          setImmediate(look);
+        }, 0);
+        await until(() => count === MESSAGES, "all messages");
+        isOver = true;
+        assertLessOrEqual(most, PER_TURN_MAX, "messages at once");
+        await closeAll(a, b);
       })
     ));
 }
