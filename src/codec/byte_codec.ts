@@ -10,8 +10,8 @@ import type { Writer } from "../buffer/writer.ts";
 import { FrameError } from "../core/errors.ts";
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
 import { type Known, show } from "../core/options.ts";
-import type { ByteCodec, FrameInput } from "./codec.ts";
-import { settledInput } from "./frame_input.ts";
+import type { ByteCodec, FrameInput, Piece } from "./codec.ts";
+import { settledInput, settledPieces } from "./frame_input.ts";
 
 /** The option that every codec has. */
 export interface FrameOptions {
@@ -81,6 +81,11 @@ export class WindowCodec implements ByteCodec {
     wholly(write, this.#window, writer, frame);
   }
 
+  /** The same for pieces in an array that is nobody else's; see `piecesOf`. It is changed. */
+  encodePieces(writer: Writer, pieces: Piece[]): void {
+    wholly(writePieces, this.#window, writer, pieces);
+  }
+
   needed(reader: BufferReader): number {
     return this.#window.measure(readChain(reader));
   }
@@ -118,6 +123,10 @@ export class WindowCodec implements ByteCodec {
 
 function write(window: FrameWindow, writer: Writer, frame: FrameInput): void {
   window.write(writer, settledInput(writer, frame));
+}
+
+function writePieces(window: FrameWindow, writer: Writer, pieces: Piece[]): void {
+  window.write(writer, settledPieces(writer, pieces));
 }
 
 /** Lends the unread bytes `from` to `to`, which are there: a view, or a copy if in several nodes. */

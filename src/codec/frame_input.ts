@@ -20,10 +20,15 @@ function checkKind(piece: Piece): Piece {
   return piece;
 }
 
-/** The pieces of a frame. Each is asked for once: an array may have getters, or be a proxy. */
-export function piecesOf(frame: FrameInput): Piece[] {
-  if (!Array.isArray(frame)) return [checkKind(frame as Piece)];
-  const pieces: Piece[] = [];
+/**
+ * The pieces of a frame, behind others. Each is asked for once: an array may have getters, or be a
+ * proxy.
+ */
+export function piecesOf(frame: FrameInput, pieces: Piece[] = []): Piece[] {
+  if (!Array.isArray(frame)) {
+    pieces.push(checkKind(frame as Piece));
+    return pieces;
+  }
   const count = frame.length;
   for (let i = 0; i < count; i++) pieces.push(checkKind((frame as readonly Piece[])[i]!));
   return pieces;
@@ -42,26 +47,31 @@ function settled(piece: Piece, chain: LinkChain | null): Piece {
 }
 
 /**
- * A frame that can be written to this writer without any of its pieces failing: all of them are
- * there, and none is closed, moved, taken away, or twice the same buffer.
+ * Pieces that can be written to this writer without any of them failing: all of them are there, and
+ * none is closed, moved, taken away, or twice the same buffer. The array is changed.
  *
  * @throws {TypeError} One of them is not so.
  * @throws {ClosedError} One is a closed buffer.
  */
-export function settledInput(writer: Writer, frame: FrameInput): FrameInput {
-  if (typeof frame === "string") return frame;
+export function settledPieces(writer: Writer, pieces: Piece[]): Piece[] {
   const chain = chainIfAny(writer);
-  if (!Array.isArray(frame)) return settled(checkKind(frame as Piece), chain);
-  const pieces = piecesOf(frame);
   let moved: Set<Piece> | null = null;
   for (let i = 0; i < pieces.length; i++) {
     const piece = pieces[i] = settled(pieces[i]!, chain);
-    if (!isLinkBuffer(piece) || pieceBytes(piece) === 0) continue;
+    if (typeof piece === "string" || piece instanceof Uint8Array) continue;
+    if (pieceBytes(piece) === 0) continue;
     moved ??= new Set();
     if (moved.has(piece)) throw new TypeError("Cannot encode the same buffer twice in one frame");
     moved.add(piece);
   }
   return pieces;
+}
+
+/** The same for a frame as users give it. */
+export function settledInput(writer: Writer, frame: FrameInput): FrameInput {
+  if (typeof frame === "string") return frame;
+  if (Array.isArray(frame)) return settledPieces(writer, piecesOf(frame));
+  return settled(checkKind(frame as Piece), chainIfAny(writer));
 }
 
 function pieceBytes(piece: Piece): number {

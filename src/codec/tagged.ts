@@ -93,13 +93,14 @@ function encode(frames: ByteCodec, writer: Writer, { id, body }: Tagged<FrameInp
   if (!Number.isInteger(id) || id < 0 || id > ID_MAX) {
     throw new RangeError(`Cannot encode a message: its id is ${id}, not from 0 to ${ID_MAX}`);
   }
-  const pieces = piecesOf(body);
+  const isOurs = frames instanceof WindowCodec;
   // Ours copy it. Another's codec may borrow it, until the flush.
-  const head = frames instanceof WindowCodec ? scratch : new Uint8Array(ID_BYTES);
+  const head = isOurs ? scratch : new Uint8Array(ID_BYTES);
+  const pieces = piecesOf(body, [head]);
   head[0] = id >>> 24;
   head[1] = id >>> 16;
   head[2] = id >>> 8;
   head[3] = id;
-  pieces.unshift(head);
-  encodeWhole(frames, writer, pieces);
+  if (isOurs) frames.encodePieces(writer, pieces);
+  else encodeWhole(frames, writer, pieces);
 }
