@@ -9,7 +9,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   cpSync,
@@ -27,6 +27,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { Program } from "./program.ts";
 
 const DEADLINE_MS = 60_000;
 const MESSAGE_BYTES = 512;
@@ -117,35 +118,15 @@ async function talk(port: number): Promise<void> {
   if (!Buffer.concat(received).equals(sent)) throw new Error("another byte came back");
 }
 
-/** The port that a server prints. */
-async function portOf(server: ChildProcess): Promise<number> {
-  let printed = "";
-  server.stderr!.setEncoding("utf8").on("data", (text) => printed += text);
-  for await (
-    const text of server.stdout!.setEncoding("utf8").iterator({ destroyOnReturn: false })
-  ) {
-    printed += text;
-    const port = /(?:^port |^Listening on \S+:)(\d+)\b/m.exec(printed)?.[1];
-    if (port !== undefined) return Number(port);
-  }
-  throw new Error(`the server did not start:\n${printed}`);
-}
-
-/** Starts a server and talks to it. */
-async function serves(command: readonly string[], cwd: string): Promise<void> {
-  const server = spawn(command[0]!, command.slice(1), {
-    cwd,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: DEADLINE_MS,
-    killSignal: "SIGKILL",
-  });
-  const ended = once(server, "close");
+/** Starts a server and talks to it on the port that it prints. */
+async function serves(argv: readonly string[], cwd: string): Promise<void> {
+  const nothing = Object.fromEntries(Object.keys(process.env).map((name) => [name, undefined]));
+  const server = new Program({ argv, cwd, env: { ...nothing, ...env }, timeoutMs: DEADLINE_MS });
   try {
-    await talk(await portOf(server));
+    const [, port] = await server.find(/(?:^port |^Listening on \S+:)(\d+)\b/m, DEADLINE_MS);
+    await talk(Number(port));
   } finally {
-    server.kill("SIGKILL");
-    await ended;
+    await server.stop();
   }
 }
 

@@ -9,12 +9,12 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import process from "node:process";
 import { setTimeout } from "node:timers";
+import { Program } from "./program.ts";
 
 const EXAMPLE_MS = 15_000;
 const NAME = "@netpoll/netpoll";
@@ -77,25 +77,17 @@ async function failureOf(example: Example, command: readonly string[]): Promise<
   writeFileSync(file, example.code.replaceAll(`"${NAME}"`, '"./mod.ts"'));
   const over = new AbortController();
   try {
-    const child = spawn(command[0]!, [...command.slice(1), file], {
-      stdio: ["ignore", "pipe", "pipe"],
-      timeout: EXAMPLE_MS,
-      killSignal: "SIGKILL",
-    });
-    let printed = "", complaint = "";
-    child.stdout.setEncoding("utf8").on("data", (text) => printed += text);
-    child.stderr.setEncoding("utf8").on("data", (text) => complaint += text);
-    const ended = once(child, "close", over).then(([code, signal]) => {
-      if (code !== 0) return `ended with ${signal ?? code}\n${complaint}`;
-      const claim = unprinted(example.code, printed);
-      return claim === undefined ? null : `printed no ${claim}\n${printed}`;
+    const program = new Program({ argv: [...command, file], timeoutMs: EXAMPLE_MS });
+    const ended = program.ended.then(({ code, signal, stdout, stderr }) => {
+      if (code !== 0) return `ended with ${signal ?? code}\n${stderr}`;
+      const claim = unprinted(example.code, stdout);
+      return claim === undefined ? null : `printed no ${claim}\n${stdout}`;
     });
     const port = /createListener\("tcp", "localhost:([1-9]\d+)"/.exec(example.code)?.[1];
     if (port === undefined) return await ended;
     const echoed = echoes(Number(port), over.signal).then(() => null);
     const failure = await Promise.race([ended, echoed]);
-    child.kill("SIGKILL");
-    await ended;
+    await program.stop();
     return failure;
   } finally {
     over.abort();

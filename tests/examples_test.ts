@@ -1,13 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { connect } from "node:net";
-import process from "node:process";
 import { test } from "node:test";
+import { Program } from "../scripts/program.ts";
 import { host } from "../ffi/host.ts";
 import { commandFor, run, start } from "./support/child.ts";
 import { portOf, withExample } from "./support/example.ts";
@@ -318,13 +318,10 @@ test("examples/top.ts prints frame after frame where there is no terminal, until
     const socket = `${directory}/metrics`;
     await withServer("examples/metered_server.ts", async () => {
       const top = start("examples/top.ts", { args: [socket, "--interval", "20"] });
-      const ended = once(top, "close");
-      let printed = "";
-      top.stdout.on("data", (text) => printed += text);
-      await until(() => printed.split("netpoll top").length > 3, "three frames");
-      process.kill(top.pid!, "SIGINT");
-      assertEquals(await ended, [0, null]);
-      assertEquals(printed.includes("\x1b"), false);
+      await top.find(/(netpoll top[^]*){3}/);
+      const { code, stdout } = await top.stop("SIGINT");
+      assertEquals(code, 0);
+      assertEquals(stdout.includes("\x1b"), false);
     }, socket);
   }));
 
@@ -343,14 +340,13 @@ test(
           args: [socket, "--interval", "20"],
         });
         const line = `stty rows 24 columns 60; ${[command, ...args].join(" ")}`;
-        const terminal = spawn("script", ["-qec", line, "/dev/null"], { cwd: root });
-        const ended = once(terminal, "close");
-        let printed = "";
-        terminal.stdout.setEncoding("utf8").on("data", (text) => printed += text);
-        await until(() => printed.split("netpoll top").length > 3, "three frames");
-        terminal.stdin.write("q");
-        assertEquals(await ended, [0, null]);
-        const text = printed.replaceAll("\x1b", "ESC");
+        const argv = ["script", "-qec", line, "/dev/null"];
+        const terminal = new Program({ argv, cwd: root, hasInput: true });
+        await terminal.find(/(netpoll top[^]*){3}/);
+        terminal.write("q");
+        const { code, stdout } = await terminal.ended;
+        assertEquals(code, 0);
+        const text = stdout.replaceAll("\x1b", "ESC");
         assertMatch(text, /ESC\[\?1049hESC\[\?25lESC\[H/); // another screen, no cursor ...
         assertMatch(text, /ESC\[\?25hESC\[\?1049l$/); // ... and back
         const lines = text.split(/ESC\[H|\n/).map((line) => line.split("ESC", 1)[0]!);

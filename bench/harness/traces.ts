@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout } from "node:timers/promises";
 import { type Candidate, commandOf, withTrace } from "./candidates.ts";
-import { type Program, run, type Server, startProgram, startServer } from "./child.ts";
+import { Program, run, type Server, startServer } from "./child.ts";
 import { load, loadCommand, type LoadOptions } from "./load.ts";
 import type { Scenario } from "./scenarios.ts";
 
@@ -28,7 +28,7 @@ export async function countCalls(
   const counts = ["-c", "-U", "calls,name", "-o", `${folder}/calls`];
   const trace = async () => {
     const argv = ["strace", "-f", ...counts, "-p", String(server.pid)];
-    const strace = startProgram({ argv, cpu: options.cpu });
+    const strace = new Program({ argv, cpu: options.cpu });
     await until("strace attaches", () => isTraced(server.pid));
     return strace;
   };
@@ -53,7 +53,7 @@ async function messagesOfSome(
 ): Promise<number> {
   const descriptors = descriptorCount(server.pid) + connectionCount(scenario);
   const endless = { ...options, seconds: LOAD_SECONDS, warmupSeconds: 0 };
-  const loader = startProgram(loadCommand(server, scenario, endless));
+  const loader = new Program(loadCommand(server, scenario, endless));
   try {
     await until("the load connects", () => descriptorCount(server.pid) >= descriptors);
     const before = await haltedAt(loader, server.port);
@@ -61,10 +61,10 @@ async function messagesOfSome(
     loader.signal("SIGCONT");
     await setTimeout(options.seconds * (scenario.stretch ?? 1) * 1000);
     const bytes = await haltedAt(loader, server.port) - before;
-    await strace.end("SIGINT");
+    await strace.stop("SIGINT");
     return bytes / wireBytes(scenario) * (scenario.receivers ?? 1);
   } finally {
-    await loader.end("SIGKILL");
+    await loader.stop();
   }
 }
 
@@ -79,7 +79,7 @@ async function messagesOfAll(
   // Long enough that those that are cut at the end do not matter.
   const seconds = 4 * options.seconds;
   const { messages } = await load(server, scenario, { ...options, seconds, warmupSeconds: 0 });
-  await strace.end("SIGINT");
+  await strace.stop("SIGINT");
   return messages;
 }
 

@@ -2,17 +2,14 @@
  * examples/tcp_proxy.ts between clients and servers that others wrote.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, readdirSync } from "node:fs";
-import { connect } from "node:net";
 import process from "node:process";
 import { test } from "node:test";
-import { freePort } from "../../bench/harness/child.ts";
+import { freePort, startServerAt } from "../../bench/harness/child.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { withDirectory } from "../support/library.ts";
 import { lacks, runTool, SCALE, TOOL_MS_MAX } from "../support/tool.ts";
-import { delay } from "../support/until.ts";
 
 const NOBODY = 65534;
 const POSTGRESQL = "/usr/lib/postgresql";
@@ -26,39 +23,17 @@ function addPostgresql(): void {
 
 addPostgresql();
 
-async function isListening(port: number): Promise<boolean> {
-  const socket = connect(port, "127.0.0.1");
-  try {
-    await once(socket, "connect");
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
-}
-
 /** Runs a server of others at a port while it calls. */
 async function withServer(
   port: number,
   argv: readonly [string, ...string[]],
   call: () => Promise<void>,
 ): Promise<void> {
-  const [program, ...args] = argv;
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
-  const ended = once(child, "close");
-  let printed = "";
-  child.stdout.on("data", (bytes) => printed += String(bytes));
-  child.stderr.on("data", (bytes) => printed += String(bytes));
+  const server = await startServerAt({ argv }, port);
   try {
-    while (!(await isListening(port))) {
-      assert(child.exitCode === null, `${program} has ended: ${printed}`);
-      await delay(5);
-    }
     await call();
   } finally {
-    child.kill("SIGINT"); // PostgreSQL ends its connections on this one
-    await ended;
+    await server.stop("SIGINT"); // PostgreSQL ends its connections on this one
   }
 }
 

@@ -6,11 +6,10 @@
  * is missing; any other that fails is wrong.
  */
 import { assertEquals } from "@std/assert";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
+import { Program } from "../../scripts/program.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { root, withDirectory } from "../support/library.ts";
 import { lacks } from "../support/tool.ts";
@@ -95,17 +94,10 @@ async function run(
   const args = ["--host", "127.0.0.1", "--port", `${port}`, "--single", `unit/${unit}`];
   const flags = ["--durable", "--ignore-encoding", "--ignore-digest", "--tags", "-needs:repl"];
   flags.push("--skipfile", `${suite}/skipped`);
-  const child = spawn("./runtest", [...args, ...flags], {
-    cwd: suite,
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: UNIT_MS_MAX,
-    killSignal: "SIGKILL",
-  });
-  let printed = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("latin1").on("data", (text) => printed += text);
-  }
-  const [, signal] = await once(child, "close");
+  const argv = ["./runtest", ...args, ...flags];
+  const command = { argv, cwd: suite, timeoutMs: UNIT_MS_MAX, encoding: "latin1" } as const;
+  const { signal, stdout, stderr } = await new Program(command).ended;
+  const printed = stdout + stderr;
   // deno-lint-ignore no-control-regex -- that is how colours are written
   return printed.replaceAll(/\x1b\[[0-9;]*m/g, "") + (signal === null ? "" : `\n[err]: ${signal}`);
 }

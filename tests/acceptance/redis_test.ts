@@ -5,13 +5,15 @@
  * Small counts; ACCEPTANCE=full in the environment makes them a million, which takes minutes.
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
 import process from "node:process";
 import { after, before, test } from "node:test";
-import { freePort } from "../../bench/harness/child.ts";
+import { freePort, type Server } from "../../bench/harness/child.ts";
+import { Program } from "../../scripts/program.ts";
 import { commandFor } from "../support/child.ts";
 import { root } from "../support/library.ts";
 import { BROKEN, REQUESTS, UNUSUAL } from "./redis_requests.ts";
@@ -40,48 +42,27 @@ for (const reason of new Set([NO_CLI, NO_BENCHMARK, NO_SERVER, NO_NODE_CLIENTS])
 
 // ---- servers ----------------------------------------------------------------------------------------
 
-/** A server, and what it has printed. */
-interface Server {
-  readonly child: ChildProcess;
-  readonly port: number;
-  readonly printed: () => string;
-}
-
 async function startOurs(): Promise<Server> {
-  const [command, args] = commandFor("examples/redis_server.ts", { args: ["localhost:0"] });
-  const env: Record<string, string | undefined> = { ...process.env };
-  delete env["NETPOLL_LIB"];
-  const child = spawn(command, args, { cwd: root, env: env as Record<string, string> });
-  let printed = "";
-  child.stdout.on("data", (bytes) => printed += String(bytes));
-  child.stderr.on("data", (bytes) => printed += String(bytes));
-  let match: RegExpExecArray | null = null;
-  while ((match = /Listening on \S*:(\d+);.*\nTry: redis-cli/.exec(printed)) === null) {
-    if (child.exitCode !== null) throw new Error(printed);
-    await Promise.race([once(child.stdout, "data"), once(child, "exit")]);
-  }
-  return { child, port: Number(match[1]), printed: () => printed };
+  const argv = commandFor("examples/redis_server.ts", { args: ["localhost:0"] }).flat();
+  const program = new Program({ argv, cwd: root, env: { NETPOLL_LIB: undefined } });
+  const [, port] = await program.find(/Listening on \S*:(\d+);.*\nTry: redis-cli/);
+  return Object.assign(program, { port: Number(port) });
 }
 
 /** A real one, on a port that was free a moment ago, for it cannot choose one itself. */
 async function startReal(): Promise<Server> {
   const port = await freePort();
-  const args = ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"];
-  const child = spawn("redis-server", args);
-  let printed = "";
-  child.stdout.on("data", (bytes) => printed += String(bytes));
-  while (!printed.includes("Ready to accept connections")) {
-    if (child.exitCode !== null) throw new Error(printed);
-    await Promise.race([once(child.stdout, "data"), once(child, "exit")]);
-  }
-  return { child, port, printed: () => printed };
+  const args = ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--dir", tmpdir()];
+  const program = new Program({ argv: ["redis-server", ...args] });
+  await program.find(/Ready to accept connections/);
+  return Object.assign(program, { port });
 }
 
 let ours: Server;
 before(async () => {
   ours = await startOurs();
 });
-after(() => void ours.child.kill("SIGKILL"));
+after(() => ours.stop());
 
 // ---- clients ----------------------------------------------------------------------------------------
 
@@ -109,14 +90,12 @@ function cli(...args: string[]): string {
 
 /** Runs a program to its end, beside the server. What it printed. */
 async function run(program: string, args: readonly string[], input?: string): Promise<string> {
-  const child = spawn(program, args, { cwd: root, timeout: PROGRAM_MS_MAX });
-  let out = "", errors = "";
-  child.stdout.on("data", (bytes) => out += String(bytes));
-  child.stderr.on("data", (bytes) => errors += String(bytes));
-  child.stdin.end(input ?? "");
-  const [code, signal] = await once(child, "close");
-  assertEquals([code, signal, errors], [0, null, ""], `${program} ${args.join(" ")}: ${out}`);
-  return out;
+  const argv = [program, ...args];
+  const child = new Program({ argv, cwd: root, hasInput: true, timeoutMs: PROGRAM_MS_MAX });
+  child.endInput(input);
+  const { code, signal, stdout, stderr } = await child.ended;
+  assertEquals([code, signal, stderr], [0, null, ""], `${argv.join(" ")}: ${stdout}`);
+  return stdout;
 }
 
 // ---- beside a real server ---------------------------------------------------------------------------
@@ -145,9 +124,7 @@ test(
       for (const bytes of UNUSUAL) await both(bytes + encode(["QUIT"]));
       for (const bytes of BROKEN) await both(bytes);
     } finally {
-      const ended = once(real.child, "exit");
-      real.child.kill("SIGKILL");
-      await ended;
+      await real.stop();
     }
   },
 );
@@ -332,8 +309,6 @@ for (const args of [["ioredis.mjs"], ["node_redis.mjs", "2"], ["node_redis.mjs",
 // ---- the end ----------------------------------------------------------------------------------------
 
 test("Ctrl-C ends it in order, and it had nothing to say", async () => {
-  const ended = once(ours.child, "exit");
-  process.kill(ours.child.pid!, "SIGINT");
-  assertEquals(await ended, [0, null]);
-  assertMatch(ours.printed(), /^Listening on .*\nTry: .*\nStopped\n$/);
+  assertEquals((await ours.stop("SIGINT")).code, 0);
+  assertMatch(ours.output, /^Listening on .*\nTry: .*\nStopped\n$/);
 });

@@ -11,7 +11,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
-import { runFile } from "../../bench/harness/candidates.ts";
+import { LIMIT, runFile } from "../../bench/harness/candidates.ts";
 import { startServer } from "../../bench/harness/child.ts";
 import {
   COLLECTIONS,
@@ -23,6 +23,7 @@ import {
 } from "../../bench/peers/peers.ts";
 import { isLateNumber, LATE_MS } from "../../bench/peers/frames.mjs";
 import { host } from "../../ffi/host.ts";
+import { built } from "../support/bench_programs.ts";
 import { frame, FrameClient, header } from "../support/frame_client.ts";
 import { seededRandom } from "../support/random.ts";
 import { delay } from "../support/until.ts";
@@ -293,6 +294,11 @@ for (const style of ["sync", "async"]) {
     (mode) => runFile(host.name, "bench/servers/echo.ts", ["0", `${MESSAGE_BYTES}`, mode, style]),
   );
 }
+
+testServer(
+  { name: "C" },
+  (mode) => [built("echo"), ...LIMIT.argv(MESSAGE_BYTES, mode).slice(1)],
+);
 
 function testPeer(peer: Peer): void {
   if (peer.runtime === null) {

@@ -1,6 +1,4 @@
 import { assert, assertEquals, assertGreater, assertInstanceOf } from "@std/assert";
-import { once } from "node:events";
-import process from "node:process";
 import { test } from "node:test";
 import {
   type Connection,
@@ -225,31 +223,28 @@ test("close() of ours is told to no onDisconnect, also when the peer ends while 
 /** A program that answers with so many bytes and ends then in some way, and its peer. */
 async function program(bytes: number, how: "close" | "exit" | "killed") {
   const child = start(`${root}tests/support/closing_program.ts`, { args: [`${bytes}`, how] });
-  const state = { output: "" };
-  child.stdout.on("data", (text) => state.output += text);
-  const ended = once(child, "close");
-  await until(() => /port \d+\n/.test(state.output), "the port");
-  const port = Number(/port (\d+)/.exec(state.output)![1]);
+  const port = Number((await child.find(/port (\d+)\n/))[1]);
   const peer = connectSlowly({ address: { transport: "tcp", hostname: "127.0.0.1", port } });
   sendSome(peer, 1);
-  await until(() => state.output.includes("flushed"), "the answer");
-  return { child, state, ended, peer };
+  await child.find(/flushed/);
+  return { child, peer };
 }
 
 test("a process ends by itself when its last connection has delivered what was flushed", async () => {
-  const { state, ended, peer } = await program(MUCH, "close");
+  const { child, peer } = await program(MUCH, "close");
   assertEquals([await endOf(peer), peer.count], ["end", MUCH]);
-  assertEquals((await soon(ended))[0], 0);
-  assert(state.output.endsWith("delivered\n"), state.output);
+  const { code, stdout } = await soon(child.ended);
+  assertEquals(code, 0);
+  assert(stdout.endsWith("delivered\n"), stdout);
   peer.close();
 });
 
 for (const how of ["exit", "killed"] as const) {
   test(`a process that is over (${how}) resets where it owes bytes, and nowhere else`, async () => {
     for (const [bytes, end] of [[MUCH, "reset"], [SOME, "end"]] as const) {
-      const { child, ended, peer } = await program(bytes, how);
-      if (how === "killed") process.kill(child.pid!, "SIGKILL");
-      await soon(ended);
+      const { child, peer } = await program(bytes, how);
+      if (how === "killed") child.signal("SIGKILL");
+      await soon(child.ended);
       assertEquals(await endOf(peer), end);
       assertEquals(peer.count === bytes, end === "end");
       peer.close();

@@ -1,6 +1,4 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import {
   closeSync,
   mkdtempSync,
@@ -13,9 +11,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { Program } from "../../scripts/program.ts";
 import { host } from "../../ffi/host.ts";
 import {
   type Connection,
@@ -77,17 +75,13 @@ async function reloads(watch: string[], folder: string): Promise<void> {
     closeSync(fd);
   };
   const args = [...watch, file, `${port}`, join(folder, "socket")];
-  const child: ChildProcess = spawn(process.execPath, args, {
-    cwd: root,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  const program = new Program({ argv: [process.execPath, ...args], cwd: root });
   try {
     const held: string[] = [];
     let client: Connection | null = null;
     for (let n = 0; n <= RELOADS; n++) {
       if (n > 0) write(n);
-      const line: string = (await soon(lines.next(), `version ${n}`)).value ?? "";
+      const line = await soon(program.line(), `version ${n}`);
       assertEquals(line.split(" ")[0], `v${n}`);
       held.push(line.slice(3));
       const [answer, connection] = await ask(port);
@@ -100,8 +94,7 @@ async function reloads(watch: string[], folder: string): Promise<void> {
     await client?.close();
     assertEquals(held.slice(2), held.slice(1, -1), "descriptors that a reload leaves");
   } finally {
-    child.kill("SIGKILL");
-    await once(child, "close");
+    await program.stop();
   }
 }
 
@@ -118,11 +111,9 @@ test("a test that forgets its listener leaves the port to the next file", {
     for (const name of ["first_test.ts", "second_test.ts"]) {
       writeFileSync(join(folder, name), sourceOf("forgetful.ts").replace('"0"', `"${port}"`));
     }
-    const child = spawn(process.execPath, ["test", "-A", "--no-check", folder], { stdio: "pipe" });
-    let output = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => output += text);
-    const [code] = await once(child, "close");
-    assertEquals(code, 0, output);
+    const argv = [process.execPath, "test", "-A", "--no-check", folder];
+    const { code, stdout, stderr } = await new Program({ argv }).ended;
+    assertEquals(code, 0, stdout + stderr);
   }));
 
 test("the end of a process is no unload that cuts what was flushed", async () => {

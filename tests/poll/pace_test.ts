@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertGreater, assertLess, assertLessOrEqual } from "@std/assert";
-import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer as createHttpServer, get, type Server } from "node:http";
@@ -10,7 +9,7 @@ import { clearInterval, setImmediate, setInterval, setTimeout } from "node:timer
 import { host } from "../../ffi/host.ts";
 import { configure, dial } from "../../mod.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
-import { run, start } from "../support/child.ts";
+import { type Program, run, start } from "../support/child.ts";
 import { assertCalm, CALM_MS } from "../support/calm.ts";
 import { leaks } from "../support/leaks.ts";
 import { root } from "../support/library.ts";
@@ -41,22 +40,10 @@ test("a pace goes cold without traffic, and wakes for it", () =>
   }));
 
 /** Starts a program that prints its port, and waits for that. */
-async function startServer(file: string, args: string[]): Promise<[ChildProcess, number]> {
+async function startServer(file: string, args: string[]): Promise<[Program, number]> {
   const child = start(`${root}tests/support/${file}`, { args });
-  let output = "";
-  child.stdout.on("data", (text) => output += text);
-  child.stderr.on("data", (text) => output += text);
-  await until(
-    () => /port \d+\n/.test(output) || child.exitCode !== null,
-    `the port, not ${output}`,
-  );
-  return [child, Number(/port (\d+)/.exec(output)![1])];
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill("SIGKILL");
-  await once(child, "close");
+  const [, port] = await child.find(/port (\d+)\n/);
+  return [child, Number(port)];
 }
 
 // ---- the life of the process --------------------------------------------------------------------
@@ -85,9 +72,9 @@ for (const act of ["serve", "serve, unref and ref"]) {
       using peer = new RawPeer({ transport: "tcp", hostname: "127.0.0.1", port });
       peer.send("hello");
       assertEquals(await peer.receive(5), "hello");
-      assertEquals(server.exitCode, null);
+      assertEquals(server.outcome, null);
     } finally {
-      await end(server);
+      await server.stop();
     }
   });
 }
@@ -96,9 +83,9 @@ test("a process lives for as long as somebody waits for a connection of its own"
   const [server] = await startServer("lifetime.ts", ["connect and wait"]);
   try {
     await delay(500);
-    assertEquals([server.exitCode, server.signalCode], [null, null]);
+    assertEquals(server.outcome, null);
   } finally {
-    await end(server);
+    await server.stop();
   }
 });
 
@@ -167,7 +154,7 @@ test("timers, promises, HTTP and sockets of the runtime go on, while 20 connecti
   await soon(stopHttp(), "the last answer");
   clearInterval(interval);
   client.destroy();
-  await end(load);
+  await load.stop();
   http.close();
   net.close();
   await soon(Promise.all([once(http, "close"), once(net, "close")]), "the servers close");
@@ -442,7 +429,7 @@ test("traffic of one connection is answered warm: turns block instead of going c
     assertGreater(counts.blocks - before.blocks, 100);
     if (host.drainMicrotasks !== null) assertLess(counts.colds - before.colds, 400);
     await connection.close();
-    await end(child);
+    await child.stop();
   }));
 
 // ---- idle ---------------------------------------------------------------------------------------
@@ -479,13 +466,13 @@ test("an idle server sleeps", async () => {
       await peer.receive(i);
     }
     await delay(CALM_MS); // on the way to cold
-    const before = sleepsCount(server.pid!);
+    const before = sleepsCount(server.pid);
     await delay(IDLE_MS);
-    assertLessOrEqual(sleepsCount(server.pid!) - before, WAKES_MAX);
+    assertLessOrEqual(sleepsCount(server.pid) - before, WAKES_MAX);
     peer.send("y");
     await peer.receive(201);
     peer.close();
   } finally {
-    await end(server);
+    await server.stop();
   }
 });

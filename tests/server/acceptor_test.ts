@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
-import { once } from "node:events";
 import { test } from "node:test";
 import {
   type Address,
@@ -172,15 +171,11 @@ async function withLimitedServer(
   const server = start(`${root}tests/support/limited_server.ts`, {
     descriptorsMax: DESCRIPTORS_MAX,
   });
-  let output = "";
-  server.stdout.on("data", (text) => output += text);
   try {
-    await until(() => /port \d+\n/.test(output), "the port");
-    const port = Number(/port (\d+)/.exec(output)![1]);
-    await run({ transport: "tcp", hostname: "127.0.0.1", port }, () => output);
+    const port = Number((await server.find(/port (\d+)\n/))[1]);
+    await run({ transport: "tcp", hostname: "127.0.0.1", port }, () => server.stdout);
   } finally {
-    server.kill("SIGKILL");
-    await once(server, "close");
+    await server.stop();
   }
 }
 

@@ -1,6 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { spawnSync } from "node:child_process";
-import { once } from "node:events";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
@@ -8,7 +7,7 @@ import { test } from "node:test";
 import { host } from "../../ffi/host.ts";
 import { type Ended, run, start } from "../support/child.ts";
 import { libraryPath, root, withDirectory } from "../support/library.ts";
-import { soon, until } from "../support/until.ts";
+import { soon } from "../support/until.ts";
 
 const PROGRAM = "tests/support/cluster_program";
 const HANDLER = "tests/support/cluster_echo";
@@ -135,12 +134,8 @@ for (const act of ["unref", "exit"]) {
 
 test("a process with a cluster stays until a signal, and drains", async () => {
   const child = start(`${root}${PROGRAM}.ts`, { env, args: ["stay"] });
-  let output = "";
-  child.stdout.on("data", (text) => output += text);
-  const closed = once(child, "close");
-  await until(() => output.includes("ready"), "it serves");
-  process.kill(child.pid!, "SIGINT");
-  const [code] = await soon(closed, "it ends");
+  await child.find(/ready/);
+  const { code, stdout } = await soon(child.stop("SIGINT"), "it ends");
   assertEquals(code, 0);
-  assertMatch(output, /served/);
+  assertMatch(stdout, /served/);
 });

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { once } from "node:events";
 import process from "node:process";
 import { test } from "node:test";
 import { EventLoop, shutdownOnSignals, type SignalOptions } from "../../mod.ts";
@@ -10,17 +9,15 @@ import { soon, until } from "../support/until.ts";
 
 /** A server in a process of its own. */
 class Server {
-  readonly #child;
-  output = "";
-  readonly closed: Promise<unknown>;
+  readonly #program;
 
   constructor(options: SignalOptions & { forget?: boolean; alone?: boolean } = {}) {
-    this.#child = start(`${root}tests/support/signalled_server.ts`, {
-      args: [JSON.stringify(options)],
-    });
-    this.#child.stdout.on("data", (text) => this.output += text);
-    this.#child.stderr.on("data", (text) => this.output += text);
-    this.closed = once(this.#child, "close");
+    const args = [JSON.stringify(options)];
+    this.#program = start(`${root}tests/support/signalled_server.ts`, { args });
+  }
+
+  get output(): string {
+    return this.#program.output;
   }
 
   async connect(): Promise<RawPeer> {
@@ -29,18 +26,14 @@ class Server {
     return new RawPeer({ transport: "tcp", hostname: "127.0.0.1", port });
   }
 
-  /**
-   * Not the child's own kill(): Deno takes that signal for what ended the process, and sends no
-   * second one.
-   */
   kill(signal: NodeJS.Signals): void {
-    process.kill(this.#child.pid!, signal);
+    this.#program.signal(signal);
   }
 
   /** Waits for the end: the status, or the signal that ended it. */
   async end(): Promise<number | string | null> {
-    await soon(this.closed, "the process ends");
-    return this.#child.exitCode ?? this.#child.signalCode;
+    const { code, signal } = await soon(this.#program.ended, "the process ends");
+    return code ?? signal;
   }
 }
 

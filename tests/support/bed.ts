@@ -2,10 +2,9 @@
  * Beds for tests of zero copy: tests/native/zcbed.c runs a program where loopback does not copy, or
  * where the kernel has little memory for it.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import process from "node:process";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
+import { Program } from "../../scripts/program.ts";
 import { commandFor } from "./child.ts";
 import { root } from "./library.ts";
 import { SOAK_SECONDS } from "./zero_copy_ends.ts";
@@ -36,18 +35,9 @@ export async function runInBed(
   names: readonly string[],
 ): Promise<Outcomes> {
   const program = `${root}tests/support/zero_copy_bed.ts`;
-  const [command, args] = commandFor(program, { args: [...names] });
-  const child = spawn(BED, [...options, command, ...args], {
-    cwd: root,
-    env: { ...process.env, NO_COLOR: "1" },
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: CHILD_MS,
-    killSignal: "SIGKILL",
-  });
-  let stdout = "", stderr = "";
-  child.stdout.on("data", (bytes) => stdout += bytes);
-  child.stderr.on("data", (bytes) => stderr += bytes);
-  const [code, signal] = await once(child, "close");
+  const argv = [BED, ...options, ...commandFor(program, { args: [...names] }).flat()];
+  const command = { argv, cwd: root, env: { NO_COLOR: "1" }, timeoutMs: CHILD_MS };
+  const { code, signal, stdout, stderr } = await new Program(command).ended;
   const outcomes = new Map<string, string>();
   for (const line of stdout.split("\n")) {
     const [, name, outcome] = /^case (\S+): (.*)$/.exec(line) ?? [];

@@ -1,15 +1,15 @@
 /**
  * The programs of bench/native, built when they are not there.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
+import type { Server } from "../../bench/harness/child.ts";
+import { Program } from "../../scripts/program.ts";
 import { root } from "./library.ts";
-import { soon } from "./until.ts";
 
 /** How long a program may take; each is asked for far less. */
 const PROGRAM_MS_MAX = 20_000;
 
-/** What the program `load` says of a run: bench/native/load/report.c. */
+/** The figures of a run of `load`, by name: bench/native/load/report.c. */
 export type LoadReport = Readonly<Record<string, number>>;
 
 /** How `load` ended. */
@@ -20,14 +20,8 @@ export interface Loaded {
   errors: string;
 }
 
-/** A server in a process of its own. */
-export interface Program {
-  pid: number;
-  port: number;
-  stop(): Promise<void>;
-}
-
-function built(name: string): string {
+/** Builds a program, unless it is built: its path. */
+export function built(name: string): string {
   const made = spawnSync("make", ["-s", "-C", `${root}bench`, `build/${name}`], {
     encoding: "utf8",
   });
@@ -35,38 +29,20 @@ function built(name: string): string {
   return `${root}bench/build/${name}`;
 }
 
-function start(name: string, args: readonly string[]): ChildProcess {
-  return spawn(built(name), args, {
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: PROGRAM_MS_MAX,
-    killSignal: "SIGKILL",
-  });
+function start(name: string, options: string): Program {
+  return new Program({ argv: [built(name), ...options.split(" ")], timeoutMs: PROGRAM_MS_MAX });
 }
 
 /** Runs `load`, its options as they would be typed, to its end. */
 export async function runLoad(options: string): Promise<Loaded> {
-  const child = start("load", options.split(" "));
-  let printed = "";
-  let errors = "";
-  child.stdout!.on("data", (bytes) => printed += String(bytes));
-  child.stderr!.on("data", (bytes) => errors += String(bytes));
-  const [code] = await once(child, "close");
-  return { code, report: code === 0 && printed.startsWith("{") ? JSON.parse(printed) : {}, errors };
+  const { code, stdout, stderr } = await start("load", options).ended;
+  const isReport = code === 0 && stdout.startsWith("{");
+  return { code, report: isReport ? JSON.parse(stdout) : {}, errors: stderr };
 }
 
 /** Starts `echo`; resolves when it listens. */
-export async function startEcho(options: string): Promise<Program> {
-  const child = start("echo", options.split(" "));
-  const [line] = await soon(once(child.stdout!, "data"), "echo listens");
-  const port = Number(/^listening (\d+)\n$/.exec(String(line))?.[1]);
-  if (!port) throw new Error(`echo printed "${line}", not "listening PORT"`);
-  return {
-    pid: child.pid!,
-    port,
-    async stop() {
-      const gone = once(child, "close");
-      child.kill("SIGKILL");
-      await gone;
-    },
-  };
+export async function startEcho(options: string): Promise<Server> {
+  const echo = start("echo", options);
+  const [, port] = await echo.find(/^listening (\d+)\n$/);
+  return Object.assign(echo, { port: Number(port) });
 }

@@ -1,20 +1,12 @@
 /**
  * Programs that run in a process of their own, on the runtime that runs the tests.
  */
-import { type ChildProcessByStdio, spawn } from "node:child_process";
-import { once } from "node:events";
 import process from "node:process";
-import type { Readable } from "node:stream";
 import { host } from "../../ffi/host.ts";
+import { type Ended, Program } from "../../scripts/program.ts";
 import { root } from "./library.ts";
 
-/** How a program ended, and what it printed. */
-export interface Ended {
-  code: number | null;
-  signal: string | null;
-  stdout: string;
-  stderr: string;
-}
+export type { Ended, Program };
 
 /** What a program is given. */
 export interface ChildOptions {
@@ -38,43 +30,20 @@ export function commandFor(file: string, options: ChildOptions = {}): [string, s
   return [process.execPath, [...verb, file, ...args]];
 }
 
-/** The same command with fewer descriptors. */
-function limited([command, args]: [string, string[]], descriptorsMax?: number): [string, string[]] {
-  if (descriptorsMax === undefined) return [command, args];
-  return ["sh", ["-c", 'ulimit -n "$0" && exec "$@"', `${descriptorsMax}`, command, ...args]];
-}
-
 /** Starts a file. Killed when it takes too long. */
-export function start(
-  file: string,
-  options: ChildOptions = {},
-): ChildProcessByStdio<null, Readable, Readable> {
-  const [command, args] = limited(commandFor(file, options), options.descriptorsMax);
-  const env: Record<string, string | undefined> = {
-    ...process.env,
-    NETPOLL_LIB: undefined,
-    NO_COLOR: "1",
-    ...options.env,
-  };
-  for (const name of Object.keys(env)) if (env[name] === undefined) delete env[name];
-  const child = spawn(command, args, {
+export function start(file: string, options: ChildOptions = {}): Program {
+  const { descriptorsMax, timeoutMs = 20_000, env } = options;
+  const argv = commandFor(file, options).flat();
+  const limit = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', `${descriptorsMax}`];
+  return new Program({
+    argv: descriptorsMax === undefined ? argv : [...limit, ...argv],
     cwd: root,
-    env: env as Record<string, string>,
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: options.timeoutMs ?? 20_000,
-    killSignal: "SIGKILL",
+    env: { NETPOLL_LIB: undefined, NO_COLOR: "1", ...env },
+    timeoutMs,
   });
-  child.stdout.setEncoding("utf8");
-  child.stderr.setEncoding("utf8");
-  return child;
 }
 
 /** Runs a file until it ends. Its signal is "SIGKILL" when that took too long. */
-export async function run(file: string, options: ChildOptions = {}): Promise<Ended> {
-  const child = start(file, options);
-  let stdout = "", stderr = "";
-  child.stdout.on("data", (text) => stdout += text);
-  child.stderr.on("data", (text) => stderr += text);
-  const [code, signal] = await once(child, "close");
-  return { code, signal, stdout, stderr };
+export function run(file: string, options: ChildOptions = {}): Promise<Ended> {
+  return start(file, options).ended;
 }

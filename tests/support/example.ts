@@ -2,8 +2,6 @@
  * Examples that serve, run as a user runs them.
  */
 import { assert } from "@std/assert";
-import { once } from "node:events";
-import process from "node:process";
 import { start } from "./child.ts";
 
 /** Some print an object, over several lines. */
@@ -21,25 +19,12 @@ export async function withExample(
 ): Promise<{ code: number | null; signal: string | null; stderr: string }> {
   const { args = [], timeoutMs } = options;
   const server = start(file, { args: [address, ...args], timeoutMs });
-  const ended = once(server, "close");
-  let stderr = "";
-  server.stderr.on("data", (text) => stderr += text);
   try {
-    let printed = "";
-    for await (const text of server.stdout.iterator({ destroyOnReturn: false })) {
-      printed += text;
-      if (ADDRESS.test(printed)) break;
-    }
-    const at = ADDRESS.exec(printed)?.[1];
-    assert(at !== undefined, `it said no address: ${printed}${stderr}`);
-    await call(at);
-    // Not server.kill(): Deno then reports the signal as the end, whatever the process made of it.
-    process.kill(server.pid!, "SIGINT");
-    const [code, signal] = await ended;
+    await call((await server.find(ADDRESS))[1]!);
+    const { code, signal, stderr } = await server.stop("SIGINT");
     return { code, signal, stderr };
   } finally {
-    server.kill("SIGKILL");
-    await ended;
+    await server.stop();
   }
 }
 

@@ -2,10 +2,9 @@
  * Programs that run in a real terminal: there the runtime stops to ask for a permission that it
  * lacks.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import process from "node:process";
+import { spawnSync } from "node:child_process";
 import { host } from "../../ffi/host.ts";
+import { Program } from "../../scripts/program.ts";
 import { type ChildOptions, commandFor } from "./child.ts";
 import { root } from "./library.ts";
 
@@ -33,24 +32,16 @@ function quoted(word: string): string {
 export async function runInTerminal(file: string, options: ChildOptions = {}): Promise<Shown> {
   const [command, args] = commandFor(file, options);
   const line = [command, ...args.filter((arg) => arg !== "--no-prompt")].map(quoted).join(" ");
-  const { NETPOLL_LIB: _, ...env } = process.env;
-  const child = spawn("script", ["-qec", line, "/dev/null"], {
+  const terminal = new Program({
+    argv: ["script", "-qec", line, "/dev/null"],
     cwd: root,
-    env: { ...env, NO_COLOR: "1", ...options.env },
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: options.timeoutMs ?? TERMINAL_MS_MAX,
-    killSignal: "SIGKILL",
+    env: { NETPOLL_LIB: undefined, NO_COLOR: "1", ...options.env },
+    timeoutMs: options.timeoutMs ?? TERMINAL_MS_MAX,
   });
-  let output = "";
-  let hasAsked = false;
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text) => {
-      output += text;
-      if (!output.includes("Allow? [y/n")) return;
-      hasAsked = true;
-      child.kill("SIGKILL");
-    });
-  }
-  await once(child, "close");
-  return { output, hasAsked };
+  const hasAsked = await terminal.find(/Allow\? \[y\/n/, TERMINAL_MS_MAX).then(
+    () => true,
+    () => false,
+  );
+  await terminal.stop();
+  return { output: terminal.output, hasAsked };
 }

@@ -2,9 +2,9 @@
  * Programs of others: clients that were not written to agree with us.
  */
 import { assertEquals } from "@std/assert";
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import process from "node:process";
+import { type Ended, Program } from "../../scripts/program.ts";
 import { root } from "./library.ts";
 
 /** How many times as much is done as in CI, with ACCEPTANCE=full in the environment. */
@@ -27,24 +27,12 @@ export function lacks(...programs: readonly string[]): string | false {
   return why;
 }
 
-/** What a program printed. */
-export interface Output {
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs a program to its end. Fails unless it ends with 0, in time. */
-export async function runTool(program: string, args: readonly string[]): Promise<Output> {
-  const child = spawn(program, args, {
-    cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: TOOL_MS_MAX,
-    killSignal: "SIGKILL",
-  });
-  let stdout = "", stderr = "";
-  child.stdout.setEncoding("latin1").on("data", (text) => stdout += text);
-  child.stderr.setEncoding("latin1").on("data", (text) => stderr += text);
-  const [code, signal] = await once(child, "close");
-  assertEquals([code, signal], [0, null], `${program} ${args.join(" ")}\n${stdout}\n${stderr}`);
-  return { stdout, stderr };
+export async function runTool(program: string, args: readonly string[]): Promise<Ended> {
+  const argv = [program, ...args];
+  const command = { argv, cwd: root, timeoutMs: TOOL_MS_MAX, encoding: "latin1" } as const;
+  const ended = await new Program(command).ended;
+  const { code, signal, stdout, stderr } = ended;
+  assertEquals([code, signal], [0, null], `${argv.join(" ")}\n${stdout}\n${stderr}`);
+  return ended;
 }

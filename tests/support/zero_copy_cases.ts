@@ -3,9 +3,9 @@
  * bed (zero_copy_bed.ts). Their numbers stand in the names of the tests.
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import { Program } from "../../scripts/program.ts";
 import type { Connection } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { assertCalm } from "./calm.ts";
@@ -263,18 +263,17 @@ export const CASES: Record<string, () => Promise<void>> = {
     let at = await stream(connection, receiver, 5, 64 * KIB);
     await soon(connection.writer.released());
     assertEquals(connection.zeroCopyCounts.copied, 0);
-    const sniff = spawn(`${root}tests/native/build/sniff`, { stdio: ["pipe", "pipe", "inherit"] });
-    const ended = once(sniff, "close");
+    const sniff = new Program({ argv: [`${root}tests/native/build/sniff`], hasInput: true });
     try {
-      await once(sniff.stdout, "data"); // it is ready
+      await sniff.find(/./); // it is ready
       for (let i = 0; connection.zeroCopyCounts.obstacle !== "copied"; i++) {
         assert(i < 20, "three completions that say so are enough");
         at = await stream(connection, receiver, 1, 64 * KIB, at);
         await soon(connection.writer.released());
       }
     } finally {
-      sniff.stdin.end();
-      await ended;
+      sniff.endInput();
+      await sniff.ended;
     }
     const { calls, copied } = connection.zeroCopyCounts;
     at = await stream(connection, receiver, 1010, 4 * KIB, at);

@@ -3,7 +3,6 @@
  */
 import { assertEquals, assertGreater, assertLessOrEqual, assertRejects } from "@std/assert";
 import { spawnSync } from "node:child_process";
-import { once } from "node:events";
 import process from "node:process";
 import { type Connection, createListener, EofError, type SystemError } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
@@ -159,12 +158,9 @@ export const ENDINGS: Record<string, () => Promise<void>> = {
       args: [`${port}`],
       env: { NETPOLL_LIB: process.env["NETPOLL_LIB"] },
     });
-    let stdout = "";
-    child.stdout.on("data", (bytes) => stdout += bytes);
-    const ended = once(child, "close");
     let fd = -1;
     await until(() => (fd = listenerSocket(listener).accept(rawAddress())) >= 0, "the connection");
-    await soon(ended);
+    const { stdout } = await soon(child.ended);
     const receiver = new Receiver(fd);
     assertEquals(JSON.parse(stdout).outstandingCalls > 0, true);
     await receiver.takeEnd(512 * KIB);
