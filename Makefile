@@ -85,7 +85,7 @@ check-style: all  ## format, lint, and the rules of tests/tidy_test.ts
 # Twice: once as Deno sees it, without the files that name Bun, and once with Bun's types beside Deno's. (Deno
 # finds node_modules from where its configuration lies, hence the copy.)
 check-types: all  ## types, with and without those of Bun
-	$(DENO) check $$(git ls-files '*.ts' | grep -vE '^(examples/compare|bench/peers)/bun')
+	$(DENO) check $$(git ls-files '*.ts' | grep -vE '^(examples/compare|bench/peers|tests/runtime)/bun')
 	cp scripts/bun_types.json .bun_types.json
 	$(DENO) check --config .bun_types.json; code=$$?; rm .bun_types.json; exit $$code
 

@@ -54,7 +54,12 @@ export { dial, type DialOptions } from "./src/client/dial.ts";
 export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export { bytesOf, readableOf } from "./src/adapter/readable.ts";
 export { writableOf } from "./src/adapter/writable.ts";
-export { type ByteSource, readerFrom, type SourceReader } from "./src/adapter/source_reader.ts";
+export {
+  type ByteReader,
+  type ByteSource,
+  readerFrom,
+  type SourceReader,
+} from "./src/adapter/source_reader.ts";
 export { type ByteSink, type SinkWriter, writerTo } from "./src/adapter/sink_writer.ts";
 export type { ByteCodec, Codec, FrameInput, Piece } from "./src/codec/codec.ts";
 export type { FrameOptions } from "./src/codec/byte_codec.ts";

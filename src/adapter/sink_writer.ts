@@ -25,14 +25,17 @@ export interface ByteSink {
   drained?(): unknown;
   /** Nothing more comes. */
   close?(): unknown;
+  /** Nothing more comes this way: called instead of `close` where a sink has both, as a socket. */
+  closeWrite?(): unknown;
 }
 
 /** A {@linkcode Writer} to a sink. */
 export interface SinkWriter extends Writer, AsyncDisposable {
   /**
    * Waits until what was flushed has been written, then closes the sink, if that can be closed.
-   * What was written and not flushed is dropped. A Node stream is ended by `end()`, and a
-   * `WritableStream` is unlocked. Rejects when closing the sink fails.
+   * What was written and not flushed is dropped. A Node stream is ended by `end()`, a
+   * `WritableStream` is unlocked, and of what has `closeWrite()` the other side goes on. Rejects when
+   * closing the sink fails.
    */
   close(): Promise<void>;
 }
@@ -198,7 +201,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
     if (this.#hasFailed) return;
     forgetOwner(chain);
     chain.close(CLOSED);
-    await this.#sink.close?.();
+    await (this.#sink.closeWrite ?? this.#sink.close)?.call(this.#sink);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

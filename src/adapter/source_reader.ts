@@ -22,8 +22,17 @@ import { withSignal } from "../core/signal.ts";
 import { checkOptions, checkSignal, show } from "../core/options.ts";
 import { isNodeReadable, NodePieces } from "./node_source.ts";
 
+/** A source that fills the caller's memory, as a connection or a file of Deno does. */
+export interface ByteReader {
+  /**
+   * Resolves to how many bytes it has put there, or to null at the end. The memory is **lent** until
+   * then.
+   */
+  read(into: Uint8Array): Promise<number | null>;
+}
+
 /** Where bytes come from, in pieces of any size. */
-export type ByteSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>;
+export type ByteSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | ByteReader;
 
 /** A {@linkcode Reader} over a source. */
 export interface SourceReader extends Reader, AsyncDisposable {
@@ -32,8 +41,9 @@ export interface SourceReader extends Reader, AsyncDisposable {
    * `ClosedError` from then on, and so does a wait that is under way.
    *
    * A `ReadableStream` is cancelled and unlocked; a Node stream is destroyed, but if it is a Duplex
-   * that can still be written to, what it receives from then on is dropped instead. Resolves when the
-   * source has ended; an async generator ends where it yields next.
+   * that can still be written to, what it receives from then on is dropped instead. A `ByteReader`
+   * stays open, and its owner's. Resolves when the source has ended; an async generator ends where it
+   * yields next.
    */
   close(): Promise<void>;
 }
@@ -45,6 +55,9 @@ export interface Pieces {
   /** No more is wanted, or no more comes. */
   end(isOver: boolean): unknown;
 }
+
+/** How much a {@linkcode ByteReader} is asked for at once. */
+const PIECE_BYTES = 64 * 1024;
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
@@ -83,8 +96,9 @@ function piecesOf(source: ByteSource): Pieces {
     };
     return { next: () => reader.read(), end };
   }
-  if (typeof source === "object" && source !== null && isNodeReadable(source)) {
-    return new NodePieces(source);
+  if (typeof source === "object" && source !== null) {
+    if (isNodeReadable(source)) return new NodePieces(source);
+    if (isByteReader(source)) return piecesRead(source);
   }
   if (typeof source?.[Symbol.asyncIterator] !== "function") {
     throw new TypeError(
@@ -93,6 +107,19 @@ function piecesOf(source: ByteSource): Pieces {
   }
   const iterator = source[Symbol.asyncIterator]();
   return { next: () => iterator.next(), end: (isOver) => isOver ? undefined : iterator.return?.() };
+}
+
+function isByteReader(source: AsyncIterable<Uint8Array> | ByteReader): source is ByteReader {
+  return !(Symbol.asyncIterator in source) && typeof source.read === "function";
+}
+
+function piecesRead(source: ByteReader): Pieces {
+  const into = new Uint8Array(PIECE_BYTES);
+  const next = async () => {
+    const count = await source.read(into);
+    return count === null ? { done: true } : { value: into.subarray(0, count) };
+  };
+  return { next, end: () => {} };
 }
 
 class PulledReader extends ChainReader implements SourceReader {

@@ -260,3 +260,14 @@ balanced("writerTo() of what is none throws where it is called, and shows it", (
     assertThrows(() => writerTo(value as never), TypeError, `Cannot write to `);
   }
 });
+
+balanced("close() of a writer to what has closeWrite() ends that side alone", async () => {
+  const calls: string[] = [];
+  const sink = {
+    write: (bytes: Uint8Array) => Promise.resolve(bytes.length),
+    closeWrite: () => calls.push("closeWrite"),
+    close: () => calls.push("close"),
+  };
+  await writerTo(sink).close();
+  assertEquals(calls, ["closeWrite"]);
+});

@@ -259,3 +259,23 @@ balanced("readerFrom() of what is none throws where it is called, and shows it",
     assertThrows(() => readerFrom(value as never), TypeError, `Cannot read `);
   }
 });
+
+balanced("readerFrom() what fills memory reads it to its end, and leaves it open", async () => {
+  const pieces = ["one", "", "two"];
+  const source = {
+    read(into: Uint8Array): Promise<number | null> {
+      const piece = pieces.shift();
+      if (piece === undefined) return Promise.resolve(null);
+      into.set(bytesOfText(piece));
+      return Promise.resolve(piece.length);
+    },
+    close() {
+      throw new Error("it is its owner's");
+    },
+  };
+  const reader = readerFrom(source);
+  await reader.wait(6);
+  await assertRejects(() => reader.wait(7), EofError, "the source has ended");
+  assertEquals(reader.readString(6), "onetwo");
+  await reader.close();
+});

@@ -1,26 +1,11 @@
 import { assertEquals } from "@std/assert";
-import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { connect } from "node:tls";
+import { certificateIn, NO_OPENSSL } from "../support/certificate.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { withDirectory } from "../support/library.ts";
-
-const NO_OPENSSL = spawnSync("openssl", ["version"]).status === 0
-  ? false
-  : "openssl makes the certificate, and is not here";
-
-/** Makes a key and a certificate for localhost. Their paths. */
-function certificateIn(directory: string): [key: string, certificate: string] {
-  const [key, certificate] = [`${directory}/key.pem`, `${directory}/cert.pem`] as const;
-  const made = spawnSync("openssl", [
-    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"],
-    ...["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
-  ]);
-  assertEquals(made.status, 0, `${made.stderr}`);
-  return [key, certificate];
-}
 
 test(
   "examples/tls_echo.ts echoes lines over TLS, the last before the end",
