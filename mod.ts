@@ -74,8 +74,8 @@ export { frames, type FramesOptions } from "./src/codec/frames.ts";
 export { lengthPrefixed, type LengthPrefixedOptions } from "./src/codec/length_prefixed.ts";
 export { varintPrefixed } from "./src/codec/varint_prefixed.ts";
 export { resp, type RespCodec, type RespOptions } from "./src/codec/resp.ts";
-export type { BulkKind } from "./src/codec/resp_parse.ts";
 export {
+  type BulkKind,
   RespError,
   type RespInput,
   RespNullArray,

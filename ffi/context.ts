@@ -3,7 +3,7 @@
  * `AsyncLocalStorage` and what is built on it.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { host } from "./host.ts";
+import { host } from "./runtime.ts";
 
 /** Calls a function in a context, and goes back to the one before, whatever the function entered. */
 export type Scope = <A, B, R>(call: (a: A, b: B) => R, a: A, b: B) => R;

@@ -1,10 +1,6 @@
 /**
- * What differs from runtime to runtime besides the calls: everything else in netpoll is the same on
- * both.
+ * The differences of the runtimes besides the calls: everything else in netpoll is the same on both.
  */
-import { LoadError } from "../src/core/errors.ts";
-import { bunHost } from "./bun.ts";
-import { denoHost } from "./deno.ts";
 import type { Pointer } from "./native.ts";
 import type { Signature } from "./symbols.ts";
 
@@ -89,32 +85,3 @@ export interface Host {
   /** Whether a Worker may be given a copy of all environment variables, which is the default. */
   readonly mayCopyEnv: boolean;
 }
-
-/**
- * The lowest versions that pass the tests (`make matrix`): before them, node:net of Deno takes no
- * descriptor, and Bun does not know `markAsUntransferable`.
- */
-export const LOWEST: Readonly<Record<Host["name"], string>> = {
-  bun: "1.4.0",
-  deno: "2.8.0",
-};
-
-/** Why a version of a runtime will not do, or null. */
-export function outdated(name: Host["name"], version: string): string | null {
-  const lowest = LOWEST[name];
-  // "1.10.0" is above "1.4.0"; a release candidate counts as its release.
-  if (version.localeCompare(lowest, "en", { numeric: true }) >= 0) return null;
-  return `it needs ${name === "bun" ? "Bun" : "Deno"} ${lowest} or newer, and this is ${version}`;
-}
-
-function choose(): Host {
-  const found = denoHost ?? bunHost;
-  const reason = found === null
-    ? "it runs on Deno and on Bun; Node.js and others are not supported"
-    : outdated(found.name, found.version);
-  if (found === null || reason !== null) throw new LoadError("runtime", reason!);
-  return found;
-}
-
-/** The runtime that this program runs on. */
-export const host: Host = choose();

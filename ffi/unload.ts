@@ -1,7 +1,7 @@
 /**
  * The end of this module in a thread that lives on: nothing of it is left to what comes in its place.
  */
-import { host } from "./host.ts";
+import { host } from "./runtime.ts";
 import { native } from "./load.ts";
 import type { Native } from "./native.ts";
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # matrix.sh [RUNTIME@VERSION...]: the suite in other versions of the runtimes, each from npm, in a directory of its own.
 #
-# Without arguments: the lowest versions that are supported (ffi/host.ts) and the latest ones. Prints a table, and fails
+# Without arguments: the lowest versions that are supported (ffi/runtime.ts) and the latest ones. Prints a table, and fails
 # if one of them does. TESTS=... names other tests; the benches' own and the rules of the house are the same everywhere.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-lowest() { sed -n "s/^  $1: \"\(.*\)\",\$/\1/p" ffi/host.ts; }
+lowest() { sed -n "s/^  $1: \"\(.*\)\",\$/\1/p" ffi/runtime.ts; }
 [ $# -gt 0 ] || set -- "deno@$(lowest deno)" deno@latest "bun@$(lowest bun)" bun@latest
 
 work=$(mktemp -d)

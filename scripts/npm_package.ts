@@ -8,7 +8,7 @@
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
-import { LOWEST } from "../ffi/host.ts";
+import { LOWEST } from "../ffi/runtime.ts";
 
 const [repository, directory] = process.argv.slice(2) as [string, string];
 

@@ -8,7 +8,7 @@ import { get } from "node:http";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { Program } from "../scripts/program.ts";
-import { host } from "../ffi/host.ts";
+import { host } from "../ffi/runtime.ts";
 import { commandFor, run, start } from "./support/child.ts";
 import { portOf, withExample } from "./support/example.ts";
 import { root, withDirectory } from "./support/library.ts";

@@ -7,7 +7,7 @@
  */
 import { Buffer } from "node:buffer";
 import { markAsUntransferable } from "node:worker_threads";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { assert } from "../core/assert.ts";
 import { check } from "../core/check.ts";

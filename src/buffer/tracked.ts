@@ -3,13 +3,12 @@
  * empty.
  */
 import { config } from "../core/config.ts";
-import type { LinkChain } from "./link_chain.ts";
 
-const lent = new WeakMap<LinkChain, Uint8Array<ArrayBuffer>[]>();
+const lent = new WeakMap<object, Uint8Array<ArrayBuffer>[]>();
 let isUsed = false;
 
 /** What to hand out in place of a view. */
-export function track(chain: LinkChain, view: Uint8Array): Uint8Array {
+export function track(chain: object, view: Uint8Array): Uint8Array {
   if (!config.debug) return view;
   isUsed = true;
   const copy = new Uint8Array(view);
@@ -20,7 +19,7 @@ export function track(chain: LinkChain, view: Uint8Array): Uint8Array {
 }
 
 /** Takes away what a chain has lent. */
-export function takeBack(chain: LinkChain): void {
+export function takeBack(chain: object): void {
   if (!isUsed) return;
   for (const { buffer } of lent.get(chain) ?? []) structuredClone(buffer, { transfer: [buffer] });
   lent.delete(chain);

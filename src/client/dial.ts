@@ -3,7 +3,7 @@
  */
 import { currentScope } from "../../ffi/context.ts";
 import { lookup } from "node:dns/promises";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";

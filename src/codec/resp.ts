@@ -20,10 +20,11 @@ import {
 import { checkOptions, type Known, show } from "../core/options.ts";
 import { checkOption, FRAME_OPTIONS, type FrameOptions } from "./byte_codec.ts";
 import type { Codec } from "./codec.ts";
-import { type BulkKind, type ParseRules, PENDING, RespParse } from "./resp_parse.ts";
+import { type ParseRules, PENDING, RespParse } from "./resp_parse.ts";
 import { readRequest } from "./resp_request.ts";
 import { hasLineEnd, writeBlob, writeLine } from "./resp_write.ts";
 import {
+  type BulkKind,
   RespError,
   type RespInput,
   RespNullArray,

@@ -7,10 +7,7 @@ import { FrameError } from "../core/errors.ts";
 import { RESP_DEPTH_MAX, RESP_DIGITS_MAX, RESP_LINE_BYTES_MAX } from "../core/limits.ts";
 import { inlineWords } from "./resp_inline.ts";
 import { blobOf, latin1Of, textOf } from "./resp_text.ts";
-import { RespError, RespPush, type RespValue, RespVerbatim } from "./resp_value.ts";
-
-/** What blob strings become. */
-export type BulkKind = "lent" | "owned" | "text" | "latin1";
+import { type BulkKind, RespError, RespPush, type RespValue, RespVerbatim } from "./resp_value.ts";
 
 /** What a parse needs to know of its codec. */
 export interface ParseRules {

@@ -3,7 +3,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { LinkNode } from "../buffer/link_node.ts";
-import type { BulkKind } from "./resp_parse.ts";
+import type { BulkKind } from "./resp_value.ts";
 
 /** Text up to this length is put together faster than decoded by a call. */
 const LOOP_BYTES_MAX = 12;

@@ -3,6 +3,9 @@
  */
 import { NetpollError } from "../core/errors.ts";
 
+/** The form that blob strings take in JavaScript. */
+export type BulkKind = "lent" | "owned" | "text" | "latin1";
+
 /**
  * A value of RESP2 or RESP3. `Bulk` is what blob strings are: bytes, or text.
  *

@@ -3,7 +3,7 @@
  */
 import { currentScope } from "../../ffi/context.ts";
 import { closeSync, constants, openSync } from "node:fs";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import { check } from "../core/check.ts";

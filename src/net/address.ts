@@ -3,7 +3,7 @@
  */
 import { Buffer } from "node:buffer";
 import { isIP, isIPv4, isIPv6 } from "node:net";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { NetpollError } from "../core/errors.ts";

@@ -3,7 +3,7 @@
  */
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { resolve } from "node:path";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { unloadables } from "../../ffi/unload.ts";
 import { check } from "../core/check.ts";

@@ -2,7 +2,7 @@
  * The two calls by which a program reaches an address. Each asks the runtime's sandbox first, about
  * the very bytes that the kernel gets: no other file may make them (tests/tidy_test.ts).
  */
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { formatAddress } from "./address.ts";
 

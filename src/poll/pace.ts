@@ -17,7 +17,7 @@
  *
  * docs/decisions/0006-pace.md has the measurements.
  */
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { config } from "../core/config.ts";

@@ -3,7 +3,7 @@
  */
 import { setImmediate } from "node:timers";
 import { neutral } from "../../ffi/context.ts";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { config } from "../core/config.ts";
 import { Waker } from "./waker.ts";
 

@@ -1,7 +1,8 @@
 /**
  * A waker: what lets a poller that sleeps be called by the runtime.
  */
-import { type AdoptedSocket, host } from "../../ffi/host.ts";
+import type { AdoptedSocket } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 

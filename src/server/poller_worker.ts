@@ -4,7 +4,7 @@
  */
 import { URL } from "node:url"; // the one that Worker wants, in the types of both runtimes
 import { SHARE_ENV, Worker } from "node:worker_threads";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { type Unloadable, unloadables } from "../../ffi/unload.ts";
 import { check } from "../core/check.ts";

@@ -22,7 +22,7 @@ import {
   PEERS,
 } from "../../bench/peers/peers.ts";
 import { isLateNumber, LATE_MS } from "../../bench/peers/frames.mjs";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { built } from "../support/bench_programs.ts";
 import { frame, FrameClient, header } from "../support/frame_client.ts";
 import { seededRandom } from "../support/random.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertGreater } from "@std/assert";
 import { test } from "node:test";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { configure } from "../../src/core/config.ts";
 import { Model } from "./model.ts";

@@ -8,7 +8,7 @@ import {
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import {
   type Connection,

@@ -4,7 +4,8 @@ import process from "node:process";
 import { test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
 import { type Embedded, withPath } from "../../ffi/embedded.ts";
-import { type Host, host } from "../../ffi/host.ts";
+import type { Host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import type { Signature } from "../../ffi/symbols.ts";
 import { compile, withDirectory } from "../support/library.ts";
 

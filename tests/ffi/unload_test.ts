@@ -14,7 +14,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { Program } from "../../scripts/program.ts";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import {
   type Connection,
   createListener,

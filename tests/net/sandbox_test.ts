@@ -6,7 +6,7 @@ import { assert, assertEquals } from "@std/assert";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { test } from "node:test";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { createListener, type TcpAddress } from "../../mod.ts";
 import { run } from "../support/child.ts";
 import { root, withDirectory } from "../support/library.ts";

@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer as createNetServer } from "node
 import process from "node:process";
 import { test } from "node:test";
 import { clearInterval, setImmediate, setInterval, setTimeout } from "node:timers";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { configure, dial } from "../../mod.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { type Program, run, start } from "../support/child.ts";

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { type Ended, run, start } from "../support/child.ts";
 import { libraryPath, root, withDirectory } from "../support/library.ts";
 import { soon } from "../support/until.ts";

@@ -2,7 +2,7 @@
  * Programs that run in a process of their own, on the runtime that runs the tests.
  */
 import process from "node:process";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { type Ended, Program } from "../../scripts/program.ts";
 import { root } from "./library.ts";
 

@@ -3,7 +3,7 @@
  * NETPOLL_LIB).
  */
 import { test } from "node:test";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import type { Signature } from "../../ffi/symbols.ts";
 import { libraryPath } from "./library.ts";
 

@@ -3,7 +3,7 @@
  */
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import {
   Connection,
   createListener,

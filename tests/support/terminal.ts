@@ -3,7 +3,7 @@
  * lacks.
  */
 import { spawnSync } from "node:child_process";
-import { host } from "../../ffi/host.ts";
+import { host } from "../../ffi/runtime.ts";
 import { Program } from "../../scripts/program.ts";
 import { type ChildOptions, commandFor } from "./child.ts";
 import { root } from "./library.ts";

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
-import { type AdoptedSocket, host, outdated } from "../../ffi/host.ts";
+import type { AdoptedSocket } from "../../ffi/host.ts";
+import { host, outdated } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { run } from "../support/child.ts";
 import { root } from "../support/library.ts";
