@@ -7,7 +7,7 @@ import { startServer } from "./harness/child.ts";
 import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { load } from "./harness/load.ts";
 import { figure, table } from "./harness/markdown.ts";
-import { number, parse } from "./harness/options.ts";
+import { commandLine, number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
 import { describeMachine, keep } from "./harness/report.ts";
 import { median } from "./harness/statistics.ts";
@@ -71,6 +71,7 @@ const heads = ["answers from", ...["Bun", "Deno"].flatMap((name) => [name, "node
 const rows = ways.map((way) => [way, ...RUNTIMES.flatMap((runtime) => cells(runtime, way))]);
 const markdown = [
   `## Handlers that answer later than they return\n`,
+  `\`${commandLine("make deferred")}\` on ${new Date().toISOString().slice(0, 10)}.`,
   `Round trips of 64 B a second over one connection, medians of ${rounds} rounds of ${seconds} s.\n`,
   table(heads, rows),
   `\n${describeMachine()}`,

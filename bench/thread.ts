@@ -11,7 +11,7 @@ import { projectPath, run, type Server, startServer } from "./harness/child.ts";
 import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { load } from "./harness/load.ts";
 import { figure, table } from "./harness/markdown.ts";
-import { number, parse } from "./harness/options.ts";
+import { commandLine, number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
 import { describeMachine, keep } from "./harness/report.ts";
 import type { WorkReport } from "./servers/thread.ts";
@@ -227,6 +227,7 @@ const heads = [
 ];
 const markdown = [
   `## netpoll and the runtime's own work in one thread\n`,
+  `\`${commandLine("make thread")}\` on ${new Date().toISOString().slice(0, 10)}.`,
   `64 B over 50 connections; ${seconds} s a cell; server on CPU ${SERVER_CPU}, loads on CPU ${LOAD_CPU}.`,
   `A unit is a request, a file, a message or a tick; of the timer, the times are how late it was.\n`,
   table(heads, compared.map(row)),

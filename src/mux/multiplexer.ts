@@ -46,7 +46,8 @@ class Pending<In, Out> implements TimerOwner {
   readonly #options: RequestOptions;
   readonly #forget: (pending: Pending<In, Out>) => void;
   #timer: Timer | null = null;
-  readonly #onAbort = () => this.reject(this.#options.signal!.reason);
+  /** Made only for a request that has a signal. */
+  readonly #onAbort: (() => void) | null = null;
 
   constructor(
     message: Tagged<Out>,
@@ -56,7 +57,11 @@ class Pending<In, Out> implements TimerOwner {
     this.message = message;
     this.#options = options;
     this.#forget = forget;
-    options.signal?.addEventListener("abort", this.#onAbort);
+    const { signal } = options;
+    if (signal !== undefined) {
+      this.#onAbort = () => this.reject(signal.reason);
+      signal.addEventListener("abort", this.#onAbort);
+    }
     const { timeoutMs = 0 } = options;
     if (timeoutMs > 0) threadPoller().setTimer(this.#timer = new Timer(this), timeoutMs);
   }
@@ -78,7 +83,7 @@ class Pending<In, Out> implements TimerOwner {
 
   #settle(): void {
     this.#forget(this);
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#onAbort !== null) this.#options.signal!.removeEventListener("abort", this.#onAbort);
     if (this.#timer !== null) threadPoller().cancelTimer(this.#timer);
   }
 }
