@@ -9,8 +9,9 @@ import { host } from "./runtime.ts";
 export type Scope = <A, B, R>(call: (a: A, b: B) => R, a: A, b: B) => R;
 
 /**
- * The context of this call, as a scope: 2 ns a call in Deno, 4 in Bun, which is why a handler is
- * always called through one. Deno's public way takes 150.
+ * The context of this call, as a scope. A call through it takes 2.5 ns in Bun and 3.3 in Deno, so a
+ * handler is always called through one. The public way, `AsyncLocalStorage.snapshot()`, takes 5 in
+ * Bun and 1400 in Deno (`make -C bench micro OPTIONS="--only context"`, bun 1.4.5, deno 2.9.5).
  */
 export function currentScope(): Scope {
   const { contexts } = host;

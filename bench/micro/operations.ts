@@ -5,6 +5,8 @@
  * function that is timed, and compares the outcome once more.
  */
 import { assert, assertEquals } from "@std/assert";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { currentScope, type Scope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { LinkBuffer } from "../../src/buffer/link_buffer.ts";
@@ -127,6 +129,32 @@ const newView: Operation = {
     block.release();
   },
 };
+
+/**
+ * A call in the async context of an earlier one, as each call of a handler is. Scopes and functions
+ * take turns: of one alone the compilers leave nothing to time.
+ */
+function inScope(title: string, scopeOf: () => Scope): Operation {
+  const count = 8;
+  return {
+    name: `context: ${title}`,
+    perCall: count * count,
+    *prepare() {
+      const storage = new AsyncLocalStorage<number>();
+      const scopes = Array.from({ length: count }, (_, i) => storage.run(i, scopeOf));
+      const calls = new Array<number>(count).fill(0);
+      const functions = calls.map((_, i) => () => calls[i]! += 1);
+      const all = () => {
+        for (const scope of scopes) for (const each of functions) scope(each, null, null);
+      };
+      yield* checked(all, () => {
+        const get = (_a: null, _b: null) => storage.getStore();
+        assertEquals(scopes.map((scope) => scope(get, null, null)), [...scopes.keys()]);
+        assertEquals(new Set(calls).size, 1);
+      });
+    },
+  };
+}
 
 /** A call into the library that gives the same result each time. */
 function nativeCall(name: string, call: () => number, isRight: (result: number) => boolean) {
@@ -271,6 +299,8 @@ export const OPERATIONS: readonly Operation[] = [
   takeAndRelease(1024, "1 KiB"),
   takeAndRelease(64 * 1024, "64 KiB"),
   newView,
+  inScope("a call through a scope", currentScope),
+  inScope("a call through AsyncLocalStorage.snapshot", () => AsyncLocalStorage.snapshot()),
   nativeCall("no argument, no work", () => native.abi(), (abi) => abi > 0),
   // The hot path's four integers, with a slab that does not exist.
   nativeCall(
