@@ -33,7 +33,7 @@ export GIT_CONFIG_VALUE_0 = *
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c cover site dist dist-check matrix bench readme-figures \
-        question beside thread deferred idle-memory cores clean help
+        question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -126,6 +126,9 @@ deferred: all  ## round trips a second of handlers that answer from setImmediate
 
 idle-memory: all  ## resident bytes of each of 10 000 idle connections
 	@$(MAKE) --no-print-directory -C bench idle-memory
+
+calls: all  ## JavaScript calls that a 64-byte echo takes, counted by V8
+	@$(BUN) bench/calls.ts
 
 cores: all  ## several pollers: CPU a message and a connection, how evenly they are spread, memory
 	@$(MAKE) --no-print-directory -C bench cores

@@ -27,11 +27,9 @@ export function checkCallbacks<C>(callbacks: Callbacks<C>): void {
 }
 
 /** Whom the callbacks concern. */
-export interface CallbacksOwner<C> {
+export interface CallbacksOwner {
   /** The connection as its user sees it. */
   readonly face: Connection;
-  /** What `onPrepare` made, or `onConnect`. */
-  context: C;
   /** `onConnect` has settled; `failure` is what it failed with. */
   onConnected(failure: Failure | null): void;
   /** `onDisconnect` has settled. */
@@ -53,9 +51,11 @@ function text(error: unknown): string {
  * (stream.ts).
  */
 export class CallbackRunner<C> {
+  /** What `onPrepare` made, or `onConnect`. */
+  context: C = undefined as C;
   readonly #callbacks: Callbacks<C>;
   readonly #scope: Scope;
-  readonly #owner: CallbacksOwner<C>;
+  readonly #owner: CallbacksOwner;
   /** How many have not settled. */
   #openCount = 0;
   #isDisconnectTold = false;
@@ -64,7 +64,7 @@ export class CallbackRunner<C> {
   #isClosed = false;
 
   /** The callbacks of a connection, and the async context that they are called in. */
-  constructor(callbacks: Callbacks<C>, scope: Scope, owner: CallbacksOwner<C>) {
+  constructor(callbacks: Callbacks<C>, scope: Scope, owner: CallbacksOwner) {
     this.#callbacks = callbacks;
     this.#scope = scope;
     this.#owner = owner;
@@ -79,7 +79,7 @@ export class CallbackRunner<C> {
   prepare(): void {
     const { onPrepare } = this.#callbacks;
     if (onPrepare !== undefined) {
-      this.#owner.context = this.#scope(onPrepare, this.#owner.face, undefined);
+      this.context = this.#scope(onPrepare, this.#owner.face, undefined);
     }
   }
 
@@ -90,7 +90,7 @@ export class CallbackRunner<C> {
     this.#openCount += 1;
     const settle = (context: C) => {
       this.#openCount -= 1;
-      this.#owner.context = context;
+      this.context = context;
       this.#owner.onConnected(null);
     };
     const fail = (error: unknown) => {
@@ -98,7 +98,7 @@ export class CallbackRunner<C> {
       this.#owner.onConnected({ error });
     };
     try {
-      const result = this.#scope(onConnect, this.#owner.face, this.#owner.context);
+      const result = this.#scope(onConnect, this.#owner.face, this.context);
       if (isPromise<C>(result)) result.then(settle, fail);
       else settle(result);
     } catch (error) {
@@ -121,7 +121,7 @@ export class CallbackRunner<C> {
       settle();
     };
     try {
-      const result = this.#scope(onDisconnect, this.#owner.face, this.#owner.context);
+      const result = this.#scope(onDisconnect, this.#owner.face, this.context);
       if (isPromise<void>(result)) result.then(settle, fail);
       else settle();
     } catch (error) {

@@ -61,18 +61,13 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
       this.output.writeBan = oneWay("write", this.fd);
     } else {
       this.input.readBan = oneWay("read", this.fd);
-      this.#endReading();
+      this.stops |= Stop.ENDED;
     }
-  }
-
-  #endReading(): void {
-    this.isReadEnded = true;
-    this.stops |= Stop.ENDED;
   }
 
   onReadEnd(cause: SystemError | null): void {
     if (cause !== null) return this.#onLost(cause);
-    this.#endReading();
+    this.stops |= Stop.ENDED;
     if (this.state === "draining") return; // nobody reads any more, nor is told
     this.readEnd = PEER_ENDED;
     readSide.settle(this.reader);

@@ -1,7 +1,6 @@
 /**
  * The reading side of a connection: what arrived, and waiting for more.
  */
-import { chainOf } from "../buffer/chained.ts";
 import { type Ban, type LinkChain, RECEIVED } from "../buffer/link_chain.ts";
 import {
   ChainReader,
@@ -21,12 +20,14 @@ import { checkOptions, checkSignal } from "../core/options.ts";
 import { turn } from "../poll/turn.ts";
 import { Stop } from "./lifecycle.ts";
 import type { ConnectionSettings } from "./settings.ts";
-import { filled, FIRST_SIZE, type ReadSize, receive, type Transport } from "./transport.ts";
+import { FIRST_SIZE, type ReadSize, receive, receiving, type Transport } from "./transport.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
 /** What a reader tells its connection. */
 export interface ReaderOwner {
+  /** What was received. */
+  readonly input: LinkChain;
   /** Deadlines and bounds. */
   readonly settings: ConnectionSettings;
   /** How bytes come. */
@@ -90,12 +91,23 @@ export class ConnectionReader extends ChainReader implements Reader {
   static {
     readSide = {
       isWaiting: (reader) => reader.#waiting !== null,
-      eventBytes: (reader) => reader.#eventBytes,
+      eventBytes(reader) {
+        const missing = (reader.#waiting?.count ?? 0) - reader.#owner.input.length;
+        return Math.min(Math.max(reader.#size.eventBytes, missing), BYTES_PER_EVENT_MAX);
+      },
       learnTime: (reader, bytes, micros) => {
         reader.#size = reader.#size.learnTime(bytes, micros);
       },
-      receive: (reader, fd) => reader.#receive(fd),
-      settle: (reader) => reader.#settle(),
+      receive(reader, fd) {
+        const { io, input } = reader.#owner;
+        const count = receive(io, fd, input, reader.#size, reader.#waiting?.count ?? 0);
+        if (count > 0) reader.#size = reader.#size.learn(count, receiving.wasFilled);
+        return count;
+      },
+      settle(reader) {
+        reader.#metCount = 0;
+        if (reader.#waiting !== null) reader.#settle(reader.#waiting);
+      },
       fail: (reader, error) => reader.#fail(error),
       endMessage: (reader) => reader.#owner.onMessageEnd(),
     };
@@ -107,15 +119,15 @@ export class ConnectionReader extends ChainReader implements Reader {
   /** Waits that were met at once since bytes came. */
   #metCount = 0;
 
-  /** A reader of what is received into a chain. */
-  constructor(chain: LinkChain, owner: ReaderOwner) {
-    super(chain);
-    chain.writeBan = RECEIVED;
+  /** A reader of what its connection receives. */
+  constructor(owner: ReaderOwner) {
+    super(owner.input);
+    owner.input.writeBan = RECEIVED;
     this.#owner = owner;
   }
 
   wait(count: number, options?: { signal?: AbortSignal }): Promise<void> {
-    const chain = chainOf(this);
+    const chain = this.#owner.input;
     // The usual case, and the only one that allocates nothing: the bytes are there.
     if (count <= chain.length && Number.isInteger(count) && chain.readBan === null) {
       const isFew = ++this.#metCount <= WAITS_PER_EVENT_MAX && count > 0;
@@ -175,7 +187,7 @@ export class ConnectionReader extends ChainReader implements Reader {
 
   /** Throws when a wait for `count` bytes cannot succeed. */
   #checkWait(count: number): void {
-    chainOf(this).checkReadable();
+    this.#owner.input.checkReadable();
     checkCount("wait for", count);
     if (count > this.#owner.settings.messageBytesMax) {
       throw new RangeError(
@@ -223,36 +235,21 @@ export class ConnectionReader extends ChainReader implements Reader {
     return waiting;
   }
 
-  get #eventBytes(): number {
-    const missing = (this.#waiting?.count ?? 0) - chainOf(this).length;
-    return Math.min(Math.max(this.#size.eventBytes, missing), BYTES_PER_EVENT_MAX);
-  }
-
-  #receive(fd: number): number {
-    const chain = chainOf(this);
-    const count = receive(this.#owner.io, fd, chain, this.#size, this.#waiting?.count ?? 0);
-    if (count > 0) this.#size = this.#size.learn(count, filled(chain));
-    return count;
-  }
-
-  #settle(): void {
-    this.#metCount = 0;
-    const waiting = this.#waiting;
-    if (waiting === null) return;
+  #settle(waiting: Waiting): void {
     if (waiting.delimiter !== null) this.#settleDelimiter(waiting, waiting.delimiter);
-    else if (waiting.count <= chainOf(this).length) this.#take()!.resolve(undefined);
+    else if (waiting.count <= this.#owner.input.length) this.#take()!.resolve(undefined);
     const { readEnd } = this.#owner;
     if (this.#waiting !== null && readEnd !== null) this.#fail(readEnd.error(readEnd.message));
   }
 
   #settleDelimiter(waiting: Waiting, delimiter: Uint8Array): void {
-    const chain = chainOf(this);
+    const chain = this.#owner.input;
     if (chain.length === 0) return;
     waiting.search = continued(waiting.search, waiting, chain);
     const at = waiting.search.find(chain, delimiter);
     if (at >= 0 && at + delimiter.length <= waiting.maxBytes) {
       this.#take()!.resolve(at + delimiter.length);
-    } else if (chainOf(this).length >= waiting.maxBytes) {
+    } else if (this.#owner.input.length >= waiting.maxBytes) {
       this.#take()!.reject(tooLong(waiting.maxBytes));
     }
   }
@@ -262,9 +259,10 @@ export class ConnectionReader extends ChainReader implements Reader {
   }
 
   override release(): void {
-    this.#size = this.#size.learnMessage(chainOf(this).consumed);
-    chainOf(this).release();
-    if ((this.#owner.stops & Stop.FULL) !== 0) this.#owner.onRelease();
+    const owner = this.#owner;
+    this.#size = this.#size.learnMessage(owner.input.consumed);
+    owner.input.release();
+    if ((owner.stops & Stop.FULL) !== 0) owner.onRelease();
   }
 }
 

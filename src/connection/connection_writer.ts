@@ -1,7 +1,6 @@
 /**
  * The writing side of a connection: what was written, and sending it.
  */
-import { chainOf } from "../buffer/chained.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter, checkFlush } from "../buffer/writer.ts";
 import { isNotNow } from "../core/errno.ts";
@@ -17,6 +16,8 @@ const RESOLVED: Promise<void> = Promise.resolve();
 
 /** What a writer asks and tells its connection. */
 export interface WriterOwner {
+  /** What is to be sent. */
+  readonly output: LinkChain;
   /** Deadlines and bounds. */
   readonly settings: ConnectionSettings;
   /** How bytes go. */
@@ -141,30 +142,30 @@ export class ConnectionWriter extends ChainWriter {
   /** Made for the first file. */
   #files: FileQueue | null = null;
 
-  /** A writer that sends what is written to a chain. */
-  constructor(chain: LinkChain, owner: WriterOwner) {
-    super(chain);
+  /** A writer of what its connection sends. */
+  constructor(owner: WriterOwner) {
+    super(owner.output);
     this.#owner = owner;
   }
 
   get #unsentBytes(): number {
-    const { length } = chainOf(this);
+    const { length } = this.#owner.output;
     return this.#files === null ? length : length + this.#files.unsentBytes;
   }
 
   get #sentBytes(): number {
-    const { total } = chainOf(this);
+    const { total } = this.#owner.output;
     return this.#files === null ? total : total + this.#files.doneBytes;
   }
 
   get isWritable(): boolean {
-    return chainOf(this).writeBan === null && this.#end === null && !this.#isChoked &&
+    return this.#owner.output.writeBan === null && this.#end === null && !this.#isChoked &&
       this.#fullness <= 1;
   }
 
   /** How much is unsent, as a part of what may be. */
   get #fullness(): number {
-    const ofBytes = chainOf(this).heldBytes / this.#owner.settings.writeBufferBytesMax;
+    const ofBytes = this.#owner.output.heldBytes / this.#owner.settings.writeBufferBytesMax;
     return this.#files === null ? ofBytes : Math.max(ofBytes, this.#files.count / FILES_UNSENT_MAX);
   }
 
@@ -176,14 +177,15 @@ export class ConnectionWriter extends ChainWriter {
 
   flush(options?: { signal?: AbortSignal }): Promise<void> {
     if (options !== undefined) checkFlush(options);
-    const chain = chainOf(this);
+    const chain = this.#owner.output;
     if (chain.writeBan !== null || this.#end !== null) return this.#refuse();
     const mayJoin = chain.isPendingOwn;
     chain.publish();
-    if (this.#unsentBytes === 0) return RESOLVED;
+    const unsentBytes = this.#unsentBytes;
+    if (unsentBytes === 0) return RESOLVED;
     if (!this.#isBlocked) {
       if (mayJoin && chain.length < JOINED_BYTES_MAX && this.#owner.join()) {
-        this.#joinedEnd = this.#sentBytes + this.#unsentBytes;
+        this.#joinedEnd = this.#sentBytes + unsentBytes;
         return RESOLVED;
       }
       this.#sendNow();
@@ -196,7 +198,7 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   #refuse(): Promise<void> {
-    const ban = chainOf(this).writeBan;
+    const ban = this.#owner.output.writeBan;
     const refused = Promise.reject(this.#end ?? ban!.error(ban!.message));
     // Who does not await a flush learns of the failure from `closed`, `onError` or the next call.
     refused.catch(ignore);
@@ -221,7 +223,7 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   #flushFile(file: FileSending): Promise<void> {
-    const chain = chainOf(this);
+    const chain = this.#owner.output;
     if (chain.writeBan !== null || this.#end !== null) {
       file.close();
       return this.#refuse();
@@ -250,7 +252,7 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   override released(): Promise<void> {
-    const chain = chainOf(this);
+    const chain = this.#owner.output;
     const target = chain.total + chain.length;
     // Whoever asks for the same again has the same promise: nothing accumulates while a peer stalls.
     if (this.#releasing?.target !== target) {
@@ -264,16 +266,17 @@ export class ConnectionWriter extends ChainWriter {
   }
 
   async #untilReleased(target: number): Promise<void> {
-    const chain = chainOf(this);
+    const chain = this.#owner.output;
     // A flush that took too long has failed, but its bytes are still queued.
     while (chain.length > 0 && chain.total < target) await this.#wait(undefined).catch(ignore);
     await this.#owner.pinner?.released(target);
   }
 
   #sendNow(): void {
-    const chain = chainOf(this);
+    const chain = this.#owner.output;
     const { fd, io } = this.#owner;
-    for (let sent = 0; this.#unsentBytes > 0;) {
+    let unsentBytes = this.#unsentBytes;
+    for (let sent = 0; unsentBytes > 0;) {
       const files = this.#files;
       const count = files === null ? send(io, fd, chain) : files.send(io, fd, chain);
       if (count < 0 && !isNotNow(count)) return this.#onFailure(count);
@@ -281,11 +284,11 @@ export class ConnectionWriter extends ChainWriter {
       if (this.#end !== null) return;
       if (files !== null && count > 0) files.progress(this.#owner.clockMicros);
       sent += count;
+      unsentBytes = this.#unsentBytes;
       if (count < 0 || sending.wasShort || sent >= BYTES_PER_EVENT_MAX) break;
     }
     // Before the owner hears of it, who may close now: these flushes are done.
     if (this.#flushes !== null) this.#settle(this.#flushes);
-    const unsentBytes = this.#unsentBytes;
     const hasRoomChanged = this.#isBlocked !== unsentBytes > 0;
     if (hasRoomChanged) this.#isBlocked = !this.#isBlocked;
     this.#owner.onSent(unsentBytes, hasRoomChanged);

@@ -23,6 +23,8 @@ import { endOf, type Transport } from "./transport.ts";
 
 /** An endpoint that drains. */
 export interface DrainOwner extends Endpoint {
+  /** Whether the peer's side has ended. */
+  readonly isReadEnded: boolean;
   readonly writer: ConnectionWriter;
   /** How bytes come and go. */
   readonly io: Transport;

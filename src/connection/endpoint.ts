@@ -29,8 +29,6 @@ export interface EndpointAddresses {
 export class Endpoint {
   /** The descriptor; -1 once it is gone. */
   fd: number;
-  /** Whether the peer's side has ended. */
-  isReadEnded = false;
   /** Whether our side has ended. */
   isWriteEnded = false;
   readonly #poller: Poller;

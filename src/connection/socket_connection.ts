@@ -17,14 +17,11 @@ import { SelfWait, type SelfWaitOwner } from "./self_wait.ts";
 
 /** The inside of a {@linkcode Connection}: what its poller and its server see of it. */
 export class SocketConnection<C> extends ControlledStream<C>
-  implements Inside, CallbacksOwner<C>, LeavingOwner, SelfWaitOwner {
+  implements Inside, CallbacksOwner, LeavingOwner, SelfWaitOwner {
   /** Where it is on its server's list. */
   place = -1;
-  /** Made when there is a callback beside the handler. */
-  #callbacks: CallbackRunner<C> | null = null;
-
   #runner(): CallbackRunner<C> {
-    return this.#callbacks ??= new CallbackRunner(this.service.callbacks, this.service.scope, this);
+    return this.callbacks ??= new CallbackRunner(this.service.callbacks, this.service.scope, this);
   }
 
   // ---- beginning --------------------------------------------------------------------------------
@@ -114,7 +111,7 @@ export class SocketConnection<C> extends ControlledStream<C>
 
   /** Does whatever is due: calls the handler, tells of the end, closes. */
   protected goOn(): void {
-    if (this.handler !== null && !this.isChoked && this.isDue) this.serve();
+    if (this.handler !== null && (this.stops & Stop.CHOKED) === 0 && this.isDue) this.serve();
     if (this.readEnd !== null && !this.isConnecting) this.#disconnect();
     if ((this.stops & Stop.FULL) !== 0) this.#checkStuck();
     if (this.ending !== null && this.ending.leaving !== null) this.#leave(this.ending.leaving);
@@ -293,10 +290,10 @@ export class SocketConnection<C> extends ControlledStream<C>
   /** When nothing of the user's runs any more: close callbacks, and the memory goes back. */
   #tearDown(): void {
     if (this.state !== "closed" || this.isGone) return;
-    if (this.isServing || this.#callbacks?.isRunning) return;
+    if (this.isServing || this.callbacks?.isRunning) return;
     if (this.handler !== null && this.isDue) return;
     this.isGone = true;
-    this.#callbacks?.close();
+    this.callbacks?.close();
     if (this.handler !== null || this.input.readBan !== null) {
       this.input.close(closedBan(this.ending));
     } else if (this.input.length > 0) reclaimFrom(this, this.input);

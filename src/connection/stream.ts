@@ -13,7 +13,7 @@ import { socketError, socketErrorIfAny } from "../net/socket.ts";
 import { clock } from "../poll/clock.ts";
 import { turn } from "../poll/turn.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
-import { isPromise } from "./callbacks.ts";
+import { type CallbackRunner, isPromise } from "./callbacks.ts";
 import { type Connection, faceOf, type Inside, type RequestHandler } from "./connection.ts";
 import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
@@ -24,7 +24,7 @@ import type { Leaving } from "./leaving.ts";
 import { type State, Stop } from "./lifecycle.ts";
 import type { Service } from "./service.ts";
 import type { ConnectionSettings } from "./settings.ts";
-import { endOf, filled, type Transport } from "./transport.ts";
+import { endOf, receiving, type Transport } from "./transport.ts";
 import { lookForUnflushed } from "./unflushed.ts";
 import type { ZeroCopy } from "./zero_copy.ts";
 
@@ -69,8 +69,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   /** What it shares with others. */
   protected readonly service: Service<C>;
   protected handler: RequestHandler<C> | null;
-  /** The handler's second argument. */
-  context: C = undefined as C;
+  /** Made when there is a callback beside the handler. */
+  protected callbacks: CallbackRunner<C> | null = null;
   /** `onConnect` is due, or has not settled. */
   protected isConnecting = false;
   /** How many bytes had been read when something was last sent: those need no answer any more. */
@@ -99,8 +99,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     this.service = service;
     this.io = service.io;
     this.handler = service.callbacks.onRequest ?? null;
-    this.reader = new ConnectionReader(this.input, this);
-    this.writer = new ConnectionWriter(this.output, this);
+    this.reader = new ConnectionReader(this);
+    this.writer = new ConnectionWriter(this);
   }
 
   /** Does whatever is due: serves, tells of the end, closes. Callbacks may run. */
@@ -118,6 +118,11 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   get clockMicros(): number {
     return this.service.poller.clockMicros;
+  }
+
+  /** Whether nothing more will be received. */
+  get isReadEnded(): boolean {
+    return (this.stops & Stop.ENDED) !== 0;
   }
 
   /** Whether it was neither closed nor lost. */
@@ -180,7 +185,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
         return true;
       }
       sum += count;
-      if (!filled(this.input)) break; // the socket had less than there was room for
+      if (!receiving.wasFilled) break; // the socket had less than there was room for
     }
     if (sum === 0) return false;
     this.deadlines?.received(this.service.poller.nowMicros);
@@ -288,34 +293,35 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   }
 
   /**
-   * Calls the handler until nothing is left for it to do, it has to wait, or it had its share of
-   * the turn.
+   * Calls the handler, which is due, until nothing is left for it to do, it has to wait, or it had
+   * its share of the turn.
    */
   protected serve(): void {
     // A connection that is lost already is served what came before.
     if (this.isConnecting || (this.state !== "open" && this.state !== "closed")) return;
     if (this.ending?.leaving?.isOwing === false) return; // what came since is not begun
-    while (this.isDue && !this.isChoked) {
+    do {
       if (this.#runCount > 0 && (this.#runCount === RUNS_PER_EVENT_MAX || turn.step())) {
         this.service.poller.again(this);
         break;
       }
       this.#runCount += 1;
       this.#call();
-    }
+    } while ((this.stops & Stop.CHOKED) === 0 && this.isDue);
     // A handler that goes on may have more answers: they leave together.
     if (this.output.length > 0 && this.#phase === "idle") this.uncork();
     if (config.debug) this.#lookForUnflushed();
   }
 
   #call(): void {
-    const { input, service } = this;
+    const { input, service, callbacks } = this;
     this.#readBefore = input.total;
     this.#stalledAt = input.total + input.length;
     this.#phase = "dispatching";
     const begin = input.length > CALL_BYTES_LARGE ? clock.now() : 0;
     try {
-      const result = service.scope(this.handler!, this.face, this.context);
+      const context = callbacks === null ? undefined as C : callbacks.context;
+      const result = service.scope(this.handler!, this.face, context);
       if (begin > 0) this.#time(begin);
       if (isPromise<void>(result)) this.#await(result);
       else this.#settle();

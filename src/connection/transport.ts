@@ -110,6 +110,12 @@ export class ReadSize {
 /** The size of a connection that has learned nothing yet. */
 export const FIRST_SIZE: ReadSize = new ReadSize();
 
+/** What {@linkcode receive} did besides moving bytes. */
+export const receiving = {
+  /** Bytes filled what room there was: the kernel may have more. */
+  wasFilled: false,
+};
+
 /**
  * Receives once. Bytes, 0 at the end of the stream, or `-errno`.
  *
@@ -124,15 +130,11 @@ export function receive(
 ): number {
   const missing = Math.min(wanted - chain.length, CONTIGUOUS_BYTES_MAX);
   const node = chain.book(Math.max(size.blockBytes, missing), READ_ROOM_MIN);
-  const asked = Math.min(node.free, READ_BYTES_MAX);
-  const count = io.receive(fd, node.block!.slab.id, node.malloced, asked);
+  const { free } = node;
+  const count = io.receive(fd, node.block!.slab.id, node.malloced, Math.min(free, READ_BYTES_MAX));
+  receiving.wasFilled = count === free;
   chain.bookAck(node, count);
   return count;
-}
-
-/** Whether a read filled what room there was, and so may have left some. */
-export function filled(chain: LinkChain): boolean {
-  return chain.writing !== null && chain.writing.free === 0;
 }
 
 /**
