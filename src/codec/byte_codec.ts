@@ -66,8 +66,15 @@ export abstract class FrameWindow {
   }
 }
 
+/** Encodes pieces in an array that is nobody else's; see `piecesOf`. The array is changed. */
+export let encodePieces: (codec: WindowCodec, writer: Writer, pieces: Piece[]) => void;
+
 /** The codec that users get: its window is out of their reach. */
 export class WindowCodec implements ByteCodec {
+  static {
+    encodePieces = (codec, writer, pieces) => wholly(writePieces, codec.#window, writer, pieces);
+  }
+
   readonly frameBytesMax: number;
   readonly #window: FrameWindow;
 
@@ -79,11 +86,6 @@ export class WindowCodec implements ByteCodec {
 
   encode(writer: Writer, frame: FrameInput): void {
     wholly(write, this.#window, writer, frame);
-  }
-
-  /** The same for pieces in an array that is nobody else's; see `piecesOf`. It is changed. */
-  encodePieces(writer: Writer, pieces: Piece[]): void {
-    wholly(writePieces, this.#window, writer, pieces);
   }
 
   needed(reader: BufferReader): number {

@@ -6,7 +6,7 @@ import type { BufferReader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
 import { FrameError } from "../core/errors.ts";
 import { checkOptions, show } from "../core/options.ts";
-import { WindowCodec } from "./byte_codec.ts";
+import { encodePieces, WindowCodec } from "./byte_codec.ts";
 import { type ByteCodec, checkByteCodec, type Codec, type FrameInput } from "./codec.ts";
 import { encodeWhole, piecesOf } from "./frame_input.ts";
 
@@ -101,6 +101,6 @@ function encode(frames: ByteCodec, writer: Writer, { id, body }: Tagged<FrameInp
   head[1] = id >>> 16;
   head[2] = id >>> 8;
   head[3] = id;
-  if (isOurs) frames.encodePieces(writer, pieces);
+  if (isOurs) encodePieces(frames, writer, pieces);
   else encodeWhole(frames, writer, pieces);
 }
