@@ -6,7 +6,7 @@ import { projectPath, run, startServer } from "./child.ts";
 import { LOAD_CPU, SERVER_CPU } from "./cpus.ts";
 import { figure, table } from "./markdown.ts";
 import { Progress } from "./progress.ts";
-import { median } from "./statistics.ts";
+import { median, ratios } from "./statistics.ts";
 
 /** Who asks. */
 export interface Client {
@@ -51,6 +51,8 @@ export const CLIENTS: readonly Client[] = [
 
 /** How many connections ask, or requests at once of a Multiplexer. */
 const CONNECTIONS = [1, 50] as const;
+/** A machine that others use may let a client wait for all of the time that it is measured. */
+const ATTEMPTS = 3;
 /** Until a client is started, connected and warm. */
 const START_SECONDS = 1.9;
 
@@ -68,8 +70,21 @@ function keyOf({ name }: Pick<Client, "name">, connections: number): string {
   return `${name} ${connections}`;
 }
 
-/** CPU of the client a request, in microseconds. */
+/** CPU of the client a request, in microseconds; NaN for one that gets no answer, however often. */
 async function ask(
+  client: Client,
+  connections: number,
+  port: number,
+  seconds: number,
+): Promise<number> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const micros = await askOnce(client, connections, port, seconds);
+    if (micros < Infinity) return micros;
+  }
+  return NaN;
+}
+
+async function askOnce(
   client: Client,
   connections: number,
   port: number,
@@ -79,7 +94,6 @@ async function ask(
   const args = [...style === undefined ? [] : [style], `${port}`, `${connections}`, `${seconds}`];
   const told = await run({ argv: runFile(runtime, file, args), cpu: SERVER_CPU });
   const { requests, user, system } = JSON.parse(told);
-  if (!(requests > 0)) throw new Error(`${client.title} got no answer`);
   return (user + system) / requests;
 }
 
@@ -118,12 +132,16 @@ export async function measureClients(
   return found;
 }
 
+function answered(values: readonly number[]): number[] {
+  return values.filter((value) => !Number.isNaN(value));
+}
+
 /** A client's CPU, and as a ratio to the runtime's own connect within each round. */
 function cells({ micros }: ClientResults, client: Client, connections: number): string[] {
   const values = micros[keyOf(client, connections)]!;
   const native = micros[keyOf({ name: `${client.runtime}-connect` }, connections)];
-  const ratio = native && median(values.map((value, round) => value / native[round]!));
-  return [figure(median(values)), ratio === undefined ? "–" : figure(ratio)];
+  const ratio = native === undefined ? NaN : median(answered(ratios(values, native)));
+  return [figure(median(answered(values))), figure(ratio)];
 }
 
 /** The table of what was found. */
