@@ -238,6 +238,7 @@ export class Cluster {
       data: this.#options.data,
     }, {
       onEnd: (ended, error) => this.#onEnd(ended, error),
+      onClosed: ({ index }) => this.#closeShared(index),
       onTeardownError: (ended, error) => this.#report(error, ended.index, "it ends all the same"),
     });
     if (!this.#isRef) worker.unref();
@@ -296,6 +297,7 @@ export class Cluster {
   }
 
   #onReplaced(worker: PollerWorker): void {
+    if (this.#shutdown.result !== null) return; // it would take what nobody serves
     for (const sockets of this.#shared) worker.listen(sockets[worker.index]!.fd);
   }
 
@@ -381,6 +383,11 @@ export class Cluster {
     }
   }
 
+  /** Closes the sockets of one poller, which takes nothing from them any more. */
+  #closeShared(index: number): void {
+    for (const sockets of this.#shared) sockets[index]!.close();
+  }
+
   // ---- the end ----------------------------------------------------------------------------------
 
   /** Keeps the process alive while it serves: the default. */
@@ -409,6 +416,10 @@ export class Cluster {
     const homeless = this.#handover.close();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
+    // A socket without a Worker would let its peers wait until all others have drained.
+    for (const [index, worker] of this.#workers.entries()) {
+      if (!worker?.isServing) this.#closeShared(index);
+    }
     const workers = [...this.#workers.filter((worker) => worker !== null), ...this.#leaving];
     const cut = homeless + await this.#drain(workers, options);
     for (const worker of workers) worker.terminate();

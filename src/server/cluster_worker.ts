@@ -61,7 +61,9 @@ class ClusterWorker {
   }
 
   async #shutdown(timeoutMs: number): Promise<void> {
-    const { cut } = await this.#loop.shutdown({ timeoutMs, signal: this.#cut.signal });
+    const over = this.#loop.shutdown({ timeoutMs, signal: this.#cut.signal });
+    tell({ type: "closed" });
+    const { cut } = await over;
     tell({ type: "drained", cut });
     try {
       await this.#teardown?.();

@@ -36,6 +36,8 @@ export interface WorkerPlan extends Pick<Assignment, "handler" | "index" | "poll
 export interface PollerWorkerOwner {
   /** It has ended without being asked to. */
   onEnd(worker: PollerWorker, error: Error): void;
+  /** It was told to drain, and takes nothing any more from the sockets where it listens. */
+  onClosed(worker: PollerWorker): void;
   /** It has drained, and its teardown failed. */
   onTeardownError(worker: PollerWorker, error: Error): void;
 }
@@ -220,6 +222,7 @@ export class PollerWorker implements PollerLoad {
   #onReport(report: Report): void {
     if (this.#state === "ended") return;
     if (report.type === "measured") return this.#measuring.shift()?.(report.metrics);
+    if (report.type === "closed") return this.#owner.onClosed(this);
     if (report.type === "drained") return void (this.#cut = report.cut);
     if (report.type === "over") return this.#onOver(report);
     if (report.type === "failed") return this.#onFailed(report);

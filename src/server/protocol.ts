@@ -49,6 +49,8 @@ export type Report =
   | { type: "failed"; error: unknown; isMisuse: boolean; system: KernelFault | null }
   /** The metrics of its thread: the answer to each "measure", in order. */
   | { type: "measured"; metrics: Metrics }
+  /** It has begun to shut down, and takes nothing any more: the sockets where it listens may close. */
+  | { type: "closed" }
   /** Its last connection has gone; its teardown comes next. */
   | { type: "drained"; cut: number }
   /** It has shut down; what its teardown threw. */

@@ -63,8 +63,8 @@ async function ask(port: number): Promise<[string, Connection]> {
   return [await soon(receive(connection, 3)), connection];
 }
 
-async function reloads(watch: string[], folder: string): Promise<void> {
-  const [source, file, port] = [sourceOf("reloaded.ts"), join(folder, "program.ts"), freePort()];
+async function reloads(name: string, watch: string[], folder: string): Promise<void> {
+  const [source, file, port] = [sourceOf(name), join(folder, "program.ts"), freePort()];
   writeFileSync(file, source);
   const write = (version: number) => {
     const text = source.replace('"v0"', `"v${version}"`);
@@ -98,9 +98,12 @@ async function reloads(watch: string[], folder: string): Promise<void> {
   }
 }
 
-for (const watch of WATCHES) {
-  test(`a program that is loaded anew serves at once, and nothing is left: ${watch.join(" ")}`, () =>
-    inFolder((folder) => reloads(watch, folder)));
+for (const name of ["reloaded.ts", "reloaded_cluster.ts"]) {
+  for (const watch of WATCHES) {
+    const title = `${name}, ${watch.join(" ")}`;
+    test(`a program that is loaded anew serves at once, and nothing is left: ${title}`, () =>
+      inFolder((folder) => reloads(name, watch, folder)));
+  }
 }
 
 test("a test that forgets its listener leaves the port to the next file", {

@@ -5,8 +5,10 @@ import {
   ClosedError,
   Cluster,
   createListener,
+  dial,
   NetpollError,
   type PollerLoad,
+  type TcpAddress,
 } from "../../mod.ts";
 import { killWorker } from "../../src/server/cluster.ts";
 import { TestCluster } from "../support/cluster.ts";
@@ -134,6 +136,38 @@ test('acceptMode "reuseport": each Worker accepts, and a new one goes on where o
   }
   assertEquals(found.size, 3, "the successor of the first serves, too");
 });
+
+for (const acceptMode of ["handover", "reuseport"] as const) {
+  test(`shutdown() serves who waits in the kernel's queue: ${acceptMode}`, async () => {
+    const test = new TestCluster({ acceptMode }, { reusePort: true });
+    await test.askMany(1);
+    // More than one event takes.
+    const peers = Array.from({ length: 150 }, () => test.connect());
+    for (const peer of peers) peer.send("hello");
+    assertEquals(await soon(test.cluster.shutdown()), { cut: 0 });
+    await soon(test.served);
+    for (const peer of peers) assertEquals(await peer.receiveAll(), "hello");
+    for (const peer of peers) peer.close();
+  });
+
+  test(`shutdown() refuses newcomers while a request runs: ${acceptMode}`, async () => {
+    await using test = new TestCluster({ acceptMode }, { reusePort: true });
+    const [busy] = await test.connectAndAsk();
+    busy.send("slow");
+    const over = test.cluster.shutdown();
+    const { port } = test.listener.address as TcpAddress;
+    const codes = new Set<string>();
+    await until(() => {
+      // One that comes just before the listener closes is reset.
+      dial("tcp", `127.0.0.1:${port}`).then((late) => late.reset(), ({ code }) => codes.add(code));
+      return codes.has("ECONNREFUSED");
+    }, "a newcomer is refused");
+    busy.send("rest");
+    assertMatch(await busy.receiveAll(), /rest$/);
+    assertEquals(await soon(over), { cut: 0 });
+    busy.close();
+  });
+}
 
 test('acceptMode "reuseport" wants a TCP listener that shares its port', async () => {
   const cluster = new Cluster(HANDLER, { acceptMode: "reuseport" });

@@ -22,6 +22,7 @@ class Scene {
     const plan = { entry, hasRing, handler: handler.href, index: 3, pollerCount: 4, data: null };
     this.worker = new PollerWorker(plan, {
       onEnd: (_, error) => this.ends.push(error.message),
+      onClosed: () => {},
       onTeardownError: (_, error) => this.ends.push(error.message),
     });
   }
