@@ -9,7 +9,7 @@ import { TestCluster } from "../support/cluster.ts";
 import { withModule } from "../support/handlers.ts";
 import { leaks } from "../support/leaks.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { soon, until } from "../support/until.ts";
+import { soon, ticks, until } from "../support/until.ts";
 
 function indexesOf({ pollers }: Cluster): number[] {
   return pollers.map(({ index }) => index);
@@ -105,6 +105,22 @@ test("resize() rejects when a Worker cannot start: there are as many as before",
     await soon(cluster.shutdown({ timeoutMs: 100 }));
     await soon(served);
   });
+});
+
+test("resize() rejects when its Worker is killed, wherever its start was, and leaves nothing", async () => {
+  const run = async () => {
+    await using test = new TestCluster({ pollerCount: 1, data: "endless setup of 1" });
+    for (const turns of [1, 3, 10, 100, 1000]) {
+      await test.askMany(1);
+      const rejected = assertRejects(() => soon(test.cluster.resize(2)), NetpollError, "with code");
+      await ticks(turns);
+      killWorker(test.cluster, 1);
+      await rejected;
+      assertEquals([test.cluster.pollerCount, await test.askMany(1)], [1, [0]]);
+    }
+  };
+  await run(); // what a runtime opens for its first Worker, it keeps
+  await leaks(run);
 });
 
 test("shutdown() while pollers come or go ends them all", async () => {

@@ -10,10 +10,11 @@ let index = -1;
 /** Of the test: [0] makes "block" go on, [1] counts Workers that block, [2] teardowns. */
 let flags: Int32Array = new Int32Array(3);
 
-export function setup(context: PollerContext): () => void {
+export function setup(context: PollerContext): (() => void) | Promise<() => void> {
   index = context.index;
   if (context.data instanceof Int32Array) flags = context.data;
   if (context.data === "exit in setup") process.exit(7);
+  if (context.data === "endless setup of 1" && index === 1) return new Promise(() => {});
   if (context.data === "bad teardown") {
     return () => {
       throw new Error("thrown in teardown");
