@@ -128,7 +128,7 @@ idle-memory: all  ## resident bytes of each of 10 000 idle connections
 	@$(MAKE) --no-print-directory -C bench idle-memory
 
 calls: all  ## JavaScript calls that a 64-byte echo takes, counted by V8
-	@$(BUN) bench/calls.ts
+	@$(MAKE) --no-print-directory -C bench calls
 
 cores: all  ## several pollers: CPU a message and a connection, how evenly they are spread, memory
 	@$(MAKE) --no-print-directory -C bench cores

@@ -8,7 +8,6 @@
 import process from "node:process";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";
 import { projectPath, run, type Server, startServer } from "./harness/child.ts";
-import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { load, type LoadResult } from "./harness/load.ts";
 import { number, parse } from "./harness/options.ts";
 import { table } from "./harness/markdown.ts";
@@ -55,11 +54,11 @@ interface Outcome {
   readonly echoBesideHttp: LoadResult;
 }
 
-const options = parse("Measures timers and HTTP in the thread of a saturated echo.", {
+const options = parse({
   only: { help: `which: ${HOSTS.map((host) => host.name).join(",")}` },
   seconds: { help: "how long, each of the four measurements", value: "10" },
-  "server-cpu": { help: "the CPU of the server", value: String(SERVER_CPU) },
-  "load-cpu": { help: "the CPU of the clients", value: String(LOAD_CPU) },
+  "server-cpu": true,
+  "load-cpu": true,
 });
 const seconds = number("seconds", options.seconds);
 const serverCpu = number("server-cpu", options["server-cpu"]);

@@ -1,20 +1,18 @@
 /**
- * JavaScript calls that a 64-byte echo takes, counted by V8:
- * `bun bench/calls.ts [--list]`.
+ * JavaScript calls that a 64-byte echo takes, counted by V8.
  *
  * Deno runs the same server twice, for few messages and for many, and writes how often each function
  * was called. The difference between both runs is what the messages took: the start and the end of
  * the process, and of the connection, are in both. One connection, one message at a time, so that a
  * turn of the poller is a part of each.
  */
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
-import { projectPath } from "./harness/child.ts";
+import { Program, projectPath } from "./harness/child.ts";
+import { parse } from "./harness/options.ts";
 
 const MESSAGE_BYTES = 64;
 /** Messages of the first run, and how many more of the second. */
@@ -68,15 +66,13 @@ async function count(style: string, messages: number): Promise<Counts> {
   const folder = mkdtempSync(join(tmpdir(), "netpoll-calls-"));
   try {
     const path = join(folder, "socket");
-    const server = spawn(projectPath("node_modules/.bin/deno"), [
-      ...["run", "-A", "--no-check", `--coverage=${join(folder, "coverage")}`],
-      ...[projectPath("bench/servers/counted.ts"), path, String(messages), style],
-    ], { stdio: ["ignore", "pipe", "inherit"] });
-    const ended = once(server, "exit");
-    await once(server.stdout!, "data");
+    const argv = [projectPath("node_modules/.bin/deno"), "run", "-A", "--no-check"];
+    const coverage = `--coverage=${join(folder, "coverage")}`;
+    const file = projectPath("bench/servers/counted.ts");
+    const server = new Program({ argv: [...argv, coverage, file, path, `${messages}`, style] });
+    await server.find(/./);
     await ask(path, messages);
-    const [code] = await ended;
-    if (code !== 0) throw new Error(`The server ended with ${code}`);
+    await server.finish();
     return read(join(folder, "coverage"));
   } finally {
     rmSync(folder, { recursive: true });
@@ -93,7 +89,8 @@ async function callsOf(style: string): Promise<[string, number][]> {
     .sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
 }
 
-const isList = process.argv.includes("--list");
+const options = parse({ list: { help: "1: each function with its calls, too", value: "0" } });
+const isList = options.list === "1";
 console.log("| handler | calls/message | functions | files |\n| --- | ---: | ---: | ---: |");
 for (const style of ["sync", "async"]) {
   const calls = await callsOf(style);

@@ -6,10 +6,10 @@ import { CLIENTS, describeClients, measureClients } from "./harness/clients.ts";
 import { commandLine, number, parse } from "./harness/options.ts";
 import { describeMachine, keep } from "./harness/report.ts";
 
-const options = parse("Measures clients: CPU a request and answer of 64 B.", {
+const options = parse({
   only: { help: `which: ${CLIENTS.map(({ name }) => name).join(",")}` },
-  rounds: { help: "how often to measure each", value: "9" },
-  seconds: { help: "how long to measure, each time", value: "0.5" },
+  rounds: "9",
+  seconds: "0.5",
 });
 const rounds = number("rounds", options.rounds);
 const clients = select(CLIENTS, options.only);

@@ -17,7 +17,7 @@ import {
 import { keepText, readJson, RESULTS } from "./harness/report.ts";
 import type { Results } from "./harness/results.ts";
 
-const options = parse("Compares the last runs with the recorded ones.", {
+const options = parse({
   results: { help: "the folder of the last runs, bench/results unless given" },
   against: { help: "the folder of record.json, bench/results unless given" },
   record: { help: "1: from now on these runs are the recorded ones", value: "0" },

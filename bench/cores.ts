@@ -45,11 +45,11 @@ const OPEN_RATE = 5000;
 const PARTS = ["messages", "connections", "spread", "main", "memory", "blocking"] as const;
 type Part = typeof PARTS[number];
 
-const options = parse("Measures clusters of one, two and four pollers.", {
+const options = parse({
   parts: { help: `which: ${PARTS.join(",")}`, value: PARTS.join(",") },
-  runtimes: { help: "which: bun,deno", value: "bun,deno" },
-  rounds: { help: "interleaved rounds", value: "9" },
-  seconds: { help: "of each measurement in a round", value: "0.5" },
+  runtimes: true,
+  rounds: "9",
+  seconds: "0.5",
 }, () => "A first look, in a minute: --parts messages,connections --rounds 3 --seconds 0.3");
 const rounds = number("rounds", options.rounds);
 const seconds = number("seconds", options.seconds);

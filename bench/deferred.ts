@@ -21,9 +21,9 @@ type ServerName = keyof typeof SERVERS;
 const RUNTIMES: readonly Runtime[] = ["bun", "deno"];
 const names = Object.keys(WAYS);
 
-const options = parse("Measures handlers that answer later than they return.", {
-  rounds: { help: "how often to measure each", value: "5" },
-  seconds: { help: "how long to measure, each time", value: "0.5" },
+const options = parse({
+  rounds: "5",
+  seconds: "0.5",
   ways: { help: `which, of ${names.join(", ")}` },
 });
 const rounds = number("rounds", options.rounds);

@@ -1,5 +1,5 @@
 /**
- * What an echo costs: `make bench`, or `bun bench/figures.ts --help`.
+ * What an echo costs: `make bench`.
  */
 import process from "node:process";
 import { absence, CANDIDATES, LIMIT, select, SKETCHES } from "./harness/candidates.ts";
@@ -64,21 +64,21 @@ function durations(): string {
   ].join("\n");
 }
 
-const options = parse("Measures what an echo costs: ours, C, and what else there is.", {
+const options = parse({
   only: { help: `servers: ${everybody.map((one) => one.name).join(",")}` },
   scenarios: { help: "scenarios or groups, from the list below", value: "figures" },
   rounds: { help: `how often to measure each; unless given ${ROUNDS}, more where they tell more` },
-  seconds: { help: "how long to measure, each time", value: `${DEFAULT_SECONDS.seconds}` },
-  warmup: { help: "seconds before each measurement", value: `${DEFAULT_SECONDS.warmupSeconds}` },
+  seconds: `${DEFAULT_SECONDS.seconds}`,
+  warmup: `${DEFAULT_SECONDS.warmupSeconds}`,
   trace: {
     help: "seconds to count system calls and collections, untimed; 0: do not",
     value: `${DEFAULT_SECONDS.traceSeconds}`,
   },
   traced: { help: "scenarios or groups whose calls and collections are counted", value: TRACED },
   clients: { help: "rounds of clients after the scenarios; 5 for figures, else 0" },
-  "server-cpu": { help: "the CPU of the server", value: String(SERVER_CPU) },
-  "load-cpu": { help: "the CPU of the load", value: String(LOAD_CPU) },
-  results: { help: "the folder of the results, bench/results unless given" },
+  "server-cpu": true,
+  "load-cpu": true,
+  results: true,
 }, durations);
 
 const chosen = options.only === undefined ? CANDIDATES : select(everybody, options.only);

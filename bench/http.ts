@@ -1,5 +1,5 @@
 /**
- * What a small answer over HTTP/1.1 costs: `make -C bench http`, or `bun bench/http.ts --help`.
+ * What a small answer over HTTP/1.1 costs: `make -C bench http`.
  */
 import { isInstalled } from "./harness/bulk.ts";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";
@@ -11,7 +11,6 @@ import {
   startServer,
   startServerAt,
 } from "./harness/child.ts";
-import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { table } from "./harness/markdown.ts";
 import { number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
@@ -64,13 +63,13 @@ interface Round {
   readonly cpuMicros: number;
 }
 
-const options = parse("Measures HTTP/1.1 servers with wrk: requests a second, CPU a request.", {
+const options = parse({
   only: { help: `which: ${CANDIDATES.map(({ name }) => name).join(",")}` },
   connections: { help: "connections, kept alive", value: "50" },
-  rounds: { help: "how often to measure each", value: "9" },
-  seconds: { help: "how long to measure, each time", value: "1" },
-  "server-cpu": { help: "the CPU of the server", value: `${SERVER_CPU}` },
-  "load-cpu": { help: "the CPU of wrk", value: `${LOAD_CPU}` },
+  rounds: "9",
+  seconds: "1",
+  "server-cpu": true,
+  "load-cpu": true,
 });
 const rounds = number("rounds", options.rounds);
 const seconds = number("seconds", options.seconds);

@@ -1,6 +1,6 @@
 /**
  * What an idle connection costs: 10 000 are open, each has sent one message and got it back.
- * `make idle-memory`, or `bun bench/idle_memory.ts --help`.
+ * `make idle-memory`.
  */
 import { type Candidate, CANDIDATES, select } from "./harness/candidates.ts";
 import { weigh } from "./harness/memory.ts";
@@ -9,7 +9,7 @@ import { table } from "./harness/markdown.ts";
 import { Progress } from "./harness/progress.ts";
 import { describeMachine, keep } from "./harness/report.ts";
 
-const options = parse("Measures the memory of idle connections.", {
+const options = parse({
   only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
   connections: { help: "how many", value: "10000" },
   size: { help: "bytes of a message", value: "64" },

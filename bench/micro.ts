@@ -1,5 +1,5 @@
 /**
- * What single operations cost: `make -C bench micro`, or `bun bench/micro.ts --help`.
+ * What single operations cost: `make -C bench micro`.
  *
  * A sample is a process of its own on one runtime, and the runtimes take turns: how the compilers
  * decide differs from process to process, and is part of the spread.
@@ -18,9 +18,9 @@ const RUNTIMES = [{ name: "bun" }, { name: "deno" }] as const;
 /** A sample of everything takes about so long. */
 const SAMPLE_SECONDS = 6;
 
-const options = parse("Times single operations in both runtimes.", {
+const options = parse({
   only: { help: "operations whose name contains this", value: "" },
-  runtimes: { help: "which: bun,deno" },
+  runtimes: true,
   samples: { help: "how many of each", value: "9" },
   cpu: { help: "the CPU they run on", value: String(SERVER_CPU) },
 });

@@ -1,5 +1,5 @@
 /**
- * What a TCP proxy costs a byte: `make -C bench proxy`, or `bun bench/proxy.ts --help`.
+ * What a TCP proxy costs a byte: `make -C bench proxy`.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { freePort, startServer, startServerAt } from "./harness/child.ts";
 
 const SPLICE = ["option splice-request", "option splice-response"];
 
-const options = bulkOptions("Measures what it costs to pass bytes on: ours and other proxies.");
+const options = bulkOptions();
 const sink = await startServer({ argv: [loadPath("drain")], cpu: Number(options["load-cpu"]) });
 const directory = mkdtempSync(join(tmpdir(), "netpoll-proxy-"));
 

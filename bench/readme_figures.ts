@@ -8,8 +8,8 @@ import { updateReadme } from "./harness/readme.ts";
 import { readJson, RESULTS } from "./harness/report.ts";
 import type { Results } from "./harness/results.ts";
 
-const options = parse("Makes README's table of figures from the last run.", {
-  results: { help: "the folder of the results, bench/results unless given" },
+const options = parse({
+  results: true,
   readme: { help: "the file to write to, README.md unless given" },
 });
 const folder = options.results ?? RESULTS;

@@ -1,5 +1,5 @@
 /**
- * What a request of Redis costs: `make -C bench redis`, or `bun bench/redis.ts --help`.
+ * What a request of Redis costs: `make -C bench redis`.
  */
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -7,7 +7,6 @@ import { tmpdir } from "node:os";
 import { isInstalled, type Mover } from "./harness/bulk.ts";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";
 import { freePort, run, type Server, startServer, startServerAt } from "./harness/child.ts";
-import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { figure, table } from "./harness/markdown.ts";
 import { number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
@@ -19,9 +18,9 @@ const TICK_MICROS = 10_000;
 const LIMIT = "redis";
 const CHECKED_COUNT = 1000;
 
-const options = parse("Measures GET and SET: ours, a real server, and peers with npm's parser.", {
+const options = parse({
   only: { help: "servers by name, with commas between them" },
-  rounds: { help: "how often to measure each", value: "9" },
+  rounds: "9",
   requests: { help: "requests of a measurement, for each that is sent in one go", value: "50000" },
   connections: { help: "connections", value: "50" },
   bytes: { help: "how long a value is", value: "64" },
@@ -30,8 +29,8 @@ const options = parse("Measures GET and SET: ours, a real server, and peers with
     value: "1000",
   },
   pipelines: { help: "requests sent in one go, one run each", value: "1,16" },
-  "server-cpu": { help: "the CPU of the server", value: `${SERVER_CPU}` },
-  "load-cpu": { help: "the CPU of redis-benchmark", value: `${LOAD_CPU}` },
+  "server-cpu": true,
+  "load-cpu": true,
 });
 const rounds = number("rounds", options.rounds);
 const requests = number("requests", options.requests);

@@ -1,5 +1,5 @@
 /**
- * What it costs to send a large file: `make -C bench send-file`, or `bun bench/send_file.ts --help`.
+ * What it costs to send a large file: `make -C bench send-file`.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { freePort, startServer, startServerAt } from "./harness/child.ts";
 
 const FILE_MIB = 1024;
 
-const options = bulkOptions("Measures what it costs to send a file of 1 GiB: ours and nginx.");
+const options = bulkOptions();
 const directory = mkdtempSync(join(tmpdir(), "netpoll-files-"));
 const file = join(directory, "file");
 execFileSync("dd", ["if=/dev/urandom", `of=${file}`, "bs=1M", `count=${FILE_MIB}`, "status=none"]);

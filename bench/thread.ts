@@ -84,8 +84,8 @@ interface Cell {
   readonly done: WorkReport;
 }
 
-const options = parse("Measures netpoll and the runtime's own work in one thread.", {
-  runtimes: { help: "which: bun,deno", value: "bun,deno" },
+const options = parse({
+  runtimes: true,
   places: { help: "which: main,worker", value: "main,worker" },
   works: { help: `which: ${WORKS.map(({ name }) => name).join(",")}` },
   loads: { help: `which: ${LOADS.join(",")}` },

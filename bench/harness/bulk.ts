@@ -6,9 +6,8 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { select } from "./candidates.ts";
 import { projectPath, run, type Server } from "./child.ts";
-import { LOAD_CPU, SERVER_CPU } from "./cpus.ts";
 import { table } from "./markdown.ts";
-import { number, type Option, parse } from "./options.ts";
+import { number, parse } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { describeMachine, keep } from "./report.ts";
 import { median, quantile } from "./statistics.ts";
@@ -60,19 +59,19 @@ export function isInstalled(program: string): boolean {
 const OPTIONS = {
   only: { help: "servers by name, with commas between them" },
   connections: { help: "connections, one run each, with commas between them", value: "1,4" },
-  rounds: { help: "how often to measure each", value: "9" },
-  seconds: { help: "how long to measure, each time", value: "1" },
-  warmup: { help: "seconds before each measurement", value: "0.3" },
-  "server-cpu": { help: "the CPU of the server", value: `${SERVER_CPU}` },
-  "load-cpu": { help: "the CPU of the load", value: `${LOAD_CPU}` },
-} satisfies Record<string, Option>;
+  rounds: "9",
+  seconds: "1",
+  warmup: "0.3",
+  "server-cpu": true,
+  "load-cpu": true,
+} as const;
 
 /** The options of all benches of this kind. */
 export type BulkOptions = Record<keyof typeof OPTIONS, string | undefined>;
 
 /** Parses them. */
-export function bulkOptions(about: string): BulkOptions {
-  return parse(about, OPTIONS);
+export function bulkOptions(): BulkOptions {
+  return parse(OPTIONS);
 }
 
 /** Servers that run, and what was measured of them by number of connections. */

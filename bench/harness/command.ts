@@ -1,29 +1,13 @@
 /**
- * What a shell asks about the servers of the benches: `command.ts NAME MESSAGE_BYTES` prints how
- * one is started, `--list` all names, `--present [NAMES]` those that can take part here, and
- * `--machine` where this is.
+ * Prints the command that starts a server of the benches, `command.ts NAME MESSAGE_BYTES`, or with
+ * no argument the names of all.
  */
 import process from "node:process";
-import { absence, CANDIDATES, select } from "./candidates.ts";
-import { describeMachine } from "./report.ts";
+import { CANDIDATES, select } from "./candidates.ts";
 
-/** The names of those who can take part; says on standard error who cannot, and why. */
-function present(list: string | undefined): string[] {
-  return select(CANDIDATES, list).flatMap((candidate) => {
-    const reason = absence(candidate);
-    if (reason !== null) console.error(`skipped: ${candidate.name}: ${reason}`);
-    return reason === null ? [candidate.name] : [];
-  });
+const [name, bytes] = process.argv.slice(2);
+if (name === undefined) console.log(CANDIDATES.map((one) => one.name).join("\n"));
+else {
+  const argv = select(CANDIDATES, name)[0]!.argv(Number(bytes));
+  console.log(argv.map((part) => `'${part.replaceAll("'", `'\\''`)}'`).join(" "));
 }
-
-function command(name: string, messageBytes: number): string {
-  const [candidate] = select(CANDIDATES, name);
-  const quoted = candidate!.argv(messageBytes).map((part) => `'${part.replaceAll("'", `'\\''`)}'`);
-  return `exec ${quoted.join(" ")}`;
-}
-
-const [name, argument] = process.argv.slice(2);
-if (name === "--list") console.log(CANDIDATES.map((one) => one.name).join("\n"));
-else if (name === "--present") console.log(present(argument).join("\n"));
-else if (name === "--machine") console.log(describeMachine());
-else console.log(command(name!, Number(argument)));

@@ -16,14 +16,14 @@ const CANDIDATES = ["c", "bun-sync", "deno-sync"];
 const SCENARIOS = ["64x50", "rate"];
 
 test(
-  "figures.ts measures, and keeps every round, tables and plots",
+  "run.ts figures measures, and keeps every round, tables and plots",
   { skip },
   () =>
     withDirectory(async (results) => {
       const shortly = ["--rounds", "1", "--seconds", "0.1", "--warmup", "0.05", "--trace", "0"];
       const what = ["--only", CANDIDATES.join(","), "--scenarios", SCENARIOS.join(",")];
       const args = [...what, ...shortly, "--results", results];
-      const ended = await run(`${root}bench/figures.ts`, { args });
+      const ended = await run(`${root}bench/run.ts`, { args: ["figures", ...args] });
       assertEquals([ended.code, ended.signal], [0, null], ended.stderr);
 
       const kept = JSON.parse(readFileSync(`${results}/figures.json`, "utf8")) as Results;
@@ -44,8 +44,8 @@ test(
     }),
 );
 
-test("figures.ts ends with code 2 and says what there is, when an option is wrong", async () => {
-  const ended = await run(`${root}bench/figures.ts`, { args: ["--nonsense", "1"] });
+test("run.ts figures ends with code 2 and says what there is, when an option is wrong", async () => {
+  const ended = await run(`${root}bench/run.ts`, { args: ["figures", "--nonsense", "1"] });
   assertEquals(ended.code, 2);
   assert(ended.stderr.includes("--scenarios"));
 });

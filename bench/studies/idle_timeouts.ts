@@ -1,24 +1,20 @@
-// What ten thousand armed idle timeouts cost: CPU of this process while nothing moves.
-//
-//   bun bench/idle_timeouts.ts        deno run -A bench/idle_timeouts.ts
+/**
+ * The cost of ten thousand armed idle timeouts: CPU of this process while a byte a second moves
+ * through each connection, so that none expires, beyond the same without timeouts. It needs 10 000
+ * descriptors.
+ */
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { setTimeout } from "node:timers/promises";
-import { type Connection, socketPair } from "../mod.ts";
+import { type Connection, socketPair } from "../../mod.ts";
+import { parse } from "../harness/options.ts";
 
 const CONNECTIONS = 10_000;
 const IDLE_TIMEOUT_MS = 3_000;
 const OBSERVED_MS = 10_000;
 const TOUCHED_EVERY_MS = 1_000;
 
-if (process.argv.includes("--help")) {
-  console.log(
-    `Opens ${CONNECTIONS} connections with an idle timeout of ${IDLE_TIMEOUT_MS} ms, moves a
-byte through each every ${TOUCHED_EVERY_MS} ms so that none expires, and says what the process spends
-beyond the same without timeouts. Needs ${CONNECTIONS} descriptors.`,
-  );
-  process.exit(0);
-}
+parse({}); // it has no options but --help
 
 /** Milliseconds of CPU that all threads of this process have spent. */
 function cpuMs(): number {

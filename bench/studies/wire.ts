@@ -7,7 +7,7 @@
  */
 import { execFileSync } from "node:child_process";
 import process from "node:process";
-import { hold, projectPath } from "./child.ts";
+import { hold, projectPath } from "../harness/child.ts";
 
 /** A cable. */
 export interface Wire {

@@ -1,6 +1,6 @@
 /**
  * Sends one message after the other for as long as it is told, from memory that is not touched in
- * between, and prints what that took: `bulk.ts HOST PORT MODE BYTES SECONDS`.
+ * between, and prints what that took: `sender.ts HOST PORT MODE BYTES SECONDS`.
  */
 import process from "node:process";
 import { setTimeout } from "node:timers/promises";

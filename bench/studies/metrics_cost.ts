@@ -9,16 +9,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { clearInterval, setInterval } from "node:timers";
-import { runFile, type Runtime } from "./harness/candidates.ts";
-import { projectPath, type Server, startServer } from "./harness/child.ts";
-import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
-import { load } from "./harness/load.ts";
-import { table } from "./harness/markdown.ts";
-import { number, parse } from "./harness/options.ts";
-import { Progress } from "./harness/progress.ts";
-import { describeMachine, keep } from "./harness/report.ts";
-import type { Scenario } from "./harness/scenarios.ts";
-import { median, ratios, spread } from "./harness/statistics.ts";
+import { runFile, type Runtime } from "../harness/candidates.ts";
+import { projectPath, type Server, startServer } from "../harness/child.ts";
+import { LOAD_CPU, SERVER_CPU } from "../harness/cpus.ts";
+import { load } from "../harness/load.ts";
+import { table } from "../harness/markdown.ts";
+import { number, parse } from "../harness/options.ts";
+import { Progress } from "../harness/progress.ts";
+import { describeMachine, keep } from "../harness/report.ts";
+import type { Scenario } from "../harness/scenarios.ts";
+import { median, ratios, spread } from "../harness/statistics.ts";
 
 const ASK_MS = 1000;
 const SCENARIO: Scenario = {
@@ -28,11 +28,11 @@ const SCENARIO: Scenario = {
   messageBytes: 64,
 };
 
-const options = parse("Measures what metrics cost.", {
-  runtimes: { help: "which: bun,deno", value: "bun,deno" },
+const options = parse({
+  runtimes: true,
   styles: { help: "which: sync,async", value: "sync,async" },
-  rounds: { help: "interleaved rounds", value: "15" },
-  seconds: { help: "of each measurement in a round", value: "2" },
+  rounds: "15",
+  seconds: "2",
   baseline: { help: "another checkout, built, to compare with when nobody asks" },
 });
 const rounds = number("rounds", options.rounds);
@@ -96,7 +96,7 @@ async function compare(
 async function askedRow(runtime: Runtime, style: string): Promise<string[]> {
   const directory = mkdtempSync(`${tmpdir()}/netpoll-metrics-`);
   const socket = `${directory}/socket`;
-  const argv = runFile(runtime, "bench/servers/metered.ts", ["0", socket, style]);
+  const argv = runFile(runtime, "bench/studies/metered.ts", ["0", socket, style]);
   const server = await startServer({ argv, cpu: SERVER_CPU });
   try {
     await ask(socket); // it answers, before anything is timed

@@ -1,15 +1,15 @@
-// What framing costs without sockets: frames a second, and bytes, of a synchronous decode.
-//
-//   bun bench/framing.ts        deno run -A bench/framing.ts
+/**
+ * The cost of framing without sockets: frames a second, and bytes, of a synchronous decode.
+ */
 import { Buffer } from "node:buffer";
-import { type Codec, fixedLength, lengthPrefixed, lines, LinkBuffer, resp } from "../mod.ts";
-import { table } from "./harness/markdown.ts";
-import { number, parse } from "./harness/options.ts";
-import { describeMachine, keep } from "./harness/report.ts";
-import { median } from "./harness/statistics.ts";
+import { type Codec, fixedLength, lengthPrefixed, lines, LinkBuffer, resp } from "../../mod.ts";
+import { table } from "../harness/markdown.ts";
+import { number, parse } from "../harness/options.ts";
+import { describeMachine, keep } from "../harness/report.ts";
+import { median } from "../harness/statistics.ts";
 
-const options = parse("Frames a second of every codec, over a LinkBuffer.", {
-  rounds: { help: "how often each is measured; the median counts", value: "9" },
+const options = parse({
+  rounds: "9",
   ms: { help: "milliseconds of decoding in each round", value: "100" },
 });
 const rounds = number("rounds", options.rounds);

@@ -4,7 +4,7 @@
 import process from "node:process";
 import { metrics } from "../../mod.ts";
 import { exposeMetrics } from "../../examples/metered_server.ts";
-import { serveEcho } from "./echo.ts";
+import { serveEcho } from "../servers/echo.ts";
 
 const MESSAGE_BYTES = 64;
 

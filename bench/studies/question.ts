@@ -3,14 +3,14 @@
  * of which half are idle, what does each server hold? `make question`.
  */
 import { availableParallelism } from "node:os";
-import { type Candidate, CANDIDATES, select } from "./harness/candidates.ts";
-import { examine, type Footprint, type Holdings, weigh, type Weighed } from "./harness/memory.ts";
-import { number, parse } from "./harness/options.ts";
-import { table } from "./harness/markdown.ts";
-import { Progress } from "./harness/progress.ts";
-import { describeMachine, keep } from "./harness/report.ts";
+import { type Candidate, CANDIDATES, select } from "../harness/candidates.ts";
+import { examine, type Footprint, type Holdings, weigh, type Weighed } from "../harness/memory.ts";
+import { number, parse } from "../harness/options.ts";
+import { table } from "../harness/markdown.ts";
+import { Progress } from "../harness/progress.ts";
+import { describeMachine, keep } from "../harness/report.ts";
 
-const options = parse("Asks what servers hold for connections of which half are idle.", {
+const options = parse({
   only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
   connections: { help: "how many", value: "1000" },
   size: { help: "bytes of a message", value: "512" },

@@ -1,24 +1,24 @@
 /**
  * What a stream costs its sender, with and without zero copy: `make -C bench zero-copy`.
  *
- * On a cable that copies like a network card (harness/wire.ts), and on loopback, where zero copy
+ * On a cable that copies like a network card (wire.ts), and on loopback, where zero copy
  * gains nothing and `"auto"` must cost nothing. Every round measures every way once.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
-import { runFile, type Runtime, select } from "./harness/candidates.ts";
-import { projectPath, run, type Server, startServer } from "./harness/child.ts";
-import { number, parse } from "./harness/options.ts";
-import { table } from "./harness/markdown.ts";
-import { describeMachine, keep } from "./harness/report.ts";
-import { Progress } from "./harness/progress.ts";
-import { median, quantile } from "./harness/statistics.ts";
-import { layWire, LOOPBACK, type Wire } from "./harness/wire.ts";
+import { runFile, type Runtime, select } from "../harness/candidates.ts";
+import { projectPath, run, type Server, startServer } from "../harness/child.ts";
+import { number, parse } from "../harness/options.ts";
+import { table } from "../harness/markdown.ts";
+import { describeMachine, keep } from "../harness/report.ts";
+import { Progress } from "../harness/progress.ts";
+import { median, quantile } from "../harness/statistics.ts";
+import { layWire, LOOPBACK, type Wire } from "./wire.ts";
 
 const KIB = 1024;
 const SIZES = [16, 64, 256, 1024];
 
-/** What bulk.ts prints. */
+/** What sender.ts prints. */
 interface Bulk {
   readonly bytes: number;
   readonly seconds: number;
@@ -34,10 +34,10 @@ interface Series {
   readonly rounds: Bulk[];
 }
 
-const options = parse("Measures what zero copy costs and saves a sender.", {
+const options = parse({
   sizes: { help: "KiB of a message", value: SIZES.join(",") },
-  rounds: { help: "how often to measure each", value: "5" },
-  seconds: { help: "how long to measure, each time", value: "2" },
+  rounds: "5",
+  seconds: "2",
   runtimes: { help: "bun, deno or both, with a comma between them", value: "bun" },
   places: { help: "cable, loopback or both, with a comma between them (both)" },
   "sender-cpu": { help: "the CPU of the sender", value: "0" },
@@ -92,7 +92,7 @@ const PLACES: readonly Place[] = [
 ];
 const places = select(PLACES, options.places);
 
-/** A sender starts, warms up (bulk.ts) and ends beside its measurement. */
+/** A sender starts, warms up (sender.ts) and ends beside its measurement. */
 const BESIDE_SECONDS = 2;
 const stepSeconds = seconds + BESIDE_SECONDS;
 const progress = new Progress(
@@ -102,7 +102,7 @@ const progress = new Progress(
 
 async function measureOnce(wire: Wire, sink: Server, one: Series, runtime: Runtime) {
   const args = [wire.host, `${sink.port}`, one.mode, `${one.kib * KIB}`, `${seconds}`];
-  const argv = wire.sender(runFile(runtime, "bench/servers/bulk.ts", args));
+  const argv = wire.sender(runFile(runtime, "bench/studies/sender.ts", args));
   one.rounds.push(JSON.parse(await run({ argv, cpu: senderCpu })));
 }
 
