@@ -1,5 +1,5 @@
 /**
- * What users are told in the course of a connection's life, and in what order.
+ * The callbacks of a connection's life, in their order.
  */
 import type { Scope } from "../../ffi/context.ts";
 import { config } from "../core/config.ts";
@@ -26,7 +26,7 @@ export function checkCallbacks<C>(callbacks: Callbacks<C>): void {
   }
 }
 
-/** Whom the callbacks concern. */
+/** The connection that the callbacks concern. */
 export interface CallbacksOwner {
   /** The connection as its user sees it. */
   readonly face: Connection;
@@ -41,7 +41,7 @@ export function isPromise<T>(value: unknown): value is Promise<T> {
   return typeof (value as Promise<T> | undefined)?.then === "function";
 }
 
-/** What went wrong, for the log. */
+/** An error's text, for the log. */
 function text(error: unknown): string {
   return error instanceof Error ? error.stack ?? error.message : show(error);
 }
@@ -51,12 +51,12 @@ function text(error: unknown): string {
  * (stream.ts).
  */
 export class CallbackRunner<C> {
-  /** What `onPrepare` made, or `onConnect`. */
+  /** The result of `onPrepare`, then that of `onConnect`. */
   context: C = undefined as C;
   readonly #callbacks: Callbacks<C>;
   readonly #scope: Scope;
   readonly #owner: CallbacksOwner;
-  /** How many have not settled. */
+  /** The number of callbacks that have not settled. */
   #openCount = 0;
   #isDisconnectTold = false;
   /** An object for each time that one was added, in that order. */

@@ -1,5 +1,5 @@
 /**
- * How a stream ends: by a close that delivers what was flushed, by a reset, given away, or lost.
+ * The ends of a stream: a close that delivers what was flushed, a reset, a detach, or a loss.
  */
 import { native } from "../../ffi/load.ts";
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
@@ -44,13 +44,13 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     return ended;
   }
 
-  /** Who asks about the end when it is over is told at once; or soon, that only he is left. */
+  /** Tells whoever asks about the end: at once if it is over, and soon if only he is left. */
   #settle(): void {
     if (this.state === "closed") this.ensureEnding().end();
     else if (this.isEnding) queueMicrotask(() => this.goOn());
   }
 
-  /** What is known of the end, from now on. */
+  /** The object that knows of the end, made the first time. */
   protected ensureEnding(): Ending {
     return this.ending ??= new Ending();
   }
@@ -129,7 +129,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     return closing;
   }
 
-  /** What was received and not read is forgotten, unless its user may still want it. */
+  /** Closes. Unread bytes are forgotten, unless their user may still want them. */
   protected closeWithin(
     totalMs: number | undefined,
     input: "forgotten" | "kept" = "forgotten",
@@ -215,7 +215,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     return true;
   }
 
-  /** What was flushed and is not known to have arrived. */
+  /** Flushed bytes that are not known to have arrived. */
   get #undelivered(): number {
     return writeSide.unsentBytes(this.writer) + this.unackedBytes;
   }
@@ -225,7 +225,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     return this.droppedBytes > 0 && !(this.ending?.failure?.error instanceof EofError);
   }
 
-  /** What was flushed and dropped, once it is closed. */
+  /** Flushed bytes that were dropped, once it is closed. */
   get droppedBytes(): number {
     return this.ending?.unsentBytes ?? 0;
   }
@@ -318,7 +318,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     counts.connections.unsentBytes += unsentBytes;
   }
 
-  /** Who writes to a connection that is broken learns that, and not that it is closed. */
+  /** A writer of a broken connection learns that it is broken, and not that it is closed. */
   #writeBan(): Ban {
     const failure = this.ending?.failure?.error;
     return failure instanceof EofError || failure instanceof SystemError

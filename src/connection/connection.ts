@@ -11,17 +11,16 @@ import type { SendFileOptions } from "./send_file.ts";
 import type { ConnectionOptions, ZeroCopyMode } from "./settings.ts";
 import type { ZeroCopyCounts } from "./zero_copy.ts";
 
-/** How {@linkcode Connection.close} closes. */
+/** Options of {@linkcode Connection.close}. */
 export interface CloseOptions {
   /**
-   * How long it may take in all until the peer has everything, in milliseconds; 0 drops what the
-   * kernel has not taken. Unless given, as long as the peer takes some within each
-   * `closeTimeoutMs`.
+   * The most time in all until the peer has everything, in milliseconds; 0 drops what the kernel
+   * has not taken. Unless given, as long as the peer takes some within each `closeTimeoutMs`.
    */
   timeoutMs?: number;
 }
 
-/** How a connection ended. */
+/** The result of {@linkcode Connection.close}. */
 export interface CloseResult {
   /** Bytes that were flushed and dropped: the peer did not acknowledge them, and saw a reset. */
   unsentBytes: number;
@@ -31,7 +30,7 @@ export interface CloseResult {
 export type RequestHandler<C> = (connection: Connection, context: C) => void | Promise<void>;
 
 /**
- * What is called in the course of a connection's life, in this order; close callbacks come last.
+ * Functions that are called in a connection's life, in this order; close callbacks come last.
  */
 export interface Callbacks<C> {
   /**
@@ -57,7 +56,7 @@ export interface Callbacks<C> {
 /** Called when all is over. */
 export type CloseCallback = (connection: Connection) => void;
 
-/** What a connection over a descriptor is told. */
+/** Options of {@linkcode Connection.fromFd}. */
 export interface FromFdOptions<C = undefined>
   extends ConnectionOptions, Omit<Callbacks<C>, "onPrepare"> {}
 
@@ -165,12 +164,12 @@ export class Connection implements AsyncDisposable {
     this.#inside = inside;
   }
 
-  /** What the peer sent. */
+  /** Reads what the peer sent. */
   get reader(): Reader {
     return this.#inside.reader;
   }
 
-  /** What to send to the peer. */
+  /** Writes to the peer. */
   get writer(): Writer {
     return this.#inside.writer;
   }
@@ -210,7 +209,7 @@ export class Connection implements AsyncDisposable {
   }
 
   /**
-   * How long one `wait` may take, in milliseconds; 0 for ever. A change holds for a wait under way.
+   * The longest time of one `wait`, in milliseconds; 0 for ever. A change holds for a wait under way.
    */
   get readTimeoutMs(): number {
     return this.#inside.readTimeoutMs;
@@ -221,7 +220,7 @@ export class Connection implements AsyncDisposable {
   }
 
   /**
-   * How long one `flush` may take, in milliseconds; 0 for ever. A change holds for a flush under
+   * The longest time of one `flush`, in milliseconds; 0 for ever. A change holds for a flush under
    * way.
    */
   get writeTimeoutMs(): number {
@@ -232,7 +231,7 @@ export class Connection implements AsyncDisposable {
     this.#inside.writeTimeoutMs = timeoutMs;
   }
 
-  /** How long no byte may move either way before it is closed, in milliseconds; 0 for ever. */
+  /** It is closed when no byte moves either way for so long, in milliseconds; 0 for never. */
   get idleTimeoutMs(): number {
     return this.#inside.idleTimeoutMs;
   }
@@ -254,7 +253,7 @@ export class Connection implements AsyncDisposable {
     this.#inside.zeroCopy = mode;
   }
 
-  /** What zero copy did so far, and why it does nothing if it does not. Known after close, too. */
+  /** Counts of zero copy so far, and why it does nothing if it does not. Known after close, too. */
   get zeroCopyCounts(): ZeroCopyCounts {
     return this.#inside.zeroCopyCounts;
   }
@@ -372,8 +371,8 @@ export class Connection implements AsyncDisposable {
   }
 
   /**
-   * What it did so far, and what it has now: bytes, queues, the kernel's view of a TCP connection. A
-   * snapshot that is yours; it costs a few microseconds. `console.log` of a connection draws it.
+   * Figures of it, so far and now: bytes, queues, the kernel's view of a TCP connection. A snapshot
+   * that is yours; it costs a few microseconds. `console.log` of a connection draws it.
    *
    * @example
    * ```ts
@@ -391,7 +390,7 @@ export class Connection implements AsyncDisposable {
     return this.#inside.metrics();
   }
 
-  /** The same as `close()`, for `await using`. */
+  /** Calls `close()`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

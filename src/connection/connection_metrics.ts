@@ -1,5 +1,5 @@
 /**
- * What a connection did and has, as a plain object, and as `console.log` shows it.
+ * A connection's figures as a plain object, and its picture for `console.log`.
  */
 import { chainOf } from "../buffer/chained.ts";
 import { describeChain, drawNodes, nodeCount } from "../buffer/drawing.ts";
@@ -31,7 +31,7 @@ export interface QueueMetrics {
   nodeCount: number;
 }
 
-/** What a connection did, and what it has. A snapshot; known after close, too. */
+/** Figures of a connection, so far and now. A snapshot; known after close, too. */
 export interface ConnectionMetrics {
   /** The descriptor; -1 once it is closed. */
   fd: number;
@@ -45,9 +45,9 @@ export interface ConnectionMetrics {
   receivedBytes: number;
   /** Bytes that the kernel took to send, those of files included; what `pipe` moves excepted. */
   sentBytes: number;
-  /** What was received and not read. */
+  /** Bytes that were received and not read. */
   unread: QueueMetrics;
-  /** What was flushed and not sent, files excepted; after close what was dropped, all of it. */
+  /** Bytes that were flushed and not sent, without files; after close those that were dropped. */
   unsent: QueueMetrics;
   /** Flushes that wait for the kernel. */
   flushCount: number;
@@ -59,9 +59,9 @@ export interface ConnectionMetrics {
   isWritable: boolean;
   /** Whether `pipe` moves its bytes. */
   isPiped: boolean;
-  /** What zero copy did; null when nobody asked for it. */
+  /** Counts of zero copy; null when nobody asked for it. */
   zeroCopy: ZeroCopyCounts | null;
-  /** What the kernel says of it; null for what is no TCP socket, and after close. */
+  /** The kernel's view of it; null for what is no TCP socket, and after close. */
   tcp: TcpMetrics | null;
 }
 
@@ -90,7 +90,7 @@ function queueMetrics(chain: LinkChain): QueueMetrics {
   return { bytes: chain.length, heldBytes: chain.heldBytes, nodeCount: nodeCount(chain) };
 }
 
-/** What a connection did and has. */
+/** The figures of a connection. */
 export function connectionMetrics(of: Measured): ConnectionMetrics {
   const { fd, localAddress, remoteAddress, reader, writer, isReadPaused, isPiped } = of;
   const input = chainOf(reader);

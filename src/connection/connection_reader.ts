@@ -24,13 +24,13 @@ import { FIRST_SIZE, type ReadSize, receive, receiving, type Transport } from ".
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
-/** What a reader tells its connection. */
+/** The connection, as its reader needs it. */
 export interface ReaderOwner {
-  /** What was received. */
+  /** Received bytes. */
   readonly input: LinkChain;
   /** Deadlines and bounds. */
   readonly settings: ConnectionSettings;
-  /** How bytes come. */
+  /** The calls that receive. */
   readonly io: Transport;
   /** Why no more bytes come, once that is so. */
   readonly readEnd: Ban | null;
@@ -40,23 +40,23 @@ export interface ReaderOwner {
   onWait(): void;
   /** The wait is over; whoever waited goes on. */
   onWaitEnd(): void;
-  /** What somebody waits for is there, and the turn's time is over: `settle` shall be called soon. */
+  /** Somebody waits for what is there, and the turn's time is over: calls `settle` soon. */
   onPutOff(): void;
   /** Memory was given back. */
   onRelease(): void;
-  /** What was read is done with, and no other message has begun. */
+  /** A message is done with, and no other has begun. */
   onMessageEnd(): void;
 }
 
 /** A wait that is under way. */
 interface Waiting {
-  /** How many bytes are wanted; 0 for a delimiter. */
+  /** The number of bytes that are wanted; 0 for a delimiter. */
   readonly count: number;
   /** The delimiter that is wanted, or null for a count. */
   readonly delimiter: Uint8Array | null;
-  /** How many bytes may come before the delimiter. */
+  /** The number of bytes that may come before the delimiter. */
   readonly maxBytes: number;
-  /** How far the delimiter was looked for: bytes are not searched again. */
+  /** The search for the delimiter so far: bytes are not searched again. */
   search: Search | null;
   readonly promise: Promise<unknown>;
   readonly resolve: (value: unknown) => void;
@@ -65,11 +65,11 @@ interface Waiting {
   readonly onAbort: () => void;
 }
 
-/** How a connection handles its reader, of which users see no more than {@linkcode Reader}. */
+/** A reader as its connection sees it. Users see no more than {@linkcode Reader}. */
 export interface ReadSide {
   /** Whether somebody waits. */
   isWaiting(reader: ConnectionReader): boolean;
-  /** How much is received for one event. */
+  /** The most bytes that are received for one event. */
   eventBytes(reader: ConnectionReader): number;
   /** A handler's call took so long for so many bytes. */
   learnTime(reader: ConnectionReader, bytes: number, micros: number): void;
@@ -79,7 +79,7 @@ export interface ReadSide {
   settle(reader: ConnectionReader): void;
   /** Ends a wait with an error. */
   fail(reader: ConnectionReader, error: unknown): void;
-  /** What was read is done with, and no other message has begun. */
+  /** A message is done with, and no other has begun. */
   endMessage(reader: ConnectionReader): void;
 }
 
@@ -272,7 +272,7 @@ function tooLong(maxBytes: number): RangeError {
   );
 }
 
-/** Whoever knows where messages end says that one has, and no other has begun. */
+/** Notes that a message has ended, and no other has begun. Codecs know that. */
 export function endMessage(reader: Reader): void {
   if (reader instanceof ConnectionReader) readSide.endMessage(reader);
 }

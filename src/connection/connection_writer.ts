@@ -14,19 +14,19 @@ import type { ZeroCopy } from "./zero_copy.ts";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
-/** What a writer asks and tells its connection. */
+/** The connection, as its writer needs it. */
 export interface WriterOwner {
-  /** What is to be sent. */
+  /** Bytes to be sent. */
   readonly output: LinkChain;
   /** Deadlines and bounds. */
   readonly settings: ConnectionSettings;
-  /** How bytes go. */
+  /** The calls that send. */
   readonly io: Transport;
-  /** What pins bytes that were sent, if anything does. */
+  /** Pins bytes that the kernel still sends; null without zero copy. */
   readonly pinner: ZeroCopy | null;
   /** The descriptor to send to. */
   readonly fd: number;
-  /** What time it is, in microseconds. */
+  /** The time, in microseconds. */
   readonly clockMicros: number;
   /**
    * Whether what was flushed may wait for the answers to what is unread: it is sent in this turn all
@@ -47,7 +47,7 @@ export interface WriterOwner {
   onFlushWait(since: number): void;
   /** Nobody waits for a flush any more. */
   onFlushWaitEnd(): void;
-  /** What had joined other answers did not leave in time, and nobody waits for it. */
+  /** Bytes that had joined other answers did not leave in time, and nobody waits for them. */
   onJoinedLate(error: TimeoutError): void;
 }
 
@@ -64,7 +64,7 @@ interface Flush {
 
 function ignore(): void {}
 
-/** How a connection handles its writer, of which users see no more than {@linkcode Writer}. */
+/** A writer as its connection sees it. Users see no more than {@linkcode Writer}. */
 export interface WriteSide {
   /** Why nothing can be sent any more, once that is so. */
   end(writer: ConnectionWriter): NetpollError | null;
@@ -74,9 +74,9 @@ export interface WriteSide {
   isChoked(writer: ConnectionWriter): boolean;
   /** Bytes that were flushed and not yet taken by the kernel. */
   unsentBytes(writer: ConnectionWriter): number;
-  /** How many bytes left in all, those of files included. */
+  /** The number of bytes that left in all, those of files included. */
   sentBytes(writer: ConnectionWriter): number;
-  /** How many flushes wait. */
+  /** The number of flushes that wait. */
   flushCount(writer: ConnectionWriter): number;
   /**
    * When the first flush that waits began, in microseconds; 0 for none. That of a file begins anew
@@ -85,7 +85,7 @@ export interface WriteSide {
   flushingSince(writer: ConnectionWriter, takenSince?: number): number;
   /** Looks whether too much is unsent, or little enough again. Whether that has changed. */
   checkPressure(writer: ConnectionWriter): boolean;
-  /** The same writer, as who sends a file needs it. */
+  /** The writer, as a sender of files needs it. */
   forFiles(writer: ConnectionWriter): FileWriter;
   /** Sends what was flushed, as much as the kernel takes now. */
   sendNow(writer: ConnectionWriter): void;
@@ -135,9 +135,9 @@ export class ConnectionWriter extends ChainWriter {
   #isBlocked = false;
   #isChoked = false;
   #flushes: Flush[] | null = null;
-  /** How many bytes have left in all when those have that joined others, and nobody waits for. */
+  /** The count of sent bytes at which those have left that joined others and nobody waits for. */
   #joinedEnd = 0;
-  /** Who waits for memory, and for how much to have left. */
+  /** The promise of `released()`, and the count of sent bytes that it waits for. */
   #releasing: { readonly target: number; readonly promise: Promise<void> } | null = null;
   /** Made for the first file. */
   #files: FileQueue | null = null;
@@ -163,7 +163,7 @@ export class ConnectionWriter extends ChainWriter {
       this.#fullness <= 1;
   }
 
-  /** How much is unsent, as a part of what may be. */
+  /** Unsent memory, as a part of its bound. */
   get #fullness(): number {
     const ofBytes = this.#owner.output.heldBytes / this.#owner.settings.writeBufferBytesMax;
     return this.#files === null ? ofBytes : Math.max(ofBytes, this.#files.count / FILES_UNSENT_MAX);
@@ -200,7 +200,7 @@ export class ConnectionWriter extends ChainWriter {
   #refuse(): Promise<void> {
     const ban = this.#owner.output.writeBan;
     const refused = Promise.reject(this.#end ?? ban!.error(ban!.message));
-    // Who does not await a flush learns of the failure from `closed`, `onError` or the next call.
+    // A user who does not await a flush learns of its failure from `closed`, `onError` or the next.
     refused.catch(ignore);
     return refused;
   }
@@ -243,8 +243,8 @@ export class ConnectionWriter extends ChainWriter {
     const index = this.#flushes?.indexOf(file) ?? -1;
     if (index >= 0) this.#take(this.#flushes!, 1, index);
     file.reject(reason);
-    // What was flushed behind it goes on with the next event, unless the peer would take it for the
-    // rest of the file.
+    // Bytes that were flushed behind it leave with the next event, unless the peer would take them
+    // for the rest of the file.
     if (file.sentBytes === 0) return;
     const error = file.takenBack(reason);
     this.#fail(error);
@@ -254,7 +254,7 @@ export class ConnectionWriter extends ChainWriter {
   override released(): Promise<void> {
     const chain = this.#owner.output;
     const target = chain.total + chain.length;
-    // Whoever asks for the same again has the same promise: nothing accumulates while a peer stalls.
+    // A second call for as much gets the same promise: nothing accumulates while a peer stalls.
     if (this.#releasing?.target !== target) {
       const promise = this.#untilReleased(target);
       const releasing = this.#releasing = { target, promise };

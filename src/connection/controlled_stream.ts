@@ -33,7 +33,7 @@ const PAUSES = Stop.PAUSED | Stop.FULL | Stop.CHOKED;
 /** A stream with settings that may change while it is open. */
 export abstract class ControlledStream<C> extends ClosableStream<C>
   implements DeadlineOwner, ZeroCopyOwner {
-  /** Whom a pipe sends what it receives from this. */
+  /** The stream to which a pipe sends what this one receives. */
   #pipedTo: ControlledStream<unknown> | null = null;
 
   /** A stream that nobody watches yet, with the settings of its service. */
@@ -152,7 +152,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
     return connectionMetrics(this);
   }
 
-  /** What `console.log` shows. */
+  /** Draws it for `console.log`. */
   [INSPECT](): string {
     return drawConnection(this);
   }
@@ -168,13 +168,13 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
     else this.giveUp(error);
   }
 
-  /** What a pipe has taken from it and sent to another counts as well. */
+  /** Bytes that a pipe has taken from it and sent to another count as well. */
   get untakenInAll(): number {
     const to = this.#pipedTo;
     return this.untakenBytes + (to === null ? 0 : to.untakenBytes);
   }
 
-  // Who is not read because he does not take the answers is not held back by us.
+  // A peer that is not read because it does not take the answers is not held back by us.
   get isHeldBack(): boolean {
     return !this.isPiped && !this.isChoked && this.unreadBytes > 0;
   }
@@ -198,7 +198,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
 
   #makeDeadlines(nowMicros: number): Deadlines {
     const deadlines = new Deadlines(this.service.poller, this, this.service.settings, nowMicros);
-    // What is under way already is timed from now on.
+    // A wait or a flush that is under way already is timed from now on.
     if (readSide.isWaiting(this.reader)) deadlines.beginRead(nowMicros);
     const flushingSince = writeSide.flushingSince(this.writer);
     if (flushingSince > 0) deadlines.beginWrite(flushingSince, nowMicros);

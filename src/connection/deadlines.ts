@@ -8,9 +8,9 @@ import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
-/** What is looked at before a deadline is judged, and what happens then. */
+/** The connection, as its deadlines need it: they look before they judge. */
 export interface DeadlineOwner {
-  /** How much was sent that the peer has not taken. */
+  /** Sent bytes that the peer has not taken. */
   readonly untakenInAll: number;
   /** Whether the peer has sent bytes that we do not read: it waits for us. */
   readonly isHeldBack: boolean;
@@ -26,8 +26,8 @@ export interface DeadlineOwner {
 }
 
 /**
- * How late a long deadline may be, in milliseconds: a power of two, at most a 64th of it. Thousands
- * of idle timeouts then expire together, instead of waking the poller for each.
+ * The delay that a long deadline may have, in milliseconds: a power of two, at most a 64th of it.
+ * Thousands of idle timeouts then expire together, instead of waking the poller for each.
  */
 function grain(timeoutMs: number): number {
   return 2 ** Math.floor(Math.log2(Math.max(1, timeoutMs / 64)));
@@ -52,8 +52,9 @@ export class Deadlines implements TimerOwner {
   #writeSince = 0;
   /** When a byte last moved. */
   #activeSince: number;
-  /** What the peer had not taken when that was last looked at, and when that had become less. */
+  /** Bytes that the peer had not taken at the last look. */
   #untakenBytes = 0;
+  /** The time of the last look at which there were fewer of them. */
   #takenSince = 0;
 
   /** Deadlines of a connection that begins now. */
@@ -76,17 +77,17 @@ export class Deadlines implements TimerOwner {
     }
   }
 
-  /** How long a wait may take. */
+  /** The longest time of a wait. */
   get readMs(): number {
     return this.#readMs;
   }
 
-  /** How long a flush may take. */
+  /** The longest time of a flush. */
   get writeMs(): number {
     return this.#writeMs;
   }
 
-  /** How long no byte may move. */
+  /** The longest time without a byte. */
   get idleMs(): number {
     return this.#idleMs;
   }

@@ -26,7 +26,7 @@ export interface DrainOwner extends Endpoint {
   /** Whether the peer's side has ended. */
   readonly isReadEnded: boolean;
   readonly writer: ConnectionWriter;
-  /** How bytes come and go. */
+  /** The calls that receive and send. */
   readonly io: Transport;
   /** The peer has ended its side (null), or the connection is broken. */
   onReadEnd(cause: SystemError | null): void;
@@ -42,7 +42,7 @@ export interface DrainOwner extends Endpoint {
   onFailure(error: unknown): void;
 }
 
-/** How long the peer has. */
+/** The time that the peer has. */
 export interface DrainLimit {
   /** Nothing is taken for so long, in milliseconds; 0 for ever. */
   readonly stallMs: number;
@@ -68,7 +68,7 @@ function dropInput(owner: DrainOwner): number {
   return sum;
 }
 
-/** What {@linkcode deliver} says when nothing is left to do. */
+/** The result of {@linkcode deliver} when nothing is left to do. */
 export const DELIVERED = -1;
 
 /**
@@ -99,9 +99,9 @@ export class Draining implements Watcher, TimerOwner {
   readonly #timer = new Timer(this);
   /** Whether the peer has sent something meanwhile. */
   hasHeard = false;
-  /** What the peer had taken when the kernel was asked last. */
+  /** Bytes that the peer had taken when the kernel was asked last. */
   #takenBytes = 0;
-  /** How often it was asked since, and that was no more. */
+  /** The number of looks since then that found no more. */
   #looks = 0;
 
   /** A wait that is to begin. */
@@ -143,7 +143,7 @@ export class Draining implements Watcher, TimerOwner {
     if (lookMs > 0 && lookMs < Infinity) this.#poller.setTimer(this.#timer, lookMs);
   }
 
-  /** How many bytes the peer has taken, as far as the kernel knows. */
+  /** Bytes that the peer has taken, as far as the kernel knows. */
   #taken(): number {
     const owner = this.#owner;
     return writeSide.sentBytes(owner.writer) - owner.unackedBytes;

@@ -1,5 +1,5 @@
 /**
- * Who waits for a connection to end. One that nobody asks about its end has no object of this kind.
+ * The end of a connection, and the promises of it. One that nobody asks has no object of this kind.
  */
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import { describe, ERRNO } from "../core/errno.ts";
@@ -65,7 +65,7 @@ export function closedError(ending: Ending | null): ClosedError {
   return new ClosedError("Cannot go on: the connection was closed", { cause });
 }
 
-/** The same for what is tried later. */
+/** The ban of a connection that was closed: why a later call fails. */
 export function closedBan(ending: Ending | null): Ban {
   if (ending === null || (ending.failure === null && ending.leaving === null)) return CLOSED;
   return { error: () => closedError(ending), message: "" };
@@ -76,7 +76,7 @@ export function closedBan(ending: Ending | null): Ban {
  * that there is none is told by the absence of this.
  */
 export interface Failure {
-  /** What was thrown, or rejected with. */
+  /** The value that was thrown, or rejected with. */
   readonly error: unknown;
 }
 
@@ -95,15 +95,15 @@ export class Ending {
   failure: Failure | null = null;
   /** Its time is over: it closes as soon as nothing is under way. */
   leaving: Leaving | null = null;
-  /** Who uses it without a callback, if anybody says so. */
+  /** A use of it without a callback, if anybody has told of one. */
   errand: Errand | null = null;
   /** Our side shall end when everything that was flushed has left. */
   isWriteEnding = false;
-  /** What had been flushed and was dropped. */
+  /** Bytes that had been flushed and were dropped. */
   unsentBytes = 0;
-  /** Who sees to it that what was flushed is delivered. */
+  /** Delivers what was flushed. */
   draining: Draining | null = null;
-  /** Who looks whether one of its callbacks waits for `closed`. */
+  /** Looks whether one of its callbacks waits for `closed`. */
   selfWait: SelfWait | null = null;
   #closing: PromiseWithResolvers<CloseResult> | null = null;
   #closed: PromiseWithResolvers<void> | null = null;
@@ -115,12 +115,12 @@ export class Ending {
     this.failure ??= { error };
   }
 
-  /** What `close()` returns. */
+  /** The promise of `close()`. */
   get closing(): Promise<CloseResult> {
     return (this.#closing ??= Promise.withResolvers<CloseResult>()).promise;
   }
 
-  /** What `closed` is. A rejection that nobody looks at is no unhandled one. */
+  /** The promise `closed`. A rejection that nobody looks at is no unhandled one. */
   get closed(): Promise<void> {
     return (this.#closed ??= quiet()).promise;
   }
@@ -130,7 +130,7 @@ export class Ending {
     return this.#closed !== null;
   }
 
-  /** Whoever has asked for `closed` hears that nothing but himself is left. */
+  /** Resolves `closed`: nothing is left but the callback that waits for it. */
   endWaiting(): void {
     this.#closed?.resolve();
   }
@@ -140,7 +140,7 @@ export class Ending {
     return (this.#ended ??= quiet()).promise;
   }
 
-  /** What `closeWrite()` returns. */
+  /** The promise of `closeWrite()`. */
   get writeEnded(): Promise<void> {
     return (this.#writeEnded ??= Promise.withResolvers<void>()).promise;
   }

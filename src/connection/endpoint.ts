@@ -74,7 +74,7 @@ export class Endpoint {
     if (this.#token >= 0) this.#poller.replace(this.#token, watcher);
   }
 
-  /** What is of interest from now on. */
+  /** Sets what the poller reports from now on. */
   want(read: boolean, write: boolean): void {
     if (this.#token < 0) return;
     this.owe(write);
@@ -120,12 +120,12 @@ export class Endpoint {
     this.#isHushed = true;
   }
 
-  /** What was hushed is reported again, if it is still so. */
+  /** Takes `hush` back: an error or a hang-up is reported again, if it is still there. */
   unhush(): void {
     this.#isHushed = false;
   }
 
-  /** Who is at the other end, packed. */
+  /** The address of the other end, packed. */
   get peer(): PackedAddress {
     return this.#remote ??= this.#name(1);
   }
@@ -155,8 +155,8 @@ export class Endpoint {
   }
 
   /**
-   * How much the kernel has that the peer did not take: bytes, or the memory of what another socket
-   * of this machine has not read. Only that it falls means something.
+   * Bytes that the kernel has and the peer did not take; to another socket of this machine, the
+   * memory of what that has not read. Only a fall of it means something.
    */
   get untakenBytes(): number {
     return this.fd < 0 ? 0 : Math.max(0, native.unacked(this.fd));
@@ -179,10 +179,10 @@ export class Endpoint {
     return this.#family !== 0;
   }
 
-  /** What the peer has not acknowledged: bytes, and our end as one. */
+  /** Bytes that the peer has not acknowledged; our end counts as one. */
   get #unacked(): number {
     const family = this.#family;
-    // What another socket of this machine has not read yet is there all the same.
+    // Bytes that another socket of this machine has not read yet are there all the same.
     if (family !== Family.IPV4 && family !== Family.IPV6) return 0;
     return Math.max(0, native.unacked(this.fd));
   }

@@ -51,7 +51,7 @@ export class KernelPipes {
   readonly #spare: KernelPipe[] = [];
   #userCount = 0;
 
-  /** How many are open and not in use. */
+  /** The number of pipes that are open and not in use. */
   get spareCount(): number {
     return this.#spare.length;
   }

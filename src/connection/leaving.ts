@@ -16,15 +16,15 @@ import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import type { Service } from "./service.ts";
 
-/** Who leaves. */
+/** The connection that leaves. */
 export interface LeavingOwner {
-  /** What was received, and not read. */
+  /** Received bytes. */
   readonly input: LinkChain;
   /** Bytes that the kernel has for it. */
   readonly unreadBytes: number;
   /** Whether something was read, and nothing sent since, where reading calls for an answer. */
   readonly isUnanswered: boolean;
-  /** How many bytes came, and how many the peer has taken. */
+  /** Bytes that came, and bytes that the peer has taken, in one sum. */
   readonly movedBytes: number;
   /** Something may be over by now. */
   onLook(): void;
@@ -47,12 +47,12 @@ export class Leaving implements TimerOwner {
   readonly #owner: LeavingOwner;
   readonly #poller: Poller;
   readonly #isDialled: boolean;
-  /** How many bytes had come in all when it began to leave. */
+  /** The number of bytes that had come in all when it began to leave. */
   readonly #receivedBytes: number;
   readonly #lookMs: number;
   readonly #timer = new Timer(this);
   #looks = 0;
-  /** How many looks ago a byte moved. */
+  /** The number of looks since a byte moved. */
   #stillLooks = 0;
   #movedBytes: number;
 
@@ -74,7 +74,7 @@ export class Leaving implements TimerOwner {
     this.#setTimer();
   }
 
-  /** What whoever begins something new is told. */
+  /** The error of whoever begins something new. */
   error(): ClosedError {
     return new ClosedError("Cannot go on: the connection was closed", { cause: this.reason });
   }
@@ -82,7 +82,7 @@ export class Leaving implements TimerOwner {
   /** Whether bytes that came before are unread. */
   get isOwing(): boolean {
     const { total, length } = this.#owner.input;
-    // What comes to one that has dialled is an answer to what was asked before.
+    // Bytes that come to one that has dialled answer what was asked before.
     return this.#isDialled ? length > 0 : total < this.#receivedBytes;
   }
 

@@ -19,7 +19,7 @@ import { assert } from "../core/assert.ts";
 /** Where a connection is in its life. */
 export type State = "preparing" | "connecting" | "open" | "draining" | "closed";
 
-/** What moves it on. */
+/** A step from one state to another. */
 export type Step =
   /** It is watched, and `onConnect` runs. */
   | "registered"

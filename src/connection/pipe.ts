@@ -13,7 +13,7 @@ import { insideOf } from "./inside.ts";
 import type { ControlledStream } from "./controlled_stream.ts";
 import { fileTransport, FIRST_SIZE, type ReadSize } from "./transport.ts";
 
-/** How {@linkcode pipe} pipes. */
+/** Options of {@linkcode pipe}. */
 export interface PipeOptions {
   /** Ends it: both connections are reset. */
   signal?: AbortSignal;
@@ -21,7 +21,7 @@ export interface PipeOptions {
 
 const PIPE_OPTIONS: Known<PipeOptions> = { signal: 1 };
 
-/** How much a pipe has moved. */
+/** The bytes that a pipe has moved. */
 export interface PipeResult {
   /** Bytes from the first connection to the second. */
   aToB: number;
@@ -32,9 +32,8 @@ export interface PipeResult {
 function ignore(): void {}
 
 /**
- * What one connection receives, on its way to the other. Small reads are copied, which costs fewer
- * calls; where reads fill what they get, bytes pass through a pipe of the kernel and never come
- * here.
+ * The way from one connection to the other. Small reads are copied, which costs fewer calls; where
+ * reads fill what they get, bytes pass through a pipe of the kernel and never come here.
  */
 class Direction {
   /** Bytes that were taken from `from`. */
@@ -214,7 +213,7 @@ class Side implements Watcher {
   /** Watches for what there is to do. */
   watch(events: number): void {
     const isReading = !this.outward.isEnded && !this.outward.isBlocked;
-    // What cannot be masked, and what no read will answer, is not to be reported again.
+    // A hang-up cannot be masked, and no read will answer it: it is not to be reported again.
     if (!isReading && (events & Event.HANG_UP) !== 0) this.stream.hush();
     this.stream.want(isReading, this.inward.isBlocked);
   }
@@ -355,7 +354,7 @@ export function pipe(
   options: PipeOptions = {},
 ): Promise<PipeResult> {
   const piped = begin(a, b, options);
-  // Who does not await it learns of the failure from `closed`.
+  // A user who does not await it learns of the failure from `closed`.
   piped.catch(ignore);
   return piped;
 }

@@ -12,9 +12,9 @@ import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 export interface SelfWaitOwner {
   /** Whether only a callback keeps it, which waits for nothing of ours. */
   readonly isKeptByCallback: boolean;
-  /** How many bytes came, and how many the peer has taken. */
+  /** Bytes that came, and bytes that the peer has taken, in one sum. */
   readonly movedBytes: number;
-  /** Whoever has asked for `closed` shall hear now that nothing else is left. */
+  /** Resolves `closed`: nothing else is left. */
   onSelfWait(): void;
 }
 

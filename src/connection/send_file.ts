@@ -15,11 +15,11 @@ import { isDescriptor } from "../net/descriptor.ts";
 import { setCork } from "../net/socket.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
 
-/** What of a file is sent, and how. */
+/** Options of {@linkcode Connection.sendFile}. */
 export interface SendFileOptions {
   /** Where it begins, in bytes. At the beginning unless given. */
   offset?: number;
-  /** How many bytes. All from `offset` to the end that the file has now unless given. */
+  /** The number of bytes. All from `offset` to the end that the file has now unless given. */
   length?: number;
   /** Takes it back. */
   signal?: AbortSignal;
@@ -88,12 +88,12 @@ function openByRuntime(path: string): number {
     return openSync(path, OPEN_FLAGS);
   } catch (error) {
     const { errno } = error as { errno?: unknown };
-    // What is none of the kernel's is the sandbox's, or about the path.
+    // An error that is not the kernel's is the sandbox's, or about the path.
     throw typeof errno === "number" ? new SystemError("open", Math.abs(errno), path) : error;
   }
 }
 
-/** How large a file is. Throws for what is no file. */
+/** The size of a file. Throws for what is no file. */
 function sizeOf(fd: number, name: string): number {
   check("send", native.stat(fd, about), name);
   const type = about[0]! & TYPE_MASK;
@@ -134,7 +134,7 @@ function openPiece(source: string | number, options: SendFileOptions): Piece {
   }
 }
 
-/** What {@linkcode Connection.sendFile} does. */
+/** Does the work of {@linkcode Connection.sendFile}. */
 export function sendFile(
   writer: FileWriter,
   source: string | number,
@@ -195,7 +195,7 @@ export class FileSending {
   target = 0;
   /** Since when nothing of it has left, in microseconds. */
   since = 0;
-  /** What the kernel has taken. */
+  /** Bytes that the kernel has taken. */
   sentBytes = 0;
   /** Why it cannot be sent any further. */
   failure: SendFileError | null = null;
@@ -206,7 +206,7 @@ export class FileSending {
   readonly #tell: (() => void) | null;
   #isTelling = false;
   #isClosed = false;
-  /** What was read and not sent yet, where the kernel cannot send the file by itself. */
+  /** Bytes that were read and not sent yet, where the kernel cannot send the file by itself. */
   #copied: LinkChain | null = null;
 
   /** A piece that is to be sent; `tell` is called in a task of its own when some of it has left. */
@@ -218,7 +218,7 @@ export class FileSending {
     this.promise.catch(ignore);
   }
 
-  /** What the kernel has not taken yet. */
+  /** Bytes that the kernel has not taken yet. */
   get unsentBytes(): number {
     return this.#piece.length - this.sentBytes;
   }
@@ -285,7 +285,7 @@ export class FileSending {
     return new SendFileError(message, this.sentBytes, { cause });
   }
 
-  /** What the stream is told when it is taken back. */
+  /** The error of the stream when the file is taken back. */
   takenBack(reason: unknown): SendFileError {
     return this.failure ?? this.#cut("it was taken back", reason);
   }
@@ -308,7 +308,7 @@ export class FileQueue {
   /** Bytes of files that are still to be sent. */
   unsentBytes = 0;
 
-  /** How many are still to be sent. */
+  /** The number of files that are still to be sent. */
   get count(): number {
     return this.#files.length;
   }

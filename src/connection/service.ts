@@ -1,5 +1,5 @@
 /**
- * What the connections of one server share, or of one dialling.
+ * The common ground of the connections of one server.
  */
 import type { Scope } from "../../ffi/context.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -7,26 +7,26 @@ import type { Callbacks, Inside } from "./connection.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import type { Transport } from "./transport.ts";
 
-/** What a server wants to know of its connections, beside what users are told. */
+/** The server, as its connections tell it what users are not told. */
 export interface ConnectionOwner {
   /** The connection is gone: nothing of it runs any more. */
   onGone(inside: Inside): void;
 }
 
-/** What the connections of one server share, or of one dialling. */
+/** The common ground of the connections of one server, or of one that was dialled. */
 export interface Service<C> {
-  /** Who watches their descriptors. */
+  /** Watches their descriptors. */
   readonly poller: Poller;
   /** Deadlines and bounds. */
   readonly settings: ConnectionSettings;
-  /** How bytes come and go. */
+  /** The calls that receive and send. */
   readonly io: Transport;
   /** Whether we have begun: bytes that were sent are a question, and its answer is waited for. */
   readonly isDialled: boolean;
-  /** Who is called. */
+  /** Their callbacks. */
   readonly callbacks: Callbacks<C>;
   /** The async context they are called in: that of `serve`, `dial` or `fromFd`. */
   readonly scope: Scope;
-  /** Who keeps account of them. */
+  /** Keeps account of them. */
   readonly owner: ConnectionOwner | null;
 }

@@ -1,5 +1,5 @@
 /**
- * What can be set for a connection: deadlines and bounds.
+ * The settings of a connection: deadlines and bounds.
  */
 import {
   CLOSE_TIMEOUT_MS,
@@ -25,33 +25,33 @@ import {
  * ```
  */
 export interface ConnectionOptions {
-  /** How long one `wait` may take in all. None unless given. */
+  /** The longest time of one `wait`. None unless given. */
   readTimeoutMs?: number;
-  /** How long one `flush` may take. None unless given. */
+  /** The longest time of one `flush`. None unless given. */
   writeTimeoutMs?: number;
   /**
-   * How long no byte may move either way before the connection is closed, and up to a 64th longer.
+   * The connection is closed when no byte moves either way for so long, and up to a 64th longer.
    * None unless given.
    */
   idleTimeoutMs?: number;
   /**
-   * How old the connection may become: then nothing new is begun, and it closes when what is under
+   * The longest life of the connection: then nothing new is begun, and it closes when what is under
    * way has finished (docs/CONNECTION.md has the table). Any age unless given.
    */
   lifetimeMs?: number;
   /**
-   * How long the peer may take nothing of what was flushed once the connection closes, by whatever
+   * The longest time for which the peer may take nothing once the connection closes, by whatever
    * it does. While the peer takes some, however little, closing takes as long as it takes; 0 is for
    * ever. 5000 unless given.
    */
   closeTimeoutMs?: number;
   /**
-   * How much unread input is held, in bytes of blocks, before reading pauses; it goes on below
+   * The bound of unread input, in bytes of blocks, at which reading pauses; it goes on below
    * half. A pending `wait` for more raises it for as long as it waits. 1 MiB unless given.
    */
   readBufferBytesMax?: number;
   /**
-   * How much unsent output is held before `writer.isWritable` is false: then a handler is not
+   * The bound of unsent output at which `writer.isWritable` is false: then a handler is not
    * called, and nothing read for it, until below half. 4 MiB unless given.
    */
   writeBufferBytesMax?: number;
@@ -79,7 +79,7 @@ export type ZeroCopyMode = "off" | "auto" | "always";
 /** All of them, checked. */
 export type ConnectionSettings = Readonly<Required<ConnectionOptions>>;
 
-/** What holds unless a user says otherwise; its names are those of the options. */
+/** The settings unless a user says otherwise; their names are those of the options. */
 export const DEFAULTS: ConnectionSettings = {
   readTimeoutMs: 0,
   writeTimeoutMs: 0,
@@ -116,7 +116,7 @@ function checkNumeric(name: string, value: number): number {
 }
 
 /**
- * What is in force for options as a user gave them.
+ * The settings that follow from a user's options.
  *
  * @throws {RangeError} A number is none that means anything.
  * @throws {TypeError} `zeroCopy` is none of its modes.

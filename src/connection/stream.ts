@@ -48,11 +48,11 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   readonly face: Connection = faceOf(this as unknown as Inside);
   readonly reader: ConnectionReader;
   readonly writer: ConnectionWriter;
-  /** What was received. */
+  /** Received bytes. */
   readonly input: LinkChain = new LinkChain();
-  /** What is to be sent. */
+  /** Bytes to be sent. */
   readonly output: LinkChain = new LinkChain();
-  /** How bytes come and go. */
+  /** The calls that receive and send. */
   io: Transport;
   /** Why nothing is read: bits of {@linkcode Stop}. */
   stops: number = 0;
@@ -66,14 +66,14 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   protected ending: Ending | null = null;
   /** Where it is in its life. */
   protected state: State = "preparing";
-  /** What it shares with others. */
+  /** The common ground of its server's connections. */
   protected readonly service: Service<C>;
   protected handler: RequestHandler<C> | null;
   /** Made when there is a callback beside the handler. */
   protected callbacks: CallbackRunner<C> | null = null;
   /** `onConnect` is due, or has not settled. */
   protected isConnecting = false;
-  /** How many bytes had been read when something was last sent: those need no answer any more. */
+  /** The count of read bytes when something was last sent: those need no answer any more. */
   protected answeredBytes = 0;
   /** Its poller sends what it has flushed at the end of the batch. */
   #isJoined = false;
@@ -155,7 +155,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     this.updateInterest();
   }
 
-  /** What broke the connection; null when an error was reported that was a completion only. */
+  /** The error that broke the connection; null when the report was a completion only. */
   brokenBy(): SystemError | null {
     return this.pinner === null ? socketError(this.fd) : socketErrorIfAny(this.fd);
   }
@@ -203,7 +203,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   #readsStill(): boolean {
     if ((this.stops & Stop.ENDED) !== 0) return false;
-    // What still comes to one that is closing is received and dropped.
+    // Bytes that still come to one that is closing are received and dropped.
     if (this.state === "draining") return true;
     return this.stops === Stop.LEAVING && this.#readsOn(this.ending!.leaving!);
   }
@@ -245,7 +245,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     this.setOutside(false);
     this.deadlines?.beginRead(this.clockMicros);
     if ((this.stops & Stop.FULL) !== 0) this.unstop(Stop.FULL);
-    // Whoever waits for an answer must have asked: what was put off leaves now.
+    // A wait for an answer follows a question: what was put off leaves now.
     if (this.output.length > 0) this.uncork();
     if (this.ending !== null && this.ending.leaving !== null) queueMicrotask(() => this.goOn());
   }
@@ -255,7 +255,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     this.#onWaited();
   }
 
-  /** Whoever waited goes on first: he may wait, or flush, again. */
+  /** A wait or a flush is over. Its user goes on first: he may wait, or flush, again. */
   #onWaited(): void {
     this.setOutside(true);
     if (this.ending === null || !this.isEnding) return;

@@ -19,11 +19,11 @@ import {
   READ_SHRINK_AFTER,
 } from "../core/limits.ts";
 
-/** How much of a borrowed array is copied at a time, where it must be. */
+/** The most bytes of a borrowed array that are copied at a time, where they must be. */
 const COPY_CHUNK_BYTES = 64 * 1024;
 /** More follows: do not send a packet that is not full yet (send(2)). */
 export const MSG_MORE = 0x8000;
-/** What a send returns when a borrowed array is gone: its user has transferred or shrunk it. */
+/** The result of a send when a borrowed array is gone: its user has transferred or shrunk it. */
 export const TAKEN_AWAY: number = -ERRNO.EFAULT;
 
 // Triplets of (slab, offset, length). One table a thread: no send or read is under way when another
@@ -31,8 +31,8 @@ export const TAKEN_AWAY: number = -ERRNO.EFAULT;
 const table = new Uint32Array(3 * IOVECS_MAX);
 
 /**
- * How much to read at a time: more when reads fill what they get, less when they do not.
- * Connections whose messages are small share one object, {@linkcode FIRST_SIZE}.
+ * The size of a read: more when reads fill what they get, less when they do not. Connections whose
+ * messages are small share one object, {@linkcode FIRST_SIZE}.
  */
 export class ReadSize {
   #bytes = READ_BYTES_FIRST;
@@ -41,12 +41,12 @@ export class ReadSize {
   /** So much at most, for its handler takes long over more. */
   #most = Infinity;
 
-  /** How large a block to read into, when the connection has no other. */
+  /** The size of a block to read into, when the connection has no other. */
   get blockBytes(): number {
     return Math.min(Math.max(this.#bytes, this.#messageBytes), this.#most);
   }
 
-  /** How much to receive for one event: two blocks, or as much as handlers read without delay. */
+  /** The most to receive for one event: two blocks, or as much as handlers read without delay. */
   get eventBytes(): number {
     return Math.min(Math.max(2 * this.blockBytes, EVENT_BYTES_FIRST), 2 * this.#most);
   }
@@ -110,7 +110,7 @@ export class ReadSize {
 /** The size of a connection that has learned nothing yet. */
 export const FIRST_SIZE: ReadSize = new ReadSize();
 
-/** What {@linkcode receive} did besides moving bytes. */
+/** A second result of {@linkcode receive}. */
 export const receiving = {
   /** Bytes filled what room there was: the kernel may have more. */
   wasFilled: false,
@@ -166,7 +166,7 @@ export function offer(bytes: number): void {
   offered = bytes;
 }
 
-/** What {@linkcode send} did besides moving bytes. */
+/** A second result of {@linkcode send}. */
 export const sending = {
   /** The kernel took less than it was offered: it has no more room now. */
   wasShort: false,
@@ -177,7 +177,7 @@ export function endOf(code: number): SystemError | null {
   return code === 0 ? null : new SystemError("receive", -code);
 }
 
-/** How bytes come and go: a socket has calls of its own, everything else has readv and writev. */
+/** The calls that receive and send: a socket has its own, everything else has readv and writev. */
 export interface Transport {
   /** Receives into one piece. Bytes, 0 at the end, or `-errno`. */
   receive(fd: number, slab: number, offset: number, length: number): number;
@@ -216,7 +216,7 @@ export function onlyWay(fd: number): "reading" | "writing" | null {
   return native.writev(fd, table, 0) === -ERRNO.EBADF ? "reading" : null;
 }
 
-/** What can be polled and is no socket: a pipe, a terminal. */
+/** A descriptor that can be polled and is no socket: a pipe, a terminal. */
 export const fileTransport: Transport = {
   receive(fd, slab, offset, length) {
     table[0] = slab;
@@ -254,7 +254,7 @@ export function send(io: Transport, fd: number, chain: LinkChain): number {
   return sendMost(io, fd, chain, chain.length, 0);
 }
 
-/** The same of the first `most` bytes, behind which something else follows. */
+/** Sends once, of the first `most` bytes, behind which something else follows. */
 export function sendBefore(io: Transport, fd: number, chain: LinkChain, most: number): number {
   return sendMost(io, fd, chain, most, MSG_MORE);
 }

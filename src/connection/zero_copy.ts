@@ -57,7 +57,7 @@ export type ZeroCopyObstacle =
   | "full";
 
 /**
- * What a connection's zero copy did so far.
+ * Counts of a connection's zero copy so far.
  *
  * @example Why is nothing sent without a copy?
  * ```ts
@@ -77,17 +77,17 @@ export interface ZeroCopyCounts extends ZeroCopyTotals {
   outstandingCalls: number;
   /** The bytes of them, which are pinned. */
   outstandingBytes: number;
-  /** How long a piece must be to be sent without a copy. */
+  /** The length from which a piece is sent without a copy, in bytes. */
   thresholdBytes: number;
   /** Why the next large flush is sent by copying, or null. */
   obstacle: ZeroCopyObstacle | null;
 }
 
-/** What zero copy asks and tells its connection. */
+/** The connection, as zero copy needs it. */
 export interface ZeroCopyOwner {
   readonly localAddress: Address;
   readonly remoteAddress: Address;
-  /** What it sends. */
+  /** Bytes to be sent. */
   readonly output: LinkChain;
   /** Completions are to be watched from now on. */
   onZeroCopyBegin(): void;
@@ -103,7 +103,7 @@ const ANSWER_CALLS = 1.2;
 const SMALL_PART = 8;
 const COMPLETION_WORDS = 4;
 const COMPLETIONS_PER_DRAIN = 4;
-/** What will not change by itself. */
+/** Obstacles that will not go by themselves. */
 const LASTING: ReadonlySet<ZeroCopyObstacle | null> = new Set<ZeroCopyObstacle>([
   "off",
   "local",
@@ -129,7 +129,7 @@ function findCallBytesMax(): number {
   return Math.min(ZERO_COPY_CALL_BYTES_MAX, lockedKib * 1024 / 2);
 }
 
-/** What the next call sends; the table has its pieces. */
+/** The plan of the next call; the table has its pieces. */
 const plan = { pieces: 0, bytes: 0, isLarge: false };
 
 function isLarge(node: LinkNode, threshold: number): boolean {
@@ -218,7 +218,7 @@ export class ZeroCopy implements Transport {
     this.#isClear = false;
   }
 
-  /** What the connection sends with. */
+  /** The calls that the connection sends with. */
   get transport(): Transport {
     return this.#obstacle === "off" || this.#obstacle === "unsupported" ? this.#io : this;
   }
@@ -228,7 +228,7 @@ export class ZeroCopy implements Transport {
     return this.#calls !== null && this.#calls.count > 0;
   }
 
-  /** What it did so far. */
+  /** Its counts so far. */
   counts(): ZeroCopyCounts {
     return {
       ...this.#counts,
@@ -253,7 +253,7 @@ export class ZeroCopy implements Transport {
 
   send(fd: number, chain: LinkChain, first: LinkNode, most: number, flags: number): number {
     const isWorthIt = most >= this.#threshold && !LASTING.has(this.#obstacle);
-    // What is read from a file to be sent has a chain of its own: nobody counts its bytes as released.
+    // Bytes read from a file to be sent have a chain of their own: nobody counts them as released.
     if (!isWorthIt || chain !== this.#owner.output) {
       return this.#io.send(fd, chain, first, most, flags);
     }

@@ -35,7 +35,7 @@ export class ZeroCopyCalls {
     this.#next = first;
   }
 
-  /** How many are under way, those included that are done while an earlier one is not. */
+  /** The number under way, those included that are done while an earlier one is not. */
   get count(): number {
     return (this.#next - this.#head) >>> 0;
   }
