@@ -62,7 +62,8 @@ interface Waiting {
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
   readonly signal: AbortSignal | undefined;
-  readonly onAbort: () => void;
+  /** Made only for a wait that has a signal. */
+  readonly onAbort: (() => void) | null;
 }
 
 /** A reader as its connection sees it. Users see no more than {@linkcode Reader}. */
@@ -208,7 +209,7 @@ export class ConnectionReader extends ChainReader implements Reader {
     signal: AbortSignal | undefined,
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const onAbort = () => this.#fail(signal!.reason);
+    const onAbort = signal === undefined ? null : () => this.#fail(signal.reason);
     this.#waiting = {
       count,
       delimiter,
@@ -220,7 +221,7 @@ export class ConnectionReader extends ChainReader implements Reader {
       signal,
       onAbort,
     };
-    signal?.addEventListener("abort", onAbort);
+    if (onAbort !== null) signal!.addEventListener("abort", onAbort);
     this.#owner.onWait();
     return promise;
   }
@@ -230,7 +231,7 @@ export class ConnectionReader extends ChainReader implements Reader {
     const waiting = this.#waiting;
     if (waiting === null) return null;
     this.#waiting = null;
-    waiting.signal?.removeEventListener("abort", waiting.onAbort);
+    if (waiting.onAbort !== null) waiting.signal!.removeEventListener("abort", waiting.onAbort);
     this.#owner.onWaitEnd();
     return waiting;
   }
