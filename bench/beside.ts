@@ -5,14 +5,13 @@
  * without load, and under a load that would take all of a core. The load and the HTTP client are
  * other processes.
  */
-import process from "node:process";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";
-import { projectPath, run, type Server, startServer } from "./harness/child.ts";
-import { load, type LoadResult } from "./harness/load.ts";
+import { ask, type Server, startServer } from "./harness/child.ts";
+import { type HttpResult, load, loadHttp, type LoadResult } from "./harness/load.ts";
 import { number, parse } from "./harness/options.ts";
 import { table } from "./harness/markdown.ts";
 import { Progress } from "./harness/progress.ts";
-import { describeMachine, keep } from "./harness/report.ts";
+import { describeMachine, tell } from "./harness/report.ts";
 import type { Scenario } from "./harness/scenarios.ts";
 import type { Lateness } from "./servers/lateness.ts";
 
@@ -32,14 +31,6 @@ const HOSTS: readonly Host[] = [
   { name: "deno-sync", title: "Deno, sync", runtime: "deno", style: "sync" },
   { name: "deno-async", title: "Deno, async", runtime: "deno", style: "async" },
 ];
-
-/** What bench/native/http.c prints. */
-interface HttpResult {
-  readonly requests_per_s: number;
-  readonly p50_us: number;
-  readonly p99_us: number;
-  readonly max_us: number;
-}
 
 /** One server, without load and with it. */
 interface Outcome {
@@ -65,21 +56,11 @@ const serverCpu = number("server-cpu", options["server-cpu"]);
 const loadCpu = number("load-cpu", options["load-cpu"]);
 const loadOptions = { seconds, warmupSeconds: 0.5, cpu: loadCpu };
 
-async function askTimers(server: Server): Promise<Lateness[]> {
-  process.kill(server.pid, "SIGUSR2");
-  return JSON.parse(await server.line());
-}
-
 /** Runs something while the timers are watched. */
 async function watchTimers<T>(server: Server, action: () => Promise<T>): Promise<[Lateness[], T]> {
-  await askTimers(server); // forget what was before
+  await ask(server); // forget what was before
   const result = await action();
-  return [await askTimers(server), result];
-}
-
-async function measureHttp(port: number): Promise<HttpResult> {
-  const argv = [projectPath("bench/build/http"), "-p", `${port}`, "-t", `${seconds}`];
-  return JSON.parse(await run({ argv, cpu: loadCpu }));
+  return [await ask<Lateness[]>(server), result];
 }
 
 const progress = new Progress();
@@ -93,10 +74,13 @@ async function measure(host: Host): Promise<Outcome> {
     const pause = () => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000));
     progress.step(`${host.title}: idle`);
     const [idleTimers] = await watchTimers(server, pause);
-    const idleHttp = await measureHttp(httpPort);
+    const idleHttp = await loadHttp(httpPort, seconds, loadCpu);
     progress.step(`${host.title}: loaded`);
     const [busyTimers, echo] = await watchTimers(server, () => load(server, SCENARIO, loadOptions));
-    const both = [measureHttp(httpPort), load(server, SCENARIO, loadOptions)] as const;
+    const both = [
+      loadHttp(httpPort, seconds, loadCpu),
+      load(server, SCENARIO, loadOptions),
+    ] as const;
     const [busyHttp, echoBesideHttp] = await Promise.all(both);
     return { host, idleTimers, idleHttp, busyTimers, busyHttp, echo, echoBesideHttp };
   } finally {
@@ -155,5 +139,4 @@ const markdown = [
   ),
   `\n${describeMachine()}.`,
 ].join("\n");
-console.log(markdown);
-keep("beside", markdown, outcomes);
+tell("beside", markdown, outcomes);

@@ -4,7 +4,7 @@
 import { select } from "./harness/candidates.ts";
 import { CLIENTS, describeClients, measureClients } from "./harness/clients.ts";
 import { commandLine, number, parse } from "./harness/options.ts";
-import { describeMachine, keep } from "./harness/report.ts";
+import { describeMachine, tell } from "./harness/report.ts";
 
 const options = parse({
   only: { help: `which: ${CLIENTS.map(({ name }) => name).join(",")}` },
@@ -22,5 +22,4 @@ const results = {
   micros: await measureClients(clients, rounds, number("seconds", options.seconds)),
 };
 const markdown = describeClients(results);
-console.log(markdown);
-keep("client", markdown, results);
+tell("client", markdown, results);

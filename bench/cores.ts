@@ -6,12 +6,12 @@
  * threads, how evenly work is spread, what the main thread feels, and memory. What follows from
  * them for N cores is in docs/CORES.md.
  */
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { setTimeout } from "node:timers/promises";
 import { runFile, type Runtime } from "./harness/candidates.ts";
-import { hold, projectPath, run, type Server, startServer } from "./harness/child.ts";
-import { load } from "./harness/load.ts";
+import { ask, hold, projectPath, type Server, startServer } from "./harness/child.ts";
+import { load, loadHttp } from "./harness/load.ts";
+import { status } from "./harness/memory.ts";
 import { table } from "./harness/markdown.ts";
 import { number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
@@ -220,11 +220,6 @@ interface Told {
   readonly lateness?: readonly Lateness[];
 }
 
-async function ask(server: Server): Promise<Told> {
-  process.kill(server.pid, "SIGUSR2");
-  return JSON.parse(await server.line());
-}
-
 /** The most above the fewest, as a part of the mean. */
 function spread(counts: readonly number[]): string {
   const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
@@ -236,7 +231,7 @@ function splitRow(setting: Setting): Promise<string[]> {
   progress.step(`${setting.title}: ${OPEN_RATE} messages/s`, 2);
   return withServers([setting], async ([server]) => {
     await load(server!, MESSAGES, { seconds: 1, warmupSeconds: 0, rate: OPEN_RATE });
-    const { asked } = await ask(server!);
+    const { asked } = await ask<Told>(server!);
     return [setting.title, asked.join(" / "), spread(asked)];
   });
 }
@@ -247,7 +242,7 @@ function skewRow(setting: Setting): Promise<string[]> {
   return withServers([setting], async ([server]) => {
     const argv = ["-p", server!.port, "-c", HOLD_CONNECTIONS, "-b", 0, "-s", 64].map(String);
     const held = await hold({ argv: [projectPath("bench/build/hold"), ...argv] });
-    const { connections } = await ask(server!);
+    const { connections } = await ask<Told>(server!);
     await held.finish();
     return [setting.title, connections.join(" / "), spread(connections)];
   });
@@ -273,28 +268,17 @@ async function spreadTables(): Promise<string> {
 
 // ---- the main thread ----------------------------------------------------------------------------
 
-/** What bench/native/http.c prints. */
-interface HttpResult {
-  readonly requests_per_s: number;
-  readonly p99_us: number;
-}
-
 /** Rare lateness wants more than a round. */
 function mainSeconds(): number {
   return 4 * seconds;
-}
-
-async function measureHttp(port: number): Promise<HttpResult> {
-  const argv = [projectPath("bench/build/http"), "-p", `${port}`, "-t", `${mainSeconds()}`];
-  return JSON.parse(await run({ argv }));
 }
 
 /** How late its timers are, and how its HTTP server does, while something runs. */
 async function feel(server: Server, httpPort: number, beside: () => Promise<unknown>) {
   await ask(server); // forget what was before
   await beside();
-  const { lateness } = await ask(server);
-  const [http] = await Promise.all([measureHttp(httpPort), beside()]);
+  const { lateness } = await ask<Told>(server);
+  const [http] = await Promise.all([loadHttp(httpPort, mainSeconds()), beside()]);
   return { lateness: lateness!, http };
 }
 
@@ -337,10 +321,6 @@ async function mainTable(): Promise<string> {
 
 // ---- memory -------------------------------------------------------------------------------------
 
-function residentKb({ pid }: Server): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]);
-}
-
 /** Resident memory with one, two and four pollers, each asked already. */
 async function memoryRow(runtime: Runtime): Promise<string[]> {
   progress.step(`${runtime}: memory`, secondsOf("memory") / runtimes.length);
@@ -351,7 +331,7 @@ async function memoryRow(runtime: Runtime): Promise<string[]> {
       await load(server, MESSAGES, { seconds: 0.3, warmupSeconds: 0 });
     }
     await setTimeout(SETTLE_MS);
-    return servers.map(residentKb);
+    return servers.map(({ pid }) => status(pid, "VmRSS"));
   });
   const megabytes = kilobytes.map((value) => value / 1024);
   raw.push({ runtime, kilobytes });

@@ -9,7 +9,7 @@ import { load } from "./harness/load.ts";
 import { figure, table } from "./harness/markdown.ts";
 import { commandLine, number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
-import { describeMachine, keep } from "./harness/report.ts";
+import { describeMachine, tell } from "./harness/report.ts";
 import { median } from "./harness/statistics.ts";
 import { WAYS } from "./servers/deferrals.mjs";
 
@@ -76,5 +76,4 @@ const markdown = [
   table(heads, rows),
   `\n${describeMachine()}`,
 ].join("\n");
-console.log(markdown);
-keep("deferred", markdown, Object.fromEntries(found));
+tell("deferred", markdown, Object.fromEntries(found));

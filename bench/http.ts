@@ -3,18 +3,12 @@
  */
 import { isInstalled } from "./harness/bulk.ts";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";
-import {
-  freePort,
-  projectPath,
-  run,
-  type Server,
-  startServer,
-  startServerAt,
-} from "./harness/child.ts";
-import { table } from "./harness/markdown.ts";
+import { freePort, run, type Server, startServer, startServerAt } from "./harness/child.ts";
+import { cpuMicros } from "./harness/load.ts";
+import { figureAndRange, table } from "./harness/markdown.ts";
 import { number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
-import { describeMachine, keep } from "./harness/report.ts";
+import { describeMachine, tell } from "./harness/report.ts";
 import { median, ratios, spread } from "./harness/statistics.ts";
 
 const BODY = "Hello, World!";
@@ -76,10 +70,6 @@ const seconds = number("seconds", options.seconds);
 const connections = number("connections", options.connections);
 const serverCpu = number("server-cpu", options["server-cpu"]);
 const loadCpu = number("load-cpu", options["load-cpu"]);
-
-async function cpuMicros({ pid }: Server): Promise<number> {
-  return Number(await run({ argv: [projectPath("bench/build/cpu"), `${pid}`] })) / 1000;
-}
 
 /** Throws unless a server answers as all of them do. */
 async function checkAnswer(title: string, port: number): Promise<void> {
@@ -146,10 +136,8 @@ function goalRow(
   const [mine, theirs] = [of(us), of(them)];
   if (mine === undefined || theirs === undefined) return [];
   const compare = (key: keyof Round) => {
-    const { median, low, high } = spread(
-      ratios(mine[1].map((one) => one[key]), theirs[1].map((one) => one[key])),
-    );
-    return `${median.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
+    const each = ratios(mine[1].map((one) => one[key]), theirs[1].map((one) => one[key]));
+    return figureAndRange(spread(each), 2);
   };
   const who = `${mine[0].title} ÷ ${theirs[0].title}`;
   return [[who, compare("requestsPerSecond"), goal.toFixed(1), compare("cpuMicros")]];
@@ -173,5 +161,4 @@ const markdown = [
     GOALS.flatMap((goal) => goalRow(results, goal)),
   ),
 ].join("\n");
-console.log(markdown);
-keep("http", markdown, [...results].map(([{ name }, all]) => ({ name, rounds: all })));
+tell("http", markdown, [...results].map(([{ name }, all]) => ({ name, rounds: all })));

@@ -7,7 +7,7 @@ import { weigh } from "./harness/memory.ts";
 import { number, parse } from "./harness/options.ts";
 import { table } from "./harness/markdown.ts";
 import { Progress } from "./harness/progress.ts";
-import { describeMachine, keep } from "./harness/report.ts";
+import { describeMachine, tell } from "./harness/report.ts";
 
 const options = parse({
   only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
@@ -47,5 +47,4 @@ const markdown = [
   table(["server", "in a new process", "after traffic"], rows),
   `\n${describeMachine()}.`,
 ].join("\n");
-console.log(markdown);
-keep("idle_memory", markdown, raw);
+tell("idle_memory", markdown, raw);

@@ -7,11 +7,11 @@
 import { runFile, select } from "./harness/candidates.ts";
 import { run } from "./harness/child.ts";
 import { SERVER_CPU } from "./harness/cpus.ts";
-import { table } from "./harness/markdown.ts";
+import { figureAndRange, table } from "./harness/markdown.ts";
 import { commandLine, number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
 import type { MicroResults, MicroSamples } from "./harness/record.ts";
-import { describeMachine, keep } from "./harness/report.ts";
+import { describeMachine, tell } from "./harness/report.ts";
 import { spread } from "./harness/statistics.ts";
 
 const RUNTIMES = [{ name: "bun" }, { name: "deno" }] as const;
@@ -55,9 +55,8 @@ const results: MicroResults = {
 function cell(name: string, runtime: string): string {
   const one = samples.get(`${name} ${runtime}`);
   if (one === undefined) return "–";
-  const { median, low, high } = spread(one.nanos);
-  const digits = median < 100 ? 1 : 0;
-  return `${median.toFixed(digits)} (${low.toFixed(digits)}–${high.toFixed(digits)})`;
+  const found = spread(one.nanos);
+  return figureAndRange(found, found.median < 100 ? 1 : 0);
 }
 
 const names = [...new Set(results.samples.map(({ name }) => name))];
@@ -69,5 +68,4 @@ const markdown = [
   `Median of ${sampleCount} processes, and the middle half of them; pinned to CPU ${cpu}.`,
   table(heads, rows),
 ].join("\n\n");
-console.log(markdown);
-keep("micro", markdown, results);
+tell("micro", markdown, results);

@@ -7,11 +7,11 @@ import { tmpdir } from "node:os";
 import { isInstalled, type Mover } from "./harness/bulk.ts";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";
 import { freePort, run, type Server, startServer, startServerAt } from "./harness/child.ts";
-import { figure, table } from "./harness/markdown.ts";
+import { figure, figureAndRange, table } from "./harness/markdown.ts";
 import { number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
-import { describeMachine, keep } from "./harness/report.ts";
-import { median, quantile, ratios } from "./harness/statistics.ts";
+import { describeMachine, tell } from "./harness/report.ts";
+import { median, ratios, spread } from "./harness/statistics.ts";
 
 /** One tick of /proc/PID/stat: 100 a second, whatever the kernel's own are (proc(5)). */
 const TICK_MICROS = 10_000;
@@ -152,8 +152,7 @@ const base = [...results].find(([{ name }]) => name === LIMIT)?.[1];
 function beside(all: readonly Result[], key: keyof Result, j: number): string {
   if (base === undefined) return "–";
   const each = ratios(all.map((one) => one[key]), base[j]!.map((one) => one[key]));
-  const [low, high] = [quantile(each, 0.25), quantile(each, 0.75)];
-  return `${figure(median(each))} (${figure(low)}–${figure(high)})`;
+  return figureAndRange(spread(each));
 }
 
 function section(j: number): string {
@@ -184,9 +183,8 @@ const markdown = [
   "",
   ...cases.map((_, j) => section(j)),
 ].join("\n");
-console.log(markdown);
 const raw = [...results].map(([{ name }, all]) => ({
   name,
   cases: cases.map((one, j) => ({ ...one, rounds: all[j]! })),
 }));
-keep("redis", markdown.trimEnd(), raw);
+tell("redis", markdown, raw);

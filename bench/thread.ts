@@ -4,16 +4,15 @@
  * Each cell is measured with both, and each alone. A cell's CPU is compared with what its messages
  * and its units of work cost alone: 1.00 is what two processes would have used together.
  */
-import process from "node:process";
 import { isInstalled } from "./harness/bulk.ts";
 import { runFile, type Runtime } from "./harness/candidates.ts";
-import { projectPath, run, type Server, startServer } from "./harness/child.ts";
+import { ask, run, type Server, startServer } from "./harness/child.ts";
 import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
-import { load } from "./harness/load.ts";
+import { cpuMicros, load, loadHttp } from "./harness/load.ts";
 import { figure, table } from "./harness/markdown.ts";
 import { commandLine, number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
-import { describeMachine, keep } from "./harness/report.ts";
+import { describeMachine, tell } from "./harness/report.ts";
 import type { WorkReport } from "./servers/thread.ts";
 
 /** Messages a second of netpoll; "half" is of what it reaches alone. */
@@ -32,8 +31,7 @@ interface Work {
 
 /** bench/native/http.c: one client that keeps its connection. */
 async function askOne(port: number, seconds: number): Promise<WorkReport> {
-  const argv = [projectPath("bench/build/http"), "-p", `${port}`, "-t", `${seconds}`];
-  const told = JSON.parse(await run({ argv, cpu: LOAD_CPU }));
+  const told = await loadHttp(port, seconds, LOAD_CPU);
   const units = told.requests_per_s * seconds;
   return { units, p50: told.p50_us / 1000, p99: told.p99_us / 1000 };
 }
@@ -98,15 +96,6 @@ const loads = LOADS.filter((name) => listed(options.loads, name));
 const works = WORKS.filter(({ name }) => listed(options.works, name) || name === "none")
   .filter(({ name }) => !name.startsWith("wrk") || isInstalled("wrk"));
 
-async function cpuMicros({ pid }: Server): Promise<number> {
-  return Number(await run({ argv: [projectPath("bench/build/cpu"), `${pid}`] })) / 1000;
-}
-
-async function report(server: Server): Promise<WorkReport> {
-  process.kill(server.pid, "SIGUSR2");
-  return JSON.parse(await server.line());
-}
-
 const sleep = () => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000));
 
 /** Loads the echo; nothing for "idle". */
@@ -121,21 +110,21 @@ async function loadEcho(server: Server, name: Load, mostPerSecond: number) {
 async function measure(
   server: Server,
   httpPort: number,
-  { ask, inside }: Work,
+  work: Work,
   name: Load,
   mostPerSecond: number,
 ): Promise<Omit<Cell, "thread" | "work" | "load">> {
-  await report(server); // forget what was before
+  await ask<WorkReport>(server); // forget what was before
   const before = await cpuMicros(server);
-  const asked = ask?.(httpPort, seconds);
+  const asked = work.ask?.(httpPort, seconds);
   const [told, answer] = await Promise.all([loadEcho(server, name, mostPerSecond), asked, sleep()]);
   const used = await cpuMicros(server) - before;
-  const internal = await report(server);
+  const internal = await ask<WorkReport>(server);
   return {
     cpuMicros: used,
     messages: told?.messages ?? 0,
     messageP99Micros: told?.p99_us ?? NaN,
-    done: inside === "none" ? answer ?? { units: 0, p50: NaN, p99: NaN } : internal,
+    done: work.inside === "none" ? answer ?? { units: 0, p50: NaN, p99: NaN } : internal,
   };
 }
 
@@ -238,5 +227,4 @@ const markdown = [
   }. No cell with both costs more than twice both alone plus ${figure(excess)} µs a unit.\n`,
   describeMachine(),
 ].join("\n");
-console.log(markdown);
-keep("thread", markdown, compared);
+tell("thread", markdown, compared);

@@ -6,11 +6,11 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { select } from "./candidates.ts";
 import { projectPath, run, type Server } from "./child.ts";
-import { table } from "./markdown.ts";
+import { figureAndRange, table } from "./markdown.ts";
 import { number, parse } from "./options.ts";
 import { Progress } from "./progress.ts";
-import { describeMachine, keep } from "./report.ts";
-import { median, quantile } from "./statistics.ts";
+import { describeMachine, tell } from "./report.ts";
+import { median, spread } from "./statistics.ts";
 
 /** A server that moves bytes. */
 export interface Mover {
@@ -125,9 +125,7 @@ function section(bench: BulkBench, results: Results, count: number, j: number): 
   const limit = [...results].find(([{ name }]) => name === bench.limit)?.[1][j];
   const ratio = (rounds: readonly BulkResult[], key: "mib_per_s" | "server_us_per_mib") => {
     if (limit === undefined) return "–";
-    const ratios = rounds.map((round, i) => round[key] / limit[i]![key]);
-    const [low, high] = [quantile(ratios, 0.25), quantile(ratios, 0.75)];
-    return `${median(ratios).toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
+    return figureAndRange(spread(rounds.map((round, i) => round[key] / limit[i]![key])), 2);
   };
   const rows = [...results].map(([{ title }, all]) => {
     const rounds = all[j]!;
@@ -163,10 +161,9 @@ export async function bulkBench(bench: BulkBench, options: BulkOptions): Promise
     "",
     ...counts.map((count, j) => section(bench, results, count, j)),
   ].join("\n");
-  console.log(markdown);
-  keep(
+  tell(
     bench.name,
-    markdown.trimEnd(),
+    markdown,
     [...results].map(([{ name }, rounds]) => ({ name, rounds })),
   );
 }

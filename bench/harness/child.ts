@@ -27,6 +27,12 @@ export async function startServer(command: Command): Promise<Server> {
   return Object.assign(program, { port: Number(port) });
 }
 
+/** What a server tells as a line of JSON when it gets SIGUSR2. */
+export async function ask<T>(server: Server): Promise<T> {
+  server.signal("SIGUSR2");
+  return JSON.parse(await server.line());
+}
+
 /** A port of 127.0.0.1 that is free now, for servers that cannot choose one. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");

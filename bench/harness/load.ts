@@ -82,3 +82,22 @@ export async function load(
 ): Promise<LoadResult> {
   return JSON.parse(await run(loadCommand(server, scenario, options)));
 }
+
+/** What bench/native/http.c prints. */
+export interface HttpResult {
+  readonly requests_per_s: number;
+  readonly p50_us: number;
+  readonly p99_us: number;
+  readonly max_us: number;
+}
+
+/** Asks an HTTP server over one connection that is kept. */
+export async function loadHttp(port: number, seconds: number, cpu?: number): Promise<HttpResult> {
+  const argv = [projectPath("bench/build/http"), "-p", `${port}`, "-t", `${seconds}`];
+  return JSON.parse(await run({ argv, cpu }));
+}
+
+/** The CPU that a process has spent so far, in microseconds. */
+export async function cpuMicros({ pid }: { readonly pid: number }): Promise<number> {
+  return Number(await run({ argv: [projectPath("bench/build/cpu"), `${pid}`] })) / 1000;
+}

@@ -26,6 +26,11 @@ export function figure(value: number, decimals = value < 100 ? 2 : 0): string {
   });
 }
 
+/** The median, and in brackets the middle half. */
+export function figureAndRange({ median, low, high }: Spread, decimals?: number): string {
+  return `${figure(median, decimals)} (${figure(low, decimals)}–${figure(high, decimals)})`;
+}
+
 /** The middle half of the rounds. */
 function range({ low, high }: Spread): string {
   return Number.isFinite(low) ? `${low.toFixed(2)}–${high.toFixed(2)}` : "–";

@@ -2,10 +2,9 @@
  * What a server holds, looked at from outside and, with bench/peers/probe.mjs in it, from inside.
  */
 import { readFileSync } from "node:fs";
-import process from "node:process";
 import { setTimeout } from "node:timers/promises";
 import { type Candidate, withProbe } from "./candidates.ts";
-import { hold, projectPath, run, type Server, startServer } from "./child.ts";
+import { ask, hold, projectPath, run, type Server, startServer } from "./child.ts";
 
 /**
  * How long a server is left alone before it is looked at: its own timers and collections have run
@@ -56,7 +55,8 @@ export interface Population {
   readonly isWarmedUp: boolean;
 }
 
-function status(pid: number, field: string): number {
+/** A number of /proc/PID/status (proc(5)). */
+export function status(pid: number, field: string): number {
   const text = readFileSync(`/proc/${pid}/status`, "utf8");
   return Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(text)![1]);
 }
@@ -68,8 +68,7 @@ async function look({ pid }: Server): Promise<Footprint> {
 
 async function probe(server: Server): Promise<Holdings> {
   await setTimeout(SETTLE_MS);
-  process.kill(server.pid, "SIGUSR2");
-  return JSON.parse(await server.line());
+  return ask(server);
 }
 
 async function compare<T>(

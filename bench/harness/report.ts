@@ -59,6 +59,12 @@ export function readJson<T>(name: string, folder = RESULTS): T | null {
   }
 }
 
+/** Prints a result and keeps it. */
+export function tell(name: string, markdown: string, raw: unknown): void {
+  console.log(markdown);
+  keep(name, markdown.trimEnd(), raw);
+}
+
 /** Keeps a result: NAME.md to commit, and beside it the raw values, which are not. */
 export function keep(name: string, markdown: string, raw: unknown, folder = RESULTS): void {
   keepText(`${name}.md`, markdown, folder);

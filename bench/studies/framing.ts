@@ -5,7 +5,7 @@ import { Buffer } from "node:buffer";
 import { type Codec, fixedLength, lengthPrefixed, lines, LinkBuffer, resp } from "../../mod.ts";
 import { table } from "../harness/markdown.ts";
 import { number, parse } from "../harness/options.ts";
-import { describeMachine, keep } from "../harness/report.ts";
+import { describeMachine, tell } from "../harness/report.ts";
 import { median } from "../harness/statistics.ts";
 
 const options = parse({
@@ -170,5 +170,4 @@ ${table(["codec", "million frames/s", "GB/s", "ns a frame"], rows)}
 A line that comes in pieces of one byte each:
 
 ${table(["length", "ms a MiB"], dribbles)}`;
-console.log(text);
-keep(`framing-${runtime.split("/")[0]!.toLowerCase()}`, text, { results, dribbles });
+tell(`framing-${runtime.split("/")[0]!.toLowerCase()}`, text, { results, dribbles });

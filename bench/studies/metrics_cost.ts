@@ -16,7 +16,7 @@ import { load } from "../harness/load.ts";
 import { table } from "../harness/markdown.ts";
 import { number, parse } from "../harness/options.ts";
 import { Progress } from "../harness/progress.ts";
-import { describeMachine, keep } from "../harness/report.ts";
+import { describeMachine, tell } from "../harness/report.ts";
 import type { Scenario } from "../harness/scenarios.ts";
 import { median, ratios, spread } from "../harness/statistics.ts";
 
@@ -144,5 +144,4 @@ const markdown = [
     : table(["", "nobody asks", "asked once a second", "÷", "middle half"], asked),
   `\n${describeMachine()}.`,
 ].join("\n");
-console.log(markdown);
-keep(isBaseline ? "metrics_baseline" : "metrics_cost", markdown, raw);
+tell(isBaseline ? "metrics_baseline" : "metrics_cost", markdown, raw);

@@ -8,7 +8,7 @@ import { examine, type Footprint, type Holdings, weigh, type Weighed } from "../
 import { number, parse } from "../harness/options.ts";
 import { table } from "../harness/markdown.ts";
 import { Progress } from "../harness/progress.ts";
-import { describeMachine, keep } from "../harness/report.ts";
+import { describeMachine, tell } from "../harness/report.ts";
 
 const options = parse({
   only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
@@ -78,5 +78,4 @@ const markdown = [
   NOTES,
   `\n${describeMachine()}.`,
 ].join("\n");
-console.log(markdown);
-keep("question", markdown, raw);
+tell("question", markdown, raw);

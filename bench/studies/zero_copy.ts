@@ -10,7 +10,7 @@ import { runFile, type Runtime, select } from "../harness/candidates.ts";
 import { projectPath, run, type Server, startServer } from "../harness/child.ts";
 import { number, parse } from "../harness/options.ts";
 import { table } from "../harness/markdown.ts";
-import { describeMachine, keep } from "../harness/report.ts";
+import { describeMachine, tell } from "../harness/report.ts";
 import { Progress } from "../harness/progress.ts";
 import { median, quantile } from "../harness/statistics.ts";
 import { layWire, LOOPBACK, type Wire } from "./wire.ts";
@@ -181,6 +181,5 @@ const markdown = [
   `net.core.skb_defer_max is ${options["skb-defer"] ?? skbDefer} (bench/README.md).\n`,
   ...sections,
 ].join("\n");
-console.log(markdown);
-keep("zero_copy", markdown.trimEnd(), results);
+tell("zero_copy", markdown, results);
 process.exit(0);
