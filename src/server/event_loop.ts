@@ -101,7 +101,6 @@ export const EVENT_LOOP_OPTIONS: Known<EventLoopOptions> = {
 };
 const METRICS_OPTIONS: Known<LoopMetricsOptions> = { connectionsMax: 1 };
 
-/** Throws unless a server can be made of them. */
 /** The options of a loop, each read once. Throws unless a loop can be made of them. */
 function readLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): EventLoopOptions<C> {
   if (typeof onRequest !== "function" && onRequest !== null) {

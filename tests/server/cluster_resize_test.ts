@@ -123,6 +123,20 @@ test("resize() rejects when its Worker is killed, wherever its start was, and le
   await leaks(run);
 });
 
+test("resize() twenty times leaves no descriptor, thread or block of the Workers", async () => {
+  await using test = new TestCluster({ pollerCount: 1 });
+  const change = async () => {
+    await soon(test.cluster.resize(2));
+    await test.askMany(2);
+    await soon(test.cluster.resize(1));
+  };
+  await change(); // what a runtime opens for its first Worker, it keeps
+  await leaks(async () => {
+    for (let n = 0; n < 20; n++) await change();
+  });
+  assertEquals(test.errors, []);
+});
+
 test("shutdown() while pollers come or go ends them all", async () => {
   const test = new TestCluster({ pollerCount: 2 });
   const peers = [(await test.connectAndAsk())[0], (await test.connectAndAsk())[0]];
