@@ -1,8 +1,13 @@
-// libnetpoll.c: the Linux system calls of netpoll, one a function.
+// libnetpoll.c: the Linux system calls of netpoll, and the little that must live beside them.
 //
-// Every function returns a value >= 0, or -errno. EINTR is retried; nothing else is decided here:
-// what "not ready" or "end of file" means for a connection is TypeScript's business
-// (src/connection/).
+// Most functions are one system call. Each returns a value >= 0, or -errno. EINTR is retried; what
+// "not ready" or "end of file" means for a connection is TypeScript's business (src/connection/).
+//
+// Four things are decided here, because no JavaScript runs when they are needed:
+// - owners: every descriptor has the thread that opened it, and is closed when that thread ends;
+// - wakers: a thread of C waits for a poller's events and wakes the runtime's own loop;
+// - rings: a queue without a lock hands descriptors from one Worker to another;
+// - counters: each system call that is made is counted, for metrics().
 //
 // C never trusts an address from JavaScript. Memory travels as (slab, offset, length) and is looked
 // up and bounds-checked here: -EFAULT otherwise. The one exception is a *borrowed* array, the

@@ -2,7 +2,7 @@
  * A Node stream as a sink of bytes.
  */
 import { type EndingStream, endOf, type NodeEnd } from "./node_end.ts";
-import type { ByteSink } from "./sink_writer.ts";
+import type { ByteSink } from "./contract.ts";
 
 /** What is used of a `Writable` of node:stream; sockets of node:net and node:tls are some. */
 export interface NodeWritable extends EndingStream {

@@ -2,7 +2,7 @@
  * A Node stream as a source of bytes.
  */
 import { type EndingStream, endOf, type NodeEnd } from "./node_end.ts";
-import type { Pieces } from "./source_reader.ts";
+import type { Pieces } from "./contract.ts";
 
 /** What is used of a `Readable` of node:stream; sockets of node:net and node:tls are some. */
 export interface NodeReadable extends EndingStream {

@@ -9,25 +9,10 @@ import { NetpollError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, WRITE_BUFFER_BYTES_MAX } from "../core/limits.ts";
 import { show } from "../core/options.ts";
 import { withSignal } from "../core/signal.ts";
+import type { ByteSink } from "./contract.ts";
 import { isNodeWritable, NodeSink, type NodeWritable } from "./node_sink.ts";
 
-/** Where bytes go. */
-export interface ByteSink {
-  /**
-   * Takes bytes, **owned** by the sink from then on. A number that it returns, or resolves to, is how
-   * many of them it took: it is called again with the rest.
-   */
-  write(bytes: Uint8Array): unknown;
-  /**
-   * Waits until the sink takes more. Asked when `write` took fewer bytes than it was given, as a socket
-   * does that tells by an event of its own when it can go on.
-   */
-  drained?(): unknown;
-  /** Nothing more comes. */
-  close?(): unknown;
-  /** Nothing more comes this way: called instead of `close` where a sink has both, as a socket. */
-  closeWrite?(): unknown;
-}
+export type { ByteSink };
 
 /** A {@linkcode Writer} to a sink. */
 export interface SinkWriter extends Writer, AsyncDisposable {

@@ -20,19 +20,10 @@ import { BusyError, EofError } from "../core/errors.ts";
 import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
 import { checkOptions, checkSignal, show } from "../core/options.ts";
+import type { ByteReader, ByteSource, Pieces } from "./contract.ts";
 import { isNodeReadable, NodePieces } from "./node_source.ts";
 
-/** A source that fills the caller's memory, as a connection or a file of Deno does. */
-export interface ByteReader {
-  /**
-   * Resolves to how many bytes it has put there, or to null at the end. The memory is **lent** until
-   * then.
-   */
-  read(into: Uint8Array): Promise<number | null>;
-}
-
-/** Where bytes come from, in pieces of any size. */
-export type ByteSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | ByteReader;
+export type { ByteReader, ByteSource };
 
 /** A {@linkcode Reader} over a source. */
 export interface SourceReader extends Reader, AsyncDisposable {
@@ -46,14 +37,6 @@ export interface SourceReader extends Reader, AsyncDisposable {
    * yields next.
    */
   close(): Promise<void>;
-}
-
-/** What is asked of a source. */
-export interface Pieces {
-  /** The next piece, or that there is none. */
-  next(): Promise<{ done?: boolean; value?: Uint8Array }>;
-  /** No more is wanted, or no more comes. */
-  end(isOver: boolean): unknown;
 }
 
 /** How much a {@linkcode ByteReader} is asked for at once. */

@@ -4,7 +4,7 @@
 import { bufferOf, isFixed, offsetOf, plainView, presentCount } from "../core/bytes.ts";
 import { config } from "../core/config.ts";
 import { BLOCK_BYTES_MIN, COPY_BYTES_MAX, LINK_BYTES_MIN } from "../core/limits.ts";
-import { blocks } from "./block.ts";
+import { type Block, blocks } from "./block.ts";
 import type { LinkChain } from "./link_chain.ts";
 import { borrowedNode, linkedNode, type LinkNode } from "./link_node.ts";
 import { slabOf } from "./slab.ts";
@@ -36,7 +36,7 @@ export function countToWrite(bytes: Uint8Array): number {
  */
 function linkedTo(bytes: Uint8Array, length: number, bytesMin: number): LinkNode | null {
   const byteOffset = offsetOf(bytes);
-  const block = slabOf(bufferOf(bytes))?.blockAt(byteOffset);
+  const block = slabOf(bufferOf(bytes))?.blockAt(byteOffset) as Block | undefined;
   if (block === undefined || block.references === 0) return null;
   if (length < bytesMin && length * 2 < block.capacity) return null;
   const end = byteOffset + length;

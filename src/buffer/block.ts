@@ -13,7 +13,6 @@ import {
   SLAB_BYTES,
   SLAB_IDLE_MS,
 } from "../core/limits.ts";
-import type { LinkNode } from "./link_node.ts";
 import { Slab } from "./slab.ts";
 
 /** What freed memory is filled with in debug mode. */
@@ -38,7 +37,7 @@ export class Block {
   /** The next free block of its size. */
   next: Block | null = null;
   /** The node that fills it, made once and used again whenever the block is taken to be filled. */
-  node: LinkNode | null = null;
+  node: { readonly block: Block | null } | null = null;
 
   #lent: Uint8Array | null = null;
   #lentOffset = 0;
@@ -187,7 +186,9 @@ export class BlockPool {
     for (const slab of this.#slabs) {
       counts.wrappedBytes += slab.byteLength;
       counts.usedBytes += slab.usedBytes;
-      for (const block of slab.blocks()) if (block.references > 0) counts.usedCount += 1;
+      for (const block of slab.blocks() as Iterable<Block>) {
+        if (block.references > 0) counts.usedCount += 1;
+      }
     }
     return counts;
   }
@@ -250,7 +251,7 @@ export class BlockPool {
   /** Takes all blocks of an idle slab away. */
   #dissolve(slab: Slab): void {
     const sizes = new Set<number>();
-    for (const block of slab.blocks()) {
+    for (const block of slab.blocks() as Iterable<Block>) {
       assert(block.references === 0, "an idle slab has only free blocks");
       sizes.add(block.size);
       block.forgetView();

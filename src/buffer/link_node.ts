@@ -125,7 +125,7 @@ function take(start: number, end: number): LinkNode {
 
 /** An empty node on a block that nobody else stands on; the node takes over its reference. */
 export function emptyNode(block: Block): LinkNode {
-  const node = block.node ??= homeNode(block);
+  const node = (block.node ??= homeNode(block)) as LinkNode;
   const { offset } = block;
   node.read = offset;
   node.flushed = offset;

@@ -12,7 +12,6 @@ import { native } from "../../ffi/load.ts";
 import { assert } from "../core/assert.ts";
 import { check } from "../core/check.ts";
 import { BLOCK_BYTES_MIN } from "../core/limits.ts";
-import type { Block } from "./block.ts";
 
 const WASM_PAGE_BYTES = 64 * 1024;
 const NO_BYTES = Buffer.alloc(0);
@@ -33,6 +32,14 @@ export function slabOf(buffer: ArrayBufferLike): Slab | undefined {
   return slabs.get(buffer);
 }
 
+/** A piece of a slab: a block, which knows more of itself. */
+export interface SlabPiece {
+  /** Where in the slab it begins. */
+  readonly offset: number;
+  /** Its size in bytes. */
+  readonly capacity: number;
+}
+
 /** A piece of native memory. */
 export class Slab {
   /** What libnetpoll.c knows it by. */
@@ -42,7 +49,7 @@ export class Slab {
   /** Bytes of its blocks that are in use. */
   usedBytes = 0;
   /** The block at each KiB, where one begins. */
-  readonly #blocks: (Block | undefined)[] = [];
+  readonly #blocks: (SlabPiece | undefined)[] = [];
   readonly #memory: WebAssembly.Memory | null;
   #bytes: Buffer = NO_BYTES;
   #view: DataView = NO_VIEW;
@@ -116,7 +123,7 @@ export class Slab {
   }
 
   /** The block that a byte of the slab belongs to. */
-  blockAt(offset: number): Block | undefined {
+  blockAt(offset: number): SlabPiece | undefined {
     // A block of 2^n bytes lies at a multiple of 2^n: clearing bits walks through all that may
     // contain it.
     let index = Math.floor(offset / BLOCK_BYTES_MIN);
@@ -129,12 +136,12 @@ export class Slab {
   }
 
   /** Notes where a block begins. */
-  setBlock(offset: number, block: Block): void {
+  setBlock(offset: number, block: SlabPiece): void {
     this.#blocks[offset / BLOCK_BYTES_MIN] = block;
   }
 
   /** All of its blocks, in their order. */
-  *blocks(): Generator<Block> {
+  *blocks(): Generator<SlabPiece> {
     for (let offset = 0; offset < this.byteLength;) {
       const block = this.#blocks[offset / BLOCK_BYTES_MIN];
       if (block === undefined) return;
