@@ -9,6 +9,7 @@ import { NetpollError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, WRITE_BUFFER_BYTES_MAX } from "../core/limits.ts";
 import { show } from "../core/options.ts";
 import { withSignal } from "../core/signal.ts";
+import { ignore, RESOLVED } from "../core/promises.ts";
 import type { ByteSink } from "./contract.ts";
 import { isNodeWritable, NodeSink, type NodeWritable } from "./node_sink.ts";
 
@@ -24,10 +25,6 @@ export interface SinkWriter extends Writer, AsyncDisposable {
    */
   close(): Promise<void>;
 }
-
-const RESOLVED: Promise<void> = Promise.resolve();
-
-function ignore(): void {}
 
 /**
  * Writes to any sink of bytes as to a connection: `flush` resolves when the sink has taken

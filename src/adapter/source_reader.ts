@@ -20,6 +20,7 @@ import { BusyError, EofError } from "../core/errors.ts";
 import { MESSAGE_BYTES_MAX, UNTIL_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
 import { checkOptions, checkSignal, show } from "../core/options.ts";
+import { ignore, RESOLVED } from "../core/promises.ts";
 import type { ByteReader, ByteSource, Pieces } from "./contract.ts";
 import { isNodeReadable, NodePieces } from "./node_source.ts";
 
@@ -41,10 +42,6 @@ export interface SourceReader extends Reader, AsyncDisposable {
 
 /** How much a {@linkcode ByteReader} is asked for at once. */
 const PIECE_BYTES = 64 * 1024;
-
-const RESOLVED: Promise<void> = Promise.resolve();
-
-function ignore(): void {}
 
 /**
  * Reads from any source of bytes as from a connection: `wait` and `waitUntil` fetch from it what

@@ -2,14 +2,13 @@
  * LinkBuffer: netpoll's buffer, a reader and a writer over one chain of nodes.
  */
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
+import { RESOLVED } from "../core/promises.ts";
 import { chainOf } from "./chained.ts";
 import { drawChain, INSPECT } from "./drawing.ts";
 import { forgetOwner, reclaimFrom } from "./dropped.ts";
 import { CLOSED, LinkChain } from "./link_chain.ts";
 import { type BufferReader, ChainReader, checkCount, setSliceMaker } from "./reader.ts";
 import { ChainWriter, setChainAccess, type Writer } from "./writer.ts";
-
-const RESOLVED: Promise<void> = Promise.resolve();
 
 /**
  * Bytes in linked pieces of native memory: written at one end, published by `flush`, read at the

@@ -17,12 +17,11 @@ import { byteCount } from "../core/bytes.ts";
 import { BusyError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, UNTIL_BYTES_MAX, WAITS_PER_EVENT_MAX } from "../core/limits.ts";
 import { checkOptions, checkSignal } from "../core/options.ts";
+import { RESOLVED } from "../core/promises.ts";
 import { turn } from "../poll/turn.ts";
 import { Stop } from "./lifecycle.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { FIRST_SIZE, type ReadSize, receive, receiving, type Transport } from "./transport.ts";
-
-const RESOLVED: Promise<void> = Promise.resolve();
 
 /** The connection, as its reader needs it. */
 export interface ReaderOwner {

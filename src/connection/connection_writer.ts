@@ -7,12 +7,11 @@ import { isNotNow } from "../core/errno.ts";
 import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX, JOINED_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
+import { ignore, RESOLVED } from "../core/promises.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { FileQueue, FileSending, type FileWriter } from "./send_file.ts";
 import { send, sending, TAKEN_AWAY, type Transport } from "./transport.ts";
 import type { ZeroCopy } from "./zero_copy.ts";
-
-const RESOLVED: Promise<void> = Promise.resolve();
 
 /** The connection, as its writer needs it. */
 export interface WriterOwner {
@@ -61,8 +60,6 @@ interface Flush {
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
 }
-
-function ignore(): void {}
 
 /** A writer as its connection sees it. Users see no more than {@linkcode Writer}. */
 export interface WriteSide {

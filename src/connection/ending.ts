@@ -10,6 +10,7 @@ import {
   type NetpollError,
   type SystemError,
 } from "../core/errors.ts";
+import { ignore } from "../core/promises.ts";
 import type { CloseResult } from "./connection.ts";
 import type { Draining } from "./draining.ts";
 import type { Errand, Leaving } from "./leaving.ts";
@@ -79,8 +80,6 @@ export interface Failure {
   /** The value that was thrown, or rejected with. */
   readonly error: unknown;
 }
-
-function ignore(): void {}
 
 /** A promise whose rejection may go unheard. */
 function quiet(): PromiseWithResolvers<void> {

@@ -5,6 +5,7 @@ import { ERRNO, isNotNow, NOT_READY } from "../core/errno.ts";
 import { ClosedError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, SPLICE_BYTES_MIN, SPLICE_READS_SMALL_MAX } from "../core/limits.ts";
 import { checkOptions, checkSignal, type Known } from "../core/options.ts";
+import { ignore } from "../core/promises.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
 import type { Connection } from "./connection.ts";
 import { writeSide } from "./connection_writer.ts";
@@ -28,8 +29,6 @@ export interface PipeResult {
   /** Bytes from the second connection to the first. */
   bToA: number;
 }
-
-function ignore(): void {}
 
 /**
  * The way from one connection to the other. Small reads are copied, which costs fewer calls; where

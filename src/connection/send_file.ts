@@ -11,6 +11,7 @@ import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SendFileError, SystemError } from "../core/errors.ts";
 import { FILE_BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
 import { checkFunction, checkSignal, type Known, readOptions } from "../core/options.ts";
+import { ignore } from "../core/promises.ts";
 import { isDescriptor } from "../net/descriptor.ts";
 import { setCork } from "../net/socket.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
@@ -61,8 +62,6 @@ const TWO_32 = 2 ** 32;
 
 /** {mode, size low, size high}. */
 const about = new Uint32Array(3);
-
-function ignore(): void {}
 
 // O_NONBLOCK means nothing to files, and keeps a FIFO without a writer from blocking the thread
 // (open(2)).

@@ -2,6 +2,7 @@
  * Waiting that a signal can end. A wait that is given up leaves nothing behind, however long the
  * promise is under way: reactions of a promise cannot be taken back, members of a set can.
  */
+import { ignore } from "./promises.ts";
 
 /** Somebody who waits, and may give up. */
 interface Waiter {
@@ -11,8 +12,6 @@ interface Waiter {
 
 /** Who waits for a promise; each promise has one reaction of ours. */
 const audiences = new WeakMap<Promise<unknown>, Set<Waiter>>();
-
-function ignore(): void {}
 
 function audienceOf(promise: Promise<unknown>): Set<Waiter> {
   const known = audiences.get(promise);

@@ -1,9 +1,8 @@
 /**
  * One flush for all that is written until the running code has returned.
  */
+import { ignore } from "../core/promises.ts";
 import type { Writer } from "../buffer/writer.ts";
-
-function ignore(): void {}
 
 /** Flushes a writer soon, however often it is asked to. */
 export class LazyFlush {

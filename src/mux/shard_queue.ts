@@ -9,6 +9,7 @@ import type { Connection } from "../connection/connection.ts";
 import { insideOf } from "../connection/inside.ts";
 import { ClosedError } from "../core/errors.ts";
 import { checkFunction } from "../core/options.ts";
+import { ignore } from "../core/promises.ts";
 
 /**
  * Gives what shall be written, when its turn has come; null for nothing. The buffer is the queue's
@@ -25,8 +26,6 @@ interface Batch {
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
 }
-
-function ignore(): void {}
 
 /** A promise that has failed, of which nobody need hear. */
 function failed(error: unknown): Promise<never> {
