@@ -153,7 +153,7 @@ static inline int32_t injected(enum call call, int32_t fd) {
 
 // ---- counters -----------------------------------------------------------------------------------
 
-// What this thread's calls of each kind did: how many, the sum of what they returned, how many were
+// The counts of this thread's calls of each kind: how many, the sum of what they returned, how many were
 // not ready. Then waits by how many events they brought (powers of two), and failures by errno.
 enum { BATCHES = 3 * CALLS, ERRORS = BATCHES + 10, COUNTERS = ERRORS + 134 };
 static _Thread_local uint64_t counters[COUNTERS];
@@ -174,7 +174,7 @@ EXPORT int32_t np_counters(double *out, int32_t capacity) {
 
 // ---- owners -------------------------------------------------------------------------------------
 
-// What a thread opens is its own until it is closed or given away. A Worker may be terminated
+// A descriptor belongs to the thread that opened it until it is closed or given away. A Worker may be terminated
 // between any two instructions of its JavaScript, and then nobody is left who knows what it held:
 // the end of the thread gives it all back, as the end of a process does. Number 0 is nobody.
 static atomic_bool owners[OWNERS_MAX];
@@ -305,7 +305,7 @@ EXPORT int32_t np_slab_register(uint8_t *base, uint32_t bytes) {
   return publish_slab(base, bytes, false);
 }
 
-// Where a slab lies, for the runtime to wrap; null for no such slab.
+// The address of a slab, for the runtime to wrap; null for no such slab.
 EXPORT void *np_slab_address(uint32_t slab) {
   return piece(slab, 0, 0);
 }
@@ -319,7 +319,7 @@ EXPORT int32_t np_slab_discard(uint32_t slab) {
   return result(madvise(base, slabs[slab].bytes, MADV_DONTNEED));
 }
 
-// Where the needle first stands in the piece, -1 when it does not, or -EFAULT.
+// The first place of the needle in the piece, -1 without one, or -EFAULT.
 EXPORT int32_t np_find(uint32_t slab, uint32_t offset, uint32_t length, const uint8_t *needle, uint32_t needle_bytes) {
   const uint8_t *from = piece(slab, offset, length);
   if (!from) return -EFAULT;
@@ -335,7 +335,7 @@ EXPORT int32_t np_find(uint32_t slab, uint32_t offset, uint32_t length, const ui
 // IPv6, or the path of a Unix socket (a leading 0 byte for an abstract one).
 struct address { uint32_t family, port, scope, length; uint8_t bytes[108]; };
 
-// Who a connection is from, and where it arrived: of family 0 when nobody has asked.
+// The addresses of a connection, its peer's and ours: of family 0 when nobody has asked.
 struct ends { struct address peer, local; };
 
 _Static_assert(sizeof(struct address) == 124, "src/net/address.ts relies on this size");
@@ -496,7 +496,7 @@ EXPORT int32_t np_getsockopt(int32_t fd, int32_t level, int32_t name, int32_t *v
   return code < 0 ? code : (int32_t)length;
 }
 
-// How: 0 ends reading, 1 writing, 2 both.
+// `how`: 0 ends reading, 1 writing, 2 both.
 EXPORT int32_t np_shutdown(int32_t fd, int32_t how) {
   return result(shutdown(fd, how));
 }
@@ -617,7 +617,7 @@ EXPORT int32_t np_dup(int32_t fd) {
   return own(counted(CALL_OPEN, result(fcntl(fd, F_DUPFD_CLOEXEC, 0))));
 }
 
-// What a descriptor is, to `out`: {mode, low half of the size, high half}.
+// The kind of a descriptor, to `out`: {mode, low half of the size, high half}.
 EXPORT int32_t np_stat(int32_t fd, uint32_t *out) {
   struct stat about;
   // By number: glibc before 2.33 has no symbol fstat.
@@ -669,7 +669,7 @@ EXPORT int32_t np_splice(int32_t from, int32_t to, uint32_t length) {
 // those sends of a socket from 0. Its error queue later tells which numbers are done with, as
 // inclusive ranges: merged where they are neighbours, not always in order, and wrapping at 2^32.
 
-// The same as np_sendmsg, from our own pages. A result above 0 has taken the socket's next number;
+// Sends as np_sendmsg does, from our own pages. A result above 0 has taken the socket's next number;
 // -ENOBUFS, -EAGAIN and the rest have not. The socket must have SO_ZEROCOPY: without it the kernel
 // copies, and numbers nothing.
 EXPORT int32_t np_sendmsg_zero_copy(int32_t fd, const uint32_t *table, int32_t count, int32_t flags) {
@@ -710,7 +710,7 @@ static int32_t take_completions(int32_t fd, uint32_t token, uint32_t *out, int32
   return count;
 }
 
-// What a socket's error queue holds now, as (0, lo, hi, code): code is 1 where the kernel has copied
+// The content of a socket's error queue, as (0, lo, hi, code): code is 1 where the kernel has copied
 // after all (SO_EE_CODE_ZEROCOPY_COPIED). At most 4 at a time; how many, 0 for none.
 EXPORT int32_t np_completions(int32_t fd, uint32_t *out) {
   int32_t taken, count;
@@ -726,7 +726,7 @@ EXPORT int32_t np_disconnect(int32_t fd) {
   return result(connect(fd, &none, sizeof none));
 }
 
-// How many KiB this process may have pinned (RLIMIT_MEMLOCK, which binds all processes of a user
+// The KiB that this process may have pinned (RLIMIT_MEMLOCK, which binds all processes of a user
 // together); INT32_MAX where nothing binds it.
 EXPORT int32_t np_pinned_max(void) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -1148,7 +1148,7 @@ static int32_t take_slot(struct ring *ring, struct ends *ends) {
   uint32_t at;
   struct slot *slot = claim(ring, &ring->head, 1, &at);
   if (!slot) {
-    // What is pushed from here on rings; what was pushed just before is seen by the second look.
+    // A push from here on rings; one just before is seen by the second look.
     atomic_store(&ring->is_rung, false);
     slot = claim(ring, &ring->head, 1, &at);
   }
@@ -1174,7 +1174,7 @@ static void leave_ring(struct ring *ring) {
   atomic_store(&ring->users, 0);
 }
 
-// Who made the ring uses it no more. It is gone, with what is in it, when its thread has ended too.
+// The maker of the ring uses it no more. It is gone, with what is in it, when its thread has ended too.
 EXPORT int32_t np_ring_close(int32_t id) {
   struct ring *ring = open_ring(id);
   if (!ring || atomic_exchange(&ring->maker, 0) == 0) return -EBADF;

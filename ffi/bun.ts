@@ -6,7 +6,7 @@ import type { AdoptedSocket, Host } from "./host.ts";
 import type { Pointer } from "./native.ts";
 import type { NativeType, Signature } from "./symbols.ts";
 
-/** What netpoll uses of `Bun.connect`; written out so that Deno's checker knows it too. */
+/** The part of `Bun.connect` that netpoll uses, written out so that Deno's checker knows it too. */
 interface BunSocket {
   ref(): void;
   unref(): void;
@@ -104,8 +104,8 @@ function adopt(fd: number, onReadable: () => void): AdoptedSocket {
 }
 
 /**
- * Where a module that is evaluated again (`bun --hot`) finds what its predecessor has to do. Another
- * copy of netpoll in the same program has another URL.
+ * The key under which a module that is evaluated again (`bun --hot`) finds the duties of its
+ * predecessor. Another copy of netpoll in the same program has another URL.
  */
 const UNLOAD = Symbol.for(`netpoll.unload ${import.meta.url}`);
 

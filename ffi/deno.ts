@@ -142,12 +142,12 @@ function checkFile(name: "read" | "write", path: string): void {
 }
 
 function checkRead(path: string): void {
-  // What was denied it does not ask for, and says so itself, or (--ignore-read) that it is not there.
+  // It does not ask for what was denied, and says so itself, or (--ignore-read) that it is not there.
   if (stateOf({ name: "read", path }) === "prompt") throw notCapable("read", ` to "${path}"`);
 }
 
 function checkModule(url: string): void {
-  // What is compiled into a program needs no permission.
+  // A file that is compiled into a program needs no permission.
   if (Deno.build.standalone) return;
   const { protocol, hostname, port } = new URL(url);
   if (protocol === "file:") return checkRead(fileURLToPath(url));

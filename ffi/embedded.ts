@@ -10,7 +10,7 @@ import process from "node:process";
 import type { Host } from "./host.ts";
 import type { Signature } from "./symbols.ts";
 
-/** What is needed of the C library. */
+/** The functions of the C library that are needed. */
 interface C {
   dlopen(name: Uint8Array, flags: number): unknown;
   memfdCreate(name: Uint8Array, flags: number): number;
@@ -26,7 +26,7 @@ const C_SYMBOLS: Readonly<Record<keyof C, Signature>> = {
 };
 
 /**
- * Where all four are found: glibc before 2.34 has dlopen only here, and what a library needs is
+ * A library that has all four: glibc before 2.34 has dlopen only here, and what a library needs is
  * searched too; musl takes the name for itself (ldso/dynlink.c, load_library).
  */
 const C_LIBRARY = "libdl.so.2";

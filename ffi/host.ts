@@ -21,8 +21,8 @@ export interface Host {
   /** Its version, "2.9.5". */
   readonly version: string;
   /**
-   * How many empty macrotasks let the runtime's own sockets make progress after its loop was idle
-   * once, or 0 where every macrotask polls them (docs/decisions/0006-pace.md).
+   * The number of empty macrotasks that let the runtime's own sockets make progress after its loop was
+   * idle once, or 0 where every macrotask polls them (docs/decisions/0006-pace.md).
    */
   readonly ticksToPollSockets: number;
   /**
@@ -42,7 +42,7 @@ export interface Host {
   readonly contexts: { get(): unknown; set(context: unknown): void } | null;
   /** Opens a shared library and binds the functions of a table. Throws the runtime's own error. */
   open<T>(path: string, symbols: Readonly<Record<keyof T, Signature>>): T;
-  /** Why a library must not be opened: what permission is missing, or null. */
+  /** The reason why a library must not be opened: the permission that is missing, or null. */
   refusal(path: string): string | null;
   /**
    * An ArrayBuffer over native memory, or null where the runtime forbids it (a path-scoped
@@ -80,7 +80,7 @@ export interface Host {
   plainPath(path: string): string;
   /** Throws the same where the runtime would ask its user before it reads a file. */
   checkRead(path: string): void;
-  /** The same for a module that a Worker imports. */
+  /** Throws where the runtime would ask its user before a Worker imports a module. */
   checkModule(url: string): void;
   /** Whether a Worker may be given a copy of all environment variables, which is the default. */
   readonly mayCopyEnv: boolean;

@@ -11,7 +11,7 @@ import type { Native } from "./native.ts";
 import { PREBUILT, SONAME } from "./prebuilt.ts";
 import { ABI, SYMBOLS } from "./symbols.ts";
 
-/** Why netpoll cannot run on a platform at all, or null. */
+/** The reason why netpoll cannot run on a platform at all, or null. */
 export function unsupported(platform: string, arch: string): string | null {
   if (platform !== "linux") {
     return `it needs Linux (epoll), and this is ${platform}; run it in a Linux container or virtual machine`;
@@ -22,7 +22,7 @@ export function unsupported(platform: string, arch: string): string | null {
   return null;
 }
 
-/** Where the library may lie, in the order tried. `NETPOLL_LIB` alone, if it is set. */
+/** The places where the library may lie, in the order tried. `NETPOLL_LIB` alone, if it is set. */
 export function candidates(base: string, arch: string, named: string | undefined): string[] {
   if (named) return [named];
   // Elsewhere than in our own source tree (in a bundle, say) the same relative path would be
@@ -77,7 +77,7 @@ function attemptEmbedded(on: Host, library: Embedded): Native | string {
   }
 }
 
-/** What this package carries in itself, for a processor; null in the repository. */
+/** The library that this package carries in itself, for a processor; null in the repository. */
 function embeddedFor(arch: string): Embedded | null {
   const packed = PREBUILT[arch];
   return packed === undefined ? null : { soname: SONAME, packed };

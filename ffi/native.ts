@@ -14,7 +14,7 @@ export interface Native {
   /** The version of the boundary. */
   abi(): number;
   /**
-   * What this thread's calls did so far, up to `capacity` numbers of it, goes to `out`
+   * The counts of this thread's calls so far, up to `capacity` numbers, go to `out`
    * (src/metrics/call_counts.ts says which). How many there are.
    */
   counters(out: Float64Array, capacity: number): number;
@@ -23,11 +23,11 @@ export interface Native {
   slabMap(bytes: number): number;
   /** Makes the runtime's own memory a slab: it must live and stay in place for ever. Its number. */
   slabRegister(memory: Uint8Array, bytes: number): number;
-  /** Where a slab lies, for `Host.wrap`. */
+  /** The address of a slab, for `Host.wrap`. */
   slabAddress(slab: number): Pointer;
   /** Gives a slab's pages back to the kernel; the memory reads as zeros afterwards. */
   slabDiscard(slab: number): number;
-  /** Where `needle` first stands in a piece of a slab, or -1. */
+  /** The first place of `needle` in a piece of a slab, or -1. */
   find(
     slab: number,
     offset: number,
@@ -95,7 +95,7 @@ export interface Native {
 
   /** Makes another descriptor of the same open file. */
   dup(fd: number): number;
-  /** What a descriptor is: its mode, and the low and the high half of its size, go to `out`. */
+  /** The kind of a descriptor: its mode, and the low and the high half of its size, go to `out`. */
   stat(fd: number, out: Uint32Array): number;
   /** Reads a piece of a file at a position in two halves. Bytes, 0 behind the end. */
   pread(
@@ -132,7 +132,7 @@ export interface Native {
   completions(fd: number, out: Uint32Array): number;
   /** Aborts a connection: its zero-copy sends complete, its descriptor stays open. */
   disconnect(fd: number): number;
-  /** How many KiB may be pinned, 2^31 - 1 for any number. */
+  /** The KiB that may be pinned, 2^31 - 1 for any number. */
   pinnedMax(): number;
 
   /** A new epoll descriptor. */
@@ -199,6 +199,6 @@ export interface Native {
    * the next push ring.
    */
   ringTake(ring: number, ends: Uint32Array): number;
-  /** Who made the ring uses it no more. */
+  /** The maker of the ring uses it no more. */
   ringClose(ring: number): number;
 }

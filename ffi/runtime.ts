@@ -15,7 +15,7 @@ export const LOWEST: Readonly<Record<Host["name"], string>> = {
   deno: "2.8.0",
 };
 
-/** Why a version of a runtime will not do, or null. */
+/** The reason why a version of a runtime will not do, or null. */
 export function outdated(name: Host["name"], version: string): string | null {
   const lowest = LOWEST[name];
   // "1.10.0" is above "1.4.0"; a release candidate counts as its release.

@@ -4,7 +4,7 @@
 import type { Native } from "./native.ts";
 
 /**
- * What crosses the boundary: 32-bit integers, doubles, and typed arrays for the length of a call.
+ * The values that cross the boundary: 32-bit integers, doubles, and typed arrays for the length of a call.
  */
 export type NativeType = "i32" | "u32" | "f64" | "buffer" | "pointer";
 

@@ -5,13 +5,13 @@ import { host } from "./runtime.ts";
 import { native } from "./load.ts";
 import type { Native } from "./native.ts";
 
-/** What has more to do at its end than to close a descriptor. */
+/** An object that has more to do at its end than to close a descriptor. */
 export interface Unloadable {
   /** Ends it, at once. `isOver`: nothing of this module's JavaScript runs afterwards. */
   close(isOver: boolean): void;
 }
 
-/** What is closed by its own means, before all else is given back. */
+/** The objects that are closed by their own means, before all else is given back. */
 export const unloadables: Set<Unloadable> = new Set();
 
 /** Calls that need no descriptor and no thread. */

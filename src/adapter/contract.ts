@@ -2,7 +2,7 @@
  * The shapes of sources and sinks.
  */
 
-/** Where bytes go. */
+/** A sink of bytes. */
 export interface ByteSink {
   /**
    * Takes bytes, **owned** by the sink from then on. A number that it returns, or resolves to, is how
@@ -29,10 +29,10 @@ export interface ByteReader {
   read(into: Uint8Array): Promise<number | null>;
 }
 
-/** Where bytes come from, in pieces of any size. */
+/** A source of bytes, in pieces of any size. */
 export type ByteSource = AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | ByteReader;
 
-/** What is asked of a source. */
+/** A source, as a reader asks it. */
 export interface Pieces {
   /** The next piece, or that there is none. */
   next(): Promise<{ done?: boolean; value?: Uint8Array }>;

@@ -9,7 +9,7 @@ export interface EndingStream {
   readonly destroyed: boolean;
   /** Whether everything was read, the end included. */
   readonly readableEnded?: boolean;
-  /** Why it failed. */
+  /** The reason of the failure. */
   readonly errored?: Error | null;
   /** Listens. */
   on(event: "end" | "error" | "close", listener: (error: Error) => void): unknown;
@@ -25,9 +25,9 @@ interface Reason {
  * a month has one listener of ours for each event.
  */
 export class NodeEnd {
-  /** Why nothing more can be read; its error is null after the ordinary end. */
+  /** The reason why nothing more can be read; its error is null after the ordinary end. */
   read: Reason | null = null;
-  /** Why nothing more can be written. */
+  /** The reason why nothing more can be written. */
   write: Reason | null = null;
   /** Called when one of the two is known. Each caller removes itself when it waits no longer. */
   readonly listeners = new Set<() => void>();

@@ -4,7 +4,7 @@
 import { type EndingStream, endOf, type NodeEnd } from "./node_end.ts";
 import type { ByteSink } from "./contract.ts";
 
-/** What is used of a `Writable` of node:stream; sockets of node:net and node:tls are some. */
+/** The part of a `Writable` of node:stream that is used; sockets of node:net and node:tls are some. */
 export interface NodeWritable extends EndingStream {
   /** Whether `end()` was called, and everything has left. */
   readonly writableFinished: boolean;

@@ -4,13 +4,13 @@
 import { type EndingStream, endOf, type NodeEnd } from "./node_end.ts";
 import type { Pieces } from "./contract.ts";
 
-/** What is used of a `Readable` of node:stream; sockets of node:net and node:tls are some. */
+/** The part of a `Readable` of node:stream that is used; sockets of node:net and node:tls are some. */
 export interface NodeReadable extends EndingStream {
   /** Whether everything was read, the end included. */
   readonly readableEnded: boolean;
   /** Of a Duplex: whether its other side can still be written to. */
   readonly writable?: boolean;
-  /** What is buffered, or null. */
+  /** The buffered bytes, or null. */
   read(): unknown;
   /** Lets the rest come, and be dropped. */
   resume(): unknown;
@@ -52,7 +52,7 @@ export class NodePieces implements Pieces {
   async next(): Promise<{ done?: boolean; value?: Uint8Array }> {
     for (;;) {
       if (this.#isClosed) return { done: true };
-      // What came before it failed or was destroyed is still there.
+      // The bytes that came before it failed or was destroyed are still there.
       const value = this.#stream.read();
       if (value !== null) return { value: value as Uint8Array };
       const end = this.#end.read;

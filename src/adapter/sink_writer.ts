@@ -19,7 +19,7 @@ export type { ByteSink };
 export interface SinkWriter extends Writer, AsyncDisposable {
   /**
    * Waits until what was flushed has been written, then closes the sink, if that can be closed.
-   * What was written and not flushed is dropped. A Node stream is ended by `end()`, a
+   * Bytes that were written and not flushed are dropped. A Node stream is ended by `end()`, a
    * `WritableStream` is unlocked, and of what has `closeWrite()` the other side goes on. Rejects when
    * closing the sink fails.
    */
@@ -88,7 +88,7 @@ class PushingWriter extends ChainWriter implements SinkWriter {
   readonly #sink: ByteSink;
   /** The last flush. It rejects, and with it each later one, when the sink has failed. */
   #last: Promise<void> = RESOLVED;
-  /** How much has left in all when the last flush resolves. */
+  /** The bytes that have left in all when the last flush resolves. */
   #target = 0;
   #released: Promise<void> | null = RESOLVED;
   #hasFailed = false;

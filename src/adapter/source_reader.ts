@@ -40,7 +40,7 @@ export interface SourceReader extends Reader, AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** How much a {@linkcode ByteReader} is asked for at once. */
+/** The bytes that a {@linkcode ByteReader} is asked for at once. */
 const PIECE_BYTES = 64 * 1024;
 
 /**
@@ -110,7 +110,7 @@ class PulledReader extends ChainReader implements SourceReader {
   #pulling: PromiseWithResolvers<void> | null = null;
   #isWaiting = false;
   #closing: Promise<void> | null = null;
-  /** Why no more comes. */
+  /** The reason why no more comes. */
   #end: { readonly error: unknown } | null = null;
 
   constructor(pieces: Pieces, chain: LinkChain = new LinkChain()) {

@@ -21,7 +21,7 @@ function canBorrow(bytes: Uint8Array): boolean {
 }
 
 /**
- * How many bytes there are to write. What is no byte array is a bug of the caller, and so is one
+ * The number of bytes to write. A value that is no byte array is a bug of the caller, and so is one
  * that was taken away.
  */
 export function countToWrite(bytes: Uint8Array): number {

@@ -15,14 +15,14 @@ import {
 } from "../core/limits.ts";
 import { Slab } from "./slab.ts";
 
-/** What freed memory is filled with in debug mode. */
+/** The byte that fills freed memory in debug mode. */
 export const POISON = 0xdb;
 
 /** A piece of a slab, of a power of two bytes. */
 export class Block {
   /** The slab that it is a piece of. */
   readonly slab: Slab;
-  /** Where in the slab it begins. */
+  /** The offset in the slab at which it begins. */
   readonly offset: number;
   /** Its size in bytes. */
   readonly capacity: number;
@@ -108,12 +108,12 @@ function classOf(bytes: number): number {
   return bytes <= BLOCK_BYTES_MIN ? 0 : 32 - Math.clz32((bytes - 1) / BLOCK_BYTES_MIN | 0);
 }
 
-/** How many bytes the block has that is taken for `bytes`. */
+/** The size of the block that is taken for `bytes`. */
 export function blockBytes(bytes: number): number {
   return BLOCK_BYTES_MIN * 2 ** classOf(bytes);
 }
 
-/** What a pool holds, for tests and metrics. */
+/** The counts of a pool, for tests and metrics. */
 export interface PoolCounts {
   /** Bytes of blocks in use. */
   usedBytes: number;
@@ -177,7 +177,7 @@ export class BlockPool {
     else if (this.#slabs.length > 1 && !this.#isTrimPlanned) this.#planTrim();
   }
 
-  /** What the pool holds. Looks at every block. */
+  /** The counts of the pool. Looks at every block. */
   counts(): PoolCounts {
     const wrappedCount = this.#slabs.length;
     let slabCount = wrappedCount;

@@ -1,12 +1,12 @@
 /**
- * What readers and writers have in common: a chain, which is nobody's business but the library's.
+ * The chain that readers and writers hold, out of their users' reach.
  */
 import type { LinkChain } from "./link_chain.ts";
 
 /** The chain behind a reader or a writer. Only modules of the library can ask. */
 export let chainOf: (of: Chained) => LinkChain;
 
-/** The same for whatever a user gave; null for what is no reader or writer of netpoll's. */
+/** The chain of whatever a user gave; null for a value that is no reader or writer of netpoll's. */
 export let chainIfAny: (of: object) => LinkChain | null;
 
 /** Has a chain, and shows nothing of it. */

@@ -7,7 +7,7 @@ import { byteCount, presentCount } from "../core/bytes.ts";
 import type { LinkChain } from "./link_chain.ts";
 import type { LinkNode } from "./link_node.ts";
 
-/** What ends a piece of input: one byte, or several in a row. */
+/** The end of a piece of input: one byte, or several in a row. */
 export type Delimiter = number | Uint8Array;
 
 const needle = new Uint8Array(1);
@@ -30,7 +30,7 @@ export function delimiterBytes(delimiter: Delimiter): Uint8Array {
   return needle;
 }
 
-/** Where the bytes first stand in what is readable, at `from` or after; -1 when they do not. */
+/** The first place of the bytes among the readable ones, at `from` or after; -1 without one. */
 export function find(chain: LinkChain, bytes: Uint8Array, from: number): number {
   const count = byteCount(bytes);
   let before = 0; // bytes in the nodes already passed
@@ -52,7 +52,7 @@ export function find(chain: LinkChain, bytes: Uint8Array, from: number): number 
   return -1;
 }
 
-/** Where the bytes first stand in `from` to `to` of one node, or -1. */
+/** The first place of the bytes in `from` to `to` of one node, or -1. */
 export function findIn(node: LinkNode, from: number, to: number, bytes: Uint8Array): number {
   const count = byteCount(bytes); // C reads so many
   if (to - from < count) return -1;

@@ -1,5 +1,5 @@
 /**
- * What `console.log` shows of a chain: its nodes, to scale, and where the cursors stand.
+ * The drawing of a chain for `console.log`: its nodes, to scale, and its cursors.
  *
  * ```text
  * LinkBuffer: 5 bytes to read, 3 written and not flushed; 1 node, 4096 bytes held
@@ -42,7 +42,7 @@ function drawNode(chain: LinkChain, node: LinkNode): string {
   return `|${bar}| ${read} read, ${readable} to read, ${written} written, ${free} free${of}${at}`;
 }
 
-/** How many nodes a chain has. */
+/** The number of nodes of a chain. */
 export function nodeCount(chain: LinkChain): number {
   let count = 0;
   for (let node = chain.head; node !== null; node = node.next) count += 1;
@@ -53,7 +53,7 @@ function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
-/** What a chain has, in one line. */
+/** A chain in one line. */
 export function describeChain(chain: LinkChain): string {
   const written = chain.pending === 0 ? "" : `, ${chain.pending} written and not flushed`;
   const nodes = counted(nodeCount(chain), "node");

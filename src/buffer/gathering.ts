@@ -33,7 +33,7 @@ export class Gathering {
     this.peekedAt += count;
   }
 
-  /** How much memory they hold. */
+  /** The memory that they hold. */
   get heldBytes(): number {
     return this.copies.reduce((sum, copy) => sum + copy.capacity, 0);
   }

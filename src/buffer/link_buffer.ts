@@ -40,7 +40,7 @@ export interface LinkBuffer extends BufferReader, Writer, Disposable {
   close(): void;
 }
 
-/** How buffers are made. */
+/** The constructor of buffers. */
 export interface LinkBufferConstructor {
   /**
    * An empty buffer. Its first block has at least `bytes` bytes; without a number, or with 0 or
@@ -49,7 +49,7 @@ export interface LinkBufferConstructor {
    * @throws {RangeError} `bytes` is above 1 GiB.
    */
   new (bytes?: number): LinkBuffer;
-  /** What all buffers have in common. */
+  /** The prototype of all buffers. */
   readonly prototype: LinkBuffer;
 }
 
@@ -101,7 +101,7 @@ class Implementation extends ChainReader {
     this.close();
   }
 
-  /** What `console.log` shows. */
+  /** The drawing for `console.log`. */
   [INSPECT](): string {
     return drawChain("LinkBuffer", this.#chain);
   }

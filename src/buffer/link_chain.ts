@@ -25,7 +25,7 @@ import {
 } from "./link_node.ts";
 import { takeBack, track } from "./tracked.ts";
 
-/** Why a chain may not be used in some way; the text is the error's message. */
+/** The reason why a chain may not be used in some way; the text is the error's message. */
 export type Ban = { readonly error: (message: string) => Error; readonly message: string };
 
 /** A buffer was closed. */
@@ -49,15 +49,15 @@ export const SLICE: Ban = {
   message: "Cannot write to a slice: its bytes belong to the buffer that it was taken from",
 };
 
-/** What is known of a message that has not come in full, so that nobody looks at its bytes twice. */
+/** A codec's knowledge of a message that has not come in full: no byte is looked at twice. */
 export interface Unfinished {
-  /** Who knows it. */
+  /** The codec that knows it. */
   readonly knower: unknown;
-  /** Where the message begins: bytes read in all before it. */
+  /** The begin of the message: bytes read in all before it. */
   readonly begins: number;
 }
 
-/** What else is to be done when bytes that are being written are taken back. */
+/** A step that is due when bytes that are being written are taken back. */
 export interface Undo {
   /** They are taken back now. */
   undo(): void;
@@ -92,17 +92,17 @@ export class LinkChain {
   consumed = 0;
   /** Bytes read in all. */
   total = 0;
-  /** What a codec knows of the bytes that are read next, or null. */
+  /** A codec's knowledge of the bytes that are read next, or null. */
   unfinished: Unfinished | null = null;
-  /** Why nothing may be written any more, or null. */
+  /** The reason why nothing may be written any more, or null. */
   writeBan: Ban | null = null;
-  /** Why nothing may be read any more, or null. */
+  /** The reason why nothing may be read any more, or null. */
   readBan: Ban | null = null;
   /** Whether users' own arrays are linked when they are written; else they are copied. */
   borrows = true;
-  /** How many attempts to write something are under way, one in the other; see undo.ts. */
+  /** The number of attempts to write that are under way, one in the other; see undo.ts. */
   attemptCount = 0;
-  /** What they undo when they fail, or null if none ever did anything but write. */
+  /** The steps that they undo when they fail; null if none ever did anything but write. */
   undos: Undo[] | null = null;
   #gathering: Gathering | null = null;
 
@@ -169,7 +169,7 @@ export class LinkChain {
     this.written(node, count);
   }
 
-  /** The same as `written`, of the node that `room` just gave. */
+  /** Does as `written` does, for the node that `room` just gave. */
   wrote(count: number): void {
     this.written(this.writing!, count);
   }
@@ -224,8 +224,8 @@ export class LinkChain {
   /** Drops what a node has written but its first `kept` bytes. */
   #cut(node: LinkNode, kept: number): void {
     node.malloced = node.flushed + kept;
-    // What was published once (append makes it unpublished again) others may have linked: it is not
-    // filled anew.
+    // Bytes that were published once (append makes them unpublished again) may be linked elsewhere:
+    // they are not written over.
     const { block } = node;
     if (block !== null && node.malloced < block.published) node.fills = false;
     if (!node.fills) node.end = node.malloced;

@@ -17,7 +17,7 @@ export class LinkNode {
   block: Block | null = null;
   /** A view of the user's own array, borrowed until it is sent. */
   array: Uint8Array | null = null;
-  /** Where the window begins. */
+  /** The begin of the window. */
   start = 0;
   /** Before it, bytes were read. */
   read = 0;
@@ -26,10 +26,10 @@ export class LinkNode {
   /** Before it, bytes were handed out to be written. */
   malloced = 0;
   /**
-   * Where the window ends. A window on bytes that belong to others too ends where its bytes end.
+   * The end of the window. A window on bytes that belong to others too ends where its bytes end.
    */
   end = 0;
-  /** How much memory it keeps from being used otherwise: blocks count whole. */
+  /** The memory that it keeps from other use: blocks count whole. */
   heldBytes = 0;
   /** Whether what is free is this node's to fill; bytes that others may read too are not. */
   fills = false;
@@ -103,7 +103,7 @@ export class LinkNode {
 let spare: LinkNode | null = null;
 let spareCount = 0;
 
-/** How many nodes are kept to be used again. */
+/** The number of nodes that are kept to be used again. */
 export function spareNodeCount(): number {
   return spareCount;
 }
@@ -136,7 +136,7 @@ export function emptyNode(block: Block): LinkNode {
   return node;
 }
 
-/** How large a block is taken behind a node: much that leaves together lies in few pieces. */
+/** The size of the block behind a node: much that leaves together lies in few pieces. */
 export function bytesBehind(node: LinkNode | null): number {
   if (node === null || !node.fills) return WRITE_BLOCK_BYTES_MIN;
   const twice = 2 * (node.end - node.start);
@@ -182,7 +182,7 @@ export function windowNode(node: LinkNode, start: number, end: number): LinkNode
   return window;
 }
 
-/** How much more memory is held by a node beside a neighbour: none if both stand on the same. */
+/** The memory that a node adds to that of a neighbour: none if both stand on the same block. */
 export function heldBeside(neighbour: LinkNode | null, node: LinkNode): number {
   if (neighbour === null) return node.heldBytes;
   const isSame = neighbour.block === node.block && neighbour.array === node.array;

@@ -11,7 +11,7 @@ import { LinkChain, SLICE } from "./link_chain.ts";
 
 export { type Delimiter, delimiterBytes };
 
-/** How text is encoded. */
+/** The encoding of text. */
 export type TextEncoding = "utf-8" | "latin1";
 
 /**
@@ -23,7 +23,7 @@ export type TextEncoding = "utf-8" | "latin1";
  * `readBinary` copies.
  */
 export interface BufferReader {
-  /** How many bytes can be read. */
+  /** The number of bytes that can be read. */
   readonly length: number;
   /**
    * Lends the next `count` bytes and reads past them: a view, not a copy, valid until `release()`.
@@ -51,7 +51,7 @@ export interface BufferReader {
    */
   until(delimiter: Delimiter): Uint8Array;
   /**
-   * Where the delimiter first begins at or after `from`, counted from the next byte; -1 when it is
+   * The first place of the delimiter at or after `from`, counted from the next byte; -1 when it is
    * not there.
    */
   indexOf(delimiter: Delimiter, from?: number): number;
@@ -192,7 +192,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const scratch = new Uint8Array(8);
 const scratchView = new DataView(scratch.buffer);
 
-// Where the number lies that `ChainReader.#number` found: a view, and the position in it.
+// The place of the number that `ChainReader.#number` found: a view, and the position in it.
 let numbers: DataView = scratchView;
 
 /**
@@ -204,7 +204,7 @@ export function checkCount(operation: string, count: number): void {
   throw new TypeError(`Cannot ${operation} ${show(count)} bytes: not a whole number`);
 }
 
-/** How many bytes may come before a delimiter, as the caller said: a bound that bounds. */
+/** The number of bytes that may come before a delimiter. Throws unless it is a bound. */
 export function checkMaxBytes(maxBytes: number, most: number): number {
   if (!Number.isInteger(maxBytes)) {
     throw new TypeError(

@@ -6,8 +6,8 @@ import type { LinkChain, Unfinished } from "./link_chain.ts";
 import type { LinkNode } from "./link_node.ts";
 
 /**
- * How far a chain was searched. It is good for as long as nothing of the chain is read: the nodes
- * of unread bytes stay where they are.
+ * The part of a chain that was searched. It is good for as long as nothing of the chain is read: the
+ * nodes of unread bytes stay where they are.
  */
 export class Search implements Unfinished {
   readonly knower: unknown;
@@ -26,7 +26,7 @@ export class Search implements Unfinished {
     this.#node = chain.front()!;
   }
 
-  /** Where the delimiter begins, counted from the next unread byte; -1 when it is not there. */
+  /** The place where the delimiter begins, from the next unread byte on; -1 when it is not there. */
   find(chain: LinkChain, delimiter: Uint8Array): number {
     // The beginning of a delimiter may lie in what was searched, its end in what is to come.
     const next = Math.max(this.#from, chain.length - delimiter.length + 1);
@@ -43,7 +43,7 @@ export class Search implements Unfinished {
     return found;
   }
 
-  /** The same in the nodes after the one that the search stays at. */
+  /** Finds it in the nodes after the one that the search stays at. */
   #findAfter(chain: LinkChain, delimiter: Uint8Array): number {
     const [node, before] = [this.#node, this.#before];
     let found = -1;
@@ -57,7 +57,7 @@ export class Search implements Unfinished {
     return found;
   }
 
-  /** The same, for one that begins in the node at which the search is. */
+  /** Finds one that begins in the node at which the search is. */
   #findInNode(chain: LinkChain, delimiter: Uint8Array): number {
     const node = this.#node;
     const { flushed } = node;

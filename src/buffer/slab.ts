@@ -34,7 +34,7 @@ export function slabOf(buffer: ArrayBufferLike): Slab | undefined {
 
 /** A piece of a slab: a block, which knows more of itself. */
 export interface SlabPiece {
-  /** Where in the slab it begins. */
+  /** The offset in the slab at which it begins. */
   readonly offset: number;
   /** Its size in bytes. */
   readonly capacity: number;
@@ -42,7 +42,7 @@ export interface SlabPiece {
 
 /** A piece of native memory. */
 export class Slab {
-  /** What libnetpoll.c knows it by. */
+  /** The number by which libnetpoll.c knows it. */
   readonly id: number;
   /** Its size. */
   readonly byteLength: number;
@@ -94,7 +94,7 @@ export class Slab {
     return this.#bytes;
   }
 
-  /** The same bytes, for numbers. */
+  /** A view of its bytes, for numbers. */
   get view(): DataView {
     if (this.#bytes.length === 0 && this.isWrapped) this.wrap();
     return this.#view;

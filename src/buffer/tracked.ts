@@ -7,7 +7,7 @@ import { config } from "../core/config.ts";
 const lent = new WeakMap<object, Uint8Array<ArrayBuffer>[]>();
 let isUsed = false;
 
-/** What to hand out in place of a view. */
+/** The array to hand out in place of a view. */
 export function track(chain: object, view: Uint8Array): Uint8Array {
   if (!config.debug) return view;
   isUsed = true;

@@ -36,7 +36,7 @@ export function wholly<By, Input>(
   } catch (error) {
     const isTorn = chain.total + chain.length !== publishedBytes || chain.pending < pending;
     takeBack(chain, pending, undoCount, isTorn);
-    // What is closed has no bytes that could be torn.
+    // A closed chain has no bytes that could be torn.
     if (isTorn && chain.writeBan === null) throw new TornFrameError(error);
     throw error;
   } finally {
@@ -79,7 +79,7 @@ export function move(chain: LinkChain, other: LinkChain, buffer: LinkBuffer): vo
   const isTried = chain.attemptCount > 0;
   if (isTried) (chain.undos ??= []).push(new Move(chain, other, buffer));
   chain.take(other);
-  // What holds nothing any more need not be watched for: a registry with many dead buffers stops
+  // A buffer that holds nothing need not be watched: a registry with many dead buffers stops
   // the thread for seconds (Bun).
   forgetOwner(other);
 }
@@ -92,10 +92,10 @@ class Move implements Undo {
   readonly #writeBan: Ban | null;
   /** The last node before the first that is moved. */
   readonly #before: LinkNode | null;
-  /** Where the bytes begin and end among what is pending. */
+  /** The begin and the end of the bytes among the pending ones. */
   readonly #from: number;
   readonly #to: number;
-  /** How many of them were published. */
+  /** The number of them that were published. */
   readonly #length: number;
   #isLost = false;
 

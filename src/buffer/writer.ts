@@ -16,7 +16,7 @@ import { move } from "./undo.ts";
  * or less write nothing.
  */
 export interface Writer {
-  /** How many bytes were written since the last flush. */
+  /** The number of bytes that were written since the last flush. */
   readonly mallocLength: number;
   /**
    * False while so much is unsent that a producer had better wait for `flush()`. Writing never
@@ -151,11 +151,11 @@ export function checkFlush(options: { signal?: AbortSignal }): void {
 /** Text is encoded in pieces, so that no string needs a block three times its length. */
 const TEXT_PIECE_CHARACTERS = 64 * 1024;
 
-// Where a number goes that `ChainWriter.#number` made room for.
+// The place of a number that `ChainWriter.#number` made room for.
 let numbers: DataView = new DataView(new ArrayBuffer(0));
 
 /**
- * How many characters a piece of text from `from` on has, without cutting a pair of surrogates in
+ * The length of a piece of text from `from` on that does not cut a pair of surrogates in
  * two.
  */
 function pieceEnd(text: string, from: number): number {

@@ -1,5 +1,5 @@
 /**
- * What all codecs have in common whose frames are bytes: only where a frame ends differs.
+ * The base of all codecs whose frames are bytes. They differ in where a frame ends.
  */
 import { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
@@ -25,12 +25,12 @@ export function checkOption(name: string, value: number, min: number, max: numbe
   throw new RangeError(`Cannot make a codec: ${name} is ${show(value)}, not from ${min} to ${max}`);
 }
 
-/** Where a frame ends, and how one begins: all that differs between codecs of bytes. */
+/** The begin and the end of a frame: all that differs between codecs of bytes. */
 export abstract class FrameWindow {
   readonly frameBytesMax: number;
   /** Of the frame just measured: bytes before it that are not its own. */
   headBytes = 0;
-  /** The same, after it. */
+  /** Writes the part behind it. */
   tailBytes = 0;
 
   /** A window with a maximum. */
@@ -39,8 +39,8 @@ export abstract class FrameWindow {
   }
 
   /**
-   * How many bytes the next frame has on the wire. While that is not known, or they are not there:
-   * how many must be readable until it may be.
+   * The number of bytes that the next frame has on the wire. While that is not known, or they are not
+   * there: the number that must be readable until it may be.
    */
   abstract measure(chain: LinkChain): number;
 

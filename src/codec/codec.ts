@@ -7,7 +7,7 @@ import type { Writer } from "../buffer/writer.ts";
 import { show } from "../core/options.ts";
 
 /**
- * How a protocol's frames lie in a stream. One codec serves any number of connections: what it
+ * The frames of a protocol in a stream. One codec serves any number of connections: what it
  * knows of a frame that has not come in full, it keeps with the bytes.
  *
  * Ten lines make one of your own; `decode` must consume a whole frame or nothing.
@@ -47,7 +47,7 @@ export interface Codec<Frame, Input = Frame> {
    */
   encode(writer: Writer, frame: Input): void;
   /**
-   * How many bytes must be readable, at least, until `decode` has a frame: what to `wait` for.
+   * The least number of bytes that `decode` needs for a frame: `wait` for it.
    * Without it, one more than there are.
    *
    * @throws {FrameError} As `decode`.
@@ -59,7 +59,7 @@ export interface Codec<Frame, Input = Frame> {
 export type Piece = Uint8Array | string | LinkBuffer;
 
 /**
- * What is written as a frame: bytes, text (as UTF-8), or several pieces that make one frame.
+ * A frame to write: bytes, text (as UTF-8), or several pieces that make one frame.
  *
  * Bytes are **borrowed** or linked as by `writer.writeBinary`; a `LinkBuffer` is moved, as by
  * `writer.append`, and cannot be used afterwards. When `encode` throws, nothing was moved, and all
@@ -74,7 +74,7 @@ export interface ByteCodec extends Codec<Uint8Array, FrameInput> {
   /** As {@linkcode Codec.needed}. */
   needed(reader: BufferReader): number;
   /**
-   * How many bytes the next frame has, as `decode` would return it; -1 when it is not there in
+   * The number of bytes of the next frame, as `decode` would return it; -1 when it is not there in
    * full.
    *
    * @throws {FrameError} As `decode`.

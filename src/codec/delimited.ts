@@ -23,15 +23,15 @@ import { copyInput, inputBytes, writeInput } from "./frame_input.ts";
 const DELIMITED_OPTIONS: Known<DelimitedOptions> = { ...FRAME_OPTIONS, strip: "boolean" };
 const LINES_OPTIONS: Known<LinesOptions> = { ...DELIMITED_OPTIONS, ending: 1 };
 
-/** What becomes of a delimiter. */
+/** The fate of a delimiter. */
 export interface DelimitedOptions extends FrameOptions {
   /** Whether frames come without it; true unless given. `encode` adds it in any case. */
   strip?: boolean;
 }
 
-/** How lines end. */
+/** The options of {@linkcode lines}. */
 export interface LinesOptions extends DelimitedOptions {
-  /** What `encode` ends a line with; "\n" unless given. `decode` takes both. */
+  /** The end of a line for `encode`; "\n" unless given. `decode` takes both. */
   ending?: "\n" | "\r\n";
 }
 
@@ -121,7 +121,7 @@ class DelimitedWindow extends FrameWindow {
     return at;
   }
 
-  /** How many bytes are taken from the end of a frame whose delimiter begins there. */
+  /** The number of bytes to take from the end of a frame whose delimiter begins there. */
   protected endingBytes(_chain: LinkChain, _at: number): number {
     return this.#delimiter.length;
   }
@@ -133,7 +133,7 @@ class DelimitedWindow extends FrameWindow {
     writer.writeBinary(this.#ending);
   }
 
-  /** What holds a delimiter would be read as two frames: nobody may smuggle one in. */
+  /** A frame that holds a delimiter would be read as two: nobody may smuggle one in. */
   #checkContent(frame: FrameInput): void {
     const delimiter = this.#delimiter;
     if (delimiter.length === 1) return this.#checkPieces(frame, delimiter[0]!);

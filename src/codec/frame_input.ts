@@ -1,5 +1,5 @@
 /**
- * What is written as a frame: read once, and looked at before the first byte of it is written.
+ * A frame to write: read once, and looked at before the first byte of it is written.
  */
 import { Buffer } from "node:buffer";
 import { countToWrite } from "../buffer/array_node.ts";
@@ -67,7 +67,7 @@ export function settledPieces(writer: Writer, pieces: Piece[]): Piece[] {
   return pieces;
 }
 
-/** The same for a frame as users give it. */
+/** Reads a frame as users give it. */
 export function settledInput(writer: Writer, frame: FrameInput): FrameInput {
   if (typeof frame === "string") return frame;
   if (Array.isArray(frame)) return settledPieces(writer, piecesOf(frame));
@@ -79,7 +79,7 @@ function pieceBytes(piece: Piece): number {
   return piece instanceof Uint8Array ? byteCount(piece) : piece.length + piece.mallocLength;
 }
 
-/** How many bytes a frame has that is to be written. */
+/** The number of bytes of a frame to write. */
 export function inputBytes(frame: FrameInput): number {
   if (!Array.isArray(frame)) return pieceBytes(frame as Piece);
   let sum = 0;

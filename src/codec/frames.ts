@@ -11,7 +11,7 @@ import { type ByteCodec, checkCodec, type Codec } from "./codec.ts";
 
 const FRAMES_OPTIONS: Known<FramesOptions> = { memory: 1, signal: 1 };
 
-/** How frames are given out. */
+/** The options of {@linkcode frames}. */
 export interface FramesOptions {
   /**
    * "lent" unless given: a frame is valid until the next step of the loop. "sliced": each is a
@@ -55,7 +55,7 @@ export function frames(
   codec: ByteCodec,
   options: FramesOptions & { memory: "sliced" },
 ): AsyncGenerator<LinkBuffer, void, void>;
-/** The same with lent frames, of any codec: what {@linkcode frames} does unless told otherwise. */
+/** Lent frames, of any codec: the default of {@linkcode frames}. */
 export function frames<Frame, Input>(
   connection: { readonly reader: Reader },
   codec: Codec<Frame, Input>,

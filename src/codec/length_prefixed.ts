@@ -27,21 +27,21 @@ const OPTIONS: Known<LengthPrefixedOptions> = {
   stripBytes: 1,
 };
 
-/** Where the length stands, and what it counts. */
+/** The place of the length, and the bytes that it counts. */
 export interface LengthPrefixedOptions extends FrameOptions {
-  /** How many bytes the length itself has; 4 unless given. */
+  /** The number of bytes of the length itself; 4 unless given. */
   lengthBytes?: 1 | 2 | 3 | 4 | 8;
   /** Which of them comes first; "big", the high one, unless given. */
   byteOrder?: "big" | "little";
-  /** How many bytes stand before the length; 0 unless given. */
+  /** The number of bytes before the length; 0 unless given. */
   offsetBytes?: number;
   /**
-   * How many bytes follow the length beyond those that it counts; 0 unless given. Negative when it
+   * The number of bytes behind the length beyond those that it counts; 0 unless given. Negative when it
    * counts more: `-lengthBytes` for one that counts itself.
    */
   adjustmentBytes?: number;
   /**
-   * How many bytes are taken from the front of each frame: all up to the end of the length unless
+   * The number of bytes to take from the front of each frame: all up to the end of the length unless
    * given; 0 keeps the header.
    */
   stripBytes?: number;
@@ -85,7 +85,7 @@ class LengthWindow extends FrameWindow {
   readonly #lengthBytes: number;
   readonly #isLittle: boolean;
   readonly #offsetBytes: number;
-  /** Where the length ends. */
+  /** The end of the length. */
   readonly #endBytes: number;
   readonly #adjustmentBytes: number;
   readonly #stripBytes: number;

@@ -54,7 +54,7 @@ function unasked(): FrameError {
 export function ordered<In, Out>(codec: Codec<In, Out>): Codec<Tagged<In>, Tagged<Out>> {
   checkCodec("ordered", codec);
   let asked: number[] = [];
-  /** How many of them have their answers. */
+  /** The number of them that have their answers. */
   let usedCount = 0;
 
   function take(): number {
@@ -77,7 +77,7 @@ export function ordered<In, Out>(codec: Codec<In, Out>): Codec<Tagged<In>, Tagge
         if (!isAsked && reader.length > 0 && reader.peek(1)[0] !== PUSH) throw unasked();
         const frame = codec.decode(reader);
         if (frame === undefined) return undefined;
-        // What a server of RESP3 says by itself is nobody's answer.
+        // A message that a server of RESP3 sends by itself is nobody's answer.
         if (frame instanceof RespPush) continue;
         if (!isAsked) throw unasked();
         const body = frame instanceof Uint8Array ? new Uint8Array(frame) as In : frame;

@@ -36,10 +36,10 @@ import {
 
 const OPTIONS: Known<RespOptions> = { ...FRAME_OPTIONS, bulk: 1, version: 1, inline: "boolean" };
 
-/** How values are read and written. */
+/** The options of {@linkcode resp}. */
 export interface RespOptions<Kind extends BulkKind = BulkKind> extends FrameOptions {
   /**
-   * What blob strings become: "lent" views, valid until `release()`, unless given; "owned" copies;
+   * The form of blob strings: "lent" views, valid until `release()`, unless given; "owned" copies;
    * "text", decoded as UTF-8; or "latin1", text with a character for each byte, whatever these are.
    * Strings that are written are UTF-8, but latin1 if the ones that are read are.
    */
@@ -88,7 +88,7 @@ export interface RespCodec<Bulk> extends Codec<RespValue<Bulk>, RespInput> {
  * ```
  */
 export function resp(options?: RespOptions<"lent" | "owned">): RespCodec<Uint8Array>;
-/** The same, with blob strings as text. */
+/** The codec with blob strings as text. */
 export function resp(options: RespOptions<"text" | "latin1">): RespCodec<string>;
 export function resp(options: RespOptions = {}): RespCodec<Uint8Array> | RespCodec<string> {
   checkOptions("resp", options, OPTIONS);

@@ -82,7 +82,7 @@ class Words {
     return false;
   }
 
-  /** What stands behind a backslash within a quote. */
+  /** The byte that a backslash within a quote stands for. */
   #escaped(quote: number): number {
     const byte = this.#at < this.#to ? this.#bytes[this.#at]! : BACKSLASH;
     if (quote === SINGLE && byte !== SINGLE) return BACKSLASH;

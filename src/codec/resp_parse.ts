@@ -9,9 +9,9 @@ import { inlineWords } from "./resp_inline.ts";
 import { blobOf, latin1Of, textOf } from "./resp_text.ts";
 import { type BulkKind, RespError, RespPush, type RespValue, RespVerbatim } from "./resp_value.ts";
 
-/** What a parse needs to know of its codec. */
+/** The rules of its codec that a parse obeys. */
 export interface ParseRules {
-  /** What blob strings become. */
+  /** The form of blob strings. */
   readonly bulk: BulkKind;
   /** The longest value, in bytes on the wire. */
   readonly frameBytesMax: number;
@@ -85,17 +85,17 @@ const STOPPED: unique symbol = Symbol("stopped");
 export class RespParse implements Unfinished {
   readonly knower: unknown;
   begins = 0;
-  /** How many bytes must be there before it can go on. */
+  /** The number of bytes that it needs to go on. */
   needed = 1;
-  /** How many bytes were parsed. */
+  /** The number of bytes that were parsed. */
   offset = 0;
   readonly #rules: ParseRules;
   readonly #levels: Level[] = [];
   #chain!: LinkChain;
-  /** Where the next byte is. */
+  /** The place of the next byte. */
   #node!: LinkNode;
   #at = 0;
-  /** Where the line began that is being read, and its first byte's offset. */
+  /** The begin of the line that is being read, and its first byte's offset. */
   #lineNode!: LinkNode;
   #lineAt = 0;
   #lineOffset = 0;
@@ -466,7 +466,7 @@ function bigintOf(text: string): bigint {
   return BigInt(text.startsWith("+") ? text.slice(1) : text);
 }
 
-/** What an aggregate comes to. */
+/** The value of an aggregate. */
 function close(type: number, values: Value[]): Value {
   if (type === Type.ARRAY) return values;
   if (type === Type.SET) return new Set(values);

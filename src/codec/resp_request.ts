@@ -10,7 +10,7 @@ const WORDS_MAX = 64;
 const DIGITS_MAX = 9;
 const NONE = -1;
 
-/** Where the line ended whose number `countAt` read. */
+/** The end of the line whose number `countAt` read. */
 let lineEnd = 0;
 
 /** The number between a type and the end of its line; NONE if that is not there, or is no number. */

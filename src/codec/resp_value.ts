@@ -1,5 +1,5 @@
 /**
- * What RESP values are in JavaScript, where JavaScript has nothing of its own for them.
+ * RESP values in JavaScript, where JavaScript has nothing of its own for them.
  */
 import { NetpollError } from "../core/errors.ts";
 
@@ -27,7 +27,7 @@ export type RespValue<Bulk = Uint8Array> =
   | Map<RespValue<Bulk>, RespValue<Bulk>>
   | Set<RespValue<Bulk>>;
 
-/** What can be written: every value, with bytes or text as blob strings, and simple strings. */
+/** A value that can be written: every value, with bytes or text as blob strings, and simple strings. */
 export type RespInput =
   | Uint8Array
   | string
@@ -139,7 +139,7 @@ export class RespVerbatim {
 }
 
 /**
- * What a server says unasked, in RESP3: a message of pub/sub, an invalidation.
+ * A message that a server sends unasked, in RESP3: of pub/sub, an invalidation.
  *
  * @example
  * ```ts

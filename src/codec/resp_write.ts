@@ -9,7 +9,7 @@ import { CR, LF, ZERO } from "./resp_parse.ts";
 /** Longer text is encoded faster by a call. */
 const CHARACTERS_MAX = 100;
 const COUNT_DIGITS_MAX = 3;
-/** What stands around the text: a type, a count, the ends of two lines. */
+/** The bytes around the text: a type, a count, the ends of two lines. */
 const AROUND_BYTES_MAX = 1 + COUNT_DIGITS_MAX + 2 + 2;
 
 /** The largest character that is one byte. */
@@ -37,7 +37,7 @@ export function writeBlob(
   return writeShort(writer, type, text, encoding, true);
 }
 
-/** The same for a line: no count, and no end of a line within. */
+/** Writes a line: no count, and no end of a line within. */
 export function writeLine(
   writer: Writer,
   type: string,

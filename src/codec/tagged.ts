@@ -16,7 +16,7 @@ const OPTIONS = { body: 1 };
 export interface Tagged<Body> {
   /** A whole number from 0 to 2^32 - 1. */
   readonly id: number;
-  /** What it says. */
+  /** The body. */
   readonly body: Body;
 }
 
@@ -46,7 +46,7 @@ export function tagged(
   frames: ByteCodec,
   options?: { body?: "copied" },
 ): Codec<Tagged<Uint8Array>, Tagged<FrameInput>>;
-/** The same, with bodies that are slices. */
+/** A tagged codec whose bodies are slices. */
 export function tagged(
   frames: ByteCodec,
   options: { body: "sliced" },

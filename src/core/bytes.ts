@@ -21,7 +21,7 @@ const set = Uint8Array.prototype.set;
 const keys = Uint8Array.prototype.keys;
 
 /**
- * How many bytes an array has; 0 when they were taken away. `action` begins the error's message.
+ * The number of bytes of an array; 0 when they were taken away. `action` begins the error's message.
  *
  * @throws {TypeError} It is no `Uint8Array`, though its prototype may say so.
  */
@@ -64,7 +64,7 @@ export function bufferOf(bytes: Uint8Array): ArrayBufferLike {
   return getBuffer.call(bytes);
 }
 
-/** Where in its buffer an array begins. */
+/** The offset in its buffer at which an array begins. */
 export function offsetOf(bytes: Uint8Array): number {
   return getOffset.call(bytes);
 }

@@ -1,5 +1,5 @@
 /**
- * Where the kernel's `-errno` becomes an exception, once.
+ * The one place where the kernel's `-errno` becomes an exception.
  */
 import { NOT_READY } from "./errno.ts";
 import { SystemError } from "./errors.ts";

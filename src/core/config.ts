@@ -1,10 +1,10 @@
 /**
- * What a program may set for the whole thread, once, before it begins.
+ * Settings for the whole thread. A program sets them once, before it begins.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { checkFunction, checkOptions, type Known } from "./options.ts";
 
-/** What {@linkcode configure} takes; everything left out stays as it is. */
+/** The settings of {@linkcode configure}. One that is left out stays as it is. */
 export interface Configuration {
   /**
    * Lend copies that `release()` takes away, fill freed memory with a pattern, and report what was
@@ -18,17 +18,17 @@ export interface Configuration {
    */
   verify?: boolean;
   /**
-   * Where one line goes when something went wrong and nobody was there to be told: a handler that
+   * The receiver of one line when something went wrong and nobody was there to be told: a handler that
    * failed without `onError`, a process without descriptors. Standard error unless set.
    */
   log?: (line: string) => void;
   /**
-   * How long, in microseconds, a poller polls without sleeping before it blocks. Lowers latency on
+   * The time in microseconds that a poller polls without sleeping before it blocks. Lowers latency on
    * machines with cores to spare, at the price of one of them. 0 unless set.
    */
   spinMicros?: number;
   /**
-   * How long, in microseconds, a poller may keep the thread while it waits for traffic that just
+   * The time in microseconds that a poller may keep the thread while it waits for traffic that just
    * stopped, before it hands the thread back to the runtime for good. 1000 unless set; 0 never
    * blocks the thread.
    */
@@ -41,7 +41,7 @@ export interface Configuration {
   watchRuntime?: boolean;
 }
 
-/** What is in force. */
+/** The settings in force. */
 export const config: Required<Configuration> = {
   debug: false,
   verify: false,

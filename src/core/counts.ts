@@ -1,5 +1,5 @@
 /**
- * What happened on this thread that is no system call: those libnetpoll.c counts itself. Nothing
+ * Counts of this thread beside its system calls, which libnetpoll.c counts itself. Nothing
  * here is touched for a message.
  */
 import type { TimeoutOperation } from "./errors.ts";
@@ -24,7 +24,7 @@ export interface ConnectionCounts {
   failures: number;
 }
 
-/** What zero copy did, for all connections. */
+/** The counts of zero copy, for all connections. */
 export interface ZeroCopyTotals {
   /** Sends that the kernel took without copying at once. */
   calls: number;

@@ -1,5 +1,5 @@
 /**
- * What the kernel's error numbers mean. Linux has the same numbers on x64 and arm64
+ * The meaning of the kernel's error numbers. Linux has the same numbers on x64 and arm64
  * (asm-generic/errno-base.h, asm-generic/errno.h).
  */
 
@@ -95,7 +95,7 @@ export function nameOf(errno: number): string {
   return TABLE[errno]?.[0] ?? `E${errno}`;
 }
 
-/** What an error number means, in a few words. */
+/** The meaning of an error number, in a few words. */
 export function describe(errno: number): string {
   return TABLE[errno]?.[1] ?? "an error this version has no words for";
 }
@@ -134,7 +134,7 @@ export const ERRNO = {
   EINPROGRESS: 115,
 } as const;
 
-/** What a call returns that would have to wait: an outcome, not an error. */
+/** The result of a call that would have to wait: an outcome, not an error. */
 export const NOT_READY = -ERRNO.EAGAIN;
 
 /**

@@ -22,7 +22,7 @@ export class NetpollError extends Error {
   override name = "NetpollError";
 }
 
-/** Why netpoll cannot run. */
+/** The reason why netpoll cannot run. */
 export type LoadReason = "runtime" | "platform" | "permission" | "library";
 
 /**
@@ -45,7 +45,7 @@ export type LoadReason = "runtime" | "platform" | "permission" | "library";
 export class LoadError extends NetpollError {
   /** The name of the class. */
   override name = "LoadError";
-  /** Why. */
+  /** The reason. */
   readonly reason: LoadReason;
 
   /** An error that says why netpoll cannot run, and what to do. */
@@ -104,7 +104,7 @@ export class EofError extends ClosedError {
   override name = "EofError";
 }
 
-/** What can run into a deadline. */
+/** An operation that can run into a deadline. */
 export type TimeoutOperation = "read" | "write" | "dial" | "idle" | "lifetime" | "request";
 
 const SLOW: Readonly<Record<TimeoutOperation, string>> = {
@@ -138,7 +138,7 @@ const SLOW: Readonly<Record<TimeoutOperation, string>> = {
 export class TimeoutError extends NetpollError {
   /** The name of the class. */
   override name = "TimeoutError";
-  /** What took too long. */
+  /** The operation that took too long. */
   readonly operation: TimeoutOperation;
 
   /** An error that says which operation missed a deadline of how many milliseconds. */
@@ -169,7 +169,7 @@ export class TimeoutError extends NetpollError {
 export class UnsentError extends NetpollError {
   /** The name of the class. */
   override name = "UnsentError";
-  /** How many bytes were flushed and not acknowledged by the peer. */
+  /** The number of bytes that were flushed and not acknowledged by the peer. */
   readonly unsentBytes: number;
 
   /** An error that says how many bytes were dropped, and for want of what. */
@@ -179,7 +179,7 @@ export class UnsentError extends NetpollError {
   }
 }
 
-/** What is wrong with a frame. */
+/** The fault of a frame. */
 export type FrameFault = "malformed" | "too-long" | "truncated";
 
 /**
@@ -206,9 +206,9 @@ export type FrameFault = "malformed" | "too-long" | "truncated";
 export class FrameError extends NetpollError {
   /** The name of the class. */
   override name = "FrameError";
-  /** What is wrong. */
+  /** The fault. */
   readonly fault: FrameFault;
-  /** Where: counted from the next unread byte, with which the frame begins. */
+  /** Its place, counted from the next unread byte, with which the frame begins. */
   readonly offset: number;
 
   /** An error about the byte at an offset of a frame. */
@@ -281,7 +281,7 @@ export class BusyError extends NetpollError {
 export class SendFileError extends NetpollError {
   /** The name of the class. */
   override name = "SendFileError";
-  /** How many bytes of it the kernel has taken. */
+  /** The number of its bytes that the kernel has taken. */
   readonly sentBytes: number;
 
   /** An error that says how many bytes were sent. */

@@ -16,7 +16,7 @@ export const LARGE_KEEP_BYTES_MAX = 8 * 1024 * 1024;
  * The most that can lie in one piece: what `malloc`, `next` and `peek` can be asked for at most.
  */
 export const PIECE_BYTES_MAX = 1024 * 1024 * 1024;
-/** How long a slab must be idle before its pages go back to the kernel. */
+/** The time that a slab is idle before its pages go back to the kernel. */
 export const SLAB_IDLE_MS = 1000;
 /** Link nodes kept for reuse. */
 export const NODES_SPARE_MAX = 4096;
@@ -34,7 +34,7 @@ export const WRITE_BLOCK_BYTES_MAX = 32 * 1024;
 export const COPY_BYTES_MAX = 4096;
 /** A view of our own memory is linked from this size on, however large its block. */
 export const LINK_BYTES_MIN = 4096;
-/** What the first read of a connection asks for: netpoll's BufferSize. */
+/** The bytes that the first read of a connection asks for: netpoll's BufferSize. */
 export const READ_BYTES_FIRST = 8 * 1024;
 /** The most that one read asks for. */
 export const READ_BYTES_MAX = 1024 * 1024;
@@ -65,11 +65,11 @@ export const IOVECS_MAX = 64;
  * 4 MiB 0.9 times.
  */
 export const FILE_BYTES_PER_EVENT_MAX = 2 * 1024 * 1024;
-/** What is read of a file at a time where the kernel cannot send it by itself. */
+/** The bytes that are read of a file at a time where the kernel cannot send it by itself. */
 export const FILE_READ_BYTES = 64 * 1024;
 /** Files that wait to be sent, each with its descriptor, at which `isWritable` turns false. */
 export const FILES_UNSENT_MAX = 16;
-/** What a pipe between two connections holds, where the kernel lets it. */
+/** The bytes that a pipe between two connections holds, where the kernel lets it. */
 export const PIPE_BYTES = 1024 * 1024;
 /** Pipes kept for reuse while connections are piped. */
 export const PIPES_SPARE_MAX = 32;
@@ -92,8 +92,8 @@ export const EVENTS_PER_WAIT_MAX = 20;
 /** Events, calls of a handler, frames between two looks at the clock, where each is short. */
 export const STEPS_PER_CLOCK = 16;
 /**
- * How often every watched descriptor may have its turn between a deadline and its verdict: a
- * question that lies with the kernel, its answer, and what comes of that.
+ * The turns that every watched descriptor has between a deadline and its verdict: for a question that
+ * lies with the kernel, its answer, and what comes of that.
  */
 export const DUE_ROUNDS = 4;
 /**
@@ -138,20 +138,20 @@ export const ACCEPTS_PER_EVENT_MAX = 64;
 // ---- dialling -----------------------------------------------------------------------------------
 
 /**
- * How long an address has before the next one is tried beside it (RFC 8305 §5: "Connection Attempt
+ * The time of an address before the next one is tried beside it (RFC 8305 §5: "Connection Attempt
  * Delay").
  */
 export const DIAL_ATTEMPT_DELAY_MS = 250;
-/** How often a connection to itself is tried again, as in netpoll. */
+/** The number of times that a connection to itself is tried again, as in netpoll. */
 export const SELF_CONNECT_RETRIES = 2;
 
 // ---- listening ----------------------------------------------------------------------------------
 
 /** The length of the accept queue; the kernel cuts it to net.core.somaxconn. */
 export const BACKLOG = 4096;
-/** How long accepting pauses, one after the other, when no descriptor is left. The last stays. */
+/** The pauses of accepting, one after the other, when no descriptor is left. The last stays. */
 export const ACCEPT_BACKOFF_MS: readonly number[] = [10, 50, 100, 200, 500, 1000];
-/** How often it is said that no descriptor is left. */
+/** The interval at which it is said that no descriptor is left. */
 export const ACCEPT_LOG_MS = 10_000;
 /**
  * Connections taken from the accept queue before a listener closes: as many as wait there by
@@ -162,21 +162,21 @@ export const DRAIN_ACCEPTS_MAX = BACKLOG;
 // ---- closing ------------------------------------------------------------------------------------
 
 /**
- * How long the peer of a connection that is closing may take nothing of what was flushed. While it
+ * The time that the peer of a closing connection may take nothing of what was flushed. While it
  * takes some, closing takes as long as it takes.
  */
 export const CLOSE_TIMEOUT_MS = 5000;
 /**
- * How often the kernel is asked in that time what the peer has taken: a peer that stopped is found
- * out up to a 16th late.
+ * The number of times in which the kernel is asked meanwhile what the peer has taken. A peer that
+ * stopped is found out up to a 16th late.
  */
 export const CLOSE_LOOKS = 16;
 /**
- * How long a callback that has asked for `closed`, and waits for nothing of its connection, keeps it
- * until `closed` is settled all the same: it may wait for that.
+ * The time after which `closed` settles although a callback that asked for it keeps the connection, and
+ * waits for nothing of it: it may wait for that.
  */
 export const SELF_WAIT_MS = 1000;
-/** What a connection that is closing receives at a time, and drops. */
+/** The bytes that a closing connection receives at a time, and drops. */
 export const DROP_BYTES = 64 * 1024;
 
 // ---- framing ------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ export const DROP_BYTES = 64 * 1024;
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 /** The longest line, and the longest frame up to a delimiter: as far as `waitUntil` looks. */
 export const LINE_BYTES_MAX = UNTIL_BYTES_MAX;
-/** How deep arrays, maps and sets of RESP may lie in each other. */
+/** The depth to which arrays, maps and sets of RESP may lie in each other. */
 export const RESP_DEPTH_MAX = 32;
 /**
  * Digits of a big number of RESP, and characters of a double. A big number takes a time of its own
@@ -239,23 +239,23 @@ export const ZERO_COPY_NO_BUFFERS_PAUSE: readonly [first: number, factor: number
 ];
 /** A process that may pin less than this, in KiB, pins nothing. */
 export const ZERO_COPY_LOCKED_KIB_MIN = 256;
-/** How long the sends of an aborted connection may take to complete. */
+/** The time that the sends of an aborted connection have to complete. */
 export const ZERO_COPY_ABORT_MS = 10_000;
 
 // ---- cluster ------------------------------------------------------------------------------------
 
 /** Connections on their way to one Worker; libnetpoll.c has no more room. */
 export const RING_COUNT_MAX = 1024;
-/** How long accepting pauses when every Worker has as many as that. */
+/** The pause of accepting when every Worker has as many as that. */
 export const RING_FULL_MS = 10;
-/** How long it takes until a Worker that died is replaced, one after the other. The last stays. */
+/** The delays of a new Worker in place of one that died, one after the other. The last stays. */
 export const WORKER_BACKOFF_MS: readonly number[] = [0, 50, 100, 200, 500, 1000];
 /** A Worker that lived so long begins anew with the shortest of these. */
 export const WORKER_HEALTHY_MS = 10_000;
-/** How much longer than a shutdown may take a Worker has to say that it is done. */
+/** The time beyond that of a shutdown that a Worker has to say that it is done. */
 export const WORKER_GRACE_MS = 1000;
 /** Pollers of a cluster: each is a thread with a heap of its own. */
 export const POLLERS_MAX = 1024;
 
-/** How long a Worker may take to say what its thread did. */
+/** The time that a Worker has to answer with its metrics. */
 export const METRICS_TIMEOUT_MS = 1000;

@@ -1,5 +1,5 @@
 /**
- * What a caller gave: options by their names, numbers within bounds, functions. A mistake is told
+ * The values that a caller gave: options by their names, functions, signals. A mistake is told
  * where it is made.
  */
 
@@ -21,7 +21,7 @@ export function show(value: unknown): string {
   return `an object${name === "" || name === "Object" ? "" : ` (${name})`}`;
 }
 
-/** How many letters have to be changed, added or left out to make one word of another. */
+/** The number of letters to change, add or leave out to make one word of another. */
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, i) => i);
   for (let i = 1; i <= from.length; i++) {
@@ -64,7 +64,7 @@ function checkBoolean(of: string, name: string, value: unknown): void {
   throw new TypeError(`Cannot set ${name} of ${of} to ${show(value)}: it is true or false`);
 }
 
-// What was checked last: a call for each message gives the same object each time.
+// The options that were checked last: a call for each message gives the same object each time.
 let lastOptions: unknown;
 let lastKnown: object | undefined;
 
@@ -104,7 +104,7 @@ function checkBooleans(of: string, options: object, known: object): void {
 }
 
 /**
- * The same options, each read once: what is checked then is what is used, though a getter may answer
+ * The options, each read once: what is checked is what is used, though a getter may answer
  * otherwise the next time. Throws as {@linkcode checkOptions} does.
  */
 export function readOptions<T extends object>(of: string, options: T, known: object): T {

@@ -1,5 +1,5 @@
 /**
- * What promises share: one that has resolved, and a handler that does nothing.
+ * Promises that all share: one that has resolved, and a handler that does nothing.
  */
 
 /** A promise that has resolved: for what need not wait, without an object of its own. */

@@ -10,7 +10,7 @@ interface Waiter {
   readonly reject: (reason: unknown) => void;
 }
 
-/** Who waits for a promise; each promise has one reaction of ours. */
+/** The waiters of a promise; each promise has one reaction of ours. */
 const audiences = new WeakMap<Promise<unknown>, Set<Waiter>>();
 
 function audienceOf(promise: Promise<unknown>): Set<Waiter> {
@@ -31,7 +31,7 @@ function audienceOf(promise: Promise<unknown>): Set<Waiter> {
 }
 
 /**
- * The same promise, but for this caller it is over when the signal says so. A rejection that nobody
+ * The promise, which is over for this caller as soon as the signal says so. A rejection that nobody
  * looks at is no unhandled one.
  */
 export function withSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
