@@ -30,7 +30,7 @@ export abstract class FrameWindow {
   readonly frameBytesMax: number;
   /** Of the frame just measured: bytes before it that are not its own. */
   headBytes = 0;
-  /** Writes the part behind it. */
+  /** Of the frame just measured: bytes behind it that are not its own. */
   tailBytes = 0;
 
   /** A window with a maximum. */

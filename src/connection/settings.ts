@@ -7,6 +7,7 @@ import {
   READ_BUFFER_BYTES_MAX,
   WRITE_BUFFER_BYTES_MAX,
 } from "../core/limits.ts";
+import { checkNumber, show } from "../core/options.ts";
 
 /**
  * Deadlines in milliseconds, 0 for none, and bounds in bytes.
@@ -96,23 +97,18 @@ export const DEFAULTS: ConnectionSettings = {
 export function checkTimeout(name: string, timeoutMs: number): number {
   if (Number.isFinite(timeoutMs) && timeoutMs >= 0) return timeoutMs;
   throw new RangeError(
-    `Cannot set ${name} to ${timeoutMs}: it is a number of milliseconds, 0 for none`,
+    `Cannot set ${name} to ${show(timeoutMs)}: it is a number of milliseconds, 0 for none`,
   );
-}
-
-function checkBytes(name: string, bytes: number): number {
-  if (Number.isInteger(bytes) && bytes > 0) return bytes;
-  throw new RangeError(`Cannot set ${name} to ${bytes}: it is a whole number of bytes above 0`);
 }
 
 /** A mode as a user gave it. */
 export function checkZeroCopy(mode: ZeroCopyMode): ZeroCopyMode {
   if (mode === "off" || mode === "auto" || mode === "always") return mode;
-  throw new TypeError(`Cannot set zeroCopy to "${mode}": it is "off", "auto" or "always"`);
+  throw new TypeError(`Cannot set zeroCopy to ${show(mode)}: it is "off", "auto" or "always"`);
 }
 
 function checkNumeric(name: string, value: number): number {
-  return name.endsWith("Ms") ? checkTimeout(name, value) : checkBytes(name, value);
+  return name.endsWith("Ms") ? checkTimeout(name, value) : checkNumber(name, value, 1, Infinity);
 }
 
 /**

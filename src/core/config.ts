@@ -2,7 +2,7 @@
  * Settings for the whole thread. A program sets them once, before it begins.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { checkFunction, checkOptions, type Known } from "./options.ts";
+import { checkFunction, checkNumber, checkOptions, type Known } from "./options.ts";
 
 /** The settings of {@linkcode configure}. One that is left out stays as it is. */
 export interface Configuration {
@@ -58,12 +58,8 @@ const OPTIONS: Known<Configuration> = {
   watchRuntime: "boolean",
 };
 
-function checkMicros(name: string, micros: number | undefined): void {
-  if (micros === undefined || (Number.isInteger(micros) && micros >= 0 && micros <= 1_000_000)) {
-    return;
-  }
-  throw new RangeError(`Cannot set ${name} to ${micros}: it is a whole number from 0 to 1000000`);
-}
+/** A second: longer, a thread would look as if it hung. */
+const MICROS_MAX = 1_000_000;
 
 /**
  * Sets what holds for the whole thread. Call it before anything else of netpoll: connections and
@@ -89,8 +85,10 @@ export function configure(options: Configuration): void {
   checkOptions("configure", options, OPTIONS);
   if (options === undefined) throw new TypeError("Cannot configure: no options were given");
   if (options.log !== undefined) checkFunction("log", options.log);
-  checkMicros("spinMicros", options.spinMicros);
-  checkMicros("blockMicros", options.blockMicros);
+  for (const name of ["spinMicros", "blockMicros"] as const) {
+    const micros = options[name];
+    if (micros !== undefined) checkNumber(name, micros, 0, MICROS_MAX);
+  }
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined) (config as unknown as Record<string, unknown>)[name] = value;
   }

@@ -129,6 +129,19 @@ export function checkSignal(of: string, signal: AbortSignal | undefined): void {
   throw new TypeError(`Cannot use ${show(signal)} as the signal of ${of}: it is no AbortSignal`);
 }
 
+/**
+ * Passes on a whole number as a user gave it.
+ *
+ * @throws {RangeError} It is none, or not from `least` to `most`.
+ */
+export function checkNumber(name: string, value: number, least: number, most: number): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  const bounds = most === Infinity || most >= Number.MAX_SAFE_INTEGER
+    ? `${least} or more`
+    : `from ${least} to ${most}`;
+  throw new RangeError(`Cannot set ${name} to ${show(value)}: it is a whole number ${bounds}`);
+}
+
 /** Throws unless it is a function. `what` says whose it is. */
 export function checkFunction(what: string, value: unknown): void {
   if (typeof value === "function") return;

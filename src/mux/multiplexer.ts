@@ -8,11 +8,12 @@ import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Errand } from "../connection/leaving.ts";
 import { insideOf } from "../connection/inside.ts";
+import { checkTimeout } from "../connection/settings.ts";
 import type { SocketConnection } from "../connection/socket_connection.ts";
 import { counts } from "../core/counts.ts";
 import { BusyError, ClosedError, TimeoutError, TornFrameError } from "../core/errors.ts";
 import { MESSAGES_PER_TASK, REQUESTS_PENDING_MAX } from "../core/limits.ts";
-import { checkOptions, checkSignal, type Known } from "../core/options.ts";
+import { checkNumber, checkOptions, checkSignal, type Known } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
@@ -161,10 +162,8 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     checkOptions("Multiplexer", options, MULTIPLEXER_OPTIONS);
     checkCodec("Multiplexer", codec);
     const { pendingMax = REQUESTS_PENDING_MAX, timeoutMs = 0 } = options;
-    if (!Number.isInteger(pendingMax) || pendingMax < 1) {
-      throw new RangeError(`Cannot multiplex: pendingMax is ${pendingMax}, not 1 or more`);
-    }
-    checkTimeout(timeoutMs);
+    checkNumber("pendingMax", pendingMax, 1, Infinity);
+    checkTimeout("timeoutMs", timeoutMs);
     this.#socket = insideOf(connection, "multiplex");
     this.#connection = connection;
     this.#codec = codec;
@@ -212,7 +211,7 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     try {
       checkOptions("request", options, REQUEST_OPTIONS);
       checkSignal("request", signal);
-      checkTimeout(timeoutMs);
+      checkTimeout("timeoutMs", timeoutMs);
       signal?.throwIfAborted();
       if (this.#end !== null) throw this.#end.error;
       if (this.#pending.size >= this.#pendingMax) {
@@ -331,9 +330,4 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
 
 function ignoreTimeout(error: unknown): void {
   if (!(error instanceof TimeoutError)) throw error;
-}
-
-function checkTimeout(timeoutMs: number): void {
-  if (typeof timeoutMs === "number" && timeoutMs >= 0 && timeoutMs < Infinity) return;
-  throw new RangeError(`Cannot multiplex: timeoutMs is ${timeoutMs}, not 0 or more`);
 }

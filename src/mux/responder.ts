@@ -10,7 +10,7 @@ import { endMessage } from "../connection/connection_reader.ts";
 import { insideOf } from "../connection/inside.ts";
 import { TimeoutError, TornFrameError } from "../core/errors.ts";
 import { ANSWERS_RUNNING_MAX, MESSAGES_PER_TASK } from "../core/limits.ts";
-import { checkFunction, checkOptions, type Known } from "../core/options.ts";
+import { checkFunction, checkNumber, checkOptions, type Known } from "../core/options.ts";
 import { turn } from "../poll/turn.ts";
 import { LazyFlush } from "./lazy_flush.ts";
 import { Request, type RequestContext, settle } from "./request.ts";
@@ -85,9 +85,7 @@ export function responder<In, Out>(
   checkFunction("the respond of responder", respond);
   const { runningMax = ANSWERS_RUNNING_MAX, onError } = options;
   if (onError !== undefined) checkFunction("onError", onError);
-  if (!Number.isInteger(runningMax) || runningMax < 1) {
-    throw new RangeError(`Cannot respond: runningMax is ${runningMax}, not 1 or more`);
-  }
+  checkNumber("runningMax", runningMax, 1, Infinity);
   const responding = { codec, respond, runningMax, onError };
   return (connection) => new Session(responding, connection).run();
 }

@@ -10,7 +10,7 @@ import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
 import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
 import { BACKLOG } from "../core/limits.ts";
-import { type Known, readOptions, show } from "../core/options.ts";
+import { checkNumber, type Known, readOptions, show } from "../core/options.ts";
 import {
   type Address,
   describeAddress,
@@ -31,7 +31,6 @@ import {
 import { bind, checkPermitted, connect, type Origin } from "./permitted.ts";
 import {
   applyOptions,
-  checkNumber,
   getOption,
   INT_MAX,
   Option,
@@ -233,11 +232,11 @@ function applyListenerOptions(fd: number, options: ListenerOptions): void {
   const { deferAcceptMs, fastOpen } = options;
   // The kernel counts in seconds, and rounds up to its own retries.
   if (deferAcceptMs !== undefined) {
-    const ms = checkNumber("deferAcceptMs", deferAcceptMs, INT_MAX);
+    const ms = checkNumber("deferAcceptMs", deferAcceptMs, 0, INT_MAX);
     setOption(fd, Option.DEFER_ACCEPT, Math.max(1, Math.round(ms / 1000)));
   }
   if (fastOpen !== undefined) {
-    setOption(fd, Option.FAST_OPEN, checkNumber("fastOpen", fastOpen, INT_MAX));
+    setOption(fd, Option.FAST_OPEN, checkNumber("fastOpen", fastOpen, 0, INT_MAX));
   }
 }
 
@@ -393,12 +392,8 @@ export function createListener(
 ): Listener {
   const read = readOptions("createListener", options, LISTENER_OPTIONS);
   const { backlog, mode } = read;
-  if (backlog !== undefined && !(Number.isInteger(backlog) && backlog > 0 && backlog <= INT_MAX)) {
-    throw new RangeError(
-      `Cannot listen with a backlog of ${backlog}: it is a whole number from 1 to ${INT_MAX}`,
-    );
-  }
-  if (mode !== undefined) checkNumber("mode", mode, MODE_MAX);
+  if (backlog !== undefined) checkNumber("backlog", backlog, 1, INT_MAX);
+  if (mode !== undefined) checkNumber("mode", mode, 0, MODE_MAX);
   if (network === "unix") {
     return new UserListener(new ListenerSocket(listenUnix(address, read), read));
   }

@@ -6,7 +6,7 @@ import { check } from "../core/check.ts";
 import { countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
-import { type Known, readOptions } from "../core/options.ts";
+import { checkNumber, type Known, readOptions } from "../core/options.ts";
 import { Family } from "./address.ts";
 
 /**
@@ -217,18 +217,10 @@ function seconds(name: "idleMs" | "intervalMs", ms: number | undefined): number 
   );
 }
 
-function probes(count: number | undefined): number {
-  if (count === undefined) return 0;
-  if (Number.isInteger(count) && count >= 1 && count <= KEEP_ALIVE_COUNT_MAX) return count;
-  throw new RangeError(
-    `Cannot set keepAlive.count to ${count}: it is a whole number from 1 to ${KEEP_ALIVE_COUNT_MAX}`,
-  );
-}
-
 /** The times and the count of keepAlive as the kernel wants them; 0 for what is not given. */
 function readKeepAlive(options: KeepAliveOptions): [idle: number, interval: number, count: number] {
   const { idleMs, intervalMs, count } = readOptions("keepAlive", options, KEEP_ALIVE);
-  return [seconds("idleMs", idleMs), seconds("intervalMs", intervalMs), probes(count)];
+  return [seconds("idleMs", idleMs), seconds("intervalMs", intervalMs), count === undefined ? 0 : checkNumber("keepAlive.count", count, 1, KEEP_ALIVE_COUNT_MAX)];
 }
 
 /**
@@ -238,16 +230,6 @@ function readKeepAlive(options: KeepAliveOptions): [idle: number, interval: numb
  */
 export function checkKeepAlive(options: boolean | KeepAliveOptions | undefined): void {
   if (options !== undefined && typeof options !== "boolean") readKeepAlive(options);
-}
-
-/**
- * A whole number from 0 on, as a user gave it.
- *
- * @throws {RangeError} It is none, or above `most`.
- */
-export function checkNumber(name: string, value: number, most: number): number {
-  if (Number.isInteger(value) && value >= 0 && value <= most) return value;
-  throw new RangeError(`Cannot set ${name} to ${value}: it is a whole number from 0 to ${most}`);
 }
 
 /** Sets whether, and how, a silent peer is probed. */
@@ -263,7 +245,7 @@ export function setKeepAlive(fd: number, options: boolean | KeepAliveOptions): v
 export const INT_MAX = 0x7fff_ffff;
 
 function setTypeOfService(fd: number, family: number, value: number): void {
-  checkNumber("typeOfService", value, 255);
+  checkNumber("typeOfService", value, 0, 255);
   // A socket of IPv6 that also takes IPv4 has both.
   setOption(fd, Option.TYPE_OF_SERVICE, value);
   if (family === Family.IPV6) setOption(fd, Option.TRAFFIC_CLASS, value);
@@ -300,7 +282,7 @@ export function applyOptions(fd: number, family: number, options: SocketOptions)
   for (const [key, option, most, tcpOnly] of NUMBERS) {
     const value = options[key] as number | undefined;
     if (value === undefined || (tcpOnly && !isTcp)) continue;
-    setOption(fd, option, checkNumber(key, value, most));
+    setOption(fd, option, checkNumber(key, value, 0, most));
   }
   if (!isTcp) return;
   if (options.noDelay !== false) setOption(fd, Option.NO_DELAY, 1);

@@ -3,7 +3,7 @@
  */
 import type { Address } from "../net/address.ts";
 import type { LoadBalance } from "./load_balance.ts";
-import { checkFunction, type Known, readOptions, show } from "../core/options.ts";
+import { checkFunction, checkNumber, type Known, readOptions, show } from "../core/options.ts";
 import { POLLERS_MAX } from "../core/limits.ts";
 import type { ShutdownOptions } from "./shutdown.ts";
 import type { SignalOptions } from "./signals.ts";
@@ -61,10 +61,7 @@ export const SERVE_OPTIONS: Known<ServeOptions> = {
 
 /** Throws unless it is a number of pollers. */
 export function checkPollerCount(pollerCount: number): void {
-  if (Number.isInteger(pollerCount) && pollerCount > 0 && pollerCount <= POLLERS_MAX) return;
-  throw new RangeError(
-    `Cannot set pollerCount to ${show(pollerCount)}: it is a whole number from 1 to ${POLLERS_MAX}`,
-  );
+  checkNumber("pollerCount", pollerCount, 1, POLLERS_MAX);
 }
 
 /** The options of a cluster, each read once. Throws unless a cluster can be made of them. */

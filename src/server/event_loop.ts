@@ -13,7 +13,7 @@ import type { EndpointAddresses } from "../connection/endpoint.ts";
 import { socketTransport } from "../connection/transport.ts";
 import { counts } from "../core/counts.ts";
 import { ClosedError } from "../core/errors.ts";
-import { checkOptions, type Known, readOptions, show } from "../core/options.ts";
+import { checkNumber, checkOptions, type Known, readOptions, show } from "../core/options.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
   checkKeepAlive,
@@ -137,8 +137,7 @@ export interface Feed {
 export let feed: <C>(loop: EventLoop<C>, from: Feed) => void;
 
 function checkMost(name: string, most = Infinity): number {
-  if (most === Infinity || (Number.isInteger(most) && most > 0)) return most;
-  throw new RangeError(`Cannot set ${name} to ${most}: it is a whole number above 0`);
+  return most === Infinity ? most : checkNumber(name, most, 1, Infinity);
 }
 
 /**
