@@ -95,7 +95,7 @@ EXPORT int32_t np_abi(void) {
 
 // ---- faults: the build that tests use, -DNP_FAULTS ----------------------------------------------
 
-// The calls that can be made to fail. tests/support/faults.ts has the same list.
+// The calls that are counted and can be made to fail. ffi/symbols.ts has this list, and a test compares.
 enum call {
   CALL_SOCKET, CALL_BIND, CALL_LISTEN, CALL_ACCEPT, CALL_CONNECT, CALL_EPOLL_CREATE, CALL_EPOLL_CTL,
   CALL_EPOLL_WAIT, CALL_RECV, CALL_SEND, CALL_EVENTFD, CALL_SLAB_MAP, CALL_WAKER, CALL_OPEN, CALL_PIPE,

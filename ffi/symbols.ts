@@ -92,3 +92,30 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   ringTake: ["np_ring_take", ["i32", "buffer"], "i32"],
   ringClose: ["np_ring_close", ["i32"], "i32"],
 };
+
+/** The kinds of calls that libnetpoll.c counts, and can be made to fail: its `enum call`. */
+export const CALLS = [
+  "socket",
+  "bind",
+  "listen",
+  "accept",
+  "connect",
+  "epollCreate",
+  "epollCtl",
+  "epollWait",
+  "recv",
+  "send",
+  "eventfd",
+  "slabMap",
+  "waker",
+  "open",
+  "pipe",
+  "pread",
+  "sendfile",
+  "splice",
+  "sendZeroCopy",
+  "completion",
+] as const;
+
+/** A kind of call. */
+export type Call = typeof CALLS[number];

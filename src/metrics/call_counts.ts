@@ -2,25 +2,25 @@
  * The names of the system calls that libnetpoll.c counts.
  */
 import { native } from "../../ffi/load.ts";
+import { type Call, CALLS } from "../../ffi/symbols.ts";
 import { counts } from "../core/counts.ts";
 import { nameOf } from "../core/errno.ts";
 
-// Which kind of call each is, as in `enum call` of libnetpoll.c.
-const KINDS: Readonly<Record<CallName, number>> = {
-  accept: 3,
-  connect: 4,
-  watch: 6,
-  wait: 7,
-  receive: 8,
-  send: 9,
-  open: 13,
-  readFile: 15,
-  sendFile: 16,
-  splice: 17,
-  sendZeroCopy: 18,
+/** The names that users see, and what the library calls each. */
+const KINDS: Readonly<Record<CallName, Call>> = {
+  accept: "accept",
+  connect: "connect",
+  watch: "epollCtl",
+  wait: "epollWait",
+  receive: "recv",
+  send: "send",
+  open: "open",
+  readFile: "pread",
+  sendFile: "sendfile",
+  splice: "splice",
+  sendZeroCopy: "sendZeroCopy",
 };
-const KIND_COUNT = 20;
-const BATCHES_AT = 3 * KIND_COUNT;
+const BATCHES_AT = 3 * CALLS.length;
 const BATCH_SIZES = 10;
 const ERRORS_AT = BATCHES_AT + BATCH_SIZES;
 const ERRNO_COUNT = 134;
@@ -50,6 +50,11 @@ export interface CallCounts {
   notReady: number;
   /** Bytes that they moved; 0 where a call moves none. */
   bytes: number;
+}
+
+/** The place of a kind's three counters. */
+function placeOf(name: CallName): number {
+  return 3 * CALLS.indexOf(KINDS[name]);
 }
 
 /** Waits for events. */
@@ -88,11 +93,11 @@ const MOVES_BYTES: ReadonlySet<CallName> = new Set<CallName>([
 const counters = new Float64Array(ERRORS_AT + ERRNO_COUNT);
 
 function sumOf(kind: CallName): number {
-  return counters[3 * KINDS[kind] + 1]!;
+  return counters[placeOf(kind) + 1]!;
 }
 
 function callCounts(name: CallName): CallCounts {
-  const at = 3 * KINDS[name];
+  const at = placeOf(name);
   return {
     calls: counters[at]!,
     notReady: name === "wait" ? 0 : counters[at + 2]!,
@@ -101,7 +106,7 @@ function callCounts(name: CallName): CallCounts {
 }
 
 function waitCounts(): WaitCounts {
-  const at = 3 * KINDS.wait;
+  const at = placeOf("wait");
   // A wait is never not ready: in its place are those that may block.
   const warmWaits = counters[at + 2]!;
   const batches = [...counters.subarray(BATCHES_AT, ERRORS_AT)];

@@ -220,7 +220,11 @@ function seconds(name: "idleMs" | "intervalMs", ms: number | undefined): number 
 /** The times and the count of keepAlive as the kernel wants them; 0 for what is not given. */
 function readKeepAlive(options: KeepAliveOptions): [idle: number, interval: number, count: number] {
   const { idleMs, intervalMs, count } = readOptions("keepAlive", options, KEEP_ALIVE);
-  return [seconds("idleMs", idleMs), seconds("intervalMs", intervalMs), count === undefined ? 0 : checkNumber("keepAlive.count", count, 1, KEEP_ALIVE_COUNT_MAX)];
+  return [
+    seconds("idleMs", idleMs),
+    seconds("intervalMs", intervalMs),
+    count === undefined ? 0 : checkNumber("keepAlive.count", count, 1, KEEP_ALIVE_COUNT_MAX),
+  ];
 }
 
 /**

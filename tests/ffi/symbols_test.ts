@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { ABI, SYMBOLS } from "../../ffi/symbols.ts";
+import { ABI, CALLS, SYMBOLS } from "../../ffi/symbols.ts";
 import { libraryPath, sourcePath } from "../support/library.ts";
 
 const source = readFileSync(sourcePath, "utf8");
@@ -61,4 +61,10 @@ test("ABI is the number that libnetpoll.c answers", () => {
 test("SYMBOLS crosses the boundary with types that both runtimes call without boxing", () => {
   const types = Object.values(SYMBOLS).flatMap(([, parameters, result]) => [...parameters, result]);
   assert(types.every((type) => type in C_TYPES));
+});
+
+test("CALLS are the kinds of calls of libnetpoll.c, in their order", () => {
+  const [, body] = /^enum call \{([^}]*)\}/m.exec(source)!;
+  const kinds = [...body!.matchAll(/CALL_(\w+)/g)].map((match) => match[1]!.replaceAll("_", ""));
+  assertEquals(CALLS.map((call) => call.toUpperCase()), kinds);
 });

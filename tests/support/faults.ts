@@ -4,35 +4,10 @@
  */
 import { test } from "node:test";
 import { host } from "../../ffi/runtime.ts";
-import type { Signature } from "../../ffi/symbols.ts";
+import { type Call, CALLS, type Signature } from "../../ffi/symbols.ts";
 import { libraryPath } from "./library.ts";
 
-/** The calls that can be made to fail, in the order of `enum call` of libnetpoll.c. */
-const CALLS = [
-  "socket",
-  "bind",
-  "listen",
-  "accept",
-  "connect",
-  "epollCreate",
-  "epollCtl",
-  "epollWait",
-  "recv",
-  "send",
-  "eventfd",
-  "slabMap",
-  "waker",
-  "open",
-  "pipe",
-  "pread",
-  "sendfile",
-  "splice",
-  "sendZeroCopy",
-  "completion",
-] as const;
-
-/** A call that can be made to fail. */
-export type Call = typeof CALLS[number];
+export type { Call };
 
 /** Which calls of a kind get an effect. */
 export interface Fault {
