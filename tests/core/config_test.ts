@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { config, type Configuration, configure } from "../../src/core/config.ts";
+import { show } from "../../src/core/options.ts";
 
 /** Runs a body, and sets everything to what it was before. */
 function restored(body: () => void): () => void {
@@ -70,7 +71,7 @@ for (const name of ["spinMicros", "blockMicros"] as const) {
       restored(() => {
         const before = { ...config };
         const options: Configuration = { debug: true, verify: true, [name]: micros };
-        assertThrows(() => configure(options), RangeError, `Cannot set ${name} to ${micros}`);
+        assertThrows(() => configure(options), RangeError, `Cannot set ${name} to ${show(micros)}`);
         assertEquals({ ...config }, before);
       }),
     );
