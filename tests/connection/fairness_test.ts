@@ -25,8 +25,8 @@ const MESSAGES = 20_000;
 const MESSAGE_MS = 0.01;
 /** A clock that stands would never end a turn in which there are always events. */
 const LOOK_MICROS = 2;
-/** Three turns, for one may end before the others of its batch are told, and what is seen late. */
-const PER_TURN_MAX = 350;
+/** A few turns: one may end before the others of its batch are told, and a tick comes late. */
+const PER_TURN_MAX = 500;
 /** Where one call of a handler takes all that is there, what is received for one event bounds it. */
 const PER_CALL_MAX = 3 * EVENT_BYTES_FIRST / 8;
 
