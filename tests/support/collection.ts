@@ -23,12 +23,9 @@ export function forceCollection(): () => void {
 /** What a conservative collector may leave of a call; a listener or a promise that stays takes 250 and more. */
 const BYTES_MAX = 80;
 
-/** A leak grows each time. Compiled code, and what a busy machine's collector leaves, does not. */
-const BATCHES_MAX = 3;
-
 /**
- * Calls something very often, one call after the other, and fails when the heap grows by more than
- * `bytesMax` a call, batch after batch. What the collector leaves for later gets some rounds to go.
+ * Calls something very often, one call after the other, and fails when the heap has grown by more
+ * than `bytesMax` a call. What the collector leaves for later gets some rounds to go.
  */
 export async function staysSmall(
   count: number,
@@ -42,17 +39,14 @@ export async function staysSmall(
     return process.memoryUsage().heapUsed;
   };
   for (let i = 0; i < WARM_UP_COUNT; i++) await once();
-  let grown = 0;
-  for (let batch = 0; batch < BATCHES_MAX; batch++) {
-    const before = await heldBytes();
-    for (let i = 0; i < count; i++) await once();
-    let after = Infinity;
-    for (let i = 0; i < ROUNDS_MAX && after - before > count * bytesMax; i++) {
-      after = Math.min(after, await heldBytes());
-    }
-    grown = (after - before) / count;
-    if (grown <= bytesMax) return;
+  const before = await heldBytes();
+  for (let i = 0; i < count; i++) await once();
+  let after = Infinity;
+  for (let i = 0; i < ROUNDS_MAX && after - before > count * bytesMax; i++) {
+    after = Math.min(after, await heldBytes());
   }
+  const grown = (after - before) / count;
+  if (grown <= bytesMax) return;
   throw new AssertionError(`${Math.round(grown)} bytes stay of each of ${count} calls`);
 }
 
