@@ -6,7 +6,7 @@ import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
 import { type Known, readOptions } from "../core/options.ts";
-import { closeOriginal, isDescriptor } from "../net/descriptor.ts";
+import { closeOriginal, FileType, isDescriptor, statOf } from "../net/descriptor.ts";
 import { getOption, INT_MAX, Option } from "../net/socket.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { CALLBACKS, checkCallbacks } from "./callbacks.ts";
@@ -19,8 +19,6 @@ const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
 const FROM_FD_OPTIONS: Known<FromFdOptions> = { ...DEFAULTS, ...LATER_CALLBACKS };
 
 const SOCK_STREAM = 1;
-/** The type of a file within its mode (stat(2)). What the kernel makes for epoll and the like has none. */
-const TYPE_MASK = 0o170_000;
 
 /** Throws unless bytes in order come and go through a descriptor. Whether it is a socket. */
 function checkStream(fd: number): boolean {
@@ -29,10 +27,8 @@ function checkStream(fd: number): boolean {
     type = getOption(fd, Option.TYPE);
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOTSOCK") throw error;
-    const about = new Uint32Array(3);
-    check("look at a descriptor", native.stat(fd, about));
     // An epoll set, an eventfd, a timer: the runtime and this library have some, too.
-    if ((about[0]! & TYPE_MASK) !== 0) return false;
+    if (statOf(fd, "look at a descriptor").type !== FileType.NONE) return false;
     throw new TypeError(
       `Cannot make a connection of descriptor ${fd}: it is no socket, pipe or device`,
     );

@@ -12,7 +12,7 @@ import { SendFileError, SystemError } from "../core/errors.ts";
 import { FILE_BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
 import { checkFunction, checkSignal, type Known, readOptions } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
-import { isDescriptor } from "../net/descriptor.ts";
+import { FileType, isDescriptor, statOf } from "../net/descriptor.ts";
 import { setCork } from "../net/socket.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
 
@@ -55,13 +55,7 @@ const SEND_FILE_OPTIONS: Known<SendFileOptions> = {
   onProgress: 1,
 };
 
-const TYPE_MASK = 0o170000;
-const DIRECTORY = 0o040000;
-const REGULAR = 0o100000;
 const TWO_32 = 2 ** 32;
-
-/** {mode, size low, size high}. */
-const about = new Uint32Array(3);
 
 // O_NONBLOCK means nothing to files, and keeps a FIFO without a writer from blocking the thread
 // (open(2)).
@@ -94,11 +88,10 @@ function openByRuntime(path: string): number {
 
 /** The size of a file. Throws for what is no file. */
 function sizeOf(fd: number, name: string): number {
-  check("send", native.stat(fd, about), name);
-  const type = about[0]! & TYPE_MASK;
-  if (type === DIRECTORY) throw new SystemError("send", ERRNO.EISDIR, name);
-  if (type !== REGULAR) throw new SystemError("send", ERRNO.ESPIPE, name);
-  return about[2]! * TWO_32 + about[1]!;
+  const { type, bytes } = statOf(fd, "send", name);
+  if (type === FileType.DIRECTORY) throw new SystemError("send", ERRNO.EISDIR, name);
+  if (type !== FileType.REGULAR) throw new SystemError("send", ERRNO.ESPIPE, name);
+  return bytes;
 }
 
 function checkBytes(name: string, bytes: number): number {
