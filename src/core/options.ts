@@ -136,9 +136,7 @@ export function checkSignal(of: string, signal: AbortSignal | undefined): void {
  */
 export function checkNumber(name: string, value: number, least: number, most: number): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value;
-  const bounds = most === Infinity || most >= Number.MAX_SAFE_INTEGER
-    ? `${least} or more`
-    : `from ${least} to ${most}`;
+  const bounds = most === Infinity ? `${least} or more` : `from ${least} to ${most}`;
   throw new RangeError(`Cannot set ${name} to ${show(value)}: it is a whole number ${bounds}`);
 }
 

@@ -14,6 +14,7 @@ import { socketTransport } from "../connection/transport.ts";
 import { counts } from "../core/counts.ts";
 import { ClosedError } from "../core/errors.ts";
 import { checkNumber, checkOptions, type Known, readOptions, show } from "../core/options.ts";
+import { ignore } from "../core/promises.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
   checkKeepAlive,
@@ -112,8 +113,6 @@ function readLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): EventLoo
   checkKeepAlive(read.keepAlive);
   return read;
 }
-
-function ignore(): void {}
 
 /** Sets options of a listener that the connections it brings inherit. */
 export function setStreamOptions(
@@ -357,9 +356,8 @@ export class EventLoop<C = undefined> {
    * @throws {RangeError} `timeoutMs` is no time; nothing has happened then.
    */
   shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
-    const isOver = this.#shutdown.result !== null && this.#connections.size === 0;
     const result = this.#shutdown.begin(options, () => this.#shutDown(options));
-    return isOver || !isInCallbackOf(this) ? result : this.#settleFor(result);
+    return isInCallbackOf(this) ? this.#settleFor(result) : result;
   }
 
   /** The result, for a callback that keeps its connection until it has it. */

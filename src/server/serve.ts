@@ -5,7 +5,6 @@ import { checkOptions, checkSignal } from "../core/options.ts";
 import type { Listener } from "../net/listener.ts";
 import { Cluster } from "./cluster.ts";
 import { SERVE_OPTIONS, type ServeOptions } from "./cluster_options.ts";
-import { shutdownMs } from "./shutdown.ts";
 import { shutdownOnSignals } from "./signals.ts";
 
 /**
@@ -45,7 +44,6 @@ export async function serve(
   checkOptions("serve", options, SERVE_OPTIONS);
   checkSignal("serve", options.signal);
   const { signals, signal, timeoutMs = 10_000, ...rest } = options;
-  shutdownMs({ timeoutMs });
   const cluster = new Cluster(handler, rest);
   const forget = shutdownOnSignals(cluster, { signals, timeoutMs, exit: false });
   const stop = () => void cluster.shutdown({ timeoutMs });

@@ -9,6 +9,7 @@ import { assertEquals } from "@std/assert";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { bytesOf, readableOf, readerFrom, writableOf, writerTo } from "../../mod.ts";
+import { ignore } from "../../src/core/promises.ts";
 import { staysSmall } from "../support/collection.ts";
 import { echoed, givenUp, stalled } from "../support/month.ts";
 import { tick } from "../support/until.ts";
@@ -17,8 +18,6 @@ const OFTEN = 100_000;
 /** Streams are several objects each. */
 const LESS_OFTEN = 20_000;
 const SELDOM = 2_000;
-
-function ignore(): void {}
 
 /** Something that does not come until the test is over. */
 async function withheld(use: (never: () => Promise<void>) => Promise<void>): Promise<void> {

@@ -28,6 +28,7 @@ import {
   socketPair,
   tagged,
 } from "../../mod.ts";
+import { ignore } from "../../src/core/promises.ts";
 import { countedSignal, staysSmall } from "../support/collection.ts";
 import { echoed, givenUp, stalled } from "../support/month.ts";
 import { tick, until } from "../support/until.ts";
@@ -38,8 +39,6 @@ const LESS_OFTEN = 20_000;
 const SELDOM = 2_000;
 
 const codec = tagged(lengthPrefixed());
-
-function ignore(): void {}
 
 const STALLED: Record<string, (a: Connection) => () => unknown> = {
   "wait() given up": (a) => givenUp((signal) => a.reader.wait(1, { signal })),

@@ -3,10 +3,9 @@
  */
 import { assertEquals } from "@std/assert";
 import { type Connection, socketPair } from "../../mod.ts";
+import { ignore } from "../../src/core/promises.ts";
 import { countedSignal } from "./collection.ts";
 import { tick } from "./until.ts";
-
-function ignore(): void {}
 
 /** Begins something with a signal, and gives it up. */
 export function givenUp(begin: (signal: AbortSignal) => Promise<unknown>): () => Promise<unknown> {
