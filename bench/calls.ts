@@ -21,7 +21,7 @@ const MORE = 10_000;
 /** A function that was called for fewer messages than this part does not run for each. */
 const PART_MIN = 0.02;
 
-/** What V8 writes of one file. */
+/** The coverage of one file, as V8 writes it. */
 interface Coverage {
   readonly url: string;
   readonly functions: readonly {
@@ -32,7 +32,7 @@ interface Coverage {
 
 type Counts = Map<string, number>;
 
-/** How often each function of the library was called; its key says where it is. */
+/** The number of calls of each function of the library; its key says where it is. */
 function read(folder: string): Counts {
   const counts: Counts = new Map();
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".json"))) {

@@ -16,7 +16,7 @@ import { table } from "./harness/markdown.ts";
 import { number, parse } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
 import { describeMachine, keep } from "./harness/report.ts";
-import type { Scenario } from "./harness/scenarios.ts";
+import { type Scenario, scenariosOf } from "./harness/scenarios.ts";
 import { median } from "./harness/statistics.ts";
 import type { Lateness } from "./servers/lateness.ts";
 
@@ -30,12 +30,7 @@ const WARMUP_SECONDS = 0.1;
 const BLOCK_MICROS = 1000;
 const BLOCK_MICROS_LONG = 100_000;
 
-const MESSAGES: Scenario = {
-  name: "50",
-  title: "64 B, 50 connections",
-  connections: 50,
-  messageBytes: 64,
-};
+const MESSAGES = scenariosOf("64x50")[0]!;
 const CHURN: Scenario = { ...MESSAGES, name: "churn", title: "connect, echo, close", churn: 1 };
 /** How many pollers keep the cores busy while the main thread is watched. */
 const MAIN_POLLERS = [1, 2];

@@ -1,5 +1,5 @@
 /**
- * What an echo costs: `make bench`.
+ * The cost of an echo: `make bench`.
  */
 import process from "node:process";
 import { absence, CANDIDATES, LIMIT, select, SKETCHES } from "./harness/candidates.ts";

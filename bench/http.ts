@@ -1,5 +1,5 @@
 /**
- * What a small answer over HTTP/1.1 costs: `make -C bench http`.
+ * The cost of a small answer over HTTP/1.1: `make -C bench http`.
  */
 import { isInstalled } from "./harness/bulk.ts";
 import { runFile, type Runtime, select } from "./harness/candidates.ts";

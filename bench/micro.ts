@@ -1,5 +1,5 @@
 /**
- * What single operations cost: `make -C bench micro`.
+ * The cost of single operations: `make -C bench micro`.
  *
  * A sample is a process of its own on one runtime, and the runtimes take turns: how the compilers
  * decide differs from process to process, and is part of the spread.

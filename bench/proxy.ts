@@ -1,5 +1,5 @@
 /**
- * What a TCP proxy costs a byte: `make -C bench proxy`.
+ * The cost of a byte through a TCP proxy: `make -C bench proxy`.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

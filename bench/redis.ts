@@ -1,5 +1,5 @@
 /**
- * What a request of Redis costs: `make -C bench redis`.
+ * The cost of a request of Redis: `make -C bench redis`.
  */
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";

@@ -1,5 +1,5 @@
 /**
- * What it costs to send a large file: `make -C bench send-file`.
+ * The cost of a large file that is sent: `make -C bench send-file`.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -11,9 +11,9 @@ export interface Bench {
   /** The target of make, at the top or with -C bench. */
   readonly make: string;
   readonly tells: string;
-  /** What it needs besides the two runtimes and a C compiler. */
+  /** The tools that it needs besides the two runtimes and a C compiler. */
   readonly needs: string;
-  /** What it takes with its default options on a machine of 2 cores. */
+  /** The time that it takes with its default options on a machine of 2 cores. */
   readonly takes: string;
 }
 

@@ -27,7 +27,7 @@ export async function startServer(command: Command): Promise<Server> {
   return Object.assign(program, { port: Number(port) });
 }
 
-/** What a server tells as a line of JSON when it gets SIGUSR2. */
+/** The figures that a server tells as a line of JSON when it gets SIGUSR2. */
 export async function ask<T>(server: Server): Promise<T> {
   server.signal("SIGUSR2");
   return JSON.parse(await server.line());

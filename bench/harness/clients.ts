@@ -1,5 +1,5 @@
 /**
- * What a request costs a client: who asks, and how that is measured.
+ * The cost of a request for a client: the clients, and their measurement.
  */
 import { runFile, type Runtime } from "./candidates.ts";
 import { projectPath, run, startServer } from "./child.ts";
@@ -8,7 +8,7 @@ import { figure, table } from "./markdown.ts";
 import { Progress } from "./progress.ts";
 import { median, ratios } from "./statistics.ts";
 
-/** Who asks. */
+/** A client that is measured. */
 export interface Client {
   readonly name: string;
   readonly title: string;
@@ -49,14 +49,14 @@ export const CLIENTS: readonly Client[] = [
   net("node", "node:net in Node"),
 ];
 
-/** How many connections ask, or requests at once of a Multiplexer. */
+/** The number of connections that ask, or of requests at once of a Multiplexer. */
 const CONNECTIONS = [1, 50] as const;
 /** A machine that others use may let a client wait for all of the time that it is measured. */
 const ATTEMPTS = 3;
 /** Until a client is started, connected and warm. */
 const START_SECONDS = 1.9;
 
-/** What was found: microseconds of CPU a request, by round, of each client and count. */
+/** The figures: microseconds of CPU a request, by round, of each client and count. */
 export interface ClientResults {
   readonly date: string;
   readonly command: string;
@@ -97,7 +97,7 @@ async function askOnce(
   return (user + system) / requests;
 }
 
-/** How long it takes to measure so many clients, about. */
+/** The time that it takes to measure so many clients, about. */
 export function clientSeconds(count: number, rounds: number, seconds: number): number {
   return rounds * count * CONNECTIONS.length * (seconds + START_SECONDS);
 }
@@ -157,7 +157,7 @@ export function clientTable(results: ClientResults): string {
   return table(heads, rows);
 }
 
-/** What was found, to read. */
+/** The figures, to read. */
 export function describeClients(results: ClientResults): string {
   return [
     `## What a request costs a client\n`,

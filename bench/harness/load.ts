@@ -83,7 +83,7 @@ export async function load(
   return JSON.parse(await run(loadCommand(server, scenario, options)));
 }
 
-/** What bench/native/http.c prints. */
+/** The output of bench/native/http.c. */
 export interface HttpResult {
   readonly requests_per_s: number;
   readonly p50_us: number;

@@ -1,5 +1,5 @@
 /**
- * What was found, to read.
+ * The figures, to read.
  */
 import { type Results, type Series, seriesOf, summarize, type Summary } from "./results.ts";
 import type { Scenario } from "./scenarios.ts";

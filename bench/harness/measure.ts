@@ -31,9 +31,9 @@ export interface Plan {
   readonly loadCpu: number;
 }
 
-/** How long each measurement takes unless told otherwise: so that the default run is over in time. */
+/** The seconds of each measurement unless told otherwise: so that the default run is over in time. */
 export const DEFAULT_SECONDS = { seconds: 0.25, warmupSeconds: 0.1, traceSeconds: 0.2 };
-/** Where calls and collections are counted unless told otherwise: where they tell most. */
+/** The scenarios in which calls and collections are counted unless told otherwise: they tell most. */
 export const TRACED = "64x50,pipeline";
 /** Rounds of a scenario that does not want more. */
 export const ROUNDS = 9;
@@ -88,7 +88,7 @@ export function secondsOf(plan: Plan, scenario: Scenario): number {
   return runs * measureSeconds(plan, scenario) + traced;
 }
 
-/** How long the servers of a plan take to be started and primed, about. */
+/** The time that the servers of a plan take to be started and primed, about. */
 export function primeSeconds({ scenarios, candidates, seconds }: Plan): number {
   const keys = new Set(scenarios.map(serversOf));
   return keys.size * candidates.length * Math.min(PRIME_SECONDS, 4 * seconds);

@@ -49,7 +49,7 @@ function limitLine(rows: readonly Row[], values: readonly number[]) {
 interface Kind {
   readonly title: string;
   readonly axis: "value" | "log";
-  /** What is drawn in each row, and the numbers beside it. */
+  /** The figures of each row, and the numbers beside it. */
   draw(results: Results, rows: readonly Row[]): { series: SeriesOption[]; numbers: string[] };
 }
 

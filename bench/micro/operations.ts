@@ -19,7 +19,7 @@ import { Interest, type Watcher } from "../../src/poll/watcher.ts";
 export interface Operation {
   /** The noun and what is done with it. */
   readonly name: string;
-  /** How many operations one call does; 1 unless given. */
+  /** The number of operations that one call does; 1 unless given. */
   readonly perCall?: number;
   /** Yields the call. */
   prepare(): Generator<() => unknown, void, undefined>;

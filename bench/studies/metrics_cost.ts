@@ -17,16 +17,11 @@ import { table } from "../harness/markdown.ts";
 import { number, parse } from "../harness/options.ts";
 import { Progress } from "../harness/progress.ts";
 import { describeMachine, tell } from "../harness/report.ts";
-import type { Scenario } from "../harness/scenarios.ts";
+import { scenariosOf } from "../harness/scenarios.ts";
 import { median, ratios, spread } from "../harness/statistics.ts";
 
 const ASK_MS = 1000;
-const SCENARIO: Scenario = {
-  name: "50",
-  title: "64 B, 50 connections",
-  connections: 50,
-  messageBytes: 64,
-};
+const SCENARIO = scenariosOf("64x50")[0]!;
 
 const options = parse({
   runtimes: true,

@@ -18,7 +18,7 @@ import { layWire, LOOPBACK, type Wire } from "./wire.ts";
 const KIB = 1024;
 const SIZES = [16, 64, 256, 1024];
 
-/** What sender.ts prints. */
+/** The output of sender.ts. */
 interface Bulk {
   readonly bytes: number;
   readonly seconds: number;

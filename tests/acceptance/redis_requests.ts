@@ -438,7 +438,7 @@ export const UNUSUAL: readonly string[] = [
   "\r\n\r\nPING\r\n",
   "PING\n",
   "*0\r\nPING\r\n",
-  // Who types has no types.
+  // A user who types has no types.
   ...["$4", ":5", "+OK", "-ERR", "#t", "_", ",5", "(5", "!1", "=1", "%1", "~1", ">1", "|1"].map((
     word,
   ) => `${word} x\r\nPING\r\n`),

@@ -46,7 +46,7 @@ const SKIPPED = [
   "/DEBUG|RESP3 attributes|parsing$|SORT|SWAPDB|stale|lazy|replica|propagate|script|BUSY|zset",
   "/OBJECT|DUMP|sanitize dump|EVAL|notifications|CONFIG|loadaof|OOM|errorstats|If EXEC aborts",
 ];
-/** Why a test is missing that our list or the suite's own tags leave out. */
+/** The reason of a test that our list or the suite's own tags leave out. */
 const NOT_RUN = "not run: it needs what the example does not have";
 /** A test that fails leaves its connection as it was: those after it are judged in another run. */
 const RUNS_MAX = 12;

@@ -5,7 +5,7 @@ import { isLateNumber } from "../../bench/peers/frames.mjs";
 const COUNT = 1_000_000;
 const late = Array.from({ length: COUNT }, (_, n) => isLateNumber(n));
 
-/** How many in a million are late, of those that satisfy. */
+/** The number in a million that is late, of those that satisfy. */
 function share(isCounted: (n: number) => boolean): number {
   const counted = late.filter((_, n) => isCounted(n));
   return counted.filter((isLate) => isLate).length / counted.length;

@@ -182,7 +182,7 @@ async function answersLate({ open }: Subject): Promise<void> {
   for (const one of payloads) assertSame(await client.readFrame(), one);
 }
 
-/** How many answers from that number on come in time, before the first that is late. */
+/** The number of answers from that one on that come in time, before the first that is late. */
 function inTimeFrom(number: number): number {
   let next = number;
   while (!isLateNumber(next)) next += 1;

@@ -14,7 +14,7 @@ import { libraryPath } from "../support/library.ts";
 import { assertBytes, closeAll, pattern, receive, send } from "../support/pair.ts";
 import { soon, until } from "../support/until.ts";
 
-/** What a descriptor of this process is; nothing when it is closed by now. */
+/** The kind of a descriptor of this process; nothing when it is closed by now. */
 function linkOf(fd: number): string {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);

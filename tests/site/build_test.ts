@@ -17,7 +17,7 @@ const pages = new Map(
     .map((file) => [file, readFileSync(join(folder, file), "utf8")]),
 );
 
-/** What an attribute of one kind of element leads to. The menu's button is a link to "#". */
+/** The targets of an attribute of one kind of element. The menu's button is a link to "#". */
 function targetsOf(html: string, element: string, attribute: "href" | "src"): string[] {
   const pattern = new RegExp(`<${element}\\b[^>]*?\\s${attribute}="([^"]*)"`, "g");
   return [...html.matchAll(pattern)].map((match) => match[1]!).filter((target) => target !== "#");

@@ -9,9 +9,9 @@ import { fileURLToPath } from "node:url";
 
 /** A site that was made, and what there is to say of it. */
 export interface Site {
-  /** Where the repository is. */
+  /** The folder of the repository. */
   readonly root: string;
-  /** Where the pages are. */
+  /** The folder of the pages. */
   readonly folder: string;
   /** The reference as data, in the format of TypeDoc. */
   readonly json: string;

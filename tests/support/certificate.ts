@@ -4,7 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { spawnSync } from "node:child_process";
 
-/** Why no certificate can be made here, or false. */
+/** The reason why no certificate can be made here, or false. */
 export const NO_OPENSSL: string | false = spawnSync("openssl", ["version"]).status === 0
   ? false
   : "openssl makes the certificate, and is not here";

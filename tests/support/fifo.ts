@@ -6,7 +6,7 @@ import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-// What Bun opens for its first child stays open: that is nobody's leak.
+// Bun leaves open what it opens for its first child: that is nobody's leak.
 spawnSync("true");
 
 /** Both ends of a pipe, blocking; opened by `node:fs`. */

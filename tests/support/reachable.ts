@@ -1,9 +1,9 @@
 /**
- * What can be reached of an object at run time.
+ * The properties of an object that can be reached at run time.
  */
 import { Buffer } from "node:buffer";
 
-/** What every object of ours has, and `console.log` asks for. */
+/** The property that every object of ours has, and `console.log` asks for. */
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
 /** The names of all its members, own and inherited, in order. */
