@@ -45,10 +45,10 @@ export {
   type RequestHandler,
 } from "./src/connection/connection.ts";
 export { socketPair } from "./src/connection/from_fd.ts";
-export type { SendFileOptions } from "./src/connection/send_file.ts";
+export type { SendFileOptions } from "./src/transport/send_file.ts";
 export { pipe, type PipeOptions, type PipeResult } from "./src/connection/pipe.ts";
-export type { ConnectionOptions, ZeroCopyMode } from "./src/connection/settings.ts";
-export type { ZeroCopyCounts, ZeroCopyObstacle } from "./src/connection/zero_copy.ts";
+export type { ConnectionOptions } from "./src/connection/settings.ts";
+export type { ZeroCopyCounts, ZeroCopyMode, ZeroCopyObstacle } from "./src/transport/zero_copy.ts";
 export { shutdownOnSignals, type SignalOptions, type Stoppable } from "./src/server/signals.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";
 export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";

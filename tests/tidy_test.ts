@@ -27,13 +27,22 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "src/buffer": ["ffi"],
   "src/poll": ["ffi"],
   "src/net": ["ffi"],
-  "src/connection": ["ffi", "src/buffer", "src/poll", "src/net"],
-  "src/client": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
+  "src/transport": ["ffi", "src/buffer", "src/poll", "src/net"],
+  "src/connection": ["ffi", "src/buffer", "src/poll", "src/net", "src/transport"],
+  "src/client": ["ffi", "src/buffer", "src/poll", "src/net", "src/transport", "src/connection"],
   "src/metrics": ["ffi", "src/buffer", "src/poll"],
-  "src/server": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection", "src/metrics"],
+  "src/server": [
+    "ffi",
+    "src/buffer",
+    "src/poll",
+    "src/net",
+    "src/transport",
+    "src/connection",
+    "src/metrics",
+  ],
   "src/mux": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection", "src/codec"],
-  "src/codec": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
-  "src/adapter": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection"],
+  "src/codec": ["ffi", "src/buffer", "src/poll", "src/net", "src/transport", "src/connection"],
+  "src/adapter": ["ffi", "src/buffer", "src/poll", "src/net", "src/transport", "src/connection"],
 };
 
 /**

@@ -8,7 +8,7 @@ import { native } from "../../ffi/load.ts";
 import { checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
-import { socketTransport } from "../connection/transport.ts";
+import { socketTransport } from "../transport/descriptor.ts";
 import { checkTimeout, type ConnectionSettings, settings } from "../connection/settings.ts";
 import { check } from "../core/check.ts";
 import { counts, countSocketError } from "../core/counts.ts";

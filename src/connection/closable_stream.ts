@@ -1,12 +1,10 @@
 /**
  * The ends of a stream: a close that delivers what was flushed, a reset, a detach, or a loss.
  */
-import { native } from "../../ffi/load.ts";
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import { counts } from "../core/counts.ts";
 import { ClosedError, EofError, NetpollError, SystemError, UnsentError } from "../core/errors.ts";
 import { checkOptions, type Known } from "../core/options.ts";
-import { resetOnClose, setCork } from "../net/socket.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
@@ -23,7 +21,7 @@ import {
 import { next, Stop } from "./lifecycle.ts";
 import { checkTimeout } from "./settings.ts";
 import { Stream } from "./stream.ts";
-import { ZeroCopyClose } from "./zero_copy_close.ts";
+import { ZeroCopyClose } from "../transport/zero_copy_close.ts";
 
 const CLOSE_OPTIONS: Known<CloseOptions> = { timeoutMs: 1 };
 
@@ -108,7 +106,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     ending.isWriteEnding = true;
     this.output.truncate(0);
     this.output.writeBan ??= WRITE_ENDED;
-    if (this.fd < 0) ending.endWrite();
+    if (!this.isOpen) ending.endWrite();
     else if (writeSide.unsentBytes(this.writer) === 0) this.onAllSent();
     else this.uncork();
     return writeEnded;
@@ -252,7 +250,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
   #abort(unsentBytes = this.#undelivered): void {
     this.input.readBan = closedBan(this.ending);
     this.output.writeBan = closedBan(this.ending);
-    resetOnClose(this.fd);
+    this.io.resetOnClose(this.fd, true);
     this.#finish("lost", unsentBytes);
   }
 
@@ -300,7 +298,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
         `Cannot detach: ${outstandingBytes} bytes are pinned by zero-copy sends; await writer.released() first`,
       );
     }
-    if (writeSide.unsentBytes(this.writer) > 0) setCork(this.fd, false); // a file may be under way
+    if (writeSide.unsentBytes(this.writer) > 0) this.io.cork(this.fd, false); // a file may be under way
     counts.connections.detached += 1;
     return this.disown();
   }
@@ -308,7 +306,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
   /** Closes a descriptor that nobody watches any more: at once, or when nothing is pinned. */
   #closeFd(fd: number, isLost: boolean): void {
     if (isLost) counts.connections.lost += 1;
-    if (!this.pinner?.isPinning) return void native.close(fd);
+    if (!this.pinner?.isPinning) return this.io.close(fd);
     new ZeroCopyClose(this.service.poller, fd, this.pinner, isLost);
   }
 

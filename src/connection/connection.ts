@@ -7,9 +7,9 @@ import type { Reader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
 import type { Address } from "../net/address.ts";
 import type { ConnectionMetrics } from "./connection_metrics.ts";
-import type { SendFileOptions } from "./send_file.ts";
-import type { ConnectionOptions, ZeroCopyMode } from "./settings.ts";
-import type { ZeroCopyCounts } from "./zero_copy.ts";
+import type { SendFileOptions } from "../transport/send_file.ts";
+import type { ConnectionOptions } from "./settings.ts";
+import type { ZeroCopyCounts, ZeroCopyMode } from "../transport/zero_copy.ts";
 
 /** Options of {@linkcode Connection.close}. */
 export interface CloseOptions {

@@ -5,10 +5,11 @@ import { chainOf } from "../buffer/chained.ts";
 import { describeChain, drawNodes, nodeCount } from "../buffer/drawing.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { type Address, describeAddress } from "../net/address.ts";
-import { tcpInfo, type TcpMetrics } from "../net/tcp_info.ts";
+import type { TcpMetrics } from "../net/tcp_info.ts";
 import { type ConnectionReader, readSide } from "./connection_reader.ts";
 import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
-import type { ZeroCopy, ZeroCopyCounts } from "./zero_copy.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { ZeroCopy, ZeroCopyCounts } from "../transport/zero_copy.ts";
 
 /** Where a connection is in its life. */
 export type ConnectionState =
@@ -68,6 +69,8 @@ export interface ConnectionMetrics {
 /** A connection, as far as it is looked at here. */
 export interface Measured {
   readonly fd: number;
+  readonly io: Transport;
+  readonly isOpen: boolean;
   readonly isActive: boolean;
   readonly isWatched: boolean;
   readonly localAddress: Address;
@@ -80,8 +83,8 @@ export interface Measured {
   readonly droppedBytes: number;
 }
 
-function stateOf({ fd, isActive, isWatched }: Measured): ConnectionState {
-  if (fd < 0) return "closed";
+function stateOf({ isOpen, isActive, isWatched }: Measured): ConnectionState {
+  if (!isOpen) return "closed";
   if (!isActive) return "draining";
   return isWatched ? "open" : "preparing";
 }
@@ -103,14 +106,14 @@ export function connectionMetrics(of: Measured): ConnectionMetrics {
     receivedBytes: input.total + input.length,
     sentBytes: writeSide.sentBytes(writer),
     unread: queueMetrics(input),
-    unsent: { ...queueMetrics(output), ...(fd < 0 ? { bytes: of.droppedBytes } : {}) },
+    unsent: { ...queueMetrics(output), ...(of.isOpen ? {} : { bytes: of.droppedBytes }) },
     flushCount: writeSide.flushCount(writer),
     isWaiting: readSide.isWaiting(reader),
     isReadPaused,
     isWritable: writer.isWritable,
     isPiped,
     zeroCopy: of.pinner?.counts() ?? null,
-    tcp: tcpInfo(fd),
+    tcp: of.isOpen ? of.io.tcp(fd) : null,
   };
 }
 
@@ -127,7 +130,7 @@ export function drawConnection(of: Measured): string {
     writeSide.flushCount(writer) > 0 ? `flushes that wait: ${writeSide.flushCount(writer)}` : "",
     writeSide.isChoked(writer) ? "too much unsent" : "",
   ].filter((mark) => mark !== "").map((mark) => `; ${mark}`);
-  const at = of.fd < 0 ? "" : ` at descriptor ${of.fd}`;
+  const at = of.isOpen ? ` at descriptor ${of.fd}` : "";
   return `Connection ${stateOf(of)}${at}: ${ends}${marks.join("")}\n` +
     `  input: ${input.total} read, ${describeChain(input)}` +
     `${drawNodes(input, "    ")}\n` +

@@ -21,7 +21,8 @@ import { RESOLVED } from "../core/promises.ts";
 import { turn } from "../poll/turn.ts";
 import { Stop } from "./lifecycle.ts";
 import type { ConnectionSettings } from "./settings.ts";
-import { FIRST_SIZE, type ReadSize, receive, receiving, type Transport } from "./transport.ts";
+import { FIRST_SIZE, type ReadSize } from "../transport/read_size.ts";
+import { receive, receiving, type Transport } from "../transport/transport.ts";
 
 /** The connection, as its reader needs it. */
 export interface ReaderOwner {

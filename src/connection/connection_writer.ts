@@ -9,9 +9,9 @@ import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX, JOINED_BYTES_MAX } from "../core
 import { withSignal } from "../core/signal.ts";
 import { ignore, RESOLVED } from "../core/promises.ts";
 import type { ConnectionSettings } from "./settings.ts";
-import { FileQueue, FileSending, type FileWriter } from "./send_file.ts";
-import { send, sending, TAKEN_AWAY, type Transport } from "./transport.ts";
-import type { ZeroCopy } from "./zero_copy.ts";
+import { FileQueue, FileSending, type FileWriter } from "../transport/send_file.ts";
+import { send, sending, TAKEN_AWAY, type Transport } from "../transport/transport.ts";
+import type { ZeroCopy } from "../transport/zero_copy.ts";
 
 /** The connection, as its writer needs it. */
 export interface WriterOwner {

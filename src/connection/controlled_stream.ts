@@ -19,13 +19,20 @@ import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { type Failure, PIPED, WRITE_ENDED } from "./ending.ts";
-import type { EndpointAddresses } from "./endpoint.ts";
+import type { EndpointAddresses } from "../transport/endpoint.ts";
 import { Stop } from "./lifecycle.ts";
-import { sendFile, type SendFileOptions } from "./send_file.ts";
+import { sendFile, type SendFileOptions } from "../transport/send_file.ts";
 import type { Service } from "./service.ts";
-import { checkTimeout, checkZeroCopy, hasDeadlines, type ZeroCopyMode } from "./settings.ts";
-import { type ReadSize, receive, type Transport } from "./transport.ts";
-import { ZeroCopy, type ZeroCopyCounts, type ZeroCopyOwner } from "./zero_copy.ts";
+import { checkTimeout, hasDeadlines } from "./settings.ts";
+import type { ReadSize } from "../transport/read_size.ts";
+import { receive, type Transport } from "../transport/transport.ts";
+import {
+  checkZeroCopy,
+  ZeroCopy,
+  type ZeroCopyCounts,
+  type ZeroCopyMode,
+  type ZeroCopyOwner,
+} from "../transport/zero_copy.ts";
 
 /** The reasons to read nothing that users call a pause. */
 const PAUSES = Stop.PAUSED | Stop.FULL | Stop.CHOKED;
@@ -188,7 +195,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
   }
 
   lookForRoom(takenSince: number): number {
-    if (this.fd >= 0 && writeSide.unsentBytes(this.writer) > 0) writeSide.sendNow(this.writer);
+    if (this.isOpen && writeSide.unsentBytes(this.writer) > 0) writeSide.sendNow(this.writer);
     return writeSide.flushingSince(this.writer, takenSince);
   }
 
@@ -211,7 +218,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
 
   set readTimeoutMs(timeoutMs: number) {
     checkTimeout("readTimeoutMs", timeoutMs);
-    if (this.fd >= 0) this.#time().setRead(timeoutMs, this.clockMicros);
+    if (this.isOpen) this.#time().setRead(timeoutMs, this.clockMicros);
   }
 
   get writeTimeoutMs(): number {
@@ -220,7 +227,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
 
   set writeTimeoutMs(timeoutMs: number) {
     checkTimeout("writeTimeoutMs", timeoutMs);
-    if (this.fd >= 0) this.#time().setWrite(timeoutMs, this.clockMicros);
+    if (this.isOpen) this.#time().setWrite(timeoutMs, this.clockMicros);
   }
 
   get idleTimeoutMs(): number {
@@ -229,6 +236,6 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
 
   set idleTimeoutMs(timeoutMs: number) {
     checkTimeout("idleTimeoutMs", timeoutMs);
-    if (this.fd >= 0) this.#time().setIdle(timeoutMs, this.clockMicros);
+    if (this.isOpen) this.#time().setIdle(timeoutMs, this.clockMicros);
   }
 }

@@ -18,16 +18,14 @@ import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
 import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
-import type { Endpoint } from "./endpoint.ts";
-import { endOf, type Transport } from "./transport.ts";
+import type { Endpoint } from "../transport/endpoint.ts";
+import { endOf } from "../transport/transport.ts";
 
 /** An endpoint that drains. */
 export interface DrainOwner extends Endpoint {
   /** Whether the peer's side has ended. */
   readonly isReadEnded: boolean;
   readonly writer: ConnectionWriter;
-  /** The calls that receive and send. */
-  readonly io: Transport;
   /** The peer has ended its side (null), or the connection is broken. */
   onReadEnd(cause: SystemError | null): void;
   /** An error was reported. */
@@ -84,7 +82,7 @@ export function deliver(owner: DrainOwner): number {
   if (isReadEnded && !owner.isWriteEnded && owner.unackedBytes === 0) return DELIVERED;
   if (!owner.isWriteEnded) owner.shutdownWrite();
   const dropped = isReadEnded ? 0 : dropInput(owner);
-  if (owner.fd < 0) return dropped; // a reset came
+  if (!owner.isOpen) return dropped; // a reset came
   // While the peer sends, the descriptor stays until our end has arrived, too: what comes after the
   // close is answered by a reset, which must not overtake the end.
   const isDone = dropped === 0 ? owner.unackedBytes === 0 : owner.isEndAcked;
@@ -124,7 +122,7 @@ export class Draining implements Watcher, TimerOwner {
       this.#setTimer();
     } catch {
       queueMicrotask(() =>
-        this.fd >= 0 && this.#owner.onOverdue("no descriptor is left for a timer")
+        this.#owner.isOpen && this.#owner.onOverdue("no descriptor is left for a timer")
       );
     }
   }
@@ -150,8 +148,8 @@ export class Draining implements Watcher, TimerOwner {
   }
 
   onEvent(events: number): void {
-    if (this.fd >= 0 && (events & Event.ERROR) !== 0) this.#owner.onError();
-    if (this.fd >= 0 && !this.#look()) this.#watch();
+    if (this.#owner.isOpen && (events & Event.ERROR) !== 0) this.#owner.onError();
+    if (this.#owner.isOpen && !this.#look()) this.#watch();
   }
 
   /** Does what can be done. Whether that was the end of it. */
@@ -165,17 +163,17 @@ export class Draining implements Watcher, TimerOwner {
     if (writeSide.unsentBytes(writer) > 0) {
       // A peer that reads only when it has written would wait for ever.
       if (owner.isSocket && dropInput(owner) > 0) this.hasHeard = true;
-      return owner.fd < 0;
+      return !owner.isOpen;
     }
     const dropped = deliver(owner);
     if (dropped > 0) this.hasHeard = true;
     if (dropped === DELIVERED) owner.onDelivered();
     else if (dropped >= BYTES_PER_EVENT_MAX) this.#poller.again(this); // edges do not tell of the rest
-    return owner.fd < 0;
+    return !owner.isOpen;
   }
 
   onTimer(): void {
-    const isOver = this.fd < 0 || this.#look();
+    const isOver = !this.#owner.isOpen || this.#look();
     if (isOver) return;
     const taken = this.#taken();
     if (taken > this.#takenBytes) {

@@ -13,7 +13,8 @@ import { CALLBACKS, checkCallbacks } from "./callbacks.ts";
 import { type Connection, type FromFdOptions, setFromFd } from "./connection.ts";
 import { type ConnectionSettings, DEFAULTS, settings } from "./settings.ts";
 import { SocketConnection } from "./socket_connection.ts";
-import { fileTransport, onlyWay, socketTransport, type Transport } from "./transport.ts";
+import { fileTransport, onlyWay, socketTransport } from "../transport/descriptor.ts";
+import type { Transport } from "../transport/transport.ts";
 
 const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
 const FROM_FD_OPTIONS: Known<FromFdOptions> = { ...DEFAULTS, ...LATER_CALLBACKS };

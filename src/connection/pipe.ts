@@ -9,10 +9,11 @@ import { ignore } from "../core/promises.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
 import type { Connection } from "./connection.ts";
 import { writeSide } from "./connection_writer.ts";
-import { type KernelPipe, kernelPipes } from "./kernel_pipe.ts";
+import { type KernelPipe, kernelPipes } from "../transport/kernel_pipe.ts";
 import { insideOf } from "./inside.ts";
 import type { ControlledStream } from "./controlled_stream.ts";
-import { fileTransport, FIRST_SIZE, type ReadSize } from "./transport.ts";
+import { fileTransport } from "../transport/descriptor.ts";
+import { FIRST_SIZE, type ReadSize } from "../transport/read_size.ts";
 
 /** Options of {@linkcode pipe}. */
 export interface PipeOptions {
@@ -50,7 +51,7 @@ class Direction {
   #pipe: KernelPipe | null = null;
   #size: ReadSize = FIRST_SIZE;
   #isSplicing = false;
-  #canSplice = true;
+  #canSplice: boolean;
   /** The last read left nothing. */
   #wasShort = false;
   #smallCount = 0;
@@ -58,6 +59,7 @@ class Direction {
   constructor(from: ControlledStream<unknown>, to: ControlledStream<unknown>) {
     this.#from = from;
     this.#to = to;
+    this.#canSplice = from.io.canSplice && to.io.canSplice;
     this.isEnded = from.readEnd !== null;
     this.count = from.passInput(to);
   }
@@ -258,7 +260,7 @@ class Piping {
   }
 
   onEvent(side: Side, events: number): void {
-    const isAlive = !this.#isOver && side.fd >= 0;
+    const isAlive = !this.#isOver && side.stream.isOpen;
     const cause = isAlive && (events & Event.ERROR) !== 0 ? side.stream.brokenBy() : null;
     if (cause === null) this.#go(events, side);
     else side.stream.onSendFailure(cause);
@@ -268,7 +270,9 @@ class Piping {
     const [a, b] = this.#sides;
     const { outward: aToB, inward: bToA } = a;
     // One that is gone, or broken, tells by `closed`.
-    if (this.#isOver || a.fd < 0 || b.fd < 0 || aToB.isBroken || bToA.isBroken) return;
+    if (this.#isOver || !a.stream.isOpen || !b.stream.isOpen || aToB.isBroken || bToA.isBroken) {
+      return;
+    }
     if (reported === undefined || isConcerned(reported, aToB, events)) aToB.move();
     if (reported === undefined || isConcerned(reported, bToA, events)) bToA.move();
     if (aToB.isBroken || bToA.isBroken) return;

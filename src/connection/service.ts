@@ -5,7 +5,7 @@ import type { Scope } from "../../ffi/context.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { Callbacks, Inside } from "./connection.ts";
 import type { ConnectionSettings } from "./settings.ts";
-import type { Transport } from "./transport.ts";
+import type { Transport } from "../transport/transport.ts";
 
 /** The server, as its connections tell it what users are not told. */
 export interface ConnectionOwner {

@@ -8,6 +8,7 @@ import {
   WRITE_BUFFER_BYTES_MAX,
 } from "../core/limits.ts";
 import { checkNumber, show } from "../core/options.ts";
+import { checkZeroCopy, type ZeroCopyMode } from "../transport/zero_copy.ts";
 
 /**
  * Deadlines in milliseconds, 0 for none, and bounds in bytes.
@@ -62,21 +63,6 @@ export interface ConnectionOptions {
   zeroCopy?: ZeroCopyMode;
 }
 
-/**
- * When what is flushed leaves from our memory, **pinned** until the peer has acknowledged it,
- * instead of a copy that the kernel makes.
- *
- * - `"off"`: never.
- * - `"auto"`: pieces of 64 KiB or more (a threshold that adapts between 16 and 256 KiB), to peers on
- *   other machines; arrays of your own are sent by copying, as they are borrowed until flushed only.
- * - `"always"`: pieces of 4 KiB or more, to peers on this machine too; arrays of your own are copied
- *   into our memory when they are written.
- *
- * Either stops for a while where the kernel reports that it has to copy after all, or has no memory
- * for it. docs/ZEROCOPY.md tells when it pays.
- */
-export type ZeroCopyMode = "off" | "auto" | "always";
-
 /** All of them, checked. */
 export type ConnectionSettings = Readonly<Required<ConnectionOptions>>;
 
@@ -99,12 +85,6 @@ export function checkTimeout(name: string, timeoutMs: number): number {
   throw new RangeError(
     `Cannot set ${name} to ${show(timeoutMs)}: it is a number of milliseconds, 0 for none`,
   );
-}
-
-/** A mode as a user gave it. */
-export function checkZeroCopy(mode: ZeroCopyMode): ZeroCopyMode {
-  if (mode === "off" || mode === "auto" || mode === "always") return mode;
-  throw new TypeError(`Cannot set zeroCopy to ${show(mode)}: it is "off", "auto" or "always"`);
 }
 
 function checkNumeric(name: string, value: number): number {

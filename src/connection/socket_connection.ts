@@ -30,7 +30,7 @@ export class SocketConnection<C> extends ControlledStream<C>
   begin(): void {
     try {
       if (this.service.callbacks.onPrepare !== undefined) this.#runner().prepare();
-      if (this.fd < 0) return; // it was closed there
+      if (!this.isOpen) return; // it was closed there
       this.#watch();
     } catch (error) {
       this.fail(error);

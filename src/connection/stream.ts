@@ -6,10 +6,9 @@
  */
 import { type Ban, LinkChain } from "../buffer/link_chain.ts";
 import { config } from "../core/config.ts";
-import { isNotNow } from "../core/errno.ts";
-import { NetpollError, type SystemError, type TimeoutError } from "../core/errors.ts";
+import { ERRNO, isNotNow } from "../core/errno.ts";
+import { NetpollError, SystemError, type TimeoutError } from "../core/errors.ts";
 import { CALL_BYTES_LARGE, RUNS_PER_EVENT_MAX } from "../core/limits.ts";
-import { socketError, socketErrorIfAny } from "../net/socket.ts";
 import { clock } from "../poll/clock.ts";
 import { turn } from "../poll/turn.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
@@ -19,14 +18,14 @@ import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reade
 import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { type Ending, lostError } from "./ending.ts";
-import { Endpoint, type EndpointAddresses } from "./endpoint.ts";
+import { Endpoint, type EndpointAddresses } from "../transport/endpoint.ts";
 import type { Leaving } from "./leaving.ts";
 import { type State, Stop } from "./lifecycle.ts";
 import type { Service } from "./service.ts";
 import type { ConnectionSettings } from "./settings.ts";
-import { endOf, receiving, type Transport } from "./transport.ts";
+import { endOf, receiving } from "../transport/transport.ts";
 import { lookForUnflushed } from "./unflushed.ts";
-import type { ZeroCopy } from "./zero_copy.ts";
+import type { ZeroCopy } from "../transport/zero_copy.ts";
 
 /** Never equal to a count of bytes. */
 const NOT_STALLED = -1;
@@ -52,8 +51,6 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   readonly input: LinkChain = new LinkChain();
   /** Bytes to be sent. */
   readonly output: LinkChain = new LinkChain();
-  /** The calls that receive and send. */
-  io: Transport;
   /** Why nothing is read: bits of {@linkcode Stop}. */
   stops: number = 0;
   /** Why no more bytes come, once that is so. */
@@ -95,9 +92,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
    * A stream that nobody watches yet, over a non-blocking descriptor, which it owns from now on.
    */
   constructor(service: Service<C>, fd: number, ends: EndpointAddresses) {
-    super(service.poller, fd, ends);
+    super(service.poller, service.io, fd, ends);
     this.service = service;
-    this.io = service.io;
     this.handler = service.callbacks.onRequest ?? null;
     this.reader = new ConnectionReader(this);
     this.writer = new ConnectionWriter(this);
@@ -135,8 +131,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   onEvent(events: number): void {
     this.#runCount = 0;
     if (events === 0 && this.ending?.leaving != null) this.ending.leaving.isSettling = false;
-    if ((events & Event.WRITABLE) !== 0 && this.fd >= 0) writeSide.sendNow(this.writer);
-    if ((events & ~Event.WRITABLE) !== 0 && this.fd >= 0) this.#onReadable(events);
+    if ((events & Event.WRITABLE) !== 0 && this.isOpen) writeSide.sendNow(this.writer);
+    if ((events & ~Event.WRITABLE) !== 0 && this.isOpen) this.#onReadable(events);
     else readSide.settle(this.reader); // a wait that was put off
     this.goOn();
     // After the peer's end most connections are closed by now, and need not be watched differently.
@@ -145,7 +141,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   #onReadable(events: number): void {
     if (this.canRead() && this.receive()) return;
-    if ((events & (Event.ERROR | Event.HANG_UP)) === 0 || this.fd < 0) return;
+    if ((events & (Event.ERROR | Event.HANG_UP)) === 0 || !this.isOpen) return;
     // Errors and hang-ups cannot be masked: unless a read answers, they are reported for ever.
     const isError = (events & Event.ERROR) !== 0;
     const cause = isError && this.isReadEnded ? this.brokenBy() : null;
@@ -157,7 +153,9 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   /** The error that broke the connection; null when the report was a completion only. */
   brokenBy(): SystemError | null {
-    return this.pinner === null ? socketError(this.fd) : socketErrorIfAny(this.fd);
+    const failure = this.io.failure(this.fd);
+    if (failure !== null || this.pinner !== null) return failure;
+    return new SystemError("go on with the connection", ERRNO.EPIPE);
   }
 
   onFailure(error: unknown): void {
@@ -409,7 +407,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   /** Sends what flushes put off. */
   protected uncork(): void {
-    if (!writeSide.isBlocked(this.writer) && this.fd >= 0) writeSide.sendNow(this.writer);
+    if (!writeSide.isBlocked(this.writer) && this.isOpen) writeSide.sendNow(this.writer);
   }
 
   onSent(unsentBytes: number, hasRoomChanged: boolean): void {

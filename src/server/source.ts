@@ -1,7 +1,7 @@
 /**
  * A source of connections: an acceptor, or an inbox in a Worker.
  */
-import type { EndpointAddresses } from "../connection/endpoint.ts";
+import type { EndpointAddresses } from "../transport/endpoint.ts";
 import type { SystemError } from "../core/errors.ts";
 
 /** The loop that takes the connections. */

@@ -3,7 +3,7 @@
  * `--mutant` in front of them lets memory go when it was sent, instead of when the kernel is done.
  */
 import process from "node:process";
-import { ZeroCopyCalls } from "../../src/connection/zero_copy_calls.ts";
+import { ZeroCopyCalls } from "../../src/transport/zero_copy_calls.ts";
 import { clearFaults, hasFaults } from "./faults.ts";
 import { CASES } from "./zero_copy_cases.ts";
 

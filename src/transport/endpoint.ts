@@ -1,21 +1,11 @@
 /**
- * An endpoint: a descriptor, what its poller shall report of it, and the addresses of both ends.
+ * An endpoint: a transport, what its poller shall report of it, and the addresses of both ends.
  */
-import { native } from "../../ffi/load.ts";
 import { counts } from "../core/counts.ts";
-import {
-  type Address,
-  Family,
-  packAddress,
-  type PackedAddress,
-  rawAddress,
-  unpackAddress,
-} from "../net/address.ts";
-import { resetOnClose } from "../net/socket.ts";
+import { type Address, Family, type PackedAddress, unpackAddress } from "../net/address.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
-
-const scratchAddress = rawAddress();
+import type { Transport } from "./transport.ts";
 
 /** The addresses that are known without asking. */
 export interface EndpointAddresses {
@@ -25,10 +15,14 @@ export interface EndpointAddresses {
   readonly remote: PackedAddress | null;
 }
 
-/** A descriptor that is watched. A connection is one: stream.ts goes on with it. */
+/** One end of a transport, watched. A connection is one: stream.ts goes on with it. */
 export class Endpoint {
+  /** What it is connected to. */
+  io: Transport;
   /** The descriptor; -1 once it is gone. */
   fd: number;
+  /** Whether it was not released. */
+  isOpen = true;
   /** Whether our side has ended. */
   isWriteEnded = false;
   readonly #poller: Poller;
@@ -41,9 +35,10 @@ export class Endpoint {
   #remote: PackedAddress | null;
   #local: PackedAddress | null;
 
-  /** A descriptor that nobody watches yet. */
-  constructor(poller: Poller, fd: number, { local, remote }: EndpointAddresses) {
+  /** One that nobody watches yet. */
+  constructor(poller: Poller, io: Transport, fd: number, { local, remote }: EndpointAddresses) {
     this.#poller = poller;
+    this.io = io;
     this.fd = fd;
     this.#local = local;
     this.#remote = remote;
@@ -52,7 +47,7 @@ export class Endpoint {
   /** Begins to watch, for reading. */
   watch(watcher: Watcher): void {
     this.#interest = Interest.READ | this.#completions;
-    this.#token = this.#poller.add(watcher, this.#interest);
+    this.#token = this.io.watch(this.#poller, watcher, this.#interest);
     counts.connections.opened += 1;
     counts.connections.activeCount += 1;
   }
@@ -61,7 +56,7 @@ export class Endpoint {
   watchCompletions(): void {
     this.#completions = Interest.COMPLETIONS;
     this.#interest |= Interest.COMPLETIONS;
-    if (this.#token >= 0) this.#poller.modify(this.#token, this.fd, this.#interest);
+    if (this.#token >= 0) this.io.modify(this.#poller, this.#token, this.fd, this.#interest);
   }
 
   /** Whether somebody watches. */
@@ -100,7 +95,7 @@ export class Endpoint {
   owe(isOwing: boolean): void {
     if (isOwing === this.#isOwing) return;
     this.#isOwing = isOwing;
-    resetOnClose(this.fd, isOwing);
+    this.io.resetOnClose(this.fd, isOwing);
   }
 
   /** Whether that was another interest. */
@@ -108,7 +103,7 @@ export class Endpoint {
     if (this.#completions !== 0) interest = (interest | this.#completions) >>> 0;
     if (interest === this.#interest) return false;
     this.#interest = interest;
-    this.#poller.modify(this.#token, this.fd, interest);
+    this.io.modify(this.#poller, this.#token, this.fd, interest);
     return true;
   }
 
@@ -127,12 +122,12 @@ export class Endpoint {
 
   /** The address of the other end, packed. */
   get peer(): PackedAddress {
-    return this.#remote ??= this.#name(1);
+    return this.#remote ??= this.io.name(this.fd, 1);
   }
 
   /** The address of this end. */
   get localAddress(): Address {
-    return unpackAddress(this.#local ??= this.#name(0));
+    return unpackAddress(this.#local ??= this.io.name(this.fd, 0));
   }
 
   /** The address of the other end. */
@@ -140,18 +135,9 @@ export class Endpoint {
     return unpackAddress(this.peer);
   }
 
-  /**
-   * The address of this end (0) or of the other (1); none when the kernel does not know any more.
-   */
-  #name(peer: number): PackedAddress {
-    scratchAddress.fill(0);
-    native.name(this.fd, peer, scratchAddress);
-    return packAddress(scratchAddress);
-  }
-
-  /** Bytes that the kernel has for us. What is no socket may not say. */
+  /** Bytes that are there to be received. What is no socket may not say. */
   get unreadBytes(): number {
-    return this.fd < 0 ? 0 : Math.max(0, native.unread(this.fd));
+    return this.isOpen ? this.io.unreadBytes(this.fd) : 0;
   }
 
   /**
@@ -159,13 +145,13 @@ export class Endpoint {
    * memory of what that has not read. Only a fall of it means something.
    */
   get untakenBytes(): number {
-    return this.fd < 0 ? 0 : Math.max(0, native.unacked(this.fd));
+    return this.isOpen ? this.io.unackedBytes(this.fd) : 0;
   }
 
   /** Ends our side of the stream. */
   shutdownWrite(): void {
     this.isWriteEnded = true;
-    native.shutdown(this.fd, 1);
+    this.io.shutdownWrite(this.fd);
   }
 
   /** Its family of addresses; 0 for what is no connected socket. */
@@ -184,7 +170,7 @@ export class Endpoint {
     const family = this.#family;
     // Bytes that another socket of this machine has not read yet are there all the same.
     if (family !== Family.IPV4 && family !== Family.IPV6) return 0;
-    return Math.max(0, native.unacked(this.fd));
+    return this.io.unackedBytes(this.fd);
   }
 
   /** Bytes that the kernel has taken and a TCP peer has not acknowledged; 0 for all others. */
@@ -201,7 +187,7 @@ export class Endpoint {
   /** Somebody else will close the descriptor, at his time and in his way. */
   disown(): number {
     this.owe(false);
-    return native.disown(this.fd);
+    return this.io.disown(this.fd);
   }
 
   /**
@@ -210,14 +196,15 @@ export class Endpoint {
    */
   release(): number {
     const { fd } = this;
-    this.#local ??= this.#name(0);
-    this.#remote ??= this.#name(1);
+    this.#local ??= this.io.name(this.fd, 0);
+    this.#remote ??= this.io.name(this.fd, 1);
     if (this.#token >= 0) {
-      this.#poller.remove(this.#token, fd);
+      this.io.unwatch(this.#poller, this.#token, fd);
       counts.connections.activeCount -= 1;
     }
     this.#token = -1;
     this.fd = -1;
+    this.isOpen = false;
     return fd;
   }
 }

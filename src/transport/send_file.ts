@@ -13,7 +13,6 @@ import { FILE_BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
 import { checkFunction, checkSignal, type Known, readOptions } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
 import { FileType, isDescriptor, statOf } from "../net/descriptor.ts";
-import { setCork } from "../net/socket.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
 
 /** Options of {@linkcode Connection.sendFile}. */
@@ -217,7 +216,9 @@ export class FileSending {
 
   /** Sends once. Bytes, `-errno` of the stream, or 0 and a `failure`. */
   send(io: Transport, to: number): number {
-    const count = this.#copied === null ? this.#sendFile(to) : this.#sendCopy(io, to, this.#copied);
+    const count = this.#copied === null
+      ? this.#sendFile(io, to)
+      : this.#sendCopy(io, to, this.#copied);
     if (count > 0) this.#advance(count);
     if (count === 0) this.failure ??= this.#cut("it ended", undefined);
     if (count >= 0 || count === NOT_READY || this.#copied !== null || isOfStream(-count)) {
@@ -229,10 +230,10 @@ export class FileSending {
     return this.send(io, to);
   }
 
-  #sendFile(to: number): number {
+  #sendFile(io: Transport, to: number): number {
     const most = Math.min(this.unsentBytes, FILE_BYTES_PER_EVENT_MAX);
     const at = this.#piece.offset + this.sentBytes;
-    const count = native.sendfile(to, this.#piece.fd, at >>> 0, at / TWO_32 >>> 0, most);
+    const count = io.sendFile(to, this.#piece.fd, at, most);
     sending.wasShort = count < most;
     return count;
   }
@@ -323,7 +324,7 @@ export class FileQueue {
     if (count <= 0) return count;
     this.doneBytes += count;
     this.unsentBytes -= count;
-    this.#cork(fd, file.unsentBytes > 0);
+    this.#cork(io, fd, file.unsentBytes > 0);
     if (file.unsentBytes === 0) this.remove(file);
     return count;
   }
@@ -333,10 +334,10 @@ export class FileQueue {
    * whatever stands at the end of the queue, and each such scrap wakes the peer: over loopback 20
    * packets a MiB in place of 15, and 1.4 times the CPU.
    */
-  #cork(fd: number, isUnderWay: boolean): void {
+  #cork(io: Transport, fd: number, isUnderWay: boolean): void {
     if (this.#isCorked === isUnderWay) return;
     this.#isCorked = isUnderWay;
-    setCork(fd, isUnderWay);
+    io.cork(fd, isUnderWay);
   }
 
   /** Bytes have left, or the peer took some: the first file has its time anew. */

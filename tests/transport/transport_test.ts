@@ -3,35 +3,12 @@ import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { CLOSED, LinkChain } from "../../src/buffer/link_chain.ts";
 import { ChainWriter } from "../../src/buffer/writer.ts";
-import {
-  fileTransport,
-  FIRST_SIZE,
-  onlyWay,
-  ReadSize,
-  receive,
-  send,
-  sending,
-  socketTransport,
-  type Transport,
-} from "../../src/connection/transport.ts";
 import { NOT_READY } from "../../src/core/errno.ts";
-import { READ_BYTES_FIRST, READ_BYTES_MAX } from "../../src/core/limits.ts";
+import { fileTransport, socketTransport } from "../../src/transport/descriptor.ts";
+import { ReadSize } from "../../src/transport/read_size.ts";
+import { receive, send, sending, type Transport } from "../../src/transport/transport.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, pattern } from "../support/pair.ts";
-
-test("ReadSize doubles when reads fill what they get, up to 1 MiB, and halves again", () => {
-  let size = FIRST_SIZE;
-  assertEquals(size.blockBytes, READ_BYTES_FIRST);
-  for (let i = 0; i < 20; i++) size = size.learn(size.blockBytes, true);
-  assertEquals(size.blockBytes, READ_BYTES_MAX);
-  for (let i = 0; i < 1000; i++) size = size.learn(10, false);
-  assertEquals(size.blockBytes, READ_BYTES_FIRST);
-});
-
-test("ReadSize.learnMessage() makes room for the whole of the next message", () => {
-  const size = FIRST_SIZE.learnMessage(100_000);
-  assertEquals(size.blockBytes, 100_000);
-});
 
 /** What only writes: sending is this test's business. */
 class Output extends ChainWriter {
@@ -94,14 +71,4 @@ test("send() gathers the pieces of a chain into one call", () =>
     });
     assertBytes(bytes, pattern(40_960));
     assertEquals(calls, 1);
-  }));
-
-test("onlyWay() tells which end of a pipe it is, and null of what is open both ways", () =>
-  leaks(() => {
-    const pipe = new Int32Array(2);
-    assertEquals(native.pipe(pipe), 0);
-    const [reading, writing] = pipe as unknown as [number, number];
-    const both = native.eventfd();
-    assertEquals([reading, writing, both].map(onlyWay), ["reading", "writing", null]);
-    for (const fd of [reading, writing, both]) native.close(fd);
   }));

@@ -2,7 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { blocks } from "../../src/buffer/block.ts";
-import { Endpoint } from "../../src/connection/endpoint.ts";
+import { socketTransport } from "../../src/transport/descriptor.ts";
+import { Endpoint } from "../../src/transport/endpoint.ts";
 import { getOption, Option, setOption } from "../../src/net/socket.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { Event } from "../../src/poll/watcher.ts";
@@ -15,7 +16,7 @@ function watched() {
   const pair = new Int32Array(2);
   native.socketpair(pair);
   const [fd, peer] = [pair[0]!, pair[1]!];
-  const endpoint = new Endpoint(threadPoller(), fd, { local: null, remote: null });
+  const endpoint = new Endpoint(threadPoller(), socketTransport, fd, { local: null, remote: null });
   const events: number[] = [];
   endpoint.watch({ fd, onEvent: (bits) => void events.push(bits), onFailure() {} });
   return { endpoint, events, peer };
@@ -88,7 +89,10 @@ test("Endpoint.watchCompletions() tells completions, whatever else is wanted, an
     const [connection, receiver] = await ends();
     const told: [number, number][] = [];
     const fd = connection.detach();
-    const endpoint = new Endpoint(threadPoller(), fd, { local: null, remote: null });
+    const endpoint = new Endpoint(threadPoller(), socketTransport, fd, {
+      local: null,
+      remote: null,
+    });
     const events: number[] = [];
     endpoint.watch({
       fd,

@@ -3,8 +3,9 @@ import { LinkChain } from "../../src/buffer/link_chain.ts";
 import { test } from "node:test";
 import { Connection, dial, type NetpollError, socketPair } from "../../mod.ts";
 import { insideOf } from "../../src/connection/inside.ts";
-import { fileTransport, socketTransport } from "../../src/connection/transport.ts";
-import { ZeroCopy } from "../../src/connection/zero_copy.ts";
+import { fileTransport, socketTransport } from "../../src/transport/descriptor.ts";
+import type { Transport } from "../../src/transport/transport.ts";
+import { ZeroCopy } from "../../src/transport/zero_copy.ts";
 import { Option, setOption } from "../../src/net/socket.ts";
 import { copied, failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
@@ -118,7 +119,7 @@ test("zeroCopy of an EventLoop is that of its connections", () =>
   }));
 
 /** Zero copy of which nothing is under way, over no socket. */
-function alone(io = socketTransport) {
+function alone(io: Transport = socketTransport) {
   const address = { transport: "tcp", hostname: "192.0.2.1", port: 1 } as const;
   const remote = { ...address, hostname: "192.0.2.2" };
   return new ZeroCopy(io, {

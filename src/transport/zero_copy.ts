@@ -27,11 +27,33 @@ import {
   ZERO_COPY_OUTSTANDING_BYTES_MAX,
   ZERO_COPY_PINNED_BYTES_MAX,
 } from "../core/limits.ts";
+import { show } from "../core/options.ts";
 import { type Address, isSameMachine } from "../net/address.ts";
 import { getOption, Option, setOption } from "../net/socket.ts";
-import type { ZeroCopyMode } from "./settings.ts";
-import { MSG_MORE, offer, socketTransport, type Transport } from "./transport.ts";
+import { SocketTransport } from "./descriptor.ts";
+import { MSG_MORE, sending, type Transport } from "./transport.ts";
 import { ZeroCopyCalls } from "./zero_copy_calls.ts";
+
+/**
+ * When what is flushed leaves from our memory, **pinned** until the peer has acknowledged it,
+ * instead of a copy that the kernel makes.
+ *
+ * - `"off"`: never.
+ * - `"auto"`: pieces of 64 KiB or more (a threshold that adapts between 16 and 256 KiB), to peers on
+ *   other machines; arrays of your own are sent by copying, as they are borrowed until flushed only.
+ * - `"always"`: pieces of 4 KiB or more, to peers on this machine too; arrays of your own are copied
+ *   into our memory when they are written.
+ *
+ * Either stops for a while where the kernel reports that it has to copy after all, or has no memory
+ * for it. docs/ZEROCOPY.md tells when it pays.
+ */
+export type ZeroCopyMode = "off" | "auto" | "always";
+
+/** A mode as a user gave it. */
+export function checkZeroCopy(mode: ZeroCopyMode): ZeroCopyMode {
+  if (mode === "off" || mode === "auto" || mode === "always") return mode;
+  throw new TypeError(`Cannot set zeroCopy to ${show(mode)}: it is "off", "auto" or "always"`);
+}
 
 /**
  * Why flushes are sent by copying although they are large enough: null while they are not.
@@ -175,8 +197,8 @@ function planRun(chain: LinkChain, first: LinkNode, threshold: number, most: num
   }
 }
 
-/** The zero-copy sending of one connection; in its place, a {@linkcode Transport}. */
-export class ZeroCopy implements Transport {
+/** The zero-copy sending of one connection: the transport of a socket, with another `send`. */
+export class ZeroCopy extends SocketTransport {
   /** The connection is ending: what its completions say of copies is no sample. */
   isEnding = false;
   #mode: ZeroCopyMode = "off";
@@ -200,6 +222,7 @@ export class ZeroCopy implements Transport {
 
   /** Zero copy, off, for what else sends by `io`. */
   constructor(io: Transport, owner: ZeroCopyOwner) {
+    super();
     this.#io = io;
     this.#owner = owner;
   }
@@ -212,8 +235,7 @@ export class ZeroCopy implements Transport {
   set mode(mode: ZeroCopyMode) {
     this.#mode = mode;
     this.#threshold = mode === "always" ? ZERO_COPY_ALWAYS_BYTES : ZERO_COPY_BYTES_FIRST;
-    const isSocket = this.#io === socketTransport;
-    this.#obstacle = mode === "off" ? "off" : isSocket ? null : "unsupported";
+    this.#obstacle = mode === "off" ? "off" : this.#io.canPin ? null : "unsupported";
     this.#pause = 0;
     this.#isClear = false;
   }
@@ -247,27 +269,29 @@ export class ZeroCopy implements Transport {
 
   // ---- sending ----------------------------------------------------------------------------------
 
-  receive(fd: number, slab: number, offset: number, length: number): number {
-    return this.#io.receive(fd, slab, offset, length);
-  }
-
-  send(fd: number, chain: LinkChain, first: LinkNode, most: number, flags: number): number {
+  override send(
+    fd: number,
+    chain: LinkChain,
+    first: LinkNode,
+    most: number,
+    flags: number,
+  ): number {
     const isWorthIt = most >= this.#threshold && !LASTING.has(this.#obstacle);
     // Bytes read from a file to be sent have a chain of their own: nobody counts them as released.
     if (!isWorthIt || chain !== this.#owner.output) {
-      return this.#io.send(fd, chain, first, most, flags);
+      return super.send(fd, chain, first, most, flags);
     }
     planRun(chain, first, this.#threshold, most);
-    if (plan.pieces === 0) return this.#io.send(fd, chain, first, most, flags); // a borrowed array
+    if (plan.pieces === 0) return super.send(fd, chain, first, most, flags); // a borrowed array
     const more = plan.bytes < most ? MSG_MORE : flags;
-    offer(plan.bytes);
+    sending.offeredBytes = plan.bytes;
     if (!plan.isLarge) return native.sendmsg(fd, table, plan.pieces, more);
     if (this.#mayPin(fd)) {
       const count = this.#sendPinned(fd, chain, first, more);
       if (count !== -ERRNO.ENOBUFS) return count;
     }
     this.#add("fallBacks", 1);
-    return this.#io.send(fd, chain, first, most, flags);
+    return super.send(fd, chain, first, most, flags);
   }
 
   /** Bytes, or `-errno`. After ENOBUFS nothing was sent, and nothing is to be waited for. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
-import { type KernelPipe, KernelPipes } from "../../src/connection/kernel_pipe.ts";
+import { type KernelPipe, KernelPipes } from "../../src/transport/kernel_pipe.ts";
 import { NOT_READY } from "../../src/core/errno.ts";
 import { PIPES_SPARE_MAX } from "../../src/core/limits.ts";
 import { failWith, faultTest } from "../support/faults.ts";

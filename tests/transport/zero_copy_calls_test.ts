@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { blocks } from "../../src/buffer/block.ts";
 import { CLOSED, LinkChain } from "../../src/buffer/link_chain.ts";
-import { ZeroCopyCalls } from "../../src/connection/zero_copy_calls.ts";
+import { ZeroCopyCalls } from "../../src/transport/zero_copy_calls.ts";
 import { AssertionError } from "../../src/core/assert.ts";
 import { ZERO_COPY_CALLS_MAX } from "../../src/core/limits.ts";
 import { leaks } from "../support/leaks.ts";

@@ -1,0 +1,140 @@
+/**
+ * The seam between a connection and the world: bytes in and out, readiness, the end, addresses.
+ *
+ * A connection has its transport in a field. For descriptors that is a constant, whose state is the
+ * descriptor; what has state of its own is an object a connection. Above this seam nobody asks what
+ * a connection is connected to.
+ */
+import type { LinkChain } from "../buffer/link_chain.ts";
+import type { LinkNode } from "../buffer/link_node.ts";
+import { ERRNO } from "../core/errno.ts";
+import { SystemError } from "../core/errors.ts";
+import { CONTIGUOUS_BYTES_MAX, READ_BYTES_MAX, READ_ROOM_MIN } from "../core/limits.ts";
+import type { PackedAddress } from "../net/address.ts";
+import type { TcpMetrics } from "../net/tcp_info.ts";
+import type { Poller } from "../poll/poller.ts";
+import type { Watcher } from "../poll/watcher.ts";
+import type { ReadSize } from "./read_size.ts";
+
+/** More follows: do not send a packet that is not full yet (send(2)). */
+export const MSG_MORE = 0x8000;
+/** The result of a send when a borrowed array is gone: its user has transferred or shrunk it. */
+export const TAKEN_AWAY: number = -ERRNO.EFAULT;
+
+/** What a connection needs of the world. Results are `>= 0` or `-errno` where nothing else is said. */
+export interface Transport {
+  /** Whether sends can pin our memory (MSG_ZEROCOPY). */
+  readonly canPin: boolean;
+  /** Whether the kernel can move bytes of the descriptor by itself (splice(2)). */
+  readonly canSplice: boolean;
+
+  /** Receives into one piece. Bytes, 0 at the end. */
+  receive(fd: number, slab: number, offset: number, length: number): number;
+  /**
+   * Sends the first pieces of a chain, as many as one call takes and `most` bytes at most, and
+   * notes in {@linkcode sending} how many bytes it tried. `flags`: MSG_MORE when something else
+   * follows these bytes.
+   */
+  send(fd: number, chain: LinkChain, first: LinkNode, most: number, flags: number): number;
+  /** Sends from an open file. `-EINVAL` where that cannot be: then it is read and sent. */
+  sendFile(fd: number, file: number, offset: number, bytes: number): number;
+  /** Lets full packets only leave, or any again. */
+  cork(fd: number, isCorked: boolean): void;
+
+  /** Begins to watch. The token of the registration. */
+  watch(poller: Poller, watcher: Watcher, interest: number): number;
+  /** Changes what is of interest. */
+  modify(poller: Poller, token: number, fd: number, interest: number): void;
+  /** Stops watching. */
+  unwatch(poller: Poller, token: number, fd: number): void;
+
+  /** Bytes that can be received now. */
+  unreadBytes(fd: number): number;
+  /** Bytes that were sent and that the peer has not acknowledged; our end counts as one. */
+  unackedBytes(fd: number): number;
+  /** Takes the error that broke it; null without one. */
+  failure(fd: number): SystemError | null;
+
+  /** Ends our side. */
+  shutdownWrite(fd: number): void;
+  /** Lets a close reset it in place of ending it in order, or not any more. */
+  resetOnClose(fd: number, isOn: boolean): void;
+  /** Ends both sides, and gives up all that it holds. */
+  close(fd: number): void;
+  /** Lets somebody else close it. The descriptor. */
+  disown(fd: number): number;
+
+  /** The address of this end (0) or of the other (1); none when it is not known. */
+  name(fd: number, end: 0 | 1): PackedAddress;
+  /** The kernel's account of it; null for what is no TCP connection. */
+  tcp(fd: number): TcpMetrics | null;
+}
+
+/** A second result of {@linkcode receive}. */
+export const receiving = {
+  /** Bytes filled what room there was: the kernel may have more. */
+  wasFilled: false,
+};
+
+/** Further results of {@linkcode send}. */
+export const sending = {
+  /** Bytes that the call tried to send. */
+  offeredBytes: 0,
+  /** The kernel took less than it was offered: it has no more room now. */
+  wasShort: false,
+};
+
+/** The end that a receive has told of: null in order, and what broke the connection otherwise. */
+export function endOf(code: number): SystemError | null {
+  return code === 0 ? null : new SystemError("receive", -code);
+}
+
+/**
+ * Receives once. Bytes, 0 at the end of the stream, or `-errno`.
+ *
+ * `wanted`: how many bytes somebody waits for, so that they come to lie in one block if they can.
+ */
+export function receive(
+  io: Transport,
+  fd: number,
+  chain: LinkChain,
+  size: ReadSize,
+  wanted: number,
+): number {
+  const missing = Math.min(wanted - chain.length, CONTIGUOUS_BYTES_MAX);
+  const node = chain.book(Math.max(size.blockBytes, missing), READ_ROOM_MIN);
+  const { free } = node;
+  const count = io.receive(fd, node.block!.slab.id, node.malloced, Math.min(free, READ_BYTES_MAX));
+  receiving.wasFilled = count === free;
+  chain.bookAck(node, count);
+  return count;
+}
+
+/**
+ * Sends once, as much as one call takes. Bytes, or `-errno`. What was sent is consumed and its
+ * memory given back.
+ */
+export function send(io: Transport, fd: number, chain: LinkChain): number {
+  return sendMost(io, fd, chain, chain.length, 0);
+}
+
+/** Sends once, of the first `most` bytes, behind which something else follows. */
+export function sendBefore(io: Transport, fd: number, chain: LinkChain, most: number): number {
+  return sendMost(io, fd, chain, most, MSG_MORE);
+}
+
+function sendMost(
+  io: Transport,
+  fd: number,
+  chain: LinkChain,
+  most: number,
+  flags: number,
+): number {
+  const count = io.send(fd, chain, chain.front()!, most, flags);
+  sending.wasShort = count < sending.offeredBytes;
+  if (count > 0) {
+    chain.consume(count);
+    chain.release();
+  }
+  return count;
+}
