@@ -44,7 +44,7 @@ export {
   type FromFdOptions,
   type RequestHandler,
 } from "./src/connection/connection.ts";
-export { socketPair } from "./src/connection/from_fd.ts";
+export { socketPair } from "./src/client/from_fd.ts";
 export type { SendFileOptions } from "./src/transport/send_file.ts";
 export { pipe, type PipeOptions, type PipeResult } from "./src/connection/pipe.ts";
 export type { ConnectionOptions } from "./src/connection/settings.ts";

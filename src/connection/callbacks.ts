@@ -87,23 +87,11 @@ export class CallbackRunner<C> {
   connect(): void {
     const { onConnect } = this.#callbacks;
     if (onConnect === undefined) return this.#owner.onConnected(null);
-    this.#openCount += 1;
     const settle = (context: C) => {
-      this.#openCount -= 1;
       this.context = context;
       this.#owner.onConnected(null);
     };
-    const fail = (error: unknown) => {
-      this.#openCount -= 1;
-      this.#owner.onConnected({ error });
-    };
-    try {
-      const result = this.#scope(onConnect, this.#owner.face, this.context);
-      if (isPromise<C>(result)) result.then(settle, fail);
-      else settle(result);
-    } catch (error) {
-      fail(error);
-    }
+    this.#run(onConnect, settle, (error) => this.#owner.onConnected({ error }));
   }
 
   /** Calls `onDisconnect`, the first time. */
@@ -111,22 +99,32 @@ export class CallbackRunner<C> {
     const { onDisconnect } = this.#callbacks;
     if (onDisconnect === undefined || this.#isDisconnectTold) return;
     this.#isDisconnectTold = true;
-    this.#openCount += 1;
-    const settle = () => {
-      this.#openCount -= 1;
-      this.#owner.onDisconnected();
-    };
-    const fail = (error: unknown) => {
+    const settle = () => this.#owner.onDisconnected();
+    this.#run(onDisconnect, settle, (error) => {
       this.report(error);
       settle();
+    });
+  }
+
+  /** Calls one of them, and `settle` or `fail` when it has settled. */
+  #run<T>(
+    callback: (connection: Connection, context: C) => T | Promise<T>,
+    settle: (value: T) => void,
+    fail: (error: unknown) => void,
+  ): void {
+    this.#openCount += 1;
+    const end = <V>(then: (value: V) => void) => (value: V) => {
+      this.#openCount -= 1;
+      then(value);
     };
+    let result: T | Promise<T>;
     try {
-      const result = this.#scope(onDisconnect, this.#owner.face, this.context);
-      if (isPromise<void>(result)) result.then(settle, fail);
-      else settle();
+      result = this.#scope(callback, this.#owner.face, this.context);
     } catch (error) {
-      fail(error);
+      return end(fail)(error);
     }
+    if (isPromise<T>(result)) result.then(end(settle), end(fail));
+    else end(settle)(result);
   }
 
   /** Says what went wrong: to `onError`, or in the log. */

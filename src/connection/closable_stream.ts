@@ -8,16 +8,10 @@ import { checkOptions, type Known } from "../core/options.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
-import { deliver, DELIVERED, Draining, type DrainOwner } from "./draining.ts";
-import {
-  closedBan,
-  closedError,
-  Ending,
-  lostError,
-  oneWay,
-  PEER_ENDED,
-  WRITE_ENDED,
-} from "./ending.ts";
+import { deliver, DELIVERED } from "../transport/deliver.ts";
+import { Draining, type DrainOwner } from "./draining.ts";
+import { lostError } from "../transport/lost.ts";
+import { closedBan, closedError, Ending, oneWay, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
 import { next, Stop } from "./lifecycle.ts";
 import { checkTimeout } from "./settings.ts";
 import { Stream } from "./stream.ts";

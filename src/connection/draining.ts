@@ -1,33 +1,20 @@
 /**
  * Between a close and its end: what was flushed leaves, and the peer takes it.
  *
- * close(2) alone would lose bytes. The kernel sends what it has taken even then, but a byte from the
- * peer that nobody reads makes it reset the connection and drop the rest (RFC 2525 §2.17). So our
- * side is ended first, what the peer still sends is received and dropped, and the descriptor is
- * closed when the peer's kernel has acknowledged everything.
- *
  * A peer may be as slow as it likes, for as long as it takes something. An acknowledgement is no
  * event, so now and then the kernel is asked how much is left. Looks are counted and not the time
  * between them: a thread that was busy looks late, and charges nobody.
  */
-import { blocks } from "../buffer/block.ts";
-import { isNotNow } from "../core/errno.ts";
-import type { SystemError } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX, CLOSE_LOOKS, DROP_BYTES } from "../core/limits.ts";
+import { BYTES_PER_EVENT_MAX, CLOSE_LOOKS } from "../core/limits.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
+import { deliver, DELIVERED, dropInput, type Finishing } from "../transport/deliver.ts";
 import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
-import type { Endpoint } from "../transport/endpoint.ts";
-import { endOf } from "../transport/transport.ts";
 
 /** An endpoint that drains. */
-export interface DrainOwner extends Endpoint {
-  /** Whether the peer's side has ended. */
-  readonly isReadEnded: boolean;
+export interface DrainOwner extends Finishing {
   readonly writer: ConnectionWriter;
-  /** The peer has ended its side (null), or the connection is broken. */
-  onReadEnd(cause: SystemError | null): void;
   /** An error was reported. */
   onError(): void;
   /** Zero-copy sends have completed. */
@@ -46,47 +33,6 @@ export interface DrainLimit {
   readonly stallMs: number;
   /** In all, in place of that, if somebody has said so. */
   readonly totalMs: number | undefined;
-}
-
-/** Receives what the peer still sends, and drops it. How many bytes. */
-function dropInput(owner: DrainOwner): number {
-  let sum = 0;
-  const block = blocks.take(DROP_BYTES);
-  while (!owner.isReadEnded && sum < BYTES_PER_EVENT_MAX) {
-    const count = owner.io.receive(owner.fd, block.slab.id, block.offset, DROP_BYTES);
-    if (isNotNow(count)) break;
-    if (count > 0) {
-      sum += count;
-      continue;
-    }
-    owner.onReadEnd(endOf(count));
-    break;
-  }
-  block.release();
-  return sum;
-}
-
-/** The result of {@linkcode deliver} when nothing is left to do. */
-export const DELIVERED = -1;
-
-/**
- * Ends our side, whose last bytes the kernel has taken, and looks whether the peer has them. If not,
- * how many bytes it sent meanwhile, which were dropped.
- *
- * Nothing is asked that is known: after the peer's end nothing is received, and a peer that has
- * acknowledged everything by then needs no end of ours before the close.
- */
-export function deliver(owner: DrainOwner): number {
-  if (!owner.isSocket) return DELIVERED;
-  const { isReadEnded } = owner;
-  if (isReadEnded && !owner.isWriteEnded && owner.unackedBytes === 0) return DELIVERED;
-  if (!owner.isWriteEnded) owner.shutdownWrite();
-  const dropped = isReadEnded ? 0 : dropInput(owner);
-  if (!owner.isOpen) return dropped; // a reset came
-  // While the peer sends, the descriptor stays until our end has arrived, too: what comes after the
-  // close is answered by a reset, which must not overtake the end.
-  const isDone = dropped === 0 ? owner.unackedBytes === 0 : owner.isEndAcked;
-  return isDone ? DELIVERED : dropped;
 }
 
 /** The wait of one connection that is closing. */

@@ -2,14 +2,7 @@
  * The end of a connection, and the promises of it. One that nobody asks has no object of this kind.
  */
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
-import { describe, ERRNO } from "../core/errno.ts";
-import {
-  BusyError,
-  ClosedError,
-  EofError,
-  type NetpollError,
-  type SystemError,
-} from "../core/errors.ts";
+import { BusyError, ClosedError, EofError } from "../core/errors.ts";
 import { ignore } from "../core/promises.ts";
 import type { CloseResult } from "./connection.ts";
 import type { Draining } from "./draining.ts";
@@ -41,23 +34,6 @@ export function oneWay(verb: "read" | "write", fd: number): Ban {
     error: (message) => new TypeError(message),
     message: `Cannot ${verb}: descriptor ${fd} is open for ${only} only`,
   };
-}
-
-/** Errors of this machine and of this process: no peer's doing, and no network's. */
-const OURS: ReadonlySet<number> = new Set([
-  ERRNO.EPERM,
-  ERRNO.EINTR,
-  ERRNO.EBADF,
-  ERRNO.ENOMEM,
-  ERRNO.EFAULT,
-  ERRNO.EINVAL,
-  ERRNO.ENOBUFS,
-]);
-
-/** The error of whoever used a connection that is broken: by its peer, on the way, or here. */
-export function lostError(cause: SystemError): NetpollError {
-  if (OURS.has(cause.errno)) return cause;
-  return new EofError(`Cannot go on: ${describe(cause.errno)}`, { cause });
 }
 
 /** The error of whoever waited for something of a connection that was closed. */

@@ -17,13 +17,15 @@ import { type Connection, faceOf, type Inside, type RequestHandler } from "./con
 import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { type Ending, lostError } from "./ending.ts";
+import { lostError } from "../transport/lost.ts";
+import type { Ending } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "../transport/endpoint.ts";
 import type { Leaving } from "./leaving.ts";
 import { type State, Stop } from "./lifecycle.ts";
 import type { Service } from "./service.ts";
 import type { ConnectionSettings } from "./settings.ts";
-import { endOf, receiving } from "../transport/transport.ts";
+import { receiving } from "../transport/transport.ts";
+import { endOf } from "../transport/lost.ts";
 import { lookForUnflushed } from "./unflushed.ts";
 import type { ZeroCopy } from "../transport/zero_copy.ts";
 

@@ -8,7 +8,7 @@
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import { ERRNO } from "../core/errno.ts";
-import { SystemError } from "../core/errors.ts";
+import type { SystemError } from "../core/errors.ts";
 import { CONTIGUOUS_BYTES_MAX, READ_BYTES_MAX, READ_ROOM_MIN } from "../core/limits.ts";
 import type { PackedAddress } from "../net/address.ts";
 import type { TcpMetrics } from "../net/tcp_info.ts";
@@ -83,11 +83,6 @@ export const sending = {
   /** The kernel took less than it was offered: it has no more room now. */
   wasShort: false,
 };
-
-/** The end that a receive has told of: null in order, and what broke the connection otherwise. */
-export function endOf(code: number): SystemError | null {
-  return code === 0 ? null : new SystemError("receive", -code);
-}
 
 /**
  * Receives once. Bytes, 0 at the end of the stream, or `-errno`.

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { bytesOf, readableOf } from "../../src/adapter/readable.ts";
 import { readerFrom } from "../../src/adapter/source_reader.ts";
-import { socketPair } from "../../src/connection/from_fd.ts";
+import { socketPair } from "../../src/client/from_fd.ts";
 import { EofError } from "../../src/core/errors.ts";
 import { assertBytes, balanced, bytesOfText, sequence, textOf } from "../buffer/balanced.ts";
 

@@ -6,7 +6,7 @@ import { Worker } from "node:worker_threads";
 import { dial } from "../../src/client/dial.ts";
 import { lengthPrefixed } from "../../src/codec/length_prefixed.ts";
 import { tagged } from "../../src/codec/tagged.ts";
-import { socketPair } from "../../src/connection/from_fd.ts";
+import { socketPair } from "../../src/client/from_fd.ts";
 import { config, configure } from "../../src/core/config.ts";
 import { responder } from "../../src/mux/responder.ts";
 import { ShardQueue } from "../../src/mux/shard_queue.ts";

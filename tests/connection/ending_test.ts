@@ -1,9 +1,7 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { EofError, SystemError } from "../../mod.ts";
-import { Ending, lostError } from "../../src/connection/ending.ts";
-import { nameOf } from "../../src/core/errno.ts";
+import { Ending } from "../../src/connection/ending.ts";
 
 /** The promises of an ending, each asked for. */
 function promisesOf(ending: Ending): Promise<unknown>[] {
@@ -56,30 +54,9 @@ test("Ending.endWrite() ends our side alone", async () => {
   await Promise.all([closing, closed]);
 });
 
-test("Ending.end() and endWrite() that nobody waits for do nothing", () => {
+test("Ending.end() and endWrite() that nobody waits for make no promise", () => {
   const ending = new Ending();
   ending.endWrite();
   ending.end();
-});
-
-test("lostError() is an EofError that says what the peer or the network did, with its cause", () => {
-  const told: [errno: number, message: string][] = [
-    [104, "Cannot go on: the peer has reset the connection"],
-    [32, "Cannot go on: the peer has closed the connection"],
-    [110, "Cannot go on: the kernel's own time ran out"],
-    [113, "Cannot go on: no route to the host"],
-  ];
-  for (const [errno, message] of told) {
-    const cause = new SystemError("send", errno);
-    const error = lostError(cause);
-    assertEquals([error instanceof EofError, error.message], [true, message]);
-    assertStrictEquals(error.cause, cause);
-  }
-});
-
-test("lostError() of an error of this machine is that error, and blames no peer", () => {
-  for (const errno of [1, 4, 9, 12, 14, 22, 105]) {
-    const cause = new SystemError("send", errno);
-    assertStrictEquals(lostError(cause), cause, nameOf(errno));
-  }
+  assertEquals(ending.isAsked, false);
 });

@@ -9,10 +9,10 @@ import { type Known, readOptions } from "../core/options.ts";
 import { closeOriginal, FileType, isDescriptor, statOf } from "../net/descriptor.ts";
 import { getOption, INT_MAX, Option } from "../net/socket.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
-import { CALLBACKS, checkCallbacks } from "./callbacks.ts";
-import { type Connection, type FromFdOptions, setFromFd } from "./connection.ts";
-import { type ConnectionSettings, DEFAULTS, settings } from "./settings.ts";
-import { SocketConnection } from "./socket_connection.ts";
+import { CALLBACKS, checkCallbacks } from "../connection/callbacks.ts";
+import { type Connection, type FromFdOptions, setFromFd } from "../connection/connection.ts";
+import { type ConnectionSettings, DEFAULTS, settings } from "../connection/settings.ts";
+import { SocketConnection } from "../connection/socket_connection.ts";
 import { fileTransport, onlyWay, socketTransport } from "../transport/descriptor.ts";
 import type { Transport } from "../transport/transport.ts";
 

@@ -1,0 +1,63 @@
+/**
+ * The last bytes of an endpoint: its side ends in order, and the peer has everything.
+ *
+ * close(2) alone would lose bytes. The kernel sends what it has taken even then, but a byte from the
+ * peer that nobody reads makes it reset the connection and drop the rest (RFC 2525 §2.17). So our
+ * side is ended first, what the peer still sends is received and dropped, and the descriptor is
+ * closed when the peer's kernel has acknowledged everything.
+ */
+import { blocks } from "../buffer/block.ts";
+import { isNotNow } from "../core/errno.ts";
+import type { SystemError } from "../core/errors.ts";
+import { BYTES_PER_EVENT_MAX, DROP_BYTES } from "../core/limits.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { endOf } from "./lost.ts";
+
+/** An endpoint that sends no more. */
+export interface Finishing extends Endpoint {
+  /** Whether the peer's side has ended. */
+  readonly isReadEnded: boolean;
+  /** The peer has ended its side (null), or the connection is broken. */
+  onReadEnd(cause: SystemError | null): void;
+}
+
+/** Receives what the peer still sends, and drops it. How many bytes. */
+export function dropInput(owner: Finishing): number {
+  let sum = 0;
+  const block = blocks.take(DROP_BYTES);
+  while (!owner.isReadEnded && sum < BYTES_PER_EVENT_MAX) {
+    const count = owner.io.receive(owner.fd, block.slab.id, block.offset, DROP_BYTES);
+    if (isNotNow(count)) break;
+    if (count > 0) {
+      sum += count;
+      continue;
+    }
+    owner.onReadEnd(endOf(count));
+    break;
+  }
+  block.release();
+  return sum;
+}
+
+/** The result of {@linkcode deliver} when nothing is left to do. */
+export const DELIVERED = -1;
+
+/**
+ * Ends our side, whose last bytes the kernel has taken, and looks whether the peer has them. If not,
+ * how many bytes it sent meanwhile, which were dropped.
+ *
+ * Nothing is asked that is known: after the peer's end nothing is received, and a peer that has
+ * acknowledged everything by then needs no end of ours before the close.
+ */
+export function deliver(owner: Finishing): number {
+  if (!owner.isSocket) return DELIVERED;
+  const { isReadEnded } = owner;
+  if (isReadEnded && !owner.isWriteEnded && owner.unackedBytes === 0) return DELIVERED;
+  if (!owner.isWriteEnded) owner.shutdownWrite();
+  const dropped = isReadEnded ? 0 : dropInput(owner);
+  if (!owner.isOpen) return dropped; // a reset came
+  // While the peer sends, the descriptor stays until our end has arrived, too: what comes after the
+  // close is answered by a reset, which must not overtake the end.
+  const isDone = dropped === 0 ? owner.unackedBytes === 0 : owner.isEndAcked;
+  return isDone ? DELIVERED : dropped;
+}

@@ -1,0 +1,27 @@
+/**
+ * The errors of a transport that has ended, as its users hear of them.
+ */
+import { describe, ERRNO } from "../core/errno.ts";
+import { EofError, type NetpollError, SystemError } from "../core/errors.ts";
+
+/** The end that a receive has told of: null in order, and what broke the connection otherwise. */
+export function endOf(code: number): SystemError | null {
+  return code === 0 ? null : new SystemError("receive", -code);
+}
+
+/** Errors of this machine and of this process: no peer's doing, and no network's. */
+const OURS: ReadonlySet<number> = new Set([
+  ERRNO.EPERM,
+  ERRNO.EINTR,
+  ERRNO.EBADF,
+  ERRNO.ENOMEM,
+  ERRNO.EFAULT,
+  ERRNO.EINVAL,
+  ERRNO.ENOBUFS,
+]);
+
+/** The error of whoever used a connection that is broken: by its peer, on the way, or here. */
+export function lostError(cause: SystemError): NetpollError {
+  if (OURS.has(cause.errno)) return cause;
+  return new EofError(`Cannot go on: ${describe(cause.errno)}`, { cause });
+}
