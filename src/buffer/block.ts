@@ -61,9 +61,13 @@ export class Block {
 
   /** One fewer stands on it; with the last, it goes back to the pool. */
   release(): void {
-    assert(this.references > 0, "a block is not released twice");
-    this.references -= 1;
-    if (this.references === 0) blocks.give(this);
+    const { references, pins } = this;
+    assert(
+      references > (pins > 0 ? 1 : 0),
+      "a block is not released twice, nor while it is pinned",
+    );
+    this.references = references - 1;
+    if (references === 1) blocks.give(this);
   }
 
   /** The kernel sends from it: **pinned** until as many completions have come as sends. */
@@ -165,7 +169,6 @@ export class BlockPool {
 
   /** Takes a block back. Called by {@linkcode Block.release} only. */
   give(block: Block): void {
-    assert(block.references === 0 && block.pins === 0, "a block in use is not given back");
     const { slab } = block;
     if (config.debug) {
       slab.bytes.fill(POISON, block.offset, block.offset + block.capacity);

@@ -136,11 +136,12 @@ export class LinkChain {
       this.head = node;
       this.reading = node;
       this.flushing = node;
+      this.heldBytes += node.heldBytes;
     } else {
       tail.next = node;
+      this.heldBytes += heldBeside(tail, node);
     }
     this.writing = node;
-    this.heldBytes += heldBeside(tail, node);
     this.pending += node.pending;
   }
 
@@ -152,8 +153,7 @@ export class LinkChain {
   }
 
   /** Writes a copy of bytes. Short ones pack into one node, long ones take several. */
-  copyIn(bytes: Uint8Array): void {
-    const count = byteCount(bytes);
+  copyIn(bytes: Uint8Array, count = byteCount(bytes)): void {
     if (count <= BLOCK_BYTES_MAX) return this.#copyPiece(bytes, count);
     const plain = plainView(bytes);
     for (let from = 0; from < count; from += BLOCK_BYTES_MAX) {
@@ -331,7 +331,9 @@ export class LinkChain {
   /** The node with the next unread byte; with none, the last one that is published, or null. */
   front(): LinkNode | null {
     let node = this.reading;
-    while (node !== null && node.readable === 0 && node !== this.flushing) node = node.next;
+    while (node !== null && node.read === node.flushed && node !== this.flushing) {
+      node = node.next;
+    }
     this.reading = node;
     return node;
   }
@@ -345,12 +347,14 @@ export class LinkChain {
     this.total += count;
     if (this.#gathering !== null) this.#gathering.consume(count);
     let node = this.reading!;
-    while (count > node.readable) {
-      count -= node.readable;
+    let end = node.read + count;
+    while (end > node.flushed) {
+      end -= node.flushed;
       node.read = node.flushed;
       node = node.next!;
+      end += node.read;
     }
-    node.read += count;
+    node.read = end;
     this.reading = node;
     if (config.verify) this.verify();
   }

@@ -92,11 +92,9 @@ export class LinkNode {
 
   /** The order of the positions; the last line of each method that moves one. */
   check(): void {
-    assert(this.start <= this.read && this.read <= this.flushed, "start <= read <= flushed");
-    assert(
-      this.flushed <= this.malloced && this.malloced <= this.end,
-      "flushed <= malloced <= end",
-    );
+    const { start, read, flushed, malloced, end } = this;
+    const isOrdered = start <= read && read <= flushed && flushed <= malloced && malloced <= end;
+    assert(isOrdered, "start <= read <= flushed <= malloced <= end");
   }
 }
 

@@ -279,7 +279,7 @@ export abstract class ChainWriter extends Chained implements Writer {
       chain.link(node);
       return length;
     }
-    chain.copyIn(bytes);
+    chain.copyIn(bytes, length);
     return length;
   }
 

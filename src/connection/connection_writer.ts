@@ -185,9 +185,9 @@ export class ConnectionWriter extends ChainWriter {
         this.#joinedEnd = this.#sentBytes + unsentBytes;
         return RESOLVED;
       }
-      this.#sendNow();
-      if (this.#unsentBytes === 0 && this.#end === null) return RESOLVED;
+      const left = this.#sendNow(unsentBytes);
       if (this.#end !== null) return this.#refuse();
+      if (left === 0) return RESOLVED;
     }
     if (this.#isBlocked) this.#owner.onQueued();
     this.#joinedEnd = 0;
@@ -269,16 +269,16 @@ export class ConnectionWriter extends ChainWriter {
     await this.#owner.pinner?.released(target);
   }
 
-  #sendNow(): void {
+  /** Sends as much as the kernel takes. How many bytes are left. */
+  #sendNow(unsentBytes = this.#unsentBytes): number {
     const chain = this.#owner.output;
     const { fd, io } = this.#owner;
-    let unsentBytes = this.#unsentBytes;
     for (let sent = 0; unsentBytes > 0;) {
       const files = this.#files;
       const count = files === null ? send(io, fd, chain) : files.send(io, fd, chain);
-      if (count < 0 && !isNotNow(count)) return this.#onFailure(count);
+      if (count < 0 && !isNotNow(count)) this.#onFailure(count);
       if (count === 0) this.#abandonFile(files!.failed, files!.failed.failure);
-      if (this.#end !== null) return;
+      if (this.#end !== null) return 0;
       if (files !== null && count > 0) files.progress(this.#owner.clockMicros);
       sent += count;
       unsentBytes = this.#unsentBytes;
@@ -289,6 +289,7 @@ export class ConnectionWriter extends ChainWriter {
     const hasRoomChanged = this.#isBlocked !== unsentBytes > 0;
     if (hasRoomChanged) this.#isBlocked = !this.#isBlocked;
     this.#owner.onSent(unsentBytes, hasRoomChanged);
+    return unsentBytes;
   }
 
   /** The kernel has no room for what has joined others. So that it has a deadline, it is waited for. */

@@ -10,7 +10,7 @@ import { Event, type Watcher } from "../poll/watcher.ts";
 import type { Connection } from "./connection.ts";
 import { writeSide } from "./connection_writer.ts";
 import { type KernelPipe, kernelPipes } from "../transport/kernel_pipe.ts";
-import { insideOf } from "./inside.ts";
+import { insideOf } from "./socket_connection.ts";
 import type { ControlledStream } from "./controlled_stream.ts";
 import { fileTransport } from "../transport/descriptor.ts";
 import { FIRST_SIZE, type ReadSize } from "../transport/read_size.ts";

@@ -3,9 +3,9 @@
  */
 import { reclaimFrom } from "../buffer/dropped.ts";
 import { ClosedError, type NetpollError } from "../core/errors.ts";
-import { checkFunction } from "../core/options.ts";
+import { checkFunction, show } from "../core/options.ts";
 import { CallbackRunner, type CallbacksOwner } from "./callbacks.ts";
-import type { CloseCallback, Connection, Inside } from "./connection.ts";
+import { type CloseCallback, type Connection, type Inside, insideIfAny } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
 import { ControlledStream } from "./controlled_stream.ts";
@@ -299,4 +299,15 @@ export class SocketConnection<C> extends ControlledStream<C>
     } else if (this.input.length > 0) reclaimFrom(this, this.input);
     this.service.owner?.onGone(this);
   }
+}
+
+/**
+ * The inside of a connection that a user has given.
+ *
+ * @throws {TypeError} It is none. `action` says what it was given for.
+ */
+export function insideOf(connection: Connection, action: string): SocketConnection<unknown> {
+  const inside = insideIfAny(connection);
+  if (inside !== null) return inside as SocketConnection<unknown>;
+  throw new TypeError(`Cannot ${action} ${show(connection)}: it is no Connection of this library`);
 }

@@ -3,7 +3,7 @@
  */
 import { currentScope, type Scope } from "../../ffi/context.ts";
 import type { Connection } from "../connection/connection.ts";
-import { insideOf } from "../connection/inside.ts";
+import { insideOf } from "../connection/socket_connection.ts";
 
 /** A request that is being answered. */
 export interface RequestContext {

@@ -7,7 +7,7 @@ import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
 import { endMessage } from "../connection/connection_reader.ts";
-import { insideOf } from "../connection/inside.ts";
+import { insideOf } from "../connection/socket_connection.ts";
 import { TimeoutError, TornFrameError } from "../core/errors.ts";
 import { ANSWERS_RUNNING_MAX, MESSAGES_PER_TASK } from "../core/limits.ts";
 import { checkFunction, checkNumber, checkOptions, type Known } from "../core/options.ts";

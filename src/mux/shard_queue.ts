@@ -6,7 +6,7 @@ import { LinkBuffer } from "../buffer/link_buffer.ts";
 import { wholly } from "../buffer/undo.ts";
 import type { Writer } from "../buffer/writer.ts";
 import type { Connection } from "../connection/connection.ts";
-import { insideOf } from "../connection/inside.ts";
+import { insideOf } from "../connection/socket_connection.ts";
 import { ClosedError } from "../core/errors.ts";
 import { checkFunction } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";

@@ -12,7 +12,7 @@ import {
   socketPair,
   tagged,
 } from "../../mod.ts";
-import { insideOf } from "../../src/connection/inside.ts";
+import { insideOf } from "../../src/connection/socket_connection.ts";
 import { leaks } from "../support/leaks.ts";
 import { closeAll } from "../support/pair.ts";
 import { soon } from "../support/until.ts";

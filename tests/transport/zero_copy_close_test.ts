@@ -2,7 +2,7 @@ import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { configure, type Connection } from "../../mod.ts";
-import { insideOf } from "../../src/connection/inside.ts";
+import { insideOf } from "../../src/connection/socket_connection.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { ZeroCopyClose } from "../../src/transport/zero_copy_close.ts";
 import type { ZeroCopy } from "../../src/transport/zero_copy.ts";

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
 import { LinkChain } from "../../src/buffer/link_chain.ts";
 import { test } from "node:test";
 import { Connection, dial, type NetpollError, socketPair } from "../../mod.ts";
-import { insideOf } from "../../src/connection/inside.ts";
+import { insideOf } from "../../src/connection/socket_connection.ts";
 import { fileTransport, socketTransport } from "../../src/transport/descriptor.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { ZeroCopy } from "../../src/transport/zero_copy.ts";
