@@ -145,8 +145,9 @@ export class LinkChain {
     this.pending += node.pending;
   }
 
-  /** Counts `count` bytes of the last node as written. */
-  written(node: LinkNode, count: number): void {
+  /** Counts `count` more bytes of the last node as written: of the one that `room` gave. */
+  written(count: number): void {
+    const node = this.writing!;
     node.malloced += count;
     this.pending += count;
     node.check();
@@ -166,12 +167,7 @@ export class LinkChain {
     if (count === 0) return;
     const node = this.room(count);
     node.bytes.set(bytes, node.malloced);
-    this.written(node, count);
-  }
-
-  /** Does as `written` does, for the node that `room` just gave. */
-  wrote(count: number): void {
-    this.written(this.writing!, count);
+    this.written(count);
   }
 
   /** Publishes what was written: it can be read, or sent. */
@@ -302,24 +298,19 @@ export class LinkChain {
 
   // ---- receiving --------------------------------------------------------------------------------
 
-  /** A node to receive `bytes` bytes into. Less room than `bytesMin` at the end is passed over. */
-  book(bytes: number, bytesMin: number): LinkNode {
-    const tail = this.writing;
-    if (tail !== null && tail.free >= bytesMin) return tail;
-    return this.room(bytes, bytes);
-  }
-
   /**
-   * Publishes `count` bytes that were received into the booked node; 0 gives an unused one back.
+   * Publishes `count` bytes that were received into the node that `room` gave; one that got none is
+   * given back.
    */
-  bookAck(node: LinkNode, count: number): void {
+  received(count: number): void {
+    const node = this.writing!;
     if (count > 0 && this.pending === 0 && node === this.flushing) {
       node.malloced += count;
       node.publish();
       node.check();
       this.length += count;
     } else if (count > 0) {
-      this.written(node, count);
+      this.written(count);
       this.publish();
     } else if (this.length === 0 && this.pending === 0 && this.consumed === 0) {
       this.release();

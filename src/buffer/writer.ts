@@ -176,7 +176,7 @@ function writeShort(chain: LinkChain, text: string, most: number): number {
     if (code > most) return -1;
     bytes[at + i] = code;
   }
-  chain.written(node, count);
+  chain.written(count);
   return count;
 }
 
@@ -226,7 +226,7 @@ export abstract class ChainWriter extends Chained implements Writer {
     }
     const node = chain.room(count);
     const at = node.malloced;
-    chain.written(node, count);
+    chain.written(count);
     // Not the block's kept view: who fills it and who reads it must not be handed the same object.
     return new Uint8Array(node.bytes.buffer, at, count);
   }
@@ -261,7 +261,7 @@ export abstract class ChainWriter extends Chained implements Writer {
       const count = isLatin1
         ? writeLatin1(node.block!.slab.bytes, node.malloced, piece)
         : node.block!.slab.bytes.write(piece, node.malloced, most, encoding);
-      chain.written(node, count);
+      chain.written(count);
       total += count;
       from = end;
     }
@@ -291,126 +291,126 @@ export abstract class ChainWriter extends Chained implements Writer {
     const chain = chainOf(this);
     const at = roomFor(chain, 1, value);
     numbers.setUint8(at, value);
-    chain.wrote(1);
+    chain.written(1);
   }
 
   writeInt8(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 1, value);
     numbers.setInt8(at, value);
-    chain.wrote(1);
+    chain.written(1);
   }
 
   writeUint16BE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 2, value);
     numbers.setUint16(at, value);
-    chain.wrote(2);
+    chain.written(2);
   }
 
   writeUint16LE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 2, value);
     numbers.setUint16(at, value, true);
-    chain.wrote(2);
+    chain.written(2);
   }
 
   writeInt16BE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 2, value);
     numbers.setInt16(at, value);
-    chain.wrote(2);
+    chain.written(2);
   }
 
   writeInt16LE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 2, value);
     numbers.setInt16(at, value, true);
-    chain.wrote(2);
+    chain.written(2);
   }
 
   writeUint32BE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 4, value);
     numbers.setUint32(at, value);
-    chain.wrote(4);
+    chain.written(4);
   }
 
   writeUint32LE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 4, value);
     numbers.setUint32(at, value, true);
-    chain.wrote(4);
+    chain.written(4);
   }
 
   writeInt32BE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 4, value);
     numbers.setInt32(at, value);
-    chain.wrote(4);
+    chain.written(4);
   }
 
   writeInt32LE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 4, value);
     numbers.setInt32(at, value, true);
-    chain.wrote(4);
+    chain.written(4);
   }
 
   writeBigUint64BE(value: bigint): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 8, value, 0n);
     numbers.setBigUint64(at, value);
-    chain.wrote(8);
+    chain.written(8);
   }
 
   writeBigUint64LE(value: bigint): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 8, value, 0n);
     numbers.setBigUint64(at, value, true);
-    chain.wrote(8);
+    chain.written(8);
   }
 
   writeBigInt64BE(value: bigint): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 8, value, 0n);
     numbers.setBigInt64(at, value);
-    chain.wrote(8);
+    chain.written(8);
   }
 
   writeBigInt64LE(value: bigint): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 8, value, 0n);
     numbers.setBigInt64(at, value, true);
-    chain.wrote(8);
+    chain.written(8);
   }
 
   writeFloat32BE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 4, value);
     numbers.setFloat32(at, value);
-    chain.wrote(4);
+    chain.written(4);
   }
 
   writeFloat32LE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 4, value);
     numbers.setFloat32(at, value, true);
-    chain.wrote(4);
+    chain.written(4);
   }
 
   writeFloat64BE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 8, value);
     numbers.setFloat64(at, value);
-    chain.wrote(8);
+    chain.written(8);
   }
 
   writeFloat64LE(value: number): void {
     const chain = chainOf(this);
     const at = roomFor(chain, 8, value);
     numbers.setFloat64(at, value, true);
-    chain.wrote(8);
+    chain.written(8);
   }
 
   writeVarint(value: number): void {

@@ -76,6 +76,6 @@ function writeShort(
   }
   bytes[at++] = CR;
   bytes[at++] = LF;
-  chain.written(node, at - node.malloced);
+  chain.written(at - node.malloced);
   return true;
 }

@@ -250,11 +250,11 @@ export class FileSending {
   #read(copied: LinkChain): number {
     const most = Math.min(this.unsentBytes, FILE_READ_BYTES);
     const at = this.#piece.offset + this.sentBytes;
-    const node = copied.book(most, most);
+    const node = copied.room(most, most);
     const { fd } = this.#piece;
     const slab = node.block!.slab.id;
     const count = native.pread(fd, slab, node.malloced, most, at >>> 0, at / TWO_32 >>> 0);
-    copied.bookAck(node, Math.max(0, count));
+    copied.received(Math.max(0, count));
     return count;
   }
 

@@ -97,11 +97,11 @@ export function receive(
   wanted: number,
 ): number {
   const missing = Math.min(wanted - chain.length, CONTIGUOUS_BYTES_MAX);
-  const node = chain.book(Math.max(size.blockBytes, missing), READ_ROOM_MIN);
+  const node = chain.room(READ_ROOM_MIN, Math.max(size.blockBytes, missing));
   const { free } = node;
   const count = io.receive(fd, node.block!.slab.id, node.malloced, Math.min(free, READ_BYTES_MAX));
   receiving.wasFilled = count === free;
-  chain.bookAck(node, count);
+  chain.received(count);
   return count;
 }
 

@@ -17,7 +17,7 @@ function chainOf(...pieces: Uint8Array[]): LinkChain {
     const node = chain.room(piece.length, 8192);
     if (node.pending > 0) throw new Error("a node of its own");
     node.bytes.set(piece, node.malloced);
-    chain.written(node, piece.length);
+    chain.written(piece.length);
     node.end = node.malloced; // full: the next piece gets another node
   }
   chain.publish();
@@ -30,27 +30,30 @@ function nodeCount(chain: LinkChain): number {
   return count;
 }
 
-balanced("book() gives room to receive into; bookAck() publishes what came (netpoll 8, 9)", () => {
-  const chain = chainOf(sequence(100));
-  const node = chain.book(8192, 1024);
-  assertEquals([chain.length, chain.pending], [100, 0]);
-  assert(node.free >= 1024);
-  node.bytes.set(sequence(1024, 100), node.malloced);
-  chain.bookAck(node, 1024);
-  assertEquals([chain.length, chain.pending], [1124, 0]);
-  assertBytes(new ChainReader(chain).next(1124), sequence(1124));
-  chain.close(CLOSED);
-});
+balanced(
+  "room() gives memory to receive into; received() publishes what came (netpoll 8, 9)",
+  () => {
+    const chain = chainOf(sequence(100));
+    const node = chain.room(1024, 8192);
+    assertEquals([chain.length, chain.pending], [100, 0]);
+    assert(node.free >= 1024);
+    node.bytes.set(sequence(1024, 100), node.malloced);
+    chain.received(1024);
+    assertEquals([chain.length, chain.pending], [1124, 0]);
+    assertBytes(new ChainReader(chain).next(1124), sequence(1124));
+    chain.close(CLOSED);
+  },
+);
 
-balanced("book() passes over less room than is worth a call (netpoll 33)", () => {
+balanced("room() passes over less room than is worth a call (netpoll 33)", () => {
   const chain = new LinkChain();
-  const first = chain.book(8192, 1024);
-  chain.bookAck(first, 8191);
-  const second = chain.book(8192, 1024); // netpoll: a read of one byte
+  const first = chain.room(1024, 8192);
+  chain.received(8191);
+  const second = chain.room(1024, 8192); // netpoll: a read of one byte
   assertEquals(second === first, false);
   assertEquals(second.free, 8192);
-  chain.bookAck(second, 7000);
-  assertStrictEquals(chain.book(8192, 1024), second);
+  chain.received(7000);
+  assertStrictEquals(chain.room(1024, 8192), second);
   chain.close(CLOSED);
 });
 
@@ -62,7 +65,7 @@ balanced(
     for (let i = 0; i < 150; i++) {
       const node = chain.room(1000);
       if (node.pending === 0) sizes.push(node.free);
-      chain.written(node, 1000);
+      chain.written(1000);
     }
     const KIB = 1024;
     assertEquals(sizes.slice(0, 4), [4 * KIB, 8 * KIB, 16 * KIB, 32 * KIB]);
@@ -70,25 +73,28 @@ balanced(
     assertEquals(sizes.length, 7);
     // Receiving asks for what it wants, whatever is there already.
     chain.publish();
-    assertEquals(chain.book(64 * KIB, 32 * KIB).free, 64 * KIB);
+    assertEquals(chain.room(32 * KIB, 64 * KIB).free, 64 * KIB);
     chain.close(CLOSED);
   },
 );
 
-balanced("bookAck(0) of a chain without bytes holds no memory", () => {
+balanced("received(0) of a chain without bytes holds no memory", () => {
   const before = blocks.counts().usedBytes;
   const chain = new LinkChain();
-  chain.bookAck(chain.book(8192, 1024), 0);
+  chain.room(1024, 8192);
+  chain.received(0);
   assertEquals(blocks.counts().usedBytes, before);
   assertEquals([chain.heldBytes, chain.head], [0, null]);
-  chain.bookAck(chain.book(8192, 1024), -11);
+  chain.room(1024, 8192);
+  chain.received(-11);
   assertEquals(blocks.counts().usedBytes, before);
 });
 
-balanced("bookAck(0) leaves what was lent alone", () => {
+balanced("received(0) leaves what was lent alone", () => {
   const chain = chainOf(sequence(10));
   const lent = new ChainReader(chain).next(10);
-  chain.bookAck(chain.book(8192, 1024), 0);
+  chain.room(1024, 8192);
+  chain.received(0);
   blocks.take(1024).release();
   assertBytes(lent, sequence(10));
   chain.close(CLOSED);
@@ -112,9 +118,9 @@ function through(chain: LinkChain): Uint8Array {
   const wanted = chain.length;
   while (input.length < wanted) {
     if (chain.length > 0) assert(send(socketTransport, from, chain) > 0);
-    const node = input.book(65536, 1024);
+    const node = input.room(1024, 65536);
     const count = native.recv(to, node.block!.slab.id, node.malloced, node.free);
-    input.bookAck(node, count);
+    input.received(count);
   }
   native.close(from);
   native.close(to);

@@ -15,7 +15,7 @@ function sendAll(calls: ZeroCopyCalls, count: number): void {
   for (let i = 0; i < count; i++) {
     const chain = new LinkChain();
     const node = chain.room(BYTES, BYTES);
-    chain.written(node, BYTES);
+    chain.written(BYTES);
     chain.publish();
     try {
       calls.add(i * BYTES, BYTES, node);
@@ -85,11 +85,11 @@ test("ZeroCopyCalls.add() pins the blocks that were sent from, and no other", ()
     const calls = new ZeroCopyCalls();
     const chain = new LinkChain();
     const sent = chain.room(4096, 4096);
-    chain.written(sent, 4096);
+    chain.written(4096);
     const partly = chain.room(4096, 4096);
-    chain.written(partly, 4096);
+    chain.written(4096);
     const unsent = chain.room(4096, 4096);
-    chain.written(unsent, 4096);
+    chain.written(4096);
     chain.publish();
     calls.add(0, 4097, sent);
     assertEquals([sent.block!.pins, partly.block!.pins, unsent.block!.pins], [1, 1, 0]);
