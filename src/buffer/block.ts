@@ -5,6 +5,7 @@
 import { setTimeout } from "node:timers";
 import { assert } from "../core/assert.ts";
 import { config } from "../core/config.ts";
+import { SystemError } from "../core/errors.ts";
 import {
   BLOCK_BYTES_MAX,
   BLOCK_BYTES_MIN,
@@ -165,6 +166,16 @@ export class BlockPool {
     block.references = 1;
     block.published = block.offset;
     return block;
+  }
+
+  /** The same, or null when no memory is left. */
+  takeIfAny(bytes: number): Block | null {
+    try {
+      return this.take(bytes);
+    } catch (error) {
+      if (error instanceof SystemError) return null;
+      throw error;
+    }
   }
 
   /** Takes a block back. Called by {@linkcode Block.release} only. */

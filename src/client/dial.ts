@@ -421,6 +421,7 @@ export async function dial<C = undefined>(
   const local = localRaw(read.localAddress);
   const destination = locate(network, address);
   const poller = threadPoller();
+  poller.prepareTimers(); // from here on an attempt is under way that a failure would leave behind
   const scope = currentScope(); // of the call: what follows an await may have another
   const dialling = new Dialling(destination, read, local);
   const attempt = await within(

@@ -59,6 +59,9 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
 
   onReadEnd(cause: SystemError | null): void {
     if (cause !== null) return this.#onLost(cause);
+    // A failed send has taken the socket's error: what reads as an end is none, and its owner is told
+    // of the loss soon.
+    if (this.state !== "closed" && writeSide.end(this.writer) !== null) return;
     this.stops |= Stop.ENDED;
     if (this.state === "draining") return; // nobody reads any more, nor is told
     this.readEnd = PEER_ENDED;
@@ -275,6 +278,8 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     this.ending?.selfWait?.close();
     this.output.close(this.#writeBan());
     writeSide.closeFiles(this.writer);
+    // Nothing is unsent any more: what was received is served, however much was unsent.
+    if (writeSide.checkPressure(this.writer)) this.updateChoke();
     if (writeSide.flushCount(this.writer) > 0) {
       writeSide.fail(this.writer, closedError(this.ending));
     }

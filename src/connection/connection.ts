@@ -294,7 +294,7 @@ export class Connection implements AsyncDisposable {
   /**
    * Flushes what was written, and sends a file behind it, by sendfile: its bytes never come here.
    * What is written afterwards follows it. The file is as long as it is at this moment; it is given
-   * by its path, or by a descriptor, which stays the caller's and must stay open until this settles.
+   * by its path, or by a descriptor, which stays the caller's and may be closed after the call.
    *
    * `writeTimeoutMs` bounds how long nothing of it leaves. As with `flush()`, what is queued stays
    * queued then. The signal takes it back: if a part of it has left, the connection is reset.

@@ -189,7 +189,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
   // Also while the peer is not read because of what it does not take: its bytes came in time.
   lookForInput(): void {
     while (readSide.isWaiting(this.reader) && this.readEnd === null && this.state !== "draining") {
-      if ((this.stops & Stop.PAUSED) !== 0 || !this.receive()) return;
+      if ((this.stops & Stop.PAUSED) !== 0 || !this.receiveUnasked()) return;
       this.service.poller.again(this); // for what follows from it
     }
   }

@@ -274,8 +274,10 @@ class Piping {
       return;
     }
     if (reported === undefined || isConcerned(reported, aToB, events)) aToB.move();
+    // A failed send has taken the socket's error: the other way it would read as an end.
+    if (aToB.isBroken) return;
     if (reported === undefined || isConcerned(reported, bToA, events)) bToA.move();
-    if (aToB.isBroken || bToA.isBroken) return;
+    if (bToA.isBroken) return;
     // By a hang-up a Unix socket says that its peer takes nothing any more, either. (Others are
     // silent until something is sent there.)
     const isOver = (aToB.isDone && (bToA.isDone || a.isGone)) || (bToA.isDone && b.isGone);

@@ -111,7 +111,7 @@ export class SocketConnection<C> extends ControlledStream<C>
 
   /** Does whatever is due: calls the handler, tells of the end, closes. */
   protected goOn(): void {
-    if (this.handler !== null && (this.stops & Stop.CHOKED) === 0 && this.isDue) this.serve();
+    if (this.isToServe) this.serve();
     if (this.readEnd !== null && !this.isConnecting) this.#disconnect();
     if ((this.stops & Stop.FULL) !== 0) this.#checkStuck();
     if (this.ending !== null && this.ending.leaving !== null) this.#leave(this.ending.leaving);
@@ -159,7 +159,7 @@ export class SocketConnection<C> extends ControlledStream<C>
   leave(reason: NetpollError): void {
     const ending = this.ensureEnding();
     if (ending.leaving !== null || !this.isActive) return;
-    if (this.isWatched && this.canRead()) this.receive();
+    if (this.isWatched && this.canRead()) this.receiveUnasked();
     if (!this.isActive) return this.goOn(); // it was reset
     ending.leaving = new Leaving(this, this.service, reason);
     this.stops |= Stop.LEAVING;
@@ -290,8 +290,7 @@ export class SocketConnection<C> extends ControlledStream<C>
   /** When nothing of the user's runs any more: close callbacks, and the memory goes back. */
   #tearDown(): void {
     if (this.state !== "closed" || this.isGone) return;
-    if (this.isServing || this.callbacks?.isRunning) return;
-    if (this.handler !== null && this.isDue) return;
+    if (this.isServing || this.callbacks?.isRunning || this.isToServe) return;
     this.isGone = true;
     this.callbacks?.close();
     if (this.handler !== null || this.input.readBan !== null) {

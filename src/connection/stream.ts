@@ -163,6 +163,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   onFailure(error: unknown): void {
     this.fail(error);
     this.cut(error);
+    this.goOn(); // closing may have been the work of a moment, and then there was nothing to cut
   }
 
   onCompletion(lo: number, hi: number, isCopied: boolean): void {
@@ -194,6 +195,16 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
       this.input.heldBytes > this.service.settings.readBufferBytesMax && !readSide.isWaiting(reader)
     ) this.stop(Stop.FULL);
     return true;
+  }
+
+  /** The same without an event: no poller is there to be told that no memory is left. */
+  protected receiveUnasked(): boolean {
+    try {
+      return this.receive();
+    } catch (error) {
+      this.onFailure(error);
+      return true;
+    }
   }
 
   /** Whether bytes are wanted. */
@@ -287,6 +298,14 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
       this.#stalledAt !== total + length;
   }
 
+  /** Whether the handler is called for it. Until then a connection that is lost is not torn down. */
+  protected get isToServe(): boolean {
+    if (this.handler === null || (this.stops & Stop.CHOKED) !== 0 || !this.isDue) return false;
+    // A connection that is lost already is served what came before.
+    if (this.isConnecting || (this.state !== "open" && this.state !== "closed")) return false;
+    return this.ending?.leaving?.isOwing !== false; // what came since is not begun
+  }
+
   /** Another handler may make more of what is there. */
   protected forgetStall(): void {
     this.#stalledAt = NOT_STALLED;
@@ -297,9 +316,6 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
    * its share of the turn.
    */
   protected serve(): void {
-    // A connection that is lost already is served what came before.
-    if (this.isConnecting || (this.state !== "open" && this.state !== "closed")) return;
-    if (this.ending?.leaving?.isOwing === false) return; // what came since is not begun
     do {
       if (this.#runCount > 0 && (this.#runCount === RUNS_PER_EVENT_MAX || turn.step())) {
         this.service.poller.again(this);

@@ -73,8 +73,11 @@ export class Poller {
   readonly #again = new Set<Watcher>();
   /** Watchers that have flushed bytes, which leave together with others. */
   #joined: Joined[] = [];
-  #wheel: TimerWheel | null = null;
-  #deadline = -1;
+  readonly #wheel: TimerWheel;
+  /** The timer for deadlines. A deadline that is set cannot fail for want of a descriptor. */
+  readonly #deadline: number;
+  /** Whether there is a waker, without which nobody hears of a deadline. */
+  #hasWaker = false;
   #runtime = -1;
   /** A deadline has passed. It is judged when everything that the kernel holds was told. */
   #isDue = false;
@@ -96,13 +99,22 @@ export class Poller {
   constructor() {
     this.#epoll = check("create an epoll descriptor", native.epollCreate());
     try {
-      this.pace = new Pace(this.#epoll, this);
+      this.#deadline = check("create a timer", native.timerfd());
     } catch (error) {
       native.close(this.#epoll);
       throw error;
     }
     try {
+      this.pace = new Pace(this.#epoll, this);
+    } catch (error) {
+      native.close(this.#deadline);
+      native.close(this.#epoll);
+      throw error;
+    }
+    this.#wheel = new TimerWheel(clock.now() / 1000, (dueMs) => this.#alarm(dueMs));
+    try {
       this.#control(CTL_ADD, this.pace.timer, TICK_TOKEN, Interest.READ | Interest.EDGE);
+      this.#control(CTL_ADD, this.#deadline, DEADLINE_TOKEN, Interest.READ | Interest.EDGE);
     } catch (error) {
       this.close();
       throw error;
@@ -126,7 +138,7 @@ export class Poller {
 
   /** The number of deadlines that are set. */
   get timerCount(): number {
-    return this.#wheel?.count ?? 0;
+    return this.#wheel.count;
   }
 
   /**
@@ -187,7 +199,9 @@ export class Poller {
 
   /** One of the watched keeps the process alive (again), as each does that is added. */
   ref(): void {
-    if (++this.#refCount === 1) this.pace.begin();
+    if (++this.#refCount > 1) return;
+    this.pace.begin();
+    this.#hasWaker = true;
   }
 
   /** One of the watched does not keep the process alive; `ref` comes before its removal. */
@@ -228,42 +242,29 @@ export class Poller {
    * expire together. Set anew it forgets what it was set to.
    */
   setTimer(timer: Timer, delayMs: number, grainMs = 1): void {
+    if (!this.#hasWaker) this.prepareTimers();
     const nowMs = clock.now() / 1000;
-    const wheel = this.prepareTimers(nowMs);
+    const wheel = this.#wheel;
     if (wheel.count === 0) wheel.advance(nowMs);
     wheel.set(timer, Math.ceil((nowMs + delayMs) / grainMs) * grainMs, delayMs);
   }
 
   /** Takes a timer back. */
   cancelTimer(timer: Timer): void {
-    this.#wheel?.cancel(timer);
+    this.#wheel.cancel(timer);
   }
 
   /**
-   * Takes the one descriptor that timers need, if it has not yet: whoever begins while there are
-   * enough can count on timers later.
+   * Makes the waker, if there is none yet, so that timers can be counted on from now on. While nothing
+   * is watched (dialling looks a name up first) nobody else has made it.
    *
-   * @throws {SystemError} None is left.
+   * @throws {SystemError} No descriptor or thread is left.
    */
-  prepareTimers(nowMs = clock.now() / 1000): TimerWheel {
-    return this.#wheel ??= this.#makeWheel(nowMs);
-  }
-
-  #makeWheel(nowMs: number): TimerWheel {
-    // While nothing is watched yet (dialling looks a name up first) there is no waker to hear of it.
-    if (this.#watcherCount === 0) {
-      this.pace.begin();
-      this.pace.end();
-    }
-    const fd = check("create a timer", native.timerfd());
-    try {
-      this.#control(CTL_ADD, fd, DEADLINE_TOKEN, Interest.READ | Interest.EDGE);
-    } catch (error) {
-      native.close(fd);
-      throw error;
-    }
-    this.#deadline = fd;
-    return new TimerWheel(nowMs, (dueMs) => this.#alarm(dueMs));
+  prepareTimers(): void {
+    if (this.#hasWaker) return;
+    this.pace.begin();
+    this.pace.end();
+    this.#hasWaker = true;
   }
 
   /** Lets the timer for deadlines expire then. */
@@ -396,7 +397,7 @@ export class Poller {
 
   /** Judges the deadlines that have passed. */
   #expire(): number {
-    const wheel = this.#wheel!;
+    const wheel = this.#wheel;
     this.#isDue = false;
     this.counts.expiries += 1;
     try {
@@ -443,7 +444,7 @@ export class Poller {
     this.#again.clear();
     this.#joined = [];
     this.pace.close();
-    if (this.#deadline >= 0) native.close(this.#deadline);
+    native.close(this.#deadline);
     native.close(this.#epoll);
   }
 }

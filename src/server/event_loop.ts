@@ -267,8 +267,6 @@ export class EventLoop<C = undefined> {
       const socket = listenerSocket(listener);
       // Accepted sockets inherit them from the listener.
       setStreamOptions(socket, this.#socketOptions);
-      // A connection that closes has to be timed also when accepting has used up all descriptors.
-      this.#poller.prepareTimers();
       const acceptor = new Acceptor(socket, this.#poller, this.#sourceOwner());
       this.#sources.add(acceptor);
       if (!this.#isRef) acceptor.unref();

@@ -163,7 +163,8 @@ class FileTransport extends DescriptorTransport implements Transport {
 function writeCopy(fd: number, node: LinkNode, most: number): number {
   if (node.isTaken) return TAKEN_AWAY;
   const offered = sending.offeredBytes = Math.min(node.readable, most, COPY_CHUNK_BYTES);
-  const block = blocks.take(offered);
+  const block = blocks.takeIfAny(offered);
+  if (block === null) return -ERRNO.ENOMEM; // not now, as when the kernel has none
   block.slab.bytes.set(node.bytes.subarray(node.read, node.read + offered), block.offset);
   table[0] = block.slab.id;
   table[1] = block.offset;

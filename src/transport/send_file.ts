@@ -6,6 +6,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
+import type { LinkNode } from "../buffer/link_node.ts";
 import { check } from "../core/check.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SendFileError, SystemError } from "../core/errors.ts";
@@ -37,11 +38,9 @@ export interface FileWriter {
   abandonFile(file: FileSending, reason: unknown): void;
 }
 
-/** A piece of an open file. */
+/** A piece of a file, whose descriptor is ours to close. */
 interface Piece {
   readonly fd: number;
-  /** Whether the descriptor is ours to close. */
-  readonly isOurs: boolean;
   readonly name: string;
   readonly offset: number;
   readonly length: number;
@@ -110,17 +109,19 @@ function measure(fd: number, name: string, options: SendFileOptions): [number, n
 }
 
 function openPiece(source: string | number, options: SendFileOptions): Piece {
-  const isOurs = typeof source === "string";
-  if (!isOurs && !isDescriptor(source)) {
+  const isPath = typeof source === "string";
+  if (!isPath && !isDescriptor(source)) {
     throw new TypeError(`Cannot send a file: ${source} is neither a path nor a descriptor`);
   }
-  const name = isOurs ? source : `descriptor ${source}`;
-  const fd = isOurs ? open(source) : source;
+  const name = isPath ? source : `descriptor ${source}`;
+  // A file may be queued for longer than its sender waits for it (`writeTimeoutMs`), and by then the
+  // number may be another file's: what is sent is open for itself.
+  const fd = isPath ? open(source) : check("send", native.dup(source), name);
   try {
     const [offset, length] = measure(fd, name, options);
-    return { fd, isOurs, name, offset, length };
+    return { fd, name, offset, length };
   } catch (error) {
-    if (isOurs) native.close(fd);
+    native.close(fd);
     throw error;
   }
 }
@@ -150,7 +151,7 @@ async function queueFile(
   signal?.throwIfAborted();
   const piece = openPiece(source, read);
   if (piece.length === 0) {
-    if (piece.isOurs) native.close(piece.fd);
+    native.close(piece.fd);
     await writer.flush({ signal });
     return 0;
   }
@@ -240,17 +241,29 @@ export class FileSending {
 
   #sendCopy(io: Transport, to: number, copied: LinkChain): number {
     if (copied.length === 0) {
-      const count = this.#read(copied);
+      const room = this.#room(copied);
+      if (room === null) return -ERRNO.ENOMEM; // not now, as when the kernel has none
+      const count = this.#read(copied, room);
       if (count < 0) this.failure = this.#cut("", new SystemError("read", -count));
       if (count <= 0) return 0;
     }
     return send(io, to, copied);
   }
 
-  #read(copied: LinkChain): number {
+  /** Room for what is read next; null when no memory is left. */
+  #room(copied: LinkChain): LinkNode | null {
+    const most = Math.min(this.unsentBytes, FILE_READ_BYTES);
+    try {
+      return copied.room(most, most);
+    } catch (error) {
+      if (error instanceof SystemError) return null;
+      throw error;
+    }
+  }
+
+  #read(copied: LinkChain, node: LinkNode): number {
     const most = Math.min(this.unsentBytes, FILE_READ_BYTES);
     const at = this.#piece.offset + this.sentBytes;
-    const node = copied.room(most, most);
     const { fd } = this.#piece;
     const slab = node.block!.slab.id;
     const count = native.pread(fd, slab, node.malloced, most, at >>> 0, at / TWO_32 >>> 0);
@@ -288,7 +301,7 @@ export class FileSending {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#copied?.close(CLOSED);
-    if (this.#piece.isOurs) native.close(this.#piece.fd);
+    native.close(this.#piece.fd);
   }
 }
 

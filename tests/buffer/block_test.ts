@@ -8,6 +8,9 @@ import {
 import { test } from "node:test";
 import { AssertionError } from "../../src/core/assert.ts";
 import { type Block, blockBytes, BlockPool, blocks } from "../../src/buffer/block.ts";
+import { ERRNO } from "../../src/core/errno.ts";
+import { SystemError } from "../../src/core/errors.ts";
+import { failWith, faultTest } from "../support/faults.ts";
 
 const KIB = 1024;
 const MIB = 1024 * 1024;
@@ -190,4 +193,14 @@ test("a long run of all sizes maps no more than its first rounds did", () => {
     pool.counts().slabCount <= slabCount + 2,
     `${pool.counts().slabCount} slabs, were ${slabCount}`,
   );
+});
+
+faultTest("takeIfAny() is null, and take() throws, when no memory is left", () => {
+  const pool = new BlockPool();
+  failWith("slabMap", ERRNO.ENOMEM, { count: 2 });
+  assertThrows(() => pool.take(1), SystemError, "out of memory");
+  assertEquals(pool.takeIfAny(1), null);
+  const block = pool.takeIfAny(1);
+  assert(block !== null);
+  give(pool, block);
 });

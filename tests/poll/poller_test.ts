@@ -385,20 +385,6 @@ test("setTimer() calls at its time, although nothing was ever watched", async ()
   poller.close();
 });
 
-faultTest(
-  "setTimer() leaves no descriptor, when its timer cannot be watched",
-  () =>
-    withPoller((poller) => {
-      using pair = new Pair();
-      const token = poller.add(pair, Interest.READ);
-      const before = descriptorCount();
-      failWith("epollCtl", ERRNO.ENOMEM);
-      assertThrows(() => poller.setTimer(new Timer({ onTimer: () => {} }), 1), SystemError);
-      assertEquals(descriptorCount(), before);
-      poller.remove(token, pair.fd);
-    }),
-);
-
 test("a timer that throws keeps no other from expiring, then or later", () =>
   leaks(async () => {
     const lines: string[] = [];

@@ -5,7 +5,7 @@ import {
   assertLessOrEqual,
   assertRejects,
 } from "@std/assert";
-import { closeSync, openSync, truncateSync } from "node:fs";
+import { closeSync, openSync, truncateSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import {
   ClosedError,
@@ -412,3 +412,28 @@ test("an ignored rejection of sendFile() is no unhandled one", () =>
     await tick();
     await closeAll(a, b);
   }));
+
+test("sendFile() sends the file that it was given, when its descriptor is closed after the call", () =>
+  leaks(() =>
+    withFile(5000, async (path, bytes) => {
+      const [a, b] = await tcpPair({ writeTimeoutMs: 1 });
+      const before = pattern(8 << 20);
+      a.writer.writeBinary(before);
+      const flushed = a.writer.flush();
+      const fd = openSync(path, "r");
+      const sent = a.sendFile(fd);
+      closeSync(fd);
+      // The peer reads nothing: whoever waits gives up, and what is queued stays queued.
+      await assertRejects(() => soon(flushed), TimeoutError);
+      await assertRejects(() => soon(sent), TimeoutError);
+      await withFile(0, async (other) => {
+        writeFileSync(other, new Uint8Array(5000));
+        const reused = openSync(other, "r");
+        assertEquals(reused, fd, "the number is another file's by now");
+        assertBytes(await take(b, before.length), before);
+        assertBytes(await take(b, 5000), bytes);
+        closeSync(reused);
+      });
+      await closeAll(a, b);
+    })
+  ));

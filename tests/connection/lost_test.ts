@@ -1,0 +1,137 @@
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { test } from "node:test";
+import {
+  type Connection,
+  EofError,
+  type EventLoop,
+  pipe,
+  type RequestHandler,
+  SystemError,
+} from "../../mod.ts";
+import { insideOf } from "../../src/connection/socket_connection.ts";
+import { serveHandler } from "../support/echo_server.ts";
+import { leaks } from "../support/leaks.ts";
+import { closeAll, pairWith, pattern, tcpPair } from "../support/pair.ts";
+import { RawPeer } from "../support/raw_peer.ts";
+import { soon, ticks, until } from "../support/until.ts";
+
+const MUCH = 8 << 20;
+
+/** Flushes more than the kernel has room for. */
+function block({ writer }: Connection): void {
+  writer.writeBinary(pattern(MUCH));
+  void writer.flush();
+}
+
+test("a wait is told of a reset, and not of an end, when bytes of ours waited for room", () =>
+  leaks(async () => {
+    // One event tells of room, of bytes and of the error, which the send takes: a read finds an end.
+    const [a, b] = await tcpPair();
+    const waited = a.reader.wait(1);
+    block(a);
+    await ticks(3);
+    b.reset();
+    const error = await assertRejects(() => soon(waited), EofError);
+    assertInstanceOf(error.cause, SystemError, "it was no end in order");
+    assertEquals(error.cause.code, "ECONNRESET");
+    await closeAll(a, b);
+  }));
+
+test("pipe() passes a reset on as a reset, when its own bytes waited for room", () =>
+  leaks(async () => {
+    const [front, client] = await tcpPair();
+    const [back, server] = await tcpPair();
+    const piped = pipe(front, back);
+    block(client);
+    await until(() => server.reader.length > 0, "bytes come through");
+    server.pauseRead();
+    await ticks(20);
+    const ended = client.reader.wait(1);
+    server.reset();
+    await assertRejects(() => soon(piped), EofError);
+    const error = await assertRejects(() => soon(ended), EofError);
+    assertInstanceOf(error.cause, SystemError, "the client saw no end in order");
+    await closeAll(client, server);
+  }));
+
+/** Counts close callbacks of the connections of a server. */
+function counting(options: { writeBufferBytesMax?: number } = {}) {
+  const closed = { count: 0, opened: 0 };
+  return {
+    closed,
+    options: {
+      ...options,
+      onPrepare: (connection: Connection): undefined => {
+        closed.opened += 1;
+        connection.addCloseCallback(() => closed.count += 1);
+      },
+    },
+  };
+}
+
+async function untilShutDown(loop: EventLoop): Promise<void> {
+  await soon(loop.shutdown(), "the shutdown settles");
+}
+
+test("a lost connection is torn down, when its handler had paused because of unsent bytes", () =>
+  leaks(async () => {
+    const { closed, options } = counting({ writeBufferBytesMax: 1024 });
+    // Each byte is answered with much, so that most of what was received waits.
+    const handler: RequestHandler<undefined> = ({ reader, writer }) => {
+      reader.skip(1);
+      reader.release();
+      writer.writeBinary(pattern(MUCH));
+      void writer.flush();
+    };
+    await using server = serveHandler(handler, options);
+    using peer = new RawPeer(server.listener);
+    peer.send("many questions");
+    await until(() => closed.opened === 1, "it is accepted");
+    await ticks(5);
+    peer.reset();
+    await until(() => closed.count === 1, "the close callback is called");
+    await untilShutDown(server.loop);
+  }));
+
+test("a lost connection is torn down, when more came after its server began to shut down", () =>
+  leaks(async () => {
+    const { closed, options } = counting();
+    const gate = Promise.withResolvers<void>();
+    let isCalled = false;
+    const handler: RequestHandler<undefined> = async ({ reader, writer }) => {
+      isCalled = true;
+      reader.skip(reader.length);
+      reader.release();
+      await gate.promise;
+      writer.writeString("too late");
+      await writer.flush();
+    };
+    await using server = serveHandler(handler, options);
+    using peer = new RawPeer(server.listener);
+    peer.send("question");
+    await until(() => isCalled, "the handler is called");
+    const shutDown = untilShutDown(server.loop);
+    peer.send("more");
+    await ticks(3);
+    peer.reset();
+    await ticks(3);
+    gate.resolve();
+    await shutDown;
+    assertEquals(closed.count, 1);
+  }));
+
+test("a connection that failed is torn down, when nothing was left to be delivered", () =>
+  leaks(async () => {
+    const errors: unknown[] = [];
+    const [a, b] = pairWith({ onError: (error) => errors.push(error) });
+    let isClosed = false;
+    a.addCloseCallback(() => isClosed = true);
+    await ticks(2);
+    const bug = new Error("a bug, told by the poller");
+    insideOf(a, "test").onFailure(bug);
+    await ticks(1);
+    assert(isClosed, "the close callback is called");
+    assertEquals(errors, [bug]);
+    await assertRejects(() => soon(a.closed));
+    await closeAll(a, b);
+  }));
