@@ -160,6 +160,10 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     this.goOn();
   }
 
+  onBroken(): void {
+    this.goOn();
+  }
+
   onOverdue(limit: string): void {
     this.#giveAway(limit);
     this.goOn();

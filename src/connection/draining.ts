@@ -21,6 +21,8 @@ export interface DrainOwner extends Finishing {
   onCompletion(lo: number, hi: number, isCopied: boolean): void;
   /** The peer has taken everything. */
   onDelivered(): void;
+  /** It broke while the last bytes were looked after, by what a call has found. */
+  onBroken(): void;
   /** The peer has not taken everything in the time that it had, and `limit` says which. */
   onOverdue(limit: string): void;
   /** A bug: it is given up. */
@@ -101,21 +103,27 @@ export class Draining implements Watcher, TimerOwner {
   /** Does what can be done. Whether that was the end of it. */
   #look(): boolean {
     const owner = this.#owner;
+    this.#step(owner);
+    return !owner.isOpen || writeSide.end(owner.writer) !== null;
+  }
+
+  #step(owner: DrainOwner): void {
     const { writer } = owner;
     if (writeSide.unsentBytes(writer) > 0) {
       writeSide.sendNow(writer);
-      if (writeSide.end(writer) !== null) return true; // it failed, and its owner is told soon
+      if (writeSide.end(writer) !== null) return; // it failed, and its owner is told soon
     }
     if (writeSide.unsentBytes(writer) > 0) {
       // A peer that reads only when it has written would wait for ever.
       if (owner.isSocket && dropInput(owner) > 0) this.hasHeard = true;
-      return !owner.isOpen;
+      if (!owner.isOpen) owner.onBroken();
+      return;
     }
     const dropped = deliver(owner);
     if (dropped > 0) this.hasHeard = true;
     if (dropped === DELIVERED) owner.onDelivered();
+    else if (!owner.isOpen) owner.onBroken();
     else if (dropped >= BYTES_PER_EVENT_MAX) this.#poller.again(this); // edges do not tell of the rest
-    return !owner.isOpen;
   }
 
   onTimer(): void {

@@ -408,11 +408,15 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     return readSide.isWaiting(this.reader) || writeSide.flushCount(this.writer) > 0 || this.isPiped;
   }
 
-  // Outside of a turn of ours nothing would come to send it soon.
+  // Outside of a turn of ours nothing would come to send it soon. The flush is resolved already: until
+  // the bytes have left, whatever ends this thread must look like a reset.
   join(): boolean {
     const { poller } = this.service;
     if (this.input.length === 0 || !poller.pace.isRunning) return false;
-    if (!this.#isJoined) poller.addJoined(this);
+    if (!this.#isJoined) {
+      poller.addJoined(this);
+      this.owe(true);
+    }
     this.#isJoined = true;
     return true;
   }
@@ -432,7 +436,10 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     this.answeredBytes = this.input.total;
     this.deadlines?.sent(this.clockMicros);
     if (unsentBytes > 0 || writeSide.isChoked(this.writer)) this.onQueued();
-    if (unsentBytes === 0 && this.ending !== null) this.onAllSent();
+    if (unsentBytes === 0) {
+      this.owe(false);
+      if (this.ending !== null) this.onAllSent();
+    }
     if (hasRoomChanged) this.updateInterest();
   }
 

@@ -439,10 +439,10 @@ export class Poller {
 
   /** Ends its thread and closes its descriptors. Whoever was watched is told nothing more. */
   close(): void {
+    this.sendJoined();
     this.#watchers.fill(null);
     this.#batchIndex = this.#batchCount;
     this.#again.clear();
-    this.#joined = [];
     this.pace.close();
     native.close(this.#deadline);
     native.close(this.#epoll);

@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertGreater, assertInstanceOf, assertLess } from "@std/assert";
 import { test } from "node:test";
 import { type Connection, metrics, UnsentError } from "../../mod.ts";
+import { ERRNO } from "../../src/core/errno.ts";
 import { CLOSE_TIMEOUT_MS } from "../../src/core/limits.ts";
+import { failWith, faultTest } from "../support/faults.ts";
 import { type FakeClock, withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { root } from "../support/library.ts";
@@ -216,6 +218,23 @@ test("a reset by a peer that has everything is no failure of a close; before tha
     assertGreater((await soon(closing)).unsentBytes, 0);
     assertEquals(await other.closed.catch((error) => error.name), "EofError");
   }));
+
+for (const bytes of [SOME, MUCH]) {
+  faultTest(
+    `Draining is over when a read finds the reset before the poller does, with ${bytes} bytes to send`,
+    () =>
+      leaks(async () => {
+        const [connection, peer] = await sending(bytes);
+        const gone = new Promise<void>((resolve) => connection.addCloseCallback(() => resolve()));
+        void connection.close();
+        failWith("recv", ERRNO.ECONNRESET, { fd: connection.fd });
+        sendSome(peer, 10);
+        await soon(gone, "the close callbacks are called");
+        await connection.closed.catch(() => {});
+        peer.close();
+      }),
+  );
+}
 
 test("Draining ends in order when all that was still to be sent is taken back", () =>
   leaks(async () => {
