@@ -21,6 +21,8 @@ TESTS    ?= $(filter-out tests/acceptance/,$(wildcard tests/*/)) $(wildcard test
 ACCEPTANCE_TESTS ?= tests/acceptance
 # ACCEPTANCE=full does ten times as much.
 ACCEPTANCE_S := $(if $(filter full,$(ACCEPTANCE)),3600,$(SUITE_S))
+# Runs a driver under both runtimes at the same time.
+BOTH     := $(BUN) scripts/trust/both.ts
 FAULTS   := NETPOLL_LIB=$(CURDIR)/libnetpoll-faults.so
 
 export DENO_NO_UPDATE_CHECK = 1
@@ -33,7 +35,7 @@ export GIT_CONFIG_VALUE_0 = *
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c cover site dist dist-check matrix bench readme-figures \
-        question beside thread deferred idle-memory calls cores clean help
+        exits question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -105,6 +107,9 @@ check-c: libnetpoll.c  ## C without a warning, by gcc and clang
 cover: all  ## which lines the tests reach, one table a runtime
 	$(FAULTS) $(DENO) test -A --no-check --coverage=coverage/deno $(TESTS)
 	$(FAULTS) $(BUN) test --isolate --timeout=$(TEST_MS) --coverage $(TESTS)
+
+exits: all  ## servers, Workers and peers that end under load in every way, 100 times each (OPTIONS=--help)
+	@$(BOTH) tests/exits/run.ts $(OPTIONS)
 
 bench: all  ## what an echo costs, beside every peer: README's table, plots (OPTIONS=--help says more)
 	@$(MAKE) --no-print-directory -C bench figures
