@@ -23,6 +23,11 @@ ACCEPTANCE_TESTS ?= tests/acceptance
 ACCEPTANCE_S := $(if $(filter full,$(ACCEPTANCE)),3600,$(SUITE_S))
 # Runs a driver under both runtimes at the same time.
 BOTH     := $(BUN) scripts/trust/both.ts
+# Each with its arguments, as one word of the shell.
+ANALYZERS := \
+  "clang --analyze --analyzer-output text -Xclang -analyzer-werror -std=gnu11 -pthread -o /dev/null" \
+  "gcc -fanalyzer -c $(STRICT) -O2 -o /dev/null" \
+  "cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1"
 FAULTS   := NETPOLL_LIB=$(CURDIR)/libnetpoll-faults.so
 
 export DENO_NO_UPDATE_CHECK = 1
@@ -34,7 +39,7 @@ export GIT_CONFIG_VALUE_0 = *
 
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
-        check check-style check-types check-docs check-c cover site dist dist-check matrix bench readme-figures \
+        check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
         exits question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
@@ -103,6 +108,14 @@ check-c: libnetpoll.c  ## C without a warning, by gcc and clang
 	@if command -v clang >/dev/null; then set -x; clang $(CFLAGS) $(STRICT) -Wno-gnu $(SHARED) -o /dev/null $<; \
 	else echo "clang is not here: only gcc has checked $<"; fi
 	@$(MAKE) --no-print-directory -C bench programs
+	@$(MAKE) --no-print-directory analyze
+
+# Each tool ends with an error at its first finding. libnetpoll.c answers a false one where it stands.
+analyze: libnetpoll.c  ## weaknesses of the C file, as clang --analyze, gcc -fanalyzer and cppcheck see them
+	@for tool in $(ANALYZERS); do \
+	  command -v $${tool%% *} >/dev/null || { echo "$${tool%% *} is not here: nothing analysed by it"; continue; }; \
+	  for build in "" -DNP_FAULTS; do echo "$$tool $$build $<"; $$tool $$build $< || exit 1; done; \
+	done
 
 cover: all  ## which lines the tests reach, one table a runtime
 	$(FAULTS) $(DENO) test -A --no-check --coverage=coverage/deno $(TESTS)

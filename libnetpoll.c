@@ -695,6 +695,8 @@ static int32_t take_completions(int32_t fd, uint32_t token, uint32_t *out, int32
     union { struct cmsghdr align; char bytes[CONTROL_BYTES]; } control;
     struct msghdr message = {.msg_control = &control, .msg_controllen = sizeof control};
     if (RETRY(recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT)) < 0) break;
+    // Unix sockets have no error queue, and overlook that they are asked for it (net/unix/af_unix.c).
+    if (!(message.msg_flags & MSG_ERRQUEUE)) break;
 #ifdef NP_FAULTS
     if (message.msg_flags & MSG_CTRUNC) __builtin_trap();  // what was lost stays pinned: tests must hear of it
 #endif
@@ -846,7 +848,7 @@ EXPORT int32_t np_counter_add(int32_t fd) {
 
 // Take what an eventfd or a timerfd has counted: it is readable no more.
 EXPORT int32_t np_counter_take(int32_t fd) {
-  uint64_t count;
+  uint64_t count = 0;  // what is no counter may have fewer bytes
   int32_t code = RETRY(read(fd, &count, sizeof count));
   if (code < 0) return code;
   return count > INT32_MAX ? INT32_MAX : (int32_t)count;
@@ -1102,7 +1104,7 @@ EXPORT int32_t np_ring_open(void) {
 }
 
 // This thread serves what the ring brings, and uses it until it ends. The bell, to be watched
-// edge-triggered: nobody reads it.
+// edge-triggered: nobody reads it. -EBUSY while another thread serves; again by the same one is once.
 EXPORT int32_t np_ring_join(int32_t id) {
   struct ring *ring = open_ring(id);
   int32_t users = ring ? atomic_load(&ring->users) : 0;
@@ -1112,8 +1114,10 @@ EXPORT int32_t np_ring_join(int32_t id) {
     leave_ring(ring);  // its place was given away meanwhile
     return -EBADF;
   }
-  atomic_store(&ring->owner, this_thread());
-  return ring->bell;
+  uint16_t owner = 0, self = this_thread();
+  if (atomic_compare_exchange_strong(&ring->owner, &owner, self)) return ring->bell;
+  leave_ring(ring);  // the end of a thread leaves a ring once
+  return owner == self ? ring->bell : -EBUSY;
 }
 
 // The slot at a cursor whose turn is that far ahead of it, this thread's alone; null while it is not.

@@ -180,6 +180,24 @@ TEST("np_ring_push() rings the bell once, until nothing was left to take") {
   await(bell, POLLIN);
 }
 
+static void *join_later(void *ring) {
+  CHECK_EQUAL(np_ring_join((int32_t)(intptr_t)ring), -EBUSY);
+  return NULL;
+}
+
+TEST("np_ring_join() twice is once: the ring goes with its maker and its thread all the same") {
+  int before = open_fds();
+  int32_t ring = np_ring_open(), bell = np_ring_join(ring);
+  CHECK(bell >= 0);
+  CHECK_EQUAL(np_ring_join(ring), bell);
+  pthread_t thread;
+  CHECK_EQUAL(pthread_create(&thread, NULL, join_later, (void *)(intptr_t)ring), 0);
+  CHECK_EQUAL(pthread_join(thread, NULL), 0);
+  CHECK_EQUAL(np_ring_close(ring), 0);
+  CHECK_EQUAL(np_give_back(0), 0);
+  CHECK_EQUAL(open_fds(), before);
+}
+
 TEST("np_ring calls are -EBADF for a number that is none, or no more") {
   int32_t ring = np_ring_open();
   struct ends ends = ends_of(0);

@@ -30,6 +30,13 @@ TEST("np_counter_add() and np_counter_take() are -errno for what is no counter")
   CHECK_EQUAL(np_counter_take(-1), -EBADF);
 }
 
+TEST("np_counter_take() of what is no counter tells nothing of our own memory") {
+  int32_t pair[2];
+  make_pair(pair);
+  CHECK_EQUAL(write(pair[1], "\5", 1), 1);
+  CHECK_EQUAL(np_counter_take(pair[0]), 5);
+}
+
 TEST("np_timerfd() expires again and again until it is stopped") {
   int32_t fd = np_timerfd();
   check_flags(fd);

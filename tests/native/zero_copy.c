@@ -132,6 +132,19 @@ TEST("np_completions() passes over timestamps in the same queue (zero copy 34)")
   CHECK_EQUAL(ranges[2], 0);
 }
 
+TEST("np_completions() finds nothing on a socket without an error queue: it ends, and reads nothing") {
+  int32_t pair[2];
+  make_pair(pair);
+  CHECK_EQUAL(np_completions(pair[0], ranges), 0);
+  uint32_t slab = a_filled_slab();
+  CHECK_EQUAL(np_send(pair[1], slab, 0, 5, 0), 5);
+  CHECK_EQUAL(np_completions(pair[0], ranges), 0);
+  CHECK_EQUAL(np_unread(pair[0]), 5);
+  CHECK_EQUAL(np_recv(pair[0], slab, 0, 5), 5);
+  np_close(pair[1]);  // now every recvmsg() succeeds, with nothing
+  CHECK_EQUAL(np_completions(pair[0], ranges), 0);
+}
+
 // Everything that puts a message of its own beside a notification (socket(7), ip(7), ipv6(7)).
 static void ask_for_all(int32_t fd) {
   static const int STAMPS = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_TX_ACK |
