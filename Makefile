@@ -40,7 +40,7 @@ export GIT_CONFIG_VALUE_0 = *
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
-        exits question beside thread deferred idle-memory calls cores clean help
+        exits soak question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -123,6 +123,9 @@ cover: all  ## which lines the tests reach, one table a runtime
 
 exits: all  ## servers, Workers and peers that end under load in every way, 100 times each (OPTIONS=--help)
 	@$(BOTH) tests/exits/run.ts $(OPTIONS)
+
+soak: all  ## everything at once for 30 minutes: every byte compared, and nothing grows (OPTIONS="--seconds 60")
+	@$(BOTH) tests/soak/run.ts $(OPTIONS)
 
 bench: all  ## what an echo costs, beside every peer: README's table, plots (OPTIONS=--help says more)
 	@$(MAKE) --no-print-directory -C bench figures
