@@ -208,7 +208,6 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
   /** The time that its server had to shut down is over. Whether that cut it. */
   expire(limit: string): boolean {
     if (this.state === "closed") return false; // something of its user's still runs
-    queueMicrotask(() => this.goOn());
     if (this.state === "draining") return this.#giveAway(limit);
     this.#drop(limit, new ClosedError(`Cannot go on: ${limit}`));
     return true;
@@ -230,9 +229,8 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
   }
 
   reset(): void {
-    if (this.state === "closed") return this.#forgetInput();
-    this.#abort();
-    queueMicrotask(() => this.goOn());
+    if (this.state === "closed") this.#forgetInput();
+    else this.#abort();
   }
 
   /** It was lost, and nobody will read what had been received before. */
@@ -262,14 +260,10 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     this.input.readBan = CLOSED;
     this.output.writeBan = CLOSED;
     this.#finish("detached", writeSide.unsentBytes(this.writer));
-    queueMicrotask(() => this.goOn());
     return fd;
   }
 
-  /**
-   * Lets go of the descriptor: the end of what the peer sees. Whoever calls this calls `goOn`
-   * later.
-   */
+  /** Lets go of the descriptor: the end of what the peer sees. Callbacks are called soon. */
   #finish(step: "drained" | "lost" | "detached", unsentBytes: number): void {
     this.state = next(this.state, step);
     if (unsentBytes > 0) this.#countUnsent(unsentBytes);
@@ -291,6 +285,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
       readSide.fail(this.reader, closedError(this.ending));
     }
     this.ending?.end();
+    queueMicrotask(() => this.goOn()); // wherever it ended, in whoever's call
   }
 
   /** The descriptor, given away. */

@@ -163,7 +163,6 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   onFailure(error: unknown): void {
     this.fail(error);
     this.cut(error);
-    this.goOn(); // closing may have been the work of a moment, and then there was nothing to cut
   }
 
   onCompletion(lo: number, hi: number, isCopied: boolean): void {

@@ -7,9 +7,12 @@ import {
   pipe,
   type RequestHandler,
   SystemError,
+  TimeoutError,
 } from "../../mod.ts";
 import { insideOf } from "../../src/connection/socket_connection.ts";
+import { ERRNO } from "../../src/core/errno.ts";
 import { serveHandler } from "../support/echo_server.ts";
+import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
 import { closeAll, pairWith, pattern, tcpPair } from "../support/pair.ts";
 import { RawPeer } from "../support/raw_peer.ts";
@@ -135,3 +138,29 @@ test("a connection that failed is torn down, when nothing was left to be deliver
     await assertRejects(() => soon(a.closed));
     await closeAll(a, b);
   }));
+
+faultTest(
+  "a closing connection is torn down, when a read tells of the reset before an event does",
+  () =>
+    leaks(async () => {
+      const { closed, options } = counting();
+      let fd = -1;
+      const handler: RequestHandler<undefined> = async (connection) => {
+        connection.reader.skip(connection.reader.length);
+        connection.writeTimeoutMs = 1;
+        connection.writer.writeBinary(pattern(MUCH));
+        // Nobody waits for it any more, whom the reset would be told.
+        await assertRejects(() => connection.writer.flush(), TimeoutError);
+        fd = connection.fd;
+        void connection.close();
+      };
+      await using server = serveHandler(handler, options);
+      using peer = new RawPeer(server.listener);
+      peer.send("question");
+      await until(() => fd >= 0, "the handler has closed it");
+      failWith("recv", ERRNO.ECONNRESET, { fd });
+      peer.send("more");
+      await until(() => closed.count === 1, "the close callback is called");
+      await untilShutDown(server.loop);
+    }),
+);
