@@ -136,7 +136,7 @@ readme-figures:  ## README's table again, from the last run of "make bench"
 question: all  ## 1 000 connections, half of them idle: what does each server hold?
 	@$(MAKE) --no-print-directory -C bench question
 
-beside: all  ## the runtime's timers and HTTP server beside a saturated echo in the same thread
+beside: all  ## a part of "make thread": timers and HTTP beside an idle and a saturated echo
 	@$(MAKE) --no-print-directory -C bench beside
 
 thread: all  ## netpoll and the runtime's own work in one thread, each at every load

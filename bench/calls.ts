@@ -89,8 +89,8 @@ async function callsOf(style: string): Promise<[string, number][]> {
     .sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
 }
 
-const options = parse({ list: { help: "1: each function with its calls, too", value: "0" } });
-const isList = options.list === "1";
+const options = parse({ list: { help: "1: each function with its calls, too", value: 0 } });
+const isList = options.list === 1;
 console.log("| handler | calls/message | functions | files |\n| --- | ---: | ---: | ---: |");
 for (const style of ["sync", "async"]) {
   const calls = await callsOf(style);

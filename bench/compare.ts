@@ -1,6 +1,6 @@
 /**
- * What became slower or faster than the last recorded result: `make -C bench compare`. It shows and
- * does not judge: the exit code is 0. `--record 1` makes the last run the recorded one.
+ * Lists the figures that became worse or better than the last recorded ones: `make -C bench compare`.
+ * It does not judge: the exit code is 0. `--record 1` makes the last run the recorded one.
  */
 import { table } from "./harness/markdown.ts";
 import { parse } from "./harness/options.ts";

@@ -1,80 +1,48 @@
 /**
- * What several pollers cost: `make cores`.
+ * The cost of several pollers: `make cores`.
  *
  * The load shares the cores with the server, so the clock says nothing about scaling here: the
  * figures are CPU for a message and for a connection, beside a C server that does the same with
- * threads, how evenly work is spread, what the main thread feels, and memory. What follows from
- * them for N cores is in docs/CORES.md.
+ * threads; the spread of work; the main thread's timers and HTTP server (by wrk); and memory.
+ * docs/CORES.md says what follows from them for N cores.
  */
-import process from "node:process";
 import { setTimeout } from "node:timers/promises";
 import { runFile, type Runtime } from "./harness/candidates.ts";
-import { ask, hold, projectPath, type Server, startServer } from "./harness/child.ts";
-import { load, loadHttp } from "./harness/load.ts";
+import { ask, projectPath, type Server } from "./harness/child.ts";
+import { hold, load, loadHttp } from "./harness/load.ts";
+import { figure, table } from "./harness/markdown.ts";
 import { status } from "./harness/memory.ts";
-import { table } from "./harness/markdown.ts";
-import { number, parse } from "./harness/options.ts";
-import { Progress } from "./harness/progress.ts";
+import { parse, select } from "./harness/options.ts";
 import { describeMachine, keep } from "./harness/report.ts";
+import { inRounds, withServers } from "./harness/rounds.ts";
 import { type Scenario, scenariosOf } from "./harness/scenarios.ts";
-import { median } from "./harness/statistics.ts";
-import type { Lateness } from "./servers/lateness.ts";
+import { mean, median, ratios } from "./harness/statistics.ts";
+import type { WorkReport } from "./servers/lateness.ts";
 
 const HOLD_CONNECTIONS = 1000;
 const SETTLE_MS = 300;
-/** How long a new server is loaded before anything counts: each Worker compiles for itself. */
+/** A new server is loaded so long before anything counts: each Worker compiles for itself. */
 const PRIME_SECONDS = 2;
-/** What it takes to start a load, beside its warm-up. */
-const START_SECONDS = 0.15;
-const WARMUP_SECONDS = 0.1;
 const BLOCK_MICROS = 1000;
 const BLOCK_MICROS_LONG = 100_000;
 
 const MESSAGES = scenariosOf("64x50")[0]!;
 const CHURN: Scenario = { ...MESSAGES, name: "churn", title: "connect, echo, close", churn: 1 };
-/** How many pollers keep the cores busy while the main thread is watched. */
-const MAIN_POLLERS = [1, 2];
 /** Messages a second that come whether they are answered or not: a closed loop asks the faster more. */
 const OPEN_RATE = 5000;
 
 const PARTS = ["messages", "connections", "spread", "main", "memory", "blocking"] as const;
-type Part = typeof PARTS[number];
 
 const options = parse({
-  parts: { help: `which: ${PARTS.join(",")}`, value: PARTS.join(",") },
+  parts: { help: `which: ${PARTS.join(",")}` },
   runtimes: true,
-  rounds: "9",
-  seconds: "0.5",
-}, () => "A first look, in a minute: --parts messages,connections --rounds 3 --seconds 0.3");
-const rounds = number("rounds", options.rounds);
-const seconds = number("seconds", options.seconds);
-const runtimes = list("runtimes", options.runtimes!, ["bun", "deno"] as const);
-const parts = list("parts", options.parts!, PARTS);
-const progress = new Progress(parts.reduce((sum, part) => sum + secondsOf(part), 0));
-
-function list<T extends string>(name: string, value: string, all: readonly T[]): T[] {
-  const given = value.split(",");
-  const chosen = all.filter((one) => given.includes(one));
-  if (chosen.length === given.length) return chosen;
-  console.error(`--${name} is a list of ${all.join(", ")}, not ${value}`);
-  process.exit(2);
-}
-
-/** How long one load takes. */
-function loadSeconds(): number {
-  return seconds + WARMUP_SECONDS + START_SECONDS;
-}
-
-/** How long a part takes, about. */
-function secondsOf(part: Part): number {
-  const measured = (servers: number) => servers * (rounds * loadSeconds() + PRIME_SECONDS);
-  const groups = runtimes.length + 1; // with C's
-  if (part === "messages") return measured(3 * groups);
-  if (part === "connections") return measured(4 * groups);
-  if (part === "blocking") return runtimes.length * 3 * measured(2);
-  if (part === "main") return runtimes.length * MAIN_POLLERS.length * 4 * mainSeconds();
-  return runtimes.length * (part === "memory" ? 5 : 12);
-}
+  rounds: 9,
+  seconds: 0.5,
+}, "A first look, in a minute: --parts messages,connections --rounds 3 --seconds 0.3");
+const { rounds, seconds } = options;
+const parts = select(PARTS, options.parts);
+const runtimes = select(["bun", "deno"] as const, options.runtimes);
+const raw: unknown[] = [];
 
 /** A server of the bench. */
 interface Setting {
@@ -87,12 +55,11 @@ function cluster(
   pollers: number,
   balance: string,
   micros = BLOCK_MICROS,
-  http: readonly string[] = [],
+  ...http: string[]
 ): Setting {
-  const mode = balance === "reuseport" ? "reuseport" : "handover";
-  const args = [String(pollers), mode, balance, String(micros), ...http];
+  const args = [`${pollers}`, balance, `${micros}`, ...http];
   return {
-    title: `${runtime}: ${pollers} pollers, ${balance}`.replace(": 1 pollers", ": 1 poller"),
+    title: `${runtime}: ${pollers} poller${pollers === 1 ? "" : "s"}, ${balance}`,
     argv: runFile(runtime, "bench/servers/cores.ts", args),
   };
 }
@@ -102,7 +69,7 @@ function alone(runtime: Runtime): Setting {
   return { title: `${runtime}: EventLoop, no Worker`, argv };
 }
 
-/** The same in C: what the kernel takes for it, whoever asks. */
+/** A server in C: the kernel's share, whoever asks. */
 function inC(title: string, ...args: string[]): Setting {
   return { title: `C: ${title}`, argv: [projectPath("bench/build/echo"), ...args] };
 }
@@ -122,19 +89,7 @@ function clusters(runtime: Runtime): Setting[] {
   ];
 }
 
-/** Starts servers, and ends them whatever happens. */
-async function withServers<T>(
-  settings: readonly Setting[],
-  call: (servers: Server[]) => Promise<T>,
-): Promise<T> {
-  const servers: Server[] = [];
-  try {
-    for (const { argv } of settings) servers.push(await startServer({ argv }));
-    return await call(servers);
-  } finally {
-    for (const server of servers) await server.stop();
-  }
-}
+const argvOf = ({ argv }: Setting) => argv;
 
 // ---- CPU ----------------------------------------------------------------------------------------
 
@@ -144,53 +99,48 @@ function measureCosts(
   scenario: Scenario,
   rate?: number,
 ): Promise<number[][]> {
-  return withServers(settings, async (servers) => {
-    for (const [i, server] of servers.entries()) {
-      progress.step(`${settings[i]!.title}: compiles`, PRIME_SECONDS);
-      await load(server, { ...scenario, connections: Math.min(scenario.connections, 50) }, {
-        seconds: PRIME_SECONDS,
-        warmupSeconds: 0,
-      });
+  return withServers(settings.map(argvOf), async (...servers) => {
+    const few = { ...scenario, connections: Math.min(scenario.connections, 50) };
+    for (const server of servers) {
+      await load(server, few, { seconds: PRIME_SECONDS, warmupSeconds: 0 });
     }
-    const costs: number[][] = settings.map(() => []);
-    for (let round = 0; round < rounds; round++) {
-      for (let n = 0; n < servers.length; n++) {
-        const i = (n + round) % servers.length;
-        const text = `${scenario.title}, round ${round + 1} of ${rounds}: ${settings[i]!.title}`;
-        progress.step(text, loadSeconds());
-        const times = { seconds, warmupSeconds: WARMUP_SECONDS, rate };
-        costs[i]!.push((await load(servers[i]!, scenario, times)).server_us_per_message);
-      }
-    }
-    return costs;
+    const jobs = servers.map((server, i) => ({
+      title: `${scenario.title}: ${settings[i]!.title}`,
+      measure: async () =>
+        (await load(server, scenario, { seconds, warmupSeconds: 0.1, rate })).server_us_per_message,
+    }));
+    return await inRounds(rounds, jobs);
   });
 }
 
-/** Each group of settings compared with its first. */
+/** The table of some groups of settings, each group compared with its first. */
 async function costTable(scenario: Scenario, groups: readonly Setting[][]): Promise<string> {
   const costs = await measureCosts(groups.flat(), scenario);
   raw.push({ scenario, titles: groups.flat().map(({ title }) => title), costs });
   const rows: string[][] = [];
   for (const group of groups) {
-    const [base] = costs;
+    const base = costs[0]!;
     for (const { title } of group) {
       const micros = costs.shift()!;
-      const ratio = median(micros.map((value, round) => value / base![round]!));
-      const extra = median(micros.map((value, round) => value - base![round]!));
-      const low = Math.min(...micros);
-      rows.push([title, ...[median(micros), low, ratio, extra].map((value) => value.toFixed(2))]);
+      const extra = micros.map((value, round) => value - base[round]!);
+      const figures = [
+        median(micros),
+        Math.min(...micros),
+        median(ratios(micros, base)),
+        median(extra),
+      ];
+      rows.push([title, ...figures.map((value) => value.toFixed(2))]);
     }
   }
-  return table(["", "µs", "least", "÷ first", "µs more"], rows);
+  return `### CPU: ${scenario.title}\n\n${table(["", "µs", "least", "÷ first", "µs more"], rows)}`;
 }
 
-/** What a Worker gains that may block for longer, because nothing else lives there. */
+/** The gain of a Worker that may block for longer, because nothing else lives there. */
 async function blocking(): Promise<string> {
   const rows: string[][] = [];
   for (const runtime of runtimes) {
-    const settings = [BLOCK_MICROS, BLOCK_MICROS_LONG].map((micros) =>
-      cluster(runtime, 1, "round-robin", micros)
-    );
+    const settings = [BLOCK_MICROS, BLOCK_MICROS_LONG]
+      .map((micros) => cluster(runtime, 1, "round-robin", micros));
     for (const [connections, rate] of [[1, undefined], [1, 200], [1000, undefined]] as const) {
       const title = `${connections} connections${rate ? `, ${rate} messages/s` : ""}`;
       const scenario: Scenario = { name: title, title, connections, messageBytes: 64 };
@@ -200,46 +150,40 @@ async function blocking(): Promise<string> {
     }
   }
   const long = `${BLOCK_MICROS_LONG / 1000} ms`;
-  return [
-    `### A poller that may block for ${long} instead of 1: CPU µs a message\n`,
-    table(["", "1 ms", long], rows),
-  ].join("\n");
+  const title = `### A poller that may block for ${long} instead of 1: CPU µs a message`;
+  return `${title}\n\n${table(["", "1 ms", long], rows)}`;
 }
 
-// ---- how evenly ---------------------------------------------------------------------------------
+// ---- the spread ---------------------------------------------------------------------------------
 
-/** What a server says of itself. */
+/** The report of servers/cores.ts. */
 interface Told {
   readonly asked: readonly number[];
   readonly connections: readonly number[];
-  readonly lateness?: readonly Lateness[];
+  readonly lateness: WorkReport;
 }
 
-/** The most above the fewest, as a part of the mean. */
-function spread(counts: readonly number[]): string {
-  const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
-  return `${(100 * (Math.max(...counts) - Math.min(...counts)) / mean).toFixed(1)} %`;
+/** Counts of pollers, and the most above the fewest, as a part of the mean. */
+function spreadRow({ title }: Setting, counts: readonly number[]): string[] {
+  const part = (Math.max(...counts) - Math.min(...counts)) / mean(counts);
+  return [title, counts.join(" / "), `${(100 * part).toFixed(1)} %`];
 }
 
-/** How evenly messages of 50 connections, as they come, are spread over two pollers. */
+/** Messages of 50 connections, as they come, over two pollers. */
 function splitRow(setting: Setting): Promise<string[]> {
-  progress.step(`${setting.title}: ${OPEN_RATE} messages/s`, 2);
-  return withServers([setting], async ([server]) => {
-    await load(server!, MESSAGES, { seconds: 1, warmupSeconds: 0, rate: OPEN_RATE });
-    const { asked } = await ask<Told>(server!);
-    return [setting.title, asked.join(" / "), spread(asked)];
+  return withServers([setting.argv], async (server) => {
+    await load(server, MESSAGES, { seconds: 1, warmupSeconds: 0, rate: OPEN_RATE });
+    return spreadRow(setting, (await ask<Told>(server)).asked);
   });
 }
 
-/** How evenly 1 000 connections are spread over two pollers. */
+/** 1 000 connections over two pollers. */
 function skewRow(setting: Setting): Promise<string[]> {
-  progress.step(`${setting.title}: ${HOLD_CONNECTIONS} connections`, 2);
-  return withServers([setting], async ([server]) => {
-    const argv = ["-p", server!.port, "-c", HOLD_CONNECTIONS, "-b", 0, "-s", 64].map(String);
-    const held = await hold({ argv: [projectPath("bench/build/hold"), ...argv] });
-    const { connections } = await ask<Told>(server!);
+  return withServers([setting.argv], async (server) => {
+    const held = await hold(server.port, { connections: HOLD_CONNECTIONS, messageBytes: 64 });
+    const { connections } = await ask<Told>(server);
     await held.finish();
-    return [setting.title, connections.join(" / "), spread(connections)];
+    return spreadRow(setting, connections);
   });
 }
 
@@ -264,98 +208,76 @@ async function spreadTables(): Promise<string> {
 // ---- the main thread ----------------------------------------------------------------------------
 
 /** Rare lateness wants more than a round. */
-function mainSeconds(): number {
-  return 4 * seconds;
-}
+const MAIN_SECONDS = Math.max(1, Math.round(4 * seconds));
 
-/** How late its timers are, and how its HTTP server does, while something runs. */
+/** The lateness of the main thread's timer, and the answers of its HTTP server, beside a load. */
 async function feel(server: Server, httpPort: number, beside: () => Promise<unknown>) {
-  await ask(server); // forget what was before
+  await ask(server); // forget earlier ticks
   await beside();
   const { lateness } = await ask<Told>(server);
-  const [http] = await Promise.all([loadHttp(httpPort, mainSeconds()), beside()]);
-  return { lateness: lateness!, http };
+  const [http] = await Promise.all([loadHttp(httpPort, { seconds: MAIN_SECONDS }), beside()]);
+  return { lateness, http };
 }
 
-/** What a page and a timer in the main thread feel of Workers that have all they can do. */
-async function mainRows(runtime: Runtime, pollers: number): Promise<string[][]> {
-  const http = [`http_${runtime}.ts`];
-  const setting = cluster(runtime, pollers, "round-robin", BLOCK_MICROS, http);
-  return await withServers([setting], async ([server]) => {
-    const httpPort = Number((await server!.line()).replace("http ", ""));
-    const times = { seconds: mainSeconds(), warmupSeconds: 0 };
-    progress.step(`${setting.title}: the main thread without load`, 2 * mainSeconds());
-    const idle = await feel(server!, httpPort, () => setTimeout(1000 * mainSeconds()));
-    progress.step(`${setting.title}: the main thread under load`, 2 * mainSeconds());
-    const busy = await feel(server!, httpPort, () => load(server!, MESSAGES, times));
-    raw.push({ runtime, pollers, idle, busy });
-    const pair = (of: (found: typeof idle) => number, decimals: number) =>
-      `${of(idle).toFixed(decimals)} → ${of(busy).toFixed(decimals)}`;
-    return [[
-      setting.title.replace(", round-robin", ""),
-      pair(({ lateness }) => lateness[0]!.p50, 2),
-      pair(({ lateness }) => lateness[0]!.p99, 2),
-      pair(({ lateness }) => lateness[0]!.p999, 2),
-      pair(({ http }) => http.requests_per_s, 0),
-      pair(({ http }) => http.p99_us / 1000, 2),
-    ]];
-  });
-}
-
+/** The main thread without load, and with Workers that have all they can do. */
 async function mainTable(): Promise<string> {
   const rows: string[][] = [];
   for (const runtime of runtimes) {
-    for (const pollers of MAIN_POLLERS) rows.push(...await mainRows(runtime, pollers));
+    for (const pollers of [1, 2]) {
+      const setting = cluster(runtime, pollers, "round-robin", BLOCK_MICROS, "http");
+      await withServers([setting.argv], async (server) => {
+        const port = Number((await server.line()).replace("http ", ""));
+        const times = { seconds: MAIN_SECONDS, warmupSeconds: 0 };
+        const idle = await feel(server, port, () => setTimeout(1000 * MAIN_SECONDS));
+        const busy = await feel(server, port, () => load(server, MESSAGES, times));
+        raw.push({ runtime, pollers, idle, busy });
+        const pair = (of: (found: typeof idle) => number, decimals = 2) =>
+          [idle, busy].map((found) => of(found).toFixed(decimals)).join(" → ");
+        rows.push([
+          setting.title.replace(", round-robin", ""),
+          pair(({ lateness }) => lateness.p50),
+          pair(({ lateness }) => lateness.p99),
+          pair(({ lateness }) => lateness.p999),
+          pair(({ http }) => http.requestsPerSecond, 0),
+          pair(({ http }) => http.p99Ms),
+        ]);
+      });
+    }
   }
   const heads = ["", "1 ms timer late by, p50 ms", "p99", "p99.9", "HTTP requests/s", "p99 ms"];
-  return [
-    `### The main thread, without load → with Workers that have all they can do\n`,
-    table(heads, rows),
-  ].join("\n");
+  const title = "### The main thread, without load → with Workers that have all they can do";
+  return `${title}\n\n${table(heads, rows)}`;
 }
 
 // ---- memory -------------------------------------------------------------------------------------
 
 /** Resident memory with one, two and four pollers, each asked already. */
-async function memoryRow(runtime: Runtime): Promise<string[]> {
-  progress.step(`${runtime}: memory`, secondsOf("memory") / runtimes.length);
-  const counts = [1, 2, 4];
-  const settings = [alone(runtime), ...counts.map((n) => cluster(runtime, n, "round-robin"))];
-  const kilobytes = await withServers(settings, async (servers) => {
-    for (const server of servers) {
-      await load(server, MESSAGES, { seconds: 0.3, warmupSeconds: 0 });
-    }
-    await setTimeout(SETTLE_MS);
-    return servers.map(({ pid }) => status(pid, "VmRSS"));
-  });
-  const megabytes = kilobytes.map((value) => value / 1024);
-  raw.push({ runtime, kilobytes });
-  const extra = (megabytes[3]! - megabytes[1]!) / 3;
-  return [runtime, ...megabytes.map((value) => value.toFixed(1)), extra.toFixed(1)];
-}
-
 async function memoryTable(): Promise<string> {
   const rows: string[][] = [];
-  for (const runtime of runtimes) rows.push(await memoryRow(runtime));
-  return [
-    `### Resident memory, MiB\n`,
-    table(["", "EventLoop", "1 poller", "2", "4", "each more"], rows),
-  ].join("\n");
+  for (const runtime of runtimes) {
+    const settings = [alone(runtime), ...[1, 2, 4].map((n) => cluster(runtime, n, "round-robin"))];
+    const kilobytes = await withServers(settings.map(argvOf), async (...servers) => {
+      for (const server of servers) {
+        await load(server, MESSAGES, { seconds: 0.3, warmupSeconds: 0 });
+      }
+      await setTimeout(SETTLE_MS);
+      return servers.map(({ pid }) => status(pid, "VmRSS"));
+    });
+    raw.push({ runtime, kilobytes });
+    const extra = (kilobytes[3]! - kilobytes[1]!) / 3;
+    rows.push([runtime, ...[...kilobytes, extra].map((value) => figure(value / 1024, 1))]);
+  }
+  const heads = ["", "EventLoop", "1 poller", "2", "4", "each more"];
+  return `### Resident memory, MiB\n\n${table(heads, rows)}`;
 }
 
 // ---- all of it ----------------------------------------------------------------------------------
 
-const raw: unknown[] = [];
-
-const MEASURE: Readonly<Record<Part, () => Promise<string>>> = {
-  async messages() {
-    const groups = [[...C_THREADS], ...runtimes.map(clusters)];
-    return `### CPU: ${MESSAGES.title}\n\n${await costTable(MESSAGES, groups)}`;
-  },
-  async connections() {
+const MEASURE: Readonly<Record<typeof PARTS[number], () => Promise<string>>> = {
+  messages: () => costTable(MESSAGES, [C_THREADS, ...runtimes.map(clusters)]),
+  connections() {
     const ours = runtimes.map((runtime) => [alone(runtime), ...clusters(runtime)]);
-    const groups = [[C_ALONE, ...C_THREADS], ...ours];
-    return `### CPU: ${CHURN.title}\n\n${await costTable(CHURN, groups)}`;
+    return costTable(CHURN, [[C_ALONE, ...C_THREADS], ...ours]);
   },
   spread: spreadTables,
   main: mainTable,
@@ -365,7 +287,6 @@ const MEASURE: Readonly<Record<Part, () => Promise<string>>> = {
 
 const sections: string[] = [];
 for (const part of parts) sections.push(await MEASURE[part]());
-progress.end();
 const markdown = [
   `## Several pollers\n`,
   `Median of ${rounds} interleaved rounds of ${seconds} s, after ${PRIME_SECONDS} s each in which`,

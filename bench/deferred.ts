@@ -3,72 +3,61 @@
  * runtime: `make deferred`.
  */
 import { runFile, type Runtime } from "./harness/candidates.ts";
-import { startServer } from "./harness/child.ts";
 import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { load } from "./harness/load.ts";
 import { figure, table } from "./harness/markdown.ts";
-import { commandLine, number, parse } from "./harness/options.ts";
-import { Progress } from "./harness/progress.ts";
+import { commandLine, parse, select } from "./harness/options.ts";
 import { describeMachine, tell } from "./harness/report.ts";
-import { median } from "./harness/statistics.ts";
+import { inRounds, withServers } from "./harness/rounds.ts";
+import { median, ratios } from "./harness/statistics.ts";
 import { WAYS } from "./servers/deferrals.mjs";
 
-const SERVERS = {
-  netpoll: "bench/servers/deferred.ts",
-  "node:net": "bench/peers/deferred_net.mjs",
-};
-type ServerName = keyof typeof SERVERS;
+const SERVERS = ["bench/servers/deferred.ts", "bench/peers/deferred_net.mjs"];
 const RUNTIMES: readonly Runtime[] = ["bun", "deno"];
 const names = Object.keys(WAYS);
 
 const options = parse({
-  rounds: "5",
-  seconds: "0.5",
+  rounds: 5,
+  seconds: 0.5,
   ways: { help: `which, of ${names.join(", ")}` },
 });
-const rounds = number("rounds", options.rounds);
-const seconds = number("seconds", options.seconds);
-const ways = names.filter((name) => options.ways?.split(",").includes(name) ?? true);
+const { rounds, seconds } = options;
+const ways = select(names, options.ways);
 
 /** Round trips a second of one connection. */
-async function measure(runtime: Runtime, server: ServerName, way: string): Promise<number> {
-  const argv = runFile(runtime, SERVERS[server], [way]);
-  const started = await startServer({ argv, cpu: SERVER_CPU });
-  try {
+function measure(runtime: Runtime, file: string, way: string): Promise<number> {
+  return withServers([runFile(runtime, file, [way])], async (server) => {
     const scenario = { name: way, title: way, connections: 1, messageBytes: 64 };
-    const told = await load(started, scenario, { seconds, warmupSeconds: 0.3, cpu: LOAD_CPU });
-    return told.messages_per_s;
-  } finally {
-    await started.stop();
-  }
+    const times = { seconds, warmupSeconds: 0.3, cpu: LOAD_CPU };
+    return (await load(server, scenario, times)).messages_per_s;
+  }, SERVER_CPU);
 }
 
-const progress = new Progress(ways.length * RUNTIMES.length * 2 * rounds * (seconds + 0.5));
-const found = new Map<string, number[]>();
-for (let round = 0; round < rounds; round++) {
-  for (const way of ways) {
-    for (const runtime of RUNTIMES) {
-      // Ours first and node:net first in turn: whatever the machine does meets both.
-      const servers = Object.keys(SERVERS) as ServerName[];
-      for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
-        progress.step(`${runtime}, ${server}: ${way}`, seconds + 0.5);
-        const key = `${runtime} ${server} ${way}`;
-        found.set(key, [...found.get(key) ?? [], await measure(runtime, server, way)]);
-      }
-    }
-  }
-}
-progress.end();
+const found = await inRounds(
+  rounds,
+  ways.flatMap((way) =>
+    RUNTIMES.flatMap((runtime) =>
+      SERVERS.map((file) => ({
+        title: `${runtime}, ${file}: ${way}`,
+        measure: () => measure(runtime, file, way),
+      }))
+    )
+  ),
+);
 
-function cells(runtime: Runtime, way: string): string[] {
-  const ours = found.get(`${runtime} netpoll ${way}`)!;
-  const theirs = found.get(`${runtime} node:net ${way}`)!;
-  const ratio = median(ours.map((value, round) => value / theirs[round]!));
-  return [figure(median(ours), 0), figure(median(theirs), 0), figure(ratio)];
-}
-
+const rows = ways.map((way, i) => [
+  way,
+  ...RUNTIMES.flatMap((_, j) => {
+    const at = (i * RUNTIMES.length + j) * SERVERS.length;
+    const [ours, theirs] = [found[at]!, found[at + 1]!];
+    return [
+      figure(median(ours), 0),
+      figure(median(theirs), 0),
+      figure(median(ratios(ours, theirs))),
+    ];
+  }),
+]);
 const heads = ["answers from", ...["Bun", "Deno"].flatMap((name) => [name, "node:net", "÷"])];
-const rows = ways.map((way) => [way, ...RUNTIMES.flatMap((runtime) => cells(runtime, way))]);
 const markdown = [
   `## Handlers that answer later than they return\n`,
   `\`${commandLine("make deferred")}\` on ${new Date().toISOString().slice(0, 10)}.`,
@@ -76,4 +65,8 @@ const markdown = [
   table(heads, rows),
   `\n${describeMachine()}`,
 ].join("\n");
-tell("deferred", markdown, Object.fromEntries(found));
+tell(
+  "deferred",
+  markdown,
+  rows.map(([way], i) => ({ way, rounds: found.slice(4 * i, 4 * i + 4) })),
+);

@@ -2,22 +2,12 @@
  * The cost of an echo: `make bench`.
  */
 import process from "node:process";
-import { absence, CANDIDATES, LIMIT, select, SKETCHES } from "./harness/candidates.ts";
+import { absence, CANDIDATES, LIMIT, SKETCHES } from "./harness/candidates.ts";
 import { type ClientResults, CLIENTS, describeClients, measureClients } from "./harness/clients.ts";
-import { LOAD_CPU, SERVER_CPU } from "./harness/cpus.ts";
 import { describe } from "./harness/markdown.ts";
-import {
-  DEFAULT_SECONDS,
-  measure,
-  type Plan,
-  ROUNDS,
-  roundsOf,
-  secondsOf,
-  TRACED,
-} from "./harness/measure.ts";
-import { commandLine, number, parse } from "./harness/options.ts";
+import { DEFAULT_SECONDS, measure, type Plan, ROUNDS, roundsOf } from "./harness/measure.ts";
+import { commandLine, number, parse, select } from "./harness/options.ts";
 import { cpuPlot, latencyPlot } from "./harness/plot.ts";
-import { duration } from "./harness/progress.ts";
 import { updateReadme } from "./harness/readme.ts";
 import { describeMachine, keep, keepText, readJson, RESULTS } from "./harness/report.ts";
 import type { Results, Series } from "./harness/results.ts";
@@ -25,75 +15,53 @@ import { GROUPS, SCENARIOS, scenariosOf, tooLarge } from "./harness/scenarios.ts
 
 const everybody = [...CANDIDATES, ...SKETCHES];
 const absent = new Map(everybody.map((one) => [one, absence(one)]));
-const present = CANDIDATES.filter((one) => absent.get(one) === null);
 
 /** Clients that are measured after the servers: ours, and each runtime's own. */
 const FIGURE_CLIENTS = CLIENTS.filter(({ name }) => !/-(mux|net)$/.test(name));
 const CLIENT_SECONDS = 0.3;
 
-/** What each scenario and group takes, with everybody who is here. */
-function durations(): string {
-  const plan: Plan = {
-    scenarios: SCENARIOS,
-    candidates: present,
-    rounds: null,
-    ...DEFAULT_SECONDS,
-    traced: scenariosOf(TRACED),
-    serverCpu: SERVER_CPU,
-    loadCpu: LOAD_CPU,
-  };
-  const took = (names: readonly string[]) =>
-    duration(
-      scenariosOf(names.join(",")).filter((scenario) => tooLarge(scenario) === null)
-        .reduce((sum, scenario) => sum + secondsOf(plan, scenario), 0),
-    );
-  const groups = Object.entries(GROUPS).map(([name, names]) =>
-    `  ${name.padEnd(12)} ${took(names).padStart(7)}  ${name === "all" ? "" : names.join(",")}`
-  );
-  const alone = SCENARIOS.map((one) => {
-    const { name, alias, title } = one;
-    const also = alias === undefined ? "" : ` (${alias})`;
-    const time = tooLarge(one) === null ? took([name]) : "–";
-    return `  ${(name + also).padEnd(12)} ${time.padStart(7)}  ${title}`;
-  });
-  return [
-    "Groups of scenarios, and how long each takes with everybody who is here:",
-    ...groups,
-    "Scenarios:",
-    ...alone,
-  ].join("\n");
-}
+const LISTS = [
+  "Groups of scenarios:",
+  ...Object.entries(GROUPS).map(([name, names]) => `  ${name.padEnd(12)} ${names.join(",")}`),
+  "Scenarios:",
+  ...SCENARIOS.map(({ name, alias, title }) =>
+    `  ${(name + (alias === undefined ? "" : ` (${alias})`)).padEnd(12)} ${title}`
+  ),
+].join("\n");
 
 const options = parse({
   only: { help: `servers: ${everybody.map((one) => one.name).join(",")}` },
   scenarios: { help: "scenarios or groups, from the list below", value: "figures" },
   rounds: { help: `how often to measure each; unless given ${ROUNDS}, more where they tell more` },
-  seconds: `${DEFAULT_SECONDS.seconds}`,
-  warmup: `${DEFAULT_SECONDS.warmupSeconds}`,
+  seconds: DEFAULT_SECONDS.seconds,
+  warmup: DEFAULT_SECONDS.warmupSeconds,
   trace: {
     help: "seconds to count system calls and collections, untimed; 0: do not",
-    value: `${DEFAULT_SECONDS.traceSeconds}`,
+    value: DEFAULT_SECONDS.traceSeconds,
   },
-  traced: { help: "scenarios or groups whose calls and collections are counted", value: TRACED },
+  traced: {
+    help: "scenarios or groups whose calls and collections are counted",
+    value: "64x50,pipeline",
+  },
   clients: { help: "rounds of clients after the scenarios; 5 for figures, else 0" },
-  "server-cpu": true,
-  "load-cpu": true,
+  serverCpu: true,
+  loadCpu: true,
   results: true,
-}, durations);
+}, LISTS);
 
 const chosen = options.only === undefined ? CANDIDATES : select(everybody, options.only);
-const fitting = scenariosOf(options.scenarios!).map((one) => [one, tooLarge(one)] as const);
+const fitting = scenariosOf(options.scenarios).map((one) => [one, tooLarge(one)] as const);
 const plan: Plan = {
   scenarios: fitting.filter(([, reason]) => reason === null).map(([one]) => one),
   // Without C there is nothing to divide by.
   candidates: [LIMIT, ...chosen.filter((one) => one !== LIMIT && absent.get(one) === null)],
   rounds: options.rounds === undefined ? null : number("rounds", options.rounds),
-  seconds: number("seconds", options.seconds),
-  warmupSeconds: number("warmup", options.warmup),
-  traceSeconds: number("trace", options.trace),
-  traced: scenariosOf(options.traced!),
-  serverCpu: number("server-cpu", options["server-cpu"]),
-  loadCpu: number("load-cpu", options["load-cpu"]),
+  seconds: options.seconds,
+  warmupSeconds: options.warmup,
+  traceSeconds: options.trace,
+  traced: scenariosOf(options.traced),
+  serverCpu: options.serverCpu,
+  loadCpu: options.loadCpu,
 };
 const skipped = [
   ...chosen.filter((one) => absent.get(one) !== null).map((one) =>
@@ -154,6 +122,6 @@ const failures = results.series.filter(({ failure }) => failure !== null);
 for (const { candidate, scenario, failure } of failures) {
   console.error(`failed: ${candidate} in ${scenario}: ${failure}`);
 }
-// Another's failure is a result, ours is a bug.
+// A failure of another's server is a result, one of ours is a bug.
 const ours = new Set(plan.candidates.filter(({ isOurs }) => isOurs).map(({ name }) => name));
 process.exitCode = failures.some(({ candidate }) => ours.has(candidate)) ? 1 : 0;

@@ -3,46 +3,40 @@
  * with its σ, where figures.ts measures CPU.
  */
 import { readFileSync } from "node:fs";
-import { isInstalled } from "./harness/bulk.ts";
-import { absence, CANDIDATES, select } from "./harness/candidates.ts";
-import { projectPath, run, type Server, startServer } from "./harness/child.ts";
-import { number, parse } from "./harness/options.ts";
+import { absence, CANDIDATES } from "./harness/candidates.ts";
+import { projectPath, run } from "./harness/child.ts";
+import { isInstalled } from "./harness/contest.ts";
+import { parse, select } from "./harness/options.ts";
 import { describeMachine, keepText, RESULTS } from "./harness/report.ts";
+import { withServers } from "./harness/rounds.ts";
 
 const options = parse({
   only: { help: `servers: ${CANDIDATES.map(({ name }) => name).join(",")}` },
-  connections: { help: "connections", value: "50" },
-  messages: { help: "echoes on each", value: "4000" },
-  bytes: { help: "bytes of a message", value: "64" },
-  runs: { help: "how often with each server", value: "10" },
-  "server-cpu": true,
-  "load-cpu": true,
+  connections: { help: "connections", value: 50 },
+  messages: { help: "echoes on each", value: 4000 },
+  bytes: { help: "bytes of a message", value: 64 },
+  runs: { help: "how often with each server", value: 10 },
+  serverCpu: true,
+  loadCpu: true,
 });
 if (!isInstalled("hyperfine")) throw new Error("Cannot measure: hyperfine is not installed");
 const { connections, messages, bytes, runs } = options;
-const cpu = number("server-cpu", options["server-cpu"]);
 const present = select(CANDIDATES, options.only).filter((one) => {
   const reason = absence(one);
   if (reason !== null) console.error(`skipped: ${one.name}: ${reason}`);
   return reason === null;
 });
 const load = `${projectPath("bench/build/load")} -c ${connections} -s ${bytes} -N ${messages}`;
-const servers: Server[] = [];
-try {
-  for (const { argv } of present) {
-    servers.push(await startServer({ argv: argv(number("bytes", bytes)), cpu }));
-  }
+await withServers(present.map(({ argv }) => argv(bytes)), async (...servers) => {
   const jobs = present.flatMap(({ name }, i) => {
-    const job = `${load} -P ${options["load-cpu"]} -p ${servers[i]!.port}`;
+    const job = `${load} -P ${options.loadCpu} -p ${servers[i]!.port}`;
     return ["--command-name", name, job];
   });
   const kept = ["--export-json", `${RESULTS}/hyperfine.json`];
   const told = ["--export-markdown", `${RESULTS}/hyperfine.md`];
-  const times = ["--warmup", "1", "--runs", runs!];
+  const times = ["--warmup", "1", "--runs", `${runs}`];
   console.log(await run({ argv: ["hyperfine", ...times, ...kept, ...told, ...jobs] }));
-} finally {
-  await Promise.all(servers.map((server) => server.stop()));
-}
+}, options.serverCpu);
 const about =
   `${connections} connections, ${messages} echoes of ${bytes} B on each, every byte verified`;
 const table = readFileSync(`${RESULTS}/hyperfine.md`, "utf8");

@@ -1,45 +1,38 @@
 /**
- * What an idle connection costs: 10 000 are open, each has sent one message and got it back.
+ * The memory of an idle connection: 10 000 are open, each has sent one message and got it back.
  * `make idle-memory`.
  */
-import { type Candidate, CANDIDATES, select } from "./harness/candidates.ts";
+import { CANDIDATES } from "./harness/candidates.ts";
+import { figure, table } from "./harness/markdown.ts";
 import { weigh } from "./harness/memory.ts";
-import { number, parse } from "./harness/options.ts";
-import { table } from "./harness/markdown.ts";
+import { parse, select } from "./harness/options.ts";
 import { Progress } from "./harness/progress.ts";
 import { describeMachine, tell } from "./harness/report.ts";
 
 const options = parse({
   only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
-  connections: { help: "how many", value: "10000" },
-  size: { help: "bytes of a message", value: "64" },
+  connections: { help: "how many", value: 10_000 },
+  size: { help: "bytes of a message", value: 64 },
 });
-const connections = number("connections", options.connections);
-const messageBytes = number("size", options.size);
-
-const progress = new Progress();
+const { connections, size: messageBytes } = options;
+const candidates = select(CANDIDATES, options.only);
+const progress = new Progress(2 * candidates.length);
 const raw: unknown[] = [];
 const rows: string[][] = [];
-async function measure(candidate: Candidate): Promise<void> {
-  progress.step(candidate.title);
+for (const candidate of candidates) {
   const cells: string[] = [];
   for (const isWarmedUp of [false, true]) {
-    const all = { connections, busy: 0, messageBytes, isWarmedUp };
-    const { before, after } = await weigh(candidate, all);
+    progress.step(candidate.title);
+    const { before, after } = await weigh(candidate, { connections, messageBytes, isWarmedUp });
     raw.push({ name: candidate.name, isWarmedUp, before, after });
-    const bytes = (after.residentBytes - before.residentBytes) / connections;
-    cells.push(Math.round(bytes).toLocaleString("en"));
+    cells.push(figure((after.residentBytes - before.residentBytes) / connections, 0));
   }
   rows.push([candidate.title, ...cells]);
 }
-
-for (const candidate of select(CANDIDATES, options.only)) await measure(candidate);
 progress.end();
 const markdown = [
   `## What an idle connection costs\n`,
-  `${
-    connections.toLocaleString("en")
-  } connections, each after one message of ${messageBytes} bytes.`,
+  `${figure(connections, 0)} connections, each after one message of ${messageBytes} bytes.`,
   `Bytes each: growth of the resident memory of the server's process, garbage included, divided by the`,
   `connections. What the kernel keeps for a socket is not in it. The first column is a process that has`,
   `served nothing before: an engine's heap grows to its working size meanwhile. Before the second, short`,

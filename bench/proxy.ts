@@ -4,24 +4,24 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bulkBench, bulkOptions, loadPath, type Mover } from "./harness/bulk.ts";
+import { bulkBench, bulkOptions } from "./harness/bulk.ts";
 import { runFile, type Runtime } from "./harness/candidates.ts";
-import { freePort, startServer, startServerAt } from "./harness/child.ts";
+import { projectPath, startServer } from "./harness/child.ts";
+import { chooser, type Entrant, follower } from "./harness/contest.ts";
 
 const SPLICE = ["option splice-request", "option splice-response"];
 
 const options = bulkOptions();
-const sink = await startServer({ argv: [loadPath("drain")], cpu: Number(options["load-cpu"]) });
+const drain = projectPath("bench/build/drain");
+const sink = await startServer({ argv: [drain], cpu: options.loadCpu });
 const directory = mkdtempSync(join(tmpdir(), "netpoll-proxy-"));
 
-function script(name: string, title: string, runtime: Runtime, file: string): Mover {
-  const argv = runFile(runtime, file, [`${sink.port}`]);
-  return { name, title, needs: argv[0]!, start: (cpu) => startServer({ argv, cpu }) };
+function script(name: string, title: string, runtime: Runtime, file: string): Entrant {
+  return chooser(name, title, runFile(runtime, file, [`${sink.port}`]));
 }
 
-function haproxy(name: string, title: string, global: string, ...more: string[]): Mover {
-  const start = async (cpu: number) => {
-    const port = await freePort();
+function haproxy(name: string, title: string, global: string, ...more: string[]): Entrant {
+  return follower(name, title, (port) => {
     const path = join(directory, `${name}.cfg`);
     const lines = [
       "global",
@@ -39,12 +39,11 @@ function haproxy(name: string, title: string, global: string, ...more: string[])
       `server sink 127.0.0.1:${sink.port}`,
     ];
     writeFileSync(path, `${lines.join("\n")}\n`);
-    return await startServerAt({ argv: ["haproxy", "-q", "-db", "-f", path], cpu }, port);
-  };
-  return { name, title, needs: "haproxy", start };
+    return ["haproxy", "-q", "-db", "-f", path];
+  });
 }
 
-const movers: readonly Mover[] = [
+const entrants: readonly Entrant[] = [
   haproxy("haproxy", "haproxy, splice", "maxpipes 1000", ...SPLICE),
   haproxy("haproxy-tuned", "haproxy, splice, 1 MiB pipes", "tune.pipesize 1048576", ...SPLICE),
   haproxy("haproxy-copy", "haproxy, as it comes", "maxpipes 1000"),
@@ -60,12 +59,13 @@ try {
   await bulkBench({
     name: "proxy",
     title: "What a TCP proxy costs",
-    about:
-      "Bytes from `native/pour.c` through the proxy to `native/drain.c`, neither of which copies.\n" +
+    about: [
+      "Bytes from `native/pour.c` through the proxy to `native/drain.c`, neither of which copies.",
       "64 MiB are compared byte by byte before each measurement.",
-    movers,
+    ],
+    entrants,
     limit: "haproxy",
-    load: [loadPath("pour")],
+    load: ["pour"],
   }, options);
 } finally {
   await sink.stop();

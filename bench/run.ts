@@ -8,7 +8,7 @@ import { BENCHES, describeBenches } from "./harness/benches.ts";
 const name = process.argv[2];
 const bench = BENCHES.find((one) => one.name === name);
 if (bench !== undefined) {
-  process.argv.splice(2, 1);
+  process.argv.splice(2, 1, ...bench.args ?? []);
   if (process.argv.includes("--help")) console.log(`${bench.tells}\n`);
   await import(new URL(bench.file, import.meta.url).href);
 } else {

@@ -8,6 +8,8 @@ export interface Bench {
   readonly name: string;
   /** Its module, from the folder bench. */
   readonly file: string;
+  /** Options before those that are given. */
+  readonly args?: readonly string[];
   /** The target of make, at the top or with -C bench. */
   readonly make: string;
   readonly tells: string;
@@ -35,23 +37,40 @@ export const BENCHES: readonly Bench[] = [
   bench("micro", "3 min", "nanoseconds of single operations, by noun, in both runtimes"),
   bench("compare", "1 s", "what became slower or faster than `results/record.json`"),
   bench(
-    "beside",
-    "3 min",
-    "timers and the runtime's HTTP server in the thread of a saturated echo",
+    "thread",
+    "4 min",
+    "netpoll and the runtime's own work in one thread, each at every load",
+    "wrk",
   ),
-  bench("thread", "4 min", "netpoll and the runtime's own work in one thread, each at every load"),
+  {
+    ...bench(
+      "beside",
+      "1 min",
+      "its timers and HTTP server beside an idle and a saturated echo",
+      "wrk",
+    ),
+    file: "./thread.ts",
+    args: [
+      ...["--places", "main", "--styles", "sync,async", "--works", "timer,timer10,http"],
+      ...["--loads", "idle,saturated", "--keep", "beside"],
+    ],
+  },
   bench("deferred", "4 min", "handlers that answer from setImmediate, streams, …, beside node:net"),
   bench("client", "8 min", "CPU a request of clients: ours, Bun.connect, Deno.connect, node:net"),
   bench("calls", "5 s", "JavaScript calls that a 64-byte echo takes, counted by V8"),
   bench("idle-memory", "1 min", "memory of an idle connection, 10 000 open"),
-  bench("cores", "7 min", "CPU, spread and memory of one, two and four pollers, the main thread"),
+  bench(
+    "cores",
+    "7 min",
+    "CPU, spread and memory of one, two and four pollers, the main thread",
+    "wrk",
+  ),
   bench("proxy", "4 min", "CPU a MiB of a TCP proxy: ours, Bun.listen, node:net", "haproxy"),
   bench("send-file", "2 min", "CPU a MiB of a file of 1 GiB over HTTP/1.1", "nginx"),
   bench("http", "1 min", "HTTP/1.1: ours, Bun.serve, Deno.serve, node:http", "wrk"),
   bench("redis", "6 min", "GET and SET: ours, Bun.listen and node:net with npm's parser", "redis"),
   bench("hyperfine", "4 min", "time on the clock for a fixed job, by another judge", "hyperfine"),
   study("question", "1 min", "what each server holds for 1 000 connections, half of them idle"),
-  study("framing", "15 s", "frames a second of every codec, without sockets"),
   study("idle-timeouts", "35 s", "CPU of 10 000 armed idle timeouts beside light traffic"),
   study("metrics-cost", "4 min", "CPU a message while nobody asks for metrics, and while asked"),
   study("zero-copy", "8 min", "CPU a byte of a sender with and without zero copy", "root"),

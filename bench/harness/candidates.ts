@@ -163,21 +163,6 @@ export const SKETCHES: readonly Candidate[] = [
   sketch("deno", "watcher"),
 ];
 
-/** Those that the options name, in the order of the table; all when there is no list. */
-export function select<T extends { readonly name: string }>(
-  all: readonly T[],
-  list: string | undefined,
-): readonly T[] {
-  if (list === undefined) return all;
-  const names = list.split(",");
-  const unknown = names.filter((name) => !all.some((one) => one.name === name));
-  if (unknown.length > 0) {
-    const known = all.map((one) => one.name).join(", ");
-    throw new Error(`Unknown: ${unknown.join(", ")}; there are ${known}`);
-  }
-  return all.filter((one) => names.includes(one.name));
-}
-
 /** How a candidate is started for a scenario, pinned to a CPU or not. */
 export function commandOf(candidate: Candidate, scenario: Scenario, cpu?: number): Command {
   return { argv: candidate.argv(scenario.messageBytes, scenario.mode), cpu };

@@ -9,7 +9,7 @@ import { type Command, Program } from "../../scripts/program.ts";
 
 export { type Command, Program, run } from "../../scripts/program.ts";
 
-/** A server has so long to listen on the port that it was told. */
+/** A server has so long to listen on the port that it was told, in milliseconds. */
 const LISTEN_MS_MAX = 20_000;
 
 /** A server that listens on a port of 127.0.0.1. */
@@ -69,7 +69,7 @@ export async function listens(port: number): Promise<boolean> {
 }
 
 /** Starts a program that prints "ready" and then waits for the end of its standard input. */
-export async function hold(command: Command): Promise<{ finish(): Promise<string> }> {
+export async function startHeld(command: Command): Promise<{ finish(): Promise<string> }> {
   const program = new Program({ ...command, hasInput: true });
   await program.find(/^ready\n/);
   return {

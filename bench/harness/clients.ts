@@ -2,10 +2,10 @@
  * The cost of a request for a client: the clients, and their measurement.
  */
 import { runFile, type Runtime } from "./candidates.ts";
-import { projectPath, run, startServer } from "./child.ts";
+import { projectPath, run } from "./child.ts";
 import { LOAD_CPU, SERVER_CPU } from "./cpus.ts";
 import { figure, table } from "./markdown.ts";
-import { Progress } from "./progress.ts";
+import { inRounds, withServers } from "./rounds.ts";
 import { median, ratios } from "./statistics.ts";
 
 /** A client that is measured. */
@@ -14,6 +14,7 @@ export interface Client {
   readonly title: string;
   readonly runtime: Runtime;
   readonly file: string;
+  /** The first argument of the file. */
   readonly style?: string;
 }
 
@@ -27,34 +28,26 @@ const OURS: readonly Client[] = (["bun", "deno"] as const).flatMap((runtime) =>
   }))
 );
 
-const net = (runtime: Runtime, title: string): Client => ({
-  name: `${runtime}-net`,
-  title,
-  runtime,
-  file: "bench/peers/client_net.mjs",
-});
+const PEERS: readonly (readonly [name: string, title: string, runtime: Runtime, file: string])[] = [
+  ["bun-connect", "Bun.connect", "bun", "client_bun.ts"],
+  ["deno-connect", "Deno.connect", "deno", "client_deno.ts"],
+  ["bun-net", "node:net in Bun", "bun", "client_net.mjs"],
+  ["deno-net", "node:net in Deno", "deno", "client_net.mjs"],
+  ["node-net", "node:net in Node", "node", "client_net.mjs"],
+];
 
 /** All of them. */
 export const CLIENTS: readonly Client[] = [
   ...OURS,
-  { name: "bun-connect", title: "Bun.connect", runtime: "bun", file: "bench/peers/client_bun.ts" },
-  {
-    name: "deno-connect",
-    title: "Deno.connect",
-    runtime: "deno",
-    file: "bench/peers/client_deno.ts",
-  },
-  net("bun", "node:net in Bun"),
-  net("deno", "node:net in Deno"),
-  net("node", "node:net in Node"),
+  ...PEERS.map(([name, title, runtime, file]) => (
+    { name, title, runtime, file: `bench/peers/${file}` }
+  )),
 ];
 
 /** The number of connections that ask, or of requests at once of a Multiplexer. */
 const CONNECTIONS = [1, 50] as const;
 /** A machine that others use may let a client wait for all of the time that it is measured. */
 const ATTEMPTS = 3;
-/** Until a client is started, connected and warm. */
-const START_SECONDS = 1.9;
 
 /** The figures: microseconds of CPU a request, by round, of each client and count. */
 export interface ClientResults {
@@ -66,40 +59,16 @@ export interface ClientResults {
   readonly micros: Readonly<Record<string, readonly number[]>>;
 }
 
-function keyOf({ name }: Pick<Client, "name">, connections: number): string {
-  return `${name} ${connections}`;
-}
-
 /** CPU of the client a request, in microseconds; NaN for one that gets no answer, however often. */
-async function ask(
-  client: Client,
-  connections: number,
-  port: number,
-  seconds: number,
-): Promise<number> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const micros = await askOnce(client, connections, port, seconds);
-    if (micros < Infinity) return micros;
-  }
-  return NaN;
-}
-
-async function askOnce(
-  client: Client,
-  connections: number,
-  port: number,
-  seconds: number,
-): Promise<number> {
+async function ask(client: Client, connections: number, port: number, seconds: number) {
   const { runtime, file, style } = client;
   const args = [...style === undefined ? [] : [style], `${port}`, `${connections}`, `${seconds}`];
-  const told = await run({ argv: runFile(runtime, file, args), cpu: SERVER_CPU });
-  const { requests, user, system } = JSON.parse(told);
-  return (user + system) / requests;
-}
-
-/** The time that it takes to measure so many clients, about. */
-export function clientSeconds(count: number, rounds: number, seconds: number): number {
-  return rounds * count * CONNECTIONS.length * (seconds + START_SECONDS);
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const told = await run({ argv: runFile(runtime, file, args), cpu: SERVER_CPU });
+    const { requests, user, system } = JSON.parse(told);
+    if (requests > 0) return (user + system) / requests;
+  }
+  return NaN;
 }
 
 /** Measures clients, each round all of them, against the minimal server in C. */
@@ -108,28 +77,18 @@ export async function measureClients(
   rounds: number,
   seconds: number,
 ): Promise<Record<string, number[]>> {
-  const found: Record<string, number[]> = {};
-  const progress = new Progress(clientSeconds(clients.length, rounds, seconds));
-  const server = await startServer({ argv: [projectPath("bench/build/echo")], cpu: LOAD_CPU });
-  try {
-    for (let round = 0; round < rounds; round++) {
-      for (const connections of CONNECTIONS) {
-        for (let i = 0; i < clients.length; i++) {
-          const client = clients[(i + round) % clients.length]!;
-          progress.step(
-            `clients, round ${round + 1} of ${rounds}: ${client.title}, ${connections}`,
-            seconds + START_SECONDS,
-          );
-          const micros = await ask(client, connections, server.port, seconds);
-          (found[keyOf(client, connections)] ??= []).push(micros);
-        }
-      }
-    }
-  } finally {
-    await server.stop();
-  }
-  progress.end();
-  return found;
+  const pairs = CONNECTIONS.flatMap((count) => clients.map((client) => ({ client, count })));
+  const server = [projectPath("bench/build/echo")];
+  const found = await withServers([server], ({ port }) => {
+    const jobs = pairs.map(({ client, count }) => ({
+      title: `${client.title}, ${count}`,
+      measure: () => ask(client, count, port, seconds),
+    }));
+    return inRounds(rounds, jobs);
+  }, LOAD_CPU);
+  return Object.fromEntries(
+    pairs.map(({ client, count }, i) => [`${client.name} ${count}`, found[i]!]),
+  );
 }
 
 function answered(values: readonly number[]): number[] {
@@ -137,24 +96,21 @@ function answered(values: readonly number[]): number[] {
 }
 
 /** A client's CPU, and as a ratio to the runtime's own connect within each round. */
-function cells({ micros }: ClientResults, client: Client, connections: number): string[] {
-  const values = micros[keyOf(client, connections)]!;
-  const native = micros[keyOf({ name: `${client.runtime}-connect` }, connections)];
+function cells({ micros }: ClientResults, { name, runtime }: Client, count: number): string[] {
+  const values = micros[`${name} ${count}`]!;
+  const native = micros[`${runtime}-connect ${count}`];
   const ratio = native === undefined ? NaN : median(answered(ratios(values, native)));
   return [figure(median(answered(values))), figure(ratio)];
 }
 
-/** The table of what was found. */
+/** The table of all clients. */
 export function clientTable(results: ClientResults): string {
-  const heads = [
-    "client",
-    ...CONNECTIONS.flatMap((count) => [`${count}: CPU µs/request`, "÷ connect"]),
-  ];
+  const heads = CONNECTIONS.flatMap((count) => [`${count}: CPU µs/request`, "÷ connect"]);
   const rows = results.clients.map((client) => [
     client.title,
     ...CONNECTIONS.flatMap((count) => cells(results, client, count)),
   ]);
-  return table(heads, rows);
+  return table(["client", ...heads], rows);
 }
 
 /** The figures, to read. */

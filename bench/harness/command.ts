@@ -3,7 +3,8 @@
  * no argument the names of all.
  */
 import process from "node:process";
-import { CANDIDATES, select } from "./candidates.ts";
+import { CANDIDATES } from "./candidates.ts";
+import { select } from "./options.ts";
 
 const [name, bytes] = process.argv.slice(2);
 if (name === undefined) console.log(CANDIDATES.map((one) => one.name).join("\n"));

@@ -1,10 +1,10 @@
 /**
  * One run of bench/native/load.c, and what it found.
  */
-import { type Command, projectPath, run } from "./child.ts";
+import { type Command, projectPath, run, startHeld } from "./child.ts";
 import type { Scenario } from "./scenarios.ts";
 
-/** What load.c prints; times in microseconds. */
+/** The output of load.c; times in microseconds. */
 export interface LoadResult {
   readonly messages: number;
   readonly messages_per_s: number;
@@ -23,13 +23,13 @@ export interface LoadResult {
   readonly client_cpu_percent: number;
   /** Resident memory of the server before it had a connection of this run. */
   readonly server_rss_bytes_begin?: number;
-  /** The same at the end of measuring. */
+  /** Resident memory at the end of measuring. */
   readonly server_rss_bytes_end?: number;
-  /** The most it ever was. */
+  /** The most resident memory that it ever had. */
   readonly server_rss_bytes_peak?: number;
 }
 
-/** How long, and on which CPU. */
+/** The length of a run, and its CPU. */
 export interface LoadOptions {
   readonly seconds: number;
   readonly warmupSeconds: number;
@@ -64,7 +64,7 @@ export function loadArguments(
   return [...framed, ...given.flatMap(([letter, value]) => [`-${letter}`, String(value)])];
 }
 
-/** How load.c is started. */
+/** The command that starts load.c. */
 export function loadCommand(
   server: { readonly pid: number; readonly port: number },
   scenario: Scenario,
@@ -83,18 +83,52 @@ export async function load(
   return JSON.parse(await run(loadCommand(server, scenario, options)));
 }
 
-/** The output of bench/native/http.c. */
-export interface HttpResult {
-  readonly requests_per_s: number;
-  readonly p50_us: number;
-  readonly p99_us: number;
-  readonly max_us: number;
+/** Connections that do nothing after one message each. */
+export interface Held {
+  readonly connections: number;
+  /** The number of them that wait amid a second message. */
+  readonly busy?: number;
+  readonly messageBytes: number;
 }
 
-/** Asks an HTTP server over one connection that is kept. */
-export async function loadHttp(port: number, seconds: number, cpu?: number): Promise<HttpResult> {
-  const argv = [projectPath("bench/build/http"), "-p", `${port}`, "-t", `${seconds}`];
-  return JSON.parse(await run({ argv, cpu }));
+/** Opens connections, and keeps them until `finish` is called. */
+export function hold(port: number, { connections, busy = 0, messageBytes }: Held) {
+  const shape = ["-p", port, "-I", connections, "-H", busy, "-s", messageBytes];
+  return startHeld({ argv: [projectPath("bench/build/load"), ...shape.map(String)] });
+}
+
+/** The figures of wrk. */
+export interface HttpResult {
+  readonly requests: number;
+  readonly requestsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** A time as wrk prints it, in milliseconds. */
+function milliseconds(text: string | undefined): number {
+  const [, value, unit] = /^([\d.]+)(us|ms|s)$/.exec(text ?? "") ?? [];
+  return Number(value) * ({ us: 0.001, ms: 1, s: 1000 }[unit as "us" | "ms" | "s"] ?? NaN);
+}
+
+/** Loads an HTTP server by wrk, over connections that are kept, for a whole number of seconds. */
+export async function loadHttp(
+  port: number,
+  { connections = 1, seconds, cpu }: { connections?: number; seconds: number; cpu?: number },
+): Promise<HttpResult> {
+  const shape = ["-t1", `-c${connections}`, `-d${Math.max(1, Math.round(seconds))}s`, "--latency"];
+  const printed = await run({ argv: ["wrk", ...shape, `http://127.0.0.1:${port}/`], cpu });
+  const find = (pattern: RegExp) => pattern.exec(printed)?.[1];
+  const requests = Number(find(/(\d+) requests in /));
+  if (/Socket errors|Non-2xx/.test(printed) || !(requests > 0)) {
+    throw new Error(`wrk found something wrong:\n${printed}`);
+  }
+  return {
+    requests,
+    requestsPerSecond: Number(find(/Requests\/sec: +([\d.]+)/)),
+    p50Ms: milliseconds(find(/50%\s+(\S+)/)),
+    p99Ms: milliseconds(find(/99%\s+(\S+)/)),
+  };
 }
 
 /** The CPU that a process has spent so far, in microseconds. */

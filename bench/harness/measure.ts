@@ -15,7 +15,7 @@ import { type Scenario, serversOf } from "./scenarios.ts";
 import { median } from "./statistics.ts";
 import { countCalls, countCollections } from "./traces.ts";
 
-/** What is measured, and for how long. */
+/** The measurements of a run, and their lengths. */
 export interface Plan {
   readonly scenarios: readonly Scenario[];
   readonly candidates: readonly Candidate[];
@@ -23,9 +23,9 @@ export interface Plan {
   readonly rounds: number | null;
   readonly seconds: number;
   readonly warmupSeconds: number;
-  /** How long to count system calls, and collections; 0: not at all. */
+  /** Seconds of counting system calls, and of counting collections; 0: not at all. */
   readonly traceSeconds: number;
-  /** In which scenarios they are counted. */
+  /** The scenarios in which they are counted. */
   readonly traced: readonly Scenario[];
   readonly serverCpu: number;
   readonly loadCpu: number;
@@ -33,22 +33,16 @@ export interface Plan {
 
 /** The seconds of each measurement unless told otherwise: so that the default run is over in time. */
 export const DEFAULT_SECONDS = { seconds: 0.25, warmupSeconds: 0.1, traceSeconds: 0.2 };
-/** The scenarios in which calls and collections are counted unless told otherwise: they tell most. */
-export const TRACED = "64x50,pipeline";
 /** Rounds of a scenario that does not want more. */
 export const ROUNDS = 9;
 /** Runs in which the speed of a closed loop is measured, for a share of it. */
 const SPEED_ROUNDS = 3;
-/** What starting the load takes, and opening the connections that it begins with. */
-const START_SECONDS = 0.1;
-/** How long a new server is loaded before anything counts: its runtime compiles meanwhile. */
+/** A new server is loaded so long before anything counts: its runtime compiles meanwhile. */
 const PRIME_SECONDS = 1;
 /** Few: where memory is judged, that of all the others is still to come. */
 const PRIME_CONNECTIONS = 10;
-/** What it takes to weigh 10 000 connections: memory.ts lets the server settle twice. */
-const WEIGH_SECONDS = 4.5;
 
-/** How often a scenario is measured. */
+/** The number of rounds of a scenario. */
 export function roundsOf({ rounds }: Plan, scenario: Scenario): number {
   return rounds === null ? scenario.rounds ?? ROUNDS : Math.min(rounds, scenario.rounds ?? rounds);
 }
@@ -58,8 +52,8 @@ function traces({ traceSeconds, traced }: Plan, scenario: Scenario): boolean {
 }
 
 /**
- * Under strace an open loop falls behind: the closed one with the same messages tells. And what
- * slow readers send would count as messages.
+ * Whether system calls are counted. Under strace an open loop falls behind: the closed one with the
+ * same messages tells. Bytes of slow readers would count as messages.
  */
 function tracesCalls(plan: Plan, scenario: Scenario): boolean {
   return traces(plan, scenario) && scenario.rate === undefined && scenario.slow === undefined;
@@ -71,34 +65,11 @@ export function canAnswer(candidate: Candidate, scenario: Scenario): boolean {
   return candidate.modes?.includes(scenario.mode ?? "echo") ?? true;
 }
 
-/** How long one measurement takes, about. */
-function measureSeconds(plan: Plan, scenario: Scenario): number {
-  if (scenario.isMemory) return WEIGH_SECONDS;
-  return (plan.seconds + plan.warmupSeconds) * (scenario.stretch ?? 1) + START_SECONDS;
-}
-
-/** How long a scenario takes, about. */
-export function secondsOf(plan: Plan, scenario: Scenario): number {
+/** The number of steps of a scenario. */
+function stepsOf(plan: Plan, scenario: Scenario): number {
   const candidates = plan.candidates.filter((one) => canAnswer(one, scenario)).length;
-  const speeds = scenario.rate === undefined
-    ? 0
-    : SPEED_ROUNDS * (scenario.rate.of === "own" ? candidates : 1);
-  const runs = candidates * roundsOf(plan, scenario) + speeds;
-  const traced = traces(plan, scenario) ? candidates * traceSeconds(plan, scenario) : 0;
-  return runs * measureSeconds(plan, scenario) + traced;
-}
-
-/** The time that the servers of a plan take to be started and primed, about. */
-export function primeSeconds({ scenarios, candidates, seconds }: Plan): number {
-  const keys = new Set(scenarios.map(serversOf));
-  return keys.size * candidates.length * Math.min(PRIME_SECONDS, 4 * seconds);
-}
-
-/** How long it takes to count the calls and the collections of one, about. */
-function traceSeconds(plan: Plan, scenario: Scenario): number {
-  const { stretch = 1 } = scenario;
-  const collections = 0.5 + (2 * plan.traceSeconds + plan.warmupSeconds) * stretch;
-  return collections + (tracesCalls(plan, scenario) ? 1 + plan.traceSeconds * stretch : 0);
+  const speeds = { limit: 1, own: candidates, none: 0 }[scenario.rate?.of ?? "none"] * SPEED_ROUNDS;
+  return candidates * (roundsOf(plan, scenario) + (traces(plan, scenario) ? 1 : 0)) + speeds;
 }
 
 /** The servers of some scenarios, while these are measured. */
@@ -106,7 +77,7 @@ class Measurement {
   readonly #plan: Plan;
   readonly #progress: Progress;
   readonly #servers = new Map<Candidate, Server>();
-  /** What could not be traced, and why. */
+  /** Traces that failed, and why. */
   readonly notes: string[] = [];
 
   constructor(plan: Plan, progress: Progress) {
@@ -127,7 +98,7 @@ class Measurement {
       for (let i = 0; i < all.length; i++) {
         const { candidate, series } = all[(i + round) % all.length]!;
         const text = `${scenario.name}, round ${round + 1} of ${rounds}: ${candidate.title}`;
-        this.#progress.step(text, measureSeconds(this.#plan, scenario));
+        this.#progress.step(text);
         await this.#attempt(candidate, series, () => this.#measure(scenario, candidate, series));
       }
     }
@@ -160,7 +131,7 @@ class Measurement {
   async #measure(scenario: Scenario, candidate: Candidate, series: Series): Promise<void> {
     if (scenario.isMemory) {
       const { connections, messageBytes } = scenario;
-      const all = { connections, busy: 0, messageBytes, isWarmedUp: false };
+      const all = { connections, messageBytes, isWarmedUp: false };
       const { before, after } = await weigh(candidate, all);
       series.residentBytes.push((after.residentBytes - before.residentBytes) / connections);
       return;
@@ -171,7 +142,7 @@ class Measurement {
     );
   }
 
-  /** Gives a candidate up that fails, but goes on with the others. Nothing goes without C. */
+  /** Gives up a candidate that fails, and goes on with the others. Nothing goes without C. */
   async #attempt(
     candidate: Candidate,
     series: Series,
@@ -196,10 +167,7 @@ class Measurement {
     const speeds = new Map<Candidate, number[]>(asked.map(({ candidate }) => [candidate, []]));
     for (let round = 0; round < SPEED_ROUNDS; round++) {
       for (const { candidate, series } of asked) {
-        this.#progress.step(
-          `${scenario.name}: how fast is ${candidate.title}?`,
-          measureSeconds(this.#plan, scenario),
-        );
+        this.#progress.step(`${scenario.name}: how fast is ${candidate.title}?`);
         await this.#attempt(candidate, series, async () => {
           const server = await this.#serverOf(candidate, scenario);
           const result = await load(server, scenario, this.#options(this.#plan.seconds));
@@ -215,8 +183,7 @@ class Measurement {
   async #trace(scenario: Scenario, all: readonly Pair[]): Promise<void> {
     const { serverCpu, traceSeconds: seconds } = this.#plan;
     for (const { candidate, series } of all) {
-      const text = `${scenario.name}: calls and collections of ${candidate.title}`;
-      this.#progress.step(text, traceSeconds(this.#plan, scenario));
+      this.#progress.step(`${scenario.name}: calls and collections of ${candidate.title}`);
       if (series.failure !== null) continue;
       const note = (error: Error) => {
         const [line] = error.message.trim().split("\n").slice(-1);
@@ -233,13 +200,13 @@ class Measurement {
   }
 }
 
-/** A candidate and what was found of it. */
+/** A candidate and its figures. */
 interface Pair {
   readonly candidate: Candidate;
   readonly series: Series;
 }
 
-/** The same messages over a few connections. */
+/** A scenario with few connections. */
 function fewer({ connections, receivers, ...scenario }: Scenario): Scenario {
   return {
     ...scenario,
@@ -264,16 +231,14 @@ function newSeries(scenario: Scenario, candidate: Candidate): Series {
   };
 }
 
-/**
- * Measures all; tells after each scenario what is known so far, for who does not wait till the end.
- */
+/** Measures all. Calls back after each scenario with everything so far, for a run that is ended early. */
 export async function measure(
   plan: Plan,
   onSeries: (all: readonly Series[], notes: readonly string[]) => void,
 ): Promise<void> {
-  const seconds = plan.scenarios.reduce((sum, scenario) => sum + secondsOf(plan, scenario), 0);
+  const steps = plan.scenarios.reduce((sum, scenario) => sum + stepsOf(plan, scenario), 0);
   const keys = new Set(plan.scenarios.map(serversOf));
-  const progress = new Progress(seconds + primeSeconds(plan));
+  const progress = new Progress(steps);
   const all: Series[] = [];
   const notes: string[] = [];
   for (const key of keys) {

@@ -1,26 +1,25 @@
 /**
- * What a server holds, looked at from outside and, with bench/peers/probe.mjs in it, from inside.
+ * The memory of a server, from outside and, with bench/peers/probe.mjs in it, from inside.
  */
 import { readFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { type Candidate, withProbe } from "./candidates.ts";
-import { ask, hold, projectPath, run, type Server, startServer } from "./child.ts";
+import { ask, type Server } from "./child.ts";
+import { type Held, hold, load } from "./load.ts";
+import { withServers } from "./rounds.ts";
 
-/**
- * How long a server is left alone before it is looked at: its own timers and collections have run
- * then.
- */
+/** A server is left alone so long before each look: its timers and collections have run by then. */
 const SETTLE_MS = 500;
 
 /**
- * How long connections come and go first, ten at a time: what a program allocates once, it has
- * allocated then. V8 lets its young generation grow to 16 MiB and more before it collects; without
+ * Connections come and go so long first, ten at a time: by then a program has allocated all that it
+ * allocates once. V8 lets its young generation grow to 16 MiB and more before it collects; without
  * this, that counts as memory of the first 10 000 connections, 1 to 2 KB each.
  */
 const WARMUP_SECONDS = 2;
 const WARMUP_CONNECTIONS = 10;
 
-/** What a server is seen to hold from outside. */
+/** A server seen from outside. */
 export interface Footprint {
   /** Threads of its process. */
   readonly threads: number;
@@ -28,7 +27,7 @@ export interface Footprint {
   readonly residentBytes: number;
 }
 
-/** What it holds after a full collection. */
+/** A server after a full collection. */
 export interface Holdings {
   /** Promises alive. */
   readonly promises: number;
@@ -42,15 +41,11 @@ export interface Weighed<T> {
   readonly after: T;
 }
 
-/** What connections are opened to a server. */
-export interface Population {
-  readonly connections: number;
-  /** How many of them wait for the rest of a message. */
-  readonly busy: number;
-  readonly messageBytes: number;
+/** The connections that are opened to a server. */
+export interface Population extends Held {
   /**
    * Whether short connections come and go first. Without, the growth of an engine's heap counts as
-   * memory of the connections; with, what it has grown by then is not seen when they fill it.
+   * memory of the connections; with, the growth until then is not seen when they fill it.
    */
   readonly isWarmedUp: boolean;
 }
@@ -71,48 +66,31 @@ async function probe(server: Server): Promise<Holdings> {
   return ask(server);
 }
 
-async function compare<T>(
+function compare<T>(
   argv: readonly string[],
-  { connections, busy, messageBytes, isWarmedUp }: Population,
+  all: Population,
   look: (server: Server) => Promise<T>,
 ): Promise<Weighed<T>> {
-  const server = await startServer({ argv });
-  const open = (count: number, busyCount: number) => {
-    const settings = { p: server.port, c: count, b: busyCount, s: messageBytes };
-    const options = Object.entries(settings).flatMap((
-      [letter, value],
-    ) => [`-${letter}`, `${value}`]);
-    return hold({ argv: [projectPath("bench/build/hold"), ...options] });
-  };
-  try {
-    if (isWarmedUp) await churn(server.port, messageBytes);
-    else await (await open(WARMUP_CONNECTIONS, 0)).finish();
+  const few = { name: "", title: "", ...all, connections: WARMUP_CONNECTIONS, busy: 0 };
+  return withServers([argv], async (server) => {
+    if (all.isWarmedUp) {
+      await load(server, { ...few, churn: 1 }, { seconds: WARMUP_SECONDS, warmupSeconds: 0 });
+    } else await (await hold(server.port, few)).finish();
     const before = await look(server);
-    const held = await open(connections, busy);
+    const held = await hold(server.port, all);
     const after = await look(server);
     await held.finish();
     return { before, after };
-  } finally {
-    await server.stop();
-  }
-}
-
-/** Short connections, each with one message. */
-async function churn(port: number, messageBytes: number): Promise<void> {
-  const options = ["-p", port, "-c", WARMUP_CONNECTIONS, "-n", 1, "-s", messageBytes];
-  const times = ["-t", WARMUP_SECONDS, "-w", 0];
-  await run({
-    argv: [projectPath("bench/build/load"), ...options.map(String), ...times.map(String)],
   });
 }
 
-/** What a server's process grows by. */
+/** The growth of a server's process. */
 export function weigh(candidate: Candidate, all: Population): Promise<Weighed<Footprint>> {
   return compare(candidate.argv(all.messageBytes), all, look);
 }
 
 /**
- * What a server holds, garbage collected. In a process of its own: the collection and the walk
+ * The growth of a server, garbage collected. In a process of its own: the collection and the walk
  * through the heap change how much memory is resident afterwards. Null for C, which has no heap to
  * ask.
  */

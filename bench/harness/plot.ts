@@ -119,7 +119,7 @@ function draw(results: Results, scenarios: readonly Scenario[], kind: Kind): str
   chart.setOption(options);
   const svg = chart.renderToSVGString();
   chart.dispose();
-  return `${svg}\n`;
+  return svg.replaceAll("\n", "");
 }
 
 /** Bars of the medians, and on each the middle half of the rounds. */

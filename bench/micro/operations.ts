@@ -5,9 +5,11 @@
  * function that is timed, and compares the outcome once more.
  */
 import { assert, assertEquals } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { currentScope, type Scope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
+import { type Codec, fixedLength, lengthPrefixed, lines, resp } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { LinkBuffer } from "../../src/buffer/link_buffer.ts";
 import { EVENTS_PER_WAIT_MAX } from "../../src/core/limits.ts";
@@ -287,6 +289,69 @@ const expire: Operation = {
   },
 };
 
+/** Frames that came together are decoded one by one. */
+function decode<T>(
+  title: string,
+  codec: Codec<unknown, T>,
+  frame: T,
+  isRight: (frame: unknown) => boolean,
+  count = 128,
+): Operation {
+  return {
+    name: `codec: decode ${title}`,
+    perCall: count,
+    *prepare() {
+      using buffer = new LinkBuffer();
+      for (let i = 0; i < count; i++) codec.encode(buffer, frame);
+      buffer.flush();
+      const bytes = buffer.readBinary(buffer.length);
+      const decodeAll = (look?: (frame: unknown) => void) => {
+        let decoded = 0;
+        buffer.writeBinary(bytes, { copy: true });
+        buffer.flush();
+        for (let frame; (frame = codec.decode(buffer)) !== undefined; decoded++) look?.(frame);
+        buffer.release();
+        return decoded;
+      };
+      yield* checked(() => decodeAll(), () => {
+        assertEquals(decodeAll((frame) => assert(isRight(frame), title)), count);
+      });
+    },
+  };
+}
+
+const SMALL = new Uint8Array(64).map((_, i) => 32 + i);
+const LARGE = new Uint8Array(1 << 20).map((_, i) => i * 7);
+const COMMAND = ["SET", "key:000000000001", SMALL];
+
+function same(bytes: Uint8Array) {
+  return (frame: unknown) => Buffer.compare(frame as Uint8Array, bytes) === 0;
+}
+
+/** A line comes byte by byte, and is looked for after each: its cost must not grow with its length. */
+function dribble(bytes: number): Operation {
+  return {
+    name: `codec: a byte of a line of ${bytes} B that comes byte by byte`,
+    perCall: bytes,
+    *prepare() {
+      using buffer = new LinkBuffer();
+      const codec = lines();
+      const put = (byte: number) => {
+        buffer.writeUint8(byte);
+        buffer.flush();
+        return codec.decode(buffer);
+      };
+      const line = () => {
+        for (let i = 1; i < bytes; i++) put(97);
+        const length = put(10)?.length;
+        buffer.release();
+        return length;
+      };
+      yield* checked(line, () => assertEquals(line(), bytes - 1));
+    },
+  };
+}
+
 /** All of them, in the order of the page. */
 export const OPERATIONS: readonly Operation[] = [
   mallocNext(64),
@@ -319,4 +384,10 @@ export const OPERATIONS: readonly Operation[] = [
   setAndCancel,
   setAnew,
   expire,
+  decode("length-prefixed, 64 B", lengthPrefixed(), SMALL, same(SMALL)),
+  decode("length-prefixed, 1 MiB", lengthPrefixed(), LARGE, same(LARGE), 2),
+  decode("fixed, 64 B", fixedLength(64), SMALL, same(SMALL)),
+  decode("lines, 64 B", lines(), SMALL, same(SMALL)),
+  decode("RESP, SET of 64 B", resp(), COMMAND, (frame) => same(SMALL)((frame as Uint8Array[])[2]!)),
+  dribble(4096),
 ];

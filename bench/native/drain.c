@@ -1,9 +1,10 @@
-// Receives what build/pour sends: prints "listening PORT" and serves until it is killed.
+// Receives what build/pour sends: `drain [ADDRESS]` listens on 127.0.0.1 or another address, prints
+// "listening PORT" and serves until it is killed.
 //
 // The first byte of a connection says what to do with the rest: 'v' compare it with the pattern,
 // 'd' let the kernel drop it uncopied. At the end it sends back how many bytes came.
 #define _GNU_SOURCE
-#include <netinet/in.h>
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,10 +32,11 @@ static void *swallow(void *argument) {
   return NULL;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   wire_limits();
   wire_prepare(PIECE_BYTES);
   struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  if (argc > 1 && inet_pton(AF_INET, argv[1], &at.sin_addr) != 1) return 2;
   socklen_t bytes = sizeof at;
   int listener = socket(AF_INET, SOCK_STREAM, 0);
   if (bind(listener, (struct sockaddr *)&at, sizeof at) < 0 || listen(listener, 128) < 0) wire_fail("listen");

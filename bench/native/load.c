@@ -96,6 +96,10 @@ int main(int argc, char **argv) {
   figures_prepare();
   connections_prepare();
   idle_open(options.connections);
+  if (options.held >= 0) {
+    idle_hold();
+    return 0;
+  }
   slow_open(options.connections + options.idle);
   workload = options.receivers > 0 ? &broadcast : &callers;
   workload->open();

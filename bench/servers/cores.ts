@@ -1,10 +1,10 @@
 /**
- * netpoll's echo on several cores:
- * `cores.ts POLLERS handover|reuseport LOAD_BALANCE BLOCK_MICROS [HTTP_MODULE]`, on a free port.
+ * netpoll's echo on several cores: `cores.ts POLLERS LOAD_BALANCE|reuseport BLOCK_MICROS [http]`, on
+ * a free port.
  *
- * At SIGUSR2 it prints what each poller has served and holds, as JSON. With HTTP_MODULE the main
- * thread has a life of its own: it prints "http PORT" as well, and at SIGUSR2 how late its timers
- * were since the last time. This is the handler module of its Workers, too.
+ * At SIGUSR2 it prints the requests and the connections of each poller, as JSON. With "http" its main
+ * thread serves HTTP, prints "http PORT", and its report has the lateness of a timer of 1 ms. This is
+ * the handler module of its Workers, too.
  */
 import process from "node:process";
 import { isMainThread } from "node:worker_threads";
@@ -16,9 +16,10 @@ import {
   createListener,
   type PollerContext,
 } from "../../mod.ts";
-import { watchTimers } from "./lateness.ts";
+import { serveHttp } from "../peers/http.mjs";
+import { reportOf, watchTimer } from "./lateness.ts";
 
-/** What the Workers share: their parameters, and how often each was asked. */
+/** Data of the Workers: their parameter, and the number of requests of each. */
 interface Data {
   readonly blockMicros: number;
   readonly asked: SharedArrayBuffer;
@@ -42,33 +43,28 @@ export function onRequest({ reader, writer }: Connection): void {
 }
 
 if (isMainThread) {
-  const [pollers, mode, loadBalance, blockMicros, httpModule] = process.argv.slice(2);
+  const [pollers, balance, blockMicros, http] = process.argv.slice(2);
   const pollerCount = Number(pollers);
   const data: Data = {
     blockMicros: Number(blockMicros),
     asked: new SharedArrayBuffer(pollerCount * Float64Array.BYTES_PER_ELEMENT),
   };
-  const isShared = mode === "reuseport";
+  const isShared = balance === "reuseport";
   const cluster = new Cluster(new URL(import.meta.url), {
     pollerCount,
     data,
     acceptMode: isShared ? "reuseport" : "handover",
-    ...isShared ? {} : { loadBalance: loadBalance as ClusterOptions["loadBalance"] },
+    ...isShared ? {} : { loadBalance: balance as ClusterOptions["loadBalance"] },
   });
   const listener = createListener("tcp", "127.0.0.1:0", { reusePort: isShared });
-  const timers = httpModule === undefined ? null : watchTimers();
+  const lateness = http === undefined ? [] : watchTimer(1);
   void cluster.serve(listener);
   process.on("SIGUSR2", () => {
     const connections = cluster.pollers.map(({ connectionCount }) => connectionCount);
-    const lateness = timers?.();
-    console.log(
-      JSON.stringify({ asked: [...new Float64Array(data.asked)], connections, lateness }),
-    );
+    const asked = [...new Float64Array(data.asked)];
+    console.log(JSON.stringify({ asked, connections, lateness: reportOf(lateness) }));
   });
   const { address } = listener;
   if (address.transport === "tcp") console.log(`listening ${address.port}`);
-  if (httpModule !== undefined) {
-    const { serveHttp } = await import(`../peers/${httpModule}`);
-    console.log(`http ${await serveHttp()}`);
-  }
+  if (http !== undefined) console.log(`http ${await serveHttp()}`);
 }

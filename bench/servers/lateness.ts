@@ -1,44 +1,31 @@
 /**
- * How late the timers of a thread are.
+ * The lateness of timers in a thread.
  */
 import { quantile } from "../harness/statistics.ts";
 
-const TIMER_MS = [1, 10];
-
-/** What is told of a timer, in milliseconds. */
-export interface Lateness {
-  readonly timerMs: number;
-  readonly count: number;
+/** The times of a kind of work, in milliseconds. */
+export interface WorkReport {
+  /** Files read, messages taken, answers fetched, ticks of a timer. */
+  readonly units: number;
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
 }
 
-/** How late an interval's calls come, one after another: what is late is not made up for. */
-function watchTimer(milliseconds: number): number[] {
-  const lateness: number[] = [];
+/** Sums up times, and forgets them. */
+export function reportOf(times: number[]): WorkReport {
+  const all = times.splice(0);
+  const of = (fraction: number) => quantile(all, fraction);
+  return { units: all.length, p50: of(0.5), p99: of(0.99), p999: of(0.999) };
+}
+
+/** Starts an interval and keeps its lateness: how much longer than the interval each tick took. */
+export function watchTimer(milliseconds: number, times: number[] = []): number[] {
   let last = performance.now();
   setInterval(() => {
     const now = performance.now();
-    lateness.push(Math.max(0, now - last - milliseconds));
+    times.push(Math.max(0, now - last - milliseconds));
     last = now;
   }, milliseconds);
-  return lateness;
-}
-
-/** Starts timers in this thread, and returns a function: how late they were since its last call. */
-export function watchTimers(): () => Lateness[] {
-  const watched = TIMER_MS.map(watchTimer);
-  return () =>
-    watched.map((lateness, i) => {
-      const all = lateness.splice(0);
-      const of = (fraction: number) => quantile(all, fraction);
-      return {
-        timerMs: TIMER_MS[i]!,
-        count: all.length,
-        p50: of(0.5),
-        p99: of(0.99),
-        p999: of(0.999),
-      };
-    });
+  return times;
 }

@@ -1,26 +1,19 @@
 /**
- * netpoll's echo in a thread with work of the runtime's own:
- * `thread.ts HTTP_MODULE WORK main|worker`.
+ * netpoll's echo in a thread with work of the runtime's own: `thread.ts WORK main|worker sync|async`.
  *
- * Prints "listening PORT", then "http PORT". On SIGUSR2, what the runtime's work came to since the last
- * time.
+ * Prints "listening PORT", then "http PORT"; on SIGUSR2 the report of the work since the last one.
  */
 import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { quantile } from "../harness/statistics.ts";
+import { serveHttp } from "../peers/http.mjs";
 import { serveEcho } from "./echo.ts";
+import { reportOf, watchTimer } from "./lateness.ts";
+
+export type { WorkReport } from "./lateness.ts";
 
 const self = fileURLToPath(import.meta.url);
-
-/** What the runtime's work came to. Times in milliseconds. */
-export interface WorkReport {
-  /** Files read, messages taken, answers fetched, ticks of the timer. */
-  readonly units: number;
-  readonly p50: number;
-  readonly p99: number;
-}
 
 /** How long each unit took, or how late it was. */
 const times: number[] = [];
@@ -37,16 +30,7 @@ function repeat(atOnce: number, action: () => Promise<unknown>): void {
   for (let i = 0; i < atOnce; i++) void loop();
 }
 
-function watchTimer(): void {
-  let last = performance.now();
-  setInterval(() => {
-    const now = performance.now();
-    times.push(Math.max(0, now - last - 1));
-    last = now;
-  }, 1);
-}
-
-/** A Worker that sends a message back for each it gets. */
+/** Exchanges messages with a Worker that sends each back. */
 function exchangeMessages(): void {
   const source = 'require("node:worker_threads").parentPort.on("message", (m) => ' +
     'require("node:worker_threads").parentPort.postMessage(m));';
@@ -63,38 +47,30 @@ function exchangeMessages(): void {
 /** The work of the runtime, by name; HTTP is asked for from outside. */
 const WORKS: Readonly<Record<string, (httpPort: number) => void>> = {
   none() {},
-  timer: watchTimer,
+  timer: () => void watchTimer(1, times),
+  timer10: () => void watchTimer(10, times),
   messages: exchangeMessages,
   files: () => repeat(4, () => readFile(self)),
   fetch: (port) => repeat(1, async () => await (await fetch(`http://127.0.0.1:${port}/`)).text()),
 };
 
-function report(): void {
-  const all = times.splice(0);
-  const told: WorkReport = {
-    units: all.length,
-    p50: quantile(all, 0.5),
-    p99: quantile(all, 0.99),
-  };
-  console.log(JSON.stringify(told));
-}
+const report = () => console.log(JSON.stringify(reportOf(times)));
 
-async function begin(httpModule: string, work: string): Promise<void> {
-  const { serveHttp } = await import(`../peers/${httpModule}`);
+async function begin(work: string, style: string): Promise<void> {
   const httpPort = await serveHttp();
-  serveEcho(0, 64, "sync");
+  serveEcho(0, 64, style);
   console.log(`http ${httpPort}`);
   WORKS[work]!(httpPort);
 }
 
 if (isMainThread) {
-  const [, , httpModule, work, place] = process.argv;
+  const [work, place, style] = process.argv.slice(2) as [string, string, string];
   if (place === "worker") {
-    const worker = new Worker(self, { workerData: [httpModule, work] });
+    const worker = new Worker(self, { workerData: [work, style] });
     process.on("SIGUSR2", () => worker.postMessage("report"));
   } else {
     process.on("SIGUSR2", report);
-    await begin(httpModule!, work!);
+    await begin(work, style);
   }
 } else {
   parentPort!.on("message", report);

@@ -1,51 +1,29 @@
 /**
- * The question that netpoll's introduction asks of Go, asked of JavaScript: with 1 000 connections
- * of which half are idle, what does each server hold? `make question`.
+ * The memory of each server with 1 000 connections of which half are idle: netpoll's introduction
+ * asks Go's servers for it. `make question`.
  */
 import { availableParallelism } from "node:os";
-import { type Candidate, CANDIDATES, select } from "../harness/candidates.ts";
-import { examine, type Footprint, type Holdings, weigh, type Weighed } from "../harness/memory.ts";
-import { number, parse } from "../harness/options.ts";
+import { CANDIDATES } from "../harness/candidates.ts";
 import { table } from "../harness/markdown.ts";
+import { examine, weigh, type Weighed } from "../harness/memory.ts";
+import { parse, select } from "../harness/options.ts";
 import { Progress } from "../harness/progress.ts";
 import { describeMachine, tell } from "../harness/report.ts";
 
 const options = parse({
   only: { help: `servers: ${CANDIDATES.map((one) => one.name).join(",")}` },
-  connections: { help: "how many", value: "1000" },
-  size: { help: "bytes of a message", value: "512" },
+  connections: { help: "how many", value: 1000 },
+  size: { help: "bytes of a message", value: 512 },
 });
-const connections = number("connections", options.connections);
-const messageBytes = number("size", options.size);
+const { connections, size: messageBytes } = options;
 const busy = connections / 2;
 
-/** What a figure in bytes grew by for each connection, in KiB. */
+/** The growth of a figure in bytes for each connection, in KiB. */
 function growth<K extends string>({ before, after }: Weighed<Record<K, number>>, key: K): string {
   return ((after[key] - before[key]) / connections / 1024).toFixed(2);
 }
 
-function row(
-  { title }: Candidate,
-  plain: Weighed<Footprint>,
-  inside: Weighed<Holdings> | null,
-): string[] {
-  const promises = inside === null ? "–" : String(inside.after.promises - inside.before.promises);
-  return [
-    title,
-    String(plain.after.threads),
-    promises,
-    inside === null ? "–" : growth(inside, "bufferBytes"),
-    growth(plain, "residentBytes"),
-  ];
-}
-
-const HEADS = [
-  "server",
-  "threads",
-  "promises",
-  "buffers, KiB each",
-  "resident, KiB each",
-];
+const HEADS = ["server", "threads", "promises", "buffers, KiB each", "resident, KiB each"];
 
 const NOTES = `
 - threads: of the whole process, with ${connections} connections open (/proc/PID/status). The runtimes' own are
@@ -58,15 +36,23 @@ const NOTES = `
 - resident: growth of the process (VmRSS), divided by the connections, garbage included; what the kernel
   keeps for a socket is not in it.`;
 
-const progress = new Progress();
+const candidates = select(CANDIDATES, options.only);
+const progress = new Progress(candidates.length);
 const raw: unknown[] = [];
 const rows: string[][] = [];
-for (const candidate of select(CANDIDATES, options.only)) {
+for (const candidate of candidates) {
   progress.step(candidate.title);
-  const plain = await weigh(candidate, { connections, busy, messageBytes, isWarmedUp: false });
-  const inside = await examine(candidate, { connections, busy, messageBytes, isWarmedUp: false });
+  const all = { connections, busy, messageBytes, isWarmedUp: false };
+  const plain = await weigh(candidate, all);
+  const inside = await examine(candidate, all);
   raw.push({ name: candidate.name, plain, inside });
-  rows.push(row(candidate, plain, inside));
+  rows.push([
+    candidate.title,
+    String(plain.after.threads),
+    inside === null ? "–" : String(inside.after.promises - inside.before.promises),
+    inside === null ? "–" : growth(inside, "bufferBytes"),
+    growth(plain, "residentBytes"),
+  ]);
 }
 progress.end();
 const markdown = [

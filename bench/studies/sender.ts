@@ -1,6 +1,6 @@
 /**
- * Sends one message after the other for as long as it is told, from memory that is not touched in
- * between, and prints what that took: `sender.ts HOST PORT MODE BYTES SECONDS`.
+ * Sends one message after the other to native/drain.c, from memory that is not touched in between,
+ * and prints the cost: `sender.ts HOST PORT MODE BYTES SECONDS`.
  */
 import process from "node:process";
 import { setTimeout } from "node:timers/promises";
@@ -12,10 +12,10 @@ import { Option, setOption } from "../../src/net/socket.ts";
 /** More than the processor's caches hold: what was not touched lately is sent. */
 const POOL_BYTES = 16 * 1024 * 1024;
 
-/** Compiling takes that long: afterwards it is not in the figures. */
+/** The compilers need that long; they are not in the figures. */
 const WARM_UP_MS = 1500;
 
-// For as long as the process lives: what a buffer lent goes with the buffer.
+// It lives as long as the process: bytes that a buffer has lent go with the buffer.
 const buffer = new LinkBuffer();
 
 /** Messages in memory of ours, each in one piece. */
@@ -30,8 +30,8 @@ function makePool(bytes: number): Uint8Array[] {
 }
 
 /**
- * A connection that sends as fast as its window allows. bbr paces, and then the pace is measured;
- * what it has once begun to pace stays so, hence before connecting.
+ * Opens a connection that sends as fast as its window allows: cubic does not pace, as bbr does. A
+ * socket that has begun to pace goes on with it, so cubic is set before it connects.
  */
 async function connect(host: string, port: number, zeroCopy: ZeroCopyMode): Promise<Connection> {
   const [IPPROTO_TCP, TCP_CONGESTION] = [6, 13];
@@ -41,7 +41,7 @@ async function connect(host: string, port: number, zeroCopy: ZeroCopyMode): Prom
   native.setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, 5);
   setOption(fd, Option.NO_DELAY, 1);
   native.connect(fd, rawFromNumeric(host, port));
-  // Until it is connected it has no peer, of whom zero copy must know whether he is elsewhere.
+  // Zero copy asks where the peer is, and before the connection is made there is none.
   while (native.name(fd, 1, rawAddress()) < 0) await setTimeout(1);
   return Connection.fromFd(fd, { zeroCopy });
 }
@@ -49,6 +49,8 @@ async function connect(host: string, port: number, zeroCopy: ZeroCopyMode): Prom
 const [host, port, mode, size, seconds] = process.argv.slice(2);
 const pool = makePool(Number(size));
 const connection = await connect(host!, Number(port), mode as ZeroCopyMode);
+connection.writer.writeByte("d".charCodeAt(0)); // "drop the rest"
+await connection.writer.flush();
 let sent = 0;
 
 async function send(milliseconds: number): Promise<void> {

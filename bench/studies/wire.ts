@@ -7,9 +7,9 @@
  */
 import { execFileSync } from "node:child_process";
 import process from "node:process";
-import { hold, projectPath } from "../harness/child.ts";
+import { projectPath, startHeld } from "../harness/child.ts";
 
-/** A cable. */
+/** A cable between two ends. */
 export interface Wire {
   /** The address of the receiving end. */
   readonly host: string;
@@ -56,7 +56,7 @@ export async function layWire(receiverCpu: number): Promise<Wire> {
   }
   const mask = (1 << receiverCpu).toString(16);
   run(to, `echo ${mask} > /sys/class/net/veth1/queues/rx-0/rps_cpus`);
-  await hold({ argv: inside(to, [projectPath("bench/build/xdp_pass"), "veth1"]) });
+  await startHeld({ argv: inside(to, [projectPath("bench/build/xdp_pass"), "veth1"]) });
   return {
     host: ADDRESSES[1],
     sender: (argv) => inside(from, argv),

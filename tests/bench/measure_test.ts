@@ -1,23 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import {
-  absence,
-  type Candidate,
-  CANDIDATES,
-  LIMIT,
-  select,
-} from "../../bench/harness/candidates.ts";
-import { clientSeconds } from "../../bench/harness/clients.ts";
-import {
-  canAnswer,
-  DEFAULT_SECONDS,
-  type Plan,
-  primeSeconds,
-  roundsOf,
-  secondsOf,
-  TRACED,
-} from "../../bench/harness/measure.ts";
-import { duration } from "../../bench/harness/progress.ts";
+import { absence, type Candidate, CANDIDATES, LIMIT } from "../../bench/harness/candidates.ts";
+import { canAnswer, DEFAULT_SECONDS, type Plan, roundsOf } from "../../bench/harness/measure.ts";
+import { select } from "../../bench/harness/options.ts";
 import { scenariosOf } from "../../bench/harness/scenarios.ts";
 
 const plan: Plan = {
@@ -25,7 +10,7 @@ const plan: Plan = {
   candidates: CANDIDATES,
   rounds: null,
   ...DEFAULT_SECONDS,
-  traced: scenariosOf(TRACED),
+  traced: [],
   serverCpu: 0,
   loadCpu: 1,
 };
@@ -41,10 +26,13 @@ test("roundsOf() is at least 9 for what is timed, 15 for a tail, fewer only when
   assertEquals(roundsOf({ ...plan, rounds: 20 }, named("64x50")), 20);
 });
 
-test("secondsOf() of the default run stays within 20 minutes, with everybody", () => {
-  const measuring = plan.scenarios.reduce((sum, scenario) => sum + secondsOf(plan, scenario), 0);
-  const seconds = measuring + primeSeconds(plan) + clientSeconds(6, 5, 0.3);
-  assert(seconds < 18 * 60, duration(seconds)); // load, and runtimes to start, take theirs
+test("DEFAULT_SECONDS let the default run measure for 15 minutes at most, with everybody", () => {
+  const seconds = plan.scenarios.reduce((sum, scenario) => {
+    const each = (plan.seconds + plan.warmupSeconds + 0.1) * (scenario.stretch ?? 1);
+    const candidates = CANDIDATES.filter((one) => canAnswer(one, scenario)).length;
+    return sum + candidates * roundsOf(plan, scenario) * (scenario.isMemory ? 4.5 : each);
+  }, 0);
+  assert(seconds < 15 * 60, `${seconds} s`);
 });
 
 test("canAnswer() leaves out who would fill the memory, and who has not the mode", () => {

@@ -1,6 +1,8 @@
-// Connections that send one message each, get it back, and then are silent: the server has done all
-// it does for a connection. One that is closed, or gets more, ends the program.
+// Connections that say nothing after their one message.
 #pragma once
 
-// Opens them, with ids from `first_id` on.
+// Opens them, and waits for the answer of each.
 void idle_open(int first_id);
+// Instead of a load: lets some of them stop in the middle of a second message, prints "ready", waits
+// for the end of standard input, and has those messages completed and answered.
+void idle_hold(void);

@@ -22,6 +22,7 @@ static const char usage[] =
     "\n"
     "beside those that send:\n"
     "  -I COUNT    idle connections: one message each, then silence\n"
+    "  -H COUNT    no load: so many of the idle stop amid a second message, until standard input ends\n"
     "  -W COUNT    slow readers, which send without pause and read -y BYTES a second (65536) each\n"
     "\n"
     "instead of an echo:\n"
@@ -32,6 +33,7 @@ struct options options = {
     .connections = 1,
     .depth = 1,
     .cpu = -1,
+    .held = -1,
     .message_bytes = 64,
     .seconds = 3,
     .warmup_seconds = 0.5,
@@ -65,6 +67,7 @@ static void check(void) {
   if (o->receivers > 0 && (o->connections > 1 || o->idle > 0 || o->slow > 0 || o->churn > 0)) {
     reject("in a broadcast one sends and all others receive: no -c, -I, -W, -n");
   }
+  if (o->held > o->idle) reject("-H is -I at most");
   if (o->slow > 0 && o->slow_bytes_per_s < 1) reject("-y is 1 at least");
 }
 
@@ -74,7 +77,7 @@ void options_parse(int argc, char **argv) {
     fputs(usage, stdout);
     exit(0);
   }
-  for (int o; (o = getopt(argc, argv, "c:d:s:t:w:T:r:n:N:LfI:W:y:B:S:P:p:h:U:")) != -1;) {
+  for (int o; (o = getopt(argc, argv, "c:d:s:t:w:T:r:n:N:LfI:H:W:y:B:S:P:p:h:U:")) != -1;) {
     switch (o) {
       case 'c': options.connections = count(o); break;
       case 'd': options.depth = count(o); break;
@@ -88,6 +91,7 @@ void options_parse(int argc, char **argv) {
       case 'L': options.resets = true; break;
       case 'f': options.is_framed = true; break;
       case 'I': options.idle = count(o); break;
+      case 'H': options.held = count(o); break;
       case 'W': options.slow = count(o); break;
       case 'y': options.slow_bytes_per_s = number(o); break;
       case 'B': options.receivers = count(o); break;

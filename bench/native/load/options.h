@@ -10,6 +10,7 @@
 extern struct options {
   int connections, idle, receivers, slow; // receivers > 0: broadcast
   int depth, churn, cpu;
+  int held;             // -1: there is a load
   uint64_t job;         // messages a connection, 0: run by the clock
   size_t message_bytes; // of the payload, when framed
   size_t wire_bytes;    // of a message with its length

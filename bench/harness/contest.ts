@@ -1,0 +1,144 @@
+/**
+ * Servers beside each other: the figures of each in every case, and their ratios to others'.
+ */
+import { execFileSync } from "node:child_process";
+import { freePort, type Server, startServer, startServerAt } from "./child.ts";
+import { figure, figureAndRange, table } from "./markdown.ts";
+import { select } from "./options.ts";
+import { describeMachine, tell } from "./report.ts";
+import { inRounds, withServers } from "./rounds.ts";
+import { median, ratios, spread } from "./statistics.ts";
+
+/** A server that takes part. */
+export interface Entrant {
+  /** Its name in options. */
+  readonly name: string;
+  /** Its name in tables. */
+  readonly title: string;
+  /** A program without which it cannot run; none when left out. */
+  readonly needs?: string;
+  /** Starts it, pinned to a CPU. */
+  start(cpu: number): Promise<Server>;
+}
+
+/** A server that prints its port. */
+export function chooser(name: string, title: string, argv: readonly string[]): Entrant {
+  return { name, title, needs: argv[0]!, start: (cpu) => startServer({ argv, cpu }) };
+}
+
+/** A server that is told its port. */
+export function follower(
+  name: string,
+  title: string,
+  argvOf: (port: number) => readonly string[],
+): Entrant {
+  const start = async (cpu: number) => {
+    const port = await freePort();
+    return await startServerAt({ argv: argvOf(port), cpu }, port);
+  };
+  return { name, title, needs: argvOf(0)[0]!, start };
+}
+
+/** Whether a program is installed. */
+export function isInstalled(program: string): boolean {
+  try {
+    execFileSync("sh", ["-c", `command -v "$0"`, program], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A column of figures. */
+export interface Figure<K extends string> {
+  readonly key: K;
+  readonly head: string;
+  readonly decimals?: number;
+  /** Whether only the figure stands in the table, without ratios. */
+  readonly isAlone?: boolean;
+}
+
+/** Something that every entrant is measured in, in a table of its own. */
+export interface Case<K extends string> {
+  readonly title: string;
+  measure(server: Server, entrant: Entrant): Promise<Readonly<Record<K, number>>>;
+}
+
+/** A bench of this kind. */
+export interface Contest<K extends string> {
+  /** The name of its results. */
+  readonly name: string;
+  readonly title: string;
+  /** The lines below the title, after the machine. */
+  readonly about: readonly string[];
+  readonly entrants: readonly Entrant[];
+  /** Whose figures each entrant's are divided by: the head of the column, and the name. */
+  readonly bases: readonly (readonly [head: string, of: (entrant: Entrant) => string])[];
+  readonly cases: readonly Case<K>[];
+  readonly figures: readonly Figure<K>[];
+  /** Makes a server ready, and looks at its answers. */
+  prepare?(server: Server, entrant: Entrant): Promise<unknown>;
+}
+
+/** The options that every contest needs. */
+export interface ContestOptions {
+  readonly only: string | undefined;
+  readonly rounds: number;
+  readonly serverCpu: number;
+}
+
+/** Measures, prints and keeps the results. */
+export async function contest<K extends string>(
+  { name, title, about, entrants, bases, cases, figures, prepare }: Contest<K>,
+  { only, rounds, serverCpu }: ContestOptions,
+): Promise<void> {
+  const chosen = select(entrants, only);
+  const there = chosen.filter(({ needs }) => needs === undefined || isInstalled(needs));
+  const absent = chosen.filter((one) => !there.includes(one)).map(({ title }) => title);
+  const starters = there.map((one) => () => one.start(serverCpu));
+  const found = await withServers(starters, async (...servers) => {
+    for (const [i, server] of servers.entries()) await prepare?.(server, there[i]!);
+    const jobs = cases.flatMap((one) =>
+      there.map((entrant, i) => ({
+        title: `${one.title}, ${entrant.title}`,
+        measure: () => one.measure(servers[i]!, entrant),
+      }))
+    );
+    return await inRounds(rounds, jobs);
+  });
+  const sections = cases.map(({ title }, j) => {
+    const all = found.slice(j * there.length, (j + 1) * there.length);
+    const values = (i: number, key: K) => (all[i] ?? []).map((round) => round[key]);
+    const ratio = (i: number, key: K, base: string) => {
+      const others = values(there.findIndex((one) => one.name === base), key);
+      return others.length === 0 ? "–" : figureAndRange(spread(ratios(values(i, key), others)), 2);
+    };
+    const heads = figures.flatMap(({ head, isAlone }) => [
+      head,
+      ...(isAlone ? [] : bases.map(([head]) => head)),
+    ]);
+    const rows = there.map((entrant, i) => [
+      entrant.title,
+      ...figures.flatMap(({ key, decimals, isAlone }) => [
+        figure(median(values(i, key)), decimals),
+        ...(isAlone ? [] : bases.map(([, of]) => ratio(i, key, of(entrant)))),
+      ]),
+    ]);
+    return `### ${title}\n\n${table(["server", ...heads], rows)}\n`;
+  });
+  const markdown = [
+    `## ${title}\n`,
+    `${describeMachine()}.`,
+    ...about,
+    `${rounds} interleaved rounds; servers on CPU ${serverCpu}. Medians, and of ratios the range of the`,
+    "middle half.",
+    ...(absent.length > 0 ? [`Not installed, and so not measured: ${absent.join(", ")}.`] : []),
+    "",
+    ...sections,
+  ].join("\n");
+  const raw = there.map(({ name }, i) => ({
+    name,
+    cases: cases.map(({ title }, j) => ({ title, rounds: found[j * there.length + i] })),
+  }));
+  tell(name, markdown, raw);
+}
