@@ -4,14 +4,15 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bulkBench, bulkOptions } from "./harness/bulk.ts";
+import { BULK_OPTIONS, bulkBench } from "./harness/bulk.ts";
 import { runFile, type Runtime } from "./harness/candidates.ts";
 import { projectPath, startServer } from "./harness/child.ts";
 import { chooser, type Entrant, follower } from "./harness/contest.ts";
+import { parse } from "./harness/options.ts";
 
 const SPLICE = ["option splice-request", "option splice-response"];
 
-const options = bulkOptions();
+const options = parse(BULK_OPTIONS);
 const drain = projectPath("bench/build/drain");
 const sink = await startServer({ argv: [drain], cpu: options.loadCpu });
 const directory = mkdtempSync(join(tmpdir(), "netpoll-proxy-"));

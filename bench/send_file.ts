@@ -5,13 +5,14 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bulkBench, bulkOptions } from "./harness/bulk.ts";
+import { BULK_OPTIONS, bulkBench } from "./harness/bulk.ts";
 import { runFile, type Runtime } from "./harness/candidates.ts";
 import { chooser, follower } from "./harness/contest.ts";
+import { parse } from "./harness/options.ts";
 
 const FILE_MIB = 1024;
 
-const options = bulkOptions();
+const options = parse(BULK_OPTIONS);
 const directory = mkdtempSync(join(tmpdir(), "netpoll-files-"));
 const file = join(directory, "file");
 execFileSync("dd", ["if=/dev/urandom", `of=${file}`, "bs=1M", `count=${FILE_MIB}`, "status=none"]);

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { projectPath, run } from "./child.ts";
 import { contest, type Entrant } from "./contest.ts";
-import { number, parse } from "./options.ts";
+import { number, type parse } from "./options.ts";
 
 /** The output of bench/native/bulk.c. */
 export type BulkResult = Readonly<
@@ -25,18 +25,16 @@ export interface BulkBench {
   readonly load: readonly string[];
 }
 
-/** Parses the options of all benches of this kind. */
-export function bulkOptions() {
-  return parse({
-    only: { help: "servers by name, with commas between them" },
-    connections: { help: "connections, one run each, with commas between them", value: "1,4" },
-    rounds: 9,
-    seconds: 1,
-    warmup: 0.3,
-    serverCpu: true,
-    loadCpu: true,
-  });
-}
+/** The options of all benches of this kind. */
+export const BULK_OPTIONS = {
+  only: { help: "servers by name, with commas between them" },
+  connections: { help: "connections, one run each, with commas between them", value: "1,4" },
+  rounds: 9,
+  seconds: 1,
+  warmup: 0.3,
+  serverCpu: true,
+  loadCpu: true,
+} as const;
 
 /** The network of the bytes: own_loopback.sh names it, if it ran this. */
 function describeLoopback(): string {
@@ -47,7 +45,7 @@ function describeLoopback(): string {
 /** Measures, prints and keeps the results. */
 export async function bulkBench(
   { load: [program, ...given], limit, about, ...bench }: BulkBench,
-  options: ReturnType<typeof bulkOptions>,
+  options: ReturnType<typeof parse<typeof BULK_OPTIONS>>,
 ): Promise<void> {
   const { connections, seconds, warmup, loadCpu } = options;
   const cases = connections.split(",").map((each) => number("connections", each)).map((count) => ({

@@ -92,7 +92,10 @@ export interface Held {
 }
 
 /** Opens connections, and keeps them until `finish` is called. */
-export function hold(port: number, { connections, busy = 0, messageBytes }: Held) {
+export function hold(
+  port: number,
+  { connections, busy = 0, messageBytes }: Held,
+): ReturnType<typeof startHeld> {
   const shape = ["-p", port, "-I", connections, "-H", busy, "-s", messageBytes];
   return startHeld({ argv: [projectPath("bench/build/load"), ...shape.map(String)] });
 }
