@@ -40,7 +40,7 @@ export GIT_CONFIG_VALUE_0 = *
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
-        exits soak question beside thread deferred idle-memory calls cores clean help
+        exits network soak question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -116,6 +116,9 @@ analyze: libnetpoll.c  ## weaknesses of the C file, as clang --analyze, gcc -fan
 	  command -v $${tool%% *} >/dev/null || { echo "$${tool%% *} is not here: nothing analysed by it"; continue; }; \
 	  for build in "" -DNP_FAULTS; do echo "$$tool $$build $<"; $$tool $$build $< || exit 1; done; \
 	done
+
+network: all  ## every scenario over every bad network, as root (OPTIONS="--seconds 60", or --help)
+	@$(BOTH) tests/network/run.ts $(OPTIONS)
 
 cover: all  ## which lines the tests reach, one table a runtime
 	$(FAULTS) $(DENO) test -A --no-check --coverage=coverage/deno $(TESTS)

@@ -1,0 +1,98 @@
+/**
+ * What two programs do over a bad network: one serves, the other calls.
+ */
+import {
+  type Connection,
+  createListener,
+  dial,
+  type DialOptions,
+  EventLoop,
+  type EventLoopOptions,
+  type ListenerOptions,
+  type RequestHandler,
+} from "../../mod.ts";
+import { SERVER_HOST } from "./bed.ts";
+
+/** What there is to do. */
+export interface Work {
+  /** How many bytes go each way. */
+  readonly bytes: number;
+  /** What they, and all that is by chance, are made from. */
+  readonly seed: number;
+  /** Says what becomes of packets from now on, in the words of `relay.c`. Resolves when it is so. */
+  link(there: string, back: string): Promise<void>;
+}
+
+/** What was counted, by name. */
+export type Figures = Readonly<Record<string, number | string>>;
+
+/** A server that runs. */
+export interface Serving {
+  /** The client is done, or dead: ends, and fails if anything was not as it should be. */
+  stop(): Promise<Figures | void>;
+}
+
+/** A client and its server. */
+export interface Scenario {
+  /** What it is, in a few words. */
+  readonly title: string;
+  /** It makes a network of its own: no condition is set besides. */
+  readonly isOwnNetwork?: boolean;
+  /** Its client is killed by itself. */
+  readonly isMortal?: boolean;
+  /** The programs of others that it needs. */
+  readonly tools?: readonly string[];
+  /** The least that makes sense, in bytes, whatever is asked for. */
+  readonly bytesMin?: number;
+  /** The most. */
+  readonly bytesMax?: number;
+  /** Listens at PORT. */
+  serve(work: Work): Serving | Promise<Serving>;
+  /** Returns when all is done, with every connection closed. */
+  call(work: Work): Promise<Figures | void>;
+}
+
+/** Where a server listens. Each bed has addresses of its own, hence ports of its own. */
+export const PORT = 7000;
+const ADDRESS = `${SERVER_HOST}:${PORT}`;
+
+/**
+ * Where a third of the packets is lost, TCP may be silent for longer than the 5 s of the default: it
+ * waits twice as long before each time that it sends a lost packet again.
+ */
+const CLOSE_TIMEOUT_MS = 60_000;
+
+/** A loop that serves at PORT, and shuts down in order when it is stopped. */
+export function serveWith<C = undefined>(
+  onRequest: RequestHandler<C> | null,
+  options: EventLoopOptions<C> = {},
+  listenOptions: ListenerOptions = {},
+): Serving & { readonly loop: EventLoop<C> } {
+  const errors: unknown[] = [];
+  const loop = new EventLoop<C>(onRequest, {
+    closeTimeoutMs: CLOSE_TIMEOUT_MS,
+    onError: (error) => errors.push(error),
+    ...options,
+  });
+  const served = loop.serve(createListener("tcp", `0.0.0.0:${PORT}`, listenOptions));
+  return {
+    loop,
+    async stop() {
+      await loop.shutdown();
+      await served;
+      if (errors.length > 0) throw new AggregateError(errors, `a handler failed: ${errors[0]}`);
+    },
+  };
+}
+
+/** Dials the server of the bed. */
+export function call(options: DialOptions = {}): Promise<Connection> {
+  return dial("tcp", ADDRESS, { closeTimeoutMs: CLOSE_TIMEOUT_MS, ...options });
+}
+
+/** Sends everything back as it comes, until the peer ends its side. */
+export async function echo({ reader, writer }: Connection): Promise<void> {
+  writer.writeBinary(reader.next(reader.length));
+  await writer.flush();
+  reader.release();
+}
