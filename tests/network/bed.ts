@@ -9,7 +9,7 @@
  *
  * Each is a network namespace (ip-netns(8)), made here and removed here. `relay.c` moves the packets.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { Program } from "../../scripts/program.ts";
 import { root } from "../support/library.ts";
@@ -85,24 +85,20 @@ function connect(names: Record<string, string>, side: Side, mtu: number): string
 }
 
 /**
- * Removes the namespaces of this process when it ends, however it ends: that ends the pipe that this
- * reads. It is nobody's child, so that nobody ends it first.
+ * Removes the namespaces of this process when it has ended, however it ended. It is nobody's child, and
+ * in a session of its own: what ends the others does not end it.
  */
-const GUARD = `exec 3<&0
-(cat <&3
-for name in $(ip netns list | grep -o "^$0[^ ]*")
+const GUARD = `setsid sh -c 'tail --pid="$1" -f /dev/null
+for name in $(ip netns list | grep -o "^$0$1-[^ ]*")
 do ip netns pids "$name" | xargs -r kill -9; ip netns del "$name"
-done) > /dev/null 2>&1 &`;
+done' "$0" "$1" &`;
 
 let isGuarded = false;
 
 function guard(): void {
   if (isGuarded) return;
   isGuarded = true;
-  const child = spawn("sh", ["-c", GUARD, `${PREFIX}${process.pid}-`], {
-    stdio: ["pipe", "ignore", "ignore"],
-  });
-  child.unref();
+  spawnSync("sh", ["-c", GUARD, PREFIX, `${process.pid}`], { stdio: "ignore" });
 }
 
 /** A network that is there until it is closed. */

@@ -111,10 +111,9 @@ async function work(): Promise<void> {
   }
 }
 
-console.log(`${host.name}: ${trials.length} trials, seed ${seed}`);
+console.log(`${trials.length} trials, seed ${seed}`);
 await Promise.all(Array.from({ length: wholeNumber("jobs", own.jobs!) }, work));
-const amount =
-  `${host.name}: ${sums.trials} trials, ${(sums.bytes / MIB).toFixed(0)} MiB over the ` +
+const amount = `${sums.trials} trials, ${(sums.bytes / MIB).toFixed(0)} MiB over the ` +
   `link, ${sums.lost} packets lost, ${sums.zeroCopyCalls} zero-copy sends, in ${
     passed().toFixed(0)
   } s`;
