@@ -47,8 +47,8 @@ all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## buil
 libnetpoll.so: libnetpoll.c
 	$(CC) $(CFLAGS) $(STRICT) $(SHARED) -o $@ $<
 
-libnetpoll-faults.so: libnetpoll.c
-	$(CC) $(CFLAGS) $(STRICT) $(SHARED) -DNP_FAULTS -o $@ $<
+libnetpoll-faults.so: libnetpoll.c tests/native/faults.h
+	$(CC) $(CFLAGS) $(STRICT) $(SHARED) -include tests/native/faults.h -o $@ $<
 
 # A linked node_modules is somebody else's: npm would empty it through the link.
 node_modules/.package-lock.json: package-lock.json .npmrc
@@ -104,7 +104,7 @@ check-docs: all  ## every export is documented, every example runs
 
 check-c: libnetpoll.c  ## C without a warning, by gcc and clang
 	gcc $(CFLAGS) $(STRICT) $(SHARED) -o /dev/null $<
-	gcc $(CFLAGS) $(STRICT) $(SHARED) -DNP_FAULTS -o /dev/null $<
+	gcc $(CFLAGS) $(STRICT) $(SHARED) -include tests/native/faults.h -o /dev/null $<
 	@if command -v clang >/dev/null; then set -x; clang $(CFLAGS) $(STRICT) -Wno-gnu $(SHARED) -o /dev/null $<; \
 	else echo "clang is not here: only gcc has checked $<"; fi
 	@$(MAKE) --no-print-directory -C bench programs
@@ -114,7 +114,7 @@ check-c: libnetpoll.c  ## C without a warning, by gcc and clang
 analyze: libnetpoll.c  ## weaknesses of the C file, as clang --analyze, gcc -fanalyzer and cppcheck see them
 	@for tool in $(ANALYZERS); do \
 	  command -v $${tool%% *} >/dev/null || { echo "$${tool%% *} is not here: nothing analysed by it"; continue; }; \
-	  for build in "" -DNP_FAULTS; do echo "$$tool $$build $<"; $$tool $$build $< || exit 1; done; \
+	  echo "$$tool $<"; $$tool $< || exit 1; \
 	done
 
 network: all  ## every scenario over every bad network, as root (OPTIONS="--seconds 60", or --help)

@@ -16,7 +16,7 @@ export type Signature = readonly [
 ];
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 6;
+export const ABI = 7;
 
 /** Every function of {@linkcode Native}. */
 export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
@@ -93,28 +93,21 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   ringClose: ["np_ring_close", ["i32"], "i32"],
 };
 
-/** The kinds of calls that libnetpoll.c counts, and can be made to fail: its `enum call`. */
+/** The kinds of calls that libnetpoll.c counts: its `enum call`. */
 export const CALLS = [
   "socket",
-  "bind",
-  "listen",
   "accept",
   "connect",
-  "epollCreate",
   "epollCtl",
   "epollWait",
   "recv",
   "send",
-  "eventfd",
-  "slabMap",
-  "waker",
   "open",
   "pipe",
   "pread",
   "sendfile",
   "splice",
   "sendZeroCopy",
-  "completion",
 ] as const;
 
 /** A kind of call. */

@@ -197,7 +197,7 @@ test("a long run of all sizes maps no more than its first rounds did", () => {
 
 faultTest("takeIfAny() is null, and take() throws, when no memory is left", () => {
   const pool = new BlockPool();
-  failWith("slabMap", ERRNO.ENOMEM, { count: 2 });
+  failWith("mmap", ERRNO.ENOMEM, { count: 2 });
   assertThrows(() => pool.take(1), SystemError, "out of memory");
   assertEquals(pool.takeIfAny(1), null);
   const block = pool.takeIfAny(1);

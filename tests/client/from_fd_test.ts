@@ -36,7 +36,7 @@ test("socketPair() makes two connections, each the peer of the other (netpoll 16
 
 faultTest("socketPair() leaks nothing when it fails half-way", () =>
   leaks(() => {
-    failWith("socket", 24);
+    failWith("socketpair", 24);
     assertThrows(() => socketPair(), SystemError, "EMFILE");
     for (const skip of [0, 1]) {
       failWith("epollCtl", 12, { skip });
@@ -127,7 +127,7 @@ faultTest("Connection.fromFd() leaves a descriptor as it was, whatever fails", (
     const fails: [Call, number, Fault][] = [
       ["epollCtl", 12, { fd: pipe }],
       ["epollCtl", 28, { skip: 2 }], // of the duplicate, after the probe of the original
-      ["open", 24, {}],
+      ["fcntl", 24, {}],
     ];
     for (const [call, errno, fault] of fails) {
       failWith(call, errno, fault);

@@ -90,7 +90,7 @@ faultTest("Connection survives a receive without memory: it ends alone, and says
   try {
     const [a, b] = pairWith({}, { readBufferBytesMax: 64 * 1024 * 1024 });
     const [c, d] = socketPair();
-    failWith("slabMap", ENOMEM, { count: 1000 });
+    failWith("mmap", ENOMEM, { count: 1000 });
     const size = 40 * 1024 * 1024;
     const waiting = b.reader.wait(size).then(() => null, (error) => error);
     const chunk = new Uint8Array(1024 * 1024);
@@ -101,7 +101,7 @@ faultTest("Connection survives a receive without memory: it ends alone, and says
     }
     const error = await soon(waiting);
     assert(error instanceof Error, "the wait fails");
-    failWith("slabMap", ENOMEM, { count: 0 });
+    failWith("mmap", ENOMEM, { count: 0 });
     await send(c, "others go on");
     assertEquals(await soon(receive(d, 12)), "others go on");
     assert(lines.length >= 1, "it is said in the log");

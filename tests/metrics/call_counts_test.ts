@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { dial, SystemError } from "../../mod.ts";
 import { type CallName, readCallCounts } from "../../src/metrics/call_counts.ts";
+import { Family } from "../../src/net/address.ts";
 import { type Call, failWith, faultTest } from "../support/faults.ts";
 import { closeAll, receive, send, tcpPair } from "../support/pair.ts";
 
@@ -88,7 +89,7 @@ const KINDS: readonly [CallName, Call][] = [
   ["wait", "epollWait"],
   ["receive", "recv"],
   ["send", "send"],
-  ["open", "open"],
+  ["open", "fcntl"],
   ["readFile", "pread"],
   ["sendFile", "sendfile"],
   ["splice", "splice"],
@@ -99,6 +100,7 @@ faultTest("readCallCounts() counts each kind of call under its own name", async 
   const EIO = 5;
   const slab = native.slabMap(2 << 20);
   const words = new Uint32Array(64);
+  words.set([Family.IPV4, 1, 0, 4]); // an address to connect to
   const acts: Record<CallName, () => number> = {
     accept: () => native.accept(0, words),
     connect: () => native.connect(0, words),

@@ -154,19 +154,10 @@ TEST("np_readv() reads what is no socket") {
   CHECK_EQUAL(np_readv(-1, table_of(4, EMPTY_FIRST), 4), -EBADF);
 }
 
-TEST("np_writev() takes at most 2^31 - 1 bytes and cuts the piece that crosses it (netpoll 179)") {
+TEST("np_writev() is told of more than 2^31 - 1 bytes, of which the kernel takes less (netpoll 179)") {
   const uint32_t large = 0x80000000 - HUGE_PAGE_BYTES;
   CHECK_EQUAL(np_slab_map(large), 0);
-  struct iovec pieces[IOVECS_MAX];
-  const uint32_t small[4][3] = {{0, 0, 10}, {0, 0, 20}, {0, 0, 30}, {0, 0, 40}};
-  CHECK_EQUAL(gather(table_of(4, small), 4, INT32_MAX, pieces), 100);
-  for (int n = 0; n < 4; n++) CHECK_EQUAL(pieces[n].iov_len, 10 * (n + 1));
   const uint32_t over[4][3] = {{0, 0, 10}, {0, 0, large}, {0, 0, large}, {0, 0, 40}};
-  CHECK_EQUAL(gather(table_of(4, over), 4, INT32_MAX, pieces), INT32_MAX);
-  CHECK_EQUAL(pieces[0].iov_len, 10);
-  CHECK_EQUAL(pieces[1].iov_len, large);
-  CHECK_EQUAL(pieces[2].iov_len, INT32_MAX - 10 - (int64_t)large);
-  CHECK_EQUAL(pieces[3].iov_len, 0);
   // The null device reads no byte of it: the kernel's own bound is what is left (MAX_RW_COUNT,
   // write(2)).
   int null = open("/dev/null", O_WRONLY | O_CLOEXEC);

@@ -3,14 +3,14 @@ enum { ANY = -1 };
 
 TEST("np_fault() is -EINVAL for a kind of call that is none") {
   CHECK_EQUAL(np_fault(-1, ANY, 0, 1, -EIO), -EINVAL);
-  CHECK_EQUAL(np_fault(CALLS, ANY, 0, 1, -EIO), -EINVAL);
+  CHECK_EQUAL(np_fault(FAULT_KINDS, ANY, 0, 1, -EIO), -EINVAL);
   CHECK_EQUAL(np_fault(INT32_MIN, ANY, 0, 1, -EIO), -EINVAL);
-  CHECK_EQUAL(np_fault(CALLS - 1, ANY, 0, 0, 0), 0);
+  CHECK_EQUAL(np_fault(FAULT_KINDS - 1, ANY, 0, 0, 0), 0);
 }
 
 TEST("np_fault() lets `skip` calls pass, fails `count`, and is then used up") {
   int32_t fd = np_eventfd();
-  CHECK_EQUAL(np_fault(CALL_EVENTFD, ANY, 2, 3, -ENFILE), 0);
+  CHECK_EQUAL(np_fault(FAULT_EVENTFD, ANY, 2, 3, -ENFILE), 0);
   for (int n = 0; n < 8; n++) {
     int32_t code = np_eventfd();
     if (n >= 2 && n < 5) CHECK_EQUAL(code, -ENFILE);
@@ -19,11 +19,11 @@ TEST("np_fault() lets `skip` calls pass, fails `count`, and is then used up") {
 }
 
 TEST("np_fault() with count 0 takes the fault away, another replaces it") {
-  CHECK_EQUAL(np_fault(CALL_SOCKET, ANY, 0, 10, -EMFILE), 0);
+  CHECK_EQUAL(np_fault(FAULT_SOCKET, ANY, 0, 10, -EMFILE), 0);
   CHECK_EQUAL(np_socket(AF_UNIX), -EMFILE);
-  CHECK_EQUAL(np_fault(CALL_SOCKET, ANY, 0, 10, -ENFILE), 0);
+  CHECK_EQUAL(np_fault(FAULT_SOCKET, ANY, 0, 10, -ENFILE), 0);
   CHECK_EQUAL(np_socket(AF_UNIX), -ENFILE);
-  CHECK_EQUAL(np_fault(CALL_SOCKET, ANY, 0, 0, -ENFILE), 0);
+  CHECK_EQUAL(np_fault(FAULT_SOCKET, ANY, 0, 0, -ENFILE), 0);
   CHECK(np_socket(AF_UNIX) >= 0);
 }
 
@@ -31,7 +31,7 @@ TEST("np_fault() with a descriptor leaves all others alone, in the count of skip
   int32_t pair[2];
   make_pair(pair);
   uint32_t slab = a_slab();
-  CHECK_EQUAL(np_fault(CALL_SEND, pair[0], 1, 1, -ECONNRESET), 0);
+  CHECK_EQUAL(np_fault(FAULT_SEND, pair[0], 1, 1, -ECONNRESET), 0);
   for (int n = 0; n < 3; n++) CHECK_EQUAL(np_send(pair[1], slab, 0, 1, 0), 1);
   CHECK_EQUAL(np_send(pair[0], slab, 0, 1, 0), 1);
   CHECK_EQUAL(np_send(pair[1], slab, 0, 1, 0), 1);
@@ -50,17 +50,17 @@ TEST("np_fault() with a descriptor leaves all others alone, in the count of skip
 TEST("np_fault() fails each kind of call that opens or names something") {
   struct address at = address_of(AF_INET, LOOPBACK4, 4), peer;
   int32_t pair[2], fd = np_socket(AF_INET);
-  CHECK_FAILS_ONCE(CALL_SOCKET, np_socket(AF_INET));
-  CHECK_FAILS_ONCE(CALL_SOCKET, np_socketpair(pair));
-  CHECK_FAILS_ONCE(CALL_BIND, np_bind(fd, &at));
-  CHECK_FAILS_ONCE(CALL_LISTEN, np_listen(fd, 1));
-  CHECK_FAILS_ONCE(CALL_ACCEPT, np_accept(fd, &peer));
-  CHECK_FAILS_ONCE(CALL_CONNECT, np_connect(np_socket(AF_INET), &at));
-  CHECK_FAILS_ONCE(CALL_EPOLL_CREATE, np_epoll_create());
-  CHECK_FAILS_ONCE(CALL_EVENTFD, np_eventfd());
-  CHECK_FAILS_ONCE(CALL_EVENTFD, np_timerfd());
-  CHECK_FAILS_ONCE(CALL_SLAB_MAP, np_slab_map(HUGE_PAGE_BYTES));
-  CHECK_FAILS_ONCE(CALL_WAKER, np_waker_open(np_epoll_create()));
+  CHECK_FAILS_ONCE(FAULT_SOCKET, np_socket(AF_INET));
+  CHECK_FAILS_ONCE(FAULT_SOCKETPAIR, np_socketpair(pair));
+  CHECK_FAILS_ONCE(FAULT_BIND, np_bind(fd, &at));
+  CHECK_FAILS_ONCE(FAULT_LISTEN, np_listen(fd, 1));
+  CHECK_FAILS_ONCE(FAULT_ACCEPT, np_accept(fd, &peer));
+  CHECK_FAILS_ONCE(FAULT_CONNECT, np_connect(np_socket(AF_INET), &at));
+  CHECK_FAILS_ONCE(FAULT_EPOLL_CREATE, np_epoll_create());
+  CHECK_FAILS_ONCE(FAULT_EVENTFD, np_eventfd());
+  CHECK_FAILS_ONCE(FAULT_TIMERFD, np_timerfd());
+  CHECK_FAILS_ONCE(FAULT_MMAP, np_slab_map(HUGE_PAGE_BYTES));
+  CHECK_FAILS_ONCE(FAULT_THREAD, np_waker_open(np_epoll_create()));
 }
 
 TEST("np_fault() fails each kind of call that moves bytes or events") {
@@ -68,14 +68,14 @@ TEST("np_fault() fails each kind of call that moves bytes or events") {
   make_pair(pair);
   uint32_t slab = a_slab();
   const uint32_t *table = table_of(4, EMPTY_FIRST);
-  CHECK_FAILS_ONCE(CALL_RECV, np_recv(pair[0], slab, 0, 1));
-  CHECK_FAILS_ONCE(CALL_RECV, np_readv(pair[0], table, 4));
-  CHECK_FAILS_ONCE(CALL_SEND, np_send(pair[0], slab, 0, 1, 0));
-  CHECK_FAILS_ONCE(CALL_SEND, np_sendmsg(pair[0], table, 4, 0));
-  CHECK_FAILS_ONCE(CALL_SEND, np_writev(pair[0], table, 4));
-  CHECK_FAILS_ONCE(CALL_SEND, np_send_borrowed(pair[0], bytes_of(slab), 1, 0, 1, 0));
-  CHECK_FAILS_ONCE(CALL_EPOLL_CTL, np_epoll_ctl(epoll, EPOLL_CTL_ADD, pair[0], 1, EPOLLIN));
-  CHECK_FAILS_ONCE(CALL_EPOLL_WAIT, np_epoll_wait(epoll, seen, EVENTS_MAX, 0));
+  CHECK_FAILS_ONCE(FAULT_RECV, np_recv(pair[0], slab, 0, 1));
+  CHECK_FAILS_ONCE(FAULT_RECV, np_readv(pair[0], table, 4));
+  CHECK_FAILS_ONCE(FAULT_SEND, np_send(pair[0], slab, 0, 1, 0));
+  CHECK_FAILS_ONCE(FAULT_SEND, np_sendmsg(pair[0], table, 4, 0));
+  CHECK_FAILS_ONCE(FAULT_SEND, np_writev(pair[0], table, 4));
+  CHECK_FAILS_ONCE(FAULT_SEND, np_send_borrowed(pair[0], bytes_of(slab), 1, 0, 1, 0));
+  CHECK_FAILS_ONCE(FAULT_EPOLL_CTL, np_epoll_ctl(epoll, EPOLL_CTL_ADD, pair[0], 1, EPOLLIN));
+  CHECK_FAILS_ONCE(FAULT_EPOLL_WAIT, np_epoll_wait(epoll, seen, EVENTS_MAX, 0));
 }
 
 TEST("np_fault() with a positive effect shortens what a call moves") {
@@ -83,13 +83,13 @@ TEST("np_fault() with a positive effect shortens what a call moves") {
   make_pair(pair);
   uint32_t from = a_filled_slab(), to = a_slab();
   const uint32_t *table = table_of(4, EMPTY_FIRST);
-  CHECK_EQUAL(np_fault(CALL_SEND, ANY, 0, 4, 15), 0);
+  CHECK_EQUAL(np_fault(FAULT_SEND, ANY, 0, 4, 15), 0);
   CHECK_EQUAL(np_send(pair[0], from, 0, 100, 0), 15);
   CHECK_EQUAL(np_send_borrowed(pair[0], bytes_of(from), 100, 0, 100, 0), 15);
   CHECK_EQUAL(np_sendmsg(pair[0], table, 4, 0), 15);
   CHECK_EQUAL(np_writev(pair[0], table, 4), 15);
   CHECK_EQUAL(np_sendmsg(pair[0], table, 4, 0), 31);
-  CHECK_EQUAL(np_fault(CALL_RECV, ANY, 0, 2, 20), 0);
+  CHECK_EQUAL(np_fault(FAULT_RECV, ANY, 0, 2, 20), 0);
   CHECK_EQUAL(np_recv(pair[1], to, 0, 1000), 20);
   const uint32_t into[2][3] = {{to, 20, 15}, {to, 35, 100}};
   CHECK_EQUAL(np_readv(pair[1], table_of(2, into), 2), 20);
@@ -107,7 +107,7 @@ TEST("np_fault() shortens to no more than was asked, and does not widen the boun
   int32_t pair[2];
   make_pair(pair);
   uint32_t slab = a_slab();
-  CHECK_EQUAL(np_fault(CALL_SEND, ANY, 0, 3, INT32_MAX), 0);
+  CHECK_EQUAL(np_fault(FAULT_SEND, ANY, 0, 3, INT32_MAX), 0);
   CHECK_EQUAL(np_send(pair[0], slab, 0, 10, 0), 10);
   CHECK_EQUAL(np_send(pair[0], slab, HUGE_PAGE_BYTES - 1, 2, 0), -EFAULT);
   const uint32_t outside[1][3] = {{slab, HUGE_PAGE_BYTES - 1, 2}};

@@ -126,16 +126,16 @@ TEST("np_fault() fails and shortens the calls on files and pipes") {
   uint32_t slab = a_filled_slab(), to = a_slab();
   int32_t fd = a_file(slab), pair[2], ends[2];
   make_pair(pair);
-  CHECK_FAILS_ONCE(CALL_OPEN, np_dup(0));
-  CHECK_FAILS_ONCE(CALL_PIPE, np_pipe(ends));
-  CHECK_FAILS_ONCE(CALL_PREAD, np_pread(fd, to, 0, 1, 0, 0));
-  CHECK_FAILS_ONCE(CALL_SENDFILE, np_sendfile(pair[0], fd, 0, 0, 1));
-  CHECK_FAILS_ONCE(CALL_SPLICE, np_splice(pair[1], ends[1], 1));
-  CHECK_EQUAL(np_fault(CALL_PREAD, ANY, 0, 1, 7), 0);
+  CHECK_FAILS_ONCE(FAULT_FCNTL, np_dup(0));
+  CHECK_FAILS_ONCE(FAULT_PIPE, np_pipe(ends));
+  CHECK_FAILS_ONCE(FAULT_PREAD, np_pread(fd, to, 0, 1, 0, 0));
+  CHECK_FAILS_ONCE(FAULT_SENDFILE, np_sendfile(pair[0], fd, 0, 0, 1));
+  CHECK_FAILS_ONCE(FAULT_SPLICE, np_splice(pair[1], ends[1], 1));
+  CHECK_EQUAL(np_fault(FAULT_PREAD, ANY, 0, 1, 7), 0);
   CHECK_EQUAL(np_pread(fd, to, 0, 100, 0, 0), 7);
-  CHECK_EQUAL(np_fault(CALL_SENDFILE, pair[0], 0, 1, 7), 0);
+  CHECK_EQUAL(np_fault(FAULT_SENDFILE, pair[0], 0, 1, 7), 0);
   CHECK_EQUAL(np_sendfile(pair[0], fd, 0, 0, 100), 7);
-  CHECK_EQUAL(np_fault(CALL_SPLICE, pair[1], 0, 1, 5), 0);
+  CHECK_EQUAL(np_fault(FAULT_SPLICE, pair[1], 0, 1, 5), 0);
   CHECK_EQUAL(np_splice(pair[1], ends[1], 100), 5);
 }
 #endif

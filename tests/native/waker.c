@@ -362,3 +362,16 @@ TEST("np_waker threads have a stack that the C library accepts") {
   CHECK_EQUAL(pthread_attr_setstacksize(&attributes, WAKER_STACK_BYTES), 0);
   CHECK(WAKER_STACK_BYTES >= 128 << 10);  // glibc's PTHREAD_STACK_MIN on arm64
 }
+
+#ifdef NP_FAULTS
+TEST("np_waker sends its byte later, when the kernel has no memory for it just now") {
+  struct scene scene = a_scene();
+  CHECK_EQUAL(np_fault(FAULT_WAKE, -1, 0, 5, -ENOBUFS), 0);
+  CHECK_EQUAL(np_waker_arm(scene.waker), 0);
+  CHECK_EQUAL(np_counter_add(scene.bell), 0);
+  await(scene.socket, POLLIN);
+  CHECK_EQUAL(np_fault_used(FAULT_WAKE), 5);
+  CHECK_EQUAL(take_bytes(scene), 1);
+  close_scene(scene);
+}
+#endif

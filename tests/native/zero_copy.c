@@ -346,11 +346,11 @@ TEST("np_fault() refuses zero-copy sends, shortens them, and lets completions sa
   connect_tcp(pair);
   allow_zero_copy(pair[0]);
   uint32_t from = a_filled_slab(), to = a_slab();
-  CHECK_EQUAL(np_fault(CALL_SEND_ZERO_COPY, ANY, 0, 1, -ENOBUFS), 0);
+  CHECK_EQUAL(np_fault(FAULT_SEND_ZERO_COPY, ANY, 0, 1, -ENOBUFS), 0);
   CHECK_EQUAL(send_pinned(pair[0], from, PIECE), -ENOBUFS);
-  CHECK_EQUAL(np_fault(CALL_SEND_ZERO_COPY, ANY, 0, 1, 1000), 0);
+  CHECK_EQUAL(np_fault(FAULT_SEND_ZERO_COPY, ANY, 0, 1, 1000), 0);
   CHECK_EQUAL(send_pinned(pair[0], from, PIECE), 1000);
-  CHECK_EQUAL(np_fault(CALL_COMPLETION, ANY, 0, 1, 2), 0);
+  CHECK_EQUAL(np_fault(FAULT_COPIED, ANY, 0, 1, 2), 0);
   receive_all(pair[1], to, 1000);
   check_range(pair[0], 0, 0);
   CHECK_EQUAL(ranges[3], 2);

@@ -11,7 +11,7 @@ faultTest(
     leaks(() => {
       const poller = new Poller();
       try {
-        failWith("eventfd", ERRNO.EMFILE, { count: 100 });
+        failWith("timerfd", ERRNO.EMFILE, { count: 100 });
         poller.setTimer(new Timer({ onTimer() {} }), 1000);
         assertEquals(poller.timerCount, 1);
       } finally {
@@ -24,7 +24,7 @@ faultTest(
   "a poller leaves nothing open, whichever of its descriptors is refused",
   () =>
     leaks(() => {
-      for (const call of ["epollCreate", "eventfd", "epollCtl"] as const) {
+      for (const call of ["epollCreate", "timerfd", "epollCtl"] as const) {
         for (let skip = 0; skip < 3; skip++) {
           failWith(call, ERRNO.EMFILE, { skip });
           try {

@@ -437,7 +437,7 @@ faultTest(
   async () => {
     const poller = new Poller();
     using pair = new Pair();
-    failWith("waker", ERRNO.EMFILE);
+    failWith("thread", ERRNO.EMFILE);
     assertEquals(assertThrows(() => poller.add(pair, Interest.READ), SystemError).code, "EMFILE");
     assertEquals(poller.watcherCount, 0);
     poller.add(pair, Interest.READ);
@@ -448,7 +448,7 @@ faultTest(
 );
 
 faultTest("new Poller() leaves nothing behind, when the kernel refuses one of its parts", () => {
-  for (const [call, skip] of [["epollCreate", 0], ["eventfd", 0], ["epollCtl", 0]] as const) {
+  for (const [call, skip] of [["epollCreate", 0], ["timerfd", 0], ["epollCtl", 0]] as const) {
     const before = descriptorCount();
     failWith(call, ERRNO.EMFILE, { skip });
     const error = assertThrows(() => new Poller());

@@ -44,9 +44,10 @@ async function warmUp(): Promise<void> {
 const FAULTS: readonly [call: Call, errno: number, skip: number, code: string][] = [
   ["eventfd", EMFILE, 0, "EMFILE"],
   ["eventfd", EMFILE, 2, "EMFILE"],
+  ["timerfd", EMFILE, 0, "EMFILE"],
   ["epollCreate", EMFILE, 0, "EMFILE"],
   ["epollCtl", ENOMEM, 0, "ENOMEM"],
-  ["waker", ENOMEM, 0, "ENOMEM"],
+  ["thread", ENOMEM, 0, "ENOMEM"],
 ];
 
 for (const [call, errno, skip, code] of FAULTS) {

@@ -1,13 +1,58 @@
 /**
- * Making system calls fail, with the build of libnetpoll.c that can (`-DNP_FAULTS`, named in
+ * Making system calls fail, with the build of libnetpoll.c that can (tests/native/faults.h, named in
  * NETPOLL_LIB).
  */
 import { test } from "node:test";
 import { host } from "../../ffi/runtime.ts";
-import { type Call, CALLS, type Signature } from "../../ffi/symbols.ts";
+import type { Signature } from "../../ffi/symbols.ts";
 import { libraryPath } from "./library.ts";
 
-export type { Call };
+/** The kinds of system calls that can be made to fail: `enum fault_kind` of tests/native/faults.h. */
+export const FAULT_KINDS = [
+  "socket",
+  "socketpair",
+  "bind",
+  "listen",
+  "accept",
+  "connect",
+  "sockname",
+  "setsockopt",
+  "getsockopt",
+  "shutdown",
+  "close",
+  "poll",
+  "ioctl",
+  "fcntl",
+  "recv",
+  "send",
+  "sendZeroCopy",
+  "wake",
+  "completion",
+  "copied",
+  "fstat",
+  "pread",
+  "sendfile",
+  "pipe",
+  "splice",
+  "epollCreate",
+  "epollCtl",
+  "epollWait",
+  "eventfd",
+  "eventfdWrite",
+  "eventfdRead",
+  "timerfd",
+  "timerfdSet",
+  "mmap",
+  "munmap",
+  "madvise",
+  "thread",
+  "resolve",
+  "proc",
+  "limit",
+] as const;
+
+/** A kind of system call. */
+export type Call = typeof FAULT_KINDS[number];
 
 /** Which calls of a kind get an effect. */
 export interface Fault {
@@ -19,12 +64,17 @@ export interface Fault {
   count?: number;
 }
 
+/** The effects from here on: the call is so many microseconds late. */
+const LATE = 1 << 30;
+
 interface Faults {
+  faultUsed(call: number): number;
   fault(call: number, fd: number, skip: number, count: number, effect: number): number;
 }
 
 const SIGNATURES: Readonly<Record<keyof Faults, Signature>> = {
   fault: ["np_fault", ["i32", "i32", "i32", "i32", "i32"], "i32"],
+  faultUsed: ["np_fault_used", ["i32"], "i32"],
 };
 
 function open(): Faults | null {
@@ -40,7 +90,7 @@ const library = open();
 
 function inject(call: Call, fault: Fault, effect: number): void {
   const { fd = -1, skip = 0, count = 1 } = fault;
-  const code = library!.fault(CALLS.indexOf(call), fd, skip, count, effect);
+  const code = library!.fault(FAULT_KINDS.indexOf(call), fd, skip, count, effect);
   if (code < 0) throw new Error(`Cannot inject a fault into ${call}: ${code}`);
 }
 
@@ -58,14 +108,24 @@ export function shorten(
   inject(call, fault, bytesMax);
 }
 
+/** Lets a call come so many microseconds later, during which its thread sleeps. */
+export function delayCall(call: Call, micros: number, fault: Fault = {}): void {
+  inject(call, fault, LATE + micros);
+}
+
+/** How many calls of a kind have had their effect. */
+export function usedFaults(call: Call): number {
+  return library!.faultUsed(FAULT_KINDS.indexOf(call));
+}
+
 /** Lets completions say that the kernel has copied. */
 export function copied(fault: Fault = {}): void {
-  inject("completion", fault, 1);
+  inject("copied", fault, 1);
 }
 
 /** Takes all faults away. */
 export function clearFaults(): void {
-  for (const call of CALLS) inject(call, { count: 0 }, 0);
+  for (const call of FAULT_KINDS) inject(call, { count: 0 }, 0);
 }
 
 /** Whether the library that is loaded can fail on request. */

@@ -85,7 +85,7 @@ faultTest(
 faultTest("sendFile() throws when no descriptor is left", () =>
   withFile(10, async (path) => {
     const [a, b] = socketPair();
-    failWith("open", 24);
+    failWith("fcntl", 24);
     const error = await assertRejects(() => a.sendFile(path), SystemError);
     assertEquals(error.code, "EMFILE");
     await closeAll(a, b);
