@@ -21,6 +21,8 @@ TESTS    ?= $(filter-out tests/acceptance/,$(wildcard tests/*/)) $(wildcard test
 ACCEPTANCE_TESTS ?= tests/acceptance
 # ACCEPTANCE=full does ten times as much.
 ACCEPTANCE_S := $(if $(filter full,$(ACCEPTANCE)),3600,$(SUITE_S))
+# What docs/TRUST.md has a table of; each has its part in tests/.
+DRIVERS  := network exits soak
 # Runs a driver under both runtimes at the same time.
 BOTH     := $(BUN) scripts/trust/both.ts
 # Each with its arguments, as one word of the shell.
@@ -40,7 +42,7 @@ export GIT_CONFIG_VALUE_0 = *
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
-        exits network soak question beside thread deferred idle-memory calls cores clean help
+        $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -129,6 +131,19 @@ exits: all  ## servers, Workers and peers that end under load in every way, 100 
 
 soak: all  ## everything at once for 30 minutes: every byte compared, and nothing grows (OPTIONS="--seconds 60")
 	@$(BOTH) tests/soak/run.ts $(OPTIONS)
+
+trust: all  ## every driver for as long as docs/TRUST.md says, and its table from what they did
+	@for driver in $(DRIVERS); do \
+	  $(MAKE) --no-print-directory $$driver OPTIONS="--record $(OPTIONS)" || exit 1; done
+	@$(MAKE) --no-print-directory trust-table
+
+trust-ci: all  ## every driver for a minute
+	@code=0; for driver in $(DRIVERS); do \
+	  $(MAKE) --no-print-directory $$driver OPTIONS="--seconds 60" || code=1; done; exit $$code
+
+trust-table: all  ## the table of docs/TRUST.md, from the records in docs/trust
+	@$(BUN) scripts/trust/table.ts
+	@$(DENO) fmt --quiet docs/TRUST.md
 
 bench: all  ## what an echo costs, beside every peer: README's table, plots (OPTIONS=--help says more)
 	@$(MAKE) --no-print-directory -C bench figures
