@@ -1,6 +1,9 @@
 /**
  * What two programs do over a bad network: one serves, the other calls.
  */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   type Connection,
   createListener,
@@ -12,6 +15,7 @@ import {
   type RequestHandler,
 } from "../../mod.ts";
 import { SERVER_HOST } from "./bed.ts";
+import { Source } from "./source.ts";
 
 /** What there is to do. */
 export interface Work {
@@ -38,8 +42,6 @@ export interface Scenario {
   readonly title: string;
   /** It makes a network of its own: no condition is set besides. */
   readonly isOwnNetwork?: boolean;
-  /** Its client is killed by itself. */
-  readonly isMortal?: boolean;
   /** The programs of others that it needs. */
   readonly tools?: readonly string[];
   /** The least that makes sense, in bytes, whatever is asked for. */
@@ -61,6 +63,26 @@ const ADDRESS = `${SERVER_HOST}:${PORT}`;
  * waits twice as long before each time that it sends a lost packet again.
  */
 const CLOSE_TIMEOUT_MS = 60_000;
+
+/** Words of `relay.c`: no packet passes, */
+export const CUT = "cut=1";
+/** and all do. */
+export const HEALED = "";
+
+/** Runs something with a file of so many bytes of a seed. */
+export async function withFile<T>(
+  { bytes, seed }: Pick<Work, "bytes" | "seed">,
+  use: (path: string) => Promise<T>,
+): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), "netpoll-network-"));
+  try {
+    const path = join(directory, "stream");
+    writeFileSync(path, new Source(seed).take(bytes));
+    return await use(path);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
 
 /** A loop that serves at PORT, and shuts down in order when it is stopped. */
 export function serveWith<C = undefined>(

@@ -12,18 +12,32 @@ const BASE_BYTES = 1024 * 1024;
 const STEP_BYTES = 7919;
 const PIECE_BYTES_MAX = 256 * 1024;
 
+/** By seed: the last two, for two streams cross. */
+const bases = new Map<number, Uint8Array>();
+
+/** So many bytes from a seed, twice: each part of it that is not longer lies in one piece. */
+function baseOf(seed: number): Uint8Array {
+  const known = bases.get(seed);
+  if (known !== undefined) return known;
+  const base = new Uint8Array(2 * BASE_BYTES);
+  const random = seededRandom(seed);
+  const words = new Uint32Array(base.buffer, 0, BASE_BYTES / 4);
+  for (let i = 0; i < words.length; i++) words[i] = random.below(2 ** 32);
+  base.copyWithin(BASE_BYTES, 0, BASE_BYTES);
+  if (bases.size === 2) bases.clear();
+  bases.set(seed, base);
+  return base;
+}
+
 /** A stream of bytes from a seed. */
 export class Source {
   /** How many were made. */
   count = 0;
-  readonly #base = new Uint8Array(2 * BASE_BYTES);
+  readonly #base: Uint8Array;
 
   /** From the first byte. */
   constructor(seed: number) {
-    const random = seededRandom(seed);
-    const words = new Uint32Array(this.#base.buffer, 0, BASE_BYTES / 4);
-    for (let i = 0; i < words.length; i++) words[i] = random.below(2 ** 32);
-    this.#base.copyWithin(BASE_BYTES, 0, BASE_BYTES);
+    this.#base = baseOf(seed);
   }
 
   /** Makes the next bytes, as many as there is room for. */

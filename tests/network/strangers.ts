@@ -4,16 +4,14 @@
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { assertEquals } from "@std/assert";
 import { Fields } from "../../examples/http/head.ts";
 import { type Answer, http } from "../../examples/http/service.ts";
 import { SERVER_HOST } from "./bed.ts";
-import { echo, PORT, type Scenario, serveWith, type Work } from "./scenario.ts";
+import { echo, PORT, type Scenario, serveWith, withFile, type Work } from "./scenario.ts";
 import { digestOf, Sink, Source } from "./source.ts";
 
 const PIECE_BYTES = 64 * 1024;
@@ -71,10 +69,8 @@ const curled: Scenario = {
   bytesMax: 64 * MIB,
   serve: ({ bytes }) => serveWith(http(back, { bodyBytesMax: bytes })),
   async call(work) {
-    const directory = mkdtempSync(join(tmpdir(), "netpoll-network-"));
-    try {
-      const [sent, got] = [join(directory, "sent"), join(directory, "got")];
-      writeFileSync(sent, new Source(work.seed).take(work.bytes));
+    await withFile(work, async (sent) => {
+      const got = `${sent}.back`;
       const url = `http://${SERVER_HOST}:${PORT}/`;
       const args = ["-sSf", "--expect100-timeout", "60", "-T", sent, "-o", got, url];
       const child = spawn("curl", args, { stdio: ["ignore", "ignore", "inherit"] });
@@ -82,9 +78,7 @@ const curled: Scenario = {
       const hash = createHash("sha256");
       await pipeline(createReadStream(got), hash);
       assertEquals(hash.digest("hex"), digestOf(work.seed, work.bytes));
-    } finally {
-      rmSync(directory, { recursive: true });
-    }
+    });
   },
 };
 

@@ -1,14 +1,12 @@
 /**
  * Streams of bytes over a bad network: echoed, sent from our own memory, through a proxy, from files.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { assertEquals, assertGreater } from "@std/assert";
+import { assertEquals, assertGreater, assertRejects } from "@std/assert";
 import {
   type Connection,
   createListener,
   dial,
+  EofError,
   EventLoop,
   pipe,
   type ZeroCopyMode,
@@ -20,9 +18,10 @@ import {
   type Scenario,
   serveWith,
   type Serving,
+  withFile,
   type Work,
 } from "./scenario.ts";
-import { digestOf, receive, send, Source } from "./source.ts";
+import { digestOf, receive, send } from "./source.ts";
 
 const UPSTREAM = "127.0.0.1:7001";
 
@@ -52,6 +51,8 @@ const echoed: Scenario = {
   async call(work) {
     await using connection = await call();
     await exchange(connection, work);
+    await connection.closeWrite();
+    await assertRejects(() => connection.reader.wait(1), EofError);
   },
 };
 
@@ -114,18 +115,6 @@ const proxied: Scenario = {
   },
   call: echoed.call,
 };
-
-/** Runs something with a file of the stream. */
-async function withFile<T>({ bytes, seed }: Work, use: (path: string) => Promise<T>): Promise<T> {
-  const directory = mkdtempSync(join(tmpdir(), "netpoll-network-"));
-  try {
-    const path = join(directory, "stream");
-    writeFileSync(path, new Source(seed).take(bytes));
-    return await use(path);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
 
 /** Sends a file while another comes. */
 async function crossFiles(connection: Connection, work: Work, other: number): Promise<void> {

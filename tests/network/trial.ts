@@ -100,7 +100,6 @@ export function bytesOf({ scenario, condition, bytes }: Omit<Trial, "seed" | "ti
 async function runIn(bed: Bed, trial: Trial): Promise<Outcome> {
   const condition = CONDITIONS[trial.condition]!;
   const { there = "", back = "", outageSeconds } = condition;
-  const { isMortal = false } = SCENARIOS[trial.scenario]!;
   const bytes = bytesOf(trial);
   const server = new End(bed, "server", trial, bytes);
   await server.find("ready");
@@ -108,18 +107,16 @@ async function runIn(bed: Bed, trial: Trial): Promise<Outcome> {
   const began = performance.now();
   const client = new End(bed, "client", trial, bytes);
   const cut = outageSeconds === undefined ? undefined : cutOnce(bed, condition, bytes);
-  const called = isMortal ? await client.find("dead") : await client.figures();
+  const called = await client.figures();
   const seconds = (performance.now() - began) / 1000;
   await cut;
-  if (isMortal) await client.program.ended;
   server.program.write("stop\n");
   const served = await server.figures();
   const counts = await bed.counts();
   if (!isProven(condition, counts)) {
     throw new AssertionError(`the network was not bad: ${JSON.stringify(counts)}`);
   }
-  const figures = isMortal ? served : { ...served, ...(called as Figures) };
-  return { bytes, seconds, counts, figures };
+  return { bytes, seconds, counts, figures: { ...served, ...called } };
 }
 
 /** Runs it. What fails says which, and what the sockets were like. */
