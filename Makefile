@@ -42,7 +42,7 @@ export GIT_CONFIG_VALUE_0 = *
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
-        $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
+        fuzz exits network soak $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -144,6 +144,8 @@ trust-ci: all  ## every driver for a minute
 trust-table: all  ## the table of docs/TRUST.md, from the records in docs/trust
 	@$(BUN) scripts/trust/table.ts
 	@$(DENO) fmt --quiet docs/TRUST.md
+fuzz: all  ## random programs, bytes and values: 20 minutes, the C file half of it (OPTIONS=--help says more)
+	@$(BOTH) tests/fuzz/run.ts $(OPTIONS)
 
 bench: all  ## what an echo costs, beside every peer: README's table, plots (OPTIONS=--help says more)
 	@$(MAKE) --no-print-directory -C bench figures
@@ -188,6 +190,7 @@ matrix: all  ## the suite in the lowest and the latest Deno and Bun (VERSIONS="d
 clean:  ## remove what was built; the runtimes stay
 	rm -rf libnetpoll.so libnetpoll-faults.so dist coverage docs/site
 	@if [ -f tests/native/Makefile ]; then $(MAKE) --no-print-directory -C tests/native clean; fi
+	@$(MAKE) --no-print-directory -C tests/fuzz clean
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -55,7 +55,8 @@ export function decodePieces<T>(
   return frames;
 }
 
-function randomPieces(bytes: Uint8Array, random: Random): Uint8Array[] {
+/** Bytes in pieces of random lengths. */
+export function randomPieces(bytes: Uint8Array, random: Random): Uint8Array[] {
   const pieces: Uint8Array[] = [];
   const most = random.pick([1, 2, 5, 40, bytes.length]);
   for (let at = 0; at < bytes.length;) {
