@@ -19,6 +19,7 @@
 // this file.
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -34,7 +35,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -451,8 +454,11 @@ EXPORT int32_t np_unacked(int32_t fd) {
   return code < 0 ? code : bytes;
 }
 
+static void tls_close(int32_t fd, bool in_order);
+
 // Close. Never repeated after EINTR: Linux has released the descriptor by then (close(2)).
 EXPORT int32_t np_close(int32_t fd) {
+  tls_close(fd, true);
   set_owner(fd, 0);  // first: once it is closed the number may be another thread's
   int32_t code = result(close(fd));
   return code == -EINTR ? 0 : code;
@@ -482,11 +488,15 @@ static int32_t gather(const uint32_t *table, int32_t count, struct iovec *pieces
   return 0;
 }
 
+static int32_t receive(int32_t fd, uint8_t *to, uint32_t length) {
+  return counted(CALL_RECV, RETRY(recv(fd, to, length, 0)));
+}
+
 // Receive into one piece of a socket's memory. Bytes, 0 at the end, or -errno.
 EXPORT int32_t np_recv(int32_t fd, uint32_t slab, uint32_t offset, uint32_t length) {
   uint8_t *base = piece(slab, offset, length);
   if (!base) return -EFAULT;
-  return counted(CALL_RECV, RETRY(recv(fd, base, length, 0)));
+  return receive(fd, base, length);
 }
 
 // Read into several pieces, from any kind of descriptor.
@@ -586,6 +596,1029 @@ EXPORT int32_t np_pipe_resize(int32_t fd, uint32_t bytes) {
 // Move bytes without reading them; one of both is a pipe, neither waits. Bytes, or 0 at the end.
 EXPORT int32_t np_splice(int32_t from, int32_t to, uint32_t length) {
   return counted(CALL_SPLICE, RETRY(splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)));
+}
+
+// ---- TLS ----------------------------------------------------------------------------------------
+
+// OpenSSL 3, opened at run time: no header of it and no link to it is needed to build or to load this
+// file. Its types are opaque here, and the numbers below are its stable interface (openssl/ssl.h);
+// tests/native compares them with the header where there is one.
+//
+// Nothing here calls back into JavaScript. Choices are tables, made before: certificates by server
+// name, application protocols, authorities. A choice by program stops the handshake instead.
+
+typedef struct ssl_st SSL;
+typedef struct ssl_ctx_st SSL_CTX;
+typedef struct ssl_session_st SSL_SESSION;
+typedef struct bio_st BIO;
+typedef struct x509_st X509;
+typedef int (*tls_password)(char *, int, int, void *);
+
+#define TLS_FUNCTIONS(F) \
+  F(const void *, TLS_method, (void)) \
+  F(SSL_CTX *, SSL_CTX_new, (const void *)) \
+  F(void, SSL_CTX_free, (SSL_CTX *)) \
+  F(long, SSL_CTX_ctrl, (SSL_CTX *, int, long, void *)) \
+  F(long, SSL_CTX_callback_ctrl, (SSL_CTX *, int, void (*)(void))) \
+  F(uint64_t, SSL_CTX_set_options, (SSL_CTX *, uint64_t)) \
+  F(void, SSL_CTX_set_default_read_buffer_len, (SSL_CTX *, size_t)) \
+  F(int, SSL_CTX_set_session_id_context, (SSL_CTX *, const unsigned char *, unsigned)) \
+  F(int, SSL_CTX_use_certificate, (SSL_CTX *, X509 *)) \
+  F(int, SSL_CTX_use_PrivateKey, (SSL_CTX *, void *)) \
+  F(int, SSL_CTX_check_private_key, (const SSL_CTX *)) \
+  F(void *, SSL_CTX_get_cert_store, (const SSL_CTX *)) \
+  F(int, SSL_CTX_set_default_verify_paths, (SSL_CTX *)) \
+  F(int, SSL_CTX_add_client_CA, (SSL_CTX *, X509 *)) \
+  F(void, SSL_CTX_set_verify, (SSL_CTX *, int, void *)) \
+  F(int, SSL_CTX_set_alpn_protos, (SSL_CTX *, const unsigned char *, unsigned)) \
+  F(void, SSL_CTX_set_alpn_select_cb, (SSL_CTX *, void *, void *)) \
+  F(void, SSL_CTX_set_client_hello_cb, (SSL_CTX *, void *, void *)) \
+  F(void, SSL_CTX_set_keylog_callback, (SSL_CTX *, void (*)(const SSL *, const char *))) \
+  F(int, SSL_CTX_set_tlsext_ticket_key_evp_cb, (SSL_CTX *, void *)) \
+  F(SSL *, SSL_new, (SSL_CTX *)) \
+  F(void, SSL_free, (SSL *)) \
+  F(long, SSL_ctrl, (SSL *, int, long, void *)) \
+  F(void, SSL_set_bio, (SSL *, BIO *, BIO *)) \
+  F(BIO *, SSL_get_rbio, (const SSL *)) \
+  F(void, SSL_set_accept_state, (SSL *)) \
+  F(void, SSL_set_connect_state, (SSL *)) \
+  F(int, SSL_set1_host, (SSL *, const char *)) \
+  F(void *, SSL_get0_param, (SSL *)) \
+  F(void, SSL_set_hostflags, (SSL *, unsigned)) \
+  F(SSL_CTX *, SSL_set_SSL_CTX, (SSL *, SSL_CTX *)) \
+  F(int, SSL_do_handshake, (SSL *)) \
+  F(int, SSL_read, (SSL *, void *, int)) \
+  F(int, SSL_write, (SSL *, const void *, int)) \
+  F(int, SSL_shutdown, (SSL *)) \
+  F(int, SSL_get_shutdown, (const SSL *)) \
+  F(int, SSL_get_error, (const SSL *, int)) \
+  F(int, SSL_has_pending, (const SSL *)) \
+  F(int, SSL_is_init_finished, (const SSL *)) \
+  F(long, SSL_get_verify_result, (const SSL *)) \
+  F(const char *, SSL_get_version, (const SSL *)) \
+  F(int, SSL_version, (const SSL *)) \
+  F(const void *, SSL_get_current_cipher, (const SSL *)) \
+  F(const char *, SSL_CIPHER_standard_name, (const void *)) \
+  F(const char *, SSL_get_servername, (const SSL *, int)) \
+  F(void, SSL_get0_alpn_selected, (const SSL *, const unsigned char **, unsigned *)) \
+  F(int, SSL_session_reused, (const SSL *)) \
+  F(X509 *, SSL_get1_peer_certificate, (const SSL *)) \
+  F(void, SSL_CTX_sess_set_new_cb, (SSL_CTX *, int (*)(SSL *, SSL_SESSION *))) \
+  F(int, SSL_set_session, (SSL *, SSL_SESSION *)) \
+  F(void, SSL_SESSION_free, (SSL_SESSION *)) \
+  F(int, SSL_client_hello_get0_ext, (SSL *, unsigned, const unsigned char **, size_t *))
+#define CRYPTO_FUNCTIONS(F) \
+  F(BIO *, BIO_new_mem_buf, (const void *, int)) \
+  F(BIO *, BIO_new, (const void *)) \
+  F(int, BIO_free, (BIO *)) \
+  F(void *, BIO_meth_new, (int, const char *)) \
+  F(int, BIO_meth_set_write, (void *, int (*)(BIO *, const char *, int))) \
+  F(int, BIO_meth_set_read, (void *, int (*)(BIO *, char *, int))) \
+  F(int, BIO_meth_set_ctrl, (void *, long (*)(BIO *, int, long, void *))) \
+  F(void, BIO_set_data, (BIO *, void *)) \
+  F(void *, BIO_get_data, (BIO *)) \
+  F(void, BIO_set_init, (BIO *, int)) \
+  F(void, BIO_set_flags, (BIO *, int)) \
+  F(void, BIO_clear_flags, (BIO *, int)) \
+  F(X509 *, PEM_read_bio_X509, (BIO *, X509 **, tls_password, void *)) \
+  F(X509 *, PEM_read_bio_X509_AUX, (BIO *, X509 **, tls_password, void *)) \
+  F(void *, PEM_read_bio_PrivateKey, (BIO *, void **, tls_password, void *)) \
+  F(void, EVP_PKEY_free, (void *)) \
+  F(void, X509_free, (X509 *)) \
+  F(int, i2d_X509, (const X509 *, unsigned char **)) \
+  F(int, X509_STORE_add_cert, (void *, X509 *)) \
+  F(int, X509_VERIFY_PARAM_set1_ip, (void *, const unsigned char *, size_t)) \
+  F(const char *, X509_verify_cert_error_string, (long)) \
+  F(void, ERR_clear_error, (void)) \
+  F(unsigned long, ERR_get_error, (void)) \
+  F(const char *, ERR_reason_error_string, (unsigned long)) \
+  F(void *, CRYPTO_malloc, (size_t, const char *, int)) \
+  F(int, RAND_bytes, (unsigned char *, int)) \
+  F(const void *, EVP_aes_256_cbc, (void)) \
+  F(int, EVP_EncryptInit_ex, (void *, const void *, void *, const uint8_t *, const uint8_t *)) \
+  F(int, EVP_DecryptInit_ex, (void *, const void *, void *, const uint8_t *, const uint8_t *)) \
+  F(int, EVP_MAC_CTX_set_params, (void *, const void *))
+
+#define DECLARE(R, N, A) R (*N) A;
+static struct { TLS_FUNCTIONS(DECLARE) CRYPTO_FUNCTIONS(DECLARE) } tls;
+#undef DECLARE
+
+enum {
+  TLS_CONTEXTS_MAX = 1 << 12,
+  TLS_SESSIONS_MAX = 1 << 6,      // servers whose sessions a client's context keeps
+  TLS_RECORD_BYTES = 16384,       // the most that a record carries (RFC 8446 §5.1)
+  TLS_GATHER_BYTES = 4 * TLS_RECORD_BYTES,  // plain bytes that one send carries at most
+  TLS_READ_BYTES = 2 * TLS_RECORD_BYTES,
+  TLS_TICKET_SECONDS = 3600,      // the age at which another key makes the tickets; the last one is still good
+  TLS_NAME_BYTES_MAX = 255,
+  TLS_LINE_BYTES = 512,           // the longest line of a key log has 200
+};
+
+// A number of OpenSSL's controls and options (openssl/ssl.h, openssl/bio.h).
+enum {
+  TLS_CTRL_EXTRA_CHAIN = 89, TLS_CTRL_MODE = 33, TLS_CTRL_READ_AHEAD = 41, TLS_CTRL_CACHE = 44,
+  TLS_CTRL_NAME_CB = 53, TLS_CTRL_NAME_ARG = 54, TLS_CTRL_HOST = 55, TLS_CTRL_STATUS_CB = 63,
+  TLS_CTRL_STATUS_ARG = 64, TLS_CTRL_STATUS_RESPONSE = 71, TLS_CTRL_MIN = 123, TLS_CTRL_MAX = 124,
+  TLS_MODES = 1 | 2 | 16,  // partial writes, from another address the next time, no buffers while idle
+  TLS_CACHE_SERVER = 2, TLS_CACHE_CLIENT_ALONE = 1 | 0x300,
+  TLS_VERIFY_PEER = 1, TLS_VERIFY_MUST = 2,
+  TLS_ERROR_SSL = 1, TLS_ERROR_READ = 2, TLS_ERROR_WRITE = 3, TLS_ERROR_SYSCALL = 5, TLS_ERROR_END = 6,
+  TLS_ERROR_HELLO = 11,
+  TLS_ACK = 0, TLS_FATAL = 2, TLS_NOACK = 3,
+  TLS_HELLO_RETRY = -1, TLS_HELLO_ERROR = 0, TLS_HELLO_SUCCESS = 1,
+  TLS_ALERT_UNRECOGNIZED = 112,
+  TLS_1_2 = 0x0303, TLS_NO_PARTIAL_WILDCARDS = 4, TLS_SENT_SHUTDOWN = 1,
+  TLS_BIO_READ = 1, TLS_BIO_WRITE = 2, TLS_BIO_RETRY = 8, TLS_BIO_EOF = 2, TLS_BIO_FLUSH = 11,
+  TLS_BIO_SOURCE_SINK = 0x0400,
+};
+// No compression, no renegotiation, the server's order of ciphers.
+static const uint64_t TLS_OPTIONS = 1ull << 17 | 1ull << 30 | 1ull << 22;
+
+// A key that encrypts tickets.
+struct tls_ticket_key { uint8_t name[16], cipher[32], mac[32]; int64_t since; };
+
+// A certificate with all that goes with it. Complete before the first connection has it; only its tickets' keys
+// change afterwards. Whoever points at one holds a reference.
+struct tls_context {
+  atomic_int references;
+  SSL_CTX *ssl;
+  bool is_server;
+  uint8_t *protocols, *status;
+  uint32_t protocols_bytes, status_bytes;
+  int32_t key_log;
+  int32_t name_count;
+  struct { char *name; struct tls_context *context; } *names;
+  int32_t timeout_ms;  // of a handshake
+  pthread_mutex_t lock;  // of what follows
+  struct tls_ticket_key tickets[2];
+  struct { char *server; SSL_SESSION *session; } *sessions;  // a client's, the next place first
+  int32_t session_at;
+};
+
+// The TLS of a descriptor.
+struct tls_end {
+  SSL *ssl;
+  struct tls_context *context, *chosen;
+  int32_t fd;
+  bool is_refused;
+  // Bytes that are encrypted and that the kernel has not taken, and how many plain bytes of them nobody has
+  // counted as sent yet.
+  uint8_t *left;
+  uint32_t left_bytes, left_at, owed;
+  struct tls_out *out;   // while records are gathered
+  bool has_ended;        // the kernel has told of the end
+  int32_t broken;        // the error that a send of OpenSSL's own has met
+  int32_t next;          // the result of the next receive, when it is known already; 1 for none
+  unsigned long error;   // why the last call failed
+  char *name;            // that the client asks for, where the program chooses; of a client, its server's
+};
+
+// Records on their way to one send.
+struct tls_out {
+  uint32_t bytes;
+  uint8_t data[TLS_GATHER_BYTES + TLS_RECORD_BYTES + 8 * 1024];
+};
+
+static struct tls_end *tls_of[OWNED_FDS];
+static struct tls_context *tls_contexts[TLS_CONTEXTS_MAX];
+static pthread_mutex_t tls_lock = PTHREAD_MUTEX_INITIALIZER;
+static void *tls_bio;
+static pthread_once_t tls_once = PTHREAD_ONCE_INIT;
+static int32_t tls_loaded = -ENOENT;
+
+// Why this thread could not make a context.
+static _Thread_local unsigned long tls_error;
+
+static struct tls_end *tls_end_of(int32_t fd) {
+  return fd >= 0 && fd < OWNED_FDS ? tls_of[fd] : NULL;
+}
+
+static int tls_bio_read(BIO *bio, char *to, int length);
+static int tls_bio_write(BIO *bio, const char *from, int length);
+
+static long tls_bio_ctrl(BIO *bio, int command, long number, void *pointer) {
+  (void)number; (void)pointer;
+  if (command == TLS_BIO_EOF) return ((struct tls_end *)tls.BIO_get_data(bio))->has_ended;
+  return command == TLS_BIO_FLUSH;
+}
+
+static int32_t tls_find(void) {
+  void *crypto = dlopen("libcrypto.so.3", RTLD_NOW | RTLD_LOCAL);
+  void *ssl = crypto ? dlopen("libssl.so.3", RTLD_NOW | RTLD_LOCAL) : NULL;
+  if (!ssl) return -ENOENT;
+#define FIND_SSL(R, N, A) if (!(tls.N = (R (*) A)dlsym(ssl, #N))) return -ENOSYS;
+#define FIND_CRYPTO(R, N, A) if (!(tls.N = (R (*) A)dlsym(crypto, #N))) return -ENOSYS;
+  TLS_FUNCTIONS(FIND_SSL)
+  CRYPTO_FUNCTIONS(FIND_CRYPTO)
+#undef FIND_SSL
+#undef FIND_CRYPTO
+  tls_bio = tls.BIO_meth_new(TLS_BIO_SOURCE_SINK, "netpoll");
+  if (!tls_bio) return -ENOMEM;
+  tls.BIO_meth_set_read(tls_bio, tls_bio_read);
+  tls.BIO_meth_set_write(tls_bio, tls_bio_write);
+  tls.BIO_meth_set_ctrl(tls_bio, tls_bio_ctrl);
+  return 0;
+}
+
+static void tls_load_once(void) {
+  tls_loaded = tls_find();
+}
+
+// Open OpenSSL. -ENOENT when it is not installed, -ENOSYS when it is older than 3.0.
+EXPORT int32_t np_tls_load(void) {
+  pthread_once(&tls_once, tls_load_once);
+  return tls_loaded;
+}
+
+static int32_t tls_text(const char *text, uint8_t *out, uint32_t capacity) {
+  uint32_t length = text ? (uint32_t)strlen(text) : 0;
+  if (length > capacity) return -ENOBUFS;
+  memcpy(out, text ? text : "", length);
+  return (int32_t)length;
+}
+
+// Write down why the last call of OpenSSL failed, of an end or of a context that is made.
+static int32_t tls_fail(struct tls_end *end, int32_t code) {
+  *(end ? &end->error : &tls_error) = tls.ERR_get_error();
+  tls.ERR_clear_error();
+  return code;
+}
+
+// Why the last call for a descriptor, or (-1) for a context, failed: {OpenSSL's reason, the result of verifying} go
+// to `numbers`, OpenSSL's words for one of both (`what` 0 or 1) to `text`. How many bytes of text there are.
+EXPORT int32_t np_tls_failure(int32_t fd, int32_t what, int32_t *numbers, uint8_t *text, uint32_t capacity) {
+  struct tls_end *end = tls_end_of(fd);
+  unsigned long error = end ? end->error : tls_error;
+  long verify = end ? tls.SSL_get_verify_result(end->ssl) : 0;
+  const char *words = what == 1 ? tls.X509_verify_cert_error_string(verify) : tls.ERR_reason_error_string(error);
+  numbers[0] = error & 0x80000000ul ? 0 : (int32_t)(error & 0x7fffff);
+  numbers[1] = (int32_t)verify;
+  return tls_text(words, text, capacity);
+}
+
+// ---- contexts
+
+// The context that this thread is making.
+static struct tls_context *tls_context_of(int32_t id) {
+  return id < 0 || id >= TLS_CONTEXTS_MAX ? NULL : tls_contexts[id];
+}
+
+// A reference to a context, which another thread may be about to free. Null for no such context.
+static struct tls_context *tls_hold(int32_t id) {
+  pthread_mutex_lock(&tls_lock);
+  struct tls_context *context = tls_context_of(id);
+  if (context) atomic_fetch_add(&context->references, 1);
+  pthread_mutex_unlock(&tls_lock);
+  return context;
+}
+
+static void tls_forget_session(struct tls_context *context, int32_t at) {
+  free(context->sessions[at].server);
+  if (context->sessions[at].session) tls.SSL_SESSION_free(context->sessions[at].session);
+  context->sessions[at].server = NULL;
+  context->sessions[at].session = NULL;
+}
+
+static void tls_let_go(struct tls_context *context) {
+  if (!context || atomic_fetch_sub(&context->references, 1) != 1) return;
+  for (int32_t i = 0; i < context->name_count; i++) {
+    free(context->names[i].name);
+    tls_let_go(context->names[i].context);
+  }
+  if (context->key_log >= 0) close(context->key_log);
+  tls.SSL_CTX_free(context->ssl);
+  pthread_mutex_destroy(&context->lock);
+  explicit_bzero(context->tickets, sizeof context->tickets);
+  for (int32_t i = 0; context->sessions && i < TLS_SESSIONS_MAX; i++) tls_forget_session(context, i);
+  free(context->sessions);
+  free(context->names);
+  free(context->protocols);
+  free(context->status);
+  free(context);
+}
+
+// Whether a certificate's name, which may begin with "*.", is for a host: the star stands for one label.
+static bool tls_fits(const char *name, const char *host) {
+  if (strcasecmp(name, host) == 0) return true;
+  const char *rest = strchr(host, '.');
+  return name[0] == '*' && name[1] == '.' && rest && rest != host && strcasecmp(name + 1, rest) == 0;
+}
+
+static struct tls_context *tls_named(struct tls_context *context, const char *host) {
+  for (int pass = 0; pass < 2; pass++) {  // what is named exactly comes first
+    for (int32_t i = 0; i < context->name_count; i++) {
+      const char *name = context->names[i].name;
+      if ((name[0] == '*') == (pass == 1) && tls_fits(name, host)) return context->names[i].context;
+    }
+  }
+  return NULL;
+}
+
+static int tls_on_name(SSL *ssl, int *alert, void *of) {
+  (void)alert;
+  const char *host = tls.SSL_get_servername(ssl, 0);
+  struct tls_context *named = host ? tls_named(of, host) : NULL;
+  if (named) tls.SSL_set_SSL_CTX(ssl, named->ssl);
+  return host ? TLS_ACK : TLS_NOACK;
+}
+
+// The server's order decides. Without a common protocol the handshake fails (RFC 7301 §3.2).
+static int tls_on_protocols(SSL *ssl, const unsigned char **out, unsigned char *out_bytes,
+                            const unsigned char *theirs, unsigned theirs_bytes, void *of) {
+  (void)ssl;
+  const struct tls_context *context = of;
+  for (uint32_t i = 0; i < context->protocols_bytes; i += 1u + context->protocols[i]) {
+    const uint8_t *ours = context->protocols + i;
+    for (unsigned j = 0; j + theirs[j] < theirs_bytes; j += 1u + theirs[j]) {
+      if (ours[0] != theirs[j] || memcmp(ours + 1, theirs + j + 1, ours[0])) continue;
+      *out = theirs + j + 1;
+      *out_bytes = theirs[j];
+      return TLS_ACK;
+    }
+  }
+  return TLS_FATAL;
+}
+
+static int tls_on_status(SSL *ssl, void *of) {
+  const struct tls_context *context = of;
+  if (!context->status) return TLS_NOACK;
+  void *copy = tls.CRYPTO_malloc(context->status_bytes, "", 0);  // it is OpenSSL's to free
+  if (!copy) return TLS_FATAL;
+  memcpy(copy, context->status, context->status_bytes);
+  tls.SSL_ctrl(ssl, TLS_CTRL_STATUS_RESPONSE, context->status_bytes, copy);
+  return TLS_ACK;
+}
+
+static struct tls_end *tls_end_behind(const SSL *ssl) {
+  return tls.BIO_get_data(tls.SSL_get_rbio(ssl));
+}
+
+// The name that a client asks for, of the extension's bytes (RFC 6066 §3); null without one.
+static char *tls_asked_name(SSL *ssl) {
+  const unsigned char *bytes;
+  size_t length;
+  if (!tls.SSL_client_hello_get0_ext(ssl, 0, &bytes, &length) || length < 5 || bytes[2] != 0) return NULL;
+  size_t count = (size_t)bytes[3] << 8 | bytes[4];
+  if (count > length - 5 || count > TLS_NAME_BYTES_MAX || memchr(bytes + 5, 0, count)) return NULL;
+  return strndup((const char *)bytes + 5, count);
+}
+
+// The program chooses: stop until it has.
+static int tls_on_hello(SSL *ssl, int *alert, void *of) {
+  (void)of;
+  struct tls_end *end = tls_end_behind(ssl);
+  if (end->is_refused) {
+    *alert = TLS_ALERT_UNRECOGNIZED;
+    return TLS_HELLO_ERROR;
+  }
+  if (!end->chosen) {
+    free(end->name);
+    end->name = tls_asked_name(ssl);
+    return TLS_HELLO_RETRY;
+  }
+  tls.SSL_set_SSL_CTX(ssl, end->chosen->ssl);
+  return TLS_HELLO_SUCCESS;
+}
+
+// A line of NSS's key log format. Whoever reads the file can read all traffic.
+static void tls_on_secret(const SSL *ssl, const char *line) {
+  char out[TLS_LINE_BYTES];
+  int length = snprintf(out, sizeof out, "%s\n", line);
+  int32_t fd = tls_end_behind(ssl)->context->key_log;
+  if (fd >= 0 && length > 0 && length < (int)sizeof out && write(fd, out, (size_t)length) < 0) return;
+}
+
+// One parameter of a MAC (openssl/core.h, OSSL_PARAM).
+struct tls_parameter { const char *key; unsigned type; void *data; size_t bytes, result; };
+
+static bool tls_renew_ticket_key(struct tls_context *context, int64_t now) {
+  struct tls_ticket_key fresh = {.since = now};
+  if (tls.RAND_bytes(fresh.name, sizeof fresh.name) != 1 || tls.RAND_bytes(fresh.cipher, sizeof fresh.cipher) != 1 ||
+      tls.RAND_bytes(fresh.mac, sizeof fresh.mac) != 1) return false;
+  context->tickets[1] = context->tickets[0];
+  context->tickets[0] = fresh;
+  return true;
+}
+
+// Encrypts a ticket, or finds the key that one was made with: 1, 2 when another should be made, 0 for no such key.
+static int tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int is_new) {
+  struct tls_context *context = tls_end_behind(ssl)->context;
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  pthread_mutex_lock(&context->lock);
+  struct tls_ticket_key *keys = context->tickets;
+  bool is_late = keys[0].since == 0 || time.tv_sec + 1 - keys[0].since >= TLS_TICKET_SECONDS;
+  bool has_key = !is_late || tls_renew_ticket_key(context, time.tv_sec + 1);
+  int found = is_new ? 0 : -1;
+  for (int i = 0; !is_new && i < 2; i++) if (keys[i].since && !memcmp(keys[i].name, name, 16)) found = i;
+  struct tls_ticket_key key = keys[found < 0 ? 0 : found];
+  pthread_mutex_unlock(&context->lock);
+  if (found < 0) return 0;
+  if (!has_key) return -1;
+  static char digest[] = "sha256";
+  struct tls_parameter parameters[] = {
+    {"key", 5, key.mac, sizeof key.mac, 0}, {"digest", 4, digest, sizeof digest - 1, 0}, {NULL, 0, NULL, 0, 0},
+  };
+  int is_done = 1;
+  if (is_new) {
+    memcpy(name, key.name, sizeof key.name);
+    is_done = tls.RAND_bytes(iv, 16) == 1 &&
+              tls.EVP_EncryptInit_ex(cipher, tls.EVP_aes_256_cbc(), NULL, key.cipher, iv) == 1;
+  } else {
+    is_done = tls.EVP_DecryptInit_ex(cipher, tls.EVP_aes_256_cbc(), NULL, key.cipher, iv) == 1;
+  }
+  is_done = is_done && tls.EVP_MAC_CTX_set_params(mac, parameters) == 1;
+  explicit_bzero(&key, sizeof key);
+  // A ticket of TLS 1.3 is good for one connection: whoever has used it gets another.
+  return !is_done ? -1 : found == 1 || (!is_new && tls.SSL_version(ssl) > TLS_1_2) ? 2 : 1;
+}
+
+// Where the session with a server is, or the place for it.
+static int32_t tls_session_at(struct tls_context *context, const char *server) {
+  for (int32_t i = 0; i < TLS_SESSIONS_MAX; i++) {
+    if (context->sessions[i].server && strcmp(context->sessions[i].server, server) == 0) return i;
+  }
+  return context->session_at++ % TLS_SESSIONS_MAX;
+}
+
+// A server has given a client a session, to go on with in a later connection: the newest is kept.
+static int tls_on_session(SSL *ssl, SSL_SESSION *session) {
+  struct tls_end *end = tls_end_behind(ssl);
+  char *server = end->name ? strdup(end->name) : NULL;
+  if (!server) return 0;
+  struct tls_context *context = end->context;
+  pthread_mutex_lock(&context->lock);
+  int32_t at = tls_session_at(context, server);
+  tls_forget_session(context, at);
+  context->sessions[at].server = server;
+  context->sessions[at].session = session;
+  pthread_mutex_unlock(&context->lock);
+  return 1;  // the reference is ours
+}
+
+static void tls_go_on(struct tls_end *end) {
+  struct tls_context *context = end->context;
+  pthread_mutex_lock(&context->lock);
+  for (int32_t i = 0; i < TLS_SESSIONS_MAX; i++) {
+    const char *server = context->sessions[i].server;
+    if (server && strcmp(server, end->name) == 0) tls.SSL_set_session(end->ssl, context->sessions[i].session);
+  }
+  pthread_mutex_unlock(&context->lock);
+}
+
+static bool tls_prepare_client(struct tls_context *context) {
+  context->sessions = calloc(TLS_SESSIONS_MAX, sizeof *context->sessions);
+  tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_CACHE, TLS_CACHE_CLIENT_ALONE, NULL);
+  tls.SSL_CTX_sess_set_new_cb(context->ssl, tls_on_session);
+  return context->sessions;
+}
+
+static void tls_prepare_server(struct tls_context *context) {
+  SSL_CTX *ssl = context->ssl;
+  tls.SSL_CTX_ctrl(ssl, TLS_CTRL_CACHE, TLS_CACHE_SERVER, NULL);
+  tls.SSL_CTX_callback_ctrl(ssl, TLS_CTRL_NAME_CB, (void (*)(void))tls_on_name);
+  tls.SSL_CTX_ctrl(ssl, TLS_CTRL_NAME_ARG, 0, context);
+  tls.SSL_CTX_callback_ctrl(ssl, TLS_CTRL_STATUS_CB, (void (*)(void))tls_on_status);
+  tls.SSL_CTX_ctrl(ssl, TLS_CTRL_STATUS_ARG, 0, context);
+  tls.SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, (void *)tls_on_ticket);
+}
+
+// A context without a certificate. `least` and `most` are versions (0x0303 is TLS 1.2). Its number.
+EXPORT int32_t np_tls_context(int32_t is_server, int32_t least, int32_t most) {
+  struct tls_context *context = calloc(1, sizeof *context);
+  if (!context) return -ENOMEM;
+  context->ssl = tls.SSL_CTX_new(tls.TLS_method());
+  if (!context->ssl) {
+    free(context);
+    return -ENOMEM;
+  }
+  context->is_server = is_server;
+  context->key_log = -1;
+  atomic_store(&context->references, 1);
+  pthread_mutex_init(&context->lock, NULL);
+  tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_MODE, TLS_MODES, NULL);
+  tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_READ_AHEAD, 1, NULL);
+  tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_MIN, least, NULL);
+  tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_MAX, most, NULL);
+  tls.SSL_CTX_set_options(context->ssl, TLS_OPTIONS);
+  tls.SSL_CTX_set_default_read_buffer_len(context->ssl, TLS_READ_BYTES);
+  tls.SSL_CTX_set_session_id_context(context->ssl, (const unsigned char *)"netpoll", 7);
+  int32_t id = 0;
+  if (is_server) tls_prepare_server(context);
+  else if (!tls_prepare_client(context)) id = TLS_CONTEXTS_MAX;
+  pthread_mutex_lock(&tls_lock);
+  while (id < TLS_CONTEXTS_MAX && tls_contexts[id]) id++;
+  if (id < TLS_CONTEXTS_MAX) tls_contexts[id] = context;
+  pthread_mutex_unlock(&tls_lock);
+  if (id < TLS_CONTEXTS_MAX) return id;
+  tls_let_go(context);
+  return -ENOMEM;
+}
+
+// Nobody begins with this context any more; who has begun goes on.
+EXPORT int32_t np_tls_context_free(int32_t id) {
+  pthread_mutex_lock(&tls_lock);
+  struct tls_context *context = tls_context_of(id);
+  if (context) tls_contexts[id] = NULL;
+  pthread_mutex_unlock(&tls_lock);
+  tls_let_go(context);
+  return context ? 0 : -EBADF;
+}
+
+// Put what one number stands for in the place of another: who begins with that from now on gets the new one.
+EXPORT int32_t np_tls_swap(int32_t id, int32_t other) {
+  pthread_mutex_lock(&tls_lock);
+  struct tls_context *one = tls_context_of(id), *two = tls_context_of(other);
+  if (one && two) {
+    tls_contexts[id] = two;
+    tls_contexts[other] = one;
+  }
+  pthread_mutex_unlock(&tls_lock);
+  return one && two ? 0 : -EBADF;
+}
+
+// The next certificate of a text in PEM; null behind the last.
+static X509 *tls_next_certificate(BIO *text) {
+  X509 *certificate = tls.PEM_read_bio_X509(text, NULL, NULL, NULL);
+  if (!certificate) tls.ERR_clear_error();
+  return certificate;
+}
+
+static int32_t tls_use_chain(SSL_CTX *ssl, BIO *text) {
+  X509 *own = tls.PEM_read_bio_X509_AUX(text, NULL, NULL, NULL);
+  if (!own) return tls_fail(NULL, -EINVAL);
+  int code = tls.SSL_CTX_use_certificate(ssl, own);
+  tls.X509_free(own);
+  if (code != 1) return tls_fail(NULL, -EINVAL);
+  for (X509 *next; (next = tls_next_certificate(text));) {
+    if (tls.SSL_CTX_ctrl(ssl, TLS_CTRL_EXTRA_CHAIN, 0, next) == 1) continue;  // OpenSSL's from now on
+    tls.X509_free(next);
+    return tls_fail(NULL, -EINVAL);
+  }
+  return 0;
+}
+
+static int tls_no_password(char *to, int capacity, int is_writing, void *password) {
+  (void)is_writing;
+  size_t length = password ? strlen(password) : 0;
+  if (length == 0 || length > (size_t)capacity) return -1;
+  memcpy(to, password, length);
+  return (int)length;
+}
+
+static int32_t tls_use_key(SSL_CTX *ssl, BIO *text, const uint8_t *password, uint32_t bytes) {
+  char secret[1024];
+  if (bytes >= sizeof secret) return -EINVAL;
+  memcpy(secret, password, bytes);
+  secret[bytes] = 0;
+  void *key = tls.PEM_read_bio_PrivateKey(text, NULL, tls_no_password, secret);
+  explicit_bzero(secret, sizeof secret);
+  if (!key) return tls_fail(NULL, -EINVAL);
+  int code = tls.SSL_CTX_use_PrivateKey(ssl, key);
+  tls.EVP_PKEY_free(key);
+  return code == 1 && tls.SSL_CTX_check_private_key(ssl) == 1 ? 0 : tls_fail(NULL, -EINVAL);
+}
+
+static int32_t tls_use_authorities(struct tls_context *context, BIO *text) {
+  int32_t count = 0;
+  for (X509 *next; (next = tls_next_certificate(text)); count++) {
+    int code = tls.X509_STORE_add_cert(tls.SSL_CTX_get_cert_store(context->ssl), next);
+    if (code == 1 && context->is_server) tls.SSL_CTX_add_client_CA(context->ssl, next);
+    tls.X509_free(next);
+    if (code != 1) return tls_fail(NULL, -EINVAL);
+  }
+  return count;
+}
+
+static int32_t tls_keep(uint8_t **to, uint32_t *to_bytes, const uint8_t *bytes, uint32_t length) {
+  uint8_t *copy = malloc(length ? length : 1);
+  if (!copy) return -ENOMEM;
+  memcpy(copy, bytes, length);
+  free(*to);
+  *to = copy;
+  *to_bytes = length;
+  return 0;
+}
+
+// The kinds of bytes that np_tls_use takes. src/tls/context.ts has this list.
+enum tls_use { TLS_CHAIN, TLS_KEY, TLS_AUTHORITIES, TLS_PROTOCOLS, TLS_STATUS };
+
+// Give a context, before anything begins with it, some bytes: PEM of certificates and keys (`more` is the
+// password), protocols as they go over the wire, an OCSP response. 0 or above, or -errno.
+EXPORT int32_t np_tls_use(int32_t id, int32_t what, const uint8_t *bytes, uint32_t length, const uint8_t *more,
+                          uint32_t more_bytes) {
+  struct tls_context *context = tls_context_of(id);
+  if (!context || length > INT32_MAX) return -EBADF;
+  if (what == TLS_STATUS) return tls_keep(&context->status, &context->status_bytes, bytes, length);
+  if (what == TLS_PROTOCOLS) {
+    int32_t code = tls_keep(&context->protocols, &context->protocols_bytes, bytes, length);
+    if (code < 0) return code;
+    if (context->is_server) tls.SSL_CTX_set_alpn_select_cb(context->ssl, (void *)tls_on_protocols, context);
+    else if (tls.SSL_CTX_set_alpn_protos(context->ssl, bytes, length)) return -EINVAL;
+    return 0;
+  }
+  BIO *text = tls.BIO_new_mem_buf(bytes, (int)length);
+  if (!text) return -ENOMEM;
+  int32_t code = -EINVAL;
+  if (what == TLS_CHAIN) code = tls_use_chain(context->ssl, text);
+  if (what == TLS_KEY) code = tls_use_key(context->ssl, text, more, more_bytes);
+  if (what == TLS_AUTHORITIES) code = tls_use_authorities(context, text);
+  tls.BIO_free(text);
+  return code;
+}
+
+// The settings of np_tls_set. src/tls/context.ts has this list.
+enum tls_setting { TLS_VERIFY, TLS_DISTRIBUTION, TLS_KEY_LOG, TLS_ASKS, TLS_TIMEOUT };
+
+// Set something of a context, before anything begins with it: whether the peer shows a certificate (0 no, 1 it
+// may, 2 it must), the distribution's authorities, the descriptor of a key log, that the program chooses, and the
+// time of a handshake in milliseconds.
+EXPORT int32_t np_tls_set(int32_t id, int32_t what, int32_t value) {
+  struct tls_context *context = tls_context_of(id);
+  if (!context) return -EBADF;
+  switch (what) {
+    case TLS_VERIFY:
+      value = value == 2 ? TLS_VERIFY_PEER | TLS_VERIFY_MUST : value == 1 ? TLS_VERIFY_PEER : 0;
+      tls.SSL_CTX_set_verify(context->ssl, value, NULL);
+      return 0;
+    case TLS_DISTRIBUTION:
+      return tls.SSL_CTX_set_default_verify_paths(context->ssl) == 1 ? 0 : tls_fail(NULL, -EINVAL);
+    case TLS_KEY_LOG:
+      context->key_log = fcntl(value, F_DUPFD_CLOEXEC, 0);
+      if (context->key_log < 0) return -errno;
+      tls.SSL_CTX_set_keylog_callback(context->ssl, tls_on_secret);
+      return 0;
+    case TLS_ASKS:
+      tls.SSL_CTX_set_client_hello_cb(context->ssl, value ? (void *)tls_on_hello : NULL, NULL);
+      return 0;
+    case TLS_TIMEOUT:
+      context->timeout_ms = value;
+      return 0;
+  }
+  return -EINVAL;
+}
+
+// Show another context's certificate to clients that ask for this name, a text with its 0.
+EXPORT int32_t np_tls_name(int32_t id, const char *name, int32_t other) {
+  struct tls_context *context = tls_context_of(id);
+  if (!context || id == other) return -EBADF;
+  void *names = realloc(context->names, (size_t)(context->name_count + 1) * sizeof *context->names);
+  if (!names) return -ENOMEM;
+  context->names = names;
+  char *copy = strdup(name);
+  struct tls_context *named = copy ? tls_hold(other) : NULL;
+  if (!named) {
+    free(copy);
+    return copy ? -EBADF : -ENOMEM;
+  }
+  context->names[context->name_count].name = copy;
+  context->names[context->name_count++].context = named;
+  return 0;
+}
+
+// ---- ends
+
+// Send what is left of earlier records. 0 when nothing is left.
+static int32_t tls_send_left(struct tls_end *end) {
+  while (end->left_at < end->left_bytes) {
+    uint32_t rest = end->left_bytes - end->left_at;
+    int32_t code = np_send_borrowed(end->fd, end->left, end->left_bytes, end->left_at, rest, 0);
+    if (code < 0) return code;
+    end->left_at += (uint32_t)code;
+  }
+  free(end->left);
+  end->left = NULL;
+  end->left_bytes = end->left_at = 0;
+  return 0;
+}
+
+static int tls_bio_result(BIO *bio, int32_t code, int retry) {
+  tls.BIO_clear_flags(bio, TLS_BIO_READ | TLS_BIO_WRITE | TLS_BIO_RETRY);
+  if (code >= 0) return code;
+  if (code == -EAGAIN) tls.BIO_set_flags(bio, retry | TLS_BIO_RETRY);
+  errno = -code;
+  return -1;
+}
+
+static int tls_bio_read(BIO *bio, char *to, int length) {
+  struct tls_end *end = tls.BIO_get_data(bio);
+  int32_t code = receive(end->fd, (uint8_t *)to, (uint32_t)length);
+  if (code == 0 && end->broken) code = end->broken;  // a send has taken the error of the socket
+  end->has_ended = code == 0;
+  return tls_bio_result(bio, code, TLS_BIO_READ);
+}
+
+static int tls_bio_write(BIO *bio, const char *from, int length) {
+  struct tls_end *end = tls.BIO_get_data(bio);
+  struct tls_out *out = end->out;
+  if (out) {
+    if (out->bytes + (uint32_t)length > sizeof out->data) return tls_bio_result(bio, -ENOBUFS, TLS_BIO_WRITE);
+    memcpy(out->data + out->bytes, from, (size_t)length);
+    out->bytes += (uint32_t)length;
+    return tls_bio_result(bio, length, TLS_BIO_WRITE);
+  }
+  int32_t code = tls_send_left(end);
+  if (code == 0) code = np_send_borrowed(end->fd, (const uint8_t *)from, (uint32_t)length, 0, (uint32_t)length, 0);
+  if (code < 0 && code != -EAGAIN && !end->broken) end->broken = code;
+  return tls_bio_result(bio, code, TLS_BIO_WRITE);
+}
+
+static void tls_free(struct tls_end *end) {
+  if (end->ssl) tls.SSL_free(end->ssl);
+  tls_let_go(end->context);
+  tls_let_go(end->chosen);
+  free(end->name);
+  free(end->left);
+  free(end);
+}
+
+// Whether a close resets the connection: then the peer must not hear of an end in order.
+static bool resets(int fd) {
+  struct linger linger = {0};
+  socklen_t length = sizeof linger;
+  return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) == 0 && linger.l_onoff && linger.l_linger == 0;
+}
+
+// Before a descriptor is closed. A peer that is not told of the end takes it for a cut (RFC 8446 §6.1): it is one
+// when a thread ends and leaves the descriptor (`in_order` false).
+static void tls_close(int32_t fd, bool in_order) {
+  struct tls_end *end = tls_end_of(fd);
+  if (!end) return;
+  tls_of[fd] = NULL;
+  bool may_tell = in_order && !end->left && tls.SSL_is_init_finished(end->ssl);
+  bool has_told = tls.SSL_get_shutdown(end->ssl) & TLS_SENT_SHUTDOWN;
+  if (may_tell && !has_told && !resets(fd)) tls.SSL_shutdown(end->ssl);
+  tls.ERR_clear_error();
+  tls_free(end);
+}
+
+static int32_t tls_set_host(SSL *ssl, const char *host, const uint8_t *ip, uint32_t ip_bytes) {
+  if (ip_bytes > 0) return tls.X509_VERIFY_PARAM_set1_ip(tls.SSL_get0_param(ssl), ip, ip_bytes) == 1 ? 0 : -EINVAL;
+  if (!host[0]) return 0;
+  tls.SSL_set_hostflags(ssl, TLS_NO_PARTIAL_WILDCARDS);
+  if (tls.SSL_set1_host(ssl, host) != 1) return -EINVAL;
+  return tls.SSL_ctrl(ssl, TLS_CTRL_HOST, 0, (void *)host) == 1 ? 0 : -EINVAL;
+}
+
+// Begin TLS on a descriptor. Of a client: the host, a text with its 0 (empty for none), or the bytes of an IP
+// address, that the certificate must be for; and a name for the server, with whose last session it goes on.
+EXPORT int32_t np_tls_begin(int32_t fd, int32_t id, const char *host, const uint8_t *ip, uint32_t ip_bytes,
+                            const char *server) {
+  if (fd < 0 || fd >= OWNED_FDS) return -EBADF;
+  if (tls_of[fd]) return -EEXIST;
+  struct tls_end *end = calloc(1, sizeof *end);
+  if (!end) return -ENOMEM;
+  struct tls_context *context = end->context = tls_hold(id);
+  if (!context) {
+    free(end);
+    return -EBADF;
+  }
+  end->fd = fd;
+  end->next = 1;
+  BIO *bio = tls.BIO_new(tls_bio);
+  end->ssl = bio ? tls.SSL_new(context->ssl) : NULL;
+  if (!end->ssl) {
+    if (bio) tls.BIO_free(bio);
+    tls_free(end);
+    return tls_fail(NULL, -ENOMEM);
+  }
+  tls.BIO_set_data(bio, end);
+  tls.BIO_set_init(bio, 1);
+  tls.SSL_set_bio(end->ssl, bio, bio);
+  if (context->is_server) tls.SSL_set_accept_state(end->ssl);
+  else tls.SSL_set_connect_state(end->ssl);
+  int32_t code = context->is_server ? 0 : tls_set_host(end->ssl, host, ip, ip_bytes);
+  if (code < 0) {
+    tls_free(end);
+    return tls_fail(NULL, code);
+  }
+  if (!context->is_server && (end->name = strdup(server))) tls_go_on(end);
+  tls_of[fd] = end;
+  return 0;
+}
+
+// The time that the handshake of a descriptor has, in milliseconds, 0 for ever; -EBADF where there is no TLS.
+EXPORT int32_t np_tls_timeout(int32_t fd) {
+  struct tls_end *end = tls_end_of(fd);
+  return end ? end->context->timeout_ms : -EBADF;
+}
+
+// What a call of OpenSSL that moved nothing means: 0 is the peer's end, told in order.
+static int32_t tls_result(struct tls_end *end, int count) {
+  int was = errno;
+  switch (tls.SSL_get_error(end->ssl, count)) {
+    case TLS_ERROR_READ: case TLS_ERROR_WRITE: case TLS_ERROR_HELLO:
+      tls.ERR_clear_error();
+      return -EAGAIN;
+    case TLS_ERROR_END:
+      tls.ERR_clear_error();
+      return 0;
+    case TLS_ERROR_SYSCALL:
+      tls.ERR_clear_error();
+      return was ? -was : -EPROTO;
+    default: return tls_fail(end, -EPROTO);
+  }
+}
+
+// The results of np_tls_handshake. src/tls/handshake.ts has this list.
+enum tls_step { TLS_DONE, TLS_WANTS_READ, TLS_WANTS_WRITE, TLS_WANTS_CHOICE };
+
+// Go on with the handshake: what it waits for, or -errno; -EPROTO when np_tls_failure says why.
+EXPORT int32_t np_tls_handshake(int32_t fd) {
+  struct tls_end *end = tls_end_of(fd);
+  if (!end) return -EBADF;
+  errno = 0;
+  int done = tls.SSL_do_handshake(end->ssl);
+  if (done == 1) return TLS_DONE;
+  switch (tls.SSL_get_error(end->ssl, done)) {
+    case TLS_ERROR_READ: return TLS_WANTS_READ;
+    case TLS_ERROR_WRITE: return TLS_WANTS_WRITE;
+    case TLS_ERROR_HELLO: return TLS_WANTS_CHOICE;
+  }
+  int32_t code = tls_result(end, done);
+  return code == 0 ? -ECONNRESET : code;
+}
+
+// The program has chosen a context for a handshake that waits for it; -1 refuses the client.
+EXPORT int32_t np_tls_choose(int32_t fd, int32_t id) {
+  struct tls_end *end = tls_end_of(fd);
+  if (!end) return -EBADF;
+  if (!end->chosen) end->chosen = tls_hold(id);
+  end->is_refused = !end->chosen;
+  return 0;
+}
+
+// Whether bytes are here that the kernel does not tell of: 1 or 0.
+EXPORT int32_t np_tls_pending(int32_t fd) {
+  struct tls_end *end = tls_end_of(fd);
+  return end ? tls.SSL_has_pending(end->ssl) : 0;
+}
+
+// Receive decrypted bytes into one piece: as many as are there. Bytes, 0 at the end, or -errno.
+EXPORT int32_t np_tls_recv(int32_t fd, uint32_t slab, uint32_t offset, uint32_t length) {
+  uint8_t *base = piece(slab, offset, length);
+  struct tls_end *end = tls_end_of(fd);
+  if (!base || !end) return -EFAULT;
+  uint32_t total = 0;
+  if (end->next <= 0) return end->next;
+  while (total < length) {
+    errno = 0;
+    int count = tls.SSL_read(end->ssl, base + total, (int)(length - total));
+    if (count <= 0) {
+      int32_t code = tls_result(end, count);
+      if (code != -EAGAIN) end->next = code;  // an end is told again, by each call from now on
+      if (total == 0) return code;
+      break;
+    }
+    total += (uint32_t)count;
+    if (!tls.SSL_has_pending(end->ssl)) break;
+  }
+  return (int32_t)total;
+}
+
+// Encrypt bytes of at most one record. 0, or -errno.
+static int32_t tls_encrypt(struct tls_end *end, const uint8_t *bytes, uint32_t length) {
+  for (uint32_t at = 0; at < length;) {  // a peer may ask for shorter records (RFC 6066 §4)
+    errno = 0;
+    int count = tls.SSL_write(end->ssl, bytes + at, (int)(length - at));
+    if (count > 0) {
+      at += (uint32_t)count;
+      continue;
+    }
+    int32_t code = tls_result(end, count);
+    return code == 0 ? -EPIPE : code == -EAGAIN ? -EPROTO : code;  // nothing waits: records go to memory
+  }
+  return 0;
+}
+
+// Send the records that were gathered, of so many plain bytes. Those that the kernel does not take stay here, and
+// their plain bytes count as sent when they have left.
+static int32_t tls_send_gathered(struct tls_end *end, const struct tls_out *out, uint32_t plain) {
+  int32_t sent = np_send_borrowed(end->fd, out->data, out->bytes, 0, out->bytes, 0);
+  if (sent < 0 && sent != -EAGAIN && sent != -ENOBUFS && sent != -ENOMEM) return sent;
+  uint32_t rest = out->bytes - (sent > 0 ? (uint32_t)sent : 0);
+  if (rest == 0) return (int32_t)plain;
+  end->left = malloc(rest);
+  if (!end->left) return -EPIPE;  // a record that is lost cannot be made again
+  memcpy(end->left, out->data + out->bytes - rest, rest);
+  end->left_bytes = rest;
+  end->left_at = 0;
+  end->owed = plain < rest ? plain : rest;
+  return plain == end->owed ? sent < 0 ? sent : -EAGAIN : (int32_t)(plain - end->owed);
+}
+
+// A place in a list of pieces.
+struct tls_place { const struct iovec *pieces; int32_t count; size_t skip; };
+
+// The bytes of the next record: in place where a piece has them all, and copied together otherwise. How many.
+static uint32_t tls_next_record(struct tls_place *at, uint8_t *copy, const uint8_t **bytes) {
+  uint32_t held = 0;
+  while (at->count > 0 && held < TLS_RECORD_BYTES) {
+    size_t length = at->pieces->iov_len;
+    if (at->skip >= length) {
+      at->skip -= length;
+      at->pieces++;
+      at->count--;
+      continue;
+    }
+    const uint8_t *from = (const uint8_t *)at->pieces->iov_base + at->skip;
+    size_t part = length - at->skip < TLS_RECORD_BYTES - held ? length - at->skip : TLS_RECORD_BYTES - held;
+    at->skip += part;
+    if (held == 0 && (part == TLS_RECORD_BYTES || at->count == 1)) {
+      *bytes = from;
+      return (uint32_t)part;
+    }
+    memcpy(copy + held, from, part);
+    held += (uint32_t)part;
+  }
+  *bytes = copy;
+  return held;
+}
+
+// Encrypt and send pieces, the records of several together. Bytes, or -errno.
+static int32_t tls_send_pieces(struct tls_end *end, const struct iovec *pieces, int32_t count) {
+  int32_t code = tls_send_left(end);
+  if (code < 0) return code;
+  struct tls_out out;  // not zeroed: it is large
+  out.bytes = 0;
+  uint8_t copy[TLS_RECORD_BYTES];
+  uint32_t plain = end->owed;  // these have left meanwhile
+  struct tls_place at = {pieces, count, plain};
+  end->owed = 0;
+  end->out = &out;
+  while (code == 0 && out.bytes < TLS_GATHER_BYTES) {
+    const uint8_t *bytes;
+    uint32_t length = tls_next_record(&at, copy, &bytes);
+    if (length == 0) break;
+    code = tls_encrypt(end, bytes, length);
+    if (code == 0) plain += length;
+  }
+  end->out = NULL;
+  if (code < 0) return code;
+  return out.bytes == 0 ? (int32_t)plain : tls_send_gathered(end, &out, plain);
+}
+
+// Encrypt and send pieces of slabs. Bytes, or -errno.
+EXPORT int32_t np_tls_send(int32_t fd, const uint32_t *table, int32_t count) {
+  struct tls_end *end = tls_end_of(fd);
+  struct iovec pieces[IOVECS_MAX];
+  int32_t code = end ? gather(table, count, pieces) : -EFAULT;
+  return code < 0 ? code : tls_send_pieces(end, pieces, count);
+}
+
+// Encrypt and send from a borrowed array, as np_send_borrowed sends.
+EXPORT int32_t np_tls_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes, uint32_t offset,
+                                    uint32_t length) {
+  struct tls_end *end = tls_end_of(fd);
+  if ((uint64_t)offset + length > bytes || !end) return -EFAULT;
+  struct iovec all = {(void *)(array + offset), length};
+  return tls_send_pieces(end, &all, 1);
+}
+
+// End our side: the peer is told, and then the socket's side ends too.
+EXPORT int32_t np_tls_shutdown(int32_t fd) {
+  struct tls_end *end = tls_end_of(fd);
+  if (!end) return -EBADF;
+  if (tls.SSL_is_init_finished(end->ssl)) tls.SSL_shutdown(end->ssl);
+  tls.ERR_clear_error();
+  return np_shutdown(fd, SHUT_WR);
+}
+
+// The facts of np_tls_about. src/tls/info.ts has this list.
+enum tls_fact { TLS_PROTOCOL, TLS_CIPHER, TLS_ALPN, TLS_SERVER_NAME, TLS_CERTIFICATE, TLS_IS_RESUMED, TLS_ASKED_NAME };
+
+static int32_t tls_certificate(SSL *ssl, uint8_t *out, uint32_t capacity) {
+  X509 *certificate = tls.SSL_get1_peer_certificate(ssl);
+  if (!certificate) return 0;
+  int length = tls.i2d_X509(certificate, NULL);
+  int32_t code = length > 0 && (uint32_t)length <= capacity ? tls.i2d_X509(certificate, &out) : -ENOBUFS;
+  tls.X509_free(certificate);
+  return code;
+}
+
+// Tell something of a connection, as text or DER. Bytes, 0 for what is not known, -ENOBUFS for too little room.
+EXPORT int32_t np_tls_about(int32_t fd, int32_t what, uint8_t *out, uint32_t capacity) {
+  struct tls_end *end = tls_end_of(fd);
+  if (!end) return -EBADF;
+  const unsigned char *protocol = NULL;
+  unsigned length = 0;
+  switch (what) {
+    case TLS_PROTOCOL: return tls_text(tls.SSL_get_version(end->ssl), out, capacity);
+    case TLS_CIPHER: {
+      const void *cipher = tls.SSL_get_current_cipher(end->ssl);
+      return tls_text(cipher ? tls.SSL_CIPHER_standard_name(cipher) : NULL, out, capacity);
+    }
+    case TLS_ALPN:
+      tls.SSL_get0_alpn_selected(end->ssl, &protocol, &length);
+      if (length > capacity) return -ENOBUFS;
+      if (length) memcpy(out, protocol, length);
+      return (int32_t)length;
+    case TLS_SERVER_NAME: return tls_text(tls.SSL_get_servername(end->ssl, 0), out, capacity);
+    case TLS_CERTIFICATE: return tls_certificate(end->ssl, out, capacity);
+    case TLS_IS_RESUMED: return tls_text(tls.SSL_session_reused(end->ssl) ? "1" : "", out, capacity);
+    case TLS_ASKED_NAME: return tls_text(end->name, out, capacity);
+  }
+  return -EINVAL;
 }
 
 // ---- zero copy ----------------------------------------------------------------------------------
@@ -1156,7 +2189,9 @@ static void leave_rings(uint16_t owner) {
 static void close_all(uint16_t owner) {
   for (int32_t fd = 0; fd < atomic_load(&owned_fds); fd++) {
     uint16_t expected = owner;
-    if (atomic_compare_exchange_strong(&owner_of[fd], &expected, 0)) close(fd);
+    if (!atomic_compare_exchange_strong(&owner_of[fd], &expected, 0)) continue;
+    tls_close(fd, false);
+    close(fd);
   }
 }
 

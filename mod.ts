@@ -51,6 +51,15 @@ export type { ConnectionOptions } from "./src/connection/settings.ts";
 export type { ZeroCopyCounts, ZeroCopyMode, ZeroCopyObstacle } from "./src/transport/zero_copy.ts";
 export { shutdownOnSignals, type SignalOptions, type Stoppable } from "./src/server/signals.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";
+export type {
+  Pem,
+  TlsClientOptions,
+  TlsCommonOptions,
+  TlsIdentity,
+  TlsServerOptions,
+  TlsVersion,
+} from "./src/tls/options.ts";
+export type { PeerCertificate, TlsInfo } from "./src/transport/tls_info.ts";
 export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export { bytesOf, readableOf } from "./src/adapter/readable.ts";
 export { writableOf } from "./src/adapter/writable.ts";
@@ -119,7 +128,12 @@ export type {
   QueueMetrics,
 } from "./src/connection/connection_metrics.ts";
 export type { AcceptQueue, TcpMetrics } from "./src/net/tcp_info.ts";
-export type { ConnectionCounts, TimeoutCounts, ZeroCopyTotals } from "./src/core/counts.ts";
+export type {
+  ConnectionCounts,
+  TimeoutCounts,
+  TlsCounts,
+  ZeroCopyTotals,
+} from "./src/core/counts.ts";
 export { type Configuration, configure } from "./src/core/config.ts";
 export {
   BusyError,
@@ -134,5 +148,7 @@ export {
   SystemError,
   TimeoutError,
   type TimeoutOperation,
+  TlsError,
+  type TlsReason,
   UnsentError,
 } from "./src/core/errors.ts";

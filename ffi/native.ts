@@ -201,4 +201,74 @@ export interface Native {
   ringTake(ring: number, ends: Uint32Array): number;
   /** The maker of the ring uses it no more. */
   ringClose(ring: number): number;
+
+  /** Opens OpenSSL 3: 0, `-ENOENT` where it is not installed, `-ENOSYS` where it is older. */
+  tlsLoad(): number;
+  /**
+   * Why the last call for a descriptor, or (-1) for a context, failed: OpenSSL's reason and the
+   * result of verifying go to `numbers`, words about the one (`what` 0) or the other (1) to `text`.
+   * How many bytes of text.
+   */
+  tlsFailure(
+    fd: number,
+    what: number,
+    numbers: Int32Array,
+    text: Uint8Array,
+    capacity: number,
+  ): number;
+  /** A TLS context for these versions, such as 0x0303. Its number. */
+  tlsContext(isServer: number, least: number, most: number): number;
+  /** Lets nobody begin with a context any more; who has begun goes on. */
+  tlsContextFree(context: number): number;
+  /** Lets two contexts change places: who begins with a number from now on gets the other. */
+  tlsSwap(context: number, other: number): number;
+  /** Gives a context bytes of some kind, and a password (src/tls/context.ts). */
+  tlsUse(
+    context: number,
+    what: number,
+    bytes: Uint8Array,
+    length: number,
+    more: Uint8Array,
+    moreBytes: number,
+  ): number;
+  /** Sets something of a context (src/tls/context.ts). */
+  tlsSet(context: number, what: number, value: number): number;
+  /** Shows another context's certificate to clients that ask for a name, a text with its 0. */
+  tlsName(context: number, name: Uint8Array, other: number): number;
+  /**
+   * Begins TLS on a descriptor. Of a client: the host, a text with its 0, or the bytes of an IP
+   * address that the certificate must be for, and a name of the server for its sessions.
+   */
+  tlsBegin(
+    fd: number,
+    context: number,
+    host: Uint8Array,
+    ip: Uint8Array,
+    ipBytes: number,
+    server: Uint8Array,
+  ): number;
+  /** The time of its handshake in milliseconds, 0 for ever; `-EBADF` where there is no TLS. */
+  tlsTimeout(fd: number): number;
+  /** Goes on with the handshake. What it waits for (src/tls/handshake.ts), or `-errno`. */
+  tlsHandshake(fd: number): number;
+  /** Chooses the context of a handshake that waits for it; -1 refuses the client. */
+  tlsChoose(fd: number, context: number): number;
+  /** Whether bytes are here that the kernel does not tell of: 1 or 0. */
+  tlsPending(fd: number): number;
+  /** Receives decrypted bytes. Bytes, 0 at the end. */
+  tlsRecv(fd: number, slab: number, offset: number, length: number): number;
+  /** Encrypts and sends `count` pieces, triplets of (slab, offset, length) in `table`. Bytes. */
+  tlsSend(fd: number, table: Uint32Array, count: number): number;
+  /** Encrypts and sends from the user's own array, as `sendBorrowed` sends. */
+  tlsSendBorrowed(
+    fd: number,
+    array: Uint8Array,
+    bytes: number,
+    offset: number,
+    length: number,
+  ): number;
+  /** Tells the peer of our end, and ends our side of the socket. */
+  tlsShutdown(fd: number): number;
+  /** Tells a fact about a connection (src/tls/info.ts). Bytes, 0 for what is not known. */
+  tlsAbout(fd: number, what: number, out: Uint8Array, capacity: number): number;
 }

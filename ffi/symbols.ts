@@ -91,6 +91,25 @@ export const SYMBOLS: Readonly<Record<keyof Native, Signature>> = {
   ringPush: ["np_ring_push", ["i32", "i32", "buffer"], "i32"],
   ringTake: ["np_ring_take", ["i32", "buffer"], "i32"],
   ringClose: ["np_ring_close", ["i32"], "i32"],
+
+  tlsLoad: ["np_tls_load", [], "i32"],
+  tlsFailure: ["np_tls_failure", ["i32", "i32", "buffer", "buffer", "u32"], "i32"],
+  tlsContext: ["np_tls_context", ["i32", "i32", "i32"], "i32"],
+  tlsContextFree: ["np_tls_context_free", ["i32"], "i32"],
+  tlsSwap: ["np_tls_swap", ["i32", "i32"], "i32"],
+  tlsUse: ["np_tls_use", ["i32", "i32", "buffer", "u32", "buffer", "u32"], "i32"],
+  tlsSet: ["np_tls_set", ["i32", "i32", "i32"], "i32"],
+  tlsName: ["np_tls_name", ["i32", "buffer", "i32"], "i32"],
+  tlsBegin: ["np_tls_begin", ["i32", "i32", "buffer", "buffer", "u32", "buffer"], "i32"],
+  tlsTimeout: ["np_tls_timeout", ["i32"], "i32"],
+  tlsHandshake: ["np_tls_handshake", ["i32"], "i32"],
+  tlsChoose: ["np_tls_choose", ["i32", "i32"], "i32"],
+  tlsPending: ["np_tls_pending", ["i32"], "i32"],
+  tlsRecv: ["np_tls_recv", ["i32", "u32", "u32", "u32"], "i32"],
+  tlsSend: ["np_tls_send", ["i32", "buffer", "i32"], "i32"],
+  tlsSendBorrowed: ["np_tls_send_borrowed", ["i32", "buffer", "u32", "u32", "u32"], "i32"],
+  tlsShutdown: ["np_tls_shutdown", ["i32"], "i32"],
+  tlsAbout: ["np_tls_about", ["i32", "i32", "buffer", "u32"], "i32"],
 };
 
 /** The kinds of calls that libnetpoll.c counts: its `enum call`. */

@@ -165,6 +165,8 @@ const CONNECTION: Shape<Connection> = {
   readTimeoutMs: 1,
   writeTimeoutMs: 1,
   idleTimeoutMs: 1,
+  tls: 1,
+  startTls: 1,
   zeroCopy: 1,
   zeroCopyCounts: 1,
   isReadPaused: 1,
@@ -314,7 +316,13 @@ test("nothing inside is within reach of a connection, of what it gives, and of i
     await closeAll(a, b);
   }));
 
-const LISTENER: Shape<Listener> = { address: 1, fd: 1, close: 1, [Symbol.dispose]: 1 };
+const LISTENER: Shape<Listener> = {
+  address: 1,
+  fd: 1,
+  reloadTls: 1,
+  close: 1,
+  [Symbol.dispose]: 1,
+};
 const EVENT_LOOP: Shape<EventLoop> = {
   serve: 1,
   shutdown: 1,

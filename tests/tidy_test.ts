@@ -18,7 +18,7 @@ const FILE_LINES_MAX = 500;
  * One file by design, so that `cc` with no option but -shared builds it: every call that is wrapped
  * goes in.
  */
-const C_FILE_LINES_MAX = 1400;
+const C_FILE_LINES_MAX = 2400;
 
 /** What each folder may import, besides itself and `src/core`, which all may. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
@@ -26,15 +26,25 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "ffi": [],
   "src/buffer": ["ffi"],
   "src/poll": ["ffi"],
-  "src/net": ["ffi"],
-  "src/transport": ["ffi", "src/buffer", "src/poll", "src/net"],
-  "src/connection": ["ffi", "src/buffer", "src/poll", "src/net", "src/transport"],
-  "src/client": ["ffi", "src/buffer", "src/poll", "src/net", "src/transport", "src/connection"],
+  "src/tls": ["ffi"],
+  "src/net": ["ffi", "src/tls"],
+  "src/transport": ["ffi", "src/buffer", "src/poll", "src/tls", "src/net"],
+  "src/connection": ["ffi", "src/buffer", "src/poll", "src/tls", "src/net", "src/transport"],
+  "src/client": [
+    "ffi",
+    "src/buffer",
+    "src/poll",
+    "src/tls",
+    "src/net",
+    "src/transport",
+    "src/connection",
+  ],
   "src/metrics": ["ffi", "src/buffer", "src/poll"],
   "src/server": [
     "ffi",
     "src/buffer",
     "src/poll",
+    "src/tls",
     "src/net",
     "src/transport",
     "src/connection",

@@ -2,25 +2,27 @@
  * Dialling: a connection to somebody who listens.
  */
 import { currentScope } from "../../ffi/context.ts";
-import { lookup } from "node:dns/promises";
 import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
 import { socketTransport } from "../transport/descriptor.ts";
+import { Handshake } from "../transport/handshake.ts";
+import { tlsTransport } from "../transport/tls_transport.ts";
+import { FAMILIES, type Name, resolve } from "./look_up.ts";
+import { clientTlsOf } from "../transport/client_tls.ts";
 import { checkTimeout, type ConnectionSettings, settings } from "../connection/settings.ts";
 import { check } from "../core/check.ts";
 import { counts, countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
-import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
+import { SystemError, TimeoutError } from "../core/errors.ts";
 import { DIAL_ATTEMPT_DELAY_MS, SELF_CONNECT_RETRIES } from "../core/limits.ts";
 import { checkSignal, readOptions, show } from "../core/options.ts";
 import {
   describeAddress,
   Family,
   formatAddress,
-  type HostPort,
   isNumeric,
   type Network,
   packAddress,
@@ -242,18 +244,6 @@ class Race implements TimerOwner {
   }
 }
 
-const FAMILIES: Readonly<Record<Exclude<Network, "unix">, 0 | 4 | 6>> = {
-  tcp: 0,
-  tcp4: 4,
-  tcp6: 6,
-};
-
-/** A name that a resolver has to look up. */
-interface Name {
-  readonly network: Exclude<Network, "unix">;
-  readonly at: HostPort;
-}
-
 /** A destination: the addresses to try, or the name that stands for them. */
 interface Destination {
   readonly origin: Origin;
@@ -276,45 +266,6 @@ function locate(network: Network, address: string): Destination {
   const isKnown = wellKnown(hostname) !== null;
   const found = isKnown ? resolveHost(network, at) : { network, at };
   return { origin: "stands for what was granted", found };
-}
-
-/** The addresses of a name, the families taking turns (RFC 8305 §4). */
-async function resolve({ network, at }: Name): Promise<Uint32Array[]> {
-  const { hostname, port } = at;
-  const family = FAMILIES[network];
-  const found = await lookUp(hostname, family);
-  if (found === null) return resolveHost(network, at);
-  const fitting = found.filter((each) => family === 0 || each.family === family);
-  if (fitting.length === 0) {
-    throw new NetpollError(`Cannot dial "${hostname}" with ${network}: it has no such address`);
-  }
-  const [first, second] = [fitting[0]!.family, fitting[0]!.family === 6 ? 4 : 6].map(
-    (each) => fitting.filter((one) => one.family === each),
-  ) as [typeof fitting, typeof fitting];
-  const turns: typeof fitting = [];
-  for (let i = 0; i < Math.max(first.length, second.length); i++) {
-    turns.push(...first.slice(i, i + 1), ...second.slice(i, i + 1));
-  }
-  return turns.map((each) => rawFromNumeric(each.address, port));
-}
-
-/**
- * The addresses of a name, as the runtime finds them. Null where it may not: Deno's resolver wants
- * permission for every port of the host, and would ask its user where the program has just the one
- * that it dials.
- */
-async function lookUp(
-  name: string,
-  family: 0 | 4 | 6,
-): Promise<{ address: string; family: number }[] | null> {
-  if (!host.mayResolve(name)) return null;
-  try {
-    return await lookup(name, { all: true, family });
-  } catch (cause) {
-    if ((cause as { code?: string }).code === "EPERM") return null;
-    const why = (cause as { code?: string }).code ?? "it failed";
-    throw new NetpollError(`Cannot resolve "${name}": ${why}`, { cause });
-  }
 }
 
 function localRaw(address: string | undefined): Uint32Array | null {
@@ -372,7 +323,9 @@ async function within(
  *
  * @throws {SystemError} Nobody listens (`code` is `"ECONNREFUSED"`), there is no way to it, …; of
  * several addresses, the first's.
- * @throws {TimeoutError} It took longer than `timeoutMs`; its `operation` is `"dial"`.
+ * @throws {TimeoutError} It took longer than `timeoutMs`; its `operation` is `"dial"`. Or the TLS
+ * handshake did: `"handshake"`.
+ * @throws {TlsError} The server's certificate is not trusted or for another host, or it speaks no TLS.
  * @throws {NetpollError} The host name is unknown.
  * @throws {Error} Deno's `NotCapable`: `Deno.connect` would not be permitted that address either.
  * @throws {TypeError} The network or the address is malformed.
@@ -419,13 +372,16 @@ export async function dial<C = undefined>(
   }
   read.signal?.throwIfAborted();
   const local = localRaw(read.localAddress);
+  const tls = read.tls === undefined ? null : clientTlsOf(read.tls);
+  const serverName = tls === null ? "" : tls.nameOf(network, address);
   const destination = locate(network, address);
   const poller = threadPoller();
   poller.prepareTimers(); // from here on an attempt is under way that a failure would leave behind
   const scope = currentScope(); // of the call: what follows an await may have another
   const dialling = new Dialling(destination, read, local);
+  const begin = tls === null ? null : (fd: number) => tls.begin(fd, serverName, address);
   const attempt = await within(
-    dialling.run(poller),
+    dialling.run(poller, begin),
     poller,
     read,
     (error) => dialling.cancel(error),
@@ -436,7 +392,7 @@ export async function dial<C = undefined>(
     scope,
     settings: bounds,
     owner: null,
-    io: socketTransport,
+    io: tls === null ? socketTransport : tlsTransport,
     isDialled: true,
   };
   const ends = { local: null, remote: attempt.remote };
@@ -456,13 +412,16 @@ class Dialling {
   readonly #route: Route;
   #race: Race | null = null;
   #cancelled: { readonly error: unknown } | null = null;
+  /** Ends the handshake that is under way. */
+  #giveUp: ((error: unknown) => void) | null = null;
 
   constructor(destination: Destination, options: SocketOptions, local: Uint32Array | null) {
     this.#destination = destination;
     this.#route = { options, local, origin: destination.origin };
   }
 
-  async run(poller: Poller): Promise<Attempt> {
+  /** Connects; with `begin`, which begins TLS, the handshake is done too. */
+  async run(poller: Poller, begin: ((fd: number) => void) | null): Promise<Attempt> {
     // Without a wait where none is needed: the program may leave its directory after the call.
     const { found } = this.#destination;
     const raws = "network" in found ? await resolve(found) : found;
@@ -472,11 +431,35 @@ class Dialling {
     checkPermitted(raws[0]!, this.#route.origin);
     this.#race = new Race(poller, raws, this.#route);
     this.#race.next();
-    return await this.#race.result;
+    const attempt = await this.#race.result;
+    if (begin === null) return attempt;
+    try {
+      begin(attempt.fd);
+      await this.#secure(poller, attempt.fd);
+      return attempt;
+    } catch (error) {
+      attempt.cancel();
+      throw error;
+    }
+  }
+
+  #secure(poller: Poller, fd: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const handshake = new Handshake(poller, fd, null, (error) => {
+      if (error === null) resolve();
+      else reject(error);
+    });
+    this.#giveUp = (error) => {
+      handshake.cancel();
+      reject(error);
+    };
+    handshake.begin();
+    return promise;
   }
 
   cancel(error: unknown): void {
     this.#cancelled = { error };
     this.#race?.cancel(error);
+    this.#giveUp?.(error);
   }
 }

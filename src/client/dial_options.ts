@@ -6,6 +6,7 @@ import type { Callbacks } from "../connection/connection.ts";
 import { type ConnectionOptions, DEFAULTS } from "../connection/settings.ts";
 import type { Known } from "../core/options.ts";
 import { SOCKET_OPTIONS, type SocketOptions } from "../net/socket.ts";
+import type { TlsClientOptions } from "../tls/options.ts";
 
 /** The options of {@linkcode dial}, and of the connection that it makes. */
 export interface DialOptions<C = undefined>
@@ -22,6 +23,11 @@ export interface DialOptions<C = undefined>
    * `--allow-net` has to grant it, too.
    */
   localAddress?: string;
+  /**
+   * TLS, with the server's certificate verified: `true`, or its options. Give the same object for
+   * many connections: what is made of it is kept, and so are the sessions with its servers.
+   */
+  tls?: true | TlsClientOptions;
 }
 
 const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
@@ -34,4 +40,5 @@ export const DIAL_OPTIONS: Known<DialOptions> = {
   timeoutMs: 1,
   signal: 1,
   localAddress: 1,
+  tls: 1,
 };

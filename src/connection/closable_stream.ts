@@ -24,6 +24,11 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
   /** All is over, and the close callbacks were called. */
   protected isGone = false;
 
+  /** Whether a TLS handshake is under way. */
+  get isSecuring(): boolean {
+    return (this.stops & Stop.SECURING) !== 0;
+  }
+
   get closed(): Promise<void> {
     const { closed } = this.ensureEnding();
     this.#settle();
@@ -57,7 +62,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     }
   }
 
-  onReadEnd(cause: SystemError | null): void {
+  onReadEnd(cause: NetpollError | null): void {
     if (cause !== null) return this.#onLost(cause);
     // A failed send has taken the socket's error: what reads as an end is none, and its owner is told
     // of the loss soon.
@@ -69,7 +74,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
   }
 
   /** The connection is broken. What was received before is still delivered. */
-  #onLost(cause: SystemError): void {
+  #onLost(cause: NetpollError): void {
     if (this.state === "closed") return;
     // A reset takes nothing away when all that was flushed before the close has arrived.
     if (this.state === "draining" && this.#undelivered === 0) return this.#finish("drained", 0);
@@ -135,7 +140,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     this.output.truncate(0);
     this.output.writeBan = closedBan(this.ending);
     if (readSide.isWaiting(this.reader)) readSide.fail(this.reader, closedError(this.ending));
-    if (this.isPiped) return this.#abort(); // a part of a stream must not end like the whole
+    if (this.isPiped || this.isSecuring) return this.#abort(); // a part of a stream must not end like the whole
     if (this.output.length > 0) this.uncork();
     if (this.state !== "draining") return;
     if (totalMs !== undefined && !(totalMs > 0)) return void this.#giveAway("close() had no time");
@@ -272,6 +277,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     if (step !== "detached") this.#closeFd(fd, step === "lost");
     this.deadlines?.close();
     this.ending?.draining?.close();
+    this.ending?.securing?.cancel(closedError(this.ending));
     this.ending?.leaving?.close();
     this.ending?.selfWait?.close();
     this.output.close(this.#writeBan());
@@ -290,6 +296,9 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
 
   /** The descriptor, given away. */
   #fdToDetach(): number {
+    if (!this.io.isPlain) {
+      throw new NetpollError("Cannot detach: nobody else can go on with its TLS session");
+    }
     if (this.pinner?.isPinning) {
       const { outstandingBytes } = this.pinner.counts();
       throw new NetpollError(

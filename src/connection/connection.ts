@@ -9,6 +9,9 @@ import type { Address } from "../net/address.ts";
 import type { ConnectionMetrics } from "./connection_metrics.ts";
 import type { SendFileOptions } from "../transport/send_file.ts";
 import type { ConnectionOptions } from "./settings.ts";
+import type { TlsClientOptions, TlsServerOptions } from "../tls/options.ts";
+import type { TlsRole } from "../transport/start_tls.ts";
+import type { TlsInfo } from "../transport/tls_info.ts";
 import type { ZeroCopyCounts, ZeroCopyMode } from "../transport/zero_copy.ts";
 
 /** Options of {@linkcode Connection.close}. */
@@ -61,10 +64,15 @@ export interface FromFdOptions<C = undefined>
   extends ConnectionOptions, Omit<Callbacks<C>, "onPrepare"> {}
 
 /** All that a connection forwards to its inside. */
-export type Inside = Omit<Connection, typeof Symbol.asyncDispose> & {
+export type Inside = Omit<Connection, typeof Symbol.asyncDispose | "startTls"> & {
   /** The text of `console.log`. */
   [INSPECT](): string;
 };
+
+/** The part of an inside whose signature the overloads hide. */
+interface Securable {
+  startTls(role: TlsRole, options: true | TlsClientOptions | TlsServerOptions): Promise<void>;
+}
 
 /** Makes the connection that users see of an inside. */
 export let faceOf: (inside: Inside) => Connection;
@@ -182,6 +190,35 @@ export class Connection implements AsyncDisposable {
   /** The descriptor; -1 once it is closed. */
   get fd(): number {
     return this.#inside.fd;
+  }
+
+  /**
+   * The TLS of it: version, cipher, names, the peer's certificate. Null without TLS, and after close
+   * unless it was asked for before.
+   */
+  get tls(): TlsInfo | null {
+    return this.#inside.tls;
+  }
+
+  /**
+   * Goes on with TLS, where a protocol begins without it (STARTTLS): resolves when the handshake is
+   * done. All that came before must have been read, and all that was written been flushed: bytes
+   * from before are never taken for protected ones. Until then neither side reads or writes. A
+   * client gives `serverName`. When it fails, the connection is reset.
+   *
+   * Give the same options object for many connections: what is made of it is kept.
+   *
+   * @throws {TlsError} The peer is not trusted, or both have nothing in common.
+   * @throws {TimeoutError} It took longer than `handshakeTimeoutMs`.
+   * @throws {NetpollError} Unread bytes are there; nothing has happened then.
+   * @throws {BusyError} Bytes wait to be sent, or somebody waits for some.
+   * @throws {LoadError} OpenSSL 3 is not installed.
+   */
+  startTls(role: "client", options: true | TlsClientOptions): Promise<void>;
+  /** Does so as a server. */
+  startTls(role: "server", options: TlsServerOptions): Promise<void>;
+  startTls(role: TlsRole, options: true | TlsClientOptions | TlsServerOptions): Promise<void> {
+    return (this.#inside as unknown as Securable).startTls(role, options);
   }
 
   /** Where this end is. Known after close, too. */

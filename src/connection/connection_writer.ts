@@ -4,7 +4,7 @@
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { ChainWriter, checkFlush } from "../buffer/writer.ts";
 import { isNotNow } from "../core/errno.ts";
-import { NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
+import { NetpollError, TimeoutError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX, JOINED_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
 import { ignore, RESOLVED } from "../core/promises.ts";
@@ -39,7 +39,7 @@ export interface WriterOwner {
   /**
    * Sending failed for good. Called from within the user's call: no callback of theirs may run now.
    */
-  onSendFailure(error: SystemError): NetpollError;
+  onSendFailure(error: NetpollError): NetpollError;
   /** A file was sent in part, and the rest is not to be had. Called as `onSendFailure` is. */
   onCut(error: NetpollError): void;
   /** Somebody waits for a flush, the first of which began then. */
@@ -302,8 +302,8 @@ export class ConnectionWriter extends ChainWriter {
 
   #onFailure(code: number): void {
     if (code === TAKEN_AWAY) return this.#onTakenAway();
-    const error = new SystemError("send", -code);
-    this.#fail(this.#owner.onSendFailure(error));
+    const { io, fd } = this.#owner;
+    this.#fail(this.#owner.onSendFailure(io.error(fd, "send", -code)));
   }
 
   /** The user's mistake, not the peer's doing. What was to follow makes no sense without it. */

@@ -18,14 +18,20 @@ import { type ConnectionMetrics, connectionMetrics, drawConnection } from "./con
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
 import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
-import { type Failure, PIPED, WRITE_ENDED } from "./ending.ts";
+import { type Failure, PIPED, SECURING, WRITE_ENDED } from "./ending.ts";
 import type { EndpointAddresses } from "../transport/endpoint.ts";
 import { Stop } from "./lifecycle.ts";
+import { Handshake } from "../transport/handshake.ts";
+import { tlsTransport } from "../transport/tls_transport.ts";
+import type { TlsClientOptions, TlsServerOptions } from "../tls/options.ts";
+import { ignore } from "../core/promises.ts";
+import { beginTls, type TlsRole } from "../transport/start_tls.ts";
 import { sendFile, type SendFileOptions } from "../transport/send_file.ts";
 import type { Service } from "./service.ts";
 import { checkTimeout, hasDeadlines } from "./settings.ts";
 import type { ReadSize } from "../transport/read_size.ts";
 import { receive, type Transport } from "../transport/transport.ts";
+import { type TlsInfo, tlsInfo } from "../transport/tls_info.ts";
 import {
   checkZeroCopy,
   ZeroCopy,
@@ -42,6 +48,8 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
   implements DeadlineOwner, ZeroCopyOwner {
   /** The stream to which a pipe sends what this one receives. */
   #pipedTo: ControlledStream<unknown> | null = null;
+  /** Made when somebody asks for it. */
+  #tls: TlsInfo | undefined;
 
   /** A stream that nobody watches yet, with the settings of its service. */
   constructor(service: Service<C>, fd: number, ends: EndpointAddresses) {
@@ -52,6 +60,48 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
 
   /** Its time is over: it closes as soon as nothing is under way. */
   abstract leave(reason: NetpollError): void;
+
+  get tls(): TlsInfo | null {
+    if (this.#tls === undefined) {
+      if (!this.io.holdsBytes || !this.isOpen) return null;
+      this.#tls = tlsInfo(this.fd);
+    }
+    return this.#tls;
+  }
+
+  startTls(role: TlsRole, options: TlsServerOptions | TlsClientOptions | true): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(ignore); // who does not await it learns of it from `closed`
+    try {
+      const choose = beginTls(this, role, options);
+      this.lend();
+      this.stops |= Stop.SECURING;
+      this.input.readBan = SECURING;
+      this.output.writeBan = SECURING;
+      this.setOutside(false);
+      const handshake = new Handshake(this.service.poller, this.fd, choose, (error) => {
+        this.#onSecured(error);
+        if (error === null) resolve();
+        else reject(error);
+      });
+      this.ensureEnding().securing = handshake;
+      handshake.begin();
+    } catch (error) {
+      reject(error);
+    }
+    return promise;
+  }
+
+  #onSecured(error: NetpollError | null): void {
+    this.ending!.securing = null;
+    this.stops &= ~Stop.SECURING;
+    if (error !== null) return this.cut(error);
+    this.input.readBan = null;
+    this.output.writeBan = null;
+    this.setOutside(true);
+    this.takeBack(this as unknown as Watcher, tlsTransport);
+    this.updateInterest();
+  }
 
   get isReadPaused(): boolean {
     return (this.stops & PAUSES) !== 0;
@@ -82,6 +132,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
     if (end !== null) return end;
     if (!this.isActive) return new ClosedError("Cannot pipe: the connection is closed");
     if (this.isPiped) throw new BusyError("Cannot pipe: the connection is piped already");
+    if (this.isSecuring) throw new BusyError("Cannot pipe: startTls() has not finished");
     if (readSide.isWaiting(this.reader)) {
       throw new BusyError("Cannot pipe: somebody waits for bytes of this connection");
     }
@@ -113,6 +164,11 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
   /** Receives once from another descriptor into what this is to send. Bytes, 0, or `-errno`. */
   takeFrom(io: Transport, fd: number, size: ReadSize): number {
     return receive(io, fd, this.output, size, 0);
+  }
+
+  /** Tells a pipe once more, without an event. */
+  again(watcher: Watcher): void {
+    this.service.poller.again(watcher);
   }
 
   /** A pipe has moved bytes from it, or to it. */

@@ -4,6 +4,7 @@
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import { BusyError, ClosedError, EofError } from "../core/errors.ts";
 import { ignore } from "../core/promises.ts";
+import type { Handshake } from "../transport/handshake.ts";
 import type { CloseResult } from "./connection.ts";
 import type { Draining } from "./draining.ts";
 import type { Errand, Leaving } from "./leaving.ts";
@@ -25,6 +26,12 @@ export const PEER_ENDED: Ban = {
 export const PIPED: Ban = {
   error: (message) => new BusyError(message),
   message: "Cannot read or write: the connection is piped",
+};
+
+/** A TLS handshake is under way. */
+export const SECURING: Ban = {
+  error: (message) => new BusyError(message),
+  message: "Cannot read or write: startTls() has not finished",
 };
 
 /** A descriptor that is open one way only: why the other way fails. */
@@ -78,6 +85,8 @@ export class Ending {
   unsentBytes = 0;
   /** Delivers what was flushed. */
   draining: Draining | null = null;
+  /** The handshake that is under way. */
+  securing: Handshake | null = null;
   /** Looks whether one of its callbacks waits for `closed`. */
   selfWait: SelfWait | null = null;
   #closing: PromiseWithResolvers<CloseResult> | null = null;

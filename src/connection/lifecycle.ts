@@ -63,4 +63,6 @@ export const Stop = {
   PIPED: 16,
   /** Its time is over: only what a message lacks is read. */
   LEAVING: 32,
+  /** A handshake is under way. */
+  SECURING: 64,
 } as const;

@@ -59,7 +59,7 @@ class Direction {
   constructor(from: ControlledStream<unknown>, to: ControlledStream<unknown>) {
     this.#from = from;
     this.#to = to;
-    this.#canSplice = from.io.canSplice && to.io.canSplice;
+    this.#canSplice = from.io.isPlain && to.io.isPlain;
     this.isEnded = from.readEnd !== null;
     this.count = from.passInput(to);
   }
@@ -200,7 +200,8 @@ class Side implements Watcher {
 
   onEvent(events: number): void {
     if ((events & Event.HANG_UP) !== 0) this.isGone = true;
-    this.#piping.onEvent(this, events);
+    // Without an event there are bytes of which the kernel does not tell.
+    this.#piping.onEvent(this, events || Event.READABLE);
   }
 
   onCompletion(lo: number, hi: number, isCopied: boolean): void {
@@ -217,6 +218,8 @@ class Side implements Watcher {
     // A hang-up cannot be masked, and no read will answer it: it is not to be reported again.
     if (!isReading && (events & Event.HANG_UP) !== 0) this.stream.hush();
     this.stream.want(isReading, this.inward.isBlocked);
+    const { io, fd } = this.stream;
+    if (isReading && io.holdsBytes && io.hasPending(fd)) this.stream.again(this);
   }
 }
 

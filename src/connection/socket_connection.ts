@@ -203,7 +203,7 @@ export class SocketConnection<C> extends ControlledStream<C>
   #isUnderWay(leaving: Leaving): boolean {
     const isServing = this.#isCalling;
     const errand = this.ending!.errand;
-    if (this.isPiped || leaving.isSettling) return true;
+    if (this.isPiped || this.isSecuring || leaving.isSettling) return true;
     if (errand !== null) return errand.isUnderWay;
     if (this.#isWaiting) return this.#isWaitUnderWay(leaving, isServing);
     if (isServing) return !this.#isFlushing || !leaving.isStill;

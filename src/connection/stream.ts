@@ -104,7 +104,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   /** Does whatever is due: serves, tells of the end, closes. Callbacks may run. */
   protected abstract goOn(): void;
   /** No more bytes come: the peer ended its side (null), or the connection is broken. */
-  abstract onReadEnd(cause: SystemError | null): void;
+  abstract onReadEnd(cause: NetpollError | null): void;
   /** Resets it, and says why. */
   abstract cut(error: unknown): void;
   /** A callback failed: the connection closes. */
@@ -132,6 +132,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   onEvent(events: number): void {
     this.#runCount = 0;
+    if (events === 0 && this.io.holdsBytes) events = Event.READABLE;
     if (events === 0 && this.ending?.leaving != null) this.ending.leaving.isSettling = false;
     if ((events & Event.WRITABLE) !== 0 && this.isOpen) writeSide.sendNow(this.writer);
     if ((events & ~Event.WRITABLE) !== 0 && this.isOpen) this.#onReadable(events);
@@ -181,13 +182,14 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
       const count = readSide.receive(reader, this.fd);
       if (count < 0 && isNotNow(count)) break;
       if (count <= 0) {
-        this.onReadEnd(endOf(count));
+        this.onReadEnd(endOf(this, count));
         return true;
       }
       sum += count;
       if (!receiving.wasFilled) break; // the socket had less than there was room for
     }
     if (sum === 0) return false;
+    if (this.io.holdsBytes && this.io.hasPending(this.fd)) this.service.poller.again(this);
     this.deadlines?.received(this.service.poller.nowMicros);
     readSide.settle(reader);
     if (
@@ -404,7 +406,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   /** Whether somebody waits for something of ours. */
   get isAwaited(): boolean {
-    return readSide.isWaiting(this.reader) || writeSide.flushCount(this.writer) > 0 || this.isPiped;
+    return readSide.isWaiting(this.reader) || writeSide.flushCount(this.writer) > 0 ||
+      (this.stops & (Stop.PIPED | Stop.SECURING)) !== 0;
   }
 
   // Outside of a turn of ours nothing would come to send it soon. The flush is resolved already: until
@@ -464,7 +467,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   }
 
   // Called within the user's flush or close: whatever calls back does so later.
-  onSendFailure(cause: SystemError): NetpollError {
+  onSendFailure(cause: NetpollError): NetpollError {
     queueMicrotask(() => {
       this.onReadEnd(cause);
       this.goOn();

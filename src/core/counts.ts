@@ -2,7 +2,7 @@
  * Counts of this thread beside its system calls, which libnetpoll.c counts itself. Nothing
  * here is touched for a message.
  */
-import type { TimeoutOperation } from "./errors.ts";
+import type { TimeoutOperation, TlsReason } from "./errors.ts";
 
 /** Connections of a thread, whoever made them. */
 export interface ConnectionCounts {
@@ -22,6 +22,14 @@ export interface ConnectionCounts {
   refused: number;
   /** Failures of handlers and callbacks: what `onError` was told. */
   failures: number;
+}
+
+/** Handshakes of a thread, of servers and of clients. */
+export interface TlsCounts {
+  /** Those that succeeded. */
+  handshakes: number;
+  /** Those that failed: by the reason of the error, too late, or by an error of the socket. */
+  failures: Record<TlsReason | "timeout" | "lost", number>;
 }
 
 /** The counts of zero copy, for all connections. */
@@ -61,6 +69,7 @@ export type TimeoutCounts = Record<TimeoutOperation, number>;
 /** The counts of this thread, which only go up; `activeCount` goes down as well. */
 export const counts: {
   readonly connections: ConnectionCounts;
+  readonly tls: TlsCounts;
   readonly zeroCopy: ZeroCopyTotals;
   readonly timeouts: TimeoutCounts;
   /** Errors that the kernel told of a socket later than in the call that caused them, by number. */
@@ -76,8 +85,20 @@ export const counts: {
     refused: 0,
     failures: 0,
   },
+  tls: {
+    handshakes: 0,
+    failures: {
+      certificate: 0,
+      hostname: 0,
+      protocol: 0,
+      alert: 0,
+      truncated: 0,
+      timeout: 0,
+      lost: 0,
+    },
+  },
   zeroCopy: noZeroCopy(),
-  timeouts: { read: 0, write: 0, dial: 0, idle: 0, lifetime: 0, request: 0 },
+  timeouts: { read: 0, write: 0, dial: 0, handshake: 0, idle: 0, lifetime: 0, request: 0 },
   socketErrors: {},
 };
 

@@ -105,12 +105,20 @@ export class EofError extends ClosedError {
 }
 
 /** An operation that can run into a deadline. */
-export type TimeoutOperation = "read" | "write" | "dial" | "idle" | "lifetime" | "request";
+export type TimeoutOperation =
+  | "read"
+  | "write"
+  | "dial"
+  | "handshake"
+  | "idle"
+  | "lifetime"
+  | "request";
 
 const SLOW: Readonly<Record<TimeoutOperation, string>> = {
   read: "The bytes that were waited for did not come within",
   write: "What was flushed did not leave within",
   dial: "The connection was not there within",
+  handshake: "The TLS handshake did not finish within",
   idle: "No byte moved for",
   lifetime: "The connection is older than",
   request: "The answer did not come within",
@@ -323,5 +331,43 @@ export class SystemError extends NetpollError {
     this.syscall = syscall;
     this.errno = errno;
     this.code = nameOf(errno);
+  }
+}
+
+/** The fault of a TLS connection. */
+export type TlsReason = "certificate" | "hostname" | "protocol" | "alert" | "truncated";
+
+/**
+ * TLS failed: a certificate is not trusted or does not fit its key (`"certificate"`), or is for
+ * another host (`"hostname"`); both sides have nothing in common, or one does not speak TLS
+ * (`"protocol"`); the peer refused us (`"alert"`); or it ended without saying so, and what came may
+ * not be the whole (`"truncated"`). Its `cause` has OpenSSL's words.
+ *
+ * @example
+ * ```ts
+ * import { dial, TlsError } from "@netpoll/netpoll";
+ *
+ * export async function reach(address: string): Promise<boolean> {
+ *   try {
+ *     await using connection = await dial("tcp", address, { tls: true, timeoutMs: 5000 });
+ *     return connection.isActive;
+ *   } catch (error) {
+ *     if (!(error instanceof TlsError)) throw error;
+ *     console.error(error.reason, error.message);
+ *     return false;
+ *   }
+ * }
+ * ```
+ */
+export class TlsError extends NetpollError {
+  /** The name of the class. */
+  override name = "TlsError";
+  /** The fault. */
+  readonly reason: TlsReason;
+
+  /** An error that says what is wrong. */
+  constructor(reason: TlsReason, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
   }
 }

@@ -11,6 +11,7 @@ import {
   type ConnectionCounts,
   counts,
   type TimeoutCounts,
+  type TlsCounts,
   type ZeroCopyTotals,
 } from "../core/counts.ts";
 import { threadPollerIfAny } from "../poll/thread_poller.ts";
@@ -102,6 +103,8 @@ export interface Metrics {
   zeroCopy: ZeroCopyTotals;
   /** Deadlines that passed, by what was late. */
   timeouts: TimeoutCounts;
+  /** TLS handshakes. */
+  tls: TlsCounts;
   /** System calls and sockets that failed, by the name of the error: `{ ECONNRESET: 3 }`. */
   errors: Record<string, number>;
 }
@@ -184,6 +187,7 @@ export function metrics(): Metrics {
     memory: memoryMetrics(),
     zeroCopy: { ...counts.zeroCopy },
     timeouts: { ...counts.timeouts },
+    tls: { ...counts.tls, failures: { ...counts.tls.failures } },
     errors,
   };
 }

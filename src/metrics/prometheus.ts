@@ -119,6 +119,13 @@ const CONNECTIONS: readonly Family[] = [
     (of) => of.connections.failures,
   ),
   counters("timeouts", "Deadlines that passed.", "operation", (of) => of.timeouts),
+  counter("tls_handshakes", "TLS handshakes that succeeded.", (of) => of.tls.handshakes),
+  counters(
+    "tls_handshake_failures",
+    "TLS handshakes that failed.",
+    "reason",
+    (of) => of.tls.failures,
+  ),
   counters("errors", "Failed system calls, and errors of sockets.", "code", (of) => of.errors),
 ];
 

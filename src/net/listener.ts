@@ -28,6 +28,8 @@ import {
   rawFromNumeric,
   resolveHost,
 } from "./address.ts";
+import { Credentials } from "../tls/credentials.ts";
+import type { TlsServerOptions } from "../tls/options.ts";
 import { bind, checkPermitted, connect, type Origin } from "./permitted.ts";
 import {
   applyOptions,
@@ -38,6 +40,9 @@ import {
   SOCKET_OPTIONS,
   type SocketOptions,
 } from "./socket.ts";
+
+/** A text with its 0 alone. */
+const NO_TEXT = new Uint8Array(1);
 
 /** The permissions that a file can have, set-id and sticky bits included. */
 const MODE_MAX = 0o7777;
@@ -83,6 +88,8 @@ export interface ListenerOptions extends SocketOptions {
    * given.
    */
   mode?: number;
+  /** TLS for all that it accepts: connections arrive when their handshake is done. */
+  tls?: TlsServerOptions;
 }
 
 /** A socket that connections arrive at; `EventLoop.serve` takes it over. */
@@ -91,6 +98,14 @@ export interface Listener {
   readonly address: Address;
   /** Its descriptor; -1 after `close()`. */
   readonly fd: number;
+  /**
+   * Shows clients other certificates from now on. Connections that are there go on, and after an
+   * error so does what was shown before.
+   *
+   * @throws {TlsError} A certificate or a key is malformed, or one does not fit the other.
+   * @throws {TypeError} An option is wrong, or it was made without `tls`.
+   */
+  reloadTls(options: TlsServerOptions): void;
   /** Stops listening, and removes the file of a Unix socket. Twice is harmless. */
   close(): void;
   /** Closes it, for `using`. */
@@ -114,9 +129,23 @@ export class ListenerSocket implements Listener {
   readonly localOfAccepted: PackedAddress | null;
   readonly #options: ListenerOptions;
   readonly #isBorrowed: boolean;
+  /** What its clients are shown; null without TLS. */
+  readonly credentials: Credentials | null;
+  /** The context that handshakes begin with; -1 without TLS. */
+  readonly tlsContext: number;
 
-  /** A listener over a socket that listens, with these options; without any it is borrowed. */
-  constructor(fd: number, options: ListenerOptions | null) {
+  /**
+   * A listener over a socket that listens, with these options; without any it is borrowed, with the
+   * TLS context of whoever lends it.
+   */
+  constructor(
+    fd: number,
+    options: ListenerOptions | null,
+    credentials: Credentials | null = null,
+    tlsContext: number = credentials?.id ?? -1,
+  ) {
+    this.credentials = credentials;
+    this.tlsContext = tlsContext;
     this.#options = options ?? {};
     this.#isBorrowed = options === null;
     const raw = rawAddress();
@@ -145,6 +174,14 @@ export class ListenerSocket implements Listener {
     }
     native.close(this.#fd);
     this.#fd = -1;
+    this.credentials?.close();
+  }
+
+  reloadTls(options: TlsServerOptions): void {
+    if (this.credentials === null) {
+      throw new TypeError("Cannot reload TLS: the listener was made without the option tls");
+    }
+    this.credentials.reload(options);
   }
 
   [Symbol.dispose](): void {
@@ -167,12 +204,21 @@ export class ListenerSocket implements Listener {
     check("learn the address of a socket", native.name(this.#fd, 0, raw));
     const v6Only = raw[0] === Family.IPV6 && getOption(this.#fd, Option.V6_ONLY) !== 0;
     const fd = open(raw, this.#options, { v6Only, origin: "stands for what was granted" });
-    return new ListenerSocket(fd, this.#options);
+    return new ListenerSocket(fd, this.#options, null, this.tlsContext);
   }
 
   /** Takes a connection and writes down who it is from: its descriptor, or `-errno`. */
   accept(peer: Uint32Array): number {
-    return native.accept(this.#fd, peer);
+    const fd = native.accept(this.#fd, peer);
+    return fd < 0 || this.tlsContext < 0 ? fd : this.#secure(fd);
+  }
+
+  /** Begins TLS: whoever gets the descriptor goes on with the handshake. */
+  #secure(fd: number): number {
+    const code = native.tlsBegin(fd, this.tlsContext, NO_TEXT, NO_TEXT, 0, NO_TEXT);
+    if (code >= 0) return fd;
+    native.close(fd);
+    return code;
   }
 }
 
@@ -197,6 +243,10 @@ class UserListener implements Listener {
 
   get fd(): number {
     return this.#socket.fd;
+  }
+
+  reloadTls(options: TlsServerOptions): void {
+    this.#socket.reloadTls(options);
   }
 
   close(): void {
@@ -394,15 +444,19 @@ export function createListener(
   const { backlog, mode } = read;
   if (backlog !== undefined) checkNumber("backlog", backlog, 1, INT_MAX);
   if (mode !== undefined) checkNumber("mode", mode, 0, MODE_MAX);
-  if (network === "unix") {
-    return new UserListener(new ListenerSocket(listenUnix(address, read), read));
-  }
-  if (network !== "tcp" && network !== "tcp4" && network !== "tcp6") {
+  if (network !== "tcp" && network !== "tcp4" && network !== "tcp6" && network !== "unix") {
     throw new TypeError(
       `Cannot listen on the network ${show(network)}: it is "tcp", "tcp4", "tcp6" or "unix"`,
     );
   }
-  return new UserListener(new ListenerSocket(listenTcp(network, address, read), read));
+  const credentials = read.tls === undefined ? null : new Credentials(read.tls);
+  try {
+    const fd = network === "unix" ? listenUnix(address, read) : listenTcp(network, address, read);
+    return new UserListener(new ListenerSocket(fd, read, credentials));
+  } catch (error) {
+    credentials?.close();
+    throw error;
+  }
 }
 
 const LISTENER_OPTIONS: Known<ListenerOptions> = {
@@ -413,6 +467,7 @@ const LISTENER_OPTIONS: Known<ListenerOptions> = {
   deferAcceptMs: 1,
   fastOpen: 1,
   mode: 1,
+  tls: 1,
 };
 
 /** The listener that a user gave us, as what it is. */

@@ -279,6 +279,11 @@ export class Poller {
     this.pace.wake();
   }
 
+  /** Calls `onEvent(0)` of a registration's watcher with the next batch. */
+  remind(token: number): void {
+    this.again(this.#watchers[token & SLOT_MASK]!);
+  }
+
   /** Calls `sendJoined` when the handlers of this batch have done what they could. */
   addJoined(one: Joined): void {
     this.#joined.push(one);

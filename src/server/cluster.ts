@@ -182,6 +182,11 @@ export class Cluster {
       return void await this.#shutdown.result;
     }
     const sockets = [listenerSocket(listener)];
+    if (sockets[0]!.credentials?.options.chooseIdentity !== undefined) {
+      throw new TypeError(
+        "Cannot serve with chooseIdentity: a Worker cannot call it; give tls.names",
+      );
+    }
     this.#listenerCount += 1;
     try {
       // One for each poller otherwise. They stay ours: what waits in one outlives its Worker.
@@ -298,7 +303,7 @@ export class Cluster {
 
   #onReplaced(worker: PollerWorker): void {
     if (this.#shutdown.result !== null) return; // it would take what nobody serves
-    for (const sockets of this.#shared) worker.listen(sockets[worker.index]!.fd);
+    for (const sockets of this.#shared) worker.listen(sockets[worker.index]!);
   }
 
   /**
@@ -379,7 +384,7 @@ export class Cluster {
       // One that was replaced meanwhile is told when it is ready.
       if (!worker?.isServing) continue;
       setStreamOptions(socket, worker.socketOptions);
-      worker.listen(socket.fd);
+      worker.listen(socket);
     }
   }
 

@@ -54,10 +54,14 @@ class ClusterWorker {
   }
 
   #obey(order: Order): void {
-    if (order.type === "listen") void this.#loop.serve(new ListenerSocket(order.fd, null));
+    if (order.type === "listen") this.#listen(order.fd, order.tlsContext);
     else if (order.type === "cut") this.#cut.abort();
     else if (order.type === "measure") tell({ type: "measured", metrics: metrics() });
     else void this.#shutdown(order.timeoutMs);
+  }
+
+  #listen(fd: number, tlsContext: number): void {
+    void this.#loop.serve(new ListenerSocket(fd, null, null, tlsContext));
   }
 
   async #shutdown(timeoutMs: number): Promise<void> {

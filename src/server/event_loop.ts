@@ -11,9 +11,20 @@ import { SocketConnection } from "../connection/socket_connection.ts";
 import { type ConnectionOptions, DEFAULTS, settings } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../transport/endpoint.ts";
 import { socketTransport } from "../transport/descriptor.ts";
+import type { Choose } from "../transport/handshake.ts";
+import { tlsTransport } from "../transport/tls_transport.ts";
+import type { Credentials } from "../tls/credentials.ts";
+import { type Address, unpackAddress } from "../net/address.ts";
 import { counts } from "../core/counts.ts";
-import { ClosedError } from "../core/errors.ts";
-import { checkNumber, checkOptions, type Known, readOptions, show } from "../core/options.ts";
+import { ClosedError, type NetpollError } from "../core/errors.ts";
+import {
+  checkFunction,
+  checkNumber,
+  checkOptions,
+  type Known,
+  readOptions,
+  show,
+} from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
@@ -28,6 +39,7 @@ import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer } from "../poll/timer_wheel.ts";
 import { Acceptor, type ListenerMetrics } from "./acceptor.ts";
 import { asCallbackOf, CallbackWait, isInCallbackOf } from "./callback_wait.ts";
+import { Handshakes } from "./handshakes.ts";
 import { PeerCounts, peerKey } from "./peer_counts.ts";
 import { Roster } from "./roster.ts";
 import { Shutdown, type ShutdownOptions, type ShutdownResult } from "./shutdown.ts";
@@ -67,6 +79,13 @@ export interface EventLoopOptions<C = undefined>
   connectionsMax?: number;
   /** The number of them that may come from one IP address; more are reset. Any number unless given. */
   connectionsPerAddressMax?: number;
+  /** The number of TLS handshakes that run at once; others wait. 256 unless given. */
+  handshakesMax?: number;
+  /**
+   * Called with the error of each TLS handshake that failed, and the address of the client: there is
+   * no connection then. Without it they are counted, and that is all: anybody can make them fail.
+   */
+  onHandshakeError?: (error: NetpollError, remoteAddress: Address) => void;
 }
 
 /** The work of a loop so far, and its state. */
@@ -99,8 +118,13 @@ export const EVENT_LOOP_OPTIONS: Known<EventLoopOptions> = {
   keepAlive: 1,
   connectionsMax: 1,
   connectionsPerAddressMax: 1,
+  handshakesMax: 1,
+  onHandshakeError: 1,
 };
 const METRICS_OPTIONS: Known<LoopMetricsOptions> = { connectionsMax: 1 };
+
+/** So many handshakes run at once unless it is said. */
+const HANDSHAKES_MAX = 256;
 
 /** The options of a loop, each read once. Throws unless a loop can be made of them. */
 function readLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): EventLoopOptions<C> {
@@ -111,6 +135,8 @@ function readLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): EventLoo
   const read = readOptions("EventLoop", options, EVENT_LOOP_OPTIONS);
   checkCallbacks(read);
   checkKeepAlive(read.keepAlive);
+  const { onHandshakeError } = read;
+  if (onHandshakeError !== undefined) checkFunction("onHandshakeError", onHandshakeError);
   return read;
 }
 
@@ -168,6 +194,8 @@ export class EventLoop<C = undefined> {
   readonly #poller = threadPoller();
   #served: PromiseWithResolvers<void> | null = null;
   readonly #shutdown = new Shutdown();
+  readonly #handshakes: Handshakes;
+  readonly #onHandshakeError: EventLoopOptions["onHandshakeError"];
   /** Made when a callback waits for the shutdown. */
   #callbackWait: CallbackWait | null = null;
   #onIdle: (() => void) | null = null;
@@ -204,6 +232,9 @@ export class EventLoop<C = undefined> {
     };
     this.#socketOptions = { noDelay: read.noDelay, keepAlive: read.keepAlive };
     this.#connectionsMax = checkMost("connectionsMax", read.connectionsMax);
+    const { handshakesMax = HANDSHAKES_MAX } = read;
+    this.#handshakes = new Handshakes(this.#poller, checkMost("handshakesMax", handshakesMax));
+    this.#onHandshakeError = read.onHandshakeError;
     this.#peers = new PeerCounts(
       checkMost("connectionsPerAddressMax", read.connectionsPerAddressMax),
     );
@@ -267,10 +298,11 @@ export class EventLoop<C = undefined> {
       const socket = listenerSocket(listener);
       // Accepted sockets inherit them from the listener.
       setStreamOptions(socket, this.#socketOptions);
-      const acceptor = new Acceptor(socket, this.#poller, this.#sourceOwner());
+      const owner = this.#sourceOwner(socket.credentials);
+      const acceptor = new Acceptor(socket, this.#poller, owner);
       this.#sources.add(acceptor);
       if (!this.#isRef) acceptor.unref();
-      if (this.#connections.size >= this.#connectionsMax) acceptor.pause();
+      if (this.#isFull) acceptor.pause();
     } catch (error) {
       return Promise.reject(error);
     }
@@ -291,10 +323,17 @@ export class EventLoop<C = undefined> {
   }
 
   /** For a source whose connections are called back in the async context of now. */
-  #sourceOwner(): SourceOwner {
+  #sourceOwner(credentials: Credentials | null = null): SourceOwner {
     const service = { ...this.#service, scope: asCallbackOf(this, currentScope) };
+    const secured = { ...service, io: tlsTransport };
+    const choose = credentials === null ? null : (name: string | null) => credentials.choose(name);
     return {
-      onAccept: (fd, ends) => this.#onAccept(service, fd, ends),
+      onAccept: (fd, ends) => {
+        const key = peerKey(ends.remote);
+        if (!this.#peers.add(key)) return this.#refuse(fd);
+        if (native.tlsTimeout(fd) < 0) this.#begin(service, fd, ends);
+        else this.#secure(secured, fd, ends, choose);
+      },
       onAcceptFailure: (error) => {
         this.#served?.reject(error);
         void this.shutdown();
@@ -302,28 +341,56 @@ export class EventLoop<C = undefined> {
     };
   }
 
-  #onAccept(service: Service<C>, fd: number, ends: EndpointAddresses): void {
-    const key = peerKey(ends.remote);
-    if (!this.#peers.add(key)) {
-      counts.connections.refused += 1;
-      this.#refused += 1;
-      resetOnClose(fd);
-      native.close(fd);
-      return;
-    }
+  /** Its host has too many. */
+  #refuse(fd: number): void {
+    counts.connections.refused += 1;
+    this.#refused += 1;
+    resetOnClose(fd);
+    native.close(fd);
+  }
+
+  /** The handshake comes before the connection. */
+  #secure(service: Service<C>, fd: number, ends: EndpointAddresses, choose: Choose | null): void {
+    this.#handshakes.add(fd, choose, {
+      onSecure: () => this.#begin(service, fd, ends),
+      onInsecure: (error) => {
+        this.#peers.remove(peerKey(ends.remote));
+        this.#onRoom();
+        const { remote } = ends;
+        const report = this.#onHandshakeError;
+        if (report === undefined || remote === null) return;
+        service.scope(report, error, unpackAddress(remote));
+      },
+    });
+    if (this.#isFull) this.#each((source) => source.pause());
+  }
+
+  /** A connection is there. */
+  #begin(service: Service<C>, fd: number, ends: EndpointAddresses): void {
     let connection: SocketConnection<C>;
     try {
       connection = new SocketConnection<C>(service, fd, ends);
     } catch (error) {
-      this.#peers.remove(key); // no descriptor was left for a timer
+      this.#peers.remove(peerKey(ends.remote)); // no descriptor was left for a timer
       native.close(fd);
       throw error;
     }
     this.#connections.add(connection);
     this.#accepted += 1;
     this.#onCount?.(this.#connections.size);
-    if (this.#connections.size >= this.#connectionsMax) this.#each((source) => source.pause());
+    if (this.#isFull) this.#each((source) => source.pause());
     connection.begin();
+  }
+
+  /** Whether no more may come for now. Handshakes count as connections. */
+  get #isFull(): boolean {
+    return this.#connections.size + this.#handshakes.count >= this.#connectionsMax;
+  }
+
+  /** A descriptor is free again. */
+  #onRoom(): void {
+    this.#each((source) => source.retry());
+    if (!this.#isFull) this.#each((source) => source.resume());
   }
 
   #onGone(inside: Inside): void {
@@ -332,8 +399,7 @@ export class EventLoop<C = undefined> {
     this.#peers.remove(peerKey(gone.peer));
     this.#connections.remove(gone);
     this.#onCount?.(this.#connections.size);
-    this.#each((source) => source.retry());
-    if (this.#connections.size < this.#connectionsMax) this.#each((source) => source.resume());
+    this.#onRoom();
     if (this.#connections.size === 0) this.#onIdle?.();
   }
 
@@ -376,6 +442,7 @@ export class EventLoop<C = undefined> {
     this.#each((source) => source.drain());
     this.#each((source) => source.close());
     this.#sources.clear();
+    this.#handshakes.close();
     this.#cut = 0;
     const reason = new ClosedError("The server shuts down");
     for (const connection of this.#connections.list()) connection.leave(reason);

@@ -12,6 +12,7 @@ import { NOT_READY } from "../core/errno.ts";
 import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
 import { RING_COUNT_MAX } from "../core/limits.ts";
 import type { Metrics } from "../metrics/metrics.ts";
+import type { ListenerSocket } from "../net/listener.ts";
 import type { SocketOptions } from "../net/socket.ts";
 import type { PollerLoad } from "./load_balance.ts";
 import {
@@ -151,8 +152,8 @@ export class PollerWorker implements PollerLoad {
   }
 
   /** Lets it take connections from a socket that stays the caller's. */
-  listen(fd: number): void {
-    this.#order({ type: "listen", fd });
+  listen({ fd, tlsContext }: ListenerSocket): void {
+    this.#order({ type: "listen", fd, tlsContext });
   }
 
   /**

@@ -31,7 +31,7 @@ export const ASSIGNMENT = "@netpoll/netpoll assignment";
 /** A message from a cluster to a Worker. */
 export type Order =
   /** Take connections from this socket, which stays the cluster's. */
-  | { type: "listen"; fd: number }
+  | { type: "listen"; fd: number; tlsContext: number }
   /** Shut down, within a time. */
   | { type: "shutdown"; timeoutMs: number }
   /** Cut what is left. */

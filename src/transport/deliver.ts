@@ -8,7 +8,7 @@
  */
 import { blocks } from "../buffer/block.ts";
 import { isNotNow } from "../core/errno.ts";
-import type { SystemError } from "../core/errors.ts";
+import type { NetpollError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, DROP_BYTES } from "../core/limits.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { endOf } from "./lost.ts";
@@ -18,7 +18,7 @@ export interface Finishing extends Endpoint {
   /** Whether the peer's side has ended. */
   readonly isReadEnded: boolean;
   /** The peer has ended its side (null), or the connection is broken. */
-  onReadEnd(cause: SystemError | null): void;
+  onReadEnd(cause: NetpollError | null): void;
 }
 
 /** Receives what the peer still sends, and drops it. How many bytes. */
@@ -33,7 +33,7 @@ export function dropInput(owner: Finishing): number {
       sum += count;
       continue;
     }
-    owner.onReadEnd(endOf(count));
+    owner.onReadEnd(endOf(owner, count));
     break;
   }
   block.release();

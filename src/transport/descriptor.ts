@@ -6,7 +6,7 @@ import { blocks } from "../buffer/block.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import { ERRNO } from "../core/errno.ts";
-import type { SystemError } from "../core/errors.ts";
+import { type NetpollError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, IOVECS_MAX } from "../core/limits.ts";
 import { packAddress, type PackedAddress, rawAddress } from "../net/address.ts";
 import { resetOnClose, setCork, socketErrorIfAny } from "../net/socket.ts";
@@ -21,16 +21,18 @@ const TWO_32 = 2 ** 32;
 /** The side that shutdown(2) ends: SHUT_WR. */
 const WRITE_SIDE = 1;
 
-// Triplets of (slab, offset, length). One table a thread: no send or read is under way when another
-// begins.
-const table = new Uint32Array(3 * IOVECS_MAX);
+/**
+ * Triplets of (slab, offset, length). One table a thread: no send or read is under way when another
+ * begins.
+ */
+export const table: Uint32Array = new Uint32Array(3 * IOVECS_MAX);
 const scratchAddress = rawAddress();
 
 /**
  * Fills the table from a node on: as many pieces as lie in blocks and fit. The result is their
  * number, and {@linkcode sending} has their bytes.
  */
-function gather(chain: LinkChain, first: LinkNode, most: number): number {
+export function gather(chain: LinkChain, first: LinkNode, most: number): number {
   const bound = Math.min(most, BYTES_PER_EVENT_MAX);
   let count = 0;
   let bytes = 0;
@@ -52,7 +54,8 @@ function gather(chain: LinkChain, first: LinkNode, most: number): number {
 
 /** All that sockets and other descriptors have in common. */
 abstract class DescriptorTransport {
-  readonly canSplice = true;
+  readonly isPlain: boolean = true;
+  readonly holdsBytes: boolean = false;
 
   watch(poller: Poller, watcher: Watcher, interest: number): number {
     return poller.add(watcher, interest);
@@ -82,8 +85,16 @@ abstract class DescriptorTransport {
     return Math.max(0, native.unacked(fd));
   }
 
+  hasPending(_fd: number): boolean {
+    return false;
+  }
+
   failure(fd: number): SystemError | null {
     return socketErrorIfAny(fd);
+  }
+
+  error(_fd: number, call: string, errno: number): NetpollError {
+    return new SystemError(call, errno);
   }
 
   shutdownWrite(fd: number): void {

@@ -64,6 +64,19 @@ export class Endpoint {
     return this.#token >= 0;
   }
 
+  /** Stops watching for a while: somebody else watches the descriptor. */
+  lend(): void {
+    this.io.unwatch(this.#poller, this.#token, this.fd);
+    this.#token = -1;
+  }
+
+  /** Watches again, over another transport. */
+  takeBack(watcher: Watcher, io: Transport): void {
+    this.io = io;
+    this.#interest = Interest.READ | this.#completions;
+    this.#token = io.watch(this.#poller, watcher, this.#interest);
+  }
+
   /** Tells somebody else of its events from now on, if it is watched. */
   rewatch(watcher: Watcher): void {
     if (this.#token >= 0) this.#poller.replace(this.#token, watcher);

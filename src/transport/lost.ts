@@ -3,10 +3,11 @@
  */
 import { describe, ERRNO } from "../core/errno.ts";
 import { EofError, type NetpollError, SystemError } from "../core/errors.ts";
+import type { Endpoint } from "./endpoint.ts";
 
 /** The end that a receive has told of: null in order, and what broke the connection otherwise. */
-export function endOf(code: number): SystemError | null {
-  return code === 0 ? null : new SystemError("receive", -code);
+export function endOf({ io, fd }: Endpoint, code: number): NetpollError | null {
+  return code === 0 ? null : io.error(fd, "receive", -code);
 }
 
 /** Errors of this machine and of this process: no peer's doing, and no network's. */
@@ -21,7 +22,8 @@ const OURS: ReadonlySet<number> = new Set([
 ]);
 
 /** The error of whoever used a connection that is broken: by its peer, on the way, or here. */
-export function lostError(cause: SystemError): NetpollError {
+export function lostError(cause: NetpollError): NetpollError {
+  if (!(cause instanceof SystemError)) return new EofError(cause.message, { cause });
   if (OURS.has(cause.errno)) return cause;
   return new EofError(`Cannot go on: ${describe(cause.errno)}`, { cause });
 }

@@ -8,7 +8,7 @@
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import { ERRNO } from "../core/errno.ts";
-import type { SystemError } from "../core/errors.ts";
+import type { NetpollError, SystemError } from "../core/errors.ts";
 import { CONTIGUOUS_BYTES_MAX, READ_BYTES_MAX, READ_ROOM_MIN } from "../core/limits.ts";
 import type { PackedAddress } from "../net/address.ts";
 import type { TcpMetrics } from "../net/tcp_info.ts";
@@ -25,8 +25,13 @@ export const TAKEN_AWAY: number = -ERRNO.EFAULT;
 export interface Transport {
   /** Whether sends can pin our memory (MSG_ZEROCOPY). */
   readonly canPin: boolean;
-  /** Whether the kernel can move bytes of the descriptor by itself (splice(2)). */
-  readonly canSplice: boolean;
+  /**
+   * Whether the descriptor's bytes are those of the connection: then the kernel can move them
+   * (splice(2)), and somebody else can go on with it.
+   */
+  readonly isPlain: boolean;
+  /** Whether bytes may be here of which the kernel does not tell. */
+  readonly holdsBytes: boolean;
 
   /** Receives into one piece. Bytes, 0 at the end. */
   receive(fd: number, slab: number, offset: number, length: number): number;
@@ -52,8 +57,12 @@ export interface Transport {
   unreadBytes(fd: number): number;
   /** Bytes that were sent and that the peer has not acknowledged; our end counts as one. */
   unackedBytes(fd: number): number;
+  /** Whether bytes are here of which the kernel does not tell. */
+  hasPending(fd: number): boolean;
   /** Takes the error that broke it; null without one. */
   failure(fd: number): SystemError | null;
+  /** The error of a call that failed with `-errno`. */
+  error(fd: number, call: string, errno: number): NetpollError;
 
   /** Ends our side. */
   shutdownWrite(fd: number): void;

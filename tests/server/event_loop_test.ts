@@ -251,7 +251,7 @@ test("serve() refuses a closed listener and one that is not ours", () =>
     listener.close();
     await assertRejects(() => loop.serve(listener), ClosedError, "the listener is closed");
     const { address } = listener;
-    const foreign = { address, fd: 1, close() {}, [Symbol.dispose]() {} };
+    const foreign = { address, fd: 1, close() {}, reloadTls() {}, [Symbol.dispose]() {} };
     await assertRejects(() => loop.serve(foreign), TypeError, "not made by createListener");
   }));
 

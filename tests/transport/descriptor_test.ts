@@ -33,7 +33,9 @@ test("a socket's transport tells what can be received, ends its side, and closes
     io.close(peer);
   }));
 
-test("zero copy is for sockets; splice for every descriptor", () => {
+test("zero copy is for sockets; every descriptor is plain, and holds nothing back", () => {
   assertEquals([socketTransport.canPin, fileTransport.canPin], [true, false]);
-  assertEquals([socketTransport.canSplice, fileTransport.canSplice], [true, true]);
+  for (const io of [socketTransport, fileTransport]) {
+    assertEquals([io.isPlain, io.holdsBytes, io.hasPending(0)], [true, false, false]);
+  }
 });

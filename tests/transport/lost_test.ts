@@ -1,12 +1,16 @@
 import { assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import { test } from "node:test";
-import { EofError, SystemError } from "../../mod.ts";
+import { EofError, SystemError, TlsError } from "../../mod.ts";
 import { ERRNO, nameOf } from "../../src/core/errno.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
+import { socketTransport } from "../../src/transport/descriptor.ts";
+import { Endpoint } from "../../src/transport/endpoint.ts";
 import { endOf, lostError } from "../../src/transport/lost.ts";
 
 test("endOf() a receive is null in order, and what broke the connection otherwise", () => {
-  assertEquals(endOf(0), null);
-  const cause = endOf(-ERRNO.ECONNRESET);
+  const endpoint = new Endpoint(threadPoller(), socketTransport, -1, { local: null, remote: null });
+  assertEquals(endOf(endpoint, 0), null);
+  const cause = endOf(endpoint, -ERRNO.ECONNRESET);
   assertInstanceOf(cause, SystemError);
   assertEquals([cause.syscall, cause.errno], ["receive", ERRNO.ECONNRESET]);
 });
@@ -31,4 +35,11 @@ test("lostError() of an error of this machine is that error, and blames no peer"
     const cause = new SystemError("send", errno);
     assertStrictEquals(lostError(cause), cause, nameOf(errno));
   }
+});
+
+test("lostError() of TLS is an EofError with TLS's words, and that as its cause", () => {
+  const cause = new TlsError("truncated", "Cannot receive: it was cut");
+  const error = lostError(cause);
+  assertEquals([error instanceof EofError, error.message], [true, "Cannot receive: it was cut"]);
+  assertStrictEquals(error.cause, cause);
 });

@@ -1,0 +1,71 @@
+/**
+ * Failures of TLS, in words.
+ */
+import { native } from "../../ffi/load.ts";
+import { TlsError, type TlsReason } from "../core/errors.ts";
+
+const numbers = new Int32Array(2);
+const text = new Uint8Array(256);
+const decoder = new TextDecoder();
+
+/** Reasons of OpenSSL (openssl/sslerr.h). */
+const Reason = {
+  NO_SHARED_CIPHER: 193,
+  HTTP_REQUEST: 156,
+  CERTIFICATE_VERIFY_FAILED: 134,
+  NO_APPLICATION_PROTOCOL: 235,
+  PEER_DID_NOT_RETURN_A_CERTIFICATE: 199,
+  UNEXPECTED_EOF: 294,
+  UNSUPPORTED_PROTOCOL: 258,
+  WRONG_VERSION_NUMBER: 267,
+  /** An alert of the peer is this and its number (RFC 8446 §6). */
+  ALERT: 1000,
+  ALERT_LAST: 1255,
+} as const;
+
+/** Results of verifying that are about the name (openssl/x509_vfy.h). */
+const NAME_MISMATCHES: ReadonlySet<number> = new Set([62, 63, 64]);
+
+function words(fd: number, what: number): string {
+  const length = native.tlsFailure(fd, what, numbers, text, text.length);
+  return decoder.decode(text.subarray(0, Math.max(0, length)));
+}
+
+function reasonOf(reason: number, verify: number): TlsReason {
+  if (reason === Reason.CERTIFICATE_VERIFY_FAILED) {
+    return NAME_MISMATCHES.has(verify) ? "hostname" : "certificate";
+  }
+  if (reason === Reason.PEER_DID_NOT_RETURN_A_CERTIFICATE) return "certificate";
+  if (reason === Reason.UNEXPECTED_EOF) return "truncated";
+  if (reason >= Reason.ALERT && reason <= Reason.ALERT_LAST) return "alert";
+  return "protocol";
+}
+
+const CURES: Readonly<Record<number, string>> = {
+  [Reason.HTTP_REQUEST]: "the peer sent plain HTTP to a TLS port",
+  [Reason.WRONG_VERSION_NUMBER]: "the peer does not speak TLS here",
+  [Reason.NO_APPLICATION_PROTOCOL]:
+    "both sides have no application protocol in common (alpnProtocols)",
+  [Reason.UNSUPPORTED_PROTOCOL]:
+    "the peer's versions of TLS are not allowed here (versionMin, versionMax)",
+  [Reason.NO_SHARED_CIPHER]: "both sides have no cipher in common",
+  [Reason.PEER_DID_NOT_RETURN_A_CERTIFICATE]:
+    "the client shows no certificate, and one is required",
+  [Reason.UNEXPECTED_EOF]:
+    "the peer ended the connection without telling so: what came may not be the whole",
+};
+
+/**
+ * The error of the call that failed last for a descriptor, or (-1) for a context. `action` says what
+ * cannot be done.
+ */
+export function failureOf(fd: number, action: string): TlsError {
+  const message = words(fd, 0);
+  const [reason, verify] = [numbers[0]!, numbers[1]!];
+  const kind = fd < 0 ? "certificate" : reasonOf(reason, verify);
+  const isVerify = reason === Reason.CERTIFICATE_VERIFY_FAILED;
+  const why = isVerify ? words(fd, 1) : CURES[reason] ?? (message || "OpenSSL does not say why");
+  return new TlsError(kind, `Cannot ${action}: ${why}`, {
+    cause: new Error(`OpenSSL: ${message}`),
+  });
+}

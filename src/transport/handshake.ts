@@ -1,0 +1,136 @@
+/**
+ * A handshake: between the socket's connection and the first byte of its user's.
+ */
+import { native } from "../../ffi/load.ts";
+import { counts } from "../core/counts.ts";
+import { ERRNO } from "../core/errno.ts";
+import { type NetpollError, SystemError, TimeoutError, TlsError } from "../core/errors.ts";
+import type { Poller } from "../poll/poller.ts";
+import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+import { turn } from "../poll/turn.ts";
+import { Interest, type Watcher } from "../poll/watcher.ts";
+import { failureOf } from "../tls/failure.ts";
+import { askedName } from "./tls_info.ts";
+
+/** The results of a step: `enum tls_step` of libnetpoll.c. */
+const Step = { DONE: 0, WANTS_READ: 1, WANTS_WRITE: 2, WANTS_CHOICE: 3 } as const;
+/** No context: it refuses the client. */
+const NONE = -1;
+
+/** Chooses a context for the name that a client asks for; a negative number refuses it. */
+export type Choose = (serverName: string | null) => Promise<number>;
+
+/** A handshake on its way, of a descriptor that has TLS. Whoever makes it closes the descriptor. */
+export class Handshake implements Watcher, TimerOwner {
+  readonly fd: number;
+  readonly #poller: Poller;
+  readonly #choose: Choose | null;
+  readonly #onEnd: (error: NetpollError | null) => void;
+  readonly #timeoutMs: number;
+  readonly #timer = new Timer(this);
+  #token = -1;
+  #isOver = false;
+
+  /** One that has not begun. `onEnd` is called once, with null when the peer is the right one. */
+  constructor(
+    poller: Poller,
+    fd: number,
+    choose: Choose | null,
+    onEnd: (error: NetpollError | null) => void,
+  ) {
+    this.#poller = poller;
+    this.fd = fd;
+    this.#choose = choose;
+    this.#onEnd = onEnd;
+    this.#timeoutMs = native.tlsTimeout(fd);
+  }
+
+  /** Begins. It may be over when this returns. */
+  begin(): void {
+    try {
+      this.#token = this.#poller.add(this, Interest.READ);
+      if (this.#timeoutMs > 0) this.#poller.setTimer(this.#timer, this.#timeoutMs);
+    } catch (error) {
+      return this.#end(error as NetpollError);
+    }
+    this.#step();
+  }
+
+  onEvent(): void {
+    if (this.#isOver) return;
+    // A handshake takes as long as many messages: the clock is looked at for each.
+    if (turn.step()) return this.#poller.again(this);
+    this.#step();
+    turn.hurry();
+  }
+
+  #step(): void {
+    const step = native.tlsHandshake(this.fd);
+    if (step === Step.DONE) return this.#end(null);
+    if (step === Step.WANTS_READ) return this.#watch(Interest.READ);
+    if (step === Step.WANTS_WRITE) return this.#watch(Interest.WRITE);
+    if (step === Step.WANTS_CHOICE) return this.#ask();
+    const action = "finish the TLS handshake";
+    const isTold = step === -ERRNO.EPROTO;
+    this.#end(isTold ? failureOf(this.fd, action) : new SystemError(action, -step));
+  }
+
+  #watch(interest: number): void {
+    this.#poller.modify(this.#token, this.fd, interest);
+  }
+
+  /** The program chooses. Nothing is of interest until it has, but that it takes no longer than it may. */
+  #ask(): void {
+    this.#watch(Interest.NONE);
+    const go = (context: number) => {
+      if (this.#isOver) return;
+      native.tlsChoose(this.fd, context);
+      this.#step();
+    };
+    const name = askedName(this.fd);
+    const chosen = this.#choose === null ? Promise.resolve(NONE) : this.#choose(name);
+    chosen.then(go, (cause) => {
+      const error = new TlsError("certificate", "Cannot choose a certificate: the choice failed", {
+        cause,
+      });
+      this.#end(error);
+    });
+  }
+
+  onTimer(): void {
+    this.#end(new TimeoutError("handshake", this.#timeoutMs));
+  }
+
+  onFailure(error: unknown): void {
+    this.#end(error as NetpollError);
+  }
+
+  /** Gives it up. `onEnd` hears of an error, where there is one to tell. */
+  cancel(error: NetpollError | null = null): void {
+    if (this.#isOver) return;
+    this.#stop();
+    if (error !== null) this.#onEnd(error);
+  }
+
+  #stop(): void {
+    this.#isOver = true;
+    this.#poller.cancelTimer(this.#timer);
+    if (this.#token >= 0) this.#poller.remove(this.#token, this.fd);
+    this.#token = -1;
+  }
+
+  #end(error: NetpollError | null): void {
+    if (this.#isOver) return;
+    this.#stop();
+    if (error === null) counts.tls.handshakes += 1;
+    else countFailure(error);
+    this.#onEnd(error);
+  }
+}
+
+function countFailure(error: NetpollError): void {
+  const { failures } = counts.tls;
+  if (error instanceof TlsError) failures[error.reason] += 1;
+  else if (error instanceof TimeoutError) failures.timeout += 1;
+  else failures.lost += 1;
+}

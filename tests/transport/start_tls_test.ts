@@ -1,0 +1,133 @@
+import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import {
+  BusyError,
+  ClosedError,
+  type Connection,
+  NetpollError,
+  TimeoutError,
+  TlsError,
+  type TlsServerOptions,
+} from "../../mod.ts";
+import { leaks } from "../support/leaks.ts";
+import { receive, send, tcpPair } from "../support/pair.ts";
+import { authority, serverIdentity, tlsTest } from "../support/pki.ts";
+import { until } from "../support/until.ts";
+
+const trusted = () => ({ authorities: authority().certificate, serverName: "localhost" });
+
+/** Two ends that have talked without TLS. */
+async function talked(): Promise<[server: Connection, client: Connection]> {
+  const [server, client] = await tcpPair();
+  await send(client, "STARTTLS");
+  assertEquals(await receive(server, 8), "STARTTLS");
+  await send(server, "go on");
+  assertEquals(await receive(client, 5), "go on");
+  return [server, client];
+}
+
+async function closeBoth(...ends: Connection[]): Promise<void> {
+  await Promise.all(ends.map((end) => end.close({ timeoutMs: 0 })));
+}
+
+tlsTest(
+  "startTls() goes on with TLS on both sides, and nothing is lost before or after",
+  () =>
+    leaks(async () => {
+      const [server, client] = await talked();
+      assertEquals([server.tls, client.tls], [null, null]);
+      await Promise.all([
+        server.startTls("server", serverIdentity()),
+        client.startTls("client", trusted()),
+      ]);
+      assertEquals([server.tls?.protocol, client.tls?.serverName], ["TLSv1.3", "localhost"]);
+      await send(client, "hello");
+      assertEquals(await receive(server, 5), "hello");
+      await send(server, "world");
+      assertEquals(await receive(client, 5), "world");
+      assertEquals(await client.close(), { unsentBytes: 0 });
+      await closeBoth(server);
+    }),
+);
+
+tlsTest(
+  "startTls() refuses bytes that came before it: they were not protected",
+  () =>
+    leaks(async () => {
+      const [server, client] = await tcpPair();
+      await send(client, "STARTTLSinjected");
+      assertEquals(await receive(server, 8), "STARTTLS");
+      const error = await server.startTls("server", serverIdentity()).catch((error) => error);
+      assertInstanceOf(error, NetpollError);
+      assertEquals(error.message.includes("8 bytes"), true);
+      assertEquals([server.isActive, await receive(server, 8)], [true, "injected"]);
+      await closeBoth(server, client);
+    }),
+);
+
+tlsTest(
+  "startTls() refuses while bytes wait to be sent, or somebody waits for some",
+  () =>
+    leaks(async () => {
+      const [server, client] = await talked();
+      server.writer.writeString("unflushed");
+      await assertRejects(() => server.startTls("server", serverIdentity()), BusyError);
+      await server.writer.flush();
+      const waiting = server.reader.wait(1).catch((error) => error);
+      await assertRejects(() => server.startTls("server", serverIdentity()), BusyError);
+      await closeBoth(server, client);
+      assertInstanceOf(await waiting, ClosedError);
+    }),
+);
+
+tlsTest(
+  "startTls() lets nobody read or write before it has finished, and ends with the connection",
+  () =>
+    leaks(async () => {
+      const [server, client] = await talked();
+      const started = server.startTls("server", serverIdentity()).catch((error) => error);
+      await assertRejects(() => server.reader.wait(1), BusyError);
+      await assertRejects(() => server.startTls("server", serverIdentity()), BusyError);
+      await server.close({ timeoutMs: 1000 });
+      await closeBoth(client);
+      assertInstanceOf(await started, NetpollError);
+    }),
+);
+
+tlsTest(
+  "startTls() that fails resets the connection, and both sides say why",
+  () =>
+    leaks(async () => {
+      const [server, client] = await talked();
+      const [atServer, atClient] = await Promise.all([
+        server.startTls("server", serverIdentity()).catch((error) => error),
+        client.startTls("client", { serverName: "localhost" }).catch((error) => error),
+      ]);
+      assertInstanceOf(atClient, TlsError);
+      assertEquals(atClient.reason, "certificate");
+      assertInstanceOf(atServer, NetpollError);
+      await until(() => !server.isActive && !client.isActive, "both are closed");
+      assertEquals(await client.closed.catch((error) => error), atClient);
+      await closeBoth(server, client);
+    }),
+);
+
+tlsTest(
+  "startTls() has a deadline: a peer that says nothing does not hold it for ever",
+  () =>
+    leaks(async () => {
+      const [server, client] = await talked();
+      const options: TlsServerOptions = { ...serverIdentity(), handshakeTimeoutMs: 20 };
+      const error = await server.startTls("server", options).catch((error) => error);
+      assertInstanceOf(error, TimeoutError);
+      assertEquals([error.operation, server.isActive], ["handshake", false]);
+      await closeBoth(server, client);
+    }),
+);
+
+tlsTest("startTls() of a client wants to know who the server is", () =>
+  leaks(async () => {
+    const [server, client] = await tcpPair();
+    await assertRejects(() => client.startTls("client", true), TypeError, "serverName");
+    await assertRejects(() => client.startTls("peer" as "client", true), TypeError, "client");
+    await closeBoth(server, client);
+  }));
