@@ -142,6 +142,13 @@ export class Bed {
     return JSON.parse(await this.#relay.line());
   }
 
+  /** Takes the interfaces of both machines down, or up again: there is no route meanwhile. */
+  raise(isUp: boolean): void {
+    for (const side of ["client", "server"]) {
+      need(ip(this.#names[side]!, `link set net0 ${isUp ? "up" : "down"}`));
+    }
+  }
+
   /** What there was so far. */
   async counts(): Promise<Counts> {
     this.#relay.write("\n");

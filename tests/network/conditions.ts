@@ -19,6 +19,8 @@ export interface Condition {
   readonly bytesMax: number;
   /** The link is cut once in the middle, for so many seconds. */
   readonly outageSeconds?: number;
+  /** … by taking the interface of both machines down, which have no route to each other then. */
+  readonly isDown?: boolean;
   /** What the relay must have counted, or the condition was none. */
   readonly proof?: Exclude<keyof WayCounts, "passed" | "bytes">;
 }
@@ -61,6 +63,12 @@ export const CONDITIONS: Readonly<Record<string, Condition>> = {
     bytesMax: 32 * MIB,
     outageSeconds: 10,
     proof: "lost",
+  },
+  "down": {
+    title: "the interfaces go down for 10 s and come up",
+    bytesMax: 32 * MIB,
+    outageSeconds: 10,
+    isDown: true,
   },
   "bad": {
     title: "100 ms each way, 3 % loss, 5 % late, 5 % twice",

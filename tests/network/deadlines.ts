@@ -4,6 +4,7 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
 import {
   type Connection,
+  dial,
   EofError,
   type FrameInput,
   lengthPrefixed,
@@ -16,12 +17,14 @@ import {
   UnsentError,
   type ZeroCopyMode,
 } from "../../mod.ts";
+import { assertCalm } from "../support/calm.ts";
 import { delay } from "../support/until.ts";
 import {
   call,
   CUT,
   echo,
   HEALED,
+  NOBODY,
   type Scenario,
   serveWith,
   type Serving,
@@ -97,6 +100,7 @@ const written: Scenario = {
     await using connection = await call({ ...SMALL_BUFFER, writeTimeoutMs: 1000 });
     await link(CUT, CUT);
     await passes("write", 1000, () => write(connection, seed, bytes));
+    await assertCalm();
     connection.writeTimeoutMs = 0;
     await link(HEALED, HEALED);
     await receive(connection, seed, bytes); // nothing of it is lost
@@ -147,6 +151,8 @@ const dialled: Scenario = {
   isOwnNetwork: true,
   serve: () => serveWith(echo),
   async call({ link }) {
+    const { code } = await assertRejects(() => dial("tcp", NOBODY), SystemError);
+    assertEquals(code, "EHOSTUNREACH");
     await link(CUT, CUT);
     await passes("dial", 700, () => call({ timeoutMs: 700 }));
     const reason = new Error("never mind");
@@ -245,7 +251,9 @@ function closed(zeroCopy: ZeroCopyMode): Scenario {
       const lost = await begin(1500);
       await link(CUT, CUT);
       const began = performance.now();
-      const { unsentBytes } = await lost.close();
+      const losing = lost.close();
+      await assertCalm();
+      const { unsentBytes } = await losing;
       assertGreaterOrEqual(performance.now() - began, 1500 - EARLY_MS);
       assertGreaterOrEqual(unsentBytes, 1);
       await assertRejects(() => lost.closed, UnsentError);

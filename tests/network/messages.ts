@@ -94,6 +94,7 @@ const multiplexed: Scenario = {
 
 const dialled: Scenario = {
   title: "many short connections",
+  needsRoute: true,
   serve: () => serveWith(echo),
   async call({ bytes, seed }: Work): Promise<Figures> {
     const total = Math.max(DIALS_MIN, Math.min(DIALS_MAX, bytes / DIAL_BYTES / 16));

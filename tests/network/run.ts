@@ -66,6 +66,7 @@ const trials = choose(SCENARIOS, own.scenario)
   .filter((name) => lacks(...SCENARIOS[name]!.tools ?? []) === false)
   .flatMap((scenario) =>
     (SCENARIOS[scenario]!.isOwnNetwork ? [OWN] : choose(CONDITIONS, own.condition))
+      .filter((condition) => !(SCENARIOS[scenario]!.needsRoute && CONDITIONS[condition]!.isDown))
       .map((condition) => ({ scenario, condition, bytes }))
   );
 if (isShort) shuffle(trials);

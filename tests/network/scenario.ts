@@ -42,6 +42,8 @@ export interface Scenario {
   readonly title: string;
   /** It makes a network of its own: no condition is set besides. */
   readonly isOwnNetwork?: boolean;
+  /** It dials all the time, which fails at once where there is no route. */
+  readonly needsRoute?: boolean;
   /** The programs of others that it needs. */
   readonly tools?: readonly string[];
   /** The least that makes sense, in bytes, whatever is asked for. */
@@ -106,6 +108,9 @@ export function serveWith<C = undefined>(
     },
   };
 }
+
+/** An address where nobody is. */
+export const NOBODY = "192.0.2.9:7000";
 
 /** Dials the server of the bed. */
 export function call(options: DialOptions = {}): Promise<Connection> {

@@ -72,28 +72,28 @@ class End {
 }
 
 /** Cuts the link when a third of the bytes has passed, for a while. */
-async function cutOnce(
-  bed: Bed,
-  { there = "", back = "", outageSeconds }: Condition,
-  bytes: number,
-) {
+async function cutOnce(bed: Bed, condition: Condition, bytes: number): Promise<void> {
+  const { there = "", back = "", outageSeconds, isDown = false } = condition;
   for (;;) {
     const counts = await bed.counts();
     if (counts.there.bytes + counts.back.bytes > bytes / 3) break;
     await delay(MS_PER_LOOK);
   }
-  await bed.set("cut=1", "cut=1");
+  if (isDown) bed.raise(false);
+  else await bed.set("cut=1", "cut=1");
   await delay(1000 * outageSeconds!);
-  await bed.set(there, back);
+  if (isDown) bed.raise(true);
+  else await bed.set(there, back);
 }
 
 function isProven({ proof }: Condition, { there, back }: Counts): boolean {
   return proof === undefined || there[proof] + back[proof] > 0;
 }
 
-/** How many bytes a trial sends each way. */
+/** How many bytes a trial sends each way; 0 where a scenario is about something else. */
 export function bytesOf({ scenario, condition, bytes }: Omit<Trial, "seed" | "timeoutMs">): number {
-  const { bytesMin = 0, bytesMax = Infinity } = SCENARIOS[scenario]!;
+  const { bytesMin = 0, bytesMax = Infinity, isOwnNetwork = false } = SCENARIOS[scenario]!;
+  if (isOwnNetwork) return 0;
   return Math.max(bytesMin, Math.min(bytes, bytesMax, CONDITIONS[condition]!.bytesMax));
 }
 

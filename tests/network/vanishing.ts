@@ -4,6 +4,7 @@
  */
 import { assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
 import { type Connection, createListener, dial, EventLoop, pipe, UnsentError } from "../../mod.ts";
+import { assertCalm } from "../support/calm.ts";
 import { delay } from "../support/until.ts";
 import { isLost, passes, write } from "./deadlines.ts";
 import { call, CUT, echo, HEALED, type Scenario, serveWith, withFile } from "./scenario.ts";
@@ -90,6 +91,7 @@ const vanished: Scenario = {
           throw new Error(`${name}: ${cause.message}`, { cause });
         })
       ));
+      await assertCalm();
       assertEquals(await serving.loop.shutdown({ timeoutMs: TIMEOUT_MS }), { cut: 1 });
     };
     const used = Promise.withResolvers<void>();
@@ -153,6 +155,7 @@ const survived: Scenario = {
   async call({ seed, link }) {
     const probed = await call({ keepAlive: PROBES });
     const timed = await call({ userTimeoutMs: 3000 });
+    await assertCalm();
     await delay(7000); // more than the probes need to find a peer gone
     for (const connection of [probed, timed]) {
       const received = receive(connection, seed, KIB);
