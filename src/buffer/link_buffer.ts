@@ -6,52 +6,12 @@ import { RESOLVED } from "../core/promises.ts";
 import { chainOf } from "./chained.ts";
 import { drawChain, INSPECT } from "./drawing.ts";
 import { forgetOwner, reclaimFrom } from "./dropped.ts";
+import { LinkBuffer, type LinkBufferConstructor, setLinkBuffer } from "./contract.ts";
 import { CLOSED, LinkChain } from "./link_chain.ts";
-import { type BufferReader, ChainReader, checkCount, setSliceMaker } from "./reader.ts";
-import { ChainWriter, setChainAccess, type Writer } from "./writer.ts";
+import { ChainReader, checkCount, setSliceMaker } from "./reader.ts";
+import { ChainWriter, setChainAccess } from "./writer.ts";
 
-/**
- * Bytes in linked pieces of native memory: written at one end, published by `flush`, read at the
- * other, without a copy in between.
- *
- * @example
- * ```ts
- * import { LinkBuffer } from "@netpoll/netpoll";
- *
- * const buffer = new LinkBuffer();
- * buffer.writeUint16BE(5);
- * buffer.writeString("hello");
- * buffer.flush();
- * const length = buffer.readUint16BE();
- * console.log(buffer.readString(length)); // "hello"
- * buffer.close();
- * ```
- */
-export interface LinkBuffer extends BufferReader, Writer, Disposable {
-  /** Always true: a buffer has no peer that could be slow. */
-  readonly isWritable: boolean;
-  /** Makes readable what was written, before it returns. */
-  flush(): Promise<void>;
-  /**
-   * Gives all memory back. Everything but `close`, `release`, `length` and `mallocLength` throws
-   * `ClosedError` from then on. What is dropped without `close()` is given back whenever the
-   * collector gets to it.
-   */
-  close(): void;
-}
-
-/** The constructor of buffers. */
-export interface LinkBufferConstructor {
-  /**
-   * An empty buffer. Its first block has at least `bytes` bytes; without a number, or with 0 or
-   * less, it takes memory when it is first written to.
-   *
-   * @throws {RangeError} `bytes` is above 1 GiB.
-   */
-  new (bytes?: number): LinkBuffer;
-  /** The prototype of all buffers. */
-  readonly prototype: LinkBuffer;
-}
+export { LinkBuffer, type LinkBufferConstructor };
 
 /** A chain for the next buffer that is made: a slice's. Nobody else's may be given to the constructor. */
 let sliced: LinkChain | null = null;
@@ -117,5 +77,4 @@ for (
 }
 Object.defineProperty(Implementation, "name", { value: "LinkBuffer" });
 
-/** Makes buffers; the interface of the same name says what they do. */
-export const LinkBuffer: LinkBufferConstructor = Implementation as never;
+setLinkBuffer(Implementation as never);

@@ -6,10 +6,9 @@ import { config } from "../core/config.ts";
 import { TornFrameError } from "../core/errors.ts";
 import { chainIfAny } from "./chained.ts";
 import { forgetOwner, reclaimFrom } from "./dropped.ts";
-import type { LinkBuffer } from "./link_buffer.ts";
 import { type Ban, type LinkChain, MOVED, type Undo } from "./link_chain.ts";
 import { heldBeside, type LinkNode } from "./link_node.ts";
-import type { Writer } from "./writer.ts";
+import type { LinkBuffer, Writer } from "./contract.ts";
 
 /**
  * Runs `write`; when it throws, nothing of what it wrote is left. May lie in another of its kind,
