@@ -1,7 +1,17 @@
 /**
  * Every target, in the order in which they run.
  */
+import { ADDRESS_TARGETS } from "./addresses.ts";
+import { BUFFER_TARGETS } from "./buffers.ts";
 import { CODEC_TARGETS } from "./codecs.ts";
+import { RESP_TARGETS } from "./resp.ts";
 import type { Target } from "./target.ts";
+import { TIMING_TARGETS } from "./timing.ts";
 
-export const TARGETS: readonly Target[] = [...CODEC_TARGETS];
+export const TARGETS: readonly Target[] = [
+  ...BUFFER_TARGETS,
+  ...CODEC_TARGETS,
+  ...RESP_TARGETS,
+  ...ADDRESS_TARGETS,
+  ...TIMING_TARGETS,
+];
