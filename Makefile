@@ -42,7 +42,7 @@ export GIT_CONFIG_VALUE_0 = *
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
-        fuzz exits network soak $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
+        fuzz exits hostile network soak $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -128,6 +128,9 @@ cover: all  ## which lines the tests reach, one table a runtime
 
 exits: all  ## servers, Workers and peers that end under load in every way, 100 times each (OPTIONS=--help)
 	@$(BOTH) tests/exits/run.ts $(OPTIONS)
+
+hostile: all  ## servers of every kind under attack: others are served, memory is bounded (OPTIONS=--help)
+	@$(BOTH) tests/hostile/run.ts $(OPTIONS)
 
 soak: all  ## everything at once for 30 minutes: every byte compared, and nothing grows (OPTIONS="--seconds 60")
 	@$(BOTH) tests/soak/run.ts $(OPTIONS)

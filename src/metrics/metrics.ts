@@ -27,9 +27,9 @@ export interface ProcessMetrics {
   userMicros: number;
   /** Processor time that the kernel spent for it, in microseconds. */
   systemMicros: number;
-  /** Memory that it occupies, in bytes. */
+  /** Memory that it occupies, in bytes; 0 while no descriptor is left to ask the kernel by. */
   residentBytes: number;
-  /** The bytes in use of the JavaScript heap of the thread that was asked. */
+  /** The bytes in use of the JavaScript heap of the thread that was asked; 0 likewise, in Bun. */
   heapBytes: number;
 }
 
@@ -109,9 +109,18 @@ export interface Metrics {
   errors: Record<string, number>;
 }
 
+/** Runtimes read a file to know it. Without a descriptor for that, Deno says 0 and Bun throws. */
+function memoryUsage(): { rss: number; heapUsed: number } {
+  try {
+    return process.memoryUsage();
+  } catch {
+    return { rss: 0, heapUsed: 0 };
+  }
+}
+
 function processMetrics(): ProcessMetrics {
   const { user, system } = process.cpuUsage();
-  const { rss, heapUsed } = process.memoryUsage();
+  const { rss, heapUsed } = memoryUsage();
   return {
     pid: process.pid,
     uptimeMs: Math.round(process.uptime() * 1000),

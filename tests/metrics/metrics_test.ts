@@ -170,3 +170,10 @@ test("metrics() of a thread that has watched nothing opens nothing, and asks for
   });
   assertEquals([ended.stderr, ended.stdout], ["", "0 0\n"]);
 });
+
+test("metrics() tells what it can, when no descriptor is left", async () => {
+  const ended = await run(`${root}tests/support/metrics_without_descriptors.ts`, {
+    descriptorsMax: 64,
+  });
+  assertEquals([ended.stderr, ended.stdout], ["", "EMFILE 0 true\n"]);
+});
