@@ -85,6 +85,11 @@ class Client {
     this.#socket = new Attacker(this.#siege.server.port);
   }
 
+  /** Takes what has come. */
+  listen(): void {
+    this.#socket.take();
+  }
+
   close(): void {
     this.#socket.close();
   }
@@ -120,10 +125,15 @@ async function assertIdle(server: HostileServer, when: string): Promise<void> {
 }
 
 /** Fails unless nothing more is held than before. */
-async function assertNothingLeft(server: HostileServer, before: Report): Promise<void> {
+async function assertNothingLeft(
+  server: HostileServer,
+  before: Report,
+  client: Client,
+): Promise<void> {
   const descriptorsMax = before.descriptors + (server.target.spareDescriptors ?? 0);
   let now = before;
   await eventually(async () => {
+    client.listen(); // to what attackers had said to all
     now = await server.report();
     return now.active <= before.active && now.watched <= before.watched &&
       now.blocks <= before.blocks && now.descriptors <= descriptorsMax;
@@ -169,7 +179,7 @@ export async function besiege(
     await client.ask();
     const { sentBytes } = siege;
     siege.release();
-    await assertNothingLeft(server, before);
+    await assertNothingLeft(server, before, client);
     await assertIdle(server, "after the attack");
     await client.ask();
     return { connected: siege.connected, sentBytes, answered: siege.answered, grownBytes };
