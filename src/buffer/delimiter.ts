@@ -32,22 +32,29 @@ export function delimiterBytes(delimiter: Delimiter): Uint8Array {
 
 /** The first place of the bytes among the readable ones, at `from` or after; -1 without one. */
 export function find(chain: LinkChain, bytes: Uint8Array, from: number): number {
-  const count = byteCount(bytes);
   let before = 0; // bytes in the nodes already passed
   for (let node = chain.front(); node !== null; node = node.next) {
-    const { flushed } = node;
-    const start = node.read + Math.max(0, from - before);
-    if (start < flushed) {
-      const inside = findIn(node, start, flushed, bytes);
-      if (inside >= 0) return before + inside - node.read;
-      if (node === chain.flushing) break;
-      // One that begins in this node and ends in a later one.
-      for (let at = Math.max(start, flushed - count + 1); at < flushed; at++) {
-        if (matches(node, at, bytes)) return before + at - node.read;
-      }
-    }
+    const at = beginIn(chain, node, Math.max(0, from - before), bytes);
+    if (at >= 0) return before + at;
     before += node.readable;
     if (node === chain.flushing) break;
+  }
+  return -1;
+}
+
+/**
+ * The first place where the bytes begin in a node, among its readable ones at `from` or after; they
+ * may end in a later node. -1 when they begin nowhere there.
+ */
+export function beginIn(chain: LinkChain, node: LinkNode, from: number, bytes: Uint8Array): number {
+  const { read, flushed } = node;
+  const start = read + from;
+  if (start >= flushed) return -1;
+  const inside = findIn(node, start, flushed, bytes);
+  if (inside >= 0) return inside - read;
+  if (node === chain.flushing) return -1;
+  for (let at = Math.max(start, flushed - byteCount(bytes) + 1); at < flushed; at++) {
+    if (matches(node, at, bytes)) return at - read;
   }
   return -1;
 }
@@ -67,7 +74,7 @@ export function findIn(node: LinkNode, from: number, to: number, bytes: Uint8Arr
 }
 
 /** Whether the bytes from `at` in a node, and on in the next ones, are those of `bytes`. */
-export function matches(node: LinkNode, at: number, bytes: Uint8Array): boolean {
+function matches(node: LinkNode, at: number, bytes: Uint8Array): boolean {
   const count = byteCount(bytes);
   let here: LinkNode | null = node;
   for (let i = 0; i < count; i++, at++) {

@@ -1,7 +1,7 @@
 /**
  * Looking for a delimiter in bytes that come little by little, each of which is looked at once.
  */
-import { findIn, matches } from "./delimiter.ts";
+import { beginIn } from "./delimiter.ts";
 import type { LinkChain, Unfinished } from "./link_chain.ts";
 import type { LinkNode } from "./link_node.ts";
 
@@ -59,17 +59,9 @@ export class Search implements Unfinished {
 
   /** Finds one that begins in the node at which the search is. */
   #findInNode(chain: LinkChain, delimiter: Uint8Array): number {
-    const node = this.#node;
-    const { flushed } = node;
-    const start = node.read + Math.max(0, this.#from - this.#before);
-    if (start >= flushed) return -1;
-    const inside = findIn(node, start, flushed, delimiter);
-    if (inside >= 0) return this.#before + inside - node.read;
-    if (node === chain.flushing) return -1; // none begins here and ends in a later one
-    for (let at = Math.max(start, flushed - delimiter.length + 1); at < flushed; at++) {
-      if (matches(node, at, delimiter)) return this.#before + at - node.read;
-    }
-    return -1;
+    const from = Math.max(0, this.#from - this.#before);
+    const at = beginIn(chain, this.#node, from, delimiter);
+    return at < 0 ? -1 : this.#before + at;
   }
 }
 

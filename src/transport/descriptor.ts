@@ -28,6 +28,13 @@ const WRITE_SIDE = 1;
 export const table: Uint32Array = new Uint32Array(3 * IOVECS_MAX);
 const scratchAddress = rawAddress();
 
+/** Puts the first bytes of a node on a block into a place of the table. */
+export function putPiece(index: number, node: LinkNode, length: number): void {
+  table[3 * index] = node.block!.slab.id;
+  table[3 * index + 1] = node.read;
+  table[3 * index + 2] = length;
+}
+
 /**
  * Fills the table from a node on: as many pieces as lie in blocks and fit. The result is their
  * number, and {@linkcode sending} has their bytes.
@@ -40,10 +47,7 @@ export function gather(chain: LinkChain, first: LinkNode, most: number): number 
     const length = Math.min(node.readable, bound - bytes);
     if (length > 0) {
       if (node.block === null || count === IOVECS_MAX) break;
-      table[3 * count] = node.block.slab.id;
-      table[3 * count + 1] = node.read;
-      table[3 * count + 2] = length;
-      count += 1;
+      putPiece(count++, node, length);
       bytes += length;
     }
     if (node === chain.flushing || bytes === bound) break;

@@ -30,7 +30,7 @@ import {
 import { show } from "../core/options.ts";
 import { type Address, isSameMachine } from "../net/address.ts";
 import { getOption, Option, setOption } from "../net/socket.ts";
-import { SocketTransport } from "./descriptor.ts";
+import { putPiece, SocketTransport, table } from "./descriptor.ts";
 import { MSG_MORE, sending, type Transport } from "./transport.ts";
 import { ZeroCopyCalls } from "./zero_copy_calls.ts";
 
@@ -134,8 +134,7 @@ const LASTING: ReadonlySet<ZeroCopyObstacle | null> = new Set<ZeroCopyObstacle>(
   "locked memory",
 ]);
 
-// One of each a thread: no send is under way when another begins.
-const table = new Uint32Array(3 * IOVECS_MAX);
+// One a thread: no drain is under way when another begins.
 const completions = new Uint32Array(COMPLETION_WORDS * COMPLETIONS_PER_DRAIN);
 
 /** The most that a call may pin; 0 where nothing may be. Asked for once. */
@@ -161,10 +160,7 @@ function isLarge(node: LinkNode, threshold: number): boolean {
 function addPiece(node: LinkNode, bytesMax: number): void {
   const length = Math.min(node.readable, bytesMax - plan.bytes);
   if (length === 0) return;
-  table[3 * plan.pieces] = node.block!.slab.id;
-  table[3 * plan.pieces + 1] = node.read;
-  table[3 * plan.pieces + 2] = length;
-  plan.pieces += 1;
+  putPiece(plan.pieces++, node, length);
   plan.bytes += length;
 }
 
