@@ -22,7 +22,7 @@ ACCEPTANCE_TESTS ?= tests/acceptance
 # ACCEPTANCE=full does ten times as much.
 ACCEPTANCE_S := $(if $(filter full,$(ACCEPTANCE)),3600,$(SUITE_S))
 # What docs/TRUST.md has a table of; each has its part in tests/.
-DRIVERS  := network exits soak
+DRIVERS  := network exits soak simulate
 # Runs a driver under both runtimes at the same time.
 BOTH     := $(BUN) scripts/trust/both.ts
 # Each with its arguments, as one word of the shell.
@@ -134,6 +134,9 @@ hostile: all  ## servers of every kind under attack: others are served, memory i
 
 soak: all  ## everything at once for 30 minutes: every byte compared, and nothing grows (OPTIONS="--seconds 60")
 	@$(BOTH) tests/soak/run.ts $(OPTIONS)
+
+simulate: all  ## a million random schedules over a simulated kernel and clock (OPTIONS=--mutants, or --help)
+	@$(BOTH) tests/simulation/run.ts $(OPTIONS)
 
 trust: all  ## every driver for as long as docs/TRUST.md says, and its table from what they did
 	@for driver in $(DRIVERS); do \

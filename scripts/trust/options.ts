@@ -4,12 +4,14 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 
-/** An option that takes a value. */
+/** An option, which takes a value unless it is a flag. */
 export interface DriverOption {
   /** One line. */
   readonly help: string;
   /** The value unless given; none when left out. */
   readonly value?: string;
+  /** It takes no value: it is "" where it is given. */
+  readonly isFlag?: boolean;
 }
 
 /** The values of a command line: the common ones, and those of the driver by their names. */
@@ -32,8 +34,8 @@ const COMMON: Readonly<Record<string, string>> = {
 };
 
 function helpFor(what: string, options: Readonly<Record<string, DriverOption>>): string {
-  const own = Object.entries(options).map(([name, { help, value }]) => [
-    `${name} VALUE`,
+  const own = Object.entries(options).map(([name, { help, value, isFlag }]) => [
+    isFlag ? name : `${name} VALUE`,
     value === undefined ? help : `${help} (${value})`,
   ]);
   const lines = [...own, ...Object.entries(COMMON)].map(([name, help]) =>
@@ -67,7 +69,9 @@ export function driverOptions<Name extends string = never>(
     record: { type: "boolean" },
     help: { type: "boolean" },
   };
-  for (const name of known) config[name] = { type: "string" };
+  for (const name of known) {
+    config[name] = { type: options[name].isFlag ? "boolean" : "string" };
+  }
   let values: Record<string, string | boolean | undefined>;
   try {
     ({ values } = parseArgs({ options: config, args: process.argv.slice(2) }));
@@ -78,7 +82,7 @@ export function driverOptions<Name extends string = never>(
     console.log(helpFor(what, options));
     process.exit(0);
   }
-  const text = (name: string) => values[name] as string | undefined;
+  const text = (name: string) => values[name] === true ? "" : values[name] as string | undefined;
   const [seconds, seed] = [text("seconds"), text("seed")];
   return {
     seconds: seconds === undefined ? Infinity : wholeNumber("seconds", seconds),
