@@ -11,16 +11,15 @@ import {
   type MicroResults,
   recordOf,
   recordOfMicro,
-  type Remembered,
   serialize,
 } from "./harness/record.ts";
 import { keepText, readJson, RESULTS } from "./harness/report.ts";
 import type { Results } from "./harness/results.ts";
 
-const options = parse({
+const { results: folder = RESULTS, against = RESULTS, record } = parse({
   results: { help: "the folder of the last runs, bench/results unless given" },
   against: { help: "the folder of record.json, bench/results unless given" },
-  record: { help: "1: from now on these runs are the recorded ones", value: "0" },
+  record: { help: "1: from now on these runs are the recorded ones", value: 0 },
 });
 
 function rowOf({ name, before, after, ratio }: Change): string[] {
@@ -30,32 +29,26 @@ function rowOf({ name, before, after, ratio }: Change): string[] {
   return [name, text(before), text(after), percent, ratio > 1 ? "worse" : "better"];
 }
 
-function compareTo(before: Remembered, after: Remembered): string {
-  const found = changes(before.figures, after.figures);
-  const common = Object.keys(after.figures).filter((name) => name in before.figures).length;
-  const about = `${after.date} against ${before.date}: ${common} figures, ` +
-    `${found.length} of them changed by more than the rounds differ.`;
-  const machine = before.machine === after.machine
-    ? []
-    : [`Not the same machine, or not the same versions: ${before.machine}; now ${after.machine}.`];
-  const heads = ["figure", "then: median · low · high", "now", "change", ""];
-  return [about, ...machine, ...(found.length === 0 ? [] : [table(heads, found.map(rowOf))])]
-    .join("\n\n");
-}
-
-const book = readJson<Book>("record", options.against ?? RESULTS) ?? {};
-const results = readJson<Results>("figures", options.results ?? RESULTS);
-const micro = readJson<MicroResults>("micro", options.results ?? RESULTS);
+const book = readJson<Book>("record", against) ?? {};
+const figures = readJson<Results>("figures", folder);
+const micro = readJson<MicroResults>("micro", folder);
 const now: Book = {
-  ...(results === null ? {} : { figures: recordOf(results) }),
+  ...(figures === null ? {} : { figures: recordOf(figures) }),
   ...(micro === null ? {} : { micro: recordOfMicro(micro) }),
 };
 for (const kind of ["figures", "micro"] as const) {
   const [before, after] = [book[kind], now[kind]];
-  if (after === undefined) console.log(`${kind}: nothing was measured yet`);
-  else if (before === undefined) console.log(`${kind}: nothing is recorded yet`);
-  else console.log(`${kind}: ${compareTo(before, after)}`);
+  if (before === undefined || after === undefined) {
+    console.log(`${kind}: nothing ${after === undefined ? "was measured" : "is recorded"} yet`);
+    continue;
+  }
+  const found = changes(before.figures, after.figures);
+  console.log(
+    `${kind}: ${after.date} on ${after.machine}, against ${before.date} on ${before.machine}:`,
+  );
+  console.log(`${found.length} figures changed by more than the rounds differ.`);
+  console.log(
+    table(["figure", "then: median · low · high", "now", "change", "verdict"], found.map(rowOf)),
+  );
 }
-if (options.record === "1") {
-  keepText("record.json", serialize({ ...book, ...now }), options.against ?? RESULTS);
-}
+if (record === 1) keepText("record.json", serialize({ ...book, ...now }), against);

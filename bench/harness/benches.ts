@@ -35,7 +35,7 @@ export const BENCHES: readonly Bench[] = [
   bench("figures", "18 min", "README's table, `results/figures.md`, plots of CPU and latency"),
   bench("readme-figures", "1 s", "README's table again, from the last run"),
   bench("micro", "3 min", "nanoseconds of single operations, by noun, in both runtimes"),
-  bench("compare", "1 s", "what became slower or faster than `results/record.json`"),
+  bench("compare", "1 s", "figures that became worse or better than `results/record.json`"),
   bench(
     "thread",
     "4 min",
@@ -69,9 +69,7 @@ export const BENCHES: readonly Bench[] = [
   bench("send-file", "2 min", "CPU a MiB of a file of 1 GiB over HTTP/1.1", "nginx"),
   bench("http", "1 min", "HTTP/1.1: ours, Bun.serve, Deno.serve, node:http", "wrk"),
   bench("redis", "6 min", "GET and SET: ours, Bun.listen and node:net with npm's parser", "redis"),
-  bench("hyperfine", "4 min", "time on the clock for a fixed job, by another judge", "hyperfine"),
   study("question", "1 min", "what each server holds for 1 000 connections, half of them idle"),
-  study("idle-timeouts", "35 s", "CPU of 10 000 armed idle timeouts beside light traffic"),
   study("metrics-cost", "4 min", "CPU a message while nobody asks for metrics, and while asked"),
   study("zero-copy", "8 min", "CPU a byte of a sender with and without zero copy", "root"),
 ];

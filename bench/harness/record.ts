@@ -22,29 +22,29 @@ export interface MicroResults {
 /** A figure by its name: "64x50 bun-sync CPU ÷ C". */
 export type Figures = Readonly<Record<string, Spread>>;
 
-/** What is recorded of one kind of bench. */
+/** The record of one kind of bench. */
 export interface Remembered {
   readonly date: string;
   readonly machine: string;
   readonly figures: Figures;
 }
 
-/** All that is recorded. */
+/** The whole record. */
 export interface Book {
   readonly figures?: Remembered;
   readonly micro?: Remembered;
 }
 
-/** What became of a figure. */
+/** A figure then and now. */
 export interface Change {
   readonly name: string;
   readonly before: Spread;
   readonly after: Spread;
-  /** How much of what it was it is now: 1.1 is a tenth worse, for all figures are costs. */
+  /** Now ÷ then: 1.1 is a tenth worse, because all figures are costs. */
   readonly ratio: number;
 }
 
-/** What a run is remembered by: what was divided by C of the same round, and memory. */
+/** The record of a run: ratios to C within each round, and memory. */
 export function recordOf(results: Results): Remembered {
   const figures: Record<string, Spread> = {};
   for (const series of results.series) {
@@ -58,7 +58,7 @@ export function recordOf(results: Results): Remembered {
   return { date: results.date, machine: results.machine, figures };
 }
 
-/** What a run of the micro benches is remembered by: nanoseconds an operation. */
+/** The record of a run of the micro benches: nanoseconds an operation. */
 export function recordOfMicro({ date, machine, samples }: MicroResults): Remembered {
   const figures = samples.map((
     { name, runtime, nanos },
@@ -66,12 +66,12 @@ export function recordOfMicro({ date, machine, samples }: MicroResults): Remembe
   return { date, machine, figures: Object.fromEntries(figures) };
 }
 
-/** A smaller change is nobody's business, even if the rounds agree on it. */
+/** Smaller changes are not listed, even if the rounds agree on them. */
 const CHANGE_MIN = 0.02;
 
 /**
- * The figures whose middle halves do not touch: what the rounds of either run cannot explain. Worst
- * first.
+ * The figures whose middle halves do not touch, the worst first: the rounds of either run cannot
+ * explain the change.
  */
 export function changes(before: Figures, after: Figures): Change[] {
   return Object.entries(after).flatMap(([name, now]) => {
@@ -82,25 +82,12 @@ export function changes(before: Figures, after: Figures): Change[] {
   }).sort((a, b) => b.ratio - a.ratio);
 }
 
-/** As it is kept: a line a figure, so that a diff can be read. */
+/** The text of a book: a line a figure, so that a diff can be read. */
 export function serialize(book: Book): string {
-  const parts = Object.entries(book as Record<string, Remembered>).map(
-    ([kind, { figures, ...about }]) => {
-      const lines = Object.entries(figures).map(([name, one]) =>
-        `   ${JSON.stringify(name)}: ${JSON.stringify(rounded(one))}`
-      );
-      const head = Object.entries(about).map(([key, value]) =>
-        `  ${JSON.stringify(key)}: ${JSON.stringify(value)},\n`
-      );
-      return ` ${JSON.stringify(kind)}: {\n${head.join("")}  "figures": {\n${
-        lines.join(",\n")
-      }\n  }\n }`;
-    },
-  );
-  return `{\n${parts.join(",\n")}\n}\n`;
-}
-
-function rounded({ median, low, high }: Spread): Spread {
-  const of = (value: number) => Number(value.toPrecision(4));
-  return { median: of(median), low: of(low), high: of(high) };
+  const rounded = (key: string, value: unknown) =>
+    typeof value === "number" ? Number(value.toPrecision(4)) : value;
+  const text = JSON.stringify(book, rounded, 1);
+  return `${
+    text.replace(/\{\s*("median[^}]*?)\s*\}/g, (_, one) => `{${one.replace(/\s+/g, "")}}`)
+  }\n`;
 }

@@ -1,15 +1,15 @@
 /**
  * The C server that everything is divided by, as far as peers_test.ts does not test it.
  */
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import type { Server } from "../../bench/harness/child.ts";
 import { startEcho } from "../support/bench_programs.ts";
-import { delay, until } from "../support/until.ts";
+import { until } from "../support/until.ts";
 
 /** A client that keeps what it gets. */
 interface Client {
@@ -85,38 +85,6 @@ test("echo -m broadcast goes on when a receiver is gone", async () => {
     }
   });
 });
-
-/** The most memory that a process ever had, in bytes. */
-function peakBytes(pid: number): number {
-  return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) * 1024;
-}
-
-/** What is on its way to a slow client: what the kernel's buffers hold is a part of it. */
-const FLOOD_BYTES = 64 * 1024 * 1024;
-/** A server that keeps what one client does not read would hold most of the flood. */
-const PEAK_BYTES_MAX = 16 * 1024 * 1024;
-
-for (const mode of ["echo", "framed", "broadcast"]) {
-  test(`echo -m ${mode} holds little for a client that does not read, and loses nothing`, async () => {
-    await withServer(`-m ${mode}`, 2, async ([sender, other], server) => {
-      const receiver = mode === "broadcast" ? other! : sender!;
-      const piece = frames(16, 65532);
-      const total = FLOOD_BYTES / piece.length;
-      receiver.socket.pause();
-      for (let i = 0; i < total; i++) sender!.socket.write(piece);
-      // Until the sender no longer gets rid of anything.
-      for (let left = -1; left !== sender!.socket.writableLength; await delay(100)) {
-        left = sender!.socket.writableLength;
-      }
-      receiver.socket.resume();
-      for (let before = 0; before < FLOOD_BYTES; before = receiver.receivedBytes) {
-        await until(() => receiver.receivedBytes > before, "the rest of it");
-      }
-      assert(Buffer.concat(receiver.received).equals(Buffer.concat(Array(total).fill(piece))));
-      assertLess(peakBytes(server.pid), PEAK_BYTES_MAX);
-    });
-  });
-}
 
 for (const how of ["", " -r"]) {
   test(`echo -t 2${how} answers on two threads, each its own connections`, async () => {

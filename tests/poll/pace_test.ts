@@ -452,8 +452,8 @@ function sleepsCount(pid: number): number {
 const IDLE_MS = 2000;
 /**
  * A runtime may look at its heap ten times a second (Bun does three times); a poller that goes on by itself
- * would wake at each of its ticks, a thousand times a second. What it costs is in bench/studies/idle_timeouts.ts:
- * CPU time here would be the collector's and the compiler's.
+ * would wake at each of its ticks, a thousand times a second. Wake-ups are counted, not CPU time: that would be the
+ * collector's and the compiler's.
  */
 const WAKES_MAX = 20 + IDLE_MS / 100;
 
