@@ -1,5 +1,5 @@
 /**
- * What `make demo` shows for one runtime: examples/echo_server.ts on a free port, and
+ * Shows `make demo` for one runtime: it runs examples/echo_server.ts on a free port, and
  * examples/echo_client.ts, which sends it real traffic, each in a process of its own.
  *
  * Its arguments are the command that runs a file: `bun scripts/demo.ts node_modules/.bin/bun`.

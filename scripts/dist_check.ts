@@ -1,10 +1,9 @@
 /**
- * What `make dist-check` does: installs every artefact into an empty project, as its users do, and
- * talks to the example of README.md there; in both runtimes, and where no runtime runs, by a
- * program in C.
+ * `make dist-check`: installs every artefact into an empty project, as its users do, and talks to the
+ * example of README.md there; in both runtimes, and where no runtime runs, by a program in C.
  *
  * Its argument is the directory of artefacts. `--emulate` fetches the runtimes for arm64, too, and
- * runs them under qemu. What this machine lacks is skipped by name.
+ * runs them under qemu. Checks that need a tool which this machine lacks are skipped by name.
  *
  * @module
  */
@@ -57,10 +56,10 @@ const env: NodeJS.ProcessEnv = {
   DENO_NO_UPDATE_CHECK: "1",
   NO_COLOR: "1",
 };
-// How this machine reaches its registry, for what --emulate fetches.
+// The environment of npm pack, for --emulate: it reaches the registry as this machine does.
 const npmEnv = { ...process.env, NETPOLL_LIB: undefined } as NodeJS.ProcessEnv;
 
-/** Why a check cannot be made here. */
+/** The reason why a check cannot be made here. */
 class Skipped extends Error {}
 
 function need(command: string): void {
@@ -249,7 +248,7 @@ const CHECKS: readonly [string, () => void | Promise<void>][] = [
     return serves([bun, "server.ts"], path);
   }],
   ["JSR, Deno", () => {
-    // What JSR would serve, without JSR: the same files, by the same specifier.
+    // JSR would serve these files by this specifier.
     const config = JSON.stringify({
       imports: { [name]: `jsr:${name}@^${version}` },
       links: [join(directory, "package")],

@@ -21,7 +21,7 @@ export interface Command {
   readonly cwd?: string;
   /** Variables beside those of this process; undefined takes one away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Whether its standard input is a pipe, which `endInput` ends; it is empty unless given. */
+  /** True when its standard input is a pipe, which `endInput` ends; it is empty unless given. */
   readonly hasInput?: boolean;
   /** When it is killed, in milliseconds after its start; never unless given. */
   readonly timeoutMs?: number;

@@ -3,8 +3,8 @@
  *
  * Its arguments are the command that runs a file: `bun scripts/run_documents.ts
  * node_modules/.bin/bun`. A block that opens with "```ts ignore" is a fragment and is left out. An
- * example that serves for ever is asked to echo, and passes when it does. What a comment says that
- * is printed, "console.log(x); // 5", has to be.
+ * example that serves for ever is asked to echo, and passes when it does. An example must print the
+ * output that its comments promise, as "console.log(x); // 5".
  *
  * @module
  */
@@ -35,7 +35,7 @@ function examplesOf(path: string): Example[] {
   }));
 }
 
-/** Asks a server for an echo until it answers. Whether it did. */
+/** Asks a server for an echo until it answers. True when it did. */
 async function echoes(port: number, signal: AbortSignal): Promise<boolean> {
   const message = Buffer.alloc(512, "document ");
   while (!signal.aborted) {
@@ -58,7 +58,7 @@ function bare(text: string): string {
   return text.replaceAll("\\n", "").replace(/[^\p{L}\p{N}]/gu, "");
 }
 
-/** What an example says that it prints, and did not, in this order; a ":" ends what is literal. */
+/** The first line that an example promises to print and did not; a ":" ends its literal part. */
 function unprinted(code: string, printed: string): string | undefined {
   const claims = [...code.matchAll(/\bconsole\.log\(.*\); \/\/ (.*)$/gm)].map((match) => match[1]!);
   let rest = bare(printed);
@@ -70,7 +70,7 @@ function unprinted(code: string, printed: string): string | undefined {
   });
 }
 
-/** Runs an example. What is wrong with it, or null. */
+/** Runs an example. Returns its failure, or null. */
 async function failureOf(example: Example, command: readonly string[]): Promise<string | null> {
   const file = `.example_${process.pid}.ts`;
   // From the root, the package's own name means mod.ts.

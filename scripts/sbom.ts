@@ -1,6 +1,6 @@
 /**
- * Prints the bill of materials of a directory of artefacts, as CycloneDX 1.6: what each is made of,
- * and by which tools. netpoll has no dependency at run time but the runtime.
+ * Prints the bill of materials of a directory of artefacts, as CycloneDX 1.6: the parts of each, and
+ * the tools that made it. netpoll has no dependency at run time but the runtime.
  *
  * Its arguments are the repository and the directory.
  *
@@ -22,7 +22,7 @@ function hashes(path: string): { alg: "SHA-256"; content: string }[] {
   return [{ alg: "SHA-256", content: sha256(readFileSync(path)) }];
 }
 
-/** What built it; what is not installed built nothing. */
+/** A tool that built it; none when the tool is not installed. */
 function tool(name: string, command: string, option = "--version"): object[] {
   const { stdout } = spawnSync(command, [option], { encoding: "utf8" });
   const found = /\d+\.\d+\.\d+/.exec(stdout ?? "")?.[0];
@@ -40,7 +40,7 @@ const purl = `pkg:npm/${name.replace("@", "%40")}@${version}`;
 const bill = {
   bomFormat: "CycloneDX",
   specVersion: "1.6",
-  // Of the content, not of chance: the same artefacts have the same bill.
+  // The number depends on the content, not on chance: the same artefacts have the same bill.
   serialNumber: "",
   version: 1,
   metadata: {

@@ -120,7 +120,7 @@ function importsOf(path: string, text: string): string[] {
   return [...specifiers].map((match) => new URL(match[1]!, from).pathname.slice(1));
 }
 
-/** Whether code may import what it imports: the lines that say what is wrong. */
+/** True when code may import what it imports: the lines that say what is wrong. */
 function upwardImports(path: string, text: string): string[] {
   const layer = layerOf(path);
   const allowed = [layer, "src/core", ...LAYERS[layer] ?? []];
@@ -176,7 +176,7 @@ function longFunctions(path: string, lines: readonly string[]): string[] {
   return long;
 }
 
-/** Whether a function begins here whose body, or parameters, go on in the next line. */
+/** True when a function begins here whose body, or parameters, go on in the next line. */
 function isFunctionStart(code: string): boolean {
   if (!/[{(]$/.test(code)) return false;
   if (/\bfunction\b|=>\s*\{$/.test(code)) return true;

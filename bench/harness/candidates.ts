@@ -1,5 +1,5 @@
 /**
- * Who takes part in the benches: every server, and how it is started.
+ * The servers that take part in the benches, and the commands that start them.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
@@ -12,31 +12,31 @@ export type Runtime = "bun" | "deno" | "node";
 
 /** A server in a bench. */
 export interface Candidate {
-  /** What the options call it. */
+  /** Its name in options. */
   readonly name: string;
-  /** What the tables call it. */
+  /** Its name in tables. */
   readonly title: string;
-  /** What it runs on; null for what is compiled. */
+  /** Its runtime; null for a compiled program. */
   readonly runtime: Runtime | null;
-  /** How it is started, to answer messages of a size; it echoes unless told otherwise. */
+  /** The command that starts it, for messages of a size; it echoes unless told otherwise. */
   argv(messageBytes: number, mode?: Mode): string[];
-  /** Whether it is this library. */
+  /** True for this library. */
   readonly isOurs?: boolean;
-  /** What it can do; everything when left out. */
+  /** Its modes; all of them when left out. */
   readonly modes?: readonly Mode[];
-  /** Whether it reads on from who does not take his answers, and keeps them in memory. */
+  /** True when it reads on from a client that does not take its answers, and keeps them in memory. */
   readonly isUnbounded?: boolean;
   /** The toolchain that builds it. */
   readonly needs?: string;
   /** The target of bench/Makefile that builds it. */
   readonly build?: string;
-  /** How it says when it collects garbage; null when it has none. */
+  /** Its trace of garbage collections; null when it has none. */
   readonly collections: CollectionTrace | null;
 }
 
 const paths = new Map<Runtime, string>();
 
-/** Where a runtime is: the project's own, as pinned in package.json; Node is the system's. */
+/** The path of a runtime: the project's own, as pinned in package.json; Node is the system's. */
 export function runtimePath(runtime: Runtime): string {
   let path = paths.get(runtime);
   if (path === undefined) {
@@ -47,7 +47,8 @@ export function runtimePath(runtime: Runtime): string {
 }
 
 /**
- * What npm installs may be a script that starts the runtime: its process is not the one to measure.
+ * The path of the runtime itself. npm may install a script that starts it, and the process of a
+ * script is not the one to measure.
  */
 function realPath(runtime: Runtime): string {
   const installed = projectPath(`node_modules/.bin/${runtime}`);
@@ -56,26 +57,26 @@ function realPath(runtime: Runtime): string {
   return execFileSync(installed, [evaluate, "console.log(process.execPath)"], options).trim();
 }
 
-/** What a runtime is started with. */
+/** The flags of each runtime. */
 const FLAGS: Readonly<Record<Runtime, readonly string[]>> = {
   bun: [],
   deno: ["run", "--allow-all", "--quiet"],
   node: [],
 };
 
-/** What loads bench/peers/probe.mjs, and lets it collect garbage. */
+/** The flags that load bench/peers/probe.mjs, and let it collect garbage. */
 const PROBE_FLAGS: Readonly<Record<Runtime, readonly string[]>> = {
   bun: ["--preload"],
   deno: ["--v8-flags=--expose-gc", "--preload"],
   node: ["--no-warnings", "--expose-gc", "--import"],
 };
 
-/** How a runtime runs a file of the project. */
+/** The command that runs a file of the project. */
 export function runFile(runtime: Runtime, file: string, args: readonly string[] = []): string[] {
   return [runtimePath(runtime), ...FLAGS[runtime], projectPath(file), ...args];
 }
 
-/** The same command, with a probe in it that answers `probe` of harness/memory.ts. */
+/** Adds a probe to a command, which answers `probe` of harness/memory.ts. */
 export function withProbe(candidate: Candidate, argv: readonly string[]): string[] {
   const { runtime } = candidate;
   if (runtime === null) return [...argv];
@@ -155,7 +156,7 @@ function sketch(runtime: Runtime, style: "loop" | "watcher"): Candidate {
   };
 }
 
-/** What the library is built up from: no servers to use, and so measured only when they are named. */
+/** Steps towards the library. They are no servers to use, and so measured only when they are named. */
 export const SKETCHES: readonly Candidate[] = [
   sketch("bun", "loop"),
   sketch("bun", "watcher"),
@@ -163,12 +164,12 @@ export const SKETCHES: readonly Candidate[] = [
   sketch("deno", "watcher"),
 ];
 
-/** How a candidate is started for a scenario, pinned to a CPU or not. */
+/** The command that starts a candidate for a scenario, pinned to a CPU or not. */
 export function commandOf(candidate: Candidate, scenario: Scenario, cpu?: number): Command {
   return { argv: candidate.argv(scenario.messageBytes, scenario.mode), cpu };
 }
 
-/** Why a candidate cannot take part here; null when it can. */
+/** The reason why a candidate cannot take part here; null when it can. */
 export function absence(candidate: Candidate): string | null {
   const { needs, build, runtime } = candidate;
   if (runtime !== null) return isThere(runtime) ? null : `no ${runtime}`;
@@ -183,12 +184,12 @@ export function absence(candidate: Candidate): string | null {
 
 const found = new Map<string, boolean>();
 
-/** Whether a program can be found: a runtime, or a toolchain. */
+/** True when a program can be found: a runtime, or a toolchain. */
 function isThere(program: string): boolean {
   if (!found.has(program)) {
     const isOurs = program === "bun" || program === "deno" || program === "node";
     const path = isOurs ? runtimePath(program) : program;
-    // What it makes of the option does not matter: go wants no dashes.
+    // Its answer to the option does not matter: go wants no dashes.
     found.set(program, spawnSync(path, ["--version"], { stdio: "ignore" }).error === undefined);
   }
   return found.get(program)!;

@@ -55,7 +55,7 @@ export async function startServerAt(command: Command, port: number): Promise<Ser
   return Object.assign(program, { port });
 }
 
-/** Whether somebody listens on a port of 127.0.0.1. */
+/** True when somebody listens on a port of 127.0.0.1. */
 export async function listens(port: number): Promise<boolean> {
   const socket = connect(port, "127.0.0.1");
   try {

@@ -39,7 +39,7 @@ export function follower(
   return { name, title, needs: argvOf(0)[0]!, start };
 }
 
-/** Whether a program is installed. */
+/** True when a program is installed. */
 export function isInstalled(program: string): boolean {
   try {
     execFileSync("sh", ["-c", `command -v "$0"`, program], { stdio: "ignore" });
@@ -54,7 +54,7 @@ export interface Figure<K extends string> {
   readonly key: K;
   readonly head: string;
   readonly decimals?: number;
-  /** Whether only the figure stands in the table, without ratios. */
+  /** True when only the figure stands in the table, without ratios. */
   readonly isAlone?: boolean;
 }
 

@@ -40,7 +40,7 @@ function range({ low, high }: Spread): string {
 interface Column {
   readonly head: string;
   cell(series: Series, summary: Summary): string;
-  /** Whether it tells anything in a scenario; always when left out. */
+  /** True when it tells anything in a scenario; always when left out. */
   isIn?(scenario: Scenario): boolean;
 }
 

@@ -52,14 +52,14 @@ function traces({ traceSeconds, traced }: Plan, scenario: Scenario): boolean {
 }
 
 /**
- * Whether system calls are counted. Under strace an open loop falls behind: the closed one with the
+ * True when system calls are counted. Under strace an open loop falls behind: the closed one with the
  * same messages tells. Bytes of slow readers would count as messages.
  */
 function tracesCalls(plan: Plan, scenario: Scenario): boolean {
   return traces(plan, scenario) && scenario.rate === undefined && scenario.slow === undefined;
 }
 
-/** Whether a candidate can take part in a scenario and leave the machine its memory. */
+/** True when a candidate can take part in a scenario and leave the machine its memory. */
 export function canAnswer(candidate: Candidate, scenario: Scenario): boolean {
   if (candidate.isUnbounded && scenario.slow !== undefined) return false;
   return candidate.modes?.includes(scenario.mode ?? "echo") ?? true;

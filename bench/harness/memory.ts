@@ -44,7 +44,7 @@ export interface Weighed<T> {
 /** The connections that are opened to a server. */
 export interface Population extends Held {
   /**
-   * Whether short connections come and go first. Without, the growth of an engine's heap counts as
+   * True when short connections come and go first. Without, the growth of an engine's heap counts as
    * memory of the connections; with, the growth until then is not seen when they fill it.
    */
   readonly isWarmedUp: boolean;

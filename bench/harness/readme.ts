@@ -11,7 +11,7 @@ import { GROUPS } from "./scenarios.ts";
 
 const BEGIN = "<!-- figures:begin -->";
 const END = "<!-- figures:end -->";
-/** What README's lines are wrapped at, as `deno fmt` does. */
+/** The width of README's lines, as `deno fmt` has it. */
 const COLUMNS_MAX = 100;
 /** Fewer rounds are for looking, not for README. */
 const ROUNDS_MIN = 9;
@@ -56,7 +56,7 @@ export function insertFigures(readme: string, figures: string): string {
   return `${readme.slice(0, begin + BEGIN.length)}\n\n${figures.trim()}\n\n${readme.slice(end)}`;
 }
 
-/** Why README's table cannot be made from a run; null when it can. */
+/** The reason why README's table cannot be made from a run; null when it can. */
 export function unfitForReadme(
   results: Results,
   everybody: readonly string[] = CANDIDATES.map(({ name }) => name),
@@ -68,7 +68,7 @@ export function unfitForReadme(
     )
   );
   if (missing.length > 0) return `it has not all of ${missing.join(", ")}`;
-  // Who was skipped has a reason, and is named below the table.
+  // A server that was skipped is named below the table, with the reason.
   const named = [
     ...results.candidates.map(({ name }) => name),
     ...results.skipped.map((one) => one.split(":", 1)[0]!),
@@ -126,7 +126,7 @@ function clientsAbout({ command, date, rounds }: ClientResults): string {
     `1 and 50 connections to the C server; "÷ connect" is the ratio to the runtime's own:`;
 }
 
-/** What stands between the marks: the command, the machine and the date, and the table. */
+/** The text between the marks: the command, the machine and the date, and the tables. */
 export function readmeFigures(results: Results, clients: ClientResults | null = null): string {
   const { command, date, machine, rounds } = results;
   const others = results.scenarios.filter((one) => one.rounds !== rounds)

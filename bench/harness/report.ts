@@ -1,5 +1,5 @@
 /**
- * How a bench reports: the machine, Markdown to read, raw values to keep.
+ * The report of a bench: the machine, Markdown to read, raw values to keep.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { arch, availableParallelism, cpus, release, totalmem } from "node:os";
 import { runtimePath } from "./candidates.ts";
 import { projectPath } from "./child.ts";
 
-/** How each program says which version it is. */
+/** The commands that print versions. */
 const VERSIONS: readonly (readonly [name: string, path: () => string, argument: string])[] = [
   ["bun", () => runtimePath("bun"), "--version"],
   ["deno", () => runtimePath("deno"), "--version"],

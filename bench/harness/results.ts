@@ -1,5 +1,5 @@
 /**
- * What `make bench` found: every round of everybody, the circumstances, and what they come to.
+ * The results of `make bench`: every round of every server, the circumstances, and the summaries.
  */
 import type { LoadResult } from "./load.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -9,7 +9,7 @@ import { median, ratios, type Spread, spread } from "./statistics.ts";
 export interface Series {
   readonly scenario: string;
   readonly candidate: string;
-  /** What load.c found, by round; none for a scenario of memory. */
+  /** The figures of load.c, by round; none for a scenario of memory. */
   rounds: LoadResult[];
   /** Messages a second that an open loop asked for; null for a closed one. */
   rate: number | null;
@@ -19,7 +19,7 @@ export interface Series {
   collections: number | null;
   /** Bytes resident for a connection, by round of a scenario of memory. */
   residentBytes: number[];
-  /** Why it was given up; null when it was not. */
+  /** The reason why it was given up; null when it was not. */
   failure: string | null;
 }
 
@@ -33,7 +33,7 @@ export interface Entrant {
 /** A whole run. */
 export interface Results {
   readonly date: string;
-  /** What was typed to get it. */
+  /** The command that was typed. */
   readonly command: string;
   readonly machine: string;
   readonly serverCpu: number;
@@ -43,19 +43,19 @@ export interface Results {
   readonly warmupSeconds: number;
   readonly candidates: readonly Entrant[];
   readonly scenarios: readonly Scenario[];
-  /** Who and what was left out, and why. */
+  /** Servers and scenarios that were left out, and why. */
   readonly skipped: readonly string[];
   readonly series: readonly Series[];
 }
 
-/** What C is called: all others are divided by it. */
+/** The name of the C server: all others are divided by it. */
 export const LIMIT_NAME = "c";
 
-/** What the rounds of one candidate in one scenario come to. */
+/** The summary of one candidate in one scenario. */
 export interface Summary {
   /** Microseconds of CPU a message. */
   readonly cpu: Spread;
-  /** The same, divided by C's of the same round. */
+  /** CPU a message, divided by C's of the same round. */
   readonly cpuRatio: Spread;
   readonly p50: number;
   readonly p99: number;

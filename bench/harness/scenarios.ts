@@ -1,18 +1,18 @@
 /**
- * What is asked of the servers: every scenario of the benches, and the groups that options name.
+ * The scenarios of the benches, and the groups that options name.
  */
 import { totalmem } from "node:os";
 import type { Mode } from "../peers/peers.ts";
 
-/** What is asked of a server. */
+/** A load for a server. */
 export interface Scenario {
-  /** What the options call it. */
+  /** Its name in options. */
   readonly name: string;
-  /** What the options may call it, too. */
+  /** A second name in options. */
   readonly alias?: string;
-  /** What the tables call it. */
+  /** Its name in tables. */
   readonly title: string;
-  /** What the server does; it echoes unless given. */
+  /** The mode of the server; it echoes unless given. */
   readonly mode?: Mode;
   /** Connections that send. */
   readonly connections: number;
@@ -32,9 +32,9 @@ export interface Scenario {
   readonly rate?: { readonly share: number; readonly of: "limit" | "own" };
   /** Nothing is timed: how much memory the connections take when each has sent one message. */
   readonly isMemory?: boolean;
-  /** How many rounds, where percentiles need more than the options' default. */
+  /** The number of rounds, where percentiles need more than the options' default. */
   readonly rounds?: number;
-  /** How many times longer than others to measure, where connecting or a message takes its time. */
+  /** The length of a measurement, in those of others, where connecting or a message takes its time. */
   readonly stretch?: number;
 }
 
@@ -163,7 +163,7 @@ const NETPOLL = [100, 500, 1000].flatMap(netpollBenchmark);
 /** All of them. */
 export const SCENARIOS: readonly Scenario[] = [...GRID, ...NETPOLL, ...OTHERS];
 
-/** What `--scenarios` may name besides scenarios. `figures` is what README's table is made of. */
+/** Groups that `--scenarios` may name. README's table is made of `figures`. */
 export const GROUPS: Readonly<Record<string, readonly string[]>> = {
   figures: [
     ...["64x50", "64x1", "pipeline", "1mx4", "churn", "memory"],
@@ -190,7 +190,7 @@ export function scenariosOf(list: string): readonly Scenario[] {
 }
 
 /**
- * Why a scenario cannot be run on a machine of so much memory; null when it can. A message in
+ * The reason why a scenario cannot be run on a machine of so much memory; null when it can. A message in
  * flight may be held by the server and by four socket buffers.
  */
 export function tooLarge(scenario: Scenario, memoryBytes = totalmem()): string | null {
@@ -201,8 +201,8 @@ export function tooLarge(scenario: Scenario, memoryBytes = totalmem()): string |
 }
 
 /**
- * What tells the servers of scenarios apart: those with the same answer share a process. One that
- * is judged by its memory begins with a new one.
+ * The key of a scenario's servers: scenarios with the same key share processes. A scenario that is
+ * judged by its memory has new ones.
  */
 export function serversOf({ name, mode = "echo", messageBytes, ...more }: Scenario): string {
   const isOwn = more.connections >= 1000 || more.slow !== undefined || more.receivers !== undefined;

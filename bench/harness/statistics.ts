@@ -1,5 +1,5 @@
 /**
- * What many rounds come to.
+ * Statistics of rounds.
  */
 
 /**

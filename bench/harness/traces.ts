@@ -1,5 +1,6 @@
 /**
- * What a loaded server does besides answering: passes of their own, since looking slows it down.
+ * System calls and garbage collections of a loaded server. They are counted in passes of their own,
+ * because looking slows the server down.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +10,7 @@ import { Program, run, type Server, startServer } from "./child.ts";
 import { load, loadCommand, type LoadOptions } from "./load.ts";
 import type { Scenario } from "./scenarios.ts";
 
-/** How long something may take that is waited for. */
+/** A wait ends with an error after so long, in milliseconds. */
 const READY_MS_MAX = 20_000;
 /** Longer than anything that is traced; the load is ended when it was looked at. */
 const LOAD_SECONDS = 600;
@@ -83,12 +84,12 @@ async function messagesOfAll(
   return messages;
 }
 
-/** How many connections a server has while it is loaded. */
+/** The number of connections of a server while it is loaded. */
 function connectionCount({ connections, idle = 0, slow = 0, receivers = 0 }: Scenario): number {
   return connections + idle + slow + receivers;
 }
 
-/** What a message is on the wire. */
+/** The bytes of a message on the wire. */
 function wireBytes({ mode = "echo", messageBytes }: Scenario): number {
   return mode === "echo" ? messageBytes : messageBytes + 4;
 }
@@ -97,13 +98,13 @@ function descriptorCount(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
-/** Whether all threads of a process are traced. */
+/** True when all threads of a process are traced. */
 function isTraced(pid: number): boolean {
   const status = (thread: string) => readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8");
   return readdirSync(`/proc/${pid}/task`).every((one) => !status(one).includes("TracerPid:\t0\n"));
 }
 
-/** How many looks in a row must find the same before a server counts as idle. */
+/** A server counts as idle when so many looks in a row found the same. */
 const SAME_MIN = 3;
 
 /** Halts the load and waits until the server has read all it will: so many bytes, ever. */

@@ -1,4 +1,4 @@
-// What the bulk loads share: blocking sockets, a count that threads add to, and the CPU of the
+// The common parts of the bulk loads: blocking sockets, a count that threads add to, and the CPU of the
 // server over a stretch of time.
 #pragma once
 #include <stdatomic.h>

@@ -1,8 +1,8 @@
-// How much CPU a process has used: all its threads, those that have ended too.
+// Prints the CPU that a process has used: all its threads, those that have ended too.
 //
 //   cpu PID
 //
-// Prints nanoseconds. For loads that do not measure it themselves.
+// The unit is nanoseconds. It is for loads that do not measure it themselves.
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-// What another process has spent on CPU: all its threads, those that have ended included.
+// The CPU of another process: all its threads, those that have ended included.
 #pragma once
 #include <sys/types.h>
 

@@ -1,4 +1,4 @@
-// What the load programs send, how they know it again, and to whom they send it.
+// The bytes that the load programs send, their comparison, and the addresses of servers.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,8 +15,8 @@ struct endpoint {
 struct endpoint endpoint_tcp(const char *host, const char *port);
 struct endpoint endpoint_unix(const char *path);
 
-// A stream socket towards `to`, without Nagle's delay. Whether the connection stands goes to
-// `connected`: always when `blocking`. The socket is non-blocking afterwards either way.
+// A stream socket towards `to`, without Nagle's delay. `connected` becomes true when the
+// connection stands: always when `blocking`. The socket is non-blocking afterwards either way.
 int endpoint_connect(const struct endpoint *to, bool blocking, bool *connected);
 
 // Every connection sends the same endless pattern, begun at a place of its own: bytes that are
@@ -29,9 +29,9 @@ void wire_frame(size_t payload_bytes);
 // The bytes from `offset` of the stream of connection `id` on; `*bytes` becomes how many lie there
 // at most.
 const char *wire_at(int id, uint64_t offset, size_t *bytes);
-// How many of the bytes received at `offset` are those of the stream, up to the first that is not.
+// The number of bytes received at `offset` that are those of the stream, up to the first that is not.
 size_t wire_matching(int id, uint64_t offset, const char *received, size_t bytes);
-// Whether the byte at `offset` of a stream is one of a frame's length.
+// True when the byte at `offset` of a stream is one of a frame's length.
 bool wire_is_length(uint64_t offset);
 
 // As many descriptors as the system grants; a peer that goes away is an error code, not a signal.

@@ -1,15 +1,15 @@
 /**
  * An echo on Bun.listen: `bun_listen.ts PORT MESSAGE_BYTES MODE`.
  *
- * `write` takes what the socket takes; the rest is the program's to keep until `drain`, and who
- * does not take it is not read from.
+ * `write` takes what the socket takes; the rest is the program's to keep until `drain`, and a
+ * client that does not take it is not read from.
  */
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import { encodeFrames, framesBytes, FrameSplitter, LateAnswers, writeFrame } from "./frames.mjs";
 import { Room } from "./room.mjs";
 
-/** What is used of Bun here; written out so that Deno's checker knows it too. */
+/** The part of Bun's API in use here, written out so that Deno's checker knows it too. */
 interface Socket<T> {
   data: T;
   write(bytes: Uint8Array): number;
@@ -30,9 +30,9 @@ declare const Bun: {
   ): { readonly port: number };
 };
 
-/** What is kept of a connection. */
+/** The state of a connection. */
 interface Session {
-  /** What the client has not taken yet. */
+  /** Bytes that the client has not taken yet. */
   unsent: Uint8Array[];
   readonly splitter: FrameSplitter;
   readonly late: LateAnswers | null;
@@ -41,7 +41,7 @@ type Client = Socket<Session>;
 
 const mode = process.argv[4] ?? "echo";
 
-/** Sends what the client takes. Whether that was all; if not, the rest is kept. */
+/** Sends bytes and keeps the rest that the client does not take. True when it takes all of them. */
 function send(socket: Client, bytes: Uint8Array, isReused = false): boolean {
   const { unsent } = socket.data;
   const written = unsent.length > 0 ? 0 : socket.write(bytes);
@@ -52,7 +52,7 @@ function send(socket: Client, bytes: Uint8Array, isReused = false): boolean {
   return false;
 }
 
-/** Sends of what is kept what the client takes. Whether that was all. */
+/** Sends the bytes that were kept. True when the client takes all of them. */
 function sendKept(socket: Client): boolean {
   const { unsent } = socket.data;
   while (unsent.length > 0) {
@@ -84,7 +84,7 @@ function answerFrames(socket: Client, payloads: readonly Uint8Array[]): void {
 
 const room = new Room();
 
-/** What happens to the requests that a chunk completes. */
+/** Answers the requests that a chunk completes. */
 function onFrames(socket: Client, payloads: Uint8Array[]): void {
   if (mode === "broadcast") room.broadcast(socket, encodeFrames(payloads), send);
   else if (socket.data.late !== null) socket.data.late.answer(payloads);

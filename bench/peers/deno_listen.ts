@@ -65,7 +65,7 @@ class Requests {
     this.#end = rest.length;
   }
 
-  /** Reads more. Whether there was any. */
+  /** Reads more. True when there was any. */
   async read(): Promise<boolean> {
     if (this.#from === this.#end) this.#from = this.#end = 0;
     else if (this.#end === this.#buffer.length) this.#makeRoom(this.#buffer.length);

@@ -38,7 +38,7 @@ async function broadcast({ readable, writable }: Deno.TcpConn): Promise<void> {
       if (payloads.length === 0) continue;
       const frames = encodeFrames(payloads);
       const others = [...members].filter((member) => member !== writer);
-      // Who is gone leaves by himself.
+      // A member that is gone is removed by its own function.
       await Promise.all(others.map((member) => member.write(frames).catch(() => {})));
     }
   } finally {

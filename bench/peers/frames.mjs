@@ -1,6 +1,6 @@
 // deno-lint-ignore-file explicit-module-boundary-types -- types are in the comments here
 /**
- * What the framed modes agree on, as the peers' programs see it: four bytes of length, high byte
+ * The protocol of the framed modes, for the peers: four bytes of length, high byte
  * first, and so many bytes of payload. Not TypeScript, for older Nodes.
  */
 import { Buffer } from "node:buffer";
@@ -15,7 +15,7 @@ export const LATE_MS = 10;
 let requests = 0;
 
 /**
- * Whether the n-th request is a late one. Their numbers are scattered, and the same for every server:
+ * True when the n-th request is a late one. Their numbers are scattered, and the same for every server:
  * with each 100th, the rate of the load would decide whether those that pile up behind a late answer
  * hold the next late one.
  *
@@ -67,7 +67,7 @@ export function writeFrame(target, at, payload) {
 }
 
 /**
- * How large the frames of some payloads are together.
+ * The size of the frames of some payloads together.
  *
  * @param {readonly Uint8Array[]} payloads
  * @returns {number}
@@ -92,10 +92,10 @@ export function encodeFrames(payloads) {
 
 /** Finds the frames in what one connection receives, chunk by chunk. */
 export class FrameSplitter {
-  /** What has come of the next frame. */
+  /** The part of the next frame that has come. */
   #pieces = [];
   #bytes = 0;
-  /** How much must have come before another look is worth it. */
+  /** Another look is worth it when so many bytes have come. */
   #bytesMin = HEADER_BYTES;
 
   /**

@@ -4,7 +4,7 @@
 import { fileURLToPath } from "node:url";
 
 /**
- * What a server does with what it reads: sends it back; answers each frame (4 bytes of length, high
+ * The work of a server with bytes that it reads: it sends them back; answers each frame (4 bytes of length, high
  * byte first, and the payload) with one of the same payload; the same, one in 100 10 ms late;
  * sends each frame to all others.
  */
@@ -13,32 +13,32 @@ export type Mode = "echo" | "framed" | "tail" | "broadcast";
 /** All of them. */
 export const MODES: readonly Mode[] = ["echo", "framed", "tail", "broadcast"];
 
-/** How a program is made to print a line for each of its garbage collections. */
+/** Settings that make a program print a line for each of its garbage collections. */
 export interface CollectionTrace {
-  /** What goes before its command. */
+  /** The words before its command. */
   readonly prefix?: readonly string[];
-  /** What its environment has to hold. */
+  /** The variables of its environment. */
   readonly env?: Readonly<Record<string, string>>;
   /** Options of the runtime. */
   readonly flags?: readonly string[];
-  /** What is found in such a line, and in no other. */
+  /** Matches such a line, and no other. */
   readonly pattern: RegExp;
 }
 
-/** What all servers have. */
+/** The properties of every server. */
 interface Server {
-  /** What the options call it. */
+  /** Its name in options. */
   readonly name: string;
-  /** What the tables call it. */
+  /** Its name in tables. */
   readonly title: string;
-  /** What it can do. */
+  /** Its modes. */
   readonly modes: readonly Mode[];
   /**
-   * Whether it reads on from who does not take his answers, and keeps them in memory: its library
+   * True when it reads on from a client that does not take its answers, and keeps them in memory: its library
    * has no way to stop.
    */
   readonly isUnbounded?: boolean;
-  /** How it tells of its collections; null when it has none. */
+  /** Its trace of collections; null when it has none. */
   readonly collections: CollectionTrace | null;
 }
 
@@ -52,7 +52,7 @@ export interface ScriptPeer extends Server {
 /** A program that is built. */
 export interface BuiltPeer extends Server {
   readonly runtime: null;
-  /** How it is started, on a port that the kernel chooses. */
+  /** The command that starts it, on a port that the kernel chooses. */
   argv(messageBytes: number, mode: Mode): string[];
   /** The toolchain that builds it. */
   readonly needs: "go" | "cargo";
@@ -70,7 +70,7 @@ const V8 = {
   pattern: /^\[\d+:0x[0-9a-f]+\] +\d+ ms: (Scavenge|Mark-Compact|Minor)/,
 };
 
-/** How each runtime tells of its collections. */
+/** The trace of collections of each runtime. */
 export const COLLECTIONS: Readonly<Record<"bun" | "deno" | "node" | "go", CollectionTrace>> = {
   bun: {
     env: { BUN_JSC_logGC: "1" },

@@ -1,11 +1,11 @@
 /**
  * A TCP proxy on Bun.listen and Bun.connect: `proxy_bun.ts UPSTREAM_PORT`.
  *
- * What `write` does not take is kept until `drain`, and meanwhile the other side is paused.
+ * It keeps bytes that `write` does not take until `drain`, and meanwhile pauses the other side.
  */
 import process from "node:process";
 
-/** What is used of Bun here; written out so that Deno's checker knows it too. */
+/** The part of Bun's API in use here, written out so that Deno's checker knows it too. */
 interface Socket {
   data: Side;
   write(bytes: Uint8Array): number;

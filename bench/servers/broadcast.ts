@@ -1,5 +1,5 @@
 /**
- * Sends every frame that comes to all who are connected, except to who sent it.
+ * Sends every frame that comes to all connections except its sender.
  */
 import { type Connection, EventLoop } from "../../mod.ts";
 import { newSession, PAYLOAD_BYTES_MAX, type Session, takePayload, waitPayload } from "./frame.ts";
@@ -15,8 +15,8 @@ function join(connection: Connection): Session {
 }
 
 /**
- * Sends a payload to all others. When somebody holds much that he did not take yet, a promise that
- * he has: the sender waits for it.
+ * Sends a payload to all others. Returns a promise when some of them have not taken much of theirs:
+ * the sender waits until they have.
  */
 function relay(from: Connection, payload: Uint8Array): Promise<unknown> | null {
   let slow: Promise<void>[] | null = null;
@@ -26,7 +26,7 @@ function relay(from: Connection, payload: Uint8Array): Promise<unknown> | null {
     writer.writeUint32BE(payload.length);
     writer.writeBinary(payload); // a large one is linked, one memory for all
     const flushed = writer.flush();
-    if (!writer.isWritable) (slow ??= []).push(flushed.catch(ignore)); // who goes leaves by himself
+    if (!writer.isWritable) (slow ??= []).push(flushed.catch(ignore)); // a member that goes removes itself
   }
   return slow && Promise.all(slow);
 }
@@ -37,7 +37,7 @@ async function relayMessage(connection: Connection, session: Session): Promise<v
   connection.reader.release();
 }
 
-/** The same without a promise, unless somebody is slow. */
+/** Relays all payloads that are there, without a promise unless somebody is slow. */
 function relayThere(connection: Connection, session: Session): void | Promise<void> {
   for (;;) {
     const payload = takePayload(connection, session);

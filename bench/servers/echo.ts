@@ -22,7 +22,7 @@ function echoMessages(bytes: number) {
   };
 }
 
-/** The same without a promise: what is there goes back, whole message or not. */
+/** Echoes all bytes that are there, whole messages or not, without a promise. */
 function echoBytes({ reader, writer }: Connection): void {
   writer.writeBinary(reader.next(reader.length));
   writer.flush();

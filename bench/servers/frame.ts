@@ -1,24 +1,24 @@
 /**
- * What the framed modes agree on: four bytes of length, high byte first, and so many bytes of
+ * The protocol of the framed modes: four bytes of length, high byte first, and so many bytes of
  * payload.
  */
 import type { Connection } from "../../mod.ts";
 
 /** The size of a length. */
 export const HEADER_BYTES = 4;
-/** The largest payload; who announces a larger one is disconnected. */
+/** The largest payload; a client that announces a larger one is disconnected. */
 export const PAYLOAD_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Not read yet. */
+/** The length when no header was read yet. */
 const UNKNOWN = -1;
 
-/** What is kept of a connection from one look at it to the next. */
+/** The state of a connection between two looks at it. */
 export interface Session {
-  /** What the last header announced; -1 when the next bytes are a header. */
+  /** The length in the last header; -1 when the next bytes are a header. */
   payloadBytes: number;
 }
 
-/** Of a connection that has just come. */
+/** The state of a connection that has just come. */
 export function newSession(): Session {
   return { payloadBytes: UNKNOWN };
 }

@@ -12,7 +12,7 @@ import {
   waitPayload,
 } from "./frame.ts";
 
-// Always: what is answered must not be the memory of the request, however large it is.
+// An answer is never the memory of the request, however large it is.
 const COPY = { copy: true };
 
 function late(): Promise<void> {
@@ -24,7 +24,7 @@ function writeFrame(writer: Writer, payload: Uint8Array): void {
   writer.writeBinary(payload, COPY);
 }
 
-/** Those that came together are answered together. */
+/** Answers frames that came together together. */
 function answerMessages(isTail: boolean) {
   return async (connection: Connection, session: Session): Promise<void> => {
     const { reader, writer } = connection;
@@ -42,7 +42,7 @@ function answerMessages(isTail: boolean) {
   };
 }
 
-/** The same without a promise, except for an answer that is late. */
+/** Answers all frames that are there, without a promise unless one is late. */
 function answerThere(isTail: boolean) {
   return (connection: Connection, session: Session): void | Promise<void> => {
     const { reader, writer } = connection;
@@ -57,7 +57,7 @@ function answerThere(isTail: boolean) {
   };
 }
 
-/** What is behind it on the same connection waits: the handler is not called meanwhile. */
+/** Answers late. Frames behind it on the same connection wait: the handler is not called meanwhile. */
 async function answerLate({ reader, writer }: Connection, payload: Uint8Array): Promise<void> {
   if (writer.mallocLength > 0) writer.flush();
   await late();

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file explicit-module-boundary-types -- types are in the comments here
 /**
- * What every client of bench/client.ts does: asks an echo over and over, checks the answers, and
- * tells what that cost. Not TypeScript, as Node runs it as well.
+ * The work of every client of bench/client.ts: it asks an echo over and over, checks the answers, and
+ * prints the cost. Not TypeScript, as Node runs it as well.
  */
 import process from "node:process";
 
@@ -24,8 +24,8 @@ export function checkAnswer(bytes) {
 export const done = { count: 0, isOver: false };
 
 /**
- * Measures for so long, after a time to warm up, prints what it found, and ends the process. One
- * connection asks 20 000 times a second: after 0.3 s a compiler still takes half of what is measured.
+ * Measures for so long, after a time to warm up, prints the figures, and ends the process. One
+ * connection asks 20 000 times a second: after 0.3 s the compiler still takes half of the CPU.
  *
  * @param {number} [seconds]
  * @param {number} [warmupSeconds]

@@ -1,9 +1,9 @@
 /**
- * How little an echo over our native calls can cost in JavaScript: `sketch.ts PORT loop|watcher`.
+ * The least that an echo over our native calls costs in JavaScript: `sketch.ts PORT loop|watcher`.
  *
- * No buffers, no bounds, no ends: what the library adds to these is what it costs
- * (docs/decisions/0009-cost-of-a-small-echo.md). Small messages only: what the kernel does not take
- * is lost.
+ * It has no buffers, no bounds and no ends: the library costs the difference
+ * (docs/decisions/0009-cost-of-a-small-echo.md). It is for small messages only: bytes that the kernel
+ * does not take are lost.
  */
 import process from "node:process";
 import { setImmediate } from "node:timers";
@@ -31,7 +31,7 @@ const peer = rawAddress();
 /** Keeps the views from being optimized away. */
 let sum = 0;
 
-/** One receive and one send. Whether the connection lives. */
+/** One receive and one send. True when the connection lives. */
 function echo(fd: number): boolean {
   const count = native.recv(fd, slab.id, 0, READ_BYTES);
   if (count <= 0) return count === NOT_READY;
@@ -63,7 +63,7 @@ function accept(add: (fd: number) => void): void {
   for (let fd; (fd = native.accept(listener.fd, peer)) >= 0;) add(fd);
 }
 
-/** The same as a watcher of our poller, at our pace. */
+/** The echo as a watcher of our poller, at our pace. */
 class Sketch implements Watcher {
   readonly fd: number;
   readonly #token: number;

@@ -15,7 +15,7 @@ export type { WorkReport } from "./lateness.ts";
 
 const self = fileURLToPath(import.meta.url);
 
-/** How long each unit took, or how late it was. */
+/** The duration of each unit, or its lateness, in milliseconds. */
 const times: number[] = [];
 
 /** Does something over and over, so many at once. */

@@ -24,7 +24,7 @@ async function takeLine(reader: Reader): Promise<string> {
 
 /** Read it once: as it comes, or all together. What is not read is dropped after the answer. */
 export class Body {
-  /** Whether nothing of it is left to be read. */
+  /** True when nothing of it is left to be read. */
   isEnded: boolean;
   readonly #connection: Connection | null;
   readonly #bytesMax: number;

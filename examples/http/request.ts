@@ -26,7 +26,7 @@ const FRAMING: readonly (string | undefined)[] = Array.from({ length: 18 }, (_, 
   return names.find((name) => name.length === length);
 });
 
-/** Whether a name stands there, in whatever case. */
+/** True when a name stands there, in whatever case. */
 function isNamed(text: string, from: number, name: string): boolean {
   for (let i = 0; i < name.length; i++) {
     if ((text.charCodeAt(from + i) | 0x20) !== name.charCodeAt(i)) return false;
@@ -53,15 +53,15 @@ export class HttpRequest {
   readonly target: string;
   /** The target without its query, and without the host of a request to a proxy. */
   readonly path: string;
-  /** Whether the client speaks HTTP/1.0: it is sent no chunks. */
+  /** True when the client speaks HTTP/1.0: it is sent no chunks. */
   readonly isOld: boolean;
   /** The body, which follows the head. */
   body: Body = NO_BODY;
   /** The number of bytes that follow the head; -1 when they come in chunks. */
   bodyBytes = 0;
-  /** Whether the connection stays open afterwards, as far as the client is concerned. */
+  /** True when the connection stays open afterwards, as far as the client is concerned. */
   keepsAlive = false;
-  /** Whether the client waits for "100 Continue" before it sends the body. */
+  /** True when the client waits for "100 Continue" before it sends the body. */
   isExpectant = false;
   readonly #head: string;
   readonly #fieldsAt: number;

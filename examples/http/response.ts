@@ -24,7 +24,7 @@ type State = "none" | "counted" | "chunks" | "until-close" | "ended";
 
 /** The answer to one request. */
 export class HttpResponse {
-  /** Whether the connection stays open behind it. */
+  /** True when the connection stays open behind it. */
   keepsAlive: boolean;
   readonly #connection: Connection;
   readonly #request: HttpRequest;
@@ -37,12 +37,12 @@ export class HttpResponse {
     this.keepsAlive = request.keepsAlive;
   }
 
-  /** Whether something of it was written. */
+  /** True when something of it was written. */
   get isBegun(): boolean {
     return this.#state !== "none";
   }
 
-  /** Whether all of it was written. */
+  /** True when all of it was written. */
   get isEnded(): boolean {
     return this.#state === "ended";
   }

@@ -51,7 +51,7 @@ export class Client {
     for (const value of this.#pushes.splice(0)) this.push(value);
   }
 
-  /** Whether all it may say in RESP2 is what to hear. */
+  /** True while it is subscribed to a channel or a pattern: RESP2 then allows few commands. */
   get isSubscriber(): boolean {
     return this.channels.size + this.patterns.size > 0;
   }

@@ -67,7 +67,7 @@ export class Database {
     this.changed(key);
   }
 
-  /** Whether there was such a key. */
+  /** True when there was such a key. */
   delete(key: string): boolean {
     const isThere = this.get(key) !== undefined;
     this.#forget(key);
@@ -176,7 +176,7 @@ export class Database {
     this.#sweeper ??= setInterval(() => this.#sweep(SWEEP_KEYS_MAX), SWEEP_MS).unref();
   }
 
-  /** A key expires no more. Whether it would have. */
+  /** A key expires no more. True when it would have. */
   persist(key: string): boolean {
     const isExpiring = this.#expiries.delete(key);
     if (isExpiring) this.changed(key);

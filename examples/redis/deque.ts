@@ -30,7 +30,7 @@ export class Deque {
     return position < 0 || position >= this.#length ? undefined : this.#ring[this.#index(position)];
   }
 
-  /** Replaces what stands at a position, as `at` counts. Whether there is one. */
+  /** Replaces what stands at a position, as `at` counts. True when there is one. */
   replace(position: number, value: string): boolean {
     if (position < 0) position += this.#length;
     if (position < 0 || position >= this.#length) return false;

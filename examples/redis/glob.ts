@@ -5,7 +5,7 @@
 /** Patterns with more stars match nothing, as in Redis. */
 const STARS_MAX = 1000;
 
-/** Whether a text matches. As long as both together: a RegExp of many stars may take for ever. */
+/** True when a text matches. Its time grows with both lengths: a RegExp of many stars may take for ever. */
 export function matches(pattern: string, text: string): boolean {
   if (pattern.length > STARS_MAX && pattern.split("*").length > STARS_MAX) return false;
   let at = 0;

@@ -20,7 +20,7 @@ export function unwatch(client: Client): void {
   client.isDirty = false;
 }
 
-/** Whether a key that a client watches has changed, or has expired. */
+/** True when a key that a client watches has changed, or has expired. */
 function hasChanged(client: Client): boolean {
   for (const [db, key] of client.watching) db.get(key); // what has expired goes, and tells
   return client.isDirty;

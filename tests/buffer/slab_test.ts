@@ -64,7 +64,7 @@ test("Slab.blockAt() is the block that a byte lies in", () => {
   assertEquals(slab.blockAt(5 * kib), undefined);
 });
 
-/** Whether this runtime heeds markAsUntransferable(); Deno does since 2.9.5, Bun not for transfer(). */
+/** True when this runtime heeds markAsUntransferable(); Deno does since 2.9.5, Bun not for transfer(). */
 function heedsMark(): boolean {
   const buffer = new ArrayBuffer(8);
   markAsUntransferable(buffer);

@@ -214,7 +214,7 @@ balanced("writeBinary() of bytes that were transferred is a TypeError", () => {
 
 // ---- linking ------------------------------------------------------------------------------------
 
-/** Whether writing a lent view of `count` bytes of a block of `capacity` takes no memory. */
+/** True when writing a lent view of `count` bytes of a block of `capacity` takes no memory. */
 function isLinked(count: number, capacity: number): boolean {
   const input = new LinkBuffer();
   input.malloc(capacity).set(sequence(capacity));

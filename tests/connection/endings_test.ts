@@ -27,7 +27,7 @@ interface Plan {
   readonly pieces: readonly { bytes: number; isFile: boolean }[];
   readonly end: "the peer" | "close" | "closeWrite" | "shutdown" | "lifetime" | "total";
   readonly isZeroCopy: boolean;
-  /** Whether the peer may have too little time. */
+  /** True when the peer may have too little time. */
   readonly isHurried: boolean;
   readonly peerEnds: "before" | "amid" | "never";
   /** What the peer takes at a time, and how long it takes nothing then. */

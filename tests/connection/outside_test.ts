@@ -13,7 +13,7 @@ import { leaks } from "../support/leaks.ts";
 import { withDirectory } from "../support/library.ts";
 import { soon } from "../support/until.ts";
 
-/** Whether a tool is there; without it the test is skipped, and says so. */
+/** True when a tool is there; without it the test is skipped, and says so. */
 function has(t: TestContext, tool: string): boolean {
   const isThere = spawnSync("sh", ["-c", `command -v ${tool}`]).status === 0;
   if (!isThere) t.skip(`${tool} is not installed on this machine`);

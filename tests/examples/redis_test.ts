@@ -88,7 +88,7 @@ test("Database forgets what has expired, and keeps what has not", () => {
 test("Database tells who watches a key of each change, its expiry included, and of nothing else", () => {
   const database = new Database();
   const watcher = { isDirty: false };
-  /** Whether something changes a key, as its watcher sees it. */
+  /** True when something changes a key, as its watcher sees it. */
   const changes = (key: string, action: () => void): boolean => {
     watcher.isDirty = false;
     database.watch(key, watcher);

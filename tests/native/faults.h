@@ -93,7 +93,7 @@ static int32_t injected(enum fault_kind kind, int32_t fd) {
   return 0;
 }
 
-// Whether the call fails, with errno set; otherwise `most` is how many bytes it may move.
+// True when the call fails, with errno set; otherwise `most` is how many bytes it may move.
 static bool is_refused(enum fault_kind kind, int32_t fd, size_t *most) {
   int32_t effect = injected(kind, fd);
   if (effect > 0) *most = (size_t)effect;

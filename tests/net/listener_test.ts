@@ -43,7 +43,7 @@ function hostnameOf({ address }: Listener): string {
   return address.hostname;
 }
 
-/** Whether somebody takes the connections of a listener: nobody needs to accept for that. */
+/** True when somebody takes the connections of a listener: nobody needs to accept for that. */
 function isReachable(listener: Listener): boolean {
   try {
     using _peer = new RawPeer(listener);

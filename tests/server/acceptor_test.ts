@@ -21,7 +21,7 @@ import { RawPeer } from "../support/raw_peer.ts";
 import { echo, serve } from "../support/serve.ts";
 import { soon, ticks, until } from "../support/until.ts";
 
-/** Whether a server answers. */
+/** True when a server answers. */
 async function assertServes(listener: Listener): Promise<void> {
   using peer = new RawPeer(listener);
   peer.send("hello");

@@ -48,7 +48,7 @@ function within(one: Reflection): Reflection[] {
   return [one, ...parts.flatMap(within)];
 }
 
-/** Whether a doc comment anywhere in an export has an example that runs. */
+/** True when a doc comment anywhere in an export has an example that runs. */
 function hasExample(one: Reflection): boolean {
   return within(one).some(({ comment }) =>
     comment?.blockTags?.some(({ tag, content }) =>

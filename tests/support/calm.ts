@@ -1,5 +1,5 @@
 /**
- * Whether the poller finds its rest.
+ * True when the poller finds its rest.
  */
 import { assertLessOrEqual } from "@std/assert";
 import type { Poller } from "../../src/poll/poller.ts";

@@ -128,7 +128,7 @@ export function clearFaults(): void {
   for (const call of FAULT_KINDS) inject(call, { count: 0 }, 0);
 }
 
-/** Whether the library that is loaded can fail on request. */
+/** True when the library that is loaded can fail on request. */
 export const hasFaults: boolean = library !== null;
 
 /**

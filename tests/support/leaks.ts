@@ -75,7 +75,7 @@ async function warmUp(): Promise<void> {
 const PATIENCE_MS = 3000;
 
 /**
- * Whether nothing more is held than before. Less is no leak: the runtime closes files of its own
+ * True when nothing more is held than before. Less is no leak: the runtime closes files of its own
  * meanwhile.
  */
 function isBack(now: Held, before: Held): boolean {

@@ -37,7 +37,7 @@ export interface Wishes {
   days?: number;
   /** Who signs it: the authority of these tests unless given, "itself", or another one. */
   by?: Made | "itself";
-  /** Whether it is an authority. */
+  /** True when it is an authority. */
   isAuthority?: boolean;
   /** The length of its key in bits, of RSA; an elliptic curve's unless given. */
   rsaBits?: number;

@@ -10,7 +10,7 @@ export interface Random {
   next(): number;
   /** A whole number from 0 to below `bound`. */
   below(bound: number): number;
-  /** Whether something happens that does so with this probability. */
+  /** True when something happens that does so with this probability. */
   chance(probability: number): boolean;
   /** One of several. */
   pick<T>(of: readonly T[]): T;

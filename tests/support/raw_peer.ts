@@ -86,18 +86,18 @@ export class RawPeer extends RawSocket {
     return this.#received;
   }
 
-  /** Whether the other end has ended its side. */
+  /** True when the other end has ended its side. */
   get isEnded(): boolean {
     this.#receive();
     return this.#isEnded;
   }
 
-  /** Whether the other end has ended its side or reset the connection. */
+  /** True when the other end has ended its side or reset the connection. */
   get isOver(): boolean {
     return this.isReset || this.#isEnded;
   }
 
-  /** Whether the other end has reset the connection. */
+  /** True when the other end has reset the connection. */
   get isReset(): boolean {
     if (this.#wasReset) return true; // the kernel says so once
     try {

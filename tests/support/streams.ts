@@ -36,7 +36,7 @@ export function streamAt(id: number, position: number, count: number): Uint8Arra
   return table.subarray(from, from + count);
 }
 
-/** Whether these are the bytes of a stream from a position on. */
+/** True when these are the bytes of a stream from a position on. */
 export function isStream(bytes: Uint8Array, id: number, position: number): boolean {
   for (let at = 0; at < bytes.length; at += STREAM_PIECE_BYTES) {
     const piece = bytes.subarray(at, at + STREAM_PIECE_BYTES);

@@ -20,7 +20,7 @@ export function lacksSandbox(): string | false {
 /** What a program printed in a terminal. */
 export interface Shown {
   readonly output: string;
-  /** Whether the runtime has stopped it, to ask for a permission; then it was killed. */
+  /** True when the runtime has stopped it, to ask for a permission; then it was killed. */
   readonly hasAsked: boolean;
 }
 

@@ -55,7 +55,7 @@ export class Receiver extends RawSocket {
   isEnded = false;
   wasReset = false;
 
-  /** Receives once, at most so many bytes. Whether there was anything. */
+  /** Receives once, at most so many bytes. True when there was anything. */
   take(bytesMax = PIECE_BYTES): boolean {
     const block = blocks.take(PIECE_BYTES);
     try {

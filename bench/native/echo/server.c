@@ -102,7 +102,7 @@ static bool send_unsent(struct connection *c) {
   return true;
 }
 
-// Who is not read from has an event only when the connection is broken.
+// A client that is not read from has an event only when its connection is broken.
 static bool on_event(struct connection *c) {
   if (c->wants_out) return send_unsent(c);
   return !c->is_paused && mode->on_readable(c);

@@ -10,7 +10,7 @@ struct connection {
   int fd;
   bool wants_out; // has not taken all its answers
   bool is_paused; // is not read from for another reason
-  // What the client has not taken yet: only a slow one ever needs it.
+  // Bytes that the client has not taken yet: only a slow one ever needs them.
   char *unsent;
   size_t unsent_bytes;
 };
@@ -38,13 +38,13 @@ extern size_t server_buffer_bytes;
 _Noreturn void server_fail(const char *what);
 // Sends, and keeps what the socket does not take; false when the connection is broken.
 bool server_send(struct connection *c, const char *bytes, size_t count);
-// Whether the client is read from. Not while he has not taken all his answers: that bounds what is
+// True when the client is read from. It is not while it has not taken all its answers: that bounds what is
 // unsent.
 void server_pause(struct connection *c, bool is_paused);
 // Ends a connection, outside of its own events.
 void server_drop(struct connection *c);
 
-// Who takes connections when there are several threads: one more, which hands them over in turn by
+// The thread that takes connections when there are several: one more, which hands them over in turn by
 // adding them to the epoll of whoever serves them, or each from a socket of its own (SO_REUSEPORT).
 enum accepting { HANDOVER, REUSEPORT };
 

@@ -26,7 +26,7 @@ static uint64_t now_nanos(void) {
   return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-// Whether the n-th request is a late one. As in peers/frames.mjs, which says why they are scattered.
+// True when the n-th request is a late one, as in peers/frames.mjs, which says why they are scattered.
 static bool is_late(uint32_t n) {
   uint32_t x = n * 0x9e3779b1u;
   x = (x ^ (x >> 15)) * 0x85ebca77u;

@@ -18,7 +18,7 @@ void connections_prepare(void);
 // Waits so long for something to happen, and tells whom it happened to. How many.
 int connections_turn(int wait_ms);
 
-// The fields above `fd` and those that choose are the caller's to set. Whether it is connected:
+// The fields above `fd` and those that choose are the caller's to set. True when it is connected:
 // always, when `blocking`; otherwise an EPOLLOUT tells.
 bool connection_open(struct connection *c, bool blocking);
 // Ends the program unless the connect that was under way has worked.

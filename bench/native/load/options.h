@@ -1,4 +1,4 @@
-// What load was asked to do.
+// The options of load.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -14,7 +14,7 @@ struct figures figures;
 static struct histogram latency;
 static double seconds;
 
-// What processes had used when measuring began, and then: what they used while it lasted.
+// CPU of the processes when measuring began; at its end, the CPU that they used meanwhile.
 static struct process_cpu server_cpu;
 static double own_cpu_seconds;
 static struct process_memory memory_before, memory_after;

@@ -1,4 +1,4 @@
-// What a run counts, and how it is told.
+// The counts of a run, and their report.
 #pragma once
 #include <stdint.h>
 

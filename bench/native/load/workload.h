@@ -1,4 +1,4 @@
-// Who sends, and what counts as an answer: callers or a broadcast.
+// The senders of a load, and the answers that count: callers or a broadcast.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,5 +21,5 @@ extern const struct workload callers;
 // One connection that sends, and others that each get what it sent.
 extern const struct workload broadcast;
 
-// How many messages may be on their way on one connection, as a power of two.
+// The number of messages that may be on their way on one connection, as a power of two.
 uint64_t workload_ring(void);

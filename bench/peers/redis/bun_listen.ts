@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import { Session } from "./store.mjs";
 
-/** What is used of Bun here; written out so that Deno's checker knows it too. */
+/** The part of Bun's API in use here, written out so that Deno's checker knows it too. */
 interface Socket {
   data: { readonly session: Session; unsent: Uint8Array | null };
   write(bytes: Uint8Array): number;

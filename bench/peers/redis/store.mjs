@@ -1,6 +1,6 @@
 // deno-lint-ignore-file explicit-module-boundary-types -- no types in JavaScript
 /**
- * What redis-benchmark asks for GET and SET, with the usual parser of npm: the part that the servers
+ * The answers to GET and SET of redis-benchmark, with the usual parser of npm: the part that the servers
  * on node:net and on Bun.listen share. It knows far less than examples/redis_server.ts.
  */
 import { createRequire } from "node:module";

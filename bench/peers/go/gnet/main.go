@@ -167,7 +167,7 @@ func (s *server) broadcast(from gnet.Conn, payload []byte) {
 
 func main() {
 	command := args.Parse()
-	// What one event may bring: the whole message, where it can.
+	// The bytes of one event: the whole message, where it can.
 	bufferBytes := min(max(command.MessageBytes, 64*1024), 1024*1024)
 	server := &server{mode: command.Mode, members: map[gnet.Conn]struct{}{}}
 	args.Fail(gnet.Run(server, "tcp://"+command.Address(),

@@ -106,7 +106,7 @@ type member struct {
 func (m *member) send(bytes []byte) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	// Who is gone leaves by himself. Flush waits for who is slow.
+	// A member that is gone removes itself. Flush waits for a slow one.
 	if _, err := m.conn.Writer().WriteBinary(bytes); err == nil {
 		_ = m.conn.Writer().Flush()
 	}

@@ -117,7 +117,7 @@ impl Room {
     async fn send(&self, from: &Member, frame: &[u8]) {
         let members = Arc::clone(&self.members.lock().unwrap());
         for member in members.iter().filter(|one| !Arc::ptr_eq(one, from)) {
-            // Who is gone leaves by himself.
+            // A member that is gone removes itself.
             let _ = member.lock().await.write_all(frame).await;
         }
     }
