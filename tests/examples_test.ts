@@ -261,7 +261,7 @@ test("examples/counter.ts counts the lines of all pollers in one counter", async
   assertEquals(ended, { code: 0, signal: null });
 });
 
-/** What a server tells of itself at an address, over a Unix socket. */
+/** Asks a server for a page about itself, over a Unix socket. */
 function tell(socketPath: string, path: string): Promise<{ status?: number; body: string }> {
   const { promise, resolve, reject } = Promise.withResolvers<{ status?: number; body: string }>();
   get({ socketPath, path }, async (response) => {

@@ -45,7 +45,7 @@ const HANDLER = new URL("file:///nowhere.ts");
 const codec = tagged(lengthPrefixed());
 const ignore = () => undefined;
 
-/** What a call throws, or rejects with; fails when it does neither. */
+/** Returns the error that a call throws, or rejects with; fails when it does neither. */
 async function errorOf(call: () => unknown): Promise<Error> {
   let error: unknown;
   try {

@@ -1,5 +1,5 @@
 /**
- * What can be reached of an object at run time is what its type declares. The compiler holds each
+ * Objects have no members at run time but those that their types declare. The compiler holds each
  * table against the type; the tests hold the object against the table.
  */
 import { assert, assertEquals } from "@std/assert";

@@ -20,7 +20,7 @@ const FILE_LINES_MAX = 500;
  */
 const C_FILE_LINES_MAX = 2400;
 
-/** What each folder may import, besides itself and `src/core`, which all may. */
+/** The folders that each folder may import, besides itself and `src/core`, which all may. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "src/core": [],
   "ffi": [],

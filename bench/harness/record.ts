@@ -84,7 +84,7 @@ export function changes(before: Figures, after: Figures): Change[] {
 
 /** The text of a book: a line a figure, so that a diff can be read. */
 export function serialize(book: Book): string {
-  const rounded = (key: string, value: unknown) =>
+  const rounded = (_: string, value: unknown) =>
     typeof value === "number" ? Number(value.toPrecision(4)) : value;
   const text = JSON.stringify(book, rounded, 1);
   return `${

@@ -13,7 +13,7 @@ import { lacks, runTool, SCALE, TOOL_MS_MAX } from "../support/tool.ts";
 /** More than socket buffers hold: it leaves in parts. */
 const FILE_BYTES = 24 * 1024 * 1024 + 1;
 
-/** What is served, and where. */
+/** The file that is served, and its place. */
 interface Served {
   readonly url: string;
   readonly directory: string;

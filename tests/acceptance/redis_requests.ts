@@ -419,7 +419,7 @@ export const REQUESTS: Readonly<Record<string, string>> = {
     PING`,
 };
 
-/** What is no request: each on a connection of its own, which the server ends. */
+/** Texts that are no requests: each goes over a connection of its own, which the server ends. */
 export const BROKEN: readonly string[] = [
   "*x\r\n",
   "*1\r\n$-5\r\nx\r\n",
@@ -433,7 +433,7 @@ export const BROKEN: readonly string[] = [
   'GET "a\r\n',
 ];
 
-/** What is unusual, and answered. */
+/** Unusual requests that are answered. */
 export const UNUSUAL: readonly string[] = [
   "\r\n\r\nPING\r\n",
   "PING\n",

@@ -51,7 +51,7 @@ const NOT_RUN = "not run: it needs what the example does not have";
 /** A test that fails leaves its connection as it was: those after it are judged in another run. */
 const RUNS_MAX = 12;
 
-/** What became of the tests of a unit: their names, and why they failed. */
+/** The outcome of the tests of a unit: their names, and the failures. */
 interface Outcome {
   readonly passed: Set<string>;
   readonly missing: Map<string, string>;

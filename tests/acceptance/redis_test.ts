@@ -22,7 +22,7 @@ const IS_FULL = process.env["ACCEPTANCE"] === "full";
 const BULK_COUNT = IS_FULL ? 1_000_000 : 100_000;
 /** So much may one program take, in all. */
 const PROGRAM_MS_MAX = IS_FULL ? 600_000 : 50_000;
-/** What a client of ours waits for an answer. */
+/** A client of ours waits so long for an answer, in milliseconds. */
 const ANSWER_MS_MAX = 10_000;
 
 function absence(program: string): string | false {
@@ -234,7 +234,7 @@ test("values of up to 20 MiB, of every byte, come back as they were sent", async
     const text = await ask(ours.port, requests.map(encode).join(""));
     assert(text === `+OK\r\n$${count}\r\n${value}\r\n:1\r\n+OK\r\n`, `another byte of ${count}`);
   }
-  // The same in many words.
+  // The command in many words.
   for (const count of [10_000, 60_000, 100_000, 300_000]) {
     const requests = [["RPUSH", "many", ...Array(count).fill("word")], ["DEL", "many"], ["QUIT"]];
     assertEquals(

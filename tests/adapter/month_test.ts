@@ -2,7 +2,7 @@
  * Adapters over what lives for a month: very often on one reader, writer or stream, whose other side
  * stalls or answers. Nothing of a call may stay.
  *
- * What stalls waits for a promise that the test holds, as a runtime holds a socket: without that, the
+ * A test that stalls waits for a promise that the test holds, as a runtime holds a socket: without that, the
  * collector takes the whole chain of waits, and a leak is not seen.
  */
 import { assertEquals } from "@std/assert";

@@ -17,7 +17,7 @@ test("isLateNumber() makes one request in 100 late", () => {
 });
 
 test("isLateNumber() scatters them: a late one tells nothing of those that follow", () => {
-  // What piles up behind a late answer is some ten requests, a few hundred later.
+  // Some ten requests pile up behind a late answer, and are answered within a few hundred.
   for (const distance of [1, 2, 5, 10, 50, 99, 100, 101, 200, 500, 1000]) {
     const after = share((n) => n >= distance && late[n - distance]!);
     assert(Math.abs(after - 0.01) < 0.004, `${after} after ${distance}`);

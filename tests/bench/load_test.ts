@@ -17,7 +17,7 @@ interface Peer {
   receivedBytes: number;
 }
 
-/** What a server does with bytes that came. `all` is in the order of connecting. */
+/** Answers bytes that came. `all` is in the order of connecting. */
 type Answer = (from: Peer, bytes: Buffer, all: readonly Peer[]) => void;
 
 /** Runs load against a server in this process that answers as it likes. */
@@ -53,7 +53,7 @@ function spread(from: Peer, bytes: Buffer, all: readonly Peer[]): void {
   for (const { socket } of all) if (socket !== from.socket) socket.write(bytes);
 }
 
-/** What a server does wrong, the options it is loaded with, and what load must say. */
+/** Wrong servers: the options of the load, the words that it must say, and the answer. */
 const LIES: Readonly<Record<string, readonly [string, RegExp, Answer]>> = {
   "drops a byte": ["-d 3 -N 50", /connection 0: wrong bytes after 300$/m, (from, bytes) => {
     const rest = at(300, from, bytes);

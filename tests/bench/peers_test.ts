@@ -46,7 +46,7 @@ function assertSame(actual: Buffer, expected: Buffer): void {
   assert(actual.equals(expected), `bytes differ; seed ${random.seed}`);
 }
 
-/** What a test of a mode is given. */
+/** The server under a test of a mode. */
 interface Subject {
   readonly port: number;
   /** Connects. */
@@ -215,7 +215,7 @@ async function goesOnMeanwhile({ open }: Subject): Promise<void> {
   assert(false, "nobody was answered while an answer was late");
 }
 
-/** Who connected before the sender is a member when a frame comes. */
+/** Broadcasts to connections that were made before the sender's: they are members when a frame comes. */
 async function broadcasts({ open }: Subject): Promise<void> {
   using first = await open();
   using second = await open();
@@ -274,7 +274,7 @@ function testServer(
   argvOf: (mode: Mode) => string[],
   absence: string | false = false,
 ): void {
-  const known = "it reads on from who does not take his answers: its library cannot stop";
+  const known = "it reads on from a client that takes no answers: its library cannot stop";
   for (const mode of MODES) {
     for (const check of TESTS[mode]) {
       const skip = absence || isUnbounded && check.name.startsWith("stopsReading") && known;

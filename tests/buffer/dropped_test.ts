@@ -58,7 +58,7 @@ test("debug mode says who dropped a LinkBuffer without close()", async () => {
   dropSome();
   await untilCollected(before + KEPT_BYTES_MAX);
   configure({ debug: false, log });
-  // What an earlier test dropped may be found only now.
+  // Buffers that an earlier test dropped may be found only now.
   const line = lines.find((one) => one.includes("dropSome"));
   assertStringIncludes(line ?? "", "dropped without close(), with 4096 bytes of memory");
 });

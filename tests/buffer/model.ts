@@ -76,7 +76,7 @@ export class Flat {
   }
 }
 
-/** What was lent, and what it must hold until `release()`. */
+/** A lent view, and the bytes that it must hold until `release()`. */
 interface Lent {
   readonly view: Uint8Array;
   readonly expected: Uint8Array;
@@ -138,7 +138,7 @@ export class Model {
   readonly #random: Random;
   readonly #noise = new Uint8Array(2 * 1024 * 1024);
   #pairs: Pair[] = [];
-  /** How many of each operation were done. */
+  /** The number of times that each operation was done. */
   readonly done: Record<string, number> = {};
 
   constructor(seed: number) {
@@ -257,7 +257,7 @@ export class Model {
 
 type Operation = (this: Model, pair: Pair) => void;
 
-/** The same operation, where the buffer may be written. */
+/** An operation of writing, done where the buffer may be written. */
 function writing(operation: Operation): Operation {
   return function (pair) {
     if (!pair.isSlice) operation.call(this, pair);

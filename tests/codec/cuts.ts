@@ -1,5 +1,5 @@
 /**
- * The same bytes, cut in every way that a network may cut them.
+ * Cuts bytes in every way that a network may cut them.
  */
 import { assert, assertEquals } from "@std/assert";
 import process from "node:process";
@@ -9,7 +9,7 @@ import { FrameError } from "../../src/core/errors.ts";
 import { type Random, seededRandom } from "../support/random.ts";
 import { bufferOf } from "../buffer/balanced.ts";
 
-/** How pieces come to lie in memory: in one node, in one each, or in the user's own arrays. */
+/** The place of pieces in memory: in one node, in one each, or in the user's own arrays. */
 export const MEMORIES = ["packed", "nodes", "borrowed"] as const;
 export type Memory = typeof MEMORIES[number];
 

@@ -106,7 +106,7 @@ balanced("encode() of lines() refuses what decode() would give back without its 
     const wire = buffer.readString(buffer.length);
     assert(wire.endsWith("\r\r\n"), wire);
   }
-  // What is refused, and what is not, is read as it was written.
+  // Bytes are read as they were written, whether a frame is refused or not.
   const random = seededRandom(process.env["SEED"]);
   const codec = lines();
   for (let run = 0; run < 2000; run++) {

@@ -9,7 +9,7 @@ import type { Random } from "../support/random.ts";
 /** A frame that fails, and what its user has of it. */
 export interface FailingFrame {
   readonly input: FrameInput;
-  /** What is wrong with it. */
+  /** The fault of the piece. */
   readonly fault: string;
   /** The buffers among its pieces that were in order, and their texts. */
   readonly owned: readonly (readonly [LinkBuffer, string])[];

@@ -38,7 +38,7 @@ test("inlineWords() takes words and quotes as redis-cli does", () => {
 
 const server = resp({ inline: true, bulk: "latin1" });
 
-/** What a server's codec reads of a text. */
+/** Reads a text with a server's codec. */
 function decode(text: string): unknown {
   using buffer = new LinkBuffer();
   buffer.writeString(text, "latin1");

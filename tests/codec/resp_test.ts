@@ -34,7 +34,7 @@ function plain(value: RespValue<Uint8Array | string>): unknown {
   return Array.isArray(value) ? value.map(plain) : value;
 }
 
-/** What stands on the wire, and the value that it is: from the specification at redis.io. */
+/** Texts on the wire and their values, from the specification at redis.io. */
 const VALUES: readonly [string, unknown][] = [
   ["+OK\r\n", "OK"],
   ["+\r\n", ""],

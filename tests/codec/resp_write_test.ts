@@ -5,7 +5,7 @@ import { balanced, textOf } from "../buffer/balanced.ts";
 
 const EVERY = Array.from({ length: 256 }, (_, i) => String.fromCharCode(i));
 
-/** What was written; null when nothing was, and the writer has nothing of it. */
+/** Writes a value and returns its text; null when it is refused, and the writer has nothing of it. */
 function written(write: typeof writeBlob, text: string, encoding: "utf-8" | "latin1") {
   using buffer = new LinkBuffer();
   buffer.writeByte(0x2e);

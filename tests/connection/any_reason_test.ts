@@ -22,7 +22,7 @@ import { soon } from "../support/until.ts";
 
 const REASONS = [null, undefined, 0, "", false, "a text", Symbol("a symbol"), Object.create(null)];
 
-/** What a promise rejects with; fails when it does not. */
+/** Returns the reason of a rejection; fails when the promise resolves. */
 async function reasonOf(promise: Promise<unknown>): Promise<unknown> {
   const outcome = await soon(promise.then(() => "resolved", (reason) => ({ reason })));
   if (outcome === "resolved") throw new Error("it did not reject");
@@ -82,7 +82,7 @@ test("close callbacks and onError itself may throw any reason: one line in the l
     }
   }));
 
-/** What is given up by a signal, each with a way to end what it began. */
+/** Waits that a signal gives up, each with a way to end it. */
 type Given = (signal: AbortSignal, a: Connection) => Promise<unknown>;
 
 const WAITS: Record<string, Given> = {

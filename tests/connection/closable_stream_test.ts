@@ -30,7 +30,7 @@ import { type Receiver, write } from "../support/zero_copy_ends.ts";
 /** When the peer ends its side: with its request, while it takes the answer, afterwards. */
 const ENDS = ["before", "amid", "after"] as const;
 
-/** Who ends the connection, once the answer was flushed. */
+/** Ways to end the connection, once the answer was flushed. */
 const WAYS: Record<
   string,
   (connection: Connection, loop: { shutdown(): Promise<unknown> }) => void

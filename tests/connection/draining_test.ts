@@ -37,7 +37,7 @@ async function sending(bytes: number): Promise<[Connection, Receiver]> {
   return [connection, peer];
 }
 
-/** What `closed` rejects with; fails when it resolves. */
+/** Returns the reason with which `closed` rejects; fails when it resolves. */
 async function failureOf(connection: Connection): Promise<UnsentError> {
   const error = await soon(connection.closed.then(() => null, (error) => error));
   assertInstanceOf(error, UnsentError);

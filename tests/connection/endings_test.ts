@@ -22,7 +22,7 @@ const PIECE_BYTES_MAX = 256 * 1024;
 /** After so many bytes the stream of `write` begins again. */
 const PERIOD_BYTES = 2048;
 
-/** What is sent and how, who ends it, and how the peer behaves. */
+/** A case: the bytes that are sent, the side that ends, and the behaviour of the peer. */
 interface Plan {
   readonly pieces: readonly { bytes: number; isFile: boolean }[];
   readonly end: "the peer" | "close" | "closeWrite" | "shutdown" | "lifetime" | "total";
@@ -30,10 +30,10 @@ interface Plan {
   /** True when the peer may have too little time. */
   readonly isHurried: boolean;
   readonly peerEnds: "before" | "amid" | "never";
-  /** What the peer takes at a time, and how long it takes nothing then. */
+  /** Bytes that the peer takes at a time, and milliseconds until it takes more. */
   readonly takesBytes: number;
   readonly pausesMs: number;
-  /** What it sends before it takes anything. */
+  /** Bytes that it sends before it takes any. */
   readonly sendsBytes: number;
 }
 
@@ -126,7 +126,7 @@ async function run(plan: Plan, file: string): Promise<"end" | "reset"> {
   );
   assertEquals(connection.metrics().unsent.bytes, unsentBytes);
   if (end === "end") assertEquals(peer.count, total);
-  // What is not acknowledged may have arrived all the same, the end of it included.
+  // Bytes that are not acknowledged may have arrived all the same, and so may the end.
   else assert(unsentBytes > 0 && peer.count + unsentBytes >= total, `${peer.count} ${unsentBytes}`);
   const { cut } = await soon(ended ?? loop.shutdown());
   if (ended !== null) assertEquals(cut, unsentBytes === 0 ? 0 : 1);

@@ -21,7 +21,7 @@ import { echo } from "../support/serve.ts";
 import { soon, until } from "../support/until.ts";
 
 const MESSAGES = 20_000;
-/** What each message costs its handler: a hundred of them are a turn. */
+/** The time that a handler takes for a message: a hundred of them are a turn. */
 const MESSAGE_MS = 0.01;
 /** A clock that stands would never end a turn in which there are always events. */
 const LOOK_MICROS = 2;

@@ -38,7 +38,7 @@ function liars(count: number): Uint8Array[] {
   ];
 }
 
-/** What writing brings the peer. */
+/** Writes, and returns the bytes that reach the peer. */
 async function sent(write: (writer: Writer) => unknown, end = 0): Promise<string> {
   const [a, b] = socketPair();
   write(a.writer);

@@ -138,7 +138,7 @@ function gated(action: () => Promise<void>): Promise<void> {
   return leaks(action);
 }
 
-/** What a handler may await after its first answer, with the second request unread. */
+/** Promises that a handler may await after its first answer, with the second request unread. */
 const AWAITS: Readonly<Record<string, (connection: Connection) => Promise<unknown>>> = {
   "what never comes": () => gate.promise,
   "bytes that are not there": ({ reader }) => reader.wait(100),
@@ -268,7 +268,7 @@ test("flush() sends a linked view at once, for its user may change it now", () =
     await closeAll(a, b);
   }));
 
-/** What may follow an answer that has joined others, in one run of the handler. */
+/** Steps that may follow an answer which has joined others, in one run of the handler. */
 const ENDS: Readonly<Record<string, (connection: Connection) => unknown>> = {
   "close()": (connection) => void connection.close(),
   "closeWrite()": (connection) => void connection.closeWrite(),

@@ -7,7 +7,7 @@ import { leaks } from "../support/leaks.ts";
 import { pattern, receive, send } from "../support/pair.ts";
 import { soon } from "../support/until.ts";
 
-/** What tells of a reader that has gone, by the name that the kernel has for it. */
+/** Asserts that a promise rejects with the error of the kernel for a reader that has gone. */
 async function assertGone(promise: Promise<unknown>): Promise<void> {
   const error = await assertRejects(() => soon(promise), EofError, "the peer has closed");
   assertEquals((error.cause as SystemError).code, "EPIPE");

@@ -81,7 +81,7 @@ for (const kind of KINDS) {
       server.pauseRead();
       const bytes = pattern(32 << 20);
       const sent = sendAll(client, bytes);
-      // What is on the way is bounded, so the client is stopped.
+      // The bytes on the way are bounded, so the client is stopped.
       await ticks(200);
       assertEquals(await stateOf(sent), "pending");
       server.resumeRead();
@@ -200,7 +200,7 @@ test("pipe() refuses what is misuse, and leaves both as they were", () =>
     await closeAll(a, b, c, d);
   }));
 
-/** How a connection can be over before it is piped. */
+/** Ways in which a connection can be over before it is piped. */
 const OVER: Record<string, (a: Connection, peer: Connection) => unknown> = {
   "reset()": (a) => a.reset(),
   "close()": (a) => void a.close(),

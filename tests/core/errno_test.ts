@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { test } from "node:test";
 import { describe, ERRNO, nameOf, NOT_READY } from "../../src/core/errno.ts";
 
-/** What the C library of this machine calls each number, as the runtime knows it. */
+/** The names of errors in the C library of this machine, as the runtime knows them. */
 const SYSTEM = new Map(Object.entries(constants.errno).map(([name, errno]) => [errno, name]));
 
 /** Numbers with two names: which of them the runtime says, and which we do. */

@@ -36,7 +36,7 @@ async function withHttp(
   return errors;
 }
 
-/** What a server sends until it ends, or has nothing more to answer to who has ended his side. */
+/** Returns all that a server sends, to a client that has ended its side. */
 async function allOf(socket: Socket): Promise<string> {
   const received: Buffer[] = [];
   for await (const chunk of socket) received.push(chunk);
@@ -95,7 +95,7 @@ test("http() answers what is there before it waits for the rest of the next requ
     }
   }).then((errors) => assertEquals(errors, [])));
 
-/** What must not reach anybody: another server may see another request in it. */
+/** Requests that must reach no handler: another server may see another request in them. */
 type Refusal = readonly [what: string, status: number, text: string];
 
 const REFUSED: readonly Refusal[] = [

@@ -1,5 +1,5 @@
 /**
- * What examples/redis is made of; how it answers is for tests/acceptance/redis_test.ts.
+ * The parts of examples/redis; tests/acceptance/redis_test.ts looks at its answers.
  */
 import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";

@@ -18,7 +18,7 @@ const SOURCE = "static int counted; int count(void) { return ++counted; }\n";
 
 let libraries = 0;
 
-/** How many descriptors of a file in memory are open; others may come and go meanwhile. */
+/** The number of descriptors of a file in memory; others may come and go meanwhile. */
 function descriptorsOf({ soname }: Embedded): number {
   const names = readdirSync("/proc/self/fd").map((fd) => {
     try {

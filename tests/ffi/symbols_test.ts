@@ -8,7 +8,7 @@ import { libraryPath, sourcePath } from "../support/library.ts";
 const source = readFileSync(sourcePath, "utf8");
 const names = Object.values(SYMBOLS).map(([name]) => name).sort();
 
-/** What C calls a type that we call otherwise. */
+/** The names in C of types that we call otherwise. */
 const C_TYPES: Readonly<Record<string, RegExp>> = {
   i32: /^int32_t$/,
   u32: /^uint32_t$/,

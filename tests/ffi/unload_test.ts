@@ -56,7 +56,7 @@ function sourceOf(name: string): string {
   return text.replaceAll("../../mod.ts", pathToFileURL(join(root, "mod.ts")).href);
 }
 
-/** What a program serves: its version. */
+/** Connects to a program, and returns the version that it serves, with the connection. */
 async function ask(port: number): Promise<[string, Connection]> {
   const connection = await dial("tcp", `127.0.0.1:${port}`);
   await send(connection, "x");

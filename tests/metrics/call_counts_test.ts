@@ -7,7 +7,7 @@ import { Family } from "../../src/net/address.ts";
 import { type Call, failWith, faultTest } from "../support/faults.ts";
 import { closeAll, receive, send, tcpPair } from "../support/pair.ts";
 
-/** What some calls did while something ran. */
+/** Counts the calls of some kinds while something runs. */
 async function during(run: () => Promise<void>): Promise<ReturnType<typeof readCallCounts>> {
   const before = readCallCounts();
   await run();

@@ -14,7 +14,7 @@ interface Sample {
   readonly value: number;
 }
 
-/** What the lines of one name say. */
+/** The values in the lines of one name. */
 interface Family {
   readonly type: string;
   readonly help: string;

@@ -47,7 +47,7 @@ class Naive implements Codec<Tagged<Uint8Array>, Tagged<FrameInput>> {
 
 type Client = Codec<Tagged<Uint8Array>, Tagged<FrameInput>>;
 
-/** What the client speaks, and how the other side finds the requests. */
+/** The protocol of the client, and the way in which the other side finds the requests. */
 const PROTOCOLS: Readonly<Record<string, readonly [() => Client, ByteCodec, idBytes: number]>> = {
   "tagged(lengthPrefixed)": [() => tagged(lengthPrefixed()), lengthPrefixed(), 4],
   "tagged(varintPrefixed)": [() => tagged(varintPrefixed()), varintPrefixed(), 4],

@@ -108,7 +108,7 @@ TEST("np_readv(), np_sendmsg() and np_writev() are -EINVAL for a negative count 
 
 static const uint32_t EMPTY_FIRST[4][3] = {{0, 0, 0}, {0, 100, 10}, {0, 200, 11}, {0, 300, 10}};
 
-// What the four pieces hold, in order.
+// The bytes of the four pieces, in order.
 static void check_gathered(const uint8_t *bytes, const uint8_t *slab) {
   CHECK(memcmp(bytes, slab + 100, 10) == 0);
   CHECK(memcmp(bytes + 10, slab + 200, 11) == 0);

@@ -1,4 +1,4 @@
-// What a thread holds, and how a descriptor goes from one thread to another.
+// The descriptors of a thread, and the way of one from a thread to another.
 
 
 static void *hold_and_end(void *argument) {

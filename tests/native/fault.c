@@ -95,8 +95,8 @@ TEST("np_fault() with a positive effect shortens what a call moves") {
   CHECK_EQUAL(np_readv(pair[1], table_of(2, into), 2), 20);
   CHECK_EQUAL(bytes_of(to)[40], 0);
   CHECK_EQUAL(np_recv(pair[1], to, 40, 1000), 51);
-  // What came through is what was sent: the first 15 bytes twice, 10 + 5 of two pieces twice, all
-  // of them.
+  // All bytes that were sent came through: the first 15 bytes twice, 10 + 5 of two pieces twice, and then
+  // all of them.
   CHECK(memcmp(bytes_of(to) + 15, bytes_of(from), 15) == 0);
   CHECK(memcmp(bytes_of(to) + 45, bytes_of(from) + 100, 10) == 0);
   CHECK(memcmp(bytes_of(to) + 55, bytes_of(from) + 200, 5) == 0);

@@ -62,7 +62,7 @@ int32_t np_fault(int32_t kind, int32_t fd, int32_t skip, int32_t count, int32_t 
   return 0;
 }
 
-// How many calls of a kind have had their effect since it was set.
+// The number of calls of a kind that have had their effect since it was set.
 __attribute__((visibility("default")))
 int32_t np_fault_used(int32_t kind) {
   if (kind < 0 || kind >= FAULT_KINDS) return -EINVAL;

@@ -40,7 +40,7 @@ static void add_test(const char *name, void (*run)(void)) {
     }                                                                                     \
   } while (0)
 
-// The same for two integers, and say what they are.
+// Compares two integers, and prints both when they differ.
 #define CHECK_EQUAL(actual, expected)                                                     \
   do {                                                                                    \
     long long actual_ = (actual), expected_ = (expected);                                 \
@@ -97,7 +97,7 @@ int main(int count, char **arguments) {
 
 // ---- what several tests need --------------------------------------------------------------------
 
-// How many entries a directory has, such as /proc/self/fd. Its own descriptor counts every time.
+// The number of entries of a directory, such as /proc/self/fd. Its own descriptor counts every time.
 static int entries(const char *path) {
   DIR *directory = opendir(path);
   CHECK(directory);

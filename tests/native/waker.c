@@ -35,7 +35,7 @@ static int count_threads(void) {
   return open_threads();
 }
 
-// How many bytes are there now.
+// Takes the bytes that are there now, and returns their number.
 static int take_bytes(struct scene scene) {
   char bytes[1024];
   ssize_t count = recv(scene.socket, bytes, sizeof bytes, MSG_DONTWAIT);

@@ -157,14 +157,14 @@ static void ask_for_all(int32_t fd) {
       {IPPROTO_IPV6, IPV6_RECVPKTINFO}, {IPPROTO_IPV6, IPV6_RECVHOPLIMIT}, {IPPROTO_IPV6, IPV6_RECVTCLASS},
       {IPPROTO_IPV6, IPV6_RECVORIGDSTADDR}, {IPPROTO_IPV6, IPV6_RECVERR},
   };
-  // What this kernel, or this family, does not have puts nothing there either.
+  // A send that this kernel, or this family, cannot do puts nothing there either.
   for (size_t n = 0; n < sizeof OPTIONS / sizeof *OPTIONS; n++) {
     np_setsockopt(fd, OPTIONS[n][0], OPTIONS[n][1], ON, sizeof *ON);
   }
   CHECK_EQUAL(np_setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &STAMPS, sizeof STAMPS), 0);
 }
 
-// How many bytes of control messages the longest message in the error queue has; it is lost.
+// The bytes of control messages of the longest message in the error queue; it is lost.
 static size_t longest_control(int32_t fd) {
   size_t longest = 0;
   for (;;) {

@@ -28,12 +28,12 @@ function hostnameOf(address: Address): string {
   return address.hostname;
 }
 
-/** What a numeric address looks like after it went through ours. */
+/** A numeric address after it went through our parser. */
 function normal(hostname: string): string {
   return hostnameOf(formatAddress(rawFromNumeric(hostname, 0)));
 }
 
-/** What it looks like after it went through the runtime's URL parser, which knows RFC 5952 too. */
+/** A numeric address after it went through the runtime's URL parser, which knows RFC 5952 too. */
 function oracle(hostname: string): string {
   const isIPv6 = hostname.includes(":");
   // Bun refuses "1:2:3:4::0.0.0.1": the tail is spelled out for it.
@@ -304,6 +304,6 @@ test("isSameMachine() is true of loopback, of one's own address, of Unix sockets
   assert(isSameMachine(path, path));
   assert(!isSameMachine(at("192.0.2.1"), at("192.0.2.2")));
   assert(!isSameMachine(at("2001:db8::1"), at("2001:db8::2")));
-  // What a socket of IPv6 says of IPv4 peers.
+  // A socket of IPv6 writes IPv4 peers so.
   assert(isSameMachine(at("192.0.2.1"), formatAddress(rawFromNumeric("::ffff:127.0.0.1", 1))));
 });

@@ -243,7 +243,7 @@ test(
   },
 );
 
-/** What netpoll listens at, with some permissions, for an address. */
+/** The address that netpoll listens at, when it is given an address and some permissions. */
 async function boundAt(flags: string, address: string): Promise<string> {
   const permissions = ["--allow-ffi", ...flags.split(" ")];
   const shown = await runInTerminal(`${root}tests/support/listen_at.ts`, {

@@ -1,5 +1,5 @@
 /**
- * What a pace promises holds where the runtime's event loop is not found, too: all tests of it again,
+ * A pace keeps its promises where the runtime's event loop is not found, too: all its tests again,
  * without.
  */
 import { assertEquals } from "@std/assert";

@@ -434,7 +434,7 @@ test("traffic of one connection is answered warm: turns block instead of going c
 
 // ---- idle ---------------------------------------------------------------------------------------
 
-/** How often the threads that run our code, the JavaScript one and the waker's, have gone to sleep so far. */
+/** The number of times that the JavaScript thread and the waker's have gone to sleep so far. */
 function sleepsCount(pid: number): number {
   let count = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
@@ -448,7 +448,7 @@ function sleepsCount(pid: number): number {
   return count;
 }
 
-/** How long it is watched that nothing happens. */
+/** A test watches so long that nothing happens, in milliseconds. */
 const IDLE_MS = 2000;
 /**
  * A runtime may look at its heap ten times a second (Bun does three times); a poller that goes on by itself

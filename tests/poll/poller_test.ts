@@ -75,7 +75,7 @@ function withPoller(run: (poller: Poller) => void): void {
   }
 }
 
-/** What is ready now is told, all of it. */
+/** Polls, and tells of everything that is ready now. */
 function poll(poller: Poller): number {
   return poller.poll(0, Infinity);
 }

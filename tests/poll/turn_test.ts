@@ -4,7 +4,7 @@ import { clock } from "../../src/poll/clock.ts";
 import { Turn } from "../../src/poll/turn.ts";
 import { withFakeClock } from "../support/fake_clock.ts";
 
-/** How many steps of so many microseconds there are before the time is over. */
+/** Counts the steps of so many microseconds before the time is over. */
 function stepsOf(turn: Turn, block: (ms: number) => void, micros: number): number {
   turn.begin(clock.now() + 1000, clock.now());
   let count = 0;

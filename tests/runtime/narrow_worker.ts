@@ -21,7 +21,7 @@ const OURS: Record<string, (target: string) => unknown> = {
   open: (path) => socketPair()[0].sendFile(path, { length: 0 }),
 };
 
-/** What a Worker talks through; the types are those of a main thread. */
+/** The channel of a Worker; the types are those of a main thread. */
 interface Scope {
   onmessage: (event: MessageEvent<Attempted[]>) => void;
   postMessage(message: unknown): void;

@@ -35,7 +35,7 @@ async function fail(handler: URL, options: ClusterOptions = {}): Promise<[unknow
   return [error, listener];
 }
 
-/** What a runtime opens for its first Worker, it keeps. */
+/** A runtime keeps the descriptors that it opens for its first Worker. */
 async function warmUp(): Promise<void> {
   await using test = new TestCluster();
   await until(() => test.cluster.pollers.length === 2, "both serve");

@@ -18,7 +18,7 @@ import { NARROW } from "../support/slow_peer.ts";
 import { delay, until } from "../support/until.ts";
 
 const SECONDS = Number(process.env["NETPOLL_KILL_SECONDS"] ?? 2);
-/** How long the last exchanges may take, on the busiest machine. */
+/** The last exchanges may take so long, on the busiest machine. */
 const END_MS = 15_000;
 const CLIENTS = 20;
 const POLLERS = 3;

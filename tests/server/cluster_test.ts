@@ -129,7 +129,7 @@ test('acceptMode "reuseport": each Worker accepts, and a new one goes on where o
   killWorker(test.cluster, 0);
   await until(() => test.errors.length === 1, "its end is reported");
   await until(() => test.cluster.pollers.length === 2, "another takes its place");
-  // What the dying one accepted at last goes with it; what waits in its queue does not.
+  // Connections that the dying one accepted last go with it; those in its queue do not.
   for (let n = 0; n < 200 && found.size < 3; n++) {
     const [index] = await test.askMany(1).catch(() => []);
     if (index === 0) found.add(2);

@@ -10,7 +10,7 @@ import { leaks } from "../support/leaks.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { ticks, until } from "../support/until.ts";
 
-/** What a Worker looks like from here: takes descriptors, and gives back what it has not read. */
+/** A Worker as it looks from here: it takes descriptors, and gives back those that it has not read. */
 class Taker {
   readonly fds: number[] = [];
   left: number[] = [];

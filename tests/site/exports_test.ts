@@ -1,5 +1,5 @@
 /**
- * What the documents owe to the exports of mod.ts: an example of each, and each option by name.
+ * The documents have an example of each export of mod.ts, and each option by name.
  */
 import { assertEquals } from "@std/assert";
 import { spawnSync } from "node:child_process";
@@ -91,7 +91,7 @@ test("exports of mod.ts say what they are, in words", () => {
 
 test("functions and methods that take or give bytes say whose they are", () => {
   const mute = exports.flatMap((one) => {
-    // What all have in common may be said once, of the interface or of the first overload.
+    // The interface or the first overload may say once what holds for all.
     const common = [one, ...(one.signatures ?? [])].map(wordsOf).join("\n");
     return [one, ...(one.children ?? [])]
       .filter(({ kind }) => kind !== CONSTRUCTOR)

@@ -9,7 +9,7 @@
  */
 import { inspect, isDeepStrictEqual } from "node:util";
 
-/** What a failed assertion throws. */
+/** The error of a failed assertion. */
 export class AssertionError extends Error {
   /** The name of the class. */
   override name = "AssertionError";

@@ -26,7 +26,7 @@ function findMissing(): string {
 
 if (missing !== "") console.error(`SKIPPED: zero copy that does not copy: ${missing}`);
 
-/** How one case in a bed ended: "ok", or what went wrong. */
+/** The outcome of a case in a bed: "ok", or the failure. */
 type Outcomes = ReadonlyMap<string, string>;
 
 /** Runs cases in a bed, all in one process. */

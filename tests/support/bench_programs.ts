@@ -6,13 +6,13 @@ import type { Server } from "../../bench/harness/child.ts";
 import { Program } from "../../scripts/program.ts";
 import { root } from "./library.ts";
 
-/** How long a program may take; each is asked for far less. */
+/** A program may take so long, in milliseconds; each is asked for far less. */
 const PROGRAM_MS_MAX = 20_000;
 
 /** The figures of a run of `load`, by name: bench/native/load/report.c. */
 export type LoadReport = Readonly<Record<string, number>>;
 
-/** How `load` ended. */
+/** The end of `load`. */
 export interface Loaded {
   code: number | null;
   /** Its line of JSON; empty when it ended with an error. */

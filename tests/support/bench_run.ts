@@ -5,7 +5,7 @@ import type { LoadResult } from "../../bench/harness/load.ts";
 import type { Results, Series } from "../../bench/harness/results.ts";
 import { GROUPS, SCENARIOS } from "../../bench/harness/scenarios.ts";
 
-/** What CPU a message costs each, in µs; a round adds a tenth of a µs to it. */
+/** CPU a message of each server, in µs; a round adds a tenth of a µs to it. */
 const COSTS: Readonly<Record<string, number>> = {
   "c": 5,
   "bun-sync": 6,

@@ -6,7 +6,7 @@ import type { Poller } from "../../src/poll/poller.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { delay, ticks } from "./until.ts";
 
-/** How long it is watched that nothing happens. A storm has thousands of turns in that time. */
+/** A test watches so long that nothing happens. A storm has thousands of turns in that time. */
 export const CALM_MS = 100;
 /** Turns and waits on the way to cold, and a few for what else goes on. */
 const CALM_COUNT_MAX = 20;

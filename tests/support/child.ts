@@ -8,16 +8,16 @@ import { root } from "./library.ts";
 
 export type { Ended, Program };
 
-/** What a program is given. */
+/** Settings of a program. */
 export interface ChildOptions {
   /** Deno's permissions; everything unless given. Bun has none. */
   permissions?: string[];
   /** Variables beside those of this process; undefined takes one away. */
   env?: Record<string, string | undefined>;
   args?: string[];
-  /** How many descriptors it may have (RLIMIT_NOFILE); as many as this process unless given. */
+  /** The limit of its descriptors (RLIMIT_NOFILE); that of this process unless given. */
   descriptorsMax?: number;
-  /** How long it may take before it is killed, in milliseconds; 20000 unless given. */
+  /** It is killed after so long, in milliseconds; 20000 unless given. */
   timeoutMs?: number;
 }
 

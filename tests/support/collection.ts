@@ -20,7 +20,7 @@ export function forceCollection(): () => void {
   }
 }
 
-/** What a conservative collector may leave of a call; a listener or a promise that stays takes 250 and more. */
+/** Bytes that a conservative collector may leave of a call; a listener or a promise that stays takes 250 and more. */
 const BYTES_MAX = 80;
 
 /**

@@ -8,7 +8,7 @@ import { dial } from "../../src/client/dial.ts";
 import { createListener } from "../../src/net/listener.ts";
 import { EventLoop } from "../../src/server/event_loop.ts";
 
-/** Who does something. */
+/** The context that does something. */
 export const user = new AsyncLocalStorage<string>();
 
 /** For each callback the user that it ran as, "nobody" for none. */

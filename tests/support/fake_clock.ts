@@ -7,15 +7,15 @@ import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { Timer } from "../../src/poll/timer_wheel.ts";
 import { ticks, until } from "./until.ts";
 
-/** What {@linkcode withFakeClock} puts in place of the poller's clock. */
+/** The clock that {@linkcode withFakeClock} puts in place of the poller's. */
 export class FakeClock implements Clock {
-  /** How many microseconds each look takes: for tests of what is bounded in time. */
+  /** The microseconds that each look takes: for tests of bounds in time. */
   microsPerLook = 0;
   #micros: number;
   /** The timerfd for deadlines, and when it expires. */
   #alarm = -1;
   #dueMicros = Infinity;
-  /** How often the poller had looked at its deadlines when the timer last expired. */
+  /** The number of times that the poller had looked at its deadlines when the timer last expired. */
   #expiriesBefore = -1;
 
   /** A clock that stands. */
@@ -23,12 +23,12 @@ export class FakeClock implements Clock {
     this.#micros = micros;
   }
 
-  /** What time it is, in microseconds. */
+  /** The time, in microseconds. */
   now(): number {
     return this.#micros += this.microsPerLook;
   }
 
-  /** What the poller sets its timer with. */
+  /** The function with which the poller sets its timer. */
   setAlarm(fd: number, micros: number): number {
     this.#alarm = fd;
     this.#dueMicros = this.#micros + Math.max(1, micros);

@@ -58,9 +58,9 @@ export type Call = typeof FAULT_KINDS[number];
 export interface Fault {
   /** Only on this descriptor; on any unless given. */
   fd?: number;
-  /** How many calls pass before it; none unless given. */
+  /** The number of calls that pass before it; none unless given. */
   skip?: number;
-  /** How many calls get it; one unless given. */
+  /** The number of calls that get it; one unless given. */
   count?: number;
 }
 
@@ -79,7 +79,7 @@ const SIGNATURES: Readonly<Record<keyof Faults, Signature>> = {
 
 function open(): Faults | null {
   try {
-    // The same file as the loader's, and so the same copy of the library, tables and all.
+    // It is the loader's file, and so the loader's copy of the library, tables and all.
     return host.open<Faults>(libraryPath, SIGNATURES);
   } catch {
     return null;
@@ -113,7 +113,7 @@ export function delayCall(call: Call, micros: number, fault: Fault = {}): void {
   inject(call, fault, LATE + micros);
 }
 
-/** How many calls of a kind have had their effect. */
+/** The number of calls of a kind that have had their effect. */
 export function usedFaults(call: Call): number {
   return library!.faultUsed(FAULT_KINDS.indexOf(call));
 }

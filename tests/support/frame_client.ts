@@ -5,7 +5,7 @@ import { Buffer } from "node:buffer";
 import { connect, type Socket } from "node:net";
 import { once } from "node:events";
 
-/** How long a server may take to answer: machines are busy. */
+/** A server may take so long to answer, in milliseconds: machines are busy. */
 const PATIENCE_MS = 30_000;
 
 /** The header of a frame: four bytes of length, high byte first. */
@@ -51,7 +51,7 @@ export class FrameClient implements Disposable {
     return new FrameClient(socket);
   }
 
-  /** How many bytes came that nobody read. */
+  /** The number of bytes that came and were not read. */
   get length(): number {
     return this.#length;
   }
@@ -66,7 +66,7 @@ export class FrameClient implements Disposable {
     return new Promise((resolve) => this.#socket.write(bytes, () => resolve()));
   }
 
-  /** How many bytes the kernel has not taken yet. */
+  /** The number of bytes that the kernel has not taken yet. */
   get unsentBytes(): number {
     return this.#socket.writableLength;
   }

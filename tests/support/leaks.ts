@@ -1,5 +1,5 @@
 /**
- * What a program holds: descriptors, threads, blocks, and handlers that are thought to wait. A test
+ * The resources of a program: descriptors, threads, blocks, and handlers that are thought to wait. A test
  * that gives everything back leaves it as it was.
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { blocks } from "../../src/buffer/block.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { delay, tick } from "./until.ts";
 
-/** What is held at a moment. */
+/** The resources at a moment. */
 export interface Held {
   /** Open descriptors of this process. */
   descriptors: number;
@@ -33,18 +33,18 @@ function nameOfThread(id: string): string {
   }
 }
 
-/** How many threads of ours run. */
+/** The number of threads of ours. */
 export function threadCount(): number {
   const own = readFileSync("/proc/self/comm", "utf8");
   return readdirSync("/proc/self/task").filter((id) => nameOfThread(id) === own).length;
 }
 
-/** How many descriptors are open. */
+/** The number of open descriptors. */
 export function descriptorCount(): number {
   return readdirSync("/proc/self/fd").length;
 }
 
-/** What is held now. */
+/** Counts the resources. */
 export function held(): Held {
   const { usedCount, usedBytes } = blocks.counts();
   const poller = threadPoller();
@@ -60,7 +60,7 @@ export function held(): Held {
 
 let isWarm = false;
 
-/** What is made once and kept: the poller, its waker's thread, its timers. */
+/** Makes the resources that are made once and kept: the poller, its waker's thread, its timers. */
 async function warmUp(): Promise<void> {
   if (isWarm) return;
   isWarm = true;

@@ -13,7 +13,7 @@ export interface Line {
   server: Connection;
 }
 
-/** What carries the bytes: "mixed" is TCP to the client and a Unix socket to the server. */
+/** The transport of the bytes: "mixed" is TCP to the client and a Unix socket to the server. */
 export type Kind = "tcp" | "unix" | "mixed";
 /** All of them. */
 export const KINDS: readonly Kind[] = ["tcp", "unix", "mixed"];

@@ -35,7 +35,7 @@ export interface Wishes {
   names?: string;
   /** The days that it is good for; below 0 it has expired. */
   days?: number;
-  /** Who signs it: the authority of these tests unless given, "itself", or another one. */
+  /** The signer: the authority of these tests unless given, "itself", or another one. */
   by?: Made | "itself";
   /** True when it is an authority. */
   isAuthority?: boolean;

@@ -4,7 +4,7 @@
 
 /** Numbers from a seed. */
 export interface Random {
-  /** What to start from for the same numbers. */
+  /** The number to start from for the same sequence. */
   readonly seed: number;
   /** A number from 0 to below 1. */
   next(): number;

@@ -17,7 +17,7 @@ const CONNECT_MICROS = 10_000_000;
 
 function rawOf(address: Address): Uint32Array {
   if (address.transport === "unix") return parsePath(address.path);
-  // Who listens everywhere is reached at home.
+  // A server that listens everywhere is reached at 127.0.0.1.
   const hostname = { "::": "::1", "0.0.0.0": "127.0.0.1" }[address.hostname] ?? address.hostname;
   return rawFromNumeric(hostname, address.port);
 }

@@ -13,7 +13,7 @@ import { ends, Receiver, TIGHT } from "./zero_copy_ends.ts";
 const KIB = 1024;
 /** More than both kernels have room for: some of it waits in our own memory. */
 export const MUCH = 512 * KIB;
-/** What the sending kernel takes, and the receiving one does not. */
+/** Bytes that the sending kernel takes, and the receiving one does not. */
 export const SOME = 64 * KIB;
 const PIECE = new Uint8Array(64 * KIB);
 

@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 export const PERIOD_BYTES = 65_521;
 /** The most that is looked at in one piece. */
 export const STREAM_PIECE_BYTES = 1 << 20;
-/** How far the streams of neighbours are apart. */
+/** The distance between the streams of neighbours. */
 const STEP_BYTES = 7919;
 
 function makeTable(): Uint8Array {

@@ -17,7 +17,7 @@ export function lacksSandbox(): string | false {
   return "not installed: script, of Debian's bsdutils, which gives a program a terminal";
 }
 
-/** What a program printed in a terminal. */
+/** The output of a program in a terminal. */
 export interface Shown {
   readonly output: string;
   /** True when the runtime has stopped it, to ask for a permission; then it was killed. */

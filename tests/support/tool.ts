@@ -7,10 +7,10 @@ import process from "node:process";
 import { type Ended, Program } from "../../scripts/program.ts";
 import { root } from "./library.ts";
 
-/** How many times as much is done as in CI, with ACCEPTANCE=full in the environment. */
+/** The factor of the work beside CI, with ACCEPTANCE=full in the environment. */
 export const SCALE: number = process.env["ACCEPTANCE"] === "full" ? 10 : 1;
 
-/** How long a program may take. */
+/** A program may take so long, in milliseconds. */
 export const TOOL_MS_MAX: number = 50_000 * SCALE;
 
 /**

@@ -5,7 +5,7 @@ import { setImmediate, setTimeout } from "node:timers";
 import { AssertionError } from "@std/assert";
 
 /**
- * How long one thing may take until a test gives up: long, for machines are busy, but below the 5 s
+ * A test gives up one thing after so long: machines are busy, but below the 5 s
  * after which Bun ends a test without saying what it waited for.
  */
 const PATIENCE_MS = 4000;
@@ -50,7 +50,7 @@ export async function soon<T>(promise: PromiseLike<T>, what = "it settles"): Pro
   }
 }
 
-/** What a promise has come to by now: "pending", or how it settled. */
+/** The state of a promise by now: "pending", or how it settled. */
 export async function stateOf(
   promise: PromiseLike<unknown>,
 ): Promise<"pending" | "done" | "failed"> {

@@ -1,17 +1,17 @@
 /**
- * What a sandbox said to a call, in one word.
+ * The verdict of a sandbox on a call, in one word.
  */
 
 /** A call to make, by its name, and what it is about. */
 export type Attempted = [call: string, target: string];
 
-/** What a sandbox said. */
+/** The verdict of a sandbox. */
 export type Verdict = "ALLOWED" | `NotCapable ${string}` | `${string}Error`;
 
 /** Errors of the caller's: neither the sandbox nor the kernel was asked. */
 const MISTAKES = ["TypeError", "RangeError", "URIError", "ReferenceError"];
 
-/** What the sandbox says to one call; who was let pass and then failed was let pass. */
+/** Asks the sandbox about one call. A call that was let pass and then failed was let pass. */
 export async function verdictOf(call: () => unknown): Promise<Verdict> {
   try {
     await call();
@@ -35,7 +35,7 @@ export async function printVerdicts(
   console.log(`verdicts ${JSON.stringify(verdicts)}`);
 }
 
-/** What such a program printed. */
+/** The output of such a program. */
 export function readVerdicts(output: string): Verdict[] {
   const line = /^verdicts (.*?)\r?$/m.exec(output);
   if (line === null) throw new Error(`No verdicts were printed:\n${output}`);

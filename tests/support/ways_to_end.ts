@@ -15,10 +15,10 @@ import { soon, until } from "./until.ts";
 
 const LIFETIME_MS = 10_000;
 
-/** How it ends. */
+/** Ends it. */
 export interface Way {
   readonly name: string;
-  /** What the errors say of it. */
+  /** The words of the errors. */
   readonly why: RegExp;
   /** None for a lifetime. */
   readonly shutdown: ShutdownOptions | null;

@@ -1,5 +1,5 @@
 /**
- * What zero copy promises, each promise a case that runs where it is asked for: in a test, or in a
+ * The promises of zero copy. Each is a case that runs where it is asked for: in a test, or in a
  * bed (zero_copy_bed.ts). Their numbers stand in the names of the tests.
  */
 import { assert, assertEquals, assertGreater } from "@std/assert";
@@ -44,7 +44,7 @@ async function otherMachine(): Promise<[Connection, Receiver]> {
   return await ends({ zeroCopy: "auto", localAddress: "10.77.0.2:0" }, { host: "10.77.0.1" });
 }
 
-/** How a receiver reads: as fast as it can, a little at a time, in bursts with pauses. */
+/** Ways in which a receiver reads: as fast as it can, a little at a time, in bursts with pauses. */
 const READERS: Record<string, (receiver: Receiver, count: number) => Promise<void>> = {
   fast: (receiver, count) => receiver.takeAll(count),
   async slow(receiver, count) {
@@ -80,7 +80,7 @@ async function scribble(reader: string): Promise<void> {
   });
 }
 
-/** What sending promises, and what ending does. */
+/** The promises of sending, and of ending. */
 export const CASES: Record<string, () => Promise<void>> = {
   ...ENDINGS,
 

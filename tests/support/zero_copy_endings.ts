@@ -1,5 +1,5 @@
 /**
- * How connections end of which something is still pinned: cases of zero_copy_cases.ts.
+ * The ends of connections that still have pinned bytes: cases of zero_copy_cases.ts.
  */
 import { assertEquals, assertGreater, assertLessOrEqual, assertRejects } from "@std/assert";
 import { spawnSync } from "node:child_process";

@@ -29,11 +29,11 @@ const PIECE_BYTES = 1024 * 1024;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 const TCP_CONGESTION = 13;
-/** How long connections come and go in the long soak. */
+/** Connections come and go so long in the long soak. */
 export const SOAK_SECONDS: number = Number(process.env["NETPOLL_SOAK_SECONDS"] ?? 20);
 const expected = pattern(PIECE_BYTES + PERIOD_BYTES);
 
-/** What stands at a position of the stream. */
+/** The byte at a position of the stream. */
 function streamAt(position: number, count: number): Uint8Array {
   const from = position % PERIOD_BYTES;
   return expected.subarray(from, from + count);
@@ -50,7 +50,7 @@ export function write(connection: Connection, position: number, count: number): 
 
 /** The end that receives. */
 export class Receiver extends RawSocket {
-  /** How many bytes came, each of them the right one. */
+  /** The number of bytes that came, each of them the right one. */
   count = 0;
   isEnded = false;
   wasReset = false;
@@ -123,7 +123,7 @@ export async function endsAt(
   return [connection, new Receiver(fd)];
 }
 
-/** The same, with a listener of their own. */
+/** Makes two ends with a listener of their own. */
 export async function ends(
   options: DialOptions = {},
   at: EndsOptions = {},

@@ -26,7 +26,7 @@ async function refusal(
 ): Promise<TlsError> {
   await using secure = serveSecure(echoBack, server);
   const dialled = dial("tcp", secure.at, { tls: client, timeoutMs: 10_000 });
-  // What a server refuses of a client is told with the first bytes.
+  // A server tells its refusal with the first bytes.
   const error = await dialled.then(async (connection) => {
     await send(connection, "hello").catch(() => {});
     const told = await receive(connection, 5).catch((error) => error);

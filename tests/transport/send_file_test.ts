@@ -257,7 +257,7 @@ test("sendFile() rejects with the signal's reason, before it begins and when a p
     assertInstanceOf(await behind.catch((error) => error), SendFileError);
     const closed = await assertRejects(() => soon(a.closed), SendFileError);
     assertEquals([closed.sentBytes, closed.cause], [count, reason]);
-    // What the peer had not taken yet is dropped: it learns that it has no whole file.
+    // The bytes that the peer had not taken are dropped: it learns that it has no whole file.
     b.resumeRead();
     await assertRejects(async () => await take(b, 8 << 20), EofError);
     await closeAll(a, b);

@@ -10,7 +10,7 @@ import { receive, send, sending, type Transport } from "../../src/transport/tran
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, pattern } from "../support/pair.ts";
 
-/** What only writes: sending is this test's business. */
+/** An owner that only writes: the test itself sends. */
 class Output extends ChainWriter {
   readonly isWritable = true;
   flush(): Promise<void> {

@@ -18,7 +18,7 @@ import { ends, finish, stream, write } from "../support/zero_copy_ends.ts";
 const KIB = 1024;
 const ENOBUFS = 105;
 
-/** What holds wherever it runs: here, on loopback as it is, where the kernel copies on arrival. */
+/** Promises that hold everywhere: here, on loopback as it is, where the kernel copies on arrival. */
 const ANYWHERE: readonly [name: string, promise: string][] = [
   ["mixed", "send() keeps the order of small and large pieces (zero copy 8, 49)"],
   ["scribbleFast", "send() pins: a fast peer sees no freed memory (zero copy 16)"],

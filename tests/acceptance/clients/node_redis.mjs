@@ -46,7 +46,7 @@ await expect(redis.configGet("databases"), { databases: "16" });
 await expect(redis.info().then((text) => /^# Server\r\nredis_version:/.test(text)), true);
 await rejects(redis.lPush("text", "x"), /WRONGTYPE/);
 
-// What is sent in one go is one pipeline.
+// Commands that are sent in one go are one pipeline.
 const pairs = Array.from({ length: 1000 }, (_, i) => [`scan:${i}`, `${i}`]);
 await Promise.all(pairs.map(([key, value]) => redis.set(key, value)));
 await expect(Promise.all(pairs.map(([key]) => redis.get(key))), pairs.map(([, value]) => value));
