@@ -126,11 +126,11 @@ const idle: Scenario = {
     const serving = serveWith(null, {
       idleTimeoutMs: 1500,
       onConnect(connection) {
-        // All with the kernel at once: for four seconds only acknowledgements come.
-        void write(connection, seed, 512 * KIB);
+        // All with the kernel at once: for four seconds nothing moves here, but the peer takes it.
+        void write(connection, seed, 256 * KIB);
         outcomes.push(passes("idle", 4000, () => connection.closed));
       },
-    });
+    }, { sendBufferBytes: 512 * KIB });
     return {
       async stop() {
         await Promise.all(outcomes);
@@ -139,9 +139,9 @@ const idle: Scenario = {
     };
   },
   async call({ seed, link }) {
-    await link(HEALED, SLOW);
+    await link(HEALED, "rate=500000");
     await using connection = await call();
-    await receive(connection, seed, 512 * KIB);
+    await receive(connection, seed, 256 * KIB);
     await assertRejects(() => connection.reader.wait(1), EofError);
   },
 };

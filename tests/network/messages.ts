@@ -20,7 +20,7 @@ import { digestOf, receive, send, Sink, Source } from "./source.ts";
 const codec = lengthPrefixed();
 const FRAME_BYTES_MAX = 100_000;
 const REQUESTS_AT_ONCE = 32;
-const DIALS_AT_ONCE = 16;
+const DIALS_AT_ONCE = 64;
 const DIAL_BYTES = 4096;
 const DIALS_MIN = 64;
 const DIALS_MAX = 1000;
@@ -95,9 +95,11 @@ const multiplexed: Scenario = {
 const dialled: Scenario = {
   title: "many short connections",
   needsRoute: true,
+  bytesMin: DIALS_MIN * DIAL_BYTES,
+  bytesMax: DIALS_MAX * DIAL_BYTES,
   serve: () => serveWith(echo),
   async call({ bytes, seed }: Work): Promise<Figures> {
-    const total = Math.max(DIALS_MIN, Math.min(DIALS_MAX, bytes / DIAL_BYTES / 16));
+    const total = Math.floor(bytes / DIAL_BYTES);
     let begun = 0;
     const one = async () => {
       for (let n = begun++; n < total; n = begun++) {

@@ -2,19 +2,35 @@
  * Peers that vanish: the link is cut, and they are gone without an end or a reset. Whatever a server
  * was doing with them comes to its end by a deadline, and nothing of it is left.
  */
-import { assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
-import { type Connection, createListener, dial, EventLoop, pipe, UnsentError } from "../../mod.ts";
+import { assertEquals, assertGreaterOrEqual, assertInstanceOf, assertRejects } from "@std/assert";
+import {
+  ClosedError,
+  type Connection,
+  createListener,
+  dial,
+  EventLoop,
+  pipe,
+  SendFileError,
+  TimeoutError,
+  UnsentError,
+} from "../../mod.ts";
 import { assertCalm } from "../support/calm.ts";
-import { delay } from "../support/until.ts";
+import { delay, until } from "../support/until.ts";
 import { isLost, passes, write } from "./deadlines.ts";
 import { call, CUT, echo, HEALED, type Scenario, serveWith, withFile } from "./scenario.ts";
-import { receive } from "./source.ts";
+import { receive, Source } from "./source.ts";
 
 const KIB = 1024;
 const UPSTREAM = "127.0.0.1:7001";
+/** There somebody sends much as soon as he is dialled. */
+const FLOOD = "127.0.0.1:7002";
 /** More than the kernel's buffers take. */
 const MUCH_BYTES = 4 * 1024 * KIB;
 const TIMEOUT_MS = 1000;
+/** They fit in a receive buffer that nobody reads from, */
+const UNREAD_BYTES = 48 * KIB;
+/** and for so long nobody does: the probes find out meanwhile. */
+const UNREAD_MS = 4000;
 /** They find out after six seconds: later than the deadlines, on a machine that is busy, too. */
 const PROBES = { idleMs: 4000, intervalMs: 1000, count: 2 };
 
@@ -66,6 +82,34 @@ const USES: Readonly<Record<string, (connection: Connection, seed: number) => Pr
     await connection.closed;
     assertEquals(connection.zeroCopyCounts.outstandingBytes, 0);
   },
+  async isIdleAmidFile(connection, seed) {
+    connection.idleTimeoutMs = TIMEOUT_MS;
+    await withFile({ bytes: MUCH_BYTES, seed }, async (path) => {
+      const { cause } = await assertRejects(() => connection.sendFile(path), ClosedError);
+      assertInstanceOf(cause, TimeoutError);
+    });
+  },
+  async abortsFile(connection, seed) {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    await withFile({ bytes: MUCH_BYTES, seed }, async (path) => {
+      const reason = await connection.sendFile(path, { signal }).catch((error) => error);
+      assertEquals(reason, signal.reason);
+    });
+    const { sentBytes } = await assertRejects(() => connection.closed, SendFileError);
+    assertGreaterOrEqual(sentBytes, 1); // so it was reset
+  },
+  async abortsFlush(connection, seed) {
+    new Source(seed).fill(connection.writer.malloc(MUCH_BYTES));
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    assertEquals(await connection.writer.flush({ signal }).catch((error) => error), signal.reason);
+    await dropsRest(connection);
+  },
+  async pipesMuch(connection) {
+    connection.idleTimeoutMs = TIMEOUT_MS;
+    const upstream = await dial("tcp", FLOOD);
+    await passes("idle", TIMEOUT_MS, () => pipe(connection, upstream));
+    await upstream.closed.catch(() => {}); // reset with it
+  },
   async isPiped(connection) {
     await isLost("ETIMEDOUT", async () => await pipe(connection, await dial("tcp", UPSTREAM)));
   },
@@ -80,6 +124,10 @@ const vanished: Scenario = {
   serve({ seed, link }) {
     const upstream = new EventLoop(echo);
     const served = upstream.serve(createListener("tcp", UPSTREAM));
+    const flood = new EventLoop(null, {
+      onConnect: (connection) => void write(connection, seed, MUCH_BYTES).catch(() => {}),
+    });
+    const flooded = flood.serve(createListener("tcp", FLOOD));
     const uses = Object.entries(USES);
     const connections: Connection[] = [];
     const useAll = async () => {
@@ -105,8 +153,7 @@ const vanished: Scenario = {
     return {
       async stop() {
         await used.promise;
-        await upstream.shutdown();
-        await served;
+        await Promise.all([upstream.shutdown(), flood.shutdown(), served, flooded]);
         await serving.stop();
       },
     };
@@ -117,6 +164,42 @@ const vanished: Scenario = {
     for (const connection of connections) connection.reset(); // nobody hears of it
   },
 };
+
+/** What came of a connection that is broken is still to be read. */
+function unread(code: "ETIMEDOUT" | "ECONNRESET"): Scenario {
+  return {
+    title: `bytes that nobody has read when ${code} comes`,
+    isOwnNetwork: true,
+    serve({ seed }) {
+      const used = Promise.withResolvers<void>();
+      const readLate = async (connection: Connection) => {
+        await connection.reader.wait(1); // all of it is on its way
+        connection.pauseRead();
+        await delay(UNREAD_MS);
+        connection.resumeRead();
+        await receive(connection, seed, UNREAD_BYTES);
+        await isLost(code, () => connection.reader.wait(1));
+      };
+      const serving = serveWith(null, {
+        keepAlive: { idleMs: 1000, intervalMs: 1000, count: 1 },
+        onConnect: (connection) => void readLate(connection).then(used.resolve, used.reject),
+      });
+      return {
+        async stop() {
+          await used.promise;
+          await serving.stop();
+        },
+      };
+    },
+    async call({ seed, link }) {
+      const connection = await call();
+      await write(connection, seed, UNREAD_BYTES);
+      await until(() => connection.metrics().tcp!.ackedBytes >= UNREAD_BYTES, "all acknowledged");
+      if (code === "ETIMEDOUT") await link(CUT, CUT);
+      connection.reset();
+    },
+  };
+}
 
 /** The machine of a peer comes back, and knows nothing of its connections. */
 const rebooted: Scenario = {
@@ -178,6 +261,8 @@ const survived: Scenario = {
 /** By name. */
 export const VANISHING: Readonly<Record<string, Scenario>> = {
   "vanish": vanished,
+  "unread": unread("ETIMEDOUT"),
+  "unread-reset": unread("ECONNRESET"),
   "reboot": rebooted,
   "probes": survived,
 };
