@@ -46,11 +46,12 @@ export class ZeroCopyClose implements Watcher, TimerOwner {
   #watch(): void {
     try {
       this.#token = this.#poller.add(this, Interest.EDGE | Interest.COMPLETIONS);
-      this.#setTimer();
-    } catch (error) {
+    } catch {
+      // Without memory for that nobody tells of completions: they are looked for when the timer expires.
       this.#abort();
-      if (!this.#closeIfFree()) this.#giveUp(error);
+      if (this.#closeIfFree()) return;
     }
+    this.#setTimer();
   }
 
   #setTimer(): void {

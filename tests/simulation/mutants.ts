@@ -63,7 +63,6 @@ export const MUTANTS: readonly Mutant[] = [
     "if (left === 0) return RESOLVED;",
     "if (left >= 0) return RESOLVED;",
   ),
-  without("answers that were put off are never sent", "      turns.sendJoined();"),
   instead(
     "a wait is met one byte early",
     "waiting.count <= this.#owner.input.length)",

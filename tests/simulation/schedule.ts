@@ -11,7 +11,7 @@ import { watchers } from "./watchers.ts";
 import { client, mux, pair, proxy, server, single } from "./scenarios.ts";
 
 /** No schedule takes so many rounds of the runtime. */
-const TICKS_MAX = 30_000;
+const TICKS_MAX = 60_000;
 
 const SCENARIOS = { pair, single, client, server, proxy, mux, watchers };
 
