@@ -48,7 +48,7 @@ function read(folder: string): Counts {
   return counts;
 }
 
-/** One message after the other, each when the one before has come back. */
+/** Sends one message after the other, each when the one before has come back. */
 async function ask(path: string, messages: number): Promise<void> {
   const socket = connect(path);
   const message = new Uint8Array(MESSAGE_BYTES);

@@ -48,7 +48,7 @@ interface Thread {
   readonly style: "sync" | "async";
 }
 
-/** One cell. */
+/** The figures of a thread with a work and a load. */
 interface Cell {
   readonly thread: Thread;
   readonly work: string;

@@ -44,7 +44,7 @@ export function onConnect(connection: Connection): void {
   tell("* somebody came\n", connection);
 }
 
-/** One says something. */
+/** A member says something: all others hear it. */
 export async function onRequest(connection: Connection): Promise<void> {
   const { reader } = connection;
   const count = await reader.waitUntil(10, { maxBytes: LINE_BYTES_MAX }).catch((error) => {

@@ -7,9 +7,9 @@ import { LOAD_CPU, SERVER_CPU } from "./cpus.ts";
 
 /** An option: its help, and its value unless given. A number's value is a number. */
 export interface Option {
-  /** One line. */
+  /** A line of text. */
   readonly help: string;
-  /** None when left out. */
+  /** The value unless given; none when left out. */
   readonly value?: string | number;
 }
 

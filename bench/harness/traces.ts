@@ -77,7 +77,7 @@ async function messagesOfAll(
   trace: () => Promise<Program>,
 ): Promise<number> {
   const strace = await trace();
-  // Long enough that those that are cut at the end do not matter.
+  // The time is long enough that messages which are cut at the end do not matter.
   const seconds = 4 * options.seconds;
   const { messages } = await load(server, scenario, { ...options, seconds, warmupSeconds: 0 });
   await strace.stop("SIGINT");

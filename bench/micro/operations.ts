@@ -69,7 +69,7 @@ function writeBinary(bytes: number): Operation {
   });
 }
 
-/** The length of the payload goes before it. */
+/** A payload passes through a buffer behind its length. */
 function frame(bytes: number): Operation {
   return through("frame: uint32, malloc, flush, read both", bytes, (buffer) => {
     buffer.writeUint32BE(bytes);
@@ -93,7 +93,7 @@ function slice(bytes: number): Operation {
   });
 }
 
-/** The line ends at its last byte. */
+/** A line passes through a buffer, and is found by its last byte. */
 function until(bytes: number): Operation {
   const line = new Uint8Array(bytes).fill(0x61);
   line[bytes - 1] = 0x0a;
@@ -209,7 +209,7 @@ class Ready implements Watcher {
   }
 }
 
-/** One epoll_wait, and telling its watchers. */
+/** Calls epoll_wait once, and tells the watchers. */
 function turn(ready: number, title: string): Operation {
   const count = Math.max(ready, 1);
   return {

@@ -38,7 +38,7 @@ static int issue_by_rate(void) {
   return wait_ms < WAIT_MS_MAX ? (int)wait_ms : WAIT_MS_MAX; // under a millisecond: poll
 }
 
-// One turn of everything. Ends the program when an answer that is owed does not come.
+// Runs one turn of everything. Ends the program when an answer that is owed does not come.
 static void turn(int wait_ms) {
   static uint64_t answers, since;
   if (options.slow > 0) {

@@ -37,7 +37,7 @@ declare const Bun: {
   ): Promise<Socket>;
 };
 
-/** One of both sockets, and what it has not taken yet. */
+/** One of both sockets, and the bytes that it has not taken yet. */
 interface Side {
   socket: Socket | null;
   peer: Side;

@@ -6,7 +6,7 @@
 export class Room {
   /** The members, each with the senders that wait for it. */
   #members = new Map();
-  /** For how many members a paused sender waits. */
+  /** The number of members that a paused sender waits for. */
   #fullCounts = new Map();
 
   /** Adds a socket. */

@@ -35,7 +35,7 @@ async function begin(): Promise<void> {
   await connection.writer.flush();
 }
 
-/** So many requests at once over one connection. */
+/** Keeps so many requests under way over one connection. */
 async function multiplex(atOnce: number): Promise<void> {
   const mux = new Multiplexer(await dial("tcp", address), tagged(lengthPrefixed()));
   const loop = async () => {

@@ -56,7 +56,7 @@ function serveMode(mode: string, port: number, messageBytes: number, style: stri
   else throw new TypeError(`There is no mode ${mode}`);
 }
 
-// For bench/peers/probe.mjs.
+// bench/peers/probe.mjs asks for it.
 Object.assign(globalThis, { [Symbol.for("bench.bufferBytes")]: () => blocks.counts().usedBytes });
 
 if (import.meta.main) {

@@ -31,7 +31,7 @@ const peer = rawAddress();
 /** Keeps the views from being optimized away. */
 let sum = 0;
 
-/** One receive and one send. True when the connection lives. */
+/** Receives and sends once. True when the connection lives. */
 function echo(fd: number): boolean {
   const count = native.recv(fd, slab.id, 0, READ_BYTES);
   if (count <= 0) return count === NOT_READY;

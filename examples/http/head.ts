@@ -79,5 +79,5 @@ export class Fields {
   }
 }
 
-/** None. */
+/** No fields at all. */
 export const NO_FIELDS: Fields = new Fields({});

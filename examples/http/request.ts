@@ -49,7 +49,7 @@ function trimmed(text: string, from: number, to: number): string {
 export class HttpRequest {
   /** "GET", or whatever else was sent. */
   readonly method: string;
-  /** As it was sent. */
+  /** The target, as it was sent. */
   readonly target: string;
   /** The target without its query, and without the host of a request to a proxy. */
   readonly path: string;

@@ -29,7 +29,7 @@ const commands: ReadonlyMap<string, Command> = new Map(Object.entries({
   ...pubsub,
   ...transactions((client, args) => call(client, args) as RespInput),
 }));
-/** As clients write them, nearly always. */
+/** Commands by the words that clients nearly always write. */
 const byWord = new Map([...commands].flatMap(([name, command]) => [
   [name, command],
   [name.toUpperCase(), command],

@@ -15,7 +15,7 @@ let lastId = 0;
 /** The clients that were sent something. They are flushed when all that has come is answered. */
 export const unflushed: Set<Client> = new Set();
 
-/** One connection. */
+/** The state of a client's connection. */
 export class Client {
   readonly id: number = ++lastId;
   readonly connection: Connection;

@@ -46,7 +46,7 @@ function leave(client: Client, kind: Kind, name: string): void {
   if (all?.delete(client) && all.size === 0) listeners[kind].delete(name);
 }
 
-/** From all of them unless told which. */
+/** Leaves the channels or patterns that are named; all of them unless told which. */
 function unsubscribe(verb: string, kind: Kind): Run {
   return (client, [, ...names]) => {
     const all = names.length > 0 ? names : [...client[kind]];

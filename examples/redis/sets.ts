@@ -33,7 +33,7 @@ export function sampleCount(text: string): number {
   throw new RespError(OUT_OF_RANGE);
 }
 
-/** More are not drawn at once. */
+/** The most members that are drawn at once. */
 const SAMPLE_MAX = 1_000_000;
 
 /** So many of all, none of them twice; where the count is negative, one may come again. */

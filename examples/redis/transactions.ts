@@ -5,7 +5,7 @@ import { RespError, type RespInput, RespNullArray, RespSimple } from "../../mod.
 import type { Client } from "./client.ts";
 import { ALL, type Commands, NONE, OK, reads } from "./command.ts";
 
-/** So many requests may stand between MULTI and EXEC. */
+/** The most requests between MULTI and EXEC. */
 const QUEUED_MAX = 100_000;
 const NULL_ARRAY = new RespNullArray();
 

@@ -79,7 +79,7 @@ static size_t take_greetings(struct receiver *r, size_t count) {
   return taken;
 }
 
-// One read. True when there may be more.
+// Reads once. True when there may be more.
 static bool receive(struct receiver *r) {
   size_t count = connection_read(&r->connection, CONNECTION_READ_BYTES);
   uint64_t frame = r->connection.received_bytes / options.wire_bytes;

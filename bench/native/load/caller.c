@@ -66,7 +66,7 @@ static void complete(struct caller *c, uint64_t count) {
   }
 }
 
-// One read. True when there may be more.
+// Reads once. True when there may be more.
 static bool receive(struct caller *c) {
   uint64_t before = c->connection.received_bytes / options.wire_bytes;
   size_t count = connection_receive(&c->connection, CONNECTION_READ_BYTES);

@@ -32,7 +32,7 @@ size_t connection_read(struct connection *c, size_t limit);
 // Compares the next `count` bytes of the source with those at `bytes`. Ends the program when they
 // differ.
 void connection_verify(struct connection *c, const char *bytes, size_t count);
-// Both.
+// Reads and verifies.
 size_t connection_receive(struct connection *c, size_t limit);
 // Ends the program: what is wrong with this connection.
 _Noreturn void connection_reject(const struct connection *c, const char *why);

@@ -7,6 +7,6 @@
 void slow_open(int first_id);
 // Reads and sends what is due by now. How long until the next time, in milliseconds.
 int slow_turn(void);
-// One that has got nothing at all yet, or NULL.
+// A slow reader that has got nothing at all yet, or NULL.
 const struct connection *slow_starved(void);
 void slow_close(void);
