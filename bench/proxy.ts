@@ -21,6 +21,14 @@ function script(name: string, title: string, runtime: Runtime, file: string): En
   return chooser(name, title, runFile(runtime, file, [`${sink.port}`]));
 }
 
+/** examples/tcp_proxy.ts, as a user starts it. */
+function ours(runtime: Runtime, title: string): Entrant {
+  return follower(runtime, title, (port) => {
+    const addresses = [`127.0.0.1:${port}`, `127.0.0.1:${sink.port}`];
+    return runFile(runtime, "examples/tcp_proxy.ts", addresses);
+  });
+}
+
 function haproxy(name: string, title: string, global: string, ...more: string[]): Entrant {
   return follower(name, title, (port) => {
     const path = join(directory, `${name}.cfg`);
@@ -48,8 +56,8 @@ const entrants: readonly Entrant[] = [
   haproxy("haproxy", "haproxy, splice", "maxpipes 1000", ...SPLICE),
   haproxy("haproxy-tuned", "haproxy, splice, 1 MiB pipes", "tune.pipesize 1048576", ...SPLICE),
   haproxy("haproxy-copy", "haproxy, as it comes", "maxpipes 1000"),
-  script("bun", "netpoll in Bun", "bun", "bench/servers/proxy.ts"),
-  script("deno", "netpoll in Deno", "deno", "bench/servers/proxy.ts"),
+  ours("bun", "netpoll in Bun"),
+  ours("deno", "netpoll in Deno"),
   script("bun-listen", "Bun.listen", "bun", "bench/peers/proxy_bun.ts"),
   script("node-net", "node:net in Node", "node", "bench/peers/proxy_net.mjs"),
   script("bun-net", "node:net in Bun", "bun", "bench/peers/proxy_net.mjs"),

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BULK_OPTIONS, bulkBench } from "./harness/bulk.ts";
 import { runFile, type Runtime } from "./harness/candidates.ts";
-import { chooser, follower } from "./harness/contest.ts";
+import { follower } from "./harness/contest.ts";
 import { parse } from "./harness/options.ts";
 
 const FILE_MIB = 1024;
@@ -17,8 +17,13 @@ const directory = mkdtempSync(join(tmpdir(), "netpoll-files-"));
 const file = join(directory, "file");
 execFileSync("dd", ["if=/dev/urandom", `of=${file}`, "bs=1M", `count=${FILE_MIB}`, "status=none"]);
 
-const script = (runtime: Runtime, title: string) =>
-  chooser(runtime, title, runFile(runtime, "bench/servers/files.ts", [directory]));
+/** examples/file_server.ts, as a user starts it. */
+const ours = (runtime: Runtime, title: string) =>
+  follower(
+    runtime,
+    title,
+    (port) => runFile(runtime, "examples/file_server.ts", [`127.0.0.1:${port}`, directory]),
+  );
 
 const nginx = follower("nginx", "nginx, sendfile", (port) => {
   const prefix = join(directory, "nginx");
@@ -45,7 +50,7 @@ try {
       "Fetched over HTTP/1.1 by `native/fetch.c`, which does not copy. The file lies in the page",
       "cache; the whole of it is compared byte by byte before each measurement.",
     ],
-    entrants: [nginx, script("bun", "netpoll in Bun"), script("deno", "netpoll in Deno")],
+    entrants: [nginx, ours("bun", "netpoll in Bun"), ours("deno", "netpoll in Deno")],
     limit: "nginx",
     load: ["fetch", "-u", "/file", "-f", file],
   }, options);

@@ -15,7 +15,7 @@ export interface Client {
   readonly runtime: Runtime;
   readonly file: string;
   /** The first argument of the file. */
-  readonly style?: string;
+  readonly style: string;
 }
 
 const OURS: readonly Client[] = (["bun", "deno"] as const).flatMap((runtime) =>
@@ -28,20 +28,20 @@ const OURS: readonly Client[] = (["bun", "deno"] as const).flatMap((runtime) =>
   }))
 );
 
-const PEERS: readonly (readonly [name: string, title: string, runtime: Runtime, file: string])[] = [
-  ["bun-connect", "Bun.connect", "bun", "client_bun.ts"],
-  ["deno-connect", "Deno.connect", "deno", "client_deno.ts"],
-  ["bun-net", "node:net in Bun", "bun", "client_net.mjs"],
-  ["deno-net", "node:net in Deno", "deno", "client_net.mjs"],
-  ["node-net", "node:net in Node", "node", "client_net.mjs"],
+const PEERS: readonly (readonly [title: string, runtime: Runtime, style: string])[] = [
+  ["Bun.connect", "bun", "connect"],
+  ["Deno.connect", "deno", "connect"],
+  ["node:net in Bun", "bun", "net"],
+  ["node:net in Deno", "deno", "net"],
+  ["node:net in Node", "node", "net"],
 ];
 
 /** All of them. */
 export const CLIENTS: readonly Client[] = [
   ...OURS,
-  ...PEERS.map(([name, title, runtime, file]) => (
-    { name, title, runtime, file: `bench/peers/${file}` }
-  )),
+  ...PEERS.map(([title, runtime, style]) => {
+    return { name: `${runtime}-${style}`, title, runtime, file: "bench/peers/client.mjs", style };
+  }),
 ];
 
 /** The number of connections that ask, or of requests at once of a Multiplexer. */
@@ -62,7 +62,7 @@ export interface ClientResults {
 /** CPU of the client a request, in microseconds; NaN for one that gets no answer, however often. */
 async function ask(client: Client, connections: number, port: number, seconds: number) {
   const { runtime, file, style } = client;
-  const args = [...style === undefined ? [] : [style], `${port}`, `${connections}`, `${seconds}`];
+  const args = [style, `${port}`, `${connections}`, `${seconds}`];
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const told = await run({ argv: runFile(runtime, file, args), cpu: SERVER_CPU });
     const { requests, user, system } = JSON.parse(told);
