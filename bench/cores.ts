@@ -69,7 +69,7 @@ function alone(runtime: Runtime): Setting {
   return { title: `${runtime}: EventLoop, no Worker`, argv };
 }
 
-/** A server in C: the kernel's share, whoever asks. */
+/** A server in C: its cost is the kernel's share. */
 function inC(title: string, ...args: string[]): Setting {
   return { title: `C: ${title}`, argv: [projectPath("bench/build/echo"), ...args] };
 }

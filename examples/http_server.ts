@@ -17,7 +17,7 @@ const TEXT = new Fields({ "Content-Type": "text/plain" });
 const JSON_TYPE = new Fields({ "Content-Type": "application/json" });
 const COUNT_MAX = 1_000_000;
 
-/** A path, what may be asked of it, and who answers. */
+/** A path, its methods, and its handler. */
 interface Route {
   readonly methods: readonly string[];
   readonly answer: Answer;

@@ -80,7 +80,7 @@ async function run(): Promise<void> {
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => leaving.abort());
-stdout.on("error", () => leaving.abort()); // whoever read it has gone
+stdout.on("error", () => leaving.abort()); // the reader has gone
 if (isLive) enter();
 let failure: unknown = null;
 await run().catch((error) => failure = error);

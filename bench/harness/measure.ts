@@ -85,7 +85,7 @@ class Measurement {
     this.#progress = progress;
   }
 
-  /** Measures a scenario with everybody who can answer it. */
+  /** Measures a scenario with all candidates that can answer it. */
   async run(scenario: Scenario): Promise<Series[]> {
     const candidates = this.#plan.candidates.filter((one) => canAnswer(one, scenario));
     const all = candidates.map((candidate) => ({

@@ -18,7 +18,7 @@ static void *swallow(void *argument) {
   int fd = (int)(intptr_t)argument;
   char *bytes = malloc(PIECE_BYTES), first = 0;
   uint64_t total = 0;
-  ssize_t asked = recv(fd, &first, 1, 0);  // 0 from who only looks whether somebody listens
+  ssize_t asked = recv(fd, &first, 1, 0);  // 0 from a client that only looks for a listener
   for (ssize_t count; asked == 1 && (count = recv(fd, bytes, PIECE_BYTES, first == 'd' ? MSG_TRUNC : 0)) > 0;) {
     if (first == 'v' && wire_matching(0, total, bytes, (size_t)count) < (size_t)count) {
       fprintf(stderr, "drain: another byte came after %llu\n", (unsigned long long)total);

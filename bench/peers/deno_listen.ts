@@ -117,18 +117,18 @@ async function framed(connection: Deno.TcpConn, isTail: boolean): Promise<void> 
   }
 }
 
-/** Everybody who is connected, and when what is being written to them has left. */
+/** All members, and for each a promise that the bytes under way have left. */
 const members = new Map<Deno.TcpConn, Promise<void>>();
 
 /** One write at a time: the socket may take only a part of each. */
 function writeNext(member: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
   const last = members.get(member)!;
-  const next = last.then(() => writeAll(member, bytes)).catch(() => {}); // who is gone leaves by himself
+  const next = last.then(() => writeAll(member, bytes)).catch(() => {}); // a member that is gone removes itself
   members.set(member, next);
   return next;
 }
 
-/** Sends every frame to all others, and waits for who is slow. */
+/** Sends every frame to all others, and waits for slow ones. */
 async function broadcast(connection: Deno.TcpConn): Promise<void> {
   const requests = new Requests(connection);
   while (await requests.read()) {

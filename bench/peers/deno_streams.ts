@@ -24,10 +24,10 @@ function answers(isTail: boolean): TransformStream<Bytes, Bytes> {
   });
 }
 
-/** Everybody who is connected. */
+/** All members. */
 const members = new Set<WritableStreamDefaultWriter<Bytes>>();
 
-/** Sends every frame to all others, and waits for who is slow. */
+/** Sends every frame to all others, and waits for slow ones. */
 async function broadcast({ readable, writable }: Deno.TcpConn): Promise<void> {
   const writer = writable.getWriter();
   const splitter = new FrameSplitter();

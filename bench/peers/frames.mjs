@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 
 export const HEADER_BYTES = 4;
-/** The largest payload; who announces a larger one is disconnected. */
+/** The largest payload; a client that announces a larger one is disconnected. */
 const PAYLOAD_BYTES_MAX = 16 * 1024 * 1024;
 /** One request in so many of a server in mode tail is answered so much later. */
 const LATE_ONE_IN = 100;

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file explicit-module-boundary-types -- types are in the comments here
 /**
- * Everybody who is connected, for sockets that tell by a callback when they take more: who sends
- * faster than somebody receives is paused until he has caught up.
+ * All members of a broadcast, for sockets that tell by a callback when they take more. A sender that is
+ * faster than a receiver is paused until the receiver has caught up.
  */
 export class Room {
   /** The members, each with the senders that wait for it. */

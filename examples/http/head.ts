@@ -43,7 +43,7 @@ export class Fields {
   /**
    * Those that do not change are made once.
    *
-   * @throws {TypeError} A name or a value is none: so nobody can smuggle in a line of his own.
+   * @throws {TypeError} A name or a value is none: so nobody can smuggle in a line.
    */
   constructor(all: Readonly<Record<string, string>>) {
     const lines = Object.entries(all).map(([name, value]) => {

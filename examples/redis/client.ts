@@ -68,7 +68,7 @@ export class Client {
   }
 
   /**
-   * Sends a message that it did not ask for just now; who does not read so many is cut off. What it
+   * Sends a message that it did not ask for just now; a client that does not read so many is cut off. What it
    * publishes to itself follows the answer to that.
    */
   push(value: RespInput): void {
@@ -83,5 +83,5 @@ export class Client {
   }
 }
 
-/** Everybody who is connected. */
+/** All clients. */
 export const clients: Set<Client> = new Set();

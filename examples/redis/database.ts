@@ -140,7 +140,7 @@ export class Database {
     else this.changed(key);
   }
 
-  // ---- who is told of changes -------------------------------------------------------------------
+  // ---- watchers of changes -----------------------------------------------------------------------
 
   /** Tells that the value of a key was changed within. */
   changed(key: string): void {

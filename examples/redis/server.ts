@@ -75,7 +75,7 @@ function hello(client: Client, [, version, ...words]: Args): RespInput {
   ]);
 }
 
-/** There is one user, who may do everything with any password, for he has none. */
+/** There is one user, who has no password, and may do everything with any. */
 function checkUser(name: string, _password: unknown): void {
   if (name === "default") return;
   throw new RespError("WRONGPASS invalid username-password pair or user is disabled.");

@@ -41,7 +41,7 @@ export class TestCluster {
     return [peer, Number(await peer.receive(1))];
   }
 
-  /** So many connections at once, and who serves each. */
+  /** Connects so many times at once, and tells the poller of each connection. */
   async askMany(count: number): Promise<number[]> {
     const indexes: number[] = [];
     for (let n = 0; n < count; n++) {

@@ -74,7 +74,7 @@ export class FakeClock implements Clock {
     }
   }
 
-  /** The timer expires, for whoever polls. */
+  /** The timer expires, for every thread that polls. */
   #ring(): void {
     this.#dueMicros = Infinity;
     this.#expiriesBefore = threadPoller().counts.expiries;

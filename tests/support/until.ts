@@ -32,7 +32,7 @@ export async function until(holds: () => boolean, what: string): Promise<void> {
   const end = performance.now() + PATIENCE_MS;
   for (let i = 0; !holds(); i++) {
     if (performance.now() > end) throw new AssertionError(`it never came: ${what}`);
-    // A hundred macrotasks at full speed, then gently: who is waited for may be another process.
+    // A hundred macrotasks at full speed, then gently: the other side may be another process.
     await (i < 100 ? tick() : delay(1));
   }
 }

@@ -106,7 +106,7 @@ export function listenFor({ host = "127.0.0.1", receiveBufferBytes }: EndsOption
   return createListener("tcp", `${at}:0`, { receiveBufferBytes });
 }
 
-/** A connection with `zeroCopy: "always"` unless said otherwise, and who receives from it. */
+/** A connection with `zeroCopy: "always"` unless said otherwise, and its receiver. */
 export async function endsAt(
   listener: Listener,
   options: DialOptions = {},

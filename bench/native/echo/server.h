@@ -45,7 +45,7 @@ void server_pause(struct connection *c, bool is_paused);
 void server_drop(struct connection *c);
 
 // The thread that takes connections when there are several: one more, which hands them over in turn by
-// adding them to the epoll of whoever serves them, or each from a socket of its own (SO_REUSEPORT).
+// adding them to the epoll of the thread that serves them, or each from a socket of its own (SO_REUSEPORT).
 enum accepting { HANDOVER, REUSEPORT };
 
 struct placement {

@@ -16,7 +16,7 @@ struct delayed {
   bool is_waiting;
 };
 
-// All wait equally long: who came first is due first.
+// All wait equally long: the first to come is the first to be due.
 static struct delayed *first, *last;
 static uint32_t requests;
 

@@ -5,7 +5,7 @@
  */
 import { createRequire } from "node:module";
 
-// Not imported: who only checks the types need not have it installed.
+// It is not imported: a check of types works without it.
 const Parser = createRequire(import.meta.url)("redis-parser");
 
 const values = new Map();

@@ -12,7 +12,7 @@ import (
 const (
 	// HeaderBytes is the size of a length.
 	HeaderBytes = 4
-	// PayloadBytesMax is the largest payload; who announces a larger one is disconnected.
+	// PayloadBytesMax is the largest payload; a client that announces a larger one is disconnected.
 	PayloadBytesMax = 16 << 20
 	// Late is how much later a late answer goes out.
 	Late = 10 * time.Millisecond

@@ -42,7 +42,7 @@ func (s *server) OnBoot(engine gnet.Engine) gnet.Action {
 	return gnet.None
 }
 
-// OnOpen joins who connects.
+// OnOpen adds a new connection to the room.
 func (s *server) OnOpen(conn gnet.Conn) ([]byte, gnet.Action) {
 	if s.mode == "broadcast" {
 		s.members[conn] = struct{}{}
@@ -50,7 +50,7 @@ func (s *server) OnOpen(conn gnet.Conn) ([]byte, gnet.Action) {
 	return nil, gnet.None
 }
 
-// OnClose forgets who is gone.
+// OnClose removes a connection from the room.
 func (s *server) OnClose(conn gnet.Conn, _ error) gnet.Action {
 	delete(s.members, conn)
 	return gnet.None
@@ -159,7 +159,7 @@ func (s *server) broadcast(from gnet.Conn, payload []byte) {
 	s.response = frame.Append(s.response[:0], payload)
 	for member := range s.members {
 		if member != from {
-			_, _ = member.Write(s.response) // who is gone is closed by gnet
+			_, _ = member.Write(s.response) // gnet closes a member that is gone
 		}
 	}
 	s.response = s.response[:0]

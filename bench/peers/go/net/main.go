@@ -104,7 +104,7 @@ func framed(conn net.Conn, bufferBytes int, isTail bool) error {
 	}
 }
 
-// room is everybody who is connected. Reading it takes no lock: joining and leaving copy the list.
+// room has all connections. Reading it takes no lock: joining and leaving copy the list.
 type room struct {
 	mutex   sync.Mutex
 	members atomic.Pointer[[]net.Conn]
@@ -125,7 +125,7 @@ func (r *room) leave(conn net.Conn) {
 	r.members.Store(&members)
 }
 
-// broadcast sends every frame to all others. Write waits for who is slow, and so does its sender;
+// broadcast sends every frame to all others. Write waits for a slow member, and so does its sender;
 // it may be called from several goroutines at a time, and writes all or nothing of them in between.
 func broadcast(conn net.Conn, bufferBytes int, everybody *room) error {
 	requests := newRequests(conn, bufferBytes)
@@ -138,7 +138,7 @@ func broadcast(conn net.Conn, bufferBytes int, everybody *room) error {
 		response = frame.Append(response[:0], payload)
 		for _, member := range *everybody.members.Load() {
 			if member != conn {
-				_, _ = member.Write(response) // who is gone leaves by himself
+				_, _ = member.Write(response) // a member that is gone removes itself
 			}
 		}
 	}
@@ -171,7 +171,7 @@ func main() {
 		if err != nil {
 			args.Fail(err)
 		}
-		// Here and not in the goroutine: who connected first is sent to first.
+		// It is here and not in the goroutine: the first to connect is sent to first.
 		if command.Mode == "broadcast" {
 			everybody.join(conn)
 		}

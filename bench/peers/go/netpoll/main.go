@@ -112,7 +112,7 @@ func (m *member) send(bytes []byte) {
 	}
 }
 
-// room is everybody who is connected. Reading it takes no lock: joining and leaving copy the list.
+// room has all connections. Reading it takes no lock: joining and leaving copy the list.
 type room struct {
 	mutex   sync.Mutex
 	members atomic.Pointer[[]*member]

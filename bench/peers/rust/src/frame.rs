@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The size of a length.
 pub const HEADER_BYTES: usize = 4;
-/// The largest payload; who announces a larger one is disconnected.
+/// The largest payload; a client that announces a larger one is disconnected.
 const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 /// One request in so many of the server is answered late.
 const LATE_ONE_IN: u32 = 100;

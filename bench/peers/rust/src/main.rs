@@ -93,7 +93,7 @@ async fn framed(mut stream: TcpStream, buffer_bytes: usize, is_tail: bool) -> io
 /// One of a room; senders take turns with him.
 type Member = Arc<Mutex<OwnedWriteHalf>>;
 
-/// Everybody who is connected. Joining and leaving copy the list, so that who sends needs no lock.
+/// All members. Joining and leaving copy the list, so that a sender needs no lock.
 #[derive(Default)]
 struct Room {
     members: std::sync::Mutex<Arc<Vec<Member>>>,
@@ -113,7 +113,7 @@ impl Room {
         self.change(|members| members.retain(|one| !Arc::ptr_eq(one, member)));
     }
 
-    /// Sends a frame to all others. Waits for who is slow, and so does the sender.
+    /// Sends a frame to all others. Waits for a slow member, and so does the sender.
     async fn send(&self, from: &Member, frame: &[u8]) {
         let members = Arc::clone(&self.members.lock().unwrap());
         for member in members.iter().filter(|one| !Arc::ptr_eq(one, from)) {
@@ -161,7 +161,7 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
         if mode == Mode::Broadcast {
             let (reader, writer) = stream.into_split();
             let member = Arc::new(Mutex::new(writer));
-            // Here and not in the task: who connected first is sent to first.
+            // It is here and not in the task: the first to connect is sent to first.
             room.join(&member);
             let room = Arc::clone(&room);
             tokio::spawn(async move {
