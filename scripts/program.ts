@@ -23,7 +23,7 @@ export interface Command {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** True when its standard input is a pipe, which `endInput` ends; it is empty unless given. */
   readonly hasInput?: boolean;
-  /** When it is killed, in milliseconds after its start; never unless given. */
+  /** It is killed so many milliseconds after its start; never unless given. */
   readonly timeoutMs?: number;
   /** The encoding of its output; utf8 unless given. */
   readonly encoding?: "utf8" | "latin1";

@@ -20,7 +20,7 @@ const EXAMPLE_MS = 15_000;
 const NAME = "@netpoll/netpoll";
 
 interface Example {
-  /** Where it stands, "README.md:12". */
+  /** Its place, as "README.md:12". */
   at: string;
   code: string;
 }

@@ -72,7 +72,7 @@ export interface Contest<K extends string> {
   /** The lines below the title, after the machine. */
   readonly about: readonly string[];
   readonly entrants: readonly Entrant[];
-  /** Whose figures each entrant's are divided by: the head of the column, and the name. */
+  /** Columns of ratios: the head of each, and the name of the entrant to divide by. */
   readonly bases: readonly (readonly [head: string, of: (entrant: Entrant) => string])[];
   readonly cases: readonly Case<K>[];
   readonly figures: readonly Figure<K>[];

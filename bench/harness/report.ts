@@ -35,7 +35,7 @@ export function describeMachine(): string {
     `Linux ${release()}, ${VERSIONS.flatMap(versionOf).join(", ")}`;
 }
 
-/** Where results are kept unless a bench is told otherwise. */
+/** The folder of the results, unless a bench is told otherwise. */
 export const RESULTS = projectPath("bench/results");
 
 /** Keeps a text among the results. */

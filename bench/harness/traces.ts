@@ -69,7 +69,7 @@ async function messagesOfSome(
   }
 }
 
-/** Where connecting is part of a message, strace sees it all. How many messages there were. */
+/** Counts the messages of a load that connects for each: strace sees all of it. */
 async function messagesOfAll(
   server: Server,
   scenario: Scenario,

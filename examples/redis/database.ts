@@ -163,12 +163,12 @@ export class Database {
 
   // ---- expiry -----------------------------------------------------------------------------------
 
-  /** When a key expires, in milliseconds since 1970; undefined when it does not. */
+  /** The expiry of a key, in milliseconds since 1970; undefined when it has none. */
   expiry(key: string): number | undefined {
     return this.#expiries.get(key);
   }
 
-  /** When a key that is there expires: at once if that is past. */
+  /** Sets the expiry of a key that is there: it expires at once if that is past. */
   expireAt(key: string, milliseconds: number): void {
     this.#expiries.set(key, milliseconds);
     this.changed(key);

@@ -27,7 +27,7 @@ const SCANS_MAX = 1000;
 const KEEPS_NO_TTL = -1;
 const NO_KEY = -2;
 
-/** When something expires, in milliseconds since 1970. @throws {RespError} Not in the future. */
+/** The expiry in a request, in milliseconds since 1970. @throws {RespError} Not in the future. */
 export function expiryOf(unit: string, text: string, command: string): number {
   const number = int64Of(text);
   if (number > 0n) return timeOf(unit, number, command);

@@ -29,7 +29,7 @@ const UNITS = [
 const UNIT_MS_MAX = 180_000;
 const { REDIS_SUITE } = process.env;
 
-/** Why a test failed that asks for more than the example promises to have. */
+/** The reasons of tests that fail because they ask for more than the example promises. */
 const MISSING = [
   /unknown command/i,
   /unknown subcommand/i,

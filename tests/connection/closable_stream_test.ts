@@ -27,7 +27,7 @@ import {
 import { soon, until } from "../support/until.ts";
 import { type Receiver, write } from "../support/zero_copy_ends.ts";
 
-/** When the peer ends its side: with its request, while it takes the answer, afterwards. */
+/** Moments when the peer ends its side: with its request, while it takes the answer, afterwards. */
 const ENDS = ["before", "amid", "after"] as const;
 
 /** Ways to end the connection, once the answer was flushed. */

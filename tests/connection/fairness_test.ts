@@ -27,7 +27,7 @@ const MESSAGE_MS = 0.01;
 const LOOK_MICROS = 2;
 /** A few turns: one may end before the others of its batch are told, and a tick comes late. */
 const PER_TURN_MAX = 500;
-/** Where one call of a handler takes all that is there, what is received for one event bounds it. */
+/** A handler that takes all bytes in one call is bounded by the bytes received for one event. */
 const PER_CALL_MAX = 3 * EVENT_BYTES_FIRST / 8;
 
 /** The last byte of a message. */

@@ -14,7 +14,7 @@ const BED = `${root}tests/native/build/zcbed`;
 const SKIPPED = 77;
 const CHILD_MS = 50_000 + 1000 * SOAK_SECONDS;
 
-/** Why there are no beds here; "" where there are. */
+/** The reason why there are no beds here; "" where there are. */
 const missing = findMissing();
 
 function findMissing(): string {
@@ -48,7 +48,7 @@ export async function runInBed(
   return outcomes;
 }
 
-/** Why a bed cannot be used; "" where it can. One for another user must let him read all this. */
+/** The reason why a bed cannot be used; "" where it can. Another user must be able to read all this. */
 export function obstacleOf(options: readonly string[]): string {
   if (missing !== "") return missing;
   const program = options.includes("-u")

@@ -15,7 +15,7 @@ import { serve } from "./serve.ts";
 
 /** A server with TLS at 127.0.0.1, shut down with `using`. */
 export interface Secure extends AsyncDisposable {
-  /** Where it listens. */
+  /** The address of its listener. */
   readonly at: string;
   readonly port: number;
   readonly listener: ReturnType<typeof serve>["listener"];

@@ -20,7 +20,7 @@ function makeTable(): Uint8Array {
 
 const table = makeTable();
 
-/** Where in the file of `streamFile` a position of a stream stands. */
+/** The offset in the file of `streamFile` of a position of a stream. */
 export function offsetInFile(id: number, position: number): number {
   return (id * STEP_BYTES + position) % PERIOD_BYTES;
 }

@@ -93,7 +93,7 @@ export class Receiver extends RawSocket {
   }
 }
 
-/** Where the ends are, and how large the receiver's buffer. */
+/** The place of the ends, and the size of the receiver's buffer. */
 export interface EndsOptions {
   host?: string;
   /** Little room makes completions wait until the receiver reads. */

@@ -31,7 +31,7 @@ struct mode {
 
 extern const struct mode echo_mode, framed_mode, tail_mode, broadcast_mode;
 
-// Where input is read to, in this thread.
+// The buffer for input, of this thread.
 extern _Thread_local char *server_buffer;
 extern size_t server_buffer_bytes;
 
