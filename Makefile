@@ -22,7 +22,7 @@ ACCEPTANCE_TESTS ?= tests/acceptance
 # ACCEPTANCE=full does ten times as much.
 ACCEPTANCE_S := $(if $(filter full,$(ACCEPTANCE)),3600,$(SUITE_S))
 # What docs/TRUST.md has a table of; each has its part in tests/.
-DRIVERS  := network exits soak simulate
+DRIVERS  := hostile network exits soak simulate
 # Runs a driver under both runtimes at the same time.
 BOTH     := $(BUN) scripts/trust/both.ts
 # Each with its arguments, as one word of the shell.

@@ -4,7 +4,8 @@
 import { delay, tick } from "../support/until.ts";
 import { MSG_OOB } from "./attacker.ts";
 import { FULL_BYTES, PART_BYTES } from "./bounds.ts";
-import { eventually } from "./running.ts";
+import { memoryGroupObstacle } from "./memory_group.ts";
+import { eventually } from "./eventually.ts";
 import { TARGETS } from "./targets.ts";
 import { type Attack, bytesOf, type Siege } from "./siege.ts";
 
@@ -141,7 +142,7 @@ async function refused(siege: Siege): Promise<void> {
 
 /** Requests without a pause, and every answer is read. */
 async function flood(siege: Siege, segmentBytes?: number): Promise<void> {
-  const count = 2000;
+  const count = siege.isFull ? 20_000 : 2000;
   const all = await siege.connectAll(siege.count, {
     isDeaf: true,
     ...segmentBytes && { segmentBytes },
@@ -225,6 +226,15 @@ async function descriptors(siege: Siege): Promise<void> {
 export const ATTACKS: readonly Attack[] = [
   { name: "a byte at a time", counts: [4, 200], heldBytes: PART_BYTES, run: byteAtATime },
   { name: "never reading", counts: [3, 100], heldBytes: FULL_BYTES, run: neverReads },
+  {
+    name: "never reading, under a limit of memory",
+    targets: ["echo", "RPC"],
+    settings: { memoryBytesMax: 256 * KIB * KIB },
+    obstacle: memoryGroupObstacle(),
+    counts: [8, 100],
+    heldBytes: FULL_BYTES,
+    run: neverReads,
+  },
   { name: "half-open", counts: [100, 10_000], heldBytes: 0, run: halfOpen },
   { name: "half said", counts: [64, 2000], heldBytes: PART_BYTES, run: halfSaid },
   {

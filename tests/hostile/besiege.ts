@@ -5,10 +5,11 @@ import { assert, AssertionError } from "@std/assert";
 import type { Random } from "../support/random.ts";
 import { delay } from "../support/until.ts";
 import { Attacker } from "./attacker.ts";
-import { eventually, type HostileServer } from "./running.ts";
+import { eventually } from "./eventually.ts";
+import type { HostileServer } from "./running.ts";
 import { FULL_BYTES } from "./bounds.ts";
 import type { Report } from "./server.ts";
-import { type Attack, bytesOf, describe, Siege } from "./siege.ts";
+import { type Attack, bytesOf, describe, Siege, type Size } from "./siege.ts";
 
 const KIB = 1024;
 const MIB = KIB * KIB;
@@ -144,11 +145,11 @@ async function assertNothingLeft(
 export async function besiege(
   server: HostileServer,
   attack: Attack,
-  count: number,
+  size: Size,
   random: Random,
 ): Promise<Withstood> {
   await server.started();
-  const siege = new Siege(server, count, random);
+  const siege = new Siege(server, size, random);
   const client = new Client(siege, attack.cutsAll === true);
   let isOver = false;
   try {

@@ -1,11 +1,12 @@
 /**
  * Every attack on every server that it is for.
  */
+import { readFileSync } from "node:fs";
 import type { Random } from "../support/random.ts";
 import { ATTACKS } from "./attacks.ts";
 import { besiege, type Withstood } from "./besiege.ts";
 import { HostileServer } from "./running.ts";
-import type { Attack } from "./siege.ts";
+import type { Attack, Size } from "./siege.ts";
 import { TARGETS } from "./targets.ts";
 
 /** The servers that run, so that one is attacked in many ways. */
@@ -37,6 +38,20 @@ export interface Pair {
   run(servers: Servers, random: Random): Promise<Withstood>;
 }
 
+/** Descriptors that an attack leaves to the runtime. */
+const SPARE_DESCRIPTORS = 200;
+
+/** The most connections that one process can have here. */
+function connectionsMax(): number {
+  const limits = readFileSync("/proc/self/limits", "utf8");
+  return Number(/Max open files +(\d+)/.exec(limits)?.[1] ?? 1024) - SPARE_DESCRIPTORS;
+}
+
+function sizeOf({ counts: [small, full] }: Attack, size: "small" | "full"): Size {
+  if (size === "small") return { count: small, isFull: false };
+  return { count: Math.min(full, connectionsMax()), isFull: true };
+}
+
 /** All pairs, server by server. */
 export function pairs(size: "small" | "full"): Pair[] {
   return TARGETS.flatMap(({ name: target }) =>
@@ -47,12 +62,7 @@ export function pairs(size: "small" | "full"): Pair[] {
         target,
         obstacle: attack.obstacle ?? "",
         run: (servers: Servers, random: Random) =>
-          besiege(
-            servers.for(target, attack),
-            attack,
-            attack.counts[size === "small" ? 0 : 1],
-            random,
-          ),
+          besiege(servers.for(target, attack), attack, sizeOf(attack, size), random),
       }),
     )
   );

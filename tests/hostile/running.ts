@@ -1,17 +1,13 @@
 /**
  * A server that is attacked, in a process of its own, and waiting for what it does.
  */
-import { AssertionError } from "@std/assert";
 import type { EventLoopOptions } from "../../mod.ts";
 import { Program } from "../../scripts/program.ts";
 import { commandFor } from "../support/child.ts";
 import { root } from "../support/library.ts";
-import { delay, tick } from "../support/until.ts";
+import { MemoryGroup } from "./memory_group.ts";
 import type { Report } from "./server.ts";
 import { type Target, targetOf } from "./targets.ts";
-
-/** When something is given up that should have come: only failures take so long. */
-const PATIENCE_MS = 20_000;
 
 /** How a server is started. */
 export interface Settings {
@@ -19,8 +15,8 @@ export interface Settings {
   readonly options?: EventLoopOptions;
   /** How many descriptors it may have. */
   readonly descriptorsMax?: number;
-  /** A command that runs it, in front of its own. */
-  readonly wrap?: readonly string[];
+  /** How much memory it may have before the kernel kills it. */
+  readonly memoryBytesMax?: number;
 }
 
 /** A server in a process of its own. */
@@ -28,17 +24,22 @@ export class HostileServer {
   readonly target: Target;
   readonly settings: Settings;
   readonly #program: Program;
+  readonly #memory: MemoryGroup | null;
   port = 0;
 
   constructor(name: string, settings: Settings = {}) {
-    const { options = {}, descriptorsMax, wrap = [] } = settings;
+    const { options = {}, descriptorsMax, memoryBytesMax } = settings;
     this.settings = settings;
+    this.#memory = memoryBytesMax === undefined ? null : new MemoryGroup(memoryBytesMax);
     this.target = targetOf(name);
     const file = `${root}tests/hostile/server.ts`;
     const argv = commandFor(file, { args: [name, JSON.stringify(options)] }).flat();
     const limited = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', `${descriptorsMax}`];
     this.#program = new Program({
-      argv: [...wrap, ...(descriptorsMax === undefined ? argv : [...limited, ...argv])],
+      argv: [
+        ...this.#memory?.wrap ?? [],
+        ...(descriptorsMax === undefined ? argv : [...limited, ...argv]),
+      ],
       cwd: root,
       hasInput: true,
       env: { NO_COLOR: "1" },
@@ -62,21 +63,8 @@ export class HostileServer {
     return JSON.parse((await this.#program.find(/(\{.*\})\n/))[1]!);
   }
 
-  stop(): Promise<unknown> {
-    return this.#program.stop();
-  }
-}
-
-/** Waits until it holds; fails when that takes too long, and says what did not come. */
-export async function eventually(
-  holds: () => boolean | Promise<boolean>,
-  what: string | (() => string),
-): Promise<void> {
-  const end = performance.now() + PATIENCE_MS;
-  for (let i = 0; !await holds(); i++) {
-    if (performance.now() > end) {
-      throw new AssertionError(`it never came: ${typeof what === "string" ? what : what()}`);
-    }
-    await (i < 20 ? tick() : delay(1));
+  async stop(): Promise<void> {
+    await this.#program.stop();
+    await this.#memory?.remove();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A program: one of the servers that are attacked. It prints its port, and what it holds whenever
- * its standard input has a line. The second argument has the options of its loop, in JSON.
+ * A program: one of the servers that are attacked. It prints its port, and what it holds for each
+ * byte of its standard input. The second argument has the options of its loop, in JSON.
  */
 import { readdirSync } from "node:fs";
 import process from "node:process";
@@ -91,7 +91,9 @@ function main(name: string, options: EventLoopOptions): void {
   });
   // Deno opens what it needs for signals when it needs it, and panics when it cannot.
   shutdownOnSignals(loop);
-  process.stdin.on("data", () => console.log(JSON.stringify(report())));
+  process.stdin.on("data", (lines: Uint8Array) => {
+    for (const _ of lines) console.log(JSON.stringify(report()));
+  });
   console.log(`port ${portOf(listener)}`);
   void loop.serve(listener);
 }

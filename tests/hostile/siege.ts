@@ -5,7 +5,8 @@ import { Buffer } from "node:buffer";
 import type { Random } from "../support/random.ts";
 import { tick } from "../support/until.ts";
 import { Attacker, type AttackerOptions } from "./attacker.ts";
-import { eventually, type HostileServer, type Settings } from "./running.ts";
+import { eventually } from "./eventually.ts";
+import type { HostileServer, Settings } from "./running.ts";
 import type { Target } from "./targets.ts";
 
 /** One kind of attack. */
@@ -26,6 +27,13 @@ export interface Attack {
   run(siege: Siege): Promise<void>;
 }
 
+/** How large an attack is. */
+export interface Size {
+  /** Its connections. */
+  readonly count: number;
+  readonly isFull: boolean;
+}
+
 /** The bytes of a text in latin1. */
 export function bytesOf(text: string): Uint8Array {
   return Buffer.from(text, "latin1");
@@ -38,6 +46,8 @@ export class Siege {
   readonly random: Random;
   /** How many connections the attack has. */
   readonly count: number;
+  /** Whether it is as large as it gets. */
+  readonly isFull: boolean;
   /** All that were connected, and not released. */
   attackers: Attacker[] = [];
   /** How many were connected. */
@@ -46,10 +56,11 @@ export class Siege {
   answered = 0;
   #released = 0;
 
-  constructor(server: HostileServer, count: number, random: Random) {
+  constructor(server: HostileServer, { count, isFull }: Size, random: Random) {
     this.server = server;
     this.target = server.target;
     this.count = count;
+    this.isFull = isFull;
     this.random = random;
   }
 
