@@ -58,6 +58,8 @@ interface Waiting {
   readonly maxBytes: number;
   /** The search for the delimiter so far: bytes are not searched again. */
   search: Search | null;
+  /** The bytes are there: it waits for the next turn only. */
+  readonly isPutOff: boolean;
   readonly promise: Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
@@ -70,6 +72,8 @@ interface Waiting {
 export interface ReadSide {
   /** Whether somebody waits. */
   isWaiting(reader: ConnectionReader): boolean;
+  /** Whether somebody waits for bytes that have not come. */
+  isLacking(reader: ConnectionReader): boolean;
   /** The most bytes that are received for one event. */
   eventBytes(reader: ConnectionReader): number;
   /** A handler's call took so long for so many bytes. */
@@ -92,6 +96,7 @@ export class ConnectionReader extends ChainReader implements Reader {
   static {
     readSide = {
       isWaiting: (reader) => reader.#waiting !== null,
+      isLacking: (reader) => reader.#waiting !== null && !reader.#waiting.isPutOff,
       eventBytes(reader) {
         const missing = (reader.#waiting?.count ?? 0) - reader.#owner.input.length;
         return Math.min(Math.max(reader.#size.eventBytes, missing), BYTES_PER_EVENT_MAX);
@@ -181,7 +186,7 @@ export class ConnectionReader extends ChainReader implements Reader {
   }
 
   #putOff(count: number, delimiter: Uint8Array | null, maxBytes: number): Promise<unknown> {
-    const promise = this.#begin(count, delimiter, maxBytes, undefined);
+    const promise = this.#begin(count, delimiter, maxBytes, undefined, true);
     this.#owner.onPutOff();
     return promise;
   }
@@ -207,6 +212,7 @@ export class ConnectionReader extends ChainReader implements Reader {
     delimiter: Uint8Array | null,
     maxBytes: number,
     signal: AbortSignal | undefined,
+    isPutOff = false,
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const onAbort = signal === undefined ? null : () => this.#fail(signal.reason);
@@ -215,6 +221,7 @@ export class ConnectionReader extends ChainReader implements Reader {
       delimiter,
       maxBytes,
       search: null,
+      isPutOff,
       promise,
       resolve,
       reject,

@@ -135,6 +135,9 @@ export class SocketConnection<C> extends ControlledStream<C>
       this.#runner().report(error);
     }
     this.closeWithin(undefined);
+    // It may have been lost already. Whoever failed is not called again for what came before that:
+    // each of the messages that a peer has left behind would fail.
+    this.input.readBan ??= closedBan(this.ending);
   }
 
   onDisconnected(): void {

@@ -193,7 +193,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     this.deadlines?.received(this.service.poller.nowMicros);
     readSide.settle(reader);
     if (
-      this.input.heldBytes > this.service.settings.readBufferBytesMax && !readSide.isWaiting(reader)
+      this.input.heldBytes > this.service.settings.readBufferBytesMax && !readSide.isLacking(reader)
     ) this.stop(Stop.FULL);
     return true;
   }
@@ -256,7 +256,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   onWait(): void {
     this.setOutside(false);
     this.deadlines?.beginRead(this.clockMicros);
-    if ((this.stops & Stop.FULL) !== 0) this.unstop(Stop.FULL);
+    // More than the bound is received for what a wait lacks, and for no other wait.
+    if ((this.stops & Stop.FULL) !== 0 && readSide.isLacking(this.reader)) this.unstop(Stop.FULL);
     // A wait for an answer follows a question: what was put off leaves now.
     if (this.output.length > 0) this.uncork();
     if (this.ending !== null && this.ending.leaving !== null) queueMicrotask(() => this.goOn());

@@ -190,3 +190,18 @@ test("Connection.pauseRead() uses no turns while the peer's end and a reset are 
     await b.close();
   }
 });
+
+test("Reader.wait() of bytes that are there does not raise readBufferBytesMax, when it is put off", () =>
+  leaks(async () => {
+    const [a, b] = pairWith({}, { readBufferBytesMax: 64 * 1024 });
+    a.writer.writeBinary(pattern(LARGE));
+    void a.writer.flush();
+    await until(() => b.isReadPaused, "reading pauses");
+    const held = b.reader.length;
+    // Each is met, and those that the turn has no time for are put off to the next one.
+    for (let i = 0; i < 20_000; i++) await b.reader.wait(i % 2);
+    for (let i = 0; i < 2000; i++) await b.reader.waitUntil(pattern(1));
+    assertEquals([b.reader.length, b.isReadPaused], [held, true]);
+    await soon(b.reader.wait(LARGE)); // for what is not there it does
+    await closeAll(a, b);
+  }));

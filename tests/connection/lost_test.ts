@@ -14,7 +14,7 @@ import { ERRNO } from "../../src/core/errno.ts";
 import { serveHandler } from "../support/echo_server.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
-import { closeAll, pairWith, pattern, tcpPair } from "../support/pair.ts";
+import { closeAll, pairWith, pattern, send, tcpPair } from "../support/pair.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { soon, ticks, until } from "../support/until.ts";
 
@@ -164,3 +164,28 @@ faultTest(
       await untilShutDown(server.loop);
     }),
 );
+
+test("onRequest is not called again on a lost connection, when it has failed on it", async () => {
+  const gate = Promise.withResolvers<void>();
+  const errors: unknown[] = [];
+  let calls = 0;
+  const [a, b] = await tcpPair({
+    async onRequest({ reader, writer }) {
+      calls += 1;
+      reader.skip(1);
+      reader.release();
+      await gate.promise;
+      writer.writeString("answer"); // throws: the peer is gone
+      await writer.flush();
+    },
+    onError: (error) => void errors.push(error),
+  });
+  await send(b, "three requests"); // of a byte each
+  await until(() => calls === 1, "the first call");
+  b.reset();
+  await until(() => !a.isActive, "the reset");
+  gate.resolve();
+  await assertRejects(() => soon(a.closed), EofError);
+  await until(() => a.metrics().unread.heldBytes === 0, "the memory of what came before");
+  assertEquals([calls, errors], [1, []]);
+});
