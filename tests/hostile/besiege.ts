@@ -26,8 +26,11 @@ const IDLE_CPU_SHARE_MAX = 0.5;
  * receive (LIMITS.md), and again what both kernels hold of a connection.
  */
 const TAKEN_BYTES_MAX = 2 * MIB;
-/** And at most so many connections that come meanwhile: eight times what one event accepts. */
-const CONNECTED_MAX = 512;
+/**
+ * And at most so many connections that come meanwhile: eight times what one event accepts, and as
+ * many as wait in the kernel's queue, which the server has no part in.
+ */
+const CONNECTED_MAX = 512 + 4096;
 
 /** JavaScript's own part of a connection, and the kernel's events of it. */
 const OBJECT_BYTES = 16 * KIB;
