@@ -3,7 +3,7 @@
  */
 import process from "node:process";
 import type { AdoptedSocket, Host } from "./host.ts";
-import type { Pointer } from "./native.ts";
+import type { Pointer } from "./symbols.ts";
 import type { NativeType, Signature } from "./symbols.ts";
 
 /** The part of `Bun.connect` that netpoll uses, written out so that Deno's checker knows it too. */

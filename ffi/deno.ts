@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { AdoptedSocket, Host } from "./host.ts";
-import type { Pointer } from "./native.ts";
+import type { Pointer } from "./symbols.ts";
 import type { Signature } from "./symbols.ts";
 
 /** `onread` is documented for net.connect only; the constructor takes it as well. */

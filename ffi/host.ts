@@ -1,7 +1,7 @@
 /**
  * The differences of the runtimes besides the calls: everything else in netpoll is the same on both.
  */
-import type { Pointer } from "./native.ts";
+import type { Pointer } from "./symbols.ts";
 import type { Signature } from "./symbols.ts";
 
 /** A socket whose bytes mean nothing: that there are some is the news. The runtime polls it. */

@@ -7,7 +7,7 @@ import { LoadError } from "../src/core/errors.ts";
 import { type Embedded, withPath } from "./embedded.ts";
 import type { Host } from "./host.ts";
 import { host } from "./runtime.ts";
-import type { Native } from "./native.ts";
+import type { Native } from "./symbols.ts";
 import { PREBUILT, SONAME } from "./prebuilt.ts";
 import { ABI, SYMBOLS } from "./symbols.ts";
 

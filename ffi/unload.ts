@@ -3,7 +3,7 @@
  */
 import { host } from "./runtime.ts";
 import { native } from "./load.ts";
-import type { Native } from "./native.ts";
+import type { Native } from "./symbols.ts";
 
 /** An object that has more to do at its end than to close a descriptor. */
 export interface Unloadable {

@@ -72,7 +72,7 @@ const UNTESTED: Readonly<Record<string, string>> = {
   "src/server/protocol.ts": "types and constants only",
   "src/server/source.ts": "types only",
   "ffi/host.ts": "types only",
-  "ffi/bun.ts": "one half of host.ts and native.ts, whose tests run on it under Bun",
+  "ffi/bun.ts": "one half of host.ts, whose tests run on it under Bun",
   "ffi/deno.ts": "the other half, under Deno",
   "ffi/prebuilt.ts": "empty here; make dist-check runs the one that is published",
 };

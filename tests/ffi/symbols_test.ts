@@ -2,10 +2,12 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { ABI, CALLS, SYMBOLS } from "../../ffi/symbols.ts";
 import { libraryPath, sourcePath } from "../support/library.ts";
 
 const source = readFileSync(sourcePath, "utf8");
+const tablePath = fileURLToPath(new URL("../../ffi/symbols.ts", import.meta.url).href);
 const names = Object.values(SYMBOLS).map(([name]) => name).sort();
 
 /** The names in C of types that we call otherwise. */
@@ -42,6 +44,29 @@ test("SYMBOLS has the types that libnetpoll.c has, in their order", () => {
     for (const [i, type] of [result, ...parameters].entries()) {
       assertMatch(types[i]!, C_TYPES[type]!, `${name}, ${i === 0 ? "result" : `parameter ${i}`}`);
     }
+  }
+});
+
+/** The parameters' names in a text that declares functions: name of the function → names. */
+function parameterNames(text: string, pattern: RegExp, ofOne: RegExp): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const match of text.matchAll(pattern)) {
+    const { name, list } = match.groups!;
+    const parameters = list!.split(",").map((one) => ofOne.exec(one.trim())?.[1] ?? "");
+    found.set(name!, parameters.filter((each) => each !== "" && each !== "void"));
+  }
+  return found;
+}
+
+test("SYMBOLS has the names that libnetpoll.c gives to parameters", () => {
+  const inC = /^EXPORT \w+ \*?(?<name>np_\w+)\((?<list>[^)]*)\)/gm;
+  const inTable = /: call<\s*\((?<list>[^)]*)\) => \w+\s*>\(\s*"(?<name>np_\w+)"/g;
+  const declared = parameterNames(source, inC, /(\w+)$/);
+  const table = parameterNames(readFileSync(tablePath, "utf8"), inTable, /^(\w+):/);
+  assertEquals([...table.keys()].sort(), names);
+  for (const [name, parameters] of table) {
+    const plain = declared.get(name)!.map((each) => each.replaceAll("_", "").toLowerCase());
+    assertEquals(parameters.map((each) => each.toLowerCase()), plain, name);
   }
 });
 

@@ -1,7 +1,7 @@
 /**
  * The simulated kernel: what libnetpoll.c would answer, in TypeScript, for one thread.
  */
-import type { Native } from "../../ffi/native.ts";
+import type { Native } from "../../ffi/symbols.ts";
 import { CALM, EBADF, EMFILE } from "./descriptors.ts";
 import {
   Counter,

@@ -2,7 +2,7 @@
  * What the copy of the library imports in place of the native library, the host, and the modules of
  * the runtime that wait or touch descriptors.
  */
-import type { Native } from "../../ffi/native.ts";
+import type { Native } from "../../ffi/symbols.ts";
 import { SYMBOLS } from "../../ffi/symbols.ts";
 import { kernel } from "./kernel.ts";
 import { machine } from "./machine.ts";
