@@ -265,8 +265,10 @@ class Piping {
   onEvent(side: Side, events: number): void {
     const isAlive = !this.#isOver && side.stream.isOpen;
     const cause = isAlive && (events & Event.ERROR) !== 0 ? side.stream.brokenBy() : null;
-    if (cause === null) this.#go(events, side);
-    else side.stream.onSendFailure(cause);
+    if (cause === null) return this.#go(events, side);
+    // Its error is told once: whoever reads before all have heard of it would find an end.
+    side.outward.isBroken = side.inward.isBroken = true;
+    side.stream.onSendFailure(cause);
   }
 
   #go(events: number, reported?: Side): void {

@@ -10,7 +10,10 @@ import {
   TimeoutError,
 } from "../../mod.ts";
 import { insideOf } from "../../src/connection/socket_connection.ts";
-import { ERRNO } from "../../src/core/errno.ts";
+import { native } from "../../ffi/load.ts";
+import { blocks } from "../../src/buffer/block.ts";
+import { ERRNO, NOT_READY } from "../../src/core/errno.ts";
+import { Option, setOption } from "../../src/net/socket.ts";
 import { serveHandler } from "../support/echo_server.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
@@ -55,6 +58,38 @@ test("pipe() passes a reset on as a reset, when its own bytes waited for room", 
     const error = await assertRejects(() => soon(ended), EofError);
     assertInstanceOf(error.cause, SystemError, "the client saw no end in order");
     await closeAll(client, server);
+  }));
+
+/** Receives all that a socket has, as a program elsewhere would. The code that ended it. */
+function receiveAll(fd: number): number {
+  const block = blocks.take(65_536);
+  let count = 1;
+  while (count > 0) count = native.recv(fd, block.slab.id, block.offset, block.capacity);
+  block.release();
+  return count;
+}
+
+test("pipe() passes a reset on as a reset, when it hears at once of that and of room", () =>
+  leaks(async () => {
+    const [front, client] = await tcpPair();
+    const [back, server] = await tcpPair();
+    client.pauseRead();
+    setOption(client.fd, Option.RECEIVE_BUFFER, 4096);
+    setOption(front.fd, Option.SEND_BUFFER, 4096);
+    const piped = pipe(front, back);
+    while (front.metrics().unsent.bytes === 0) {
+      server.writer.writeBinary(pattern(512));
+      await server.writer.flush();
+      await ticks(4);
+    }
+    const fd = client.detach();
+    // Both happen before the poller looks: the reset comes first, and then there is room.
+    server.reset();
+    let code = receiveAll(fd);
+    await assertRejects(() => soon(piped), EofError);
+    await until(() => (code = receiveAll(fd)) !== NOT_READY, "the client hears of the end");
+    assertEquals(code, -ERRNO.ECONNRESET);
+    native.close(fd);
   }));
 
 /** Counts close callbacks of the connections of a server. */

@@ -22,6 +22,8 @@ export class Machine {
   violation: Violation | null = null;
   /** What happened so far, counted. */
   happenings = 0;
+  /** How often somebody else has the CPU during a call: a probability. */
+  interruptions = 0;
   /** Told of every call and step; null for nobody. */
   trace: ((line: string) => void) | null = null;
   /** The latest comes first. */
@@ -33,6 +35,7 @@ export class Machine {
     this.random = seededRandom(seed);
     this.violation = null;
     this.happenings = 0;
+    this.interruptions = 0;
     this.#agenda.length = 0;
     this.#isHappening = false;
     // At the same place of every slot of a timer wheel up to half a minute.
@@ -62,6 +65,12 @@ export class Machine {
   pass(micros: number): void {
     this.nowMicros += micros;
     this.#happen();
+  }
+
+  /** A call into the kernel: for as long as it takes, or as somebody else has the CPU. */
+  call(): void {
+    const isLong = this.interruptions > 0 && this.random.chance(this.interruptions);
+    this.pass(isLong ? this.random.below(INTERRUPTION_MICROS) : 1);
   }
 
   /** The program sleeps until something happens. False: nothing ever will. */
@@ -97,6 +106,8 @@ export class Machine {
   }
 }
 
+/** How long somebody else has the CPU, at most. */
+const INTERRUPTION_MICROS = 400;
 /** 32^3 ms. */
 const EPOCH_MICROS = 32_768_000;
 

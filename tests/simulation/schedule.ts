@@ -36,6 +36,7 @@ function prepareWorld(run: RunState): void {
   kernel.isLoopKnown = random.chance(0.7);
   runtime.ticksToPollSockets = random.pick([0, 3]);
   runtime.canDrain = random.chance(0.9);
+  machine.interruptions = random.pick([0, 0, 0.05, 0.3]);
   run.isCalm = random.chance(0.7);
   kernel.trouble = {
     ...CALM,

@@ -20,7 +20,7 @@ function callOf(name: keyof Native): Call {
   const call = (kernel as unknown as Record<string, Call | undefined>)[name];
   if (call === undefined) return () => -ENOSYS; // this kernel has no TLS, no rings, no resolver
   return (a, b, c, d, e, f) => {
-    machine.pass(1);
+    machine.call();
     const result = call.call(kernel, a, b, c, d, e, f);
     if (machine.trace !== null && name !== "now") {
       const shown = [a, b, c, d, e, f].filter((value) => typeof value === "number");
