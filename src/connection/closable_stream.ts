@@ -83,13 +83,22 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     // A failed send comes first when reading has paused: what arrived before is still in the
     // kernel.
     if (this.readEnd === null && this.input.readBan === null) {
-      while (readSide.receive(this.reader, this.fd) > 0);
+      this.#receiveRest();
     }
     this.readEnd ??= { error: () => error, message: "" };
     this.stops |= Stop.ENDED;
     writeSide.fail(this.writer, error);
     this.#finish("lost", this.#undelivered);
     readSide.settle(this.reader);
+  }
+
+  /** Receives what came before the loss. Without memory for it, that is lost as well. */
+  #receiveRest(): void {
+    try {
+      while (readSide.receive(this.reader, this.fd) > 0);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+    }
   }
 
   // ---- closing ----------------------------------------------------------------------------------

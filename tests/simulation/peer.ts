@@ -48,8 +48,6 @@ export class Peer {
   readonly out: Track;
   readonly in: Track;
   readonly habits: Habits;
-  /** The bytes come from another peer, which says by itself whether its stream has ended. */
-  mayBeCut = false;
   /** It has read to the end, and there was one in order. */
   sawEnd = false;
   /** The connection was reset under it. */
@@ -97,16 +95,15 @@ export class Peer {
       this.in.see(scratch.subarray(0, count), this.#name);
       return count;
     }
-    if (count === 0) this.#seeEnd();
+    if (count === 0) this.sawEnd = true;
     else if (count !== -EAGAIN) this.wasReset = true;
     return 0;
   }
 
   /** An end in order says that nothing is missing. */
-  #seeEnd(): void {
-    this.sawEnd = true;
+  checkEnd(): void {
+    if (!this.sawEnd || this.socket.in!.way.isLocal) return; // a Unix socket has no reset
     const { seen, flushed } = this.in;
-    if (this.mayBeCut || this.socket.in!.way.isLocal) return; // a Unix socket has no reset
     machine.check(seen === flushed, `${this.#name} reads an end at ${seen} of ${flushed}`);
   }
 

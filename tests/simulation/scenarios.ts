@@ -132,6 +132,7 @@ function useWithPeer(run: RunState, connection: Connection, theirs: Socket): voi
   steps(run, [user], () => endWithPeer(user, peer));
   peerLeaves(peer);
   run.atEnd(() => {
+    peer.checkEnd();
     const isFree = !user.isRude && !peer.isRude && !user.isExcused;
     if (!isFree || user.unsentBytes !== 0 || !peer.sawEnd) return;
     const { seen, flushed } = ab;
@@ -255,6 +256,7 @@ function connectPeer(
   listener.arrive(accepted);
   peerLeaves(peer);
   run.atEnd(() => {
+    peer.checkEnd();
     if (peer.isRude || served.isRude || !isEasy || !run.isCalm || served.flow === null) return;
     if (peer.wasReset) return machine.violate(`${served.name} is reset, and did nothing`);
     const { written } = peer.out;
@@ -274,7 +276,6 @@ function shutDown<C>(run: RunState, loop: EventLoop<C>, peers: readonly Peer[]):
 
 /** What comes out of a pipe ends in order only if what went in did. */
 function checkPiped(run: RunState, from: Peer, to: Peer): void {
-  to.mayBeCut = true;
   run.atEnd(() => {
     // A Unix socket has no reset, and a connection that failed before the pipe began ended in order.
     if (!to.sawEnd || kernel.way.isLocal || !run.isCalm) return;
