@@ -36,7 +36,7 @@ export const CONDITIONS: Readonly<Record<string, Condition>> = {
   "loss-1": { title: "1 % loss", ...both("loss=1"), bytesMax: 100 * MIB, proof: "lost" },
   "loss-5": { title: "5 % loss", ...both("loss=5"), bytesMax: 32 * MIB, proof: "lost" },
   "loss-10": { title: "10 % loss", ...both("loss=10"), bytesMax: 8 * MIB, proof: "lost" },
-  "loss-30": { title: "30 % loss", ...both("loss=30"), bytesMax: MIB / 4, proof: "lost" },
+  "loss-30": { title: "30 % loss", ...both("loss=30"), bytesMax: MIB / 16, proof: "lost" },
   "ack-loss": {
     title: "50 % of the server's acknowledgements lost",
     back: "ack-loss=50",
