@@ -24,7 +24,7 @@ const TRIAL_MS_MAX = 300_000;
 const OWN = "clear";
 const FOUND =
   "no fault of the code: that a close needs more than its 5 s where a third of the packets " +
-  "is lost, and that the kernel then gives the rest up without a word, which CONNECTION.md says now";
+  "is lost, and that the kernel may then give the rest up without a word, which CONNECTION.md says now";
 
 const { seconds, seed, record, own } = driverOptions(
   "Every scenario under every condition of the network; with --seconds in random order, and small.",
