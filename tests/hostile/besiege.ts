@@ -2,6 +2,7 @@
  * An attack on a server, beside a client that behaves well, and what is asserted of it.
  */
 import { assert, AssertionError } from "@std/assert";
+import { readFileSync } from "node:fs";
 import type { Random } from "../support/random.ts";
 import { delay } from "../support/until.ts";
 import { Attacker } from "./attacker.ts";
@@ -128,6 +129,17 @@ async function assertIdle(server: HostileServer, when: string): Promise<void> {
   }, () => `an idle server ${when}: in ${IDLE_MS} ms it has ${what}`);
 }
 
+/**
+ * The sockets at a port as the kernel has them, with their ports, states, and bytes to send and to
+ * read (proc_net_tcp): a connection that it still has is no fault of the server's.
+ */
+function socketsOf(port: number): string[] {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return readFileSync("/proc/net/tcp", "utf8").split("\n")
+    .filter((line) => line.includes(local))
+    .map((line) => line.trim().split(/\s+/).slice(1, 5).join(" "));
+}
+
 /** Fails unless nothing more is held than before. */
 async function assertNothingLeft(
   server: HostileServer,
@@ -136,12 +148,19 @@ async function assertNothingLeft(
 ): Promise<void> {
   const descriptorsMax = before.descriptors + (server.target.spareDescriptors ?? 0);
   let now = before;
-  await eventually(async () => {
-    client.listen(); // to what attackers had said to all
-    now = await server.report();
-    return now.active <= before.active && now.watched <= before.watched &&
-      now.blocks <= before.blocks && now.descriptors <= descriptorsMax;
-  }, () => `nothing left: ${JSON.stringify(before)} before, ${JSON.stringify(now)} now`);
+  await eventually(
+    async () => {
+      client.listen(); // to what attackers had said to all
+      now = await server.report();
+      return now.active <= before.active && now.watched <= before.watched &&
+        now.blocks <= before.blocks && now.descriptors <= descriptorsMax;
+    },
+    () =>
+      `nothing left: ${JSON.stringify(before)} before, ${
+        JSON.stringify(now)
+      } now; in the kernel: ` +
+      socketsOf(server.port).join(", "),
+  );
 }
 
 /** Attacks a server, and asserts what is promised. */

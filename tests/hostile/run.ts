@@ -75,7 +75,10 @@ if (record && failed === 0) {
     amount: `${sums.pairs} pairs of server and attack, ${sums.connected} hostile connections, ` +
       `${(sums.sentBytes / 2 ** 30).toFixed(2)} GiB taken from them, ${sums.answered} answers to ` +
       `others; ${(sums.grownBytes / 2 ** 20).toFixed(0)} MiB more resident at most`,
-    found: "metrics() threw in Bun when no descriptor was left",
+    found:
+      "A peer that takes no answers could make a server hold more than readBufferBytesMax; a " +
+      "handler that had failed on a lost connection was called for every message left; metrics() " +
+      "threw in Bun when no descriptor was left",
     command: "make hostile",
   });
 }
