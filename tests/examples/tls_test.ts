@@ -3,13 +3,14 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { connect } from "node:tls";
-import { certificateIn, NO_OPENSSL } from "../support/certificate.ts";
+import { certificateIn } from "../support/certificate.ts";
+import { NO_TLS } from "../support/pki.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { withDirectory } from "../support/library.ts";
 
 test(
-  "examples/tls_echo.ts echoes lines over TLS, the last before the end",
-  { skip: NO_OPENSSL },
+  "examples/tls_echo.ts echoes over TLS",
+  { skip: NO_TLS },
   () =>
     withDirectory(async (directory) => {
       const [key, certificate] = certificateIn(directory);
