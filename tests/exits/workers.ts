@@ -13,8 +13,8 @@ import { assertArrived, assertFree, assertNoCrash, inTime, type Place, underLoad
 const CLIENTS = 7;
 /** Terminated one after the other by one process. */
 const WORKERS = 4;
-/** The first Workers of a runtime leave what it keeps for the next: its threads, its pipes. */
-const WARM_UP = 2;
+/** The first Worker of a runtime leaves what it keeps for the next: its threads, its pipes. */
+const WARM_UP = 1;
 
 /** Runs a process whose Workers are terminated, one after the other. How connections ended. */
 export async function terminateWorkers(
