@@ -71,6 +71,9 @@ mv "$work/package" "$work/artefacts/"
 cd "$work/artefacts"
 "$bin/bun" "$root/scripts/sbom.ts" "$root" . > "netpoll-$version.cdx.json"
 find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%f\n' | sort | xargs sha256sum > SHA256SUMS
+# Of the checksums, too, and none of them: it names the commit, which the same bytes may have more than one of.
+"$bin/bun" "$root/scripts/provenance.ts" "$root" . > "$work/provenance.json"
+mv "$work/provenance.json" "netpoll-$version.provenance.json"
 rm -rf "$out"
 mkdir -p "$(dirname "$out")"
 mv "$work/artefacts" "$out"

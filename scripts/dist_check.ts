@@ -27,6 +27,7 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { Program } from "./program.ts";
+import { checkSubjects, opened } from "./provenance.ts";
 
 const DEADLINE_MS = 60_000;
 const MESSAGE_BYTES = 512;
@@ -220,6 +221,19 @@ const asyncDisposable: AsyncDisposable[] = [
 const CHECKS: readonly [string, () => void | Promise<void>][] = [
   ["the checksums are those of the files", () => {
     run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], directory);
+  }],
+  ["the provenance names every file by its digest, and its signature is right", () => {
+    const kept = JSON.parse(
+      readFileSync(join(directory, `netpoll-${version}.provenance.json`), "utf8"),
+    );
+    const keyPath = process.env["NETPOLL_PUBLIC_KEY"];
+    const isSigned = "payload" in kept;
+    if (isSigned && keyPath === undefined) {
+      throw new Skipped(
+        "the provenance is signed; NETPOLL_PUBLIC_KEY names the key to check it with",
+      );
+    }
+    checkSubjects(isSigned ? opened(kept, readFileSync(keyPath!, "utf8")) : kept, directory);
   }],
   ["the same sources give the same bytes, elsewhere", () => {
     const elsewhere = join(project(), "deep/inside/copy");
