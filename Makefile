@@ -122,9 +122,20 @@ analyze: libnetpoll.c  ## weaknesses of the C file, as clang --analyze, gcc -fan
 network: all  ## every scenario over every bad network, as root (OPTIONS="--seconds 60", or --help)
 	@$(BOTH) tests/network/run.ts $(OPTIONS)
 
-cover: all  ## which lines the tests reach, one table a runtime
-	$(FAULTS) $(DENO) test -A --no-check --coverage=coverage/deno $(TESTS)
-	$(FAULTS) $(BUN) test --isolate --timeout=$(TEST_MS) --coverage $(TESTS)
+# Without the tests of what is neither src nor ffi, and those that run for long.
+COVERED := $(filter-out tests/bench/ tests/site/ tests/soak/ tests/network/ tests/fuzz/ tests/exits/,$(TESTS))
+
+cover: all  ## lines and branches that the tests reach, both runtimes and C together: docs/COVERAGE.md
+	rm -rf coverage && mkdir -p coverage/c
+	-$(FAULTS) $(DENO) test -A --no-check --coverage=coverage/deno $(COVERED)
+	$(DENO) coverage coverage/deno --lcov --include='/(src|ffi)/' > coverage/deno.lcov
+	-$(FAULTS) $(BUN) test --isolate --timeout=$(TEST_MS) --coverage --coverage-reporter=lcov \
+	  --coverage-dir=coverage/bun $(COVERED)
+	cd coverage/c && gcc --coverage -std=gnu11 -g -O0 -pthread -include ../../tests/native/faults.h \
+	  -o native ../../tests/native/native_test.c && ./native && \
+	  gcov -b --json-format --stdout *.gcda | ../../$(BUN) ../../scripts/cover/gcov.ts libnetpoll.c > ../c.lcov
+	$(BUN) scripts/cover/report.ts coverage
+	@$(DENO) fmt --quiet docs/COVERAGE.md
 
 exits: all  ## servers, Workers and peers that end under load in every way, 100 times each (OPTIONS=--help)
 	@$(BOTH) tests/exits/run.ts $(OPTIONS)

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { bytesOf, readerFrom, socketPair } from "../../mod.ts";
 import type { LinkBuffer } from "../../src/buffer/link_buffer.ts";
@@ -183,4 +183,12 @@ test("frames() gives null, which RESP has, and works over any reader and any cod
   const unsliced = frames({ reader }, pairs as never, { memory: "sliced" });
   const error = await assertRejects(() => unsliced.next(), TypeError);
   assertStrictEquals(error.message, "Cannot slice frames: this codec's are no bytes");
+});
+
+test("frames() refuses a kind of memory that there is not, before anything is read", () => {
+  const [a, b] = socketPair();
+  const options = { memory: "borrowed" } as unknown as { memory: "lent" };
+  assertThrows(() => frames(a, lines(), options), TypeError, 'memory is "lent" or "sliced"');
+  a.reset();
+  b.reset();
 });
