@@ -22,7 +22,7 @@ ACCEPTANCE_TESTS ?= tests/acceptance
 # ACCEPTANCE=full does ten times as much.
 ACCEPTANCE_S := $(if $(filter full,$(ACCEPTANCE)),3600,$(SUITE_S))
 # What docs/TRUST.md has a table of; each has its part in tests/.
-DRIVERS  := hostile network exits soak simulate
+DRIVERS  := $(if $(wildcard tests/faults/run.ts),faults) simulate fuzz hostile network exits soak
 # Runs a driver under both runtimes at the same time.
 BOTH     := $(BUN) scripts/trust/both.ts
 # Each with its arguments, as one word of the shell.
@@ -42,7 +42,7 @@ export GIT_CONFIG_VALUE_0 = *
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
-        fuzz exits hostile network soak $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
+        $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
