@@ -241,7 +241,9 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   /** Watches for what is wanted now. */
   protected updateInterest(): void {
-    if (!this.isPiped) this.want(this.canRead(), writeSide.isBlocked(this.writer));
+    if (this.isPiped) return;
+    const isBlocked = writeSide.isBlocked(this.writer);
+    this.want(this.canRead(), isBlocked, isBlocked || this.#isJoined && this.output.length > 0);
   }
 
   onMessageEnd(): void {

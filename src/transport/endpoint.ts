@@ -82,10 +82,13 @@ export class Endpoint {
     if (this.#token >= 0) this.#poller.replace(this.#token, watcher);
   }
 
-  /** Sets what the poller reports from now on. */
-  want(read: boolean, write: boolean): void {
+  /**
+   * Sets what the poller reports from now on. Who waits for room owes bytes; others may owe some that
+   * have not been tried.
+   */
+  want(read: boolean, write: boolean, isOwing = write): void {
     if (this.#token < 0) return;
-    this.owe(write);
+    this.owe(isOwing);
     let interest: number = (read ? Interest.READ : 0) | (write ? Interest.WRITE : 0);
     // Edge-triggered, what cannot be masked is reported once; wanting something again reports it
     // again.

@@ -11,7 +11,8 @@ import { PARTS, withPlace } from "./parts.ts";
 
 /** The faults that it has found so far, for the table. */
 const FOUND =
-  "Answers that were flushed amid a turn were lost at an exit, behind an end in order. " +
+  "Answers that were flushed amid a turn were lost at an exit, behind an end in order; one " +
+  "time in forty still after the first mend, where what is watched for had changed since. " +
   "A connection that was reset while it closed kept shutdown() for all of its time.";
 
 const { seconds, seed, record, own } = driverOptions(

@@ -12,15 +12,20 @@ const WAYS: Readonly<Record<string, () => unknown>> = {
   "an exit in a microtask": () => queueMicrotask(() => process.exit(3)),
   SIGTERM: () => process.kill(process.pid, "SIGTERM"),
   SIGKILL: () => process.kill(process.pid, "SIGKILL"),
+  "SIGKILL after a pause": () => process.kill(process.pid, "SIGKILL"),
 };
+const way = process.argv.at(-1)!;
 
-const loop = new EventLoop(async ({ reader, writer }) => {
+const loop = new EventLoop(async (connection) => {
+  const { reader, writer } = connection;
   for (let n = 1;; n++) {
     await reader.wait(4);
     writer.writeBinary(reader.next(4));
     await writer.flush();
     reader.release();
-    if (n === 2) WAYS[process.argv.at(-1)!]!();
+    if (n < 2) continue;
+    if (way.endsWith("pause")) connection.pauseRead(); // what is watched for changes
+    WAYS[way]!();
   }
 });
 const listener = createListener("tcp", "127.0.0.1:0");
