@@ -418,11 +418,9 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   join(): boolean {
     const { poller } = this.service;
     if (this.input.length === 0 || !poller.pace.isRunning) return false;
-    if (!this.#isJoined) {
-      poller.addJoined(this);
-      this.owe(true);
-    }
+    if (!this.#isJoined) poller.addJoined(this);
     this.#isJoined = true;
+    this.owe(true); // each time: what joined before may have left already
     return true;
   }
 

@@ -6,6 +6,8 @@ import process from "node:process";
 import { createListener, EventLoop } from "../../mod.ts";
 import { ownExit } from "../runtime/own_exit.ts";
 
+const MUCH_BYTES = 70_000;
+
 const WAYS: Readonly<Record<string, () => unknown>> = {
   "process.exit()": () => process.exit(3),
   "an exit of the runtime's own": () => ownExit(3),
@@ -13,6 +15,7 @@ const WAYS: Readonly<Record<string, () => unknown>> = {
   SIGTERM: () => process.kill(process.pid, "SIGTERM"),
   SIGKILL: () => process.kill(process.pid, "SIGKILL"),
   "SIGKILL after a pause": () => process.kill(process.pid, "SIGKILL"),
+  "SIGKILL after much": () => process.kill(process.pid, "SIGKILL"),
 };
 const way = process.argv.at(-1)!;
 
@@ -21,9 +24,12 @@ const loop = new EventLoop(async (connection) => {
   for (let n = 1;; n++) {
     await reader.wait(4);
     writer.writeBinary(reader.next(4));
+    // So much does not wait for the next answers, and takes along what does.
+    const isMuch = n === 2 && way.endsWith("much");
+    if (isMuch) writer.malloc(MUCH_BYTES).fill(0);
     await writer.flush();
     reader.release();
-    if (n < 2) continue;
+    if (n < 2 || isMuch) continue;
     if (way.endsWith("pause")) connection.pauseRead(); // what is watched for changes
     WAYS[way]!();
   }
