@@ -11,9 +11,9 @@ import { PARTS, withPlace } from "./parts.ts";
 
 /** The faults that it has found so far, for the table. */
 const FOUND =
-  "Answers that were flushed amid a turn were lost at an exit, behind an end in order; one " +
-  "time in forty still after the first mend, where what is watched for had changed since. " +
-  "A connection that was reset while it closed kept shutdown() for all of its time.";
+  "Answers that were flushed amid a turn were lost at an exit, behind an end in order; " +
+  "one time in forty, in two ways, still after the first mend. A connection that was reset while it " +
+  "closed kept shutdown() for all of its time.";
 
 const { seconds, seed, record, own } = driverOptions(
   "Ends servers, Workers and peers under load, in every way.",
