@@ -130,7 +130,7 @@ function main(folder: string): void {
   const native = parseLcov(read("c.lcov"), root, new RegExp(`^${LIBRARY}$`));
   for (const [path, file] of native) coverage.set(path, file);
   const reasons = JSON.parse(
-    readFileSync(new URL("./reasons.json", import.meta.url), "utf8"),
+    readFileSync(`${root}scripts/cover/reasons.json`, "utf8"),
   ) as Reason[];
   const found = findGaps(
     coverage,
