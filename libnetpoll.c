@@ -395,7 +395,7 @@ EXPORT int32_t np_accept(int32_t fd, struct address *peer) {
   return own(taken);
 }
 
-// Whether there is something to read, to accept, or an error to hear of: 1 or 0. A tenth of what an
+// 1 if there is something to read, to accept, or an error to hear of, and 0 if not. A tenth of what an
 // accept costs that finds nothing, for that makes the socket first (net/socket.c, do_accept).
 EXPORT int32_t np_readable(int32_t fd) {
   struct pollfd waiting = {.fd = fd, .events = POLLIN};
@@ -897,7 +897,7 @@ static void tls_let_go(struct tls_context *context) {
   free(context);
 }
 
-// Whether a certificate's name, which may begin with "*.", is for a host: the star stands for one label.
+// Tells whether a certificate's name, which may begin with "*.", is for a host: the star stands for one label.
 static bool tls_fits(const char *name, const char *host) {
   if (strcasecmp(name, host) == 0) return true;
   const char *rest = strchr(host, '.');
@@ -1332,7 +1332,7 @@ static void tls_free(struct tls_end *end) {
   free(end);
 }
 
-// Whether a close resets the connection: then the peer must not hear of an end in order.
+// Tells whether a close resets the connection: then the peer must not hear of an end in order.
 static bool resets(int fd) {
   struct linger linger = {0};
   socklen_t length = sizeof linger;
@@ -1403,7 +1403,7 @@ EXPORT int32_t np_tls_timeout(int32_t fd) {
   return end ? end->context->timeout_ms : -EBADF;
 }
 
-// What a call of OpenSSL that moved nothing means: 0 is the peer's end, told in order.
+// The meaning of a call of OpenSSL that moved nothing: 0 is the peer's end, told in order.
 static int32_t tls_result(struct tls_end *end, int count) {
   int was = errno;
   switch (tls.SSL_get_error(end->ssl, count)) {
@@ -1448,7 +1448,7 @@ EXPORT int32_t np_tls_choose(int32_t fd, int32_t id) {
   return 0;
 }
 
-// Whether bytes are here that the kernel does not tell of: 1 or 0.
+// 1 if bytes are here that the kernel does not tell of, and 0 if not.
 EXPORT int32_t np_tls_pending(int32_t fd) {
   struct tls_end *end = tls_end_of(fd);
   return end ? tls.SSL_has_pending(end->ssl) : 0;
@@ -1911,7 +1911,7 @@ static uint64_t hex_behind(const char *line, const char *name) {
   return number;
 }
 
-// Whether an epoll descriptor watches the waker's socket, under whatever number it was added: the
+// Tells whether an epoll descriptor watches the waker's socket, under whatever number it was added: the
 // runtime may have duplicated it. fdinfo lists the inode and the device of all that an epoll
 // descriptor watches (proc_pid_fdinfo(5)), the device as the kernel writes it.
 static bool is_loop(int epoll, const struct waker *waker) {
@@ -2153,7 +2153,7 @@ static void spare_slab(struct slab *slab) {
   }
 }
 
-// Whether a socket may send without a copy.
+// Tells whether a socket may send without a copy.
 static bool pins(int fd) {
   int on = 0;
   socklen_t length = sizeof on;

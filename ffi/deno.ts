@@ -156,7 +156,7 @@ function checkModule(url: string): void {
   if (!isGranted({ name: "import", host: at })) throw notCapable("import", ` to "${at}"`);
 }
 
-/** Whether Deno may use a Unix socket as net. Null before 2.9, which takes no such descriptor. */
+/** Returns the state of the permission for a Unix socket as net; null before 2.9, which takes no such descriptor. */
 function unixState(path: string): Deno.PermissionState | null {
   try {
     return stateOf({ name: "net", host: `unix:${path}` });

@@ -69,7 +69,7 @@ export interface Host {
    * itself was granted: a grant by name covers its addresses, a denied address goes first.
    */
   checkNotDenied(hostname: string, port: number): void;
-  /** Whether the runtime's resolver may be given that name. It wants more than one port of it. */
+  /** True if the runtime's resolver may be given that name. It wants more than one port of it. */
   mayResolve(hostname: string): boolean;
   /** Throws the same unless the program may use a Unix socket at that path. */
   checkUnix(path: string): void;
@@ -82,6 +82,6 @@ export interface Host {
   checkRead(path: string): void;
   /** Throws where the runtime would ask its user before a Worker imports a module. */
   checkModule(url: string): void;
-  /** Whether a Worker may be given a copy of all environment variables, which is the default. */
+  /** True if a Worker may be given a copy of all environment variables, which is the default. */
   readonly mayCopyEnv: boolean;
 }

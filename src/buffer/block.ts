@@ -17,7 +17,7 @@ import {
 import { Slab } from "./slab.ts";
 
 /** The byte that fills freed memory in debug mode. */
-export const POISON = 0xdb;
+const POISON = 0xdb;
 
 /** A piece of a slab, of a power of two bytes. */
 export class Block {
@@ -168,7 +168,7 @@ export class BlockPool {
     return block;
   }
 
-  /** The same, or null when no memory is left. */
+  /** Takes a block as `take` does; null when no memory is left. */
   takeIfAny(bytes: number): Block | null {
     try {
       return this.take(bytes);

@@ -73,7 +73,7 @@ export function findIn(node: LinkNode, from: number, to: number, bytes: Uint8Arr
   return array.indexOf(bytes, from);
 }
 
-/** Whether the bytes from `at` in a node, and on in the next ones, are those of `bytes`. */
+/** Returns whether the bytes from `at` in a node, and on in the next ones, are those of `bytes`. */
 function matches(node: LinkNode, at: number, bytes: Uint8Array): boolean {
   const count = byteCount(bytes);
   let here: LinkNode | null = node;

@@ -98,7 +98,7 @@ export class LinkChain {
   writeBan: Ban | null = null;
   /** The reason why nothing may be read any more, or null. */
   readBan: Ban | null = null;
-  /** Whether users' own arrays are linked when they are written; else they are copied. */
+  /** True if users' own arrays are linked when they are written; else they are copied. */
   borrows = true;
   /** The number of attempts to write that are under way, one in the other; see undo.ts. */
   attemptCount = 0;
@@ -185,7 +185,7 @@ export class LinkChain {
     if (config.verify) this.verify();
   }
 
-  /** Whether what was written since the last flush lies in memory that nobody else sees or changes. */
+  /** True if what was written since the last flush lies in memory that nobody else sees or changes. */
   get isPendingOwn(): boolean {
     let node = this.flushing;
     // Windows and borrowed arrays are never filled: their memory is somebody else's as well.

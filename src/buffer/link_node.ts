@@ -31,7 +31,7 @@ export class LinkNode {
   end = 0;
   /** The memory that it keeps from other use: blocks count whole. */
   heldBytes = 0;
-  /** Whether what is free is this node's to fill; bytes that others may read too are not. */
+  /** True if what is free is this node's to fill; bytes that others may read too are not. */
   fills = false;
   /** The next node of the chain. */
   next: LinkNode | null = null;
@@ -41,7 +41,7 @@ export class LinkNode {
     return this.block !== null ? this.block.slab.bytes : this.#borrowed();
   }
 
-  /** Whether its bytes are gone: a borrowed array was transferred, or its buffer shrunk. */
+  /** True if its bytes are gone: a borrowed array was transferred, or its buffer shrunk. */
   get isTaken(): boolean {
     return this.array !== null && byteCount(this.array) < this.malloced;
   }

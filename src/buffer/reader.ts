@@ -51,7 +51,7 @@ export function checkMaxBytes(maxBytes: number, most: number): number {
   );
 }
 
-/** Whether text is one byte a character. Any other name is a bug of the caller. */
+/** Returns whether text is one byte a character. Any other name is a bug of the caller. */
 export function isOneByte(encoding: TextEncoding): boolean {
   if (encoding === "utf-8") return false;
   if (encoding === "latin1") return true;
@@ -71,7 +71,7 @@ export class ChainReader extends Chained implements BufferReader {
     return chainOf(this).length;
   }
 
-  /** Whether there is anything to do: false for counts of 0 and less. */
+  /** True if there is anything to do: false for counts of 0 and less. */
   #begin(operation: string, count: number): boolean {
     const chain = chainOf(this);
     if (chain.readBan !== null) chain.checkReadable();

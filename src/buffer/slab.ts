@@ -100,7 +100,7 @@ export class Slab {
     return this.#view;
   }
 
-  /** Whether its bytes can be reached; those of a retired one cannot. */
+  /** True if its bytes can be reached; those of a retired one cannot. */
   get isWrapped(): boolean {
     return this.#bytes !== NO_BYTES;
   }

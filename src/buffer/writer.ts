@@ -332,7 +332,7 @@ export function setChainAccess(access: (buffer: LinkBuffer) => LinkChain | null)
   bufferChain = access;
 }
 
-/** Whether something is a `LinkBuffer`, without running code of its own. */
+/** Returns whether something is a `LinkBuffer`, without running code of its own. */
 export function isLinkBuffer(value: unknown): value is LinkBuffer {
   return typeof value === "object" && value !== null && bufferChain(value as LinkBuffer) !== null;
 }

@@ -21,16 +21,16 @@ export const MSG_MORE = 0x8000;
 /** The result of a send when a borrowed array is gone: its user has transferred or shrunk it. */
 export const TAKEN_AWAY: number = -ERRNO.EFAULT;
 
-/** What a connection needs of the world. Results are `>= 0` or `-errno` where nothing else is said. */
+/** All that a connection needs of the world. Results are `>= 0` or `-errno` where nothing else is said. */
 export interface Transport {
-  /** Whether sends can pin our memory (MSG_ZEROCOPY). */
+  /** True if sends can pin our memory (MSG_ZEROCOPY). */
   readonly canPin: boolean;
   /**
-   * Whether the descriptor's bytes are those of the connection: then the kernel can move them
+   * True if the descriptor's bytes are those of the connection: then the kernel can move them
    * (splice(2)), and somebody else can go on with it.
    */
   readonly isPlain: boolean;
-  /** Whether bytes may be here of which the kernel does not tell. */
+  /** True if bytes may be here of which the kernel does not tell. */
   readonly holdsBytes: boolean;
 
   /** Receives into one piece. Bytes, 0 at the end. */
@@ -57,7 +57,7 @@ export interface Transport {
   unreadBytes(fd: number): number;
   /** Bytes that were sent and that the peer has not acknowledged; our end counts as one. */
   unackedBytes(fd: number): number;
-  /** Whether bytes are here of which the kernel does not tell. */
+  /** True if bytes are here of which the kernel does not tell. */
   hasPending(fd: number): boolean;
   /** Takes the error that broke it; null without one. */
   failure(fd: number): SystemError | null;

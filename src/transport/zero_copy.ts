@@ -164,7 +164,7 @@ function addPiece(node: LinkNode, bytesMax: number): void {
   plan.bytes += length;
 }
 
-/** Whether a small piece leaves with the large ones behind it: a header with its body. */
+/** Returns whether a small piece leaves with the large ones behind it: a header with its body. */
 function joins(chain: LinkChain, node: LinkNode, threshold: number): boolean {
   if (node.block === null || node === chain.flushing) return false;
   const after = node.next!;
@@ -203,7 +203,7 @@ export class ZeroCopy extends SocketTransport {
   readonly #owner: ZeroCopyOwner;
   /** Made with the first send. */
   #calls: ZeroCopyCalls | null = null;
-  /** Whether nothing lasting is in the way, in this mode. */
+  /** True if nothing lasting is in the way, in this mode. */
   #isClear = false;
   #threshold = ZERO_COPY_BYTES_FIRST;
   /** Large sends to be made by copying before the kernel is asked again. */
@@ -241,7 +241,7 @@ export class ZeroCopy extends SocketTransport {
     return this.#obstacle === "off" || this.#obstacle === "unsupported" ? this.#io : this;
   }
 
-  /** Whether the kernel may still read our memory. */
+  /** True if the kernel may still read our memory. */
   get isPinning(): boolean {
     return this.#calls !== null && this.#calls.count > 0;
   }
