@@ -81,8 +81,9 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     const error = lostError(cause);
     this.ensureEnding().fail(error);
     // A failed send comes first when reading has paused: what arrived before is still in the
-    // kernel.
-    if (this.readEnd === null && this.input.readBan === null) {
+    // kernel. What comes while it closes was dropped so far, and nothing goes on behind a gap.
+    const isWanted = this.readEnd === null && this.state !== "draining";
+    if (isWanted && this.input.readBan === null) {
       this.#receiveRest();
     }
     this.readEnd ??= { error: () => error, message: "" };

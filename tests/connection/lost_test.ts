@@ -92,6 +92,24 @@ test("pipe() passes a reset on as a reset, when it hears at once of that and of 
     native.close(fd);
   }));
 
+test("what was received before a close is read without what comes after a gap, when it is reset", () =>
+  leaks(async () => {
+    const [a, b] = await tcpPair({ lifetimeMs: 40, writeTimeoutMs: 1 });
+    await send(b, "before");
+    a.writer.writeBinary(pattern(MUCH));
+    await assertRejects(() => a.writer.flush(), TimeoutError);
+    // It closes at the end of its life, which leaves what came before to its user.
+    await until(() => !a.isActive, "its life is over");
+    await send(b, "dropped");
+    await ticks(5);
+    void send(b, "after the gap");
+    b.reset();
+    await assertRejects(() => soon(a.closed));
+    assertEquals(a.reader.length, 6);
+    assertEquals(a.reader.readString(6), "before");
+    await closeAll(a, b);
+  }));
+
 /** Counts close callbacks of the connections of a server. */
 function counting(options: { writeBufferBytesMax?: number } = {}) {
   const closed = { count: 0, opened: 0 };

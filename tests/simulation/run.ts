@@ -77,9 +77,9 @@ function keep({ count, seconds: simulated }: Result, rate: number): void {
   });
 }
 
-const FOUND =
-  "A reset told as an end in order; lost connections that were never torn down, in five " +
-  "ways; a file sent from a number that was closed; sockets left by a dial without descriptors";
+const FOUND = "Resets told, and passed on by pipes, as ends in order; lost connections that were " +
+  "never torn down, in five ways; bytes read from behind a gap; a file sent from a number that was " +
+  "closed; sockets, memory and promises left, or the program ended, for want of memory";
 
 async function runMutants(): Promise<void> {
   const missed = await catchMutants({ seed, endMs, only: own.only ?? "", log: console.log });

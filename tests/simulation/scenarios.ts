@@ -122,7 +122,7 @@ function endWithPeer(user: User, peer: Peer): void {
 
 /** Peers that would stay for ever go at some time. */
 function peerLeaves(peer: Peer): void {
-  runtime.later(12_000_000, () => peer.leaveBy("close"));
+  runtime.later(7_000_000, () => peer.leaveBy("close"));
 }
 
 function useWithPeer(run: RunState, connection: Connection, theirs: Socket): void {
