@@ -5,7 +5,7 @@ import { AssertionError } from "@std/assert";
 import { delay, tick } from "../support/until.ts";
 
 /** When something is given up that should have come: only failures take so long. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 50_000;
 
 /** Waits until it holds; fails when that takes too long, and says what did not come. */
 export async function eventually(
