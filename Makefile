@@ -162,6 +162,7 @@ trust-table: all  ## the table of docs/TRUST.md, from the records in docs/trust
 	@$(BUN) scripts/trust/table.ts
 	@$(DENO) fmt --quiet docs/TRUST.md
 fuzz: all  ## random programs, bytes and values: 20 minutes, the C file half of it (OPTIONS=--help says more)
+	@$(MAKE) -s -C tests/fuzz peers
 	@$(BOTH) tests/fuzz/run.ts $(OPTIONS)
 
 bench: all  ## what an echo costs, beside every peer: README's table, plots (OPTIONS=--help says more)

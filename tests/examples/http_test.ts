@@ -168,6 +168,7 @@ const REFUSED: readonly Refusal[] = [
     `GET http://${host}/ HTTP/1.1\r\nHost: x\r\n\r\n`,
   ]),
   ["* of another method than OPTIONS", 400, "GET * HTTP/1.1\r\nHost: x\r\n\r\n"],
+  ["a tunnel", 501, "CONNECT / HTTP/1.1\r\nHost: x\r\n\r\n"],
   ["a fragment", 400, "GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n"],
   ["no path", 400, "GET x HTTP/1.1\r\nHost: x\r\n\r\n"],
   ["a space in the path", 400, "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n"],

@@ -13,7 +13,7 @@ const FIXED = 100;
 const SECONDS = 0.5;
 
 for (const target of TARGETS) {
-  test(`${target.name}: ${target.what}`, async () => {
+  test(`${target.name}: ${target.what}`, { skip: target.absence ?? false }, async () => {
     const { seed } = seededRandom();
     for (const first of [1, seed]) {
       const { failure } = await runFor(target, first, FIXED, SECONDS);

@@ -23,7 +23,7 @@ import { anyBytes, balanced, joined, mutated, type Target, thrownBy } from "./ta
 const KINDS = ["lent", "owned", "text", "latin1"] as const;
 
 /** What the codec has read, in the reference's form. Text of UTF-8 comes as its bytes. */
-function plain(value: RespValue<Uint8Array | string>, isBytes: boolean): Plain {
+export function plain(value: RespValue<Uint8Array | string>, isBytes: boolean): Plain {
   const all = (values: Iterable<RespValue<Uint8Array | string>>): Plain[] =>
     [...values].map((each) => plain(each, isBytes));
   if (value instanceof Uint8Array) return ["$", Buffer.from(value).toString("latin1")];
@@ -41,7 +41,7 @@ function plain(value: RespValue<Uint8Array | string>, isBytes: boolean): Plain {
 }
 
 /** The reference's values in the form in which the codec's can be compared. */
-function comparable([type, value]: Plain, isBytes: boolean): Plain {
+export function comparable([type, value]: Plain, isBytes: boolean): Plain {
   const isNumber = type === "," || (type === ":" && Number.isSafeInteger(Number(value)));
   if (isNumber) return ["number", String(Number(value) + 0)];
   if (type === ":") return ["n", value];

@@ -14,21 +14,25 @@ export interface Ran {
 
 /** Runs at most so many cases, for at most so many seconds, each with the next seed. */
 export async function runFor(
-  { run }: Target,
+  { run, close }: Target,
   firstSeed: number,
   most: number,
   seconds: number,
 ): Promise<Ran> {
   const end = performance.now() + 1000 * seconds;
   let count = 0;
-  do {
-    const seed = (firstSeed + count) >>> 0;
-    count += 1;
-    try {
-      await run(seededRandom(seed));
-    } catch (error) {
-      return { count, failure: { seed, error } };
-    }
-  } while (count < most && performance.now() < end);
-  return { count, failure: null };
+  try {
+    do {
+      const seed = (firstSeed + count) >>> 0;
+      count += 1;
+      try {
+        await run(seededRandom(seed));
+      } catch (error) {
+        return { count, failure: { seed, error } };
+      }
+    } while (count < most && performance.now() < end);
+    return { count, failure: null };
+  } finally {
+    await close?.();
+  }
 }

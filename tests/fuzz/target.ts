@@ -12,8 +12,12 @@ export interface Target {
   readonly name: string;
   /** The rule that holds, in a sentence. */
   readonly what: string;
+  /** Why it cannot run here; null or absent when it can. */
+  readonly absence?: string | null;
   /** One case. */
   readonly run: (random: Random) => void | Promise<void>;
+  /** Ends what the cases have started. */
+  readonly close?: () => Promise<void>;
 }
 
 /** The numbers near which things change: sizes of blocks and nodes, and powers of two. */

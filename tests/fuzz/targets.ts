@@ -4,6 +4,8 @@
 import { ADDRESS_TARGETS } from "./addresses.ts";
 import { BUFFER_TARGETS } from "./buffers.ts";
 import { CODEC_TARGETS } from "./codecs.ts";
+import { HTTP_TARGETS } from "./http.ts";
+import { PEER_TARGETS } from "./peers.ts";
 import { RESP_TARGETS } from "./resp.ts";
 import type { Target } from "./target.ts";
 import { TIMING_TARGETS } from "./timing.ts";
@@ -14,4 +16,6 @@ export const TARGETS: readonly Target[] = [
   ...RESP_TARGETS,
   ...ADDRESS_TARGETS,
   ...TIMING_TARGETS,
+  ...PEER_TARGETS,
+  ...HTTP_TARGETS,
 ];
