@@ -231,6 +231,8 @@ test("numbers that mean nothing are refused at once, in each option that is a nu
     "shutdown timeoutMs": (value) => new EventLoop(null).shutdown({ timeoutMs: value }),
     "dial timeoutMs": (value) => dial("tcp", "127.0.0.1:9", { timeoutMs: value }),
     backlog: (value) => createListener("tcp", "127.0.0.1:0", { backlog: value }),
+    "sendFile offset": (value) => a.sendFile("/nowhere", { offset: value }),
+    "sendFile length": (value) => a.sendFile("/nowhere", { length: value }),
     frameBytesMax: (value) => lengthPrefixed({ frameBytesMax: value }),
     pendingMax: (value) => new Multiplexer(a, codec, { pendingMax: value }),
     "request timeoutMs": (value) => new Multiplexer(a, codec, { timeoutMs: value }),

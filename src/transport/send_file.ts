@@ -11,7 +11,7 @@ import { check } from "../core/check.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SendFileError, SystemError } from "../core/errors.ts";
 import { FILE_BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
-import { checkFunction, checkSignal, type Known, readOptions } from "../core/options.ts";
+import { checkFunction, checkSignal, type Known, readOptions, show } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
 import { FileType, isDescriptor, statOf } from "../net/descriptor.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
@@ -92,18 +92,17 @@ function sizeOf(fd: number, name: string): number {
   return bytes;
 }
 
-function checkBytes(name: string, bytes: number): number {
-  if (Number.isSafeInteger(bytes) && bytes >= 0) return bytes;
-  throw new RangeError(`Cannot send a file with ${name} ${bytes}: it is a whole number from 0 on`);
+function checkBytes(name: string, bytes: number): void {
+  if (Number.isSafeInteger(bytes) && bytes >= 0) return;
+  throw new RangeError(
+    `Cannot send a file with ${name} ${show(bytes)}: it is a whole number from 0 on`,
+  );
 }
 
 function measure(fd: number, name: string, options: SendFileOptions): [number, number] {
   const size = sizeOf(fd, name);
-  const offset = checkBytes("offset", options.offset === undefined ? 0 : options.offset);
-  const length = checkBytes(
-    "length",
-    options.length === undefined ? Math.max(0, size - offset) : options.length,
-  );
+  const { offset = 0 } = options;
+  const { length = Math.max(0, size - offset) } = options;
   if (offset + length <= size) return [offset, length];
   throw new RangeError(`Cannot send ${length} bytes at ${offset} of ${name}: it has ${size}`);
 }
@@ -111,7 +110,7 @@ function measure(fd: number, name: string, options: SendFileOptions): [number, n
 function openPiece(source: string | number, options: SendFileOptions): Piece {
   const isPath = typeof source === "string";
   if (!isPath && !isDescriptor(source)) {
-    throw new TypeError(`Cannot send a file: ${source} is neither a path nor a descriptor`);
+    throw new TypeError(`Cannot send a file: ${show(source)} is neither a path nor a descriptor`);
   }
   const name = isPath ? source : `descriptor ${source}`;
   // A file may be queued for longer than its sender waits for it (`writeTimeoutMs`), and by then the
@@ -148,6 +147,9 @@ async function queueFile(
   const { signal, onProgress } = read;
   checkSignal("sendFile", signal);
   if (onProgress !== undefined) checkFunction("onProgress", onProgress);
+  for (const name of ["offset", "length"] as const) {
+    if (read[name] !== undefined) checkBytes(name, read[name]);
+  }
   signal?.throwIfAborted();
   const piece = openPiece(source, read);
   if (piece.length === 0) {

@@ -5,6 +5,7 @@ import { ADDRESS_TARGETS } from "./addresses.ts";
 import { BUFFER_TARGETS } from "./buffers.ts";
 import { CODEC_TARGETS } from "./codecs.ts";
 import { HTTP_TARGETS } from "./http.ts";
+import { OPTION_TARGETS } from "./options.ts";
 import { PEER_TARGETS } from "./peers.ts";
 import { RESP_TARGETS } from "./resp.ts";
 import type { Target } from "./target.ts";
@@ -16,6 +17,7 @@ export const TARGETS: readonly Target[] = [
   ...RESP_TARGETS,
   ...ADDRESS_TARGETS,
   ...TIMING_TARGETS,
+  ...OPTION_TARGETS,
   ...PEER_TARGETS,
   ...HTTP_TARGETS,
 ];
