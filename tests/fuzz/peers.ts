@@ -18,7 +18,7 @@ const isThere = existsSync(`${FOLDER}npm/node_modules/.package-lock.json`);
 const absence = isThere ? null : "needs npm ci in tests/fuzz/npm";
 // They have no types that agree with ours.
 // deno-lint-ignore no-explicit-any
-const load = (name: string): any => createRequire(new URL("npm/", import.meta.url))(name);
+const load = (name: string): any => createRequire(`${FOLDER}npm/`)(name);
 
 const MOST = 1 << 20;
 
