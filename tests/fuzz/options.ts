@@ -232,8 +232,10 @@ function moduleCase(random: Random): void {
   assert(error === null || error instanceof TypeError, String(error));
 }
 
-const METRIC_LINE =
-  /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="[^"\\\n]*"(,[a-z]+="[^"\\\n]*")*\})? (-?\d+(\.\d+)?(e[+-]?\d+)?|NaN|[+-]Inf))$/;
+const LABEL = '[a-z]+="[^"\\\\\\n]*"';
+const METRIC_LINE = new RegExp(
+  `^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\\{${LABEL}(,${LABEL})*\\})? (-?[\\d.]+(e[+-]?\\d+)?|NaN|[+-]Inf))$`,
+);
 
 /** Random numbers in the place of each, and random names of errors. */
 function scrambled(random: Random, value: unknown): unknown {

@@ -29,6 +29,7 @@ const allSeconds = Number.isFinite(seconds) ? seconds : SECONDS;
 const nativeSeconds = isNative ? targets.length > 0 ? allSeconds / 2 : allSeconds : 0;
 const each = (allSeconds - nativeSeconds) / Math.max(1, targets.length);
 const amounts: string[] = [];
+let caseCount = 0;
 let failedCount = 0;
 
 if (targets.length === 0 && !isNative) {
@@ -38,7 +39,8 @@ if (targets.length === 0 && !isNative) {
 for (const target of targets) {
   const most = own.cases === undefined ? Infinity : Number(own.cases);
   const { count, failure } = await runFor(target, seed, most, most === Infinity ? each : Infinity);
-  amounts.push(`${count} ${target.name}`);
+  amounts.push(target.name);
+  caseCount += count;
   console.log(`${target.name}: ${count} cases from seed ${seed}`);
   if (failure === null) continue;
   failedCount += 1;
@@ -62,10 +64,10 @@ if (record && failedCount === 0) {
   keepRecord({
     name: `fuzz-${host.name}`,
     what: "Random input, held against models and the parsers of others",
-    amount: `Cases: ${amounts.join(", ")}`,
+    amount: `${caseCount} cases of ${amounts.join(", ")}`,
     found:
-      "Completions of a Unix socket that never ended, a ring that a thread left open, a counter that " +
-      "told stack memory, and CONNECT with requests behind it; nothing since",
+      "Completions of a Unix socket that never ended, a ring left open, a counter that told stack memory, " +
+      "requests behind CONNECT, and a mistake in sendFile told too late; nothing since",
     command: "make fuzz",
   });
 }
