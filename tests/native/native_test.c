@@ -19,3 +19,4 @@
 #include "fault.c"
 #include "file.c"
 #include "zero_copy.c"
+#include "tls.c"

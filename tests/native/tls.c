@@ -1,0 +1,177 @@
+// The numbers of OpenSSL that libnetpoll.c writes down itself, beside OpenSSL's own where its headers are.
+
+#if __has_include(<openssl/ssl.h>)
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+_Static_assert(TLS_CTRL_EXTRA_CHAIN == SSL_CTRL_CHAIN_CERT, "a chain");
+_Static_assert(TLS_CTRL_MODE == SSL_CTRL_MODE && TLS_CTRL_READ_AHEAD == SSL_CTRL_SET_READ_AHEAD, "modes");
+_Static_assert(TLS_CTRL_CACHE == SSL_CTRL_SET_SESS_CACHE_MODE, "a cache");
+_Static_assert(TLS_CTRL_NAME_CB == SSL_CTRL_SET_TLSEXT_SERVERNAME_CB, "names");
+_Static_assert(TLS_CTRL_NAME_ARG == SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, "names");
+_Static_assert(TLS_CTRL_HOST == SSL_CTRL_SET_TLSEXT_HOSTNAME, "a host");
+_Static_assert(TLS_CTRL_STATUS_CB == SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB, "a status");
+_Static_assert(TLS_CTRL_STATUS_ARG == SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB_ARG, "a status");
+_Static_assert(TLS_CTRL_STATUS_RESPONSE == SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP, "a response");
+_Static_assert(TLS_CTRL_MIN == SSL_CTRL_SET_MIN_PROTO_VERSION, "versions");
+_Static_assert(TLS_CTRL_MAX == SSL_CTRL_SET_MAX_PROTO_VERSION, "versions");
+_Static_assert(TLS_MODES == (SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                             SSL_MODE_RELEASE_BUFFERS), "modes");
+_Static_assert(TLS_CACHE_SERVER == SSL_SESS_CACHE_SERVER, "a cache");
+_Static_assert(TLS_CACHE_CLIENT_ALONE == (SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL), "a cache");
+_Static_assert(TLS_VERIFY_PEER == SSL_VERIFY_PEER && TLS_VERIFY_MUST == SSL_VERIFY_FAIL_IF_NO_PEER_CERT, "verifying");
+_Static_assert(TLS_ERROR_SSL == SSL_ERROR_SSL && TLS_ERROR_SYSCALL == SSL_ERROR_SYSCALL, "errors");
+_Static_assert(TLS_ERROR_READ == SSL_ERROR_WANT_READ && TLS_ERROR_WRITE == SSL_ERROR_WANT_WRITE, "waits");
+_Static_assert(TLS_ERROR_END == SSL_ERROR_ZERO_RETURN && TLS_ERROR_HELLO == SSL_ERROR_WANT_CLIENT_HELLO_CB, "ends");
+_Static_assert(TLS_ACK == SSL_TLSEXT_ERR_OK && TLS_NOACK == SSL_TLSEXT_ERR_NOACK, "answers");
+_Static_assert(TLS_FATAL == SSL_TLSEXT_ERR_ALERT_FATAL, "answers");
+_Static_assert(TLS_HELLO_RETRY == SSL_CLIENT_HELLO_RETRY && TLS_HELLO_SUCCESS == SSL_CLIENT_HELLO_SUCCESS, "hellos");
+_Static_assert(TLS_ALERT_UNRECOGNIZED == SSL_AD_UNRECOGNIZED_NAME && TLS_1_2 == TLS1_2_VERSION, "alerts");
+_Static_assert(TLS_NO_PARTIAL_WILDCARDS == X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, "wildcards");
+_Static_assert(TLS_SENT_SHUTDOWN == SSL_SENT_SHUTDOWN, "the end");
+_Static_assert(TLS_BIO_READ == BIO_FLAGS_READ && TLS_BIO_WRITE == BIO_FLAGS_WRITE, "flags");
+_Static_assert(TLS_BIO_RETRY == BIO_FLAGS_SHOULD_RETRY, "flags");
+_Static_assert(TLS_BIO_EOF == BIO_CTRL_EOF && TLS_BIO_FLUSH == BIO_CTRL_FLUSH, "controls");
+_Static_assert(TLS_BIO_SOURCE_SINK == BIO_TYPE_SOURCE_SINK, "a type");
+_Static_assert(TLS_RECORD_BYTES == SSL3_RT_MAX_PLAIN_LENGTH, "a record");
+#endif
+
+// A certificate for localhost that signed itself, and its key: for this test alone.
+static const char tls_test_certificate[] =
+  "-----BEGIN CERTIFICATE-----\n"
+  "MIIBljCCATugAwIBAgIUTG1fqbOcLRz4bkwXnVbJJ3MEfqowCgYIKoZIzj0EAwIw\n"
+  "FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNzIwMzcyNVoYDzIxMjYxMTAz\n"
+  "MjAzNzI1WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO\n"
+  "PQMBBwNCAASPf5ZAD6RwKO0bhMjqqOEMFWm8B/VcXyuJy6PeIU6K492BKiSqSr87\n"
+  "GI9CW26/qEHLD2XeGz5dOjDeIwhNQy5eo2kwZzAdBgNVHQ4EFgQUGg8xxhMCcbcj\n"
+  "Ua4tCcxAFwcsmZkwHwYDVR0jBBgwFoAUGg8xxhMCcbcjUa4tCcxAFwcsmZkwDwYD\n"
+  "VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID\n"
+  "SQAwRgIhAObEyhC/E2YB0iXnzbC4vPq6ouK9rSV1O9B7Gqf5PckNAiEA11O5o8xF\n"
+  "70sWhLyFZ7/Fm4n0uwbilgxeFHZrlgp4Rc8=\n"
+  "-----END CERTIFICATE-----\n";
+static const char tls_test_key[] =
+  "-----BEGIN PRIVATE KEY-----\n"
+  "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgeG9gOOB/r2GWZtY2\n"
+  "kGelFX8YNgaw7KzxXis50gjBTOehRANCAASPf5ZAD6RwKO0bhMjqqOEMFWm8B/Vc\n"
+  "XyuJy6PeIU6K492BKiSqSr87GI9CW26/qEHLD2XeGz5dOjDeIwhNQy5e\n"
+  "-----END PRIVATE KEY-----\n";
+
+static const uint8_t *tls_bytes(const char *text) {
+  return (const uint8_t *)text;
+}
+
+static int32_t tls_use_text(int32_t context, int32_t what, const char *text) {
+  return np_tls_use(context, what, tls_bytes(text), (uint32_t)strlen(text), tls_bytes(""), 0);
+}
+
+static void skip_without_tls(void) {
+  if (np_tls_load() != 0) SKIP("libssl.so.3 is not here");
+}
+
+// A server's context and a client's that trusts it.
+static void make_contexts(int32_t *server, int32_t *client) {
+  skip_without_tls();
+  *server = np_tls_context(1, 0x0303, 0x0304);
+  *client = np_tls_context(0, 0x0303, 0x0304);
+  CHECK(*server >= 0 && *client >= 0);
+  CHECK_EQUAL(tls_use_text(*server, TLS_CHAIN, tls_test_certificate), 0);
+  CHECK_EQUAL(tls_use_text(*server, TLS_KEY, tls_test_key), 0);
+  CHECK_EQUAL(tls_use_text(*client, TLS_AUTHORITIES, tls_test_certificate), 1);
+  CHECK_EQUAL(np_tls_set(*client, TLS_VERIFY, 1), 0);
+}
+
+static void shake_hands(int32_t server, int32_t client) {
+  int32_t at_server = TLS_WANTS_READ, at_client = TLS_WANTS_READ;
+  for (int n = 0; n < 20 && (at_server != TLS_DONE || at_client != TLS_DONE); n++) {
+    at_client = np_tls_handshake(client);
+    at_server = np_tls_handshake(server);
+  }
+  CHECK_EQUAL(at_client, TLS_DONE);
+  CHECK_EQUAL(at_server, TLS_DONE);
+}
+
+TEST("np_tls_send() and np_tls_recv() move bytes between two ends, whatever the kernel takes") {
+  int32_t server, client, pair[2];
+  make_contexts(&server, &client);
+  make_pair(pair);
+  const uint8_t *none = tls_bytes("");
+  CHECK_EQUAL(np_tls_begin(pair[0], server, "", none, 0, ""), 0);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), 0);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), -EEXIST);
+  shake_hands(pair[0], pair[1]);
+  enum { BYTES = 1 << 20 };
+  uint8_t *sent = malloc(BYTES), *received = malloc(BYTES);
+  for (int i = 0; i < BYTES; i++) sent[i] = (uint8_t)(i * 31 >> 3);
+  int32_t slab = np_slab_map(2 << 20);
+  uint32_t out = 0, in = 0;
+  while (in < BYTES) {
+    int32_t count = np_tls_send_borrowed(pair[0], sent, BYTES, out, BYTES - out);
+    if (out < BYTES) CHECK(count > 0 || count == -EAGAIN);
+    if (count > 0) out += (uint32_t)count;
+    while ((count = np_tls_recv(pair[1], (uint32_t)slab, 0, 10000)) > 0) {
+      memcpy(received + in, np_slab_address((uint32_t)slab), (size_t)count);
+      in += (uint32_t)count;
+    }
+    CHECK_EQUAL(count, -EAGAIN);
+  }
+  CHECK(memcmp(sent, received, BYTES) == 0);
+  CHECK_EQUAL(np_tls_shutdown(pair[0]), 0);
+  CHECK_EQUAL(np_tls_recv(pair[1], (uint32_t)slab, 0, 100), 0);
+  free(sent);
+  free(received);
+  CHECK_EQUAL(np_tls_context_free(server), 0);
+  CHECK_EQUAL(np_tls_context_free(server), -EBADF);
+  CHECK_EQUAL(np_tls_context_free(client), 0);
+  np_close(pair[0]);
+  np_close(pair[1]);
+}
+
+TEST("np_tls_recv() tells a cut from an end in order, again and again") {
+  int32_t server, client, pair[2], numbers[2];
+  make_contexts(&server, &client);
+  make_pair(pair);
+  const uint8_t *none = tls_bytes("");
+  CHECK_EQUAL(np_tls_begin(pair[0], server, "", none, 0, ""), 0);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), 0);
+  shake_hands(pair[0], pair[1]);
+  uint32_t slab = (uint32_t)np_slab_map(2 << 20);
+  CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), -EAGAIN);
+  CHECK_EQUAL(shutdown(pair[0], SHUT_WR), 0);
+  uint8_t text[100];
+  for (int n = 0; n < 3; n++) {
+    CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), -EPROTO);
+    CHECK(np_tls_failure(pair[1], 0, numbers, text, sizeof text) > 0);
+    CHECK_EQUAL(numbers[0], 294);  // SSL_R_UNEXPECTED_EOF_WHILE_READING
+  }
+  np_close(pair[0]);
+  np_close(pair[1]);
+  np_tls_context_free(server);
+  np_tls_context_free(client);
+}
+
+TEST("np_tls_*() are -errno for numbers that stand for nothing, and for text that is no certificate") {
+  skip_without_tls();
+  uint8_t out[8];
+  int32_t numbers[2];
+  CHECK_EQUAL(np_tls_handshake(-1), -EBADF);
+  CHECK_EQUAL(np_tls_timeout(1 << 30), -EBADF);
+  CHECK_EQUAL(np_tls_pending(-1), 0);
+  CHECK_EQUAL(np_tls_choose(-1, 0), -EBADF);
+  CHECK_EQUAL(np_tls_shutdown(-1), -EBADF);
+  CHECK_EQUAL(np_tls_about(-1, 0, out, sizeof out), -EBADF);
+  CHECK_EQUAL(np_tls_recv(-1, 0, 0, 0), -EFAULT);
+  CHECK_EQUAL(np_tls_send(-1, NULL, 0), -EFAULT);
+  CHECK_EQUAL(np_tls_begin(0, -1, "", out, 0, ""), -EBADF);
+  CHECK_EQUAL(np_tls_context_free(-1), -EBADF);
+  CHECK_EQUAL(np_tls_swap(-1, -1), -EBADF);
+  CHECK_EQUAL(np_tls_set(-1, 0, 0), -EBADF);
+  CHECK_EQUAL(np_tls_name(-1, "x", 0), -EBADF);
+  int32_t context = np_tls_context(1, 0x0303, 0x0304);
+  CHECK_EQUAL(np_tls_set(context, 99, 0), -EINVAL);
+  CHECK_EQUAL(np_tls_name(context, "x", context), -EBADF);
+  CHECK_EQUAL(tls_use_text(context, 99, "x"), -EINVAL);
+  CHECK_EQUAL(tls_use_text(context, TLS_CHAIN, "no certificate"), -EINVAL);
+  CHECK_EQUAL(tls_use_text(context, TLS_KEY, tls_test_key), -EINVAL);  // it has no certificate
+  CHECK(np_tls_failure(-1, 0, numbers, out, sizeof out) <= (int32_t)sizeof out);
+  CHECK_EQUAL(np_tls_context_free(context), 0);
+}
