@@ -49,7 +49,8 @@ export class RunState {
 
   /** Nothing is under way: no deadline is left to wake the program for. */
   #lookAtTimers(): void {
-    if (this.#pending.size > 0) return;
+    // Without memory, zero-copy sends that nobody can be told of are looked for by a timer.
+    if (this.#pending.size > 0 || !this.isCalm) return;
     runtime.later(10, () => {
       const poller = this.library.pollers.threadPollerIfAny();
       if (this.#pending.size > 0 || poller === null || poller.watcherCount > 0) return;
