@@ -198,7 +198,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     return true;
   }
 
-  /** The same without an event: no poller is there to be told that no memory is left. */
+  /** Receives without an event: no poller is there to be told that no memory is left. */
   protected receiveUnasked(): boolean {
     try {
       return this.receive();

@@ -47,7 +47,7 @@ function isGone(bytes: Uint8Array): boolean {
 }
 
 /**
- * The same for bytes that are to be used now.
+ * The number of bytes in an array that is to be used now.
  *
  * @throws {TypeError} They were taken away: an array without memory is no empty one.
  */

@@ -204,13 +204,13 @@ export const ANSWERS_RUNNING_MAX = 1024;
 
 // ---- zero copy ----------------------------------------------------------------------------------
 
-/** What a flush must have in one piece to be sent from our pages: at first, */
+/** A piece of a flush from which on it is sent from our pages, in mode auto: the first value. */
 export const ZERO_COPY_BYTES_FIRST = 64 * 1024;
-/** at least, when many sends complete together: streams gain from 4 KiB on, */
+/** Its least value, when many sends complete together: streams gain from 4 KiB on. */
 export const ZERO_COPY_BYTES_MIN = 16 * 1024;
-/** and at most, when each completes alone: then a completion costs as much as a small copy. */
+/** Its greatest value, when each completes alone: a completion costs as much as a small copy. */
 export const ZERO_COPY_BYTES_MAX = 256 * 1024;
-/** The same for `"always"`. Below a page the kernel cuts packets at every piece. */
+/** The piece in mode always. Below a page the kernel cuts packets at every piece. */
 export const ZERO_COPY_ALWAYS_BYTES = 4096;
 /**
  * The most that one zero-copy send takes: RLIMIT_MEMLOCK is charged with what was asked for, and
@@ -231,7 +231,7 @@ export const ZERO_COPY_COPIED_PAUSE: readonly [first: number, factor: number, la
   10,
   1_000_000,
 ];
-/** The same where the kernel has no memory for it (ENOBUFS) although nothing is under way. */
+/** The sends that copy when the kernel had no memory (ENOBUFS) although nothing was under way. */
 export const ZERO_COPY_NO_BUFFERS_PAUSE: readonly [first: number, factor: number, last: number] = [
   200,
   2,

@@ -129,7 +129,7 @@ export class ListenerSocket implements Listener {
   readonly localOfAccepted: PackedAddress | null;
   readonly #options: ListenerOptions;
   readonly #isBorrowed: boolean;
-  /** What its clients are shown; null without TLS. */
+  /** The certificates that its clients are shown; null without TLS. */
   readonly credentials: Credentials | null;
   /** The context that handshakes begin with; -1 without TLS. */
   readonly tlsContext: number;

@@ -6,7 +6,7 @@ import type { NetpollError } from "../core/errors.ts";
 import type { Poller } from "../poll/poller.ts";
 import { type Choose, Handshake } from "../transport/handshake.ts";
 
-/** Who has a connection that is not there yet. */
+/** The owner of a connection that is not there yet. */
 export interface HandshakeOwner {
   /** The peer is the right one: the descriptor is the owner's. */
   onSecure(): void;

@@ -13,7 +13,7 @@ const NOTHING = new Uint8Array(0);
 /** Where the bytes of an address begin in a raw one, in words. */
 const RAW_BYTES_AT = 4;
 
-/** What a client's options come to. */
+/** The options of a client, made ready for its connections. */
 export class ClientTls {
   readonly #options: TlsClientOptions;
   readonly #context: Context;
@@ -84,7 +84,7 @@ const abandoned = new FinalizationRegistry<ClientTls>((tls) => tls.close());
 /** Of the option `true`. */
 let plain: ClientTls | null = null;
 
-/** What was made of these options, once for each object: reading the authorities takes a while. */
+/** The TLS of these options, made once for each object: reading the authorities takes a while. */
 export function clientTlsOf(options: TlsClientOptions | true): ClientTls {
   if (options === true) return plain ??= new ClientTls(true);
   const known = made.get(options);

@@ -17,7 +17,7 @@ export interface EndpointAddresses {
 
 /** One end of a transport, watched. A connection is one: stream.ts goes on with it. */
 export class Endpoint {
-  /** What it is connected to. */
+  /** The transport that it is one end of. */
   io: Transport;
   /** The descriptor; -1 once it is gone. */
   fd: number;

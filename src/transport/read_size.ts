@@ -1,5 +1,5 @@
 /**
- * How much is received at a time.
+ * The number of bytes that are received at a time.
  */
 import {
   CALL_MICROS_LONG,

@@ -1,5 +1,5 @@
 /**
- * What a handshake has found out.
+ * The facts that a handshake has found out.
  */
 import { X509Certificate } from "node:crypto";
 import { native } from "../../ffi/load.ts";
@@ -19,7 +19,7 @@ const Fact = {
 export interface PeerCertificate {
   /** Whose it is, a line each part. */
   readonly subject: string;
-  /** Who has signed it, a line each part. */
+  /** The name of the signer, a line each part. */
   readonly issuer: string;
   /** The names and addresses that it is for, like `"DNS:example.org"`. */
   readonly names: readonly string[];

@@ -50,7 +50,7 @@ class TlsTransport extends SocketTransport {
     return native.tlsPending(fd) > 0;
   }
 
-  // How many of them are the user's nobody knows before they are decrypted.
+  // Nobody knows before they are decrypted how many of them are the user's.
   override unreadBytes(fd: number): number {
     return native.tlsPending(fd) > 0 || super.unreadBytes(fd) > 0 ? 1 : 0;
   }
