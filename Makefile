@@ -42,7 +42,7 @@ export GIT_CONFIG_VALUE_0 = *
 .DELETE_ON_ERROR:
 .PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
-        $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
+        faults $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
 
@@ -136,6 +136,9 @@ cover: all  ## lines and branches that the tests reach, both runtimes and C toge
 	  gcov -b --json-format --stdout *.gcda | ../../$(BUN) ../../scripts/cover/gcov.ts libnetpoll.c > ../c.lcov
 	$(BUN) scripts/cover/report.ts coverage
 	@$(DENO) fmt --quiet docs/COVERAGE.md
+
+faults: all  ## each native call fails, is short or late, in every scenario (OPTIONS=--help says more)
+	@$(FAULTS) $(BOTH) tests/faults/run.ts $(OPTIONS)
 
 exits: all  ## servers, Workers and peers that end under load in every way, 100 times each (OPTIONS=--help)
 	@$(BOTH) tests/exits/run.ts $(OPTIONS)

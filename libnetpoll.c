@@ -1849,8 +1849,9 @@ static void *watch(void *argument) {
   for (;;) {
     uint64_t count;
     if (poll(&armed, 1, -1) < 0) continue;
-    if (read(waker->control, &count, sizeof count) < 0) continue;
+    bool is_armed = read(waker->control, &count, sizeof count) >= 0;
     if (atomic_load(&waker->state) == WAKER_CLOSING) return NULL;
+    if (!is_armed) continue;
     // Armed. A second arming, or closing, ends this look and begins another.
     while (poll(both, 2, -1) < 0) {}
     if (both[1].revents) ring_until_sent(waker);
@@ -1987,7 +1988,8 @@ EXPORT int32_t np_waker_close(int32_t id) {
   int expected = WAKER_OPEN;
   // One of several that close it does: a supervisor may come at the same time as the owner.
   if (!waker || !atomic_compare_exchange_strong(&waker->state, &expected, WAKER_CLOSING)) return -EBADF;
-  np_counter_add(waker->control);
+  // A thread that did not hear of it would be waited for in vain.
+  for (int tries = 0; np_counter_add(waker->control) < 0 && tries < WAKE_TRIES_MAX; tries++) {}
   pthread_join(waker->thread, NULL);
   close(waker->control);
   close(waker->ours);

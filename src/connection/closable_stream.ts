@@ -73,6 +73,11 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     readSide.settle(this.reader);
   }
 
+  // Nothing would tell any more when it can go on.
+  protected override onUnwatchable(error: unknown): void {
+    queueMicrotask(() => this.cut(error));
+  }
+
   /** The connection is broken. What was received before is still delivered. */
   #onLost(cause: NetpollError): void {
     if (this.state === "closed") return;
@@ -89,6 +94,8 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     this.readEnd ??= { error: () => error, message: "" };
     this.stops |= Stop.ENDED;
     writeSide.fail(this.writer, error);
+    // Broken by an error of ours it must not look to the peer like the end of the stream.
+    this.io.resetOnClose(this.fd, true);
     this.#finish("lost", this.#undelivered);
     readSide.settle(this.reader);
   }

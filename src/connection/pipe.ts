@@ -31,6 +31,11 @@ export interface PipeResult {
   bToA: number;
 }
 
+/** The error of a call that moved nothing. */
+function errorOf(what: string, code: number): SystemError {
+  return new SystemError(what, code < 0 ? -code : ERRNO.EPIPE);
+}
+
 /**
  * The way from one connection to the other. Small reads are copied, which costs fewer calls; where
  * reads fill what they get, bytes pass through a pipe of the kernel and never come here.
@@ -83,7 +88,8 @@ class Direction {
 
   #end(): void {
     this.isDone = true;
-    this.#to.shutdownWrite();
+    const failure = this.#to.shutdownWrite();
+    if (failure !== null) this.#lose(this.#to, failure);
   }
 
   /** Sends what was taken and not sent. Whether all of it has left. */
@@ -99,7 +105,7 @@ class Direction {
       const count = pipe.drain(this.#to.fd);
       if (isNotNow(count)) return false;
       if (count === -ERRNO.EINVAL) return this.#drainByCopying(pipe);
-      if (count <= 0) return this.#lose(this.#to, "send", count);
+      if (count <= 0) return this.#lose(this.#to, errorOf("send", count));
     }
     return true;
   }
@@ -110,7 +116,7 @@ class Direction {
     this.#isSplicing = false;
     while (pipe.heldBytes > 0) {
       const count = this.#to.takeFrom(fileTransport, pipe.reading, this.#size);
-      if (count <= 0) return this.#lose(this.#to, "read a pipe", count);
+      if (count <= 0) return this.#lose(this.#to, errorOf("read a pipe", count));
       pipe.heldBytes -= count;
     }
     return this.#drain();
@@ -120,7 +126,7 @@ class Direction {
   #fill(): boolean {
     const count = this.#isSplicing ? this.#splice() : this.#copy();
     if (isNotNow(count)) return false;
-    if (count < 0) return this.#lose(this.#from, "receive", count);
+    if (count < 0) return this.#lose(this.#from, errorOf("receive", count));
     this.count += count;
     if (count === 0) this.isEnded = true;
     return true;
@@ -156,9 +162,9 @@ class Direction {
     this.#size = FIRST_SIZE;
   }
 
-  #lose(stream: ControlledStream<unknown>, what: string, code: number): false {
+  #lose(stream: ControlledStream<unknown>, error: SystemError): false {
     this.isBroken = true;
-    stream.onSendFailure(new SystemError(what, code < 0 ? -code : ERRNO.EPIPE));
+    stream.onSendFailure(error);
     return false;
   }
 

@@ -449,7 +449,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   /** All that was flushed has left: our side ends, if it shall. */
   protected onAllSent(): void {
     if (!this.ending?.isWriteEnding || this.state === "closed") return;
-    this.shutdownWrite();
+    const failure = this.shutdownWrite();
+    if (failure !== null) return void this.onSendFailure(failure);
     this.ending.endWrite();
   }
 

@@ -204,7 +204,7 @@ export class ListenerSocket implements Listener {
     check("learn the address of a socket", native.name(this.#fd, 0, raw));
     const v6Only = raw[0] === Family.IPV6 && getOption(this.#fd, Option.V6_ONLY) !== 0;
     const fd = open(raw, this.#options, { v6Only, origin: "stands for what was granted" });
-    return new ListenerSocket(fd, this.#options, null, this.tlsContext);
+    return listenerOver(fd, () => new ListenerSocket(fd, this.#options, null, this.tlsContext));
   }
 
   /** Takes a connection and writes down who it is from: its descriptor, or `-errno`. */
@@ -267,6 +267,17 @@ function identify(path: string): string | null {
     return `${dev}:${ino}`;
   } catch {
     return null;
+  }
+}
+
+/** A listener over a socket of ours. It is closed, and its file goes, when that fails. */
+function listenerOver(fd: number, make: () => ListenerSocket, path = "@"): ListenerSocket {
+  try {
+    return make();
+  } catch (error) {
+    native.close(fd);
+    if (!path.startsWith("@")) removeFile(path);
+    throw error;
   }
 }
 
@@ -451,8 +462,10 @@ export function createListener(
   }
   const credentials = read.tls === undefined ? null : new Credentials(read.tls);
   try {
+    const path = network === "unix" ? describeAddress(formatAddress(parsePath(address))) : "@";
     const fd = network === "unix" ? listenUnix(address, read) : listenTcp(network, address, read);
-    return new UserListener(new ListenerSocket(fd, read, credentials));
+    const make = () => new ListenerSocket(fd, read, credentials);
+    return new UserListener(listenerOver(fd, make, path));
   } catch (error) {
     credentials?.close();
     throw error;

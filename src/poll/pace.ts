@@ -212,7 +212,8 @@ export class Pace {
   #block(runtime: RuntimeLoop, deadline: number): number {
     const { blockMicros, spinMicros } = config;
     // A handler that waits for the runtime may wait for a timer of it.
-    this.#setTimer(this.outsideWaits > 0 ? Math.min(blockMicros, TURN_MICROS) : blockMicros);
+    const period = this.outsideWaits > 0 ? Math.min(blockMicros, TURN_MICROS) : blockMicros;
+    if (!this.#setTimer(period)) return this.#turns.poll(0, deadline); // nothing would end the wait
     for (const end = native.now() + spinMicros; spinMicros > 0 && native.now() < end;) {
       const count = this.#turns.poll(0, deadline);
       if (count > 0 || runtime.isReady) return count;
@@ -221,10 +222,12 @@ export class Pace {
     return this.#turns.poll(-1, deadline);
   }
 
-  #setTimer(period: number): void {
-    if (this.#period === period) return;
+  /** Whether the timer has that period now. */
+  #setTimer(period: number): boolean {
+    if (this.#period === period) return true;
+    if (native.timerfdSet(this.timer, period) < 0) return false;
     this.#period = period;
-    check("set a timer", native.timerfdSet(this.timer, period));
+    return true;
   }
 
   /** Goes cold: nothing happens until there is an event. */
@@ -236,7 +239,10 @@ export class Pace {
     this.#emptyTurns = 0;
     this.counts.colds += 1;
     this.#setTimer(0);
-    this.#runtime?.giveThread();
+    if (this.#runtime === null || this.#runtime.giveThread()) return;
+    // Turns find what the waker cannot tell of.
+    this.#phase = "scheduled";
+    this.#runtime.giveTick();
   }
 
   /** Ends the thread. The epoll descriptor must still be open. */

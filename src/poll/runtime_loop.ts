@@ -83,10 +83,10 @@ export class RuntimeLoop {
     if (!this.#isRung) this.#schedule();
   }
 
-  /** Gives it the thread, until the epoll descriptor is ready. */
-  giveThread(): void {
+  /** Gives it the thread, until the epoll descriptor is ready. False: nothing would tell of that. */
+  giveThread(): boolean {
     this.want(false);
-    this.#waker.arm();
+    return this.#waker.arm();
   }
 
   #schedule(): void {

@@ -38,9 +38,9 @@ export class Waker {
     else this.#socket.unref();
   }
 
-  /** A byte comes as soon as the epoll descriptor is ready. */
-  arm(): void {
-    check("arm the waker", native.wakerArm(this.#id));
+  /** A byte comes as soon as the epoll descriptor is ready. False: it cannot be asked for that. */
+  arm(): boolean {
+    return native.wakerArm(this.#id) >= 0;
   }
 
   /** A byte comes the next time the runtime polls its sockets. False: the socket is broken. */

@@ -219,7 +219,13 @@ export class Acceptor implements Watcher, ConnectionSource {
   }
 
   #watch(interest: number): void {
-    if (this.#token >= 0) this.#poller.modify(this.#token, this.fd, interest);
+    if (this.#token < 0) return;
+    try {
+      this.#poller.modify(this.#token, this.fd, interest);
+    } catch (error) {
+      // Nobody would tell of connections, or always.
+      this.#owner.onAcceptFailure(error as SystemError);
+    }
   }
 
   /** Stops, and closes the listener. */

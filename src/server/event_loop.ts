@@ -294,8 +294,9 @@ export class EventLoop<C = undefined> {
       listener.close();
       return this.#shutdown.result.then(ignore);
     }
+    let socket: ListenerSocket | null = null;
     try {
-      const socket = listenerSocket(listener);
+      socket = listenerSocket(listener);
       // Accepted sockets inherit them from the listener.
       setStreamOptions(socket, this.#socketOptions);
       const owner = this.#sourceOwner(socket.credentials);
@@ -304,6 +305,7 @@ export class EventLoop<C = undefined> {
       if (!this.#isRef) acceptor.unref();
       if (this.#isFull) acceptor.pause();
     } catch (error) {
+      if (socket?.onClose === null) socket.close(); // nobody would ever answer those who connect
       return Promise.reject(error);
     }
     this.#served ??= Promise.withResolvers<void>();

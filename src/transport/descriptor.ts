@@ -101,8 +101,8 @@ abstract class DescriptorTransport {
     return new SystemError(call, errno);
   }
 
-  shutdownWrite(fd: number): void {
-    native.shutdown(fd, WRITE_SIDE);
+  shutdownWrite(fd: number): number {
+    return native.shutdown(fd, WRITE_SIDE);
   }
 
   resetOnClose(fd: number, isOn: boolean): void {
@@ -158,6 +158,11 @@ function sendBorrowed(fd: number, node: LinkNode, most: number, flags: number): 
 /** Descriptors that can be polled and are no sockets: pipes, terminals. */
 class FileTransport extends DescriptorTransport implements Transport {
   readonly canPin = false;
+
+  // Only a close ends our side of what is no socket.
+  override shutdownWrite(): number {
+    return 0;
+  }
 
   receive(fd: number, slab: number, offset: number, length: number): number {
     table[0] = slab;

@@ -2,6 +2,7 @@
  * An endpoint: a transport, what its poller shall report of it, and the addresses of both ends.
  */
 import { counts } from "../core/counts.ts";
+import { SystemError } from "../core/errors.ts";
 import { type Address, Family, type PackedAddress, unpackAddress } from "../net/address.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
@@ -119,8 +120,17 @@ export class Endpoint {
     if (this.#completions !== 0) interest = (interest | this.#completions) >>> 0;
     if (interest === this.#interest) return false;
     this.#interest = interest;
-    this.io.modify(this.#poller, this.#token, this.fd, interest);
+    try {
+      this.io.modify(this.#poller, this.#token, this.fd, interest);
+    } catch (error) {
+      this.onUnwatchable(error);
+    }
     return true;
+  }
+
+  /** The poller cannot report what is wanted. */
+  protected onUnwatchable(error: unknown): void {
+    throw error;
   }
 
   /**
@@ -164,10 +174,11 @@ export class Endpoint {
     return this.isOpen ? this.io.unackedBytes(this.fd) : 0;
   }
 
-  /** Ends our side of the stream. */
-  shutdownWrite(): void {
+  /** Ends our side of the stream. Null, or why the peer will not hear of it. */
+  shutdownWrite(): SystemError | null {
     this.isWriteEnded = true;
-    this.io.shutdownWrite(this.fd);
+    const code = this.io.shutdownWrite(this.fd);
+    return code < 0 ? new SystemError("end the stream", -code) : null;
   }
 
   /** Its family of addresses; 0 for what is no connected socket. */

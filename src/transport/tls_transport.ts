@@ -59,8 +59,10 @@ class TlsTransport extends SocketTransport {
     return errno === ERRNO.EPROTO ? failureOf(fd, call) : new SystemError(call, errno);
   }
 
-  override shutdownWrite(fd: number): void {
+  // An end that did not leave is no failure: a peer that has reset it is heard of by what follows.
+  override shutdownWrite(fd: number): number {
     native.tlsShutdown(fd);
+    return 0;
   }
 }
 

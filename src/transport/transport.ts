@@ -7,7 +7,6 @@
  */
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
-import { ERRNO } from "../core/errno.ts";
 import type { NetpollError, SystemError } from "../core/errors.ts";
 import { CONTIGUOUS_BYTES_MAX, READ_BYTES_MAX, READ_ROOM_MIN } from "../core/limits.ts";
 import type { PackedAddress } from "../net/address.ts";
@@ -18,8 +17,11 @@ import type { ReadSize } from "./read_size.ts";
 
 /** More follows: do not send a packet that is not full yet (send(2)). */
 export const MSG_MORE = 0x8000;
-/** The result of a send when a borrowed array is gone: its user has transferred or shrunk it. */
-export const TAKEN_AWAY: number = -ERRNO.EFAULT;
+/**
+ * The result of a send when a borrowed array is gone: its user has transferred or shrunk it. No error
+ * of the kernel has this number.
+ */
+export const TAKEN_AWAY = -4096;
 
 /** All that a connection needs of the world. Results are `>= 0` or `-errno` where nothing else is said. */
 export interface Transport {
@@ -64,8 +66,8 @@ export interface Transport {
   /** The error of a call that failed with `-errno`. */
   error(fd: number, call: string, errno: number): NetpollError;
 
-  /** Ends our side. */
-  shutdownWrite(fd: number): void;
+  /** Ends our side: 0, or `-errno` when the peer will not hear of it. */
+  shutdownWrite(fd: number): number;
   /** Lets a close reset it in place of ending it in order, or not any more. */
   resetOnClose(fd: number, isOn: boolean): void;
   /** Ends both sides, and gives up all that it holds. */

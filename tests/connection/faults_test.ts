@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { configure, Connection, EofError, SystemError } from "../../mod.ts";
+import { configure, Connection, EofError, NetpollError, SystemError } from "../../mod.ts";
 import { serveHandler } from "../support/echo_server.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
-import { closeAll, pairWith, receive, send } from "../support/pair.ts";
+import { closeAll, pairWith, receive, send, tcpPair } from "../support/pair.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { soon, ticks, until } from "../support/until.ts";
 import { socketPair } from "../../mod.ts";
 
-const ECONNRESET = 104, ENOMEM = 12, EAGAIN = 11, ENOBUFS = 105;
+const ECONNRESET = 104, ENOMEM = 12, EAGAIN = 11, EBADF = 9, ENOBUFS = 105;
 
 faultTest("Connection tells a reset that a receive finds", () =>
   leaks(async () => {
@@ -157,5 +157,47 @@ faultTest(
         assertEquals(assertThrows(() => a.writer.writeString("x"), SystemError).code, code);
         await closeAll(a, b);
       }
+    }),
+);
+
+faultTest(
+  "Connection that an error of ours has broken does not look to its peer like the end",
+  () =>
+    leaks(async () => {
+      const [a, b] = await tcpPair();
+      failWith("recv", EBADF, { fd: a.fd });
+      await send(b, "x");
+      const error = await assertRejects(() => soon(b.reader.wait(1)), EofError);
+      assertEquals((error.cause as SystemError).code, "ECONNRESET");
+      await closeAll(a, b);
+    }),
+);
+
+faultTest(
+  "closeWrite() that the kernel refuses breaks the connection, of which the peer hears",
+  () =>
+    leaks(async () => {
+      const [a, b] = await tcpPair();
+      failWith("shutdown", EBADF, { fd: a.fd });
+      await soon(a.closeWrite());
+      const error = await assertRejects(() => soon(a.closed), SystemError);
+      assertEquals([error.syscall, error.code], ["end the stream", "EBADF"]);
+      await assertRejects(() => soon(b.reader.wait(1)), EofError);
+      await closeAll(a, b);
+    }),
+);
+
+faultTest(
+  "a flush whose connection cannot be watched for room fails, and does not wait for ever",
+  () =>
+    leaks(async () => {
+      const [a, b] = socketPair();
+      b.pauseRead();
+      await ticks(2);
+      failWith("epollCtl", ENOMEM, { fd: a.fd });
+      a.writer.writeBinary(new Uint8Array(8 << 20));
+      await assertRejects(() => soon(a.writer.flush()), NetpollError);
+      assertEquals((await assertRejects(() => soon(a.closed), SystemError)).code, "ENOMEM");
+      await closeAll(a, b);
     }),
 );

@@ -130,11 +130,19 @@ static ssize_t fault_readv(int fd, const struct iovec *pieces, int count) {
   return readv(fd, fewer, count);
 }
 
+// The socket of a waker that is full has bytes in it.
+static ssize_t fault_wake(int fd, const void *from, size_t length, int flags) {
+  int32_t effect = injected(FAULT_WAKE, fd);
+  if (effect >= 0 || effect == -EAGAIN) return send(fd, from, length, flags);
+  errno = -effect;
+  return -1;
+}
+
 // Only a waker asks not to wait: what it sends is no connection's.
 static ssize_t fault_send(int fd, const void *from, size_t length, int flags) {
-  enum fault_kind kind = flags & MSG_DONTWAIT ? FAULT_WAKE : FAULT_SEND;
   size_t most = SIZE_MAX;
-  return is_refused(kind, fd, &most) ? -1 : send(fd, from, least(length, most), flags);
+  if (flags & MSG_DONTWAIT) return fault_wake(fd, from, length, flags);
+  return is_refused(FAULT_SEND, fd, &most) ? -1 : send(fd, from, least(length, most), flags);
 }
 
 static ssize_t fault_writev(int fd, const struct iovec *pieces, int count) {

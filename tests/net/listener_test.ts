@@ -235,7 +235,7 @@ faultTest(
   () =>
     withDirectory((directory) => {
       const path = join(directory, "socket");
-      for (const call of ["socket", "bind", "listen"] as const) {
+      for (const call of ["socket", "bind", "listen", "sockname"] as const) {
         for (const [network, address] of [["tcp", "127.0.0.1:0"], ["unix", path]] as const) {
           failWith(call, ERRNO.ENOMEM);
           refuse("ENOMEM", network, address);

@@ -477,6 +477,16 @@ test("close() leaves no thread and no descriptor, and tells nobody anything more
   assertLessOrEqual(threadCount(), before.threads);
 });
 
+faultTest("a poller whose waker cannot be armed looks for events by itself", async () => {
+  const poller = new Poller();
+  using pair = new Pair();
+  failWith("eventfdWrite", ERRNO.EBADF, { count: 3 });
+  poller.add(pair, Interest.READ);
+  pair.send();
+  await until(() => pair.events.length > 0, "the event");
+  poller.close();
+});
+
 test("close() of a poller that was never used leaves nothing", () => {
   const before = descriptorCount();
   new Poller().close();

@@ -7,7 +7,10 @@ import {
   EventLoop,
   type Listener,
   NetpollError,
+  SystemError,
 } from "../../mod.ts";
+import { ERRNO } from "../../src/core/errno.ts";
+import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { echo, serve } from "../support/serve.ts";
@@ -469,3 +472,16 @@ test("bytes that came before the end are all handled, of 10 peers that send 5000
     await soon(served);
     assertEquals(sum, 50_000);
   }));
+
+faultTest(
+  "serve() that cannot watch closes the listener: nobody would ever be answered",
+  () =>
+    leaks(async () => {
+      const listener = createListener("tcp", "127.0.0.1:0");
+      const loop = new EventLoop(echo);
+      failWith("epollCtl", ERRNO.ENOMEM, { fd: listener.fd });
+      await assertRejects(() => soon(loop.serve(listener)), SystemError, "out of memory");
+      assertEquals(listener.fd, -1);
+      await loop.shutdown();
+    }),
+);

@@ -113,6 +113,11 @@ export function delayCall(call: Call, micros: number, fault: Fault = {}): void {
   inject(call, fault, LATE + micros);
 }
 
+/** Gives each call of a kind an effect that is none: `usedFaults` counts them. */
+export function countCalls(call: Call): void {
+  inject(call, { count: 2 ** 31 - 1 }, 0);
+}
+
 /** The number of calls of a kind that have had their effect. */
 export function usedFaults(call: Call): number {
   return library!.faultUsed(FAULT_KINDS.indexOf(call));

@@ -1,0 +1,67 @@
+/**
+ * What users do with several pollers, each as a function: with right bytes at its end, or a typed
+ * error.
+ */
+import { assertEquals } from "@std/assert";
+import { Cluster, type ClusterOptions, createListener, dial } from "../../mod.ts";
+import { closing, exchange, type Note, portOf, type Scenario } from "./scenarios.ts";
+
+const HANDLER = new URL("../support/cluster_handler.ts", import.meta.url);
+
+/** A cluster of two, for as long as `use` runs. */
+async function withCluster(
+  note: Note,
+  options: ClusterOptions,
+  use: (port: number, cluster: Cluster) => Promise<void>,
+): Promise<void> {
+  const reusePort = options.acceptMode === "reuseport";
+  const listener = createListener("tcp", "127.0.0.1:0", { reusePort });
+  const port = portOf(listener);
+  const cluster = new Cluster(HANDLER, { pollerCount: 2, onWorkerError: note, ...options });
+  const served = cluster.serve(listener);
+  served.catch(note);
+  try {
+    await use(port, cluster);
+  } finally {
+    await cluster.shutdown({ timeoutMs: 100 });
+  }
+  await served;
+}
+
+/** Some connections, one after the other, each of which is served by somebody. */
+async function ask(note: Note, port: number): Promise<void> {
+  for (let n = 0; n < 3; n++) {
+    await closing(await dial("tcp", `127.0.0.1:${port}`), note, async (client) => {
+      await exchange(client, 20);
+      client.writer.writeString("who");
+      await client.writer.flush();
+      await client.reader.wait(1);
+      assertEquals(/^\d$/.test(client.reader.readString(1)), true);
+      client.reader.release();
+    });
+  }
+}
+
+function serving(options: ClusterOptions): Scenario {
+  return (note) => withCluster(note, options, (port) => ask(note, port));
+}
+
+async function resize(note: Note): Promise<void> {
+  await withCluster(note, {}, async (port, cluster) => {
+    await ask(note, port);
+    await cluster.resize(3);
+    await ask(note, port);
+    await cluster.resize(1);
+    await ask(note, port);
+  });
+}
+
+/**
+ * Those that start Workers: each takes a hundred times as long as the others, and errors there may be
+ * told there.
+ */
+export const CLUSTER_SCENARIOS: Readonly<Record<string, Scenario>> = {
+  clusterHandOver: serving({}),
+  clusterReusePort: serving({ acceptMode: "reuseport" }),
+  clusterResize: resize,
+};
