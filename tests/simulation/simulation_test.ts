@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { seededRandom } from "../support/random.ts";
 import { patch, readSources } from "./copy.ts";
 import { machine } from "./machine.ts";
-import { MUTANTS } from "./mutants.ts";
+import { changesOf, MUTANTS } from "./mutants.ts";
 import { again, simulate } from "./simulate.ts";
 
 /** Schedules of one test; fewer where the machine is slow. */
@@ -64,13 +64,16 @@ for (const part of OFTEN) {
   const mutant = MUTANTS.find(({ name }) => name.startsWith(part))!;
   test(`a planted fault is found: ${mutant.name}`, async () => {
     const endMs = performance.now() + MUTANT_MS;
-    const { findings } = await simulate({ seed: 1, count: 2000, endMs, findingsMax: 1 }, [mutant]);
+    const { findings } = await simulate(
+      { seed: 1, count: 2000, endMs, findingsMax: 1 },
+      changesOf(mutant),
+    );
     assertEquals(findings.length, 1);
   });
 }
 
 test("every planted fault has its place in the sources", () => {
-  for (const mutant of MUTANTS) patch(readSources(), mutant);
+  for (const change of MUTANTS.flatMap(changesOf)) patch(readSources(), change);
 });
 
 test("patch() says what to do when a text is not there, or twice", () => {
