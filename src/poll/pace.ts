@@ -126,7 +126,7 @@ export class Pace {
   onTimer(): void {
     // A periodic timerfd expires once and stays expired until it is read (fs/timerfd.c restarts it
     // in read).
-    native.counterTake(this.timer);
+    if (native.counterTake(this.timer) < 0) this.#period = -1; // setting it anew starts it, too
     this.#isQuiet = !this.#sawEvents;
     this.#sawEvents = false;
   }
