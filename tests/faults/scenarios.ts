@@ -12,6 +12,7 @@ import {
   createListener,
   dial,
   type DialOptions,
+  EofError,
   EventLoop,
   type EventLoopOptions,
   frames,
@@ -384,6 +385,7 @@ async function adapters(note: Note): Promise<void> {
       if (at === MANY) break;
     }
     await sent;
+    if (at < MANY) throw new EofError("Cannot read more: the server has ended its side");
     assertBytes(got.subarray(0, at), pattern(MANY));
   });
 }

@@ -177,6 +177,7 @@ export async function attempt(name: string, injections: readonly Injection[]): P
 /** Sends the log of this process to the runs, and makes what is made once and kept. */
 export async function begin(name: string): Promise<void> {
   configure({ log: (line) => void noted.push(line) });
+  await attempt(name, []); // what the runtime makes for its first Worker stays
   const { failure } = await attempt(name, []);
   if (failure !== null) throw new Error(`${name} fails without a fault: ${failure}`);
 }
