@@ -1545,7 +1545,7 @@ static int32_t tls_send_pieces(struct tls_end *end, const struct iovec *pieces, 
   uint32_t plain = end->owed;  // these have left meanwhile
   struct tls_place at = {pieces, count, plain};
   end->owed = 0;
-  end->out = &out;
+  end->out = &out;  // cppcheck-suppress autoVariables // taken back below
   while (code == 0 && out.bytes < TLS_GATHER_BYTES) {
     const uint8_t *bytes;
     uint32_t length = tls_next_record(&at, copy, &bytes);

@@ -229,7 +229,11 @@ export class ConnectionReader extends ChainReader implements Reader {
       onAbort,
     };
     if (onAbort !== null) signal!.addEventListener("abort", onAbort);
-    this.#owner.onWait();
+    try {
+      this.#owner.onWait();
+    } catch (error) {
+      this.#fail(error); // nobody would time it
+    }
     return promise;
   }
 

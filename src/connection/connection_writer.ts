@@ -216,7 +216,13 @@ export class ConnectionWriter extends ChainWriter {
   #queue(flush: Flush): void {
     const flushes = this.#flushes ??= [];
     flushes.push(flush);
-    if (flushes.length === 1) this.#owner.onFlushWait(flush.since);
+    if (flushes.length > 1) return;
+    try {
+      this.#owner.onFlushWait(flush.since);
+    } catch (error) {
+      this.#take(flushes, 1); // nobody would time it
+      flush.reject(error);
+    }
   }
 
   #flushFile(file: FileSending): Promise<void> {
