@@ -201,18 +201,3 @@ faultTest(
       await closeAll(a, b);
     }),
 );
-
-faultTest(
-  "a wait that nobody can time rejects with why, and the next one goes on",
-  () =>
-    leaks(async () => {
-      const [a, b] = socketPair();
-      a.readTimeoutMs = 10_000;
-      failWith("timerfdSet", EBADF, { count: 1 });
-      const failed = await soon(a.reader.wait(1).then(() => null, (error) => error));
-      assertEquals((failed as SystemError).code, "EBADF");
-      await send(b, "x");
-      assertEquals(await soon(receive(a, 1)), "x");
-      await closeAll(a, b);
-    }),
-);
