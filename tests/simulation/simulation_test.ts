@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { seededRandom } from "../support/random.ts";
 import { patch, readSources } from "./copy.ts";
 import { machine } from "./machine.ts";
 import { changesOf, MUTANTS } from "./mutants.ts";
@@ -22,11 +21,8 @@ async function run(seed: number): Promise<void> {
 
 test("schedules of known seeds: every byte, promise, descriptor, block and timer", () => run(1));
 
-test("schedules of other seeds", () => {
-  const { seed } = seededRandom();
-  console.log(`from seed 0x${seed.toString(16)} on`);
-  return run(seed);
-});
+// Other seeds are for "make simulate": what they find must not depend on which change is at the gate.
+test("schedules of other known seeds", () => run(0x5eed));
 
 /** All that happens in some schedules. */
 async function traced(seed: number): Promise<string[]> {
