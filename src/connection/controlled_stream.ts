@@ -99,7 +99,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
     this.input.readBan = null;
     this.output.writeBan = null;
     this.setOutside(true);
-    this.takeBack(this as unknown as Watcher, tlsTransport);
+    this.takeBack(this, tlsTransport);
     this.updateInterest();
   }
 

@@ -47,10 +47,20 @@ export class Endpoint {
 
   /** Begins to watch, for reading. */
   watch(watcher: Watcher): void {
+    this.#register(watcher);
+    counts.connections.opened += 1;
+  }
+
+  #register(watcher: Watcher): void {
     this.#interest = Interest.READ | this.#completions;
     this.#token = this.io.watch(this.#poller, watcher, this.#interest);
-    counts.connections.opened += 1;
     counts.connections.activeCount += 1;
+  }
+
+  #unregister(): void {
+    this.io.unwatch(this.#poller, this.#token, this.fd);
+    this.#token = -1;
+    counts.connections.activeCount -= 1;
   }
 
   /** From now on zero-copy completions are reported as well. */
@@ -67,15 +77,13 @@ export class Endpoint {
 
   /** Stops watching for a while: somebody else watches the descriptor. */
   lend(): void {
-    this.io.unwatch(this.#poller, this.#token, this.fd);
-    this.#token = -1;
+    this.#unregister();
   }
 
   /** Watches again, over another transport. */
   takeBack(watcher: Watcher, io: Transport): void {
     this.io = io;
-    this.#interest = Interest.READ | this.#completions;
-    this.#token = io.watch(this.#poller, watcher, this.#interest);
+    this.#register(watcher);
   }
 
   /** Tells somebody else of its events from now on, if it is watched. */
@@ -225,11 +233,7 @@ export class Endpoint {
     const { fd } = this;
     this.#local ??= this.io.name(this.fd, 0);
     this.#remote ??= this.io.name(this.fd, 1);
-    if (this.#token >= 0) {
-      this.io.unwatch(this.#poller, this.#token, fd);
-      counts.connections.activeCount -= 1;
-    }
-    this.#token = -1;
+    if (this.#token >= 0) this.#unregister();
     this.fd = -1;
     this.isOpen = false;
     return fd;

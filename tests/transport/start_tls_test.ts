@@ -3,6 +3,7 @@ import {
   BusyError,
   ClosedError,
   type Connection,
+  metrics,
   NetpollError,
   TimeoutError,
   TlsError,
@@ -83,6 +84,7 @@ tlsTest(
   "startTls() lets nobody read or write before it has finished, and ends with the connection",
   () =>
     leaks(async () => {
+      const { activeCount } = metrics().connections;
       const [server, client] = await talked();
       const started = server.startTls("server", serverIdentity()).catch((error) => error);
       await assertRejects(() => server.reader.wait(1), BusyError);
@@ -90,6 +92,7 @@ tlsTest(
       await server.close({ timeoutMs: 1000 });
       await closeBoth(client);
       assertInstanceOf(await started, NetpollError);
+      assertEquals(metrics().connections.activeCount, activeCount);
     }),
 );
 
