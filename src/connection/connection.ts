@@ -67,12 +67,9 @@ export interface FromFdOptions<C = undefined>
 export type Inside = Omit<Connection, typeof Symbol.asyncDispose | "startTls"> & {
   /** The text of `console.log`. */
   [INSPECT](): string;
-};
-
-/** The part of an inside whose signature the overloads hide. */
-interface Securable {
+  /** Both overloads in one. */
   startTls(role: TlsRole, options: true | TlsClientOptions | TlsServerOptions): Promise<void>;
-}
+};
 
 /** Makes the connection that users see of an inside. */
 export let faceOf: (inside: Inside) => Connection;
@@ -218,7 +215,7 @@ export class Connection implements AsyncDisposable {
   /** Does so as a server. */
   startTls(role: "server", options: TlsServerOptions): Promise<void>;
   startTls(role: TlsRole, options: true | TlsClientOptions | TlsServerOptions): Promise<void> {
-    return (this.#inside as unknown as Securable).startTls(role, options);
+    return this.#inside.startTls(role, options);
   }
 
   /** Where this end is. Known after close, too. */

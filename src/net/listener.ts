@@ -28,6 +28,7 @@ import {
   rawFromNumeric,
   resolveHost,
 } from "./address.ts";
+import { beginServer } from "../tls/context.ts";
 import { Credentials } from "../tls/credentials.ts";
 import type { TlsServerOptions } from "../tls/options.ts";
 import { bind, checkPermitted, connect, type Origin } from "./permitted.ts";
@@ -40,9 +41,6 @@ import {
   SOCKET_OPTIONS,
   type SocketOptions,
 } from "./socket.ts";
-
-/** A text with its 0 alone. */
-const NO_TEXT = new Uint8Array(1);
 
 /** The permissions that a file can have, set-id and sticky bits included. */
 const MODE_MAX = 0o7777;
@@ -215,7 +213,7 @@ export class ListenerSocket implements Listener {
 
   /** Begins TLS: whoever gets the descriptor goes on with the handshake. */
   #secure(fd: number): number {
-    const code = native.tlsBegin(fd, this.tlsContext, NO_TEXT, NO_TEXT, 0, NO_TEXT);
+    const code = beginServer(fd, this.tlsContext);
     if (code >= 0) return fd;
     native.close(fd);
     return code;

@@ -23,6 +23,8 @@ const Verify = { none: 0, request: 1, require: 2 } as const;
 
 const VERSIONS: Readonly<Record<TlsVersion, number>> = { "1.2": 0x0303, "1.3": 0x0304 };
 const NOTHING = new Uint8Array(0);
+/** A text with its 0 alone. */
+const NO_TEXT = new Uint8Array(1);
 const encoder = new TextEncoder();
 
 /** Throws where OpenSSL cannot be used. */
@@ -170,4 +172,34 @@ export function clientContext(options: TlsClientOptions): Context {
     context.close();
     throw error;
   }
+}
+
+/** Something that holds a context. */
+interface Holder {
+  /** Lets nobody begin with it any more. */
+  close(): void;
+}
+
+/**
+ * A function that makes something of a user's options, once for each object, since that takes a
+ * while. It is closed when the user has dropped the options.
+ */
+export function onceFor<Options extends object, Made extends Holder>(
+  make: (options: Options) => Made,
+): (options: Options) => Made {
+  const made = new WeakMap<Options, Made>();
+  const abandoned = new FinalizationRegistry<Made>((one) => one.close());
+  return (options) => {
+    const known = made.get(options);
+    if (known !== undefined) return known;
+    const one = make(options);
+    made.set(options, one);
+    abandoned.register(options, one);
+    return one;
+  };
+}
+
+/** Begins TLS as a server on a descriptor, with the context of that number: 0, or `-errno`. */
+export function beginServer(fd: number, context: number): number {
+  return native.tlsBegin(fd, context, NO_TEXT, NOTHING, 0, NO_TEXT);
 }

@@ -5,7 +5,7 @@ import { isIP } from "node:net";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { type Network, parseHostPort, rawFromNumeric } from "../net/address.ts";
-import { clientContext, type Context } from "../tls/context.ts";
+import { clientContext, type Context, onceFor } from "../tls/context.ts";
 import { readClientOptions, type TlsClientOptions } from "../tls/options.ts";
 
 const encoder = new TextEncoder();
@@ -79,18 +79,11 @@ function addressBytes(address: string): Uint8Array {
   return new Uint8Array(raw.buffer, RAW_BYTES_AT * 4, raw[3]!).slice();
 }
 
-const made = new WeakMap<object, ClientTls>();
-const abandoned = new FinalizationRegistry<ClientTls>((tls) => tls.close());
 /** Of the option `true`. */
 let plain: ClientTls | null = null;
+const ofOptions = onceFor((options: TlsClientOptions) => new ClientTls(options));
 
-/** The TLS of these options, made once for each object: reading the authorities takes a while. */
+/** The TLS of these options. */
 export function clientTlsOf(options: TlsClientOptions | true): ClientTls {
-  if (options === true) return plain ??= new ClientTls(true);
-  const known = made.get(options);
-  if (known !== undefined) return known;
-  const tls = new ClientTls(options);
-  made.set(options, tls);
-  abandoned.register(options, tls);
-  return tls;
+  return options === true ? plain ??= new ClientTls(true) : ofOptions(options);
 }

@@ -1,11 +1,11 @@
 /**
  * TLS in the middle of a connection: what protocols call STARTTLS.
  */
-import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { BusyError, ClosedError, NetpollError } from "../core/errors.ts";
 import { show } from "../core/options.ts";
 import { describeAddress } from "../net/address.ts";
+import { beginServer, onceFor } from "../tls/context.ts";
 import { Credentials } from "../tls/credentials.ts";
 import type { TlsClientOptions, TlsServerOptions } from "../tls/options.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
@@ -27,17 +27,7 @@ export interface SecureOwner extends Endpoint {
   readonly output: LinkChain;
 }
 
-const made = new WeakMap<object, Credentials>();
-const abandoned = new FinalizationRegistry<Credentials>((credentials) => credentials.close());
-
-function credentialsOf(options: TlsServerOptions): Credentials {
-  const known = made.get(options);
-  if (known !== undefined) return known;
-  const credentials = new Credentials(options);
-  made.set(options, credentials);
-  abandoned.register(options, credentials);
-  return credentials;
-}
+const credentialsOf = onceFor((options: TlsServerOptions) => new Credentials(options));
 
 /**
  * Throws unless all bytes so far are accounted for. Bytes that came before the handshake were not
@@ -82,8 +72,7 @@ export function beginTls(
   checkAccounted(owner);
   if (role === "server") {
     const credentials = credentialsOf(options as TlsServerOptions);
-    const none = new Uint8Array(1);
-    check("begin TLS", native.tlsBegin(owner.fd, credentials.id, none, none, 0, none));
+    check("begin TLS", beginServer(owner.fd, credentials.id));
     return (name) => credentials.choose(name);
   }
   const tls = clientTlsOf(options as TlsClientOptions | true);
