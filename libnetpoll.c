@@ -1033,7 +1033,7 @@ static int tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, void 
   return !is_done ? -1 : found == 1 || (!is_new && tls.SSL_version(ssl) > TLS_1_2) ? 2 : 1;
 }
 
-// Where the session with a server is, or the place for it.
+// Find the session with a server, or the place for it.
 static int32_t tls_session_at(struct tls_context *context, const char *server) {
   for (int32_t i = 0; i < TLS_SESSIONS_MAX; i++) {
     if (context->sessions[i].server && strcmp(context->sessions[i].server, server) == 0) return i;

@@ -304,7 +304,7 @@ export const SYMBOLS = {
   /**
    * Why the last call for a descriptor, or (-1) for a context, failed: OpenSSL's reason and the
    * result of verifying go to `numbers`, words about the one (`what` 0) or the other (1) to `text`.
-   * How many bytes of text.
+   * The number of bytes of text.
    */
   tlsFailure: call<
     (fd: number, what: number, numbers: Int32Array, text: Uint8Array, capacity: number) => number

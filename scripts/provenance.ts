@@ -88,7 +88,7 @@ export function statementFor(repository: string, directory: string, builder = BU
   };
 }
 
-/** What is signed: the type and the payload, each with its length (DSSE, "PAE"). */
+/** The bytes that are signed: the type and the payload, each with its length (DSSE, "PAE"). */
 function signedBytes(payload: Uint8Array): Uint8Array {
   const head = `DSSEv1 ${PAYLOAD_TYPE.length} ${PAYLOAD_TYPE} ${payload.length} `;
   return Buffer.concat([Buffer.from(head), payload]);

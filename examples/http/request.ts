@@ -175,7 +175,7 @@ export class HttpRequest {
 
 /** The path of "/path?query", of "http://host/path", and of "*", which only OPTIONS may ask for. */
 function pathOf(method: string, target: string): string {
-  // What follows it is the tunnel's to whoever took it for one (RFC 9110 §9.3.6): no requests.
+  // Whoever took it for a tunnel sends the tunnel's bytes behind it (RFC 9110 §9.3.6): no requests.
   if (method === "CONNECT") throw new HttpError(501, "This server opens no tunnels");
   let from = 0;
   if (target.charCodeAt(0) !== 0x2f) {

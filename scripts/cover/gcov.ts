@@ -4,14 +4,14 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 
-/** What gcov says of a line. */
+/** A line, as gcov tells of it. */
 interface GcovLine {
   readonly line_number: number;
   readonly count: number;
   readonly branches: readonly { readonly count: number; readonly throw: boolean }[];
 }
 
-/** One of its files. */
+/** A file, as gcov tells of it. */
 interface GcovFile {
   readonly file: string;
   readonly lines: readonly GcovLine[];

@@ -57,7 +57,7 @@ export function merge(first: Coverage, second: Coverage): Coverage {
   return merged;
 }
 
-/** How many of some counts are not 0, and how many there are. */
+/** The number of counts that are not 0, and of all. */
 export function reached(counts: Iterable<number>): [reached: number, all: number] {
   let [hit, all] = [0, 0];
   for (const count of counts) {

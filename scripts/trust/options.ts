@@ -16,7 +16,7 @@ export interface DriverOption {
 
 /** The values of a command line: the common ones, and those of the driver by their names. */
 export interface DriverValues<Name extends string> {
-  /** How long the driver runs; Infinity for the whole of it. */
+  /** The seconds that the driver runs; Infinity for the whole of it. */
   readonly seconds: number;
   /** Random numbers begin here, so that a failure can be repeated. */
   readonly seed: number;

@@ -119,17 +119,20 @@ async function echoes(client: Connection): Promise<void> {
   for (const count of [5, 5000, MANY]) await exchange(client, count);
 }
 
+/** Sends one message back, and awaits that. */
+async function echoMessage({ reader, writer }: Connection): Promise<void> {
+  await reader.wait(MESSAGE);
+  writer.writeBinary(reader.next(MESSAGE));
+  await writer.flush();
+  reader.release();
+}
+
 async function echoSync(note: Note): Promise<void> {
   await withClient(note, echo, echoes);
 }
 
 async function echoAsync(note: Note): Promise<void> {
-  await withClient(note, async ({ reader, writer }) => {
-    await reader.wait(MESSAGE);
-    writer.writeBinary(reader.next(MESSAGE));
-    await writer.flush();
-    reader.release();
-  }, async (client) => {
+  await withClient(note, echoMessage, async (client) => {
     for (let n = 0; n < 5; n++) await exchange(client, MESSAGE);
   });
 }
@@ -290,12 +293,7 @@ async function unixSocket(note: Note): Promise<void> {
 
 /** A shutdown while a request is under way, which is still answered. */
 async function drain(note: Note): Promise<void> {
-  await withServer(note, async ({ reader, writer }) => {
-    await reader.wait(MESSAGE);
-    writer.writeBinary(reader.next(MESSAGE));
-    await writer.flush();
-    reader.release();
-  }, async (port, loop) => {
+  await withServer(note, echoMessage, async (port, loop) => {
     await closing(await dial("tcp", `127.0.0.1:${port}`), note, async (client) => {
       await exchange(client, MESSAGE);
       client.writer.writeBinary(pattern(10));

@@ -19,6 +19,7 @@ import {
   anyBytes,
   assertBytes,
   balanced,
+  checkRefused,
   joined,
   mutated,
   type Target,
@@ -73,10 +74,7 @@ function decoded(
       checkNeeded(framing, buffer, all.subarray(fedBytes - buffer.length));
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
-      const { length } = buffer;
-      const again = thrownBy(() => codec.decode(buffer));
-      assert(again instanceof FrameError && again.fault === error.fault, "it is refused again");
-      assertEquals([again.offset, buffer.length], [error.offset, length], "nothing is consumed");
+      checkRefused(codec, buffer, error);
       return [frames, error.fault as Look];
     }
   }

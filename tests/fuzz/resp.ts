@@ -18,7 +18,15 @@ import {
 import { feed, MEMORIES, randomPieces } from "../codec/cuts.ts";
 import type { Random } from "../support/random.ts";
 import { type Fault, parseAll, type Plain } from "./resp_reference.ts";
-import { anyBytes, balanced, joined, mutated, type Target, thrownBy } from "./target.ts";
+import {
+  anyBytes,
+  balanced,
+  checkRefused,
+  joined,
+  mutated,
+  type Target,
+  thrownBy,
+} from "./target.ts";
 
 const KINDS = ["lent", "owned", "text", "latin1"] as const;
 
@@ -85,11 +93,8 @@ function decoded(
       assert(codec.needed(buffer) > buffer.length, "more is needed than is there");
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
-      const { length } = buffer;
-      const again = thrownBy(() => codec.decode(buffer));
-      assert(again instanceof FrameError && again.fault === error.fault, "it is refused again");
-      assertEquals([again.offset, buffer.length], [error.offset, length], "nothing is consumed");
-      assert(error.offset <= length, `offset ${error.offset} of ${length}`);
+      checkRefused(codec, buffer, error);
+      assert(error.offset <= buffer.length, `offset ${error.offset} of ${buffer.length}`);
       return [values, error.fault as Fault];
     }
   }

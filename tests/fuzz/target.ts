@@ -3,6 +3,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
+import { FrameError, type LinkBuffer } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import type { Random } from "../support/random.ts";
 
@@ -93,4 +94,16 @@ export function balanced(run: (random: Random) => void): (random: Random) => voi
     run(random);
     assertEquals(blocks.counts().usedBytes, before, "memory that is still in use");
   };
+}
+
+/** Fails unless a codec refuses again what it has refused, for one reason, and has consumed nothing. */
+export function checkRefused(
+  codec: { decode(from: LinkBuffer): unknown },
+  buffer: LinkBuffer,
+  { fault, offset }: FrameError,
+): void {
+  const { length } = buffer;
+  const again = thrownBy(() => codec.decode(buffer));
+  assert(again instanceof FrameError && again.fault === fault, "it is refused again");
+  assertEquals([again.offset, buffer.length], [offset, length], "nothing is consumed");
 }
