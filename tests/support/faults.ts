@@ -51,8 +51,13 @@ export const FAULT_KINDS = [
   "limit",
 ] as const;
 
+/** The names that three kinds had when they stood for functions of ours, for programs that say them still. */
+const FORMER = { slabMap: "mmap", waker: "thread", open: "fcntl" } as const;
+
 /** A kind of system call. */
 export type Call = typeof FAULT_KINDS[number];
+/** A kind by any of its names. */
+export type CallName = Call | keyof typeof FORMER;
 
 /** Which calls of a kind get an effect. */
 export interface Fault {
@@ -88,14 +93,15 @@ function open(): Faults | null {
 
 const library = open();
 
-function inject(call: Call, fault: Fault, effect: number): void {
+function inject(name: CallName, fault: Fault, effect: number): void {
   const { fd = -1, skip = 0, count = 1 } = fault;
+  const call = (FORMER as Readonly<Record<string, Call>>)[name] ?? name as Call;
   const code = library!.fault(FAULT_KINDS.indexOf(call), fd, skip, count, effect);
   if (code < 0) throw new Error(`Cannot inject a fault into ${call}: ${code}`);
 }
 
 /** Lets a call return `-errno` in place of doing anything. */
-export function failWith(call: Call, errno: number, fault: Fault = {}): void {
+export function failWith(call: CallName, errno: number, fault: Fault = {}): void {
   inject(call, fault, -errno);
 }
 
