@@ -765,6 +765,8 @@ struct tls_end {
   // counted as sent yet.
   uint8_t *left;
   uint32_t left_bytes, left_at, owed;
+  uint8_t *early;        // bytes that were received before TLS began
+  uint32_t early_bytes, early_at;
   struct tls_out *out;   // while records are gathered
   bool has_ended;        // the kernel has told of the end
   int32_t broken;        // the error that a send of OpenSSL's own has met
@@ -1300,8 +1302,18 @@ static int tls_bio_result(BIO *bio, int32_t code, int retry) {
   return -1;
 }
 
+// Take bytes that were received before TLS began. How many.
+static int32_t tls_take_early(struct tls_end *end, char *to, uint32_t length) {
+  uint32_t rest = end->early_bytes - end->early_at;
+  if (length > rest) length = rest;
+  memcpy(to, end->early + end->early_at, length);
+  end->early_at += length;
+  return (int32_t)length;
+}
+
 static int tls_bio_read(BIO *bio, char *to, int length) {
   struct tls_end *end = tls.BIO_get_data(bio);
+  if (end->early_at < end->early_bytes) return tls_bio_result(bio, tls_take_early(end, to, (uint32_t)length), 0);
   int32_t code = receive(end->fd, (uint8_t *)to, (uint32_t)length);
   if (code == 0 && end->broken) code = end->broken;  // a send has taken the error of the socket
   end->has_ended = code == 0;
@@ -1328,6 +1340,7 @@ static void tls_free(struct tls_end *end) {
   tls_let_go(end->context);
   tls_let_go(end->chosen);
   free(end->name);
+  free(end->early);
   free(end->left);
   free(end);
 }
@@ -1397,6 +1410,21 @@ EXPORT int32_t np_tls_begin(int32_t fd, int32_t id, const char *host, const uint
   return 0;
 }
 
+// Let TLS that has just begun have bytes that were received before it. Without memory it has not begun.
+EXPORT int32_t np_tls_feed(int32_t fd, const uint8_t *bytes, uint32_t length) {
+  struct tls_end *end = tls_end_of(fd);
+  if (!end || end->early) return -EBADF;
+  end->early = malloc(length);
+  if (!end->early) {
+    tls_of[fd] = NULL;
+    tls_free(end);
+    return -ENOMEM;
+  }
+  memcpy(end->early, bytes, length);
+  end->early_bytes = length;
+  return 0;
+}
+
 // The time that the handshake of a descriptor has, in milliseconds, 0 for ever; -EBADF where there is no TLS.
 EXPORT int32_t np_tls_timeout(int32_t fd) {
   struct tls_end *end = tls_end_of(fd);
@@ -1451,7 +1479,7 @@ EXPORT int32_t np_tls_choose(int32_t fd, int32_t id) {
 // 1 if bytes are here that the kernel does not tell of, and 0 if not.
 EXPORT int32_t np_tls_pending(int32_t fd) {
   struct tls_end *end = tls_end_of(fd);
-  return end ? tls.SSL_has_pending(end->ssl) : 0;
+  return end ? tls.SSL_has_pending(end->ssl) || end->early_at < end->early_bytes : 0;
 }
 
 // Receive decrypted bytes into one piece: as many as are there. Bytes, 0 at the end, or -errno.

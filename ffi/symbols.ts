@@ -356,6 +356,15 @@ export const SYMBOLS = {
       server: Uint8Array,
     ) => number
   >("np_tls_begin", ["i32", "i32", "buffer", "buffer", "u32", "buffer"], "i32"),
+  /**
+   * Lets TLS that has just begun have bytes that were received before it. After `-ENOMEM` it has not
+   * begun.
+   */
+  tlsFeed: call<(fd: number, bytes: Uint8Array, length: number) => number>("np_tls_feed", [
+    "i32",
+    "buffer",
+    "u32",
+  ], "i32"),
   /** The time of its handshake in milliseconds, 0 for ever; `-EBADF` where there is no TLS. */
   tlsTimeout: call<(fd: number) => number>("np_tls_timeout", ["i32"], "i32"),
   /** Goes on with the handshake. What it waits for (src/tls/handshake.ts), or `-errno`. */

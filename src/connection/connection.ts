@@ -199,15 +199,15 @@ export class Connection implements AsyncDisposable {
 
   /**
    * Goes on with TLS, where a protocol begins without it (STARTTLS): resolves when the handshake is
-   * done. All that came before must have been read, and all that was written been flushed: bytes
-   * from before are never taken for protected ones. Until then neither side reads or writes. A
-   * client gives `serverName`. When it fails, the connection is reset.
+   * done. All that was written must have been flushed. Unread bytes are taken for the beginning of
+   * TLS: a peer may have sent its first message already, and bytes that were not protected are never
+   * read as if they had been. Until then neither side reads or writes. A client gives `serverName`.
+   * When it fails, the connection is reset.
    *
    * Give the same options object for many connections: what is made of it is kept.
    *
    * @throws {TlsError} The peer is not trusted, or both have nothing in common.
    * @throws {TimeoutError} It took longer than `handshakeTimeoutMs`.
-   * @throws {NetpollError} Unread bytes are there; nothing has happened then.
    * @throws {BusyError} Bytes wait to be sent, or somebody waits for some.
    * @throws {LoadError} OpenSSL 3 is not installed.
    */

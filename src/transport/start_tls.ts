@@ -1,8 +1,9 @@
 /**
  * TLS in the middle of a connection: what protocols call STARTTLS.
  */
+import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
-import { BusyError, ClosedError, NetpollError } from "../core/errors.ts";
+import { BusyError, ClosedError } from "../core/errors.ts";
 import { show } from "../core/options.ts";
 import { describeAddress } from "../net/address.ts";
 import { beginServer, onceFor } from "../tls/context.ts";
@@ -29,11 +30,8 @@ export interface SecureOwner extends Endpoint {
 
 const credentialsOf = onceFor((options: TlsServerOptions) => new Credentials(options));
 
-/**
- * Throws unless all bytes so far are accounted for. Bytes that came before the handshake were not
- * protected: who puts some of his own there must not have them taken for what came after.
- */
-function checkAccounted(owner: SecureOwner): void {
+/** Throws unless TLS may begin: nobody moves bytes, and none wait to be sent. */
+function checkQuiet(owner: SecureOwner): void {
   const { input, output } = owner;
   if (!owner.isActive) throw new ClosedError("Cannot start TLS: the connection is closed");
   if (owner.isAwaited || input.readBan !== null || output.writeBan !== null) {
@@ -43,15 +41,23 @@ function checkAccounted(owner: SecureOwner): void {
   if (!owner.isSocket || !owner.io.isPlain) {
     throw new TypeError("Cannot start TLS: it is no plain socket");
   }
-  if (input.length > 0) {
-    throw new NetpollError(
-      `Cannot start TLS: ${input.length} bytes that came without it are unread; read them first, ` +
-        "and close the connection if none may come there",
-    );
-  }
   if (output.pending > 0 || output.length > 0) {
     throw new BusyError("Cannot start TLS: await flush() of what was written without it first");
   }
+}
+
+/**
+ * Unread bytes are the first ones of TLS: a peer may begin at once, and its first message may be
+ * here before ours is asked for. They are never read as bytes that TLS has protected: if somebody
+ * has put a command of his own there, the handshake fails.
+ */
+function feed({ fd, input }: SecureOwner): void {
+  const { length } = input;
+  if (length === 0) return;
+  const early = new Uint8Array(length);
+  input.copyOut(early, 0, length);
+  check("begin TLS", native.tlsFeed(fd, early, length));
+  input.consume(length);
 }
 
 /**
@@ -59,7 +65,6 @@ function checkAccounted(owner: SecureOwner): void {
  *
  * @throws {TypeError} The role or an option is wrong, or it is no socket.
  * @throws {BusyError} Bytes wait to be sent, or somebody waits for some.
- * @throws {NetpollError} Unread bytes are there.
  */
 export function beginTls(
   owner: SecureOwner,
@@ -69,10 +74,11 @@ export function beginTls(
   if (role !== "client" && role !== "server") {
     throw new TypeError(`Cannot start TLS as ${show(role)}: it is "client" or "server"`);
   }
-  checkAccounted(owner);
+  checkQuiet(owner);
   if (role === "server") {
     const credentials = credentialsOf(options as TlsServerOptions);
     check("begin TLS", beginServer(owner.fd, credentials.id));
+    feed(owner);
     return (name) => credentials.choose(name);
   }
   const tls = clientTlsOf(options as TlsClientOptions | true);
@@ -80,5 +86,6 @@ export function beginTls(
     throw new TypeError("Cannot start TLS as a client: serverName must say who the server is");
   }
   tls.begin(owner.fd, tls.serverName ?? "", describeAddress(owner.remoteAddress));
+  feed(owner);
   return null;
 }

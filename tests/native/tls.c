@@ -126,6 +126,28 @@ TEST("np_tls_send() and np_tls_recv() move bytes between two ends, whatever the 
   np_close(pair[1]);
 }
 
+TEST("np_tls_feed() is what TLS reads first, in pieces of any size") {
+  int32_t server, client, pair[2];
+  make_contexts(&server, &client);
+  make_pair(pair);
+  const uint8_t *none = tls_bytes("");
+  CHECK_EQUAL(np_tls_begin(pair[0], server, "", none, 0, ""), 0);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), 0);
+  CHECK_EQUAL(np_tls_handshake(pair[1]), TLS_WANTS_READ);
+  uint8_t early[4096];
+  ssize_t count = recv(pair[0], early, 77, 0);
+  CHECK_EQUAL(np_tls_feed(pair[0], early, (uint32_t)count), 0);
+  CHECK_EQUAL(np_tls_feed(pair[0], early, 1), -EBADF);
+  CHECK_EQUAL(np_tls_feed(-1, early, 1), -EBADF);
+  CHECK_EQUAL(np_tls_pending(pair[0]), 1);
+  shake_hands(pair[0], pair[1]);
+  CHECK_EQUAL(np_tls_pending(pair[0]), 0);
+  np_close(pair[0]);
+  np_close(pair[1]);
+  np_tls_context_free(server);
+  np_tls_context_free(client);
+}
+
 TEST("np_tls_recv() tells a cut from an end in order, again and again") {
   int32_t server, client, pair[2], numbers[2];
   make_contexts(&server, &client);

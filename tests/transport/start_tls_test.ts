@@ -5,10 +5,12 @@ import {
   type Connection,
   metrics,
   NetpollError,
+  pipe,
   TimeoutError,
   TlsError,
   type TlsServerOptions,
 } from "../../mod.ts";
+import { ignore } from "../../src/core/promises.ts";
 import { leaks } from "../support/leaks.ts";
 import { receive, send, tcpPair } from "../support/pair.ts";
 import { authority, serverIdentity, tlsTest } from "../support/pki.ts";
@@ -51,19 +53,45 @@ tlsTest(
 );
 
 tlsTest(
-  "startTls() refuses bytes that came before it: they were not protected",
+  "startTls() never takes bytes that came before it for protected ones: the handshake fails",
   () =>
     leaks(async () => {
       const [server, client] = await tcpPair();
       await send(client, "STARTTLSinjected");
       assertEquals(await receive(server, 8), "STARTTLS");
+      await server.reader.wait(8);
       const error = await server.startTls("server", serverIdentity()).catch((error) => error);
-      assertInstanceOf(error, NetpollError);
-      assertEquals(error.message.includes("8 bytes"), true);
-      assertEquals([server.isActive, await receive(server, 8)], [true, "injected"]);
+      assertInstanceOf(error, TlsError);
+      assertEquals([server.isActive, server.reader.length], [false, 0]);
       await closeBoth(server, client);
     }),
 );
+
+for (const early of [1, 5, 6, 100, null]) {
+  const part = early === null ? "all" : `${early} bytes`;
+  tlsTest(`startTls() goes on from ${part} of the peer's first message`, () =>
+    leaks(async () => {
+      const [client, near] = await tcpPair();
+      const [far, server] = await tcpPair();
+      const secured = client.startTls("client", trusted());
+      await near.reader.wait(128);
+      const count = early ?? near.reader.length;
+      far.writer.writeBinary(near.reader.readBinary(count));
+      await far.writer.flush();
+      await server.reader.wait(count); // it has come before the server begins
+      const securing = server.startTls("server", serverIdentity());
+      assertEquals(server.reader.length, 0);
+      const piped = pipe(near, far).catch(ignore); // both ends are gone when it ends
+      await Promise.all([secured, securing]);
+      await send(client, "hello");
+      assertEquals(await receive(server, 5), "hello");
+      await send(server, "world");
+      assertEquals(await receive(client, 5), "world");
+      assertEquals(await client.close(), { unsentBytes: 0 });
+      await closeBoth(server);
+      await piped;
+    }));
+}
 
 tlsTest(
   "startTls() refuses while bytes wait to be sent, or somebody waits for some",
