@@ -10,6 +10,7 @@ PACKAGES=(
   wrk:wrk ab:apache2-utils h2load:nghttp2-client curl:curl nc:netcat-openbsd python3:python3
   redis-cli:redis-tools redis-benchmark:redis-tools redis-server:redis-server
   iperf3:iperf3 psql:postgresql
+  openssl:openssl nginx:nginx-light haproxy:haproxy stunnel:stunnel4 go:golang-go
 )
 
 missing=()
