@@ -288,7 +288,8 @@ export interface Writer {
   /**
    * Resolves when the memory of everything that was flushed by now is free again: nothing of it is
    * queued, **borrowed** or **pinned**. With zero copy that is when the peer has acknowledged it;
-   * without, when the kernel has taken it. Never rejects: what is given up is free as well.
+   * without, when the kernel has taken it. It has no deadline, and never rejects: what is given up is
+   * free as well.
    */
   released(): Promise<void>;
 }

@@ -425,7 +425,7 @@ class Dialling {
     // Without a wait where none is needed: the program may leave its directory after the call.
     const { found } = this.#destination;
     const raws = "network" in found ? await resolve(found) : found;
-    if (this.#cancelled !== null) throw this.#cancelled.error;
+    this.#checkCancelled();
     // The runtime's own call tries the first address alone: where that is refused, so is the name.
     // Of the others each is asked for when its turn comes.
     checkPermitted(raws[0]!, this.#route.origin);
@@ -434,6 +434,7 @@ class Dialling {
     const attempt = await this.#race.result;
     if (begin === null) return attempt;
     try {
+      this.#checkCancelled();
       begin(attempt.fd);
       await this.#secure(poller, attempt.fd);
       return attempt;
@@ -441,6 +442,11 @@ class Dialling {
       attempt.cancel();
       throw error;
     }
+  }
+
+  /** Throws if it was given up while nothing was there to end. */
+  #checkCancelled(): void {
+    if (this.#cancelled !== null) throw this.#cancelled.error;
   }
 
   #secure(poller: Poller, fd: number): Promise<void> {

@@ -301,7 +301,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     writeSide.closeFiles(this.writer);
     // Nothing is unsent any more: what was received is served, however much was unsent.
     if (writeSide.checkPressure(this.writer)) this.updateChoke();
-    if (writeSide.flushCount(this.writer) > 0) {
+    if (writeSide.isAwaited(this.writer)) {
       writeSide.fail(this.writer, closedError(this.ending));
     }
     if (this.input.readBan !== null && readSide.isWaiting(this.reader)) {

@@ -8,6 +8,7 @@ import { type Address, describeAddress } from "../net/address.ts";
 import type { TcpMetrics } from "../net/tcp_info.ts";
 import { type ConnectionReader, readSide } from "./connection_reader.ts";
 import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
+import type { State } from "./lifecycle.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { ZeroCopy, ZeroCopyCounts } from "../transport/zero_copy.ts";
 
@@ -15,7 +16,7 @@ import type { ZeroCopy, ZeroCopyCounts } from "../transport/zero_copy.ts";
 export type ConnectionState =
   /** `onPrepare` runs, or it was not watched yet. */
   | "preparing"
-  /** It is watched. */
+  /** It is watched; also while `startTls` runs. */
   | "open"
   /** It was closed, and what was flushed still leaves. */
   | "draining"
@@ -71,8 +72,7 @@ export interface Measured {
   readonly fd: number;
   readonly io: Transport;
   readonly isOpen: boolean;
-  readonly isActive: boolean;
-  readonly isWatched: boolean;
+  readonly state: State;
   readonly localAddress: Address;
   readonly remoteAddress: Address;
   readonly reader: ConnectionReader;
@@ -83,10 +83,8 @@ export interface Measured {
   readonly droppedBytes: number;
 }
 
-function stateOf({ isOpen, isActive, isWatched }: Measured): ConnectionState {
-  if (!isOpen) return "closed";
-  if (!isActive) return "draining";
-  return isWatched ? "open" : "preparing";
+function stateOf({ state }: Measured): ConnectionState {
+  return state === "connecting" ? "open" : state;
 }
 
 function queueMetrics(chain: LinkChain): QueueMetrics {

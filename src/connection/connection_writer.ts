@@ -46,6 +46,10 @@ export interface WriterOwner {
   onFlushWait(since: number): void;
   /** Nobody waits for a flush any more. */
   onFlushWaitEnd(): void;
+  /** Whether a handler that has returned, and not settled, waits for something that is not ours. */
+  setOutside(isOutside: boolean): void;
+  /** A wait that has no deadline is over. */
+  onWaited(): void;
   /** Bytes that had joined other answers did not leave in time, and nobody waits for them. */
   onJoinedLate(error: TimeoutError): void;
 }
@@ -59,6 +63,16 @@ interface Flush {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * A wait until what was flushed has left. It has no deadline: a flush that took too long has failed,
+ * and its bytes are still queued.
+ */
+interface Departure {
+  /** It is over when so many bytes of memory were sent in all. */
+  readonly target: number;
+  readonly resolve: () => void;
 }
 
 /** A writer as its connection sees it. Users see no more than {@linkcode Writer}. */
@@ -75,6 +89,8 @@ export interface WriteSide {
   sentBytes(writer: ConnectionWriter): number;
   /** The number of flushes that wait. */
   flushCount(writer: ConnectionWriter): number;
+  /** Whether somebody waits: for a flush, or until what was flushed has left. */
+  isAwaited(writer: ConnectionWriter): boolean;
   /**
    * When the first flush that waits began, in microseconds; 0 for none. That of a file begins anew
    * when bytes of it left, or the peer took some, if it is told when.
@@ -107,6 +123,7 @@ export class ConnectionWriter extends ChainWriter {
       unsentBytes: (writer) => writer.#unsentBytes,
       sentBytes: (writer) => writer.#sentBytes,
       flushCount: (writer) => writer.#flushes?.length ?? 0,
+      isAwaited: (writer) => writer.#flushes !== null || writer.#departures !== null,
       flushingSince(writer, takenSince = 0) {
         writer.#files?.progress(takenSince);
         return writer.#flushes?.[0]?.since ?? 0;
@@ -134,6 +151,8 @@ export class ConnectionWriter extends ChainWriter {
   #flushes: Flush[] | null = null;
   /** The count of sent bytes at which those have left that joined others and nobody waits for. */
   #joinedEnd = 0;
+  /** In the order of their targets; null for none. */
+  #departures: Departure[] | null = null;
   /** The promise of `released()`, and the count of sent bytes that it waits for. */
   #releasing: { readonly target: number; readonly promise: Promise<void> } | null = null;
   /** Made for the first file. */
@@ -270,9 +289,26 @@ export class ConnectionWriter extends ChainWriter {
 
   async #untilReleased(target: number): Promise<void> {
     const chain = this.#owner.output;
-    // A flush that took too long has failed, but its bytes are still queued.
-    while (chain.length > 0 && chain.total < target) await this.#wait(undefined).catch(ignore);
+    if (chain.length > 0 && chain.total < target) await this.#departure(target);
     await this.#owner.pinner?.released(target);
+  }
+
+  #departure(target: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const departures = this.#departures ??= [];
+    departures.push({ target, resolve });
+    if (departures.length === 1) this.#owner.setOutside(false);
+    return promise;
+  }
+
+  /** Tells who waits until so many bytes have left. */
+  #depart(departures: Departure[], sentBytes: number): void {
+    while (departures.length > 0 && departures[0]!.target <= sentBytes) {
+      departures.shift()!.resolve();
+    }
+    if (departures.length > 0) return;
+    this.#departures = null;
+    this.#owner.onWaited();
   }
 
   /** Sends as much as the kernel takes. How many bytes are left. */
@@ -292,6 +328,7 @@ export class ConnectionWriter extends ChainWriter {
     }
     // Before the owner hears of it, who may close now: these flushes are done.
     if (this.#flushes !== null) this.#settle(this.#flushes);
+    if (this.#departures !== null) this.#depart(this.#departures, chain.total);
     const hasRoomChanged = this.#isBlocked !== unsentBytes > 0;
     if (hasRoomChanged) this.#isBlocked = !this.#isBlocked;
     this.#owner.onSent(unsentBytes, hasRoomChanged);
@@ -353,5 +390,6 @@ export class ConnectionWriter extends ChainWriter {
   #fail(error: NetpollError): void {
     this.#end ??= error;
     this.#failBefore(Infinity, error);
+    if (this.#departures !== null) this.#depart(this.#departures, Infinity);
   }
 }

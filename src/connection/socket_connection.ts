@@ -195,7 +195,7 @@ export class SocketConnection<C> extends ControlledStream<C>
   }
 
   get #isFlushing(): boolean {
-    return writeSide.flushCount(this.writer) > 0;
+    return writeSide.isAwaited(this.writer);
   }
 
   /** Whether a callback has not settled for which it stays open. */

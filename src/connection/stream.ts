@@ -64,7 +64,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   /** Made when somebody asks about the end, or something is to be known of it. */
   protected ending: Ending | null = null;
   /** Where it is in its life. */
-  protected state: State = "preparing";
+  state: State = "preparing";
   /** The common ground of its server's connections. */
   protected readonly service: Service<C>;
   protected handler: RequestHandler<C> | null;
@@ -267,11 +267,11 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   onWaitEnd(): void {
     this.deadlines?.endRead();
-    this.#onWaited();
+    this.onWaited();
   }
 
   /** A wait or a flush is over. Its user goes on first: he may wait, or flush, again. */
-  #onWaited(): void {
+  onWaited(): void {
     this.setOutside(true);
     if (this.ending === null || !this.isEnding) return;
     const { leaving } = this.ending;
@@ -380,7 +380,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   }
 
   /** Whether a handler that has returned, and not settled, waits for something that is not ours. */
-  protected setOutside(isOutside: boolean): void {
+  setOutside(isOutside: boolean): void {
     if (this.#phase !== (isOutside ? "waiting" : "outside")) return;
     this.#phase = isOutside ? "outside" : "waiting";
     this.service.poller.pace.outsideWaits += isOutside ? 1 : -1;
@@ -409,7 +409,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   /** Whether somebody waits for something of ours. */
   get isAwaited(): boolean {
-    return readSide.isWaiting(this.reader) || writeSide.flushCount(this.writer) > 0 ||
+    return readSide.isWaiting(this.reader) || writeSide.isAwaited(this.writer) ||
       (this.stops & (Stop.PIPED | Stop.SECURING)) !== 0;
   }
 
@@ -490,7 +490,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   onFlushWaitEnd(): void {
     this.deadlines?.endWrite();
-    this.#onWaited();
+    this.onWaited();
   }
 
   onJoinedLate(error: TimeoutError): void {

@@ -1,6 +1,7 @@
 import {
   assert,
   assertEquals,
+  assertGreater,
   assertInstanceOf,
   assertRejects,
   assertStringIncludes,
@@ -30,6 +31,7 @@ import { withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { root, withDirectory } from "../support/library.ts";
 import { receive, send } from "../support/pair.ts";
+import { tlsTest } from "../support/pki.ts";
 import { soon, stateOf, until } from "../support/until.ts";
 
 /** A port of 127.0.0.1 that nobody listens on. */
@@ -184,6 +186,36 @@ test("dial() leaks nothing when it is aborted just as it connects", () =>
       await served;
     })
   ));
+
+tlsTest(
+  "dial() with TLS that is aborted as it connects says nothing, and leaves nothing",
+  () =>
+    leaks(() =>
+      withDirectory(async (directory) => {
+        const path = join(directory, "s");
+        const heard: number[] = [];
+        const onDisconnect = (connection: Connection) => {
+          heard.push(connection.reader.length);
+          connection.reset();
+        };
+        const loop = new EventLoop(null, { onDisconnect });
+        const served = loop.serve(createListener("unix", path));
+        const tls = { serverName: "localhost", verify: false };
+        for (let after = 0; after < 20; after++) {
+          const controller = new AbortController();
+          const dialling = dial("unix", path, { tls, signal: controller.signal });
+          for (let i = 0; i < after; i++) await Promise.resolve();
+          controller.abort(after);
+          assertEquals(await dialling.catch((error) => error), after);
+          await until(() => heard.length === after + 1, "the server has seen the end");
+        }
+        assertEquals(heard[0], 0); // it had connected, and the dial had not heard of it
+        assertGreater(heard[19]!, 0);
+        await loop.shutdown();
+        await served;
+      })
+    ),
+);
 
 test("dial() to an unknown host is a NetpollError that names it", () =>
   leaks(async () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
-import { ClosedError, EofError, socketPair } from "../../mod.ts";
+import { ClosedError, EofError, metrics, socketPair, TimeoutError } from "../../mod.ts";
 import { failWith, faultTest, shorten } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
@@ -178,6 +178,44 @@ test("Writer.released() of what is not pinned resolves with the flush, and at on
     b.reader.release();
     await closeAll(a, b);
     await soon(a.writer.released());
+  }));
+
+test("Writer.released() has no deadline: after the flush has failed, no timer is set", () =>
+  leaks(async () => {
+    const [a, b] = pairWith({ writeTimeoutMs: 1 });
+    const { timerCount } = metrics().poller;
+    a.writer.writeBinary(pattern(LARGE));
+    const flushed = a.writer.flush();
+    const released = [a.writer.released()];
+    await assertRejects(() => soon(flushed), TimeoutError);
+    a.writer.writeByte(1);
+    await assertRejects(() => soon(a.writer.flush()), TimeoutError);
+    released.push(a.writer.released());
+    assertEquals(metrics().poller.timerCount, timerCount);
+    assertEquals(await Promise.all(released.map(stateOf)), ["pending", "pending"]);
+    await soon(b.reader.wait(LARGE + 1));
+    await soon(Promise.all(released));
+    b.reader.skip(LARGE + 1);
+    b.reader.release();
+    await closeAll(a, b);
+  }));
+
+test("Writer.released() resolves for all who wait, when the connection closes or is lost", () =>
+  leaks(async () => {
+    for (const end of ["close", "reset", "lost"]) {
+      const [a, b] = socketPair();
+      a.writer.writeBinary(pattern(LARGE));
+      const failed = a.writer.flush().catch(() => "failed");
+      const first = a.writer.released();
+      a.writer.writeByte(1);
+      void a.writer.flush();
+      const second = a.writer.released();
+      if (end === "close") void a.close({ timeoutMs: 0 });
+      else (end === "reset" ? a : b).reset();
+      await soon(Promise.all([first, second]));
+      assertEquals(await soon(failed), "failed");
+      await closeAll(a, b);
+    }
   }));
 
 test('Writer with zeroCopy "always" copies arrays when they are written, inserted ones too', () =>

@@ -115,6 +115,7 @@ tlsTest(
       const { activeCount } = metrics().connections;
       const [server, client] = await talked();
       const started = server.startTls("server", serverIdentity()).catch((error) => error);
+      assertEquals(server.metrics().state, "open");
       await assertRejects(() => server.reader.wait(1), BusyError);
       await assertRejects(() => server.startTls("server", serverIdentity()), BusyError);
       await server.close({ timeoutMs: 1000 });
