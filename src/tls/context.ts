@@ -1,6 +1,7 @@
 /**
  * Contexts: certificates, authorities and settings, made ready once for many connections.
  */
+import process from "node:process";
 import { native } from "../../ffi/load.ts";
 import { ERRNO } from "../core/errno.ts";
 import { LoadError, SystemError, TlsError } from "../core/errors.ts";
@@ -43,6 +44,11 @@ function bytesOfPem(pem: Pem): Uint8Array {
   return typeof pem === "string" ? encoder.encode(pem) : pem;
 }
 
+/** The authorities that the runtime brings. Its module takes long to load: few programs need it. */
+function runtimeAuthorities(): string {
+  return process.getBuiltinModule("node:tls").rootCertificates.join("\n");
+}
+
 /** A context of either side. It is closed with whatever it was made for. */
 export class Context {
   /** Its number. */
@@ -69,7 +75,8 @@ export class Context {
   #common({ authorities, alpnProtocols, keyLogFd }: TlsCommonOptions): void {
     if (authorities === "system") this.#set("authorities", Setting.DISTRIBUTION, 0);
     else if (authorities !== undefined) {
-      const count = this.#use("authorities", Use.AUTHORITIES, bytesOfPem(authorities));
+      const pem = authorities === "runtime" ? runtimeAuthorities() : authorities;
+      const count = this.#use("authorities", Use.AUTHORITIES, bytesOfPem(pem));
       if (count === 0) {
         throw new TlsError("certificate", "Cannot use authorities: no certificate is in them");
       }

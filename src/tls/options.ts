@@ -25,9 +25,9 @@ export interface TlsIdentity {
 export interface TlsCommonOptions {
   /**
    * The authorities in PEM that the peer's certificate must lead to; "system" are those of the
-   * distribution. A client takes "system" unless given.
+   * distribution, "runtime" those that Deno or Bun brings. A client takes "system" unless given.
    */
-  authorities?: Pem | "system";
+  authorities?: Pem | "system" | "runtime";
   /** Application protocols, the best first, like `["h2", "http/1.1"]`. None unless given. */
   alpnProtocols?: readonly string[];
   /** The lowest version. "1.2" unless given. */
@@ -128,7 +128,7 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 const PROTOCOL_BYTES_MAX = 255;
 
 function checkPem(name: string, value: unknown): void {
-  if (typeof value === "string" && value !== "system") {
+  if (typeof value === "string") {
     if (value.includes("-----BEGIN ")) return;
     throw new TypeError(
       `Cannot use ${name}: it is no text in PEM; give the file's content, not its path`,
@@ -181,7 +181,9 @@ function checkProtocols(protocols: unknown): void {
 
 function checkCommon(options: TlsCommonOptions): void {
   const { authorities, versionMin, versionMax, handshakeTimeoutMs, keyLogFd } = options;
-  if (authorities !== undefined && authorities !== "system") checkPem("authorities", authorities);
+  const isKnown = authorities === undefined || authorities === "system" ||
+    authorities === "runtime";
+  if (!isKnown) checkPem("authorities", authorities);
   checkVersion("versionMin", versionMin);
   checkVersion("versionMax", versionMax);
   if (versionMin === "1.3" && versionMax === "1.2") {

@@ -1,6 +1,8 @@
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { ClientTls, clientTlsOf } from "../../src/transport/client_tls.ts";
+import { TlsError } from "../../mod.ts";
 import { authority, tlsTest } from "../support/pki.ts";
+import { serveSecure } from "../support/secure.ts";
 
 tlsTest("clientTlsOf() makes the same of the same options, once", () => {
   const options = { authorities: authority().certificate };
@@ -21,3 +23,14 @@ tlsTest("ClientTls.nameOf() is the host that is dialled, or the one that is give
   assertEquals(named.nameOf("unix", "/run/x.sock"), "db.test");
   named.close();
 });
+
+for (const authorities of ["system", "runtime"] as const) {
+  tlsTest(
+    `ClientTls does not trust a server that no ${authorities} authority has signed`,
+    async () => {
+      await using server = serveSecure();
+      const error = await assertRejects(() => server.dial({ authorities }), TlsError);
+      assertEquals(error.reason, "certificate");
+    },
+  );
+}
