@@ -2,7 +2,9 @@
 
 /**
  * An HTTP/1.1 server, at localhost:8080 or the address given, which may be a path: then it is a
- * Unix socket. The protocol is in examples/http/; this is what a service adds to it.
+ * Unix socket. With the files of a key and a certificate behind the address it speaks HTTPS; with
+ * those of authorities, too, clients must show a certificate. The protocol is in examples/http/;
+ * this is what a service adds to it.
  *
  * @module
  */
@@ -12,6 +14,7 @@ import process from "node:process";
 import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
 import { Fields } from "./http/head.ts";
 import { type Answer, http } from "./http/service.ts";
+import { tlsOf } from "./tls_files.ts";
 
 const TEXT = new Fields({ "Content-Type": "text/plain" });
 const JSON_TYPE = new Fields({ "Content-Type": "application/json" });
@@ -78,9 +81,12 @@ const answer: Answer = (request, response) => {
   response.send(request.method === "OPTIONS" ? 204 : 405, allow);
 };
 
-const at = process.argv[2] ?? "localhost:8080";
+const [at = "localhost:8080", ...files] = process.argv.slice(2);
 const isUnix = at.includes("/") || at.startsWith("@");
-const listener = createListener(isUnix ? "unix" : "tcp", at);
+const tls = tlsOf(files);
+const listener = createListener(isUnix ? "unix" : "tcp", at, {
+  tls: tls && { ...tls, alpnProtocols: ["http/1.1"] },
+});
 const loop = new EventLoop(http(answer, { bodyBytesMax: 64 * 1024 * 1024 }), {
   connectionsMax: 10_000,
   readTimeoutMs: 10_000, // a head, or the next piece of a body
@@ -94,7 +100,8 @@ shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });
 const { address } = listener;
 const isTcp = address.transport === "tcp";
 const place = isTcp ? `${address.hostname}:${address.port}` : address.path;
-const curl = isTcp ? `curl ${place}` : `curl --unix-socket ${place} localhost`;
+const curl = (isTcp ? "curl " : `curl --unix-socket ${place} `) +
+  (tls === undefined ? "" : `--cacert ${files[1]} https://`) + (isTcp ? place : "localhost");
 console.log(`Listening on ${place}; Ctrl-C drains it`);
 console.log(`Try: ${curl}   ${curl}/count?to=5   ${curl}/digest -T README.md`);
 await loop.serve(listener);

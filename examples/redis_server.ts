@@ -2,8 +2,10 @@
 
 /**
  * Speaks the protocol of Redis, at localhost:6385 or the address given: strings, counters, lists,
- * hashes, sets, expiry, transactions, publish and subscribe, in RESP2 and RESP3. What commands do
- * stands in examples/redis/, by noun; here is how they come and go.
+ * hashes, sets, expiry, transactions, publish and subscribe, in RESP2 and RESP3. With the files of a
+ * key and a certificate behind the address it speaks TLS; with those of authorities, too, clients
+ * must show a certificate. What commands do stands in examples/redis/, by noun; here is how they
+ * come and go.
  *
  * @module
  */
@@ -21,6 +23,7 @@ import { answer } from "./redis/answer.ts";
 import { Client, clients, REQUEST_BYTES_MAX, unflushed } from "./redis/client.ts";
 import { leaveAll } from "./redis/pubsub.ts";
 import { unwatch } from "./redis/transactions.ts";
+import { tlsOf } from "./tls_files.ts";
 
 /** The bytes that may wait to be sent. More cuts a subscriber off, as Redis does. */
 const UNSENT_BYTES_MAX = 32 << 20;
@@ -109,12 +112,15 @@ const loop = new EventLoop<Client>(onRequest, {
 });
 shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });
 
-const listener = createListener("tcp", process.argv[2] ?? "localhost:6385");
+const [where = "localhost:6385", ...files] = process.argv.slice(2);
+const tls = tlsOf(files);
+const listener = createListener("tcp", where, { tls });
 const { address } = listener;
 const at = address.transport === "tcp" ? `${address.hostname}:${address.port}` : address.path;
 console.log(`Listening on ${at}; Ctrl-C stops it`);
 if (address.transport === "tcp") {
-  console.log(`Try: redis-cli -p ${address.port} SET greeting hello`);
+  const how = tls === undefined ? "" : ` --tls --cacert ${files[1]}`;
+  console.log(`Try: redis-cli -p ${address.port}${how} SET greeting hello`);
 }
 await loop.serve(listener);
 console.log("Stopped");

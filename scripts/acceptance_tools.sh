@@ -17,6 +17,8 @@ missing=()
 for entry in "${PACKAGES[@]}"; do
   command -v "${entry%%:*}" >/dev/null || missing+=("${entry#*:}")
 done
+# Debian's nginx passes on what is no HTTP by a package of its own.
+[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "Not installed, and this is not root on Debian: ${missing[*]}; tests that need them are skipped"

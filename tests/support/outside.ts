@@ -29,6 +29,11 @@ export function shown({ certificate, key }: Made): Pick<Made, "certificate" | "k
   return { certificate, key };
 }
 
+/** The files of its key and of its certificate, without its chain. */
+export function filesOf({ keyFile, certificateFile }: Made): [key: string, certificate: string] {
+  return [keyFile, certificateFile];
+}
+
 /** Starts a program whose standard input the test writes. Stopped with `using`, if it still runs. */
 export function talkTo(program: string, args: readonly string[]): Program & AsyncDisposable {
   const argv = [program, ...args];
