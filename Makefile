@@ -18,6 +18,9 @@ TEST_MS  := 60000
 SUITE_S  ?= 600
 # All but those that need the clients of others: "make acceptance" is for them.
 TESTS    ?= $(filter-out tests/acceptance/,$(wildcard tests/*/)) $(wildcard tests/*_test.ts)
+# What is tested over each transport of tests/support/transports, by "make test-transports".
+TRANSPORTS      ?= $(filter-out socket,$(basename $(notdir $(wildcard tests/support/transports/*.ts))))
+TRANSPORT_TESTS := tests/connection tests/codec tests/mux tests/adapter tests/buffer
 ACCEPTANCE_TESTS ?= tests/acceptance
 # ACCEPTANCE=full does ten times as much.
 ACCEPTANCE_S := $(if $(filter full,$(ACCEPTANCE)),3600,$(SUITE_S))
@@ -40,7 +43,7 @@ export GIT_CONFIG_KEY_0 = safe.directory
 export GIT_CONFIG_VALUE_0 = *
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-native test-deno test-bun acceptance acceptance-tools acceptance-deno acceptance-bun \
+.PHONY: all demo test test-native test-deno test-bun test-transports acceptance acceptance-tools acceptance-deno acceptance-bun \
         check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
         faults $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
 
@@ -72,6 +75,12 @@ test-deno: all  ## the suite under Deno (TESTS=tests/net for a part of it)
 
 test-bun: all  ## the suite under Bun (TESTS=tests/net for a part of it)
 	$(FAULTS) timeout -k 5 $(SUITE_S) $(BUN) test --isolate --timeout=$(TEST_MS) $(TESTS)
+
+test-transports: all  ## the tests of connections over every transport, in both runtimes (TRANSPORTS=tls for one)
+	@for transport in $(TRANSPORTS); do for runtime in bun deno; do \
+	  echo "== over $$transport, under $$runtime"; \
+	  NETPOLL_TRANSPORT=$$transport $(MAKE) --no-print-directory test-$$runtime TESTS="$(TRANSPORT_TESTS)" \
+	    || exit 1; done; done
 
 acceptance: acceptance-deno acceptance-bun  ## the examples against clients of others, which it installs
 

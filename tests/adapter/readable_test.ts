@@ -1,9 +1,9 @@
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { bytesOf, readableOf } from "../../src/adapter/readable.ts";
 import { readerFrom } from "../../src/adapter/source_reader.ts";
-import { socketPair } from "../../src/client/from_fd.ts";
 import { EofError } from "../../src/core/errors.ts";
 import { assertBytes, balanced, bytesOfText, sequence, textOf } from "../buffer/balanced.ts";
+import { pairWith } from "../support/pair.ts";
 
 async function* pieces(...texts: string[]): AsyncGenerator<Uint8Array> {
   for (const text of texts) yield bytesOfText(text);
@@ -106,7 +106,7 @@ balanced("readableOf() fails as its reader does", async () => {
 });
 
 balanced("bytesOf() of a connection gives what the peer sent until it ended", async () => {
-  const [ours, theirs] = socketPair();
+  const [ours, theirs] = pairWith();
   const sent = sequence(300_000);
   theirs.writer.writeBinary(sent);
   const flushed = theirs.writer.flush();

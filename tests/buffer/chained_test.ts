@@ -1,18 +1,11 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import {
-  type BufferReader,
-  lines,
-  LinkBuffer,
-  readerFrom,
-  socketPair,
-  writerTo,
-} from "../../mod.ts";
+import { type BufferReader, lines, LinkBuffer, readerFrom, writerTo } from "../../mod.ts";
 import { Chained, chainIfAny, chainOf } from "../../src/buffer/chained.ts";
 import { LinkChain } from "../../src/buffer/link_chain.ts";
 import { writeChain } from "../../src/buffer/reader.ts";
 import { leaks } from "../support/leaks.ts";
-import { closeAll, receive, send } from "../support/pair.ts";
+import { closeAll, pairWith, receive, send } from "../support/pair.ts";
 import { soon } from "../support/until.ts";
 
 test("chainOf() is the chain that was given, and nothing of it shows", () => {
@@ -31,7 +24,7 @@ test("chainIfAny() is null for what only looks like a reader", () => {
 
 test("a writer is no reader: what was flushed and is unsent cannot be taken back", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const sink = writerTo({ write: () => {} });
     for (const writer of [a.writer, sink] as unknown as BufferReader[]) {
       const names = ["next", "peek", "skip", "until", "readBinary", "slice", "release", "length"];
@@ -49,7 +42,7 @@ test("a writer is no reader: what was flushed and is unsent cannot be taken back
 
 test("a reader is no writer: nobody writes into what was received", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const source = readerFrom(new ReadableStream());
     for (const reader of [b.reader, source]) {
       assert(!("writeBinary" in reader) && writeChain(reader) === null);

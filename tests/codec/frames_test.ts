@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { bytesOf, readerFrom, socketPair } from "../../mod.ts";
+import { bytesOf, readerFrom } from "../../mod.ts";
 import type { LinkBuffer } from "../../src/buffer/link_buffer.ts";
 import type { Codec } from "../../src/codec/codec.ts";
 import { lines } from "../../src/codec/delimited.ts";
@@ -11,7 +11,7 @@ import { configure } from "../../src/core/config.ts";
 import { ClosedError, EofError, FrameError } from "../../src/core/errors.ts";
 import { bytesOfText, textOf } from "../buffer/balanced.ts";
 import { leaks } from "../support/leaks.ts";
-import { assertBytes, closeAll, pattern, send, tcpPair } from "../support/pair.ts";
+import { assertBytes, closeAll, pairWith, pattern, send, tcpPair } from "../support/pair.ts";
 import { soon, until } from "../support/until.ts";
 
 test("frames() gives every frame until the peer ends its side", async () => {
@@ -59,7 +59,7 @@ test("frames() gives frames that are larger than what may be held unread", async
 
 test("frames() lends a frame until the next step, and slices outlive the loop", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     configure({ debug: true });
     try {
       await send(a, "one\ntwo\nthree\n");
@@ -74,7 +74,7 @@ test("frames() lends a frame until the next step, and slices outlive the loop", 
       configure({ debug: false });
     }
     await closeAll(a, b);
-    const [c, d] = socketPair();
+    const [c, d] = pairWith();
     await send(c, "one\ntwo\n");
     await c.closeWrite();
     const kept: LinkBuffer[] = [];
@@ -87,7 +87,7 @@ test("frames() lends a frame until the next step, and slices outlive the loop", 
 
 test("frames() that is left early loses nothing", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "one\ntwo\nthree\n");
     for await (const frame of frames(b, lines())) {
       assertEquals(textOf(frame), "one");
@@ -105,7 +105,7 @@ test("frames() that is left early loses nothing", async () => {
 
 test("frames() throws for a frame that the peer's end cut off, which stays readable", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "one\ntw");
     await a.closeWrite();
     const seen: string[] = [];
@@ -124,7 +124,7 @@ test("frames() throws what is wrong: a bad frame, a reset, our own close", async
     const take = async (of: AsyncIterable<unknown>) => {
       for await (const _ of of);
     };
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "x\r\n");
     await assertRejects(() => take(frames(b, resp())), FrameError, "no type");
     assertEquals(b.reader.length, 3);
@@ -135,7 +135,7 @@ test("frames() throws what is wrong: a bad frame, a reset, our own close", async
     const error = await soon(assertRejects(() => reading, EofError));
     assertEquals((error.cause as { code: string }).code, "ECONNRESET");
     await closeAll(c, d);
-    const [e, f] = socketPair();
+    const [e, f] = pairWith();
     const waiting = take(frames(e, resp()));
     await e.close();
     await soon(assertRejects(() => waiting, ClosedError));
@@ -145,7 +145,7 @@ test("frames() throws what is wrong: a bad frame, a reset, our own close", async
 
 test("frames() ends its wait with the signal's reason, and loses nothing", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "on");
     await until(() => b.reader.length === 2, "the first bytes");
     const aborting = new AbortController();
@@ -186,7 +186,7 @@ test("frames() gives null, which RESP has, and works over any reader and any cod
 });
 
 test("frames() refuses a kind of memory that there is not, before anything is read", () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   const options = { memory: "borrowed" } as unknown as { memory: "lent" };
   assertThrows(() => frames(a, lines(), options), TypeError, 'memory is "lent" or "sliced"');
   a.reset();

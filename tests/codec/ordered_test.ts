@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { type Connection, socketPair } from "../../mod.ts";
+import type { Connection } from "../../mod.ts";
 import { LinkBuffer } from "../../src/buffer/link_buffer.ts";
 import { lines } from "../../src/codec/delimited.ts";
 import { ordered } from "../../src/codec/ordered.ts";
@@ -9,7 +9,7 @@ import { FrameError, TimeoutError } from "../../src/core/errors.ts";
 import { Multiplexer } from "../../src/mux/multiplexer.ts";
 import { balanced, bufferOf, textOf } from "../buffer/balanced.ts";
 import { leaks } from "../support/leaks.ts";
-import { closeAll } from "../support/pair.ts";
+import { closeAll, pairWith } from "../support/pair.ts";
 import { soon, until } from "../support/until.ts";
 
 /** So many lines that the other side has received. */
@@ -29,7 +29,7 @@ async function send({ writer }: Connection, text: string): Promise<void> {
 
 test("ordered() gives each request of a Multiplexer the answer that comes in its turn", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const client = new Multiplexer(a, ordered(lines()));
     const results = Array.from({ length: 3000 }, (_, n) => client.request(`${n}`));
     const asked = await receive(b, 3000);
@@ -49,7 +49,7 @@ test("ordered() gives each request of a Multiplexer the answer that comes in its
 
 test("ordered() drops the answer of a request that was given up, in its turn", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const client = new Multiplexer(a, ordered(lines()));
     const late = client.request("late", { timeoutMs: 5 });
     const next = client.request("next");
@@ -65,7 +65,7 @@ test("ordered() drops the answer of a request that was given up, in its turn", a
 
 test("ordered() makes a Multiplexer a client of Redis, errors and null among the answers", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const client = new Multiplexer(a, ordered(resp({ bulk: "text" })));
     const results = [["GET", "a"], ["GET", "b"], ["NO"]].map((request) => client.request(request));
     const asked = "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\n*1\r\n$2\r\nNO\r\n";
@@ -81,7 +81,7 @@ test("ordered() makes a Multiplexer a client of Redis, errors and null among the
 });
 
 test("ordered() ends the connection for an answer that nobody asked for", async () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   const client = new Multiplexer(a, ordered(lines()));
   await send(b, "hello\n");
   await until(() => !a.isActive, "the end");

@@ -12,7 +12,6 @@ import {
   pipe,
   readerFrom,
   ShardQueue,
-  socketPair,
   tagged,
   writerTo,
 } from "../../mod.ts";
@@ -106,14 +105,14 @@ const WAITS: Record<string, Given> = {
 for (const [name, begin] of Object.entries(WAITS)) {
   test(`${name} given up for any reason rejects with it, before and amid`, async () => {
     for (const reason of [null, 0, "", false]) {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       const aborting = new AbortController();
       const waiting = reasonOf(begin(aborting.signal, a));
       aborting.abort(reason);
       assertStrictEquals(await waiting, reason);
       a.reset();
       b.reset();
-      const [c, d] = socketPair();
+      const [c, d] = pairWith();
       assertStrictEquals(await reasonOf(begin(AbortSignal.abort(reason), c)), reason);
       c.reset();
       d.reset();
@@ -136,8 +135,8 @@ test("dial() given up for any reason rejects with it, also while the name is loo
 test("pipe() and sendFile() given up for any reason reject with it, and closed does", () =>
   leaks(async () => {
     for (const reason of [null, 0, "", false]) {
-      const [a, b] = socketPair();
-      const [c, d] = socketPair();
+      const [a, b] = pairWith();
+      const [c, d] = pairWith();
       const aborting = new AbortController();
       const piped = reasonOf(pipe(b, c, { signal: aborting.signal }));
       aborting.abort(reason);
@@ -150,7 +149,7 @@ test("pipe() and sendFile() given up for any reason reject with it, and closed d
 test("ShardQueue.add() rejects with whatever a getter throws", () =>
   leaks(async () => {
     for (const reason of REASONS) {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       const queue = new ShardQueue(a);
       const added = queue.add(() => {
         throw reason;

@@ -4,7 +4,6 @@ import { EofError, type SystemError } from "../../mod.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, closeAll, pairWith, pattern, send, tcpPair } from "../support/pair.ts";
 import { soon, stateOf, ticks, until } from "../support/until.ts";
-import { socketPair } from "../../mod.ts";
 
 const LARGE = 4 * 1024 * 1024;
 
@@ -147,7 +146,7 @@ test("Connection stops serving a peer that asks and never reads, one small answe
 
 test("Connection.pauseRead() keeps bytes and the peer's end back until resumeRead()", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     b.pauseRead();
     assert(b.isReadPaused);
     await send(a, "kept");

@@ -13,7 +13,6 @@ import {
   Multiplexer,
   pipe,
   responder,
-  socketPair,
   tagged,
   TimeoutError,
 } from "../../mod.ts";
@@ -176,8 +175,8 @@ timed("Multiplexer.request(): an answer of the same thread, which was busy", asy
 });
 
 timed("pipe(): what passes while the thread is busy counts for idleTimeoutMs", async (clock) => {
-  const [client, a] = socketPair();
-  const [b, server] = socketPair();
+  const [client, a] = pairWith();
+  const [b, server] = pairWith();
   a.idleTimeoutMs = b.idleTimeoutMs = 100;
   const piped = pipe(a, b);
   for (let i = 0; i < 3; i++) {
@@ -226,7 +225,7 @@ timed("frames(): a frame that came while the thread was busy came in time", asyn
 });
 
 timed("close(): what the peer takes while the thread is busy is taken in time", async (clock) => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   b.pauseRead();
   a.writer.writeBinary(pattern(LARGE));
   a.writer.flush();

@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { test } from "node:test";
-import { ClosedError, configure, type Connection, dial, EofError, socketPair } from "../../mod.ts";
+import { ClosedError, configure, type Connection, dial, EofError } from "../../mod.ts";
 import { isPromise } from "../../src/connection/callbacks.ts";
 import { serveHandler } from "../support/echo_server.ts";
 import { leaks } from "../support/leaks.ts";
@@ -405,7 +405,7 @@ test("onError hears of the end of another connection, when a handler fails by it
   leaks(async () => {
     const errors: unknown[] = [];
     await using server = serveHandler(async () => {
-      const [upstream, end] = socketPair();
+      const [upstream, end] = pairWith();
       await end.close();
       try {
         await upstream.reader.wait(1);

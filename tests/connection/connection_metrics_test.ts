@@ -1,7 +1,7 @@
 import { assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { type Connection, pipe, socketPair } from "../../mod.ts";
+import { type Connection, pipe } from "../../mod.ts";
 import { lineOf, sendAll } from "../support/line.ts";
 import { closeAll, pairWith, pattern, receive, send, tcpPair } from "../support/pair.ts";
 import { serve } from "../support/serve.ts";
@@ -41,7 +41,7 @@ test("metrics() of a connection has what its peer does not take", async () => {
 });
 
 test("metrics() of a connection says who waits", async () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   const waiting = a.reader.wait(1);
   assertEquals([a.metrics().isWaiting, b.metrics().isWaiting], [true, false]);
   await send(b, "x");
@@ -61,7 +61,7 @@ test("metrics() of a connection goes through the states of its life", async () =
   await loop.shutdown({ timeoutMs: 0 });
   await served;
 
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   b.pauseRead();
   a.writer.writeBinary(new Uint8Array(4 << 20));
   void a.writer.flush().catch(() => {});
@@ -73,7 +73,7 @@ test("metrics() of a connection goes through the states of its life", async () =
 });
 
 test("metrics() of a Unix connection has nothing of TCP, and of zero copy only where asked", async () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   assertEquals([a.metrics().tcp, a.metrics().zeroCopy], [null, null]);
   a.zeroCopy = "always";
   assertEquals(a.metrics().zeroCopy, a.zeroCopyCounts);
@@ -121,7 +121,7 @@ test("inspect() of a connection draws its state, its ends and its chains", async
 });
 
 test("inspect() of a connection says what it waits for", async () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   const waiting = a.reader.wait(1);
   a.pauseRead();
   assertMatch(inspect(a), /^Connection open at .*; reading paused; somebody waits for bytes\n/);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
-import { BusyError, EofError, socketPair, TimeoutError } from "../../mod.ts";
+import { BusyError, EofError, TimeoutError } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, closeAll, pairWith, pattern, send } from "../support/pair.ts";
@@ -9,7 +9,7 @@ import { soon, stateOf, ticks, until } from "../support/until.ts";
 
 test("Reader.wait() of what is there resolves at once, with one and the same promise", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "hello");
     await b.reader.wait(5);
     assert(b.reader.wait(5) === b.reader.wait(1));
@@ -19,7 +19,7 @@ test("Reader.wait() of what is there resolves at once, with one and the same pro
 
 test("Reader.wait() puts halves together (netpoll 95)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const waiting = b.reader.wait(16 * 1024);
     a.writer.writeBinary(pattern(8 * 1024));
     await a.writer.flush();
@@ -35,7 +35,7 @@ test("Reader.wait() puts halves together (netpoll 95)", () =>
 
 test("Reader.peek() stays valid while more is read, until release() (netpoll 92, 93)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     for (let i = 0; i < 100; i++) {
       a.writer.writeBinary(pattern(256, 256 * i));
       a.writer.flush();
@@ -50,7 +50,7 @@ test("Reader.peek() stays valid while more is read, until release() (netpoll 92,
 
 test("Reader.wait() of 1 MiB that comes in pieces takes at most 4 MiB of blocks (netpoll 97)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const before = blocks.counts().usedBytes;
     const waiting = b.reader.wait(1024 * 1024);
     for (let i = 0; i < 1024; i++) {
@@ -67,7 +67,7 @@ test("Reader.wait() of 1 MiB that comes in pieces takes at most 4 MiB of blocks 
 
 test("Reader.wait() twice at once is a BusyError, and leaves the first alone", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const first = b.reader.wait(3);
     await assertRejects(() => b.reader.wait(3), BusyError);
     await assertRejects(() => b.reader.waitUntil(10), BusyError);
@@ -88,7 +88,7 @@ test("Reader.wait() for more than messageBytesMax is a RangeError at once; for n
 
 test("Reader.wait() that is aborted rejects with the reason, consumes nothing, and can be repeated", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const controller = new AbortController();
     const reason = { why: "any value" };
     const waiting = b.reader.wait(4, { signal: controller.signal }).catch((error) => error);
@@ -105,7 +105,7 @@ test("Reader.wait() that is aborted rejects with the reason, consumes nothing, a
 
 test("Reader.wait() that was met forgets its signal", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const controller = new AbortController();
     const waiting = b.reader.wait(1, { signal: controller.signal });
     await send(a, "x");
@@ -119,7 +119,7 @@ test("Reader.wait() that was met forgets its signal", () =>
 
 test("Reader.waitUntil() finds a delimiter however it is cut", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const waiting = b.reader.waitUntil(Buffer.from("\r\n\r\n"));
     for (const piece of ["GET /", "\r", "\nHost: x\r\n", "\r", "\nrest"]) {
       await send(a, piece);
@@ -134,7 +134,7 @@ test("Reader.waitUntil() finds a delimiter however it is cut", () =>
 
 test("Reader.waitUntil() does not search again what it searched, nor miss what follows bytes that were read", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "0123456789");
     await soon(b.reader.wait(10));
     const waiting = b.reader.waitUntil(10);
@@ -147,7 +147,7 @@ test("Reader.waitUntil() does not search again what it searched, nor miss what f
 
 test("Reader.waitUntil() is bounded by maxBytes, and consumes nothing then", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const waiting = assertRejects(() => soon(b.reader.waitUntil(10, { maxBytes: 8 })), RangeError);
     await send(a, "0123");
     await send(a, "456789\n");
@@ -184,7 +184,7 @@ test("Reader.waitUntil() keeps a copy of the delimiter, and ends by timeout, abo
 
 test("Reader.wait() and waitUntil() refuse at once what is no number of bytes", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "0123456789");
     await soon(b.reader.wait(10));
     for (const count of [NaN, 0.5, 9.5, "9", 9n, null, undefined, Infinity, -Infinity, [9]]) {

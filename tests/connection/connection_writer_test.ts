@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
-import { ClosedError, EofError, metrics, socketPair, TimeoutError } from "../../mod.ts";
+import { ClosedError, EofError, metrics, TimeoutError } from "../../mod.ts";
 import { failWith, faultTest, shorten } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
@@ -11,7 +11,7 @@ const LARGE = 4 * 1024 * 1024;
 
 test("Writer.flush() of what fits resolves at once, with one and the same promise", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const first = send(a, "x");
     assert(first === send(a, "y") && first === a.writer.flush());
     assertEquals(await soon(receive(b, 2)), "xy");
@@ -20,7 +20,7 @@ test("Writer.flush() of what fits resolves at once, with one and the same promis
 
 test("Writer sends nothing before flush() (netpoll 109)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     a.writer.writeString("kept");
     await ticks(5);
     assertEquals(b.reader.length, 0);
@@ -31,7 +31,7 @@ test("Writer sends nothing before flush() (netpoll 109)", () =>
 
 test("Writer.flush() during a flush queues, and each settles when its bytes have left (netpoll 112 x)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const order: number[] = [];
     const flushes = [0, 1, 2].map((i) => {
       a.writer.writeBinary(pattern(LARGE, i * LARGE));
@@ -49,7 +49,7 @@ test("Writer.flush() during a flush queues, and each settles when its bytes have
 
 test("Writer.flush() that is aborted rejects with the reason; the bytes stay queued, others wait on", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     b.pauseRead();
     a.writer.writeBinary(pattern(LARGE));
     const controller = new AbortController();
@@ -68,7 +68,7 @@ test("Writer.flush() that is aborted rejects with the reason; the bytes stay que
 
 test("Writer.flush() that blocks rejects when we close, or the peer does (netpoll 113)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     b.pauseRead();
     a.writer.writeBinary(pattern(LARGE));
     const ours = assertRejects(() => soon(a.writer.flush()), ClosedError);
@@ -76,7 +76,7 @@ test("Writer.flush() that blocks rejects when we close, or the peer does (netpol
     assert(!((await ours) instanceof EofError));
     await b.close();
 
-    const [c, d] = socketPair();
+    const [c, d] = pairWith();
     d.pauseRead();
     c.writer.writeBinary(pattern(LARGE));
     const theirs = assertRejects(() => soon(c.writer.flush()), EofError);
@@ -91,7 +91,7 @@ test("an ignored rejection of flush() is no unhandled rejection, with a signal o
     const onUnhandled = (error: unknown) => void unhandled.push(error);
     process.on("unhandledRejection", onUnhandled);
     try {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       b.pauseRead();
       a.writer.writeBinary(pattern(LARGE));
       const controller = new AbortController();
@@ -132,7 +132,7 @@ faultTest(
   "Writer.flush() sends everything over short sends and full buffers",
   () =>
     leaks(async () => {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       const total = 50_000;
       for (let at = 0; at < total; at += 5000) a.writer.writeBinary(pattern(5000, at));
       shorten("send", 700, { fd: a.fd, count: 30 });
@@ -150,7 +150,7 @@ faultTest(
   "Writer.flush() that fails later rejects all who wait, and says ECONNRESET",
   () =>
     leaks(async () => {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       b.pauseRead();
       a.writer.writeBinary(pattern(LARGE));
       failWith("send", 104, { fd: a.fd, skip: 1 });
@@ -166,7 +166,7 @@ faultTest(
 
 test("Writer.released() of what is not pinned resolves with the flush, and at once without one", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await soon(a.writer.released());
     a.writer.writeBinary(pattern(LARGE));
     const flushed = a.writer.flush();
@@ -203,7 +203,7 @@ test("Writer.released() has no deadline: after the flush has failed, no timer is
 test("Writer.released() resolves for all who wait, when the connection closes or is lost", () =>
   leaks(async () => {
     for (const end of ["close", "reset", "lost"]) {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       a.writer.writeBinary(pattern(LARGE));
       const failed = a.writer.flush().catch(() => "failed");
       const first = a.writer.released();
@@ -220,7 +220,7 @@ test("Writer.released() resolves for all who wait, when the connection closes or
 
 test('Writer with zeroCopy "always" copies arrays when they are written, inserted ones too', () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     a.zeroCopy = "always";
     const [first, second] = [pattern(10_000), pattern(10_000, 10_000)];
     a.writer.writeBinary(second);

@@ -1,18 +1,19 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { EventLoop, socketPair } from "../../mod.ts";
+import { EventLoop } from "../../mod.ts";
 import { leaks } from "../support/leaks.ts";
 import { until } from "../support/until.ts";
+import { pairWith } from "../support/pair.ts";
 
 test("ControlledStream reads nothing between pauseRead() and resumeRead(), and loses nothing", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     b.pauseRead();
     assert(b.isReadPaused);
     a.writer.writeString("held back");
     await a.writer.flush();
     // The poller has turned, and told of other streams meanwhile.
-    const [c, d] = socketPair();
+    const [c, d] = pairWith();
     c.writer.writeString("!");
     await c.writer.flush();
     await d.reader.wait(1);
@@ -26,7 +27,7 @@ test("ControlledStream reads nothing between pauseRead() and resumeRead(), and l
 
 test("ControlledStream keeps the timeouts that it is given, and refuses what is none", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     for (const name of ["readTimeoutMs", "writeTimeoutMs", "idleTimeoutMs"] as const) {
       assertEquals(a[name], 0);
       a[name] = 60_000;
@@ -39,7 +40,7 @@ test("ControlledStream keeps the timeouts that it is given, and refuses what is 
 
 test("ControlledStream pauses by itself when more is held than readBufferBytesMax, until half is released", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const bytes = new Uint8Array(4 << 20).map((_, i) => i * 7);
     a.writer.writeBinary(bytes);
     const sent = a.writer.flush();
@@ -64,7 +65,7 @@ test("new EventLoop() refuses deadlines and bounds that are none", () => {
 
 test("ControlledStream arms no timer, when a timeout is set after it is closed", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await a.close();
     a.idleTimeoutMs = 1;
     await until(() => b.reader.length === 0 && !a.isActive, "the close");

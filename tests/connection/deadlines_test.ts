@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
-import { socketPair, TimeoutError } from "../../mod.ts";
+import { TimeoutError } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { Timer } from "../../src/poll/timer_wheel.ts";
@@ -66,7 +66,7 @@ timed("a timeout that was met fires no more (netpoll 133)", async (clock) => {
 timed(
   "a timeout that is set, shortened or taken away holds for a wait under way (netpoll 126, 132 x)",
   async (clock) => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     for (const before of [undefined, 0, 60_000]) {
       if (before !== undefined) a.readTimeoutMs = before;
       const waiting = assertRejects(() => a.reader.wait(1), TimeoutError);
@@ -128,7 +128,7 @@ timed("writeTimeoutMs is for each flush: a later one has its own time", async (c
 });
 
 timed("writeTimeoutMs set while a flush is under way takes effect", async (clock) => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   b.pauseRead();
   a.writer.writeBinary(pattern(LARGE));
   const flushed = assertRejects(() => a.writer.flush(), TimeoutError);
@@ -139,7 +139,7 @@ timed("writeTimeoutMs set while a flush is under way takes effect", async (clock
 });
 
 timed("idleTimeoutMs can be set, and taken away", async (clock) => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   a.idleTimeoutMs = 20;
   a.idleTimeoutMs = 0;
   await clock.advance(40);
@@ -152,7 +152,7 @@ timed("idleTimeoutMs can be set, and taken away", async (clock) => {
 
 timed("ten thousand idle timeouts that are never due cost no turns", async (clock) => {
   const poller = threadPoller();
-  const [a, b] = socketPair(); // somebody is watched
+  const [a, b] = pairWith(); // somebody is watched
   const timers = Array.from({ length: 10_000 }, () => new Timer({ onTimer() {} }));
   for (const timer of timers) poller.setTimer(timer, 3_600_000);
   const before = poller.counts.expiries;

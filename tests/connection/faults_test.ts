@@ -6,13 +6,12 @@ import { leaks } from "../support/leaks.ts";
 import { closeAll, pairWith, receive, send, tcpPair } from "../support/pair.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { soon, ticks, until } from "../support/until.ts";
-import { socketPair } from "../../mod.ts";
 
 const ECONNRESET = 104, ENOMEM = 12, EAGAIN = 11, EBADF = 9, ENOBUFS = 105;
 
 faultTest("Connection tells a reset that a receive finds", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "first");
     await until(() => b.reader.length === 5, "the bytes");
     failWith("recv", ECONNRESET, { fd: b.fd });
@@ -51,7 +50,7 @@ faultTest(
 
 faultTest("Connection.fromFd() throws when the poller cannot watch", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const fd = a.detach();
     failWith("epollCtl", ENOMEM, { fd });
     const error = assertThrows(() => Connection.fromFd(fd), SystemError);
@@ -89,7 +88,7 @@ faultTest("Connection survives a receive without memory: it ends alone, and says
   configure({ log: (line) => void lines.push(line) });
   try {
     const [a, b] = pairWith({}, { readBufferBytesMax: 64 * 1024 * 1024 });
-    const [c, d] = socketPair();
+    const [c, d] = pairWith();
     failWith("mmap", ENOMEM, { count: 1000 });
     const size = 40 * 1024 * 1024;
     const waiting = b.reader.wait(size).then(() => null, (error) => error);
@@ -115,7 +114,7 @@ faultTest(
   "Connection goes on after receives and sends that are not ready",
   () =>
     leaks(async () => {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       failWith("send", EAGAIN, { fd: a.fd, count: 3 });
       failWith("recv", EAGAIN, { fd: b.fd, count: 3 });
       a.writer.writeString("later");
@@ -130,7 +129,7 @@ faultTest(
   "Connection tries again what the kernel has no memory to send just now",
   () =>
     leaks(async () => {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       failWith("send", ENOBUFS, { fd: a.fd, count: 3 });
       a.writer.writeString("later");
       await soon(a.writer.flush());
@@ -146,7 +145,7 @@ faultTest(
       for (
         const [call, errno, code] of [["send", 1, "EPERM"], ["recv", 9, "EBADF"]] as const
       ) {
-        const [a, b] = socketPair();
+        const [a, b] = pairWith();
         failWith(call, errno, { fd: a.fd });
         if (call === "recv") await send(b, "x");
         else a.writer.writeString("x");
@@ -191,7 +190,7 @@ faultTest(
   "a flush whose connection cannot be watched for room fails, and does not wait for ever",
   () =>
     leaks(async () => {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       b.pauseRead();
       await ticks(2);
       failWith("epollCtl", ENOMEM, { fd: a.fd });

@@ -14,14 +14,13 @@ import {
   NetpollError,
   readerFrom,
   resp,
-  socketPair,
   varintPrefixed,
   type Writer,
 } from "../../mod.ts";
 import { check } from "../../src/core/check.ts";
 import { native } from "../../ffi/load.ts";
 import { leaks } from "../support/leaks.ts";
-import { closeAll, pattern, receive, send } from "../support/pair.ts";
+import { closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
 import { Liar, spoofed } from "../support/spoofed.ts";
 import { soon } from "../support/until.ts";
 
@@ -40,7 +39,7 @@ function liars(count: number): Uint8Array[] {
 
 /** Writes, and returns the bytes that reach the peer. */
 async function sent(write: (writer: Writer) => unknown, end = 0): Promise<string> {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   write(a.writer);
   void a.writer.flush();
   void a.close();
@@ -85,7 +84,7 @@ test("a codec finds the delimiter in a frame that hides it", () => {
 
 test("Reader.indexOf(), until() and waitUntil() look for what a delimiter has", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "xxAAyAA");
     await soon(b.reader.wait(7));
     for (const delimiter of liars(2)) {
@@ -106,7 +105,7 @@ test("Reader.indexOf(), until() and waitUntil() look for what a delimiter has", 
 
 test("Reader.readInto() fills what an array has, and refuses what is none", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "b".repeat(300));
     await soon(b.reader.wait(300));
     for (const target of [spoofed(100, 4000), spoofed(100, 0), new Liar(100)]) {
@@ -143,7 +142,7 @@ const THEFTS: Record<string, (bytes: Uint8Array<ArrayBuffer>) => unknown> = {
 for (const [name, take] of Object.entries(THEFTS)) {
   test(`an array that is taken away before its flush fails that connection by name: ${name}`, () =>
     leaks(async () => {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       const bytes = new Uint8Array(pattern(10_000));
       a.writer.writeString("head");
       a.writer.writeBinary(bytes);
@@ -159,8 +158,8 @@ for (const [name, take] of Object.entries(THEFTS)) {
 
   test(`an array that is taken away amid its flush fails that connection by name: ${name}`, () =>
     leaks(async () => {
-      const [a, b] = socketPair();
-      const [c, d] = socketPair();
+      const [a, b] = pairWith();
+      const [c, d] = pairWith();
       const bytes = new Uint8Array(pattern(4 << 20));
       a.writer.writeBinary(bytes);
       const flushed = a.writer.flush();
@@ -243,7 +242,7 @@ test("memory that may shrink, grow or is shared is copied when it is written", (
 test("Writer takes a Buffer as any Uint8Array, and refuses other views", () =>
   leaks(async () => {
     assertEquals(await sent((writer) => writer.writeBinary(Buffer.from("buffer"))), "buffer");
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const others = [new DataView(new ArrayBuffer(9)), new ArrayBuffer(9), new Uint32Array(9)];
     const disguised = Object.setPrototypeOf(new DataView(new ArrayBuffer(9)), Uint8Array.prototype);
     for (const bytes of [...others, disguised, Object.create(Uint8Array.prototype)]) {
@@ -266,8 +265,8 @@ function detach(view: Uint8Array): void {
 
 test("a slab that one connection's user detaches stays the memory of the others", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
-    const [c, d] = socketPair();
+    const [a, b] = pairWith();
+    const [c, d] = pairWith();
     await send(a, "x".repeat(100));
     await send(c, "SECRET-OF-SOMEBODY-ELSE!");
     await soon(receive(d, 24)); // its block is free again

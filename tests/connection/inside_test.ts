@@ -8,13 +8,12 @@ import {
   pipe,
   responder,
   ShardQueue,
-  socketPair,
   tagged,
 } from "../../mod.ts";
 import { faceOf, insideIfAny } from "../../src/connection/connection.ts";
 import { insideOf } from "../../src/connection/socket_connection.ts";
 import { leaks } from "../support/leaks.ts";
-import { closeAll } from "../support/pair.ts";
+import { closeAll, pairWith } from "../support/pair.ts";
 import { soon } from "../support/until.ts";
 
 const codec = tagged(lengthPrefixed());
@@ -25,7 +24,7 @@ const respond = (connection: Connection) =>
 
 test("what only looks like a Connection is taken for none, and loses nothing of a real one", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const forged: Connection[] = [
       Object.create(Connection.prototype),
       Object.create(a),
@@ -52,7 +51,7 @@ test("what only looks like a Connection is taken for none, and loses nothing of 
   }));
 
 test("insideOf() gives what faceOf() was given", async () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   const inside = insideOf(a, "test");
   assert(insideOf(faceOf(inside), "test") === inside);
   assert(inside.face === a);

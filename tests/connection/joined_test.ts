@@ -19,7 +19,6 @@ import {
   metrics,
   pipe,
   ShardQueue,
-  socketPair,
   TimeoutError,
 } from "../../mod.ts";
 import { JOINED_BYTES_MAX } from "../../src/core/limits.ts";
@@ -323,7 +322,7 @@ test("sendFile() follows what was flushed before it", () =>
 
 test("pipe() follows what was flushed before it", () =>
   gated(async () => {
-    const [c, d] = socketPair();
+    const [c, d] = pairWith();
     const [a, b] = pairWith({
       onRequest: async (connection) => {
         await answer(connection);

@@ -11,11 +11,10 @@ import {
   pipe,
   type PipeResult,
   ShardQueue,
-  socketPair,
   UnsentError,
 } from "../../mod.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { pattern, receive, send } from "../support/pair.ts";
+import { pairWith, pattern, receive, send } from "../support/pair.ts";
 import {
   connectSlowly,
   endOf,
@@ -329,7 +328,7 @@ for (const way of WAYS) {
   });
 
   test(`Leaving lets a pipe finish, when ${way.name}`, () => {
-    const [back, upstream] = socketPair();
+    const [back, upstream] = pairWith();
     const results: PipeResult[] = [];
     return ending(way, null, async (ends) => {
       const client = await dial("tcp", ends.server.at);

@@ -25,13 +25,13 @@ import {
   pipe,
   responder,
   ShardQueue,
-  socketPair,
   tagged,
 } from "../../mod.ts";
 import { ignore } from "../../src/core/promises.ts";
 import { countedSignal, staysSmall } from "../support/collection.ts";
 import { echoed, givenUp, stalled } from "../support/month.ts";
 import { tick, until } from "../support/until.ts";
+import { pairWith } from "../support/pair.ts";
 
 const OFTEN = 100_000;
 /** Calls that need system calls, or several promises each. */
@@ -167,7 +167,7 @@ test("ShardQueue.add() and frames(): nothing stays of what was answered", () =>
   }));
 
 test("requests whose signal is looked at: nothing stays of those that were answered", async () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   const given: AbortSignal[] = [];
   b.setOnRequest(responder(codec, async (body: Uint8Array, request) => {
     request.signal.throwIfAborted();

@@ -4,11 +4,11 @@
  */
 import { assertEquals } from "@std/assert";
 import { writeFileSync } from "node:fs";
-import { createListener, dial, EventLoop, pipe, socketPair } from "../../mod.ts";
+import { createListener, dial, EventLoop, pipe } from "../../mod.ts";
 import { type Call, failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
 import { withDirectory } from "../support/library.ts";
-import { assertBytes, closeAll, pattern } from "../support/pair.ts";
+import { assertBytes, closeAll, pairWith, pattern } from "../support/pair.ts";
 import { soon } from "../support/until.ts";
 
 const ERRORS = { EINTR: 4, EAGAIN: 11, ENOMEM: 12, ENOBUFS: 105 } as const;
@@ -24,7 +24,7 @@ for (const [name, errno] of Object.entries(ERRORS)) {
     faultTest(`${name} at ${call} is no end of a connection`, () =>
       leaks(async () => {
         for (const fault of FAULTS) {
-          const [a, b] = socketPair();
+          const [a, b] = pairWith();
           failWith(call, errno, fault);
           a.writer.writeBinary(pattern(BYTES));
           const flushed = a.writer.flush();
@@ -44,8 +44,8 @@ for (const [name, errno] of Object.entries(ERRORS)) {
           const path = `${directory}/file`;
           writeFileSync(path, pattern(BYTES));
           for (const fault of FAULTS) {
-            const [a, front] = socketPair();
-            const [back, b] = socketPair();
+            const [a, front] = pairWith();
+            const [back, b] = pairWith();
             failWith("sendfile", errno, fault);
             failWith("splice", errno, fault);
             const piped = pipe(front, back);

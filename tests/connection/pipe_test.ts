@@ -11,7 +11,6 @@ import {
   NetpollError,
   pipe,
   type PipeResult,
-  socketPair,
   TimeoutError,
 } from "../../mod.ts";
 import { native } from "../../ffi/load.ts";
@@ -161,7 +160,7 @@ test("pipe() holds readers and writers: they throw a BusyError, and no handler i
   leaks(async () => {
     let requests = 0;
     const [client, a] = pairWith({}, { onRequest: () => void (requests += 1) });
-    const [b, server] = socketPair();
+    const [b, server] = pairWith();
     const piped = pipe(a, b);
     for (const each of [a, b]) {
       assertThrows(() => each.reader.next(1), BusyError);
@@ -183,8 +182,8 @@ test("pipe() holds readers and writers: they throw a BusyError, and no handler i
 
 test("pipe() refuses what is misuse, and leaves both as they were", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
-    const [c, d] = socketPair();
+    const [a, b] = pairWith();
+    const [c, d] = pairWith();
     await assertRejects(() => pipe(a, a), TypeError);
     await assertRejects(() => pipe(a, {} as Connection), TypeError);
     const waiting = a.reader.wait(1);
@@ -251,8 +250,8 @@ test("pipe() with a connection that still delivers what was flushed before its c
 test("pipe() ends in order when a Unix peer has closed altogether, before it or during it", () =>
   leaks(async () => {
     for (const isBefore of [true, false]) {
-      const [client, a] = socketPair();
-      const [b, server] = socketPair();
+      const [client, a] = pairWith();
+      const [b, server] = pairWith();
       await send(client, "all of it");
       if (isBefore) {
         await client.close();
@@ -394,7 +393,7 @@ test("pipe() in onConnect makes a proxy; shutdown() waits for what is piped", ()
 
 test("pipe() that is not awaited by a handler which has ended goes on", () =>
   leaks(async () => {
-    const [b, server] = socketPair();
+    const [b, server] = pairWith();
     const pipes: Promise<PipeResult>[] = [];
     await using front = serveHandler((client) => void pipes.push(pipe(client, b)));
     const client = await dial("tcp", front.at);
@@ -418,7 +417,7 @@ test("pipe() moves bytes of what is no socket", () =>
     assertEquals(native.pipe(fds), 0);
     const source = Connection.fromFd(fds[1]!);
     const a = Connection.fromFd(fds[0]!);
-    const [b, server] = socketPair();
+    const [b, server] = pairWith();
     const piped = pipe(a, b);
     const bytes = pattern(1 << 20);
     source.writer.writeBinary(bytes);

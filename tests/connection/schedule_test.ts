@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
-import { ClosedError, type Connection, EofError, socketPair, TimeoutError } from "../../mod.ts";
+import { ClosedError, type Connection, EofError, TimeoutError } from "../../mod.ts";
 import { clearFaults, failWith, hasFaults, shorten } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
-import { assertBytes, pattern } from "../support/pair.ts";
+import { assertBytes, pairWith, pattern } from "../support/pair.ts";
 import { type Random, seededRandom } from "../support/random.ts";
 import { soon, ticks } from "../support/until.ts";
 
@@ -173,7 +173,7 @@ async function atOnce(gone: End, left: End, random: Random): Promise<void> {
 
 async function schedule(seed: number): Promise<void> {
   const random = seededRandom(seed);
-  const [a, b] = socketPair().map((each) => new End(each, random)) as [End, End];
+  const [a, b] = pairWith().map((each) => new End(each, random)) as [End, End];
   try {
     const steps = 20 + random.below(120);
     for (let i = 0; i < steps; i++) {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
-import { type Connection, type EventLoopOptions, pipe, socketPair } from "../../mod.ts";
-import { receive, send, tcpPair } from "../support/pair.ts";
+import { type Connection, type EventLoopOptions, pipe } from "../../mod.ts";
+import { pairWith, receive, send, tcpPair } from "../support/pair.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { soon, stateOf, ticks, until } from "../support/until.ts";
 import { ending, type EndingServer, type Way, WAYS } from "../support/ways_to_end.ts";
@@ -112,7 +112,7 @@ test("SelfWait leaves `closed` alone while its connection is open", () =>
 
 test("SelfWait is not concerned with a pipe, which waits for both ends", async () => {
   const [a, client] = await tcpPair();
-  const [b, server] = socketPair();
+  const [b, server] = pairWith();
   const piped = pipe(a, b);
   void a.closed;
   await client.closeWrite();

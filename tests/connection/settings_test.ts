@@ -1,12 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { socketPair } from "../../mod.ts";
 import { checkTimeout, settings } from "../../src/connection/settings.ts";
 import {
   MESSAGE_BYTES_MAX,
   READ_BUFFER_BYTES_MAX,
   WRITE_BUFFER_BYTES_MAX,
 } from "../../src/core/limits.ts";
+import { pairWith } from "../support/pair.ts";
 
 test("settings() has defaults for what is not given, undefined included (netpoll 169)", () => {
   const defaults = {
@@ -44,7 +44,7 @@ test("checkTimeout() passes on what is a duration, 0 for none included", () => {
 });
 
 test("Connection's timeouts refuse what is no duration, and keep what they had", async () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   a.readTimeoutMs = 100;
   for (const name of ["readTimeoutMs", "writeTimeoutMs", "idleTimeoutMs"] as const) {
     assertThrows(() => a[name] = -1, RangeError, name);

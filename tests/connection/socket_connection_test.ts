@@ -15,13 +15,12 @@ import {
 } from "../support/pair.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { soon, stateOf, ticks, until } from "../support/until.ts";
-import { socketPair } from "../../mod.ts";
 
 // ---- how it ends --------------------------------------------------------------------------------
 
 test("Connection tells the peer's end: EofError without a cause, what came before is readable (netpoll 105)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "0123456789");
     await a.close();
     const error = await assertRejects(() => soon(b.reader.wait(20)), EofError);
@@ -35,7 +34,7 @@ test("Connection tells the peer's end: EofError without a cause, what came befor
 
 test("Connection delivers what a closing peer sent to a wait under way (netpoll 94)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const waiting = b.reader.wait(256);
     a.writer.writeBinary(pattern(256));
     await a.writer.flush();
@@ -65,7 +64,7 @@ test("Connection tells a reset: EofError with cause ECONNRESET, after what came 
 
 test("Connection.close() of ours ends a wait with ClosedError, which is no EofError (netpoll 106)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const waiting = assertRejects(() => soon(a.reader.wait(1)), ClosedError);
     await a.close();
     assert(!((await waiting) instanceof EofError));
@@ -77,7 +76,7 @@ test("Connection.close() of ours ends a wait with ClosedError, which is no EofEr
 
 test("Connection refuses every use after close(), and never what cleans up (netpoll 104)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await a.close();
     const { reader, writer } = a;
     const uses: (() => unknown)[] = [
@@ -112,7 +111,7 @@ test("Connection refuses every use after close(), and never what cleans up (netp
 
 test("Connection.close() twice is once (netpoll 108)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     let closes = 0;
     a.addCloseCallback(() => closes += 1);
     await Promise.all([a.close(), a.close()]);
@@ -123,7 +122,7 @@ test("Connection.close() twice is once (netpoll 108)", () =>
 
 test("Connection.close() drops what was written and not flushed (netpoll 109, 110)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "sent");
     a.writer.writeString("kept back");
     assertEquals(await a.close(), { unsentBytes: 0 });
@@ -136,7 +135,7 @@ const LARGE = 4 * 1024 * 1024;
 
 test("Connection.close() sends what was flushed first (netpoll 111 x)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     a.writer.writeBinary(pattern(LARGE));
     a.writer.flush();
     const closing = a.close();
@@ -175,7 +174,7 @@ test("Connection.closeWrite() ends our side although what pauses reading has jus
 
 test("Connection.close() gives up in time, and says what did not leave", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     b.pauseRead();
     a.writer.writeBinary(pattern(LARGE));
     const flushed = assertRejects(() => a.writer.flush(), ClosedError);
@@ -189,7 +188,7 @@ test("Connection.close() gives up in time, and says what did not leave", () =>
 
 test("Connection.close({ timeoutMs: 0 }) drops at once; what is no duration is refused", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     b.pauseRead();
     a.writer.writeBinary(pattern(LARGE));
     a.writer.flush();
@@ -240,7 +239,7 @@ test("Connection.reset() is a reset to the peer, and drops what is unsent (TCP)"
 
 test("Connection.detach() gives the descriptor away, open (netpoll 101)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     let closes = 0;
     a.addCloseCallback(() => closes += 1);
     const waiting = assertRejects(() => soon(a.reader.wait(1)), ClosedError);
@@ -278,7 +277,7 @@ test("Connection is AsyncDisposable, and knows its addresses after close (netpol
 
 test("Connection.closeWrite() ends our side only: the peer's answer still comes", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await send(a, "question");
     await a.closeWrite();
     assertThrows(() => a.writer.writeString("more"), ClosedError, "closeWrite");
@@ -295,7 +294,7 @@ test("Connection.closeWrite() ends our side only: the peer's answer still comes"
 
 test("Connection.closeWrite() sends what was flushed first, drops the rest, and is the same promise twice", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     a.writer.writeBinary(pattern(LARGE));
     a.writer.flush();
     a.writer.writeString("not flushed");
@@ -347,7 +346,7 @@ test("EventLoop closes by itself after the peer's end: nothing stays in CLOSE_WA
 
 test("Connection.setOnRequest() after the peer's end closes by itself", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await a.close();
     await assertRejects(() => soon(b.reader.wait(1)), EofError);
     b.setOnRequest(() => {});
@@ -358,7 +357,7 @@ test("Connection.setOnRequest() after the peer's end closes by itself", () =>
 
 test("Connection tells a timeout: nothing is consumed, a later wait goes on (netpoll 123, 128, 194)", () =>
   leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     b.readTimeoutMs = 20;
     await send(a, "half");
     const error = await assertRejects(() => soon(b.reader.wait(8)), TimeoutError);

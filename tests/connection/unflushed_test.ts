@@ -1,15 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { test } from "node:test";
-import {
-  type Connection,
-  lengthPrefixed,
-  Multiplexer,
-  responder,
-  socketPair,
-  tagged,
-} from "../../mod.ts";
+import { type Connection, lengthPrefixed, Multiplexer, responder, tagged } from "../../mod.ts";
 import { config, configure } from "../../src/core/config.ts";
-import { closeAll, receive, send } from "../support/pair.ts";
+import { closeAll, pairWith, receive, send } from "../support/pair.ts";
 import { soon, ticks, until } from "../support/until.ts";
 
 /** The lines that are logged meanwhile, in debug mode or not. */
@@ -43,7 +36,7 @@ for (const [kind, make] of Object.entries(FORGETFUL)) {
     const handler = make();
     const lines = await logged(true, async (lines) => {
       for (let i = 0; i < 2; i++) {
-        const [a, b] = socketPair();
+        const [a, b] = pairWith();
         b.setOnRequest(handler);
         await send(a, "hello");
         await until(() => b.writer.mallocLength === 5 && lines.length > 0, "the handler wrote");
@@ -60,7 +53,7 @@ for (const [kind, make] of Object.entries(FORGETFUL)) {
 
   test(`without debug mode nobody looks whether a ${kind} handler flushes`, async () => {
     const lines = await logged(false, async () => {
-      const [a, b] = socketPair();
+      const [a, b] = pairWith();
       b.setOnRequest(make());
       await send(a, "hello");
       await until(() => b.writer.mallocLength === 5, "the handler wrote");
@@ -74,12 +67,12 @@ for (const [kind, make] of Object.entries(FORGETFUL)) {
 test("debug mode is silent about handlers that flush, and about responder(), which flushes later", async () => {
   const codec = tagged(lengthPrefixed());
   const lines = await logged(true, async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     b.setOnRequest(responder(codec, (body: Uint8Array) => body));
     const client = new Multiplexer(a, codec);
     assertEquals((await soon(client.request("hello"))).length, 5);
     await client.close();
-    const [c, d] = socketPair();
+    const [c, d] = pairWith();
     d.setOnRequest(({ reader, writer }) => {
       writer.writeString(reader.readString(reader.length));
       reader.release();

@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { test } from "node:test";
-import { type Connection, socketPair } from "../../mod.ts";
+import type { Connection } from "../../mod.ts";
 import type { LinkBuffer } from "../../src/buffer/link_buffer.ts";
 import { lengthPrefixed } from "../../src/codec/length_prefixed.ts";
 import { type Tagged, tagged } from "../../src/codec/tagged.ts";
@@ -61,7 +61,7 @@ test("request() resolves to its own answer, in whatever order they come", async 
 
 test("request() gives bodies as the codec makes them: slices are the caller's to close", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const client = new Multiplexer(a, tagged(lengthPrefixed(), { body: "sliced" }));
     const late = client.request("given up", { signal: AbortSignal.abort(new Error("early")) });
     await assertRejects(() => late, Error, "early");
@@ -80,7 +80,7 @@ test("request() gives bodies as the codec makes them: slices are the caller's to
 
 test("request() rejects when its deadline passes, and its late answer is dropped", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const client = new Multiplexer(a, codec, { timeoutMs: 5 });
     const error = await soon(assertRejects(() => client.request("slow"), TimeoutError));
     assertEquals([error.operation, error.message], [
@@ -100,7 +100,7 @@ test("request() rejects when its deadline passes, and its late answer is dropped
 
 test("request() rejects with the signal's reason, and others go on", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const client = new Multiplexer(a, codec);
     const aborting = new AbortController();
     const { signal } = aborting;
@@ -206,7 +206,7 @@ test("a Multiplexer without requests lets its connection go when lifetimeMs pass
 
 test("request() rejects with BusyError above pendingMax", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const client = new Multiplexer(a, codec, { pendingMax: 2 });
     const two = [client.request("1"), client.request("2")];
     await assertRejects(() => client.request("3"), BusyError, "2 requests have no answer");
@@ -222,7 +222,7 @@ test("request() rejects with BusyError above pendingMax", async () => {
 
 test("request() rejects what cannot be encoded, and the connection goes on", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const client = new Multiplexer(a, tagged(lengthPrefixed({ frameBytesMax: 100 })));
     await assertRejects(() => client.request("x".repeat(100)), RangeError, "frameBytesMax");
     await assertRejects(() => client.request(5 as unknown as string), TypeError);
@@ -269,7 +269,7 @@ test("when the peer resets, requests without an answer reject with why", async (
 
 test("when the peer sends what is no message, requests reject with FrameError", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const client = new Multiplexer(a, codec);
     const result = client.request("1");
     await send(b, "\xff\xff\xff\xff");
@@ -336,7 +336,7 @@ test("answers that come in pieces, and large ones, arrive whole", async () => {
 });
 
 test("Multiplexer refuses options that make no sense", async () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   for (const options of [{ pendingMax: 0 }, { pendingMax: 1.5 }, { timeoutMs: -1 }]) {
     assertThrows(() => new Multiplexer(a, codec, options), RangeError);
   }

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
-import { createListener, dial, EventLoop, socketPair } from "../../mod.ts";
+import { createListener, dial, EventLoop } from "../../mod.ts";
 import type { BufferReader } from "../../src/buffer/reader.ts";
 import type { Writer } from "../../src/buffer/writer.ts";
 import type { ByteCodec, Codec, FrameInput, Piece } from "../../src/codec/codec.ts";
@@ -17,7 +17,7 @@ import { responder } from "../../src/mux/responder.ts";
 import { textOf } from "../buffer/balanced.ts";
 import { failingFrame, takenBytes } from "../codec/failing_pieces.ts";
 import { leaks } from "../support/leaks.ts";
-import { closeAll } from "../support/pair.ts";
+import { closeAll, pairWith } from "../support/pair.ts";
 import { type Random, seededRandom } from "../support/random.ts";
 import { soon } from "../support/until.ts";
 
@@ -65,7 +65,7 @@ function anyBody(random: Random, n: number): readonly [FrameInput, isGood: boole
 for (const [name, [make, frames, idBytes]] of Object.entries(PROTOCOLS)) {
   test(`request() keeps answers paired whatever else fails, of ${name}`, async () => {
     const random = seededRandom(process.env["SEED"]);
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const asked: string[] = [];
     // Answers what it is asked, behind the number that it was asked with.
     b.setOnRequest(({ reader, writer }) => {
@@ -98,7 +98,7 @@ for (const [name, [make, frames, idBytes]] of Object.entries(PROTOCOLS)) {
 }
 
 test("request() keeps a client of Redis paired, whichever value cannot be written", async () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   const codec = resp({ bulk: "text" });
   b.setOnRequest(({ reader, writer }) => {
     for (let value; (value = codec.decode(reader)) !== undefined;) codec.encode(writer, value);
@@ -143,7 +143,7 @@ test("request() by a getter of another request's body is sent by itself", async 
 
 test("request() ends the connection when a frame failed of which a part was flushed", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const client = new Multiplexer<Uint8Array, FrameInput>(a, {
       decode: () => undefined,
       encode(writer) {
@@ -163,7 +163,7 @@ test("request() ends the connection when a frame failed of which a part was flus
 test("responder() answers what onError says when an answer cannot be written", async () => {
   await leaks(async () => {
     const codec = tagged(lengthPrefixed());
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     b.setOnRequest(responder(codec, (body) => {
       const text = textOf(body);
       if (text === "fails") return ["half, ", takenBytes()];
@@ -181,7 +181,7 @@ test("responder() answers what onError says when an answer cannot be written", a
 
 test("responder() ends the connection of an answer of which a part was flushed", async () => {
   const frames = tagged(lengthPrefixed());
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   let failedCount = 0;
   b.setOnRequest(responder<Uint8Array, FrameInput>(
     {

@@ -1,11 +1,10 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { test } from "node:test";
-import { socketPair } from "../../mod.ts";
 import { Request, settle } from "../../src/mux/request.ts";
-import { closeAll } from "../support/pair.ts";
+import { closeAll, pairWith } from "../support/pair.ts";
 
 test("a request's signal is aborted when its connection ends, if it has no answer by then", async () => {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   const [answered, open, unasked] = [1, 2, 3].map((id) => new Request(id, a)) as [
     Request,
     Request,

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { test } from "node:test";
-import { socketPair } from "../../mod.ts";
 import { LinkBuffer } from "../../src/buffer/link_buffer.ts";
 import { ClosedError, EofError, TimeoutError } from "../../src/core/errors.ts";
 import { ShardQueue, type WriterGetter } from "../../src/mux/shard_queue.ts";
@@ -27,7 +26,7 @@ test("add() writes everything, and close() waits for it (netpoll 187)", async ()
 
 test("add() after close() rejects, and so does a second close() (netpoll 188)", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const queue = new ShardQueue(a);
     await queue.close();
     let isCalled = false;
@@ -48,7 +47,7 @@ test("add() after close() rejects, and so does a second close() (netpoll 188)", 
 
 test("add() skips a getter that gives null (netpoll 189)", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const queue = new ShardQueue(a);
     await queue.add(() => null, text("one"), () => null, () => new LinkBuffer());
     await queue.add(() => null);
@@ -60,7 +59,7 @@ test("add() skips a getter that gives null (netpoll 189)", async () => {
 
 test("add() keeps the order of all (netpoll 190)", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const queue = new ShardQueue(a);
     let expected = "";
     for (let i = 0; i < 1000; i++) {
@@ -76,7 +75,7 @@ test("add() keeps the order of all (netpoll 190)", async () => {
 
 test("add() rejects when the connection is closed, and calls no getter (netpoll 191)", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const queue = new ShardQueue(a);
     let calledCount = 0;
     const added = [1, 2, 3].map(() => queue.add(() => (calledCount += 1, null)));
@@ -104,7 +103,7 @@ test("add() rejects with the reset that the peer sent", async () => {
 
 test("add() rejects with what a getter threw, sends nothing of it, and the others go on", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const queue = new ShardQueue(a);
     const failure = new Error("on purpose");
     const before = queue.add(text("before "));
@@ -124,7 +123,7 @@ test("add() rejects with what a getter threw, sends nothing of it, and the other
 
 test("add() calls no getter before what was written has left: nothing is built in advance", async () => {
   await leaks(async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     const queue = new ShardQueue(a);
     const bytes = new Uint8Array(4 << 20).fill(7);
     const large = () => {

@@ -2,7 +2,8 @@
  * A program that does what its argument says, and then nothing more: does it end by itself?
  */
 import process from "node:process";
-import { createListener, EventLoop, socketPair } from "../../mod.ts";
+import { createListener, EventLoop } from "../../mod.ts";
+import { pairWith } from "./pair.ts";
 
 const loop = new EventLoop(({ reader, writer }) => {
   writer.writeString(reader.readString(reader.length));
@@ -27,18 +28,18 @@ const acts: Record<string, () => unknown> = {
   "unref, serve and connect": async () => {
     loop.unref();
     serve();
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     await Promise.all([a.close(), b.close()]);
   },
   "connect and close": async () => {
-    const [a, b] = socketPair();
+    const [a, b] = pairWith();
     a.writer.writeString("x");
     await a.writer.flush();
     await b.reader.wait(1);
     await Promise.all([a.close(), b.close()]);
   },
   "connect and wait": async () => {
-    const [, b] = socketPair();
+    const [, b] = pairWith();
     console.log("port 0");
     await b.reader.wait(1);
   },

@@ -1,9 +1,9 @@
 /**
  * Two streams in a row, with a pipe between them.
  */
-import { type Connection, EofError, pipe, type PipeResult, socketPair } from "../../mod.ts";
+import { type Connection, EofError, pipe, type PipeResult } from "../../mod.ts";
 import { leaks } from "./leaks.ts";
-import { closeAll, tcpPair } from "./pair.ts";
+import { closeAll, pairWith, tcpPair } from "./pair.ts";
 
 /** A client, what is piped to what, and a server: client ═ a | b ═ server. */
 export interface Line {
@@ -20,8 +20,8 @@ export const KINDS: readonly Kind[] = ["tcp", "unix", "mixed"];
 
 /** A line whose middle is not piped yet. */
 export async function lineOf(kind: Kind): Promise<Line> {
-  const [client, a] = kind === "unix" ? socketPair() : await tcpPair();
-  const [b, server] = kind === "tcp" ? await tcpPair() : socketPair();
+  const [client, a] = kind === "unix" ? pairWith() : await tcpPair();
+  const [b, server] = kind === "tcp" ? await tcpPair() : pairWith();
   return { client, a, b, server };
 }
 

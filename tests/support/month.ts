@@ -2,10 +2,11 @@
  * Calls that a connection sees in a month: given up while its peer stalls, or answered.
  */
 import { assertEquals } from "@std/assert";
-import { type Connection, socketPair } from "../../mod.ts";
+import type { Connection } from "../../mod.ts";
 import { ignore } from "../../src/core/promises.ts";
 import { countedSignal } from "./collection.ts";
 import { tick } from "./until.ts";
+import { pairWith } from "./pair.ts";
 
 /** Begins something with a signal, and gives it up. */
 export function givenUp(begin: (signal: AbortSignal) => Promise<unknown>): () => Promise<unknown> {
@@ -19,7 +20,7 @@ export function givenUp(begin: (signal: AbortSignal) => Promise<unknown>): () =>
 
 /** A connection whose peer reads nothing, with more unsent than the kernel takes. */
 export async function stalled(use: (a: Connection) => Promise<void>): Promise<void> {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   b.pauseRead();
   a.writer.writeBinary(new Uint8Array(8 << 20), { copy: true });
   void a.writer.flush();
@@ -33,7 +34,7 @@ export async function stalled(use: (a: Connection) => Promise<void>): Promise<vo
 export async function echoed(
   use: (a: Connection, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const [a, b] = socketPair();
+  const [a, b] = pairWith();
   b.setOnRequest(({ reader, writer }) => {
     writer.writeBinary(reader.next(reader.length));
     reader.release();

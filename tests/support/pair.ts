@@ -3,36 +3,22 @@
  */
 import { AssertionError } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { Connection, createListener, dial, type FromFdOptions, socketPair } from "../../mod.ts";
-import { EventLoop } from "../../mod.ts";
+import type { Connection, FromFdOptions } from "../../mod.ts";
+import { transport } from "./transport.ts";
 
-/** Both ends of a Unix stream, each with options of its own. */
+/** Both ends of a stream on this machine, each with options of its own. */
 export function pairWith<A = undefined, B = undefined>(
-  ours: FromFdOptions<A> = {},
-  theirs: FromFdOptions<B> = {},
+  ours?: FromFdOptions<A>,
+  theirs?: FromFdOptions<B>,
 ): [Connection, Connection] {
-  const [a, b] = socketPair();
-  return [Connection.fromFd(a.detach(), ours), Connection.fromFd(b.detach(), theirs)];
+  return transport.pair(ours, theirs);
 }
 
-/**
- * Both ends of a TCP connection: the accepted one made anew with the options, and the one that
- * dialled.
- */
-export async function tcpPair<C = undefined>(
-  accepted: FromFdOptions<C> = {},
+/** Both ends of a TCP connection: the accepted one, with the options, and the one that dialled. */
+export function tcpPair<C = undefined>(
+  accepted?: FromFdOptions<C>,
 ): Promise<[Connection, Connection]> {
-  const listener = createListener("tcp", "127.0.0.1:0");
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const loop = new EventLoop(null, { onPrepare: (each) => resolve(each.detach()) as undefined });
-  const served = loop.serve(listener);
-  const { address } = listener;
-  const port = address.transport === "tcp" ? address.port : 0;
-  const client = await dial("tcp", `127.0.0.1:${port}`);
-  const fd = await promise;
-  await loop.shutdown();
-  await served;
-  return [Connection.fromFd(fd, accepted), client];
+  return transport.tcpPair(accepted);
 }
 
 /** Writes a text and flushes it. */
