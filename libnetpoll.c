@@ -133,23 +133,30 @@ static atomic_bool owners[OWNERS_MAX];
 static _Atomic uint16_t owner_of[OWNED_FDS];
 static atomic_int owned_fds;  // above every descriptor that ever had an owner
 static pthread_key_t owner_key;
+static bool has_owner_key;
 static pthread_once_t owner_once = PTHREAD_ONCE_INIT;
 
 static void give_back(void *owner);
 
 static void make_owner_key(void) {
-  pthread_key_create(&owner_key, give_back);
+  has_owner_key = pthread_key_create(&owner_key, give_back) == 0;
 }
 
-// The number of this thread. Nobody's when there are too many: its end then gives nothing back.
+// The number of this thread. Nobody's when there are too many, or the thread has no room to keep it: its end
+// then gives nothing back.
 static uint16_t this_thread(void) {
   pthread_once(&owner_once, make_owner_key);
+  if (!has_owner_key) return 0;
   uintptr_t owner = (uintptr_t)pthread_getspecific(owner_key);
   for (uintptr_t id = 1; owner == 0 && id < OWNERS_MAX; id++) {
     bool expected = false;
     if (!atomic_compare_exchange_strong(&owners[id], &expected, true)) continue;
-    pthread_setspecific(owner_key, (void *)id);
-    owner = id;
+    if (pthread_setspecific(owner_key, (void *)id) == 0) {
+      owner = id;
+    } else {
+      atomic_store(&owners[id], false);
+      break;
+    }
   }
   return (uint16_t)owner;
 }
@@ -1823,6 +1830,14 @@ EXPORT int32_t np_counter_add(int32_t fd) {
   return code < 0 ? code : 0;
 }
 
+// A word that is lost is somebody who sleeps for ever, and the kernel may refuse it only just now.
+static bool add_until_heard(int32_t fd) {
+  for (int tries = 0; tries < WAKE_TRIES_MAX; tries++) {
+    if (np_counter_add(fd) >= 0) return true;
+  }
+  return false;
+}
+
 // Take what an eventfd or a timerfd has counted: it is readable no more.
 EXPORT int32_t np_counter_take(int32_t fd) {
   uint64_t count = 0;  // what is no counter may have fewer bytes
@@ -2016,8 +2031,7 @@ EXPORT int32_t np_waker_close(int32_t id) {
   int expected = WAKER_OPEN;
   // One of several that close it does: a supervisor may come at the same time as the owner.
   if (!waker || !atomic_compare_exchange_strong(&waker->state, &expected, WAKER_CLOSING)) return -EBADF;
-  // A thread that did not hear of it would be waited for in vain.
-  for (int tries = 0; np_counter_add(waker->control) < 0 && tries < WAKE_TRIES_MAX; tries++) {}
+  add_until_heard(waker->control);
   pthread_join(waker->thread, NULL);
   close(waker->control);
   close(waker->ours);
@@ -2056,6 +2070,8 @@ static struct ring *open_ring(int32_t id) {
 static void leave_ring(struct ring *ring);
 
 static int32_t prepare_ring(struct ring *ring) {
+  uint16_t maker = this_thread();
+  if (maker == 0) return -ENOMEM;  // a ring of nobody would never be closed
   const size_t bytes = RING_SLOTS * sizeof *ring->slots;
   if (!ring->slots) {
     void *slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -2067,7 +2083,7 @@ static int32_t prepare_ring(struct ring *ring) {
   for (uint32_t i = 0; i < RING_SLOTS; i++) ring->slots[i].turn = i;
   ring->head = ring->tail = 0;
   ring->owner = 0;
-  ring->maker = this_thread();
+  ring->maker = maker;
   ring->number += ring->number > RING_NUMBER_MAX ? -(ring->number / RINGS_MAX) * RINGS_MAX : RINGS_MAX;
   ring->is_rung = false;
   return 0;
@@ -2128,7 +2144,7 @@ EXPORT int32_t np_ring_push(int32_t id, int32_t fd, const struct ends *ends) {
   slot->ends = *ends;
   set_owner(fd, 0);
   atomic_store(&slot->turn, at + 1);
-  if (!atomic_exchange(&ring->is_rung, true)) np_counter_add(ring->bell);
+  if (!atomic_exchange(&ring->is_rung, true) && !add_until_heard(ring->bell)) atomic_store(&ring->is_rung, false);
   return 0;
 }
 

@@ -76,6 +76,7 @@ export class Poller {
   readonly #wheel: TimerWheel;
   /** The timer for deadlines. A deadline that is set cannot fail for want of a descriptor. */
   readonly #deadline: number;
+  readonly #refusedAlarm: Watcher = { fd: -1, onEvent: () => this.#alarmAgain(), onFailure() {} };
   /** Whether there is a waker, without which nobody hears of a deadline. */
   #hasWaker = false;
   #runtime = -1;
@@ -267,10 +268,18 @@ export class Poller {
     this.#hasWaker = true;
   }
 
-  /** Lets the timer for deadlines expire then. */
+  /** Lets the timer for deadlines expire then. Refused, it is asked again with each batch. */
   #alarm(dueMs: number): void {
     const micros = Math.ceil(Math.max(1, dueMs * 1000 - clock.now()));
-    check("set a timer", clock.setAlarm(this.#deadline, Math.min(micros, DEADLINE_MICROS_MAX)));
+    const code = clock.setAlarm(this.#deadline, Math.min(micros, DEADLINE_MICROS_MAX));
+    if (code < 0) this.again(this.#refusedAlarm);
+  }
+
+  /** The kernel has refused the timer. Until it takes it, the clock tells of deadlines that pass. */
+  #alarmAgain(): void {
+    const { dueMs } = this.#wheel;
+    if (dueMs * 1000 <= clock.now()) this.#onAlarm();
+    else if (dueMs < Infinity) this.#alarm(dueMs);
   }
 
   /** Calls `onEvent(0)` with the next batch: for who must not take the whole turn. */

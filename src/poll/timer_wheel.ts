@@ -99,16 +99,8 @@ export class TimerWheel {
     this.#insert(timer);
     const dueMs = this.#slotStart(timer.slot);
     if (dueMs >= this.#dueMs) return;
-    const before = this.#dueMs;
     this.#dueMs = dueMs;
-    try {
-      this.#onNext(dueMs);
-    } catch (error) {
-      // Nothing would tell when it is due, nor when those are that come later.
-      this.cancel(timer);
-      this.#dueMs = before;
-      throw error;
-    }
+    this.#onNext(dueMs);
   }
 
   /** Takes a timer back; one that is not set stays so. */

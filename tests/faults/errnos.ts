@@ -69,12 +69,13 @@ const NAMES: Readonly<Record<Call, string>> = {
   mmap: "EACCES EAGAIN EINVAL ENFILE ENOMEM EPERM",
   munmap: "EINVAL ENOMEM",
   madvise: "EACCES EAGAIN EBADF EINVAL EIO ENOMEM EPERM",
-  thread: "EAGAIN EINVAL EPERM",
+  thread: "EAGAIN EINVAL ENOMEM EPERM",
   resolve:
     "EAI_AGAIN EAI_FAIL EAI_FAMILY EAI_MEMORY EAI_NODATA EAI_NONAME EAI_SERVICE EAI_SOCKTYPE " +
     "EINTR EMFILE ENOMEM",
   proc: "EACCES EMFILE ENFILE ENOENT ENOMEM ENOTDIR",
   limit: "EFAULT EINVAL EPERM",
+  memory: "ENOMEM",
 };
 
 /** The calls that can move less than they are asked to. */

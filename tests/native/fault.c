@@ -113,4 +113,54 @@ TEST("np_fault() shortens to no more than was asked, and does not widen the boun
   const uint32_t outside[1][3] = {{slab, HUGE_PAGE_BYTES - 1, 2}};
   CHECK_EQUAL(np_sendmsg(pair[0], table_of(1, outside), 1, 0), -EFAULT);
 }
+
+TEST("np_ring_push() rings the bell, also when it is refused at first; the next one rings when it was refused for good") {
+  int32_t ring = np_ring_open(), bell = np_ring_join(ring);
+  struct ends ends = ends_of(1);
+  np_fault(FAULT_EVENTFD_WRITE, bell, 0, 3, -EINVAL);
+  CHECK_EQUAL(np_ring_push(ring, np_eventfd(), &ends), 0);
+  CHECK_EQUAL(np_counter_take(bell), 1);
+  CHECK(np_ring_take(ring, &ends) >= 0);
+  CHECK_EQUAL(np_ring_take(ring, &ends), -EAGAIN);
+  np_fault(FAULT_EVENTFD_WRITE, bell, 0, WAKE_TRIES_MAX, -EINVAL);
+  CHECK_EQUAL(np_ring_push(ring, np_eventfd(), &ends), 0);
+  CHECK_EQUAL(np_counter_take(bell), -EAGAIN);
+  CHECK_EQUAL(np_ring_push(ring, np_eventfd(), &ends), 0);
+  CHECK_EQUAL(np_counter_take(bell), 1);
+  CHECK_EQUAL(np_ring_close(ring), 0);
+}
+
+static void *open_without_a_number(void *argument) {
+  np_fault(FAULT_THREAD, ANY, 0, 2, -ENOMEM);
+  *(int32_t *)argument = np_eventfd();
+  CHECK_EQUAL(np_ring_open(), -ENOMEM);
+  CHECK(np_ring_open() >= 0);  // it has a number by now
+  return NULL;
+}
+
+TEST("np_owner: a thread that cannot keep its number takes none from others, and owns nothing until it can") {
+  CHECK(np_eventfd() >= 0);  // the key of the process is made
+  int before = open_fds();
+  for (int n = 0; n < OWNERS_MAX; n++) {
+    int32_t fd;
+    in_a_thread(open_without_a_number, &fd);
+    CHECK_EQUAL(close(fd), 0);
+    CHECK_EQUAL(open_fds(), before);
+  }
+}
+
+static void *open_without_a_key(void *argument) {
+  *(int32_t *)argument = np_eventfd();
+  CHECK_EQUAL(np_ring_open(), -ENOMEM);
+  return NULL;
+}
+
+TEST("np_owner: without a key of the process nobody owns anything, and no key of others is written") {
+  pthread_key_t first;
+  int32_t fd;
+  CHECK_EQUAL(pthread_key_create(&first, NULL), 0);  // number 0, as a key that was not made has it
+  np_fault(FAULT_THREAD, ANY, 1, 1, -EAGAIN);  // behind the call that starts the thread
+  in_a_thread(open_without_a_key, &fd);
+  CHECK(fcntl(fd, F_GETFD) >= 0);
+}
 #endif

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -38,7 +40,7 @@ enum fault_kind {
   FAULT_PREAD, FAULT_SENDFILE, FAULT_PIPE, FAULT_SPLICE, FAULT_EPOLL_CREATE, FAULT_EPOLL_CTL,
   FAULT_EPOLL_WAIT, FAULT_EVENTFD, FAULT_EVENTFD_WRITE, FAULT_EVENTFD_READ, FAULT_TIMERFD,
   FAULT_TIMERFD_SET, FAULT_MMAP, FAULT_MUNMAP, FAULT_MADVISE, FAULT_THREAD, FAULT_RESOLVE, FAULT_PROC,
-  FAULT_LIMIT, FAULT_KINDS,
+  FAULT_LIMIT, FAULT_MEMORY, FAULT_KINDS,
 };
 
 enum {
@@ -294,13 +296,21 @@ static enum fault_kind kind_of_number(long number) {
 #define mmap(...) ({ void *at_ = OR_NULL(FAULT_MMAP, mmap(__VA_ARGS__)); at_ ? at_ : MAP_FAILED; })
 #define munmap(...) OR_FAULT(FAULT_MUNMAP, -1, munmap(__VA_ARGS__))
 #define madvise(...) OR_FAULT(FAULT_MADVISE, -1, madvise(__VA_ARGS__))
-#define pthread_create(...)                                                   \
+#define OR_CODE(kind, call)                                                   \
   ({                                                                          \
-    int32_t effect_ = injected(FAULT_THREAD, -1);                             \
-    effect_ < 0 ? -effect_ : pthread_create(__VA_ARGS__);                     \
+    int32_t effect_ = injected(kind, -1);                                     \
+    effect_ < 0 ? -effect_ : (call);                                          \
   })
+#define pthread_create(...) OR_CODE(FAULT_THREAD, pthread_create(__VA_ARGS__))
+#define pthread_key_create(...) OR_CODE(FAULT_THREAD, pthread_key_create(__VA_ARGS__))
+#define pthread_setspecific(...) OR_CODE(FAULT_THREAD, pthread_setspecific(__VA_ARGS__))
 #define getaddrinfo fault_getaddrinfo
 #define opendir(...) OR_NULL(FAULT_PROC, opendir(__VA_ARGS__))
 #define fopen(...) OR_NULL(FAULT_PROC, fopen(__VA_ARGS__))
 #define readlinkat(...) OR_FAULT(FAULT_PROC, -1, readlinkat(__VA_ARGS__))
 #define getrlimit(...) OR_FAULT(FAULT_LIMIT, -1, getrlimit(__VA_ARGS__))
+#define malloc(...) OR_NULL(FAULT_MEMORY, malloc(__VA_ARGS__))
+#define calloc(...) OR_NULL(FAULT_MEMORY, calloc(__VA_ARGS__))
+#define realloc(...) OR_NULL(FAULT_MEMORY, realloc(__VA_ARGS__))
+#define strdup(...) OR_NULL(FAULT_MEMORY, strdup(__VA_ARGS__))
+#define strndup(...) OR_NULL(FAULT_MEMORY, strndup(__VA_ARGS__))

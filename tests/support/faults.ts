@@ -49,6 +49,7 @@ export const FAULT_KINDS = [
   "resolve",
   "proc",
   "limit",
+  "memory",
 ] as const;
 
 /** The names that three kinds had when they stood for functions of ours, for programs that say them still. */
