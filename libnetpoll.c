@@ -142,8 +142,8 @@ static void make_owner_key(void) {
   has_owner_key = pthread_key_create(&owner_key, give_back) == 0;
 }
 
-// The number of this thread. Nobody's when there are too many, or the thread has no room to keep it: its end
-// then gives nothing back.
+// The number of this thread. Nobody's when there are too many, or the thread has no room to keep it: then it
+// gets nothing that its end would have to give back.
 static uint16_t this_thread(void) {
   pthread_once(&owner_once, make_owner_key);
   if (!has_owner_key) return 0;
@@ -171,7 +171,19 @@ static int32_t set_owner(int32_t fd, uint16_t owner) {
 
 // The descriptor, or the error, that a call returned: this thread's from now on.
 static int32_t own(int32_t fd) {
-  return fd < 0 ? fd : set_owner(fd, this_thread());
+  if (fd < 0) return fd;
+  uint16_t owner = this_thread();
+  if (owner) return set_owner(fd, owner);
+  close(fd);
+  return -ENOMEM;
+}
+
+// 0, or the error, of a call that made two descriptors.
+static int32_t own_both(int32_t code, const int32_t *fds) {
+  if (code < 0) return code;
+  if (own(fds[0]) >= 0) return own(fds[1]) < 0 ? -ENOMEM : 0;
+  close(fds[1]);
+  return -ENOMEM;
 }
 
 // Give a descriptor away: the end of this thread leaves it open. The descriptor.
@@ -218,6 +230,7 @@ static int32_t take_slab_number(void) {
 // Sizes stay below 2^31: every offset and count must fit the int32_t that comes back.
 static int32_t publish_slab(uint8_t *base, uint32_t bytes, bool is_mapped) {
   if (!base || bytes == 0 || bytes > INT32_MAX) return -EINVAL;
+  if (!this_thread()) return -ENOMEM;
   int32_t id = take_slab_number();
   if (id < 0) return id;
   slabs[id].bytes = bytes;
@@ -229,7 +242,7 @@ static int32_t publish_slab(uint8_t *base, uint32_t bytes, bool is_mapped) {
 
 // A slab of that size whose thread has ended, or -1.
 static int32_t take_spare(uint32_t bytes) {
-  if (atomic_load(&spare_slabs) == 0) return -1;
+  if (atomic_load(&spare_slabs) == 0 || !this_thread()) return -1;
   for (int id = 0; id < SLABS_MAX && id < atomic_load(&slab_count); id++) {
     uint16_t expected = SPARE;
     if (atomic_load(&slabs[id].owner) != SPARE || slabs[id].bytes != bytes) continue;
@@ -376,9 +389,7 @@ EXPORT int32_t np_socket(int32_t family) {
 
 // Two connected Unix stream sockets, written to `out`.
 EXPORT int32_t np_socketpair(int32_t *out) {
-  int32_t code = result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, out));
-  for (int i = 0; code == 0 && i < 2; i++) own(out[i]);
-  return code;
+  return own_both(result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, out)), out);
 }
 
 EXPORT int32_t np_bind(int32_t fd, const struct address *address) {
@@ -477,8 +488,9 @@ EXPORT int32_t np_adopt(int32_t fd) {
   if (flags < 0) return -errno;
   if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
   if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return -errno;
-  own(fd);
-  return 0;
+  uint16_t owner = this_thread();
+  set_owner(fd, owner);
+  return owner ? 0 : -ENOMEM;
 }
 
 // ---- bytes --------------------------------------------------------------------------------------
@@ -590,9 +602,7 @@ EXPORT int32_t np_sendfile(int32_t to, int32_t from, uint32_t low, uint32_t high
 
 // A pipe, non-blocking and close-on-exec: its reading and its writing end go to `out`.
 EXPORT int32_t np_pipe(int32_t *out) {
-  int32_t code = counted(CALL_PIPE, result(pipe2(out, O_NONBLOCK | O_CLOEXEC)));
-  for (int i = 0; code == 0 && i < 2; i++) own(out[i]);
-  return code;
+  return own_both(counted(CALL_PIPE, result(pipe2(out, O_NONBLOCK | O_CLOEXEC))), out);
 }
 
 // Make a pipe hold so many bytes. How many it holds.
@@ -1995,6 +2005,7 @@ EXPORT int32_t np_waker_loop(int32_t id) {
 
 // Start a waker for an epoll descriptor. Its number.
 EXPORT int32_t np_waker_open(int32_t epoll) {
+  if (!this_thread()) return -ENOMEM;
   for (int32_t id = 0; id < WAKERS_MAX; id++) {
     int expected = WAKER_FREE;
     if (!atomic_compare_exchange_strong(&wakers[id].state, &expected, WAKER_TAKEN)) continue;

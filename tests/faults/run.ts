@@ -12,26 +12,41 @@ import { type Program, start } from "../support/child.ts";
 import { FAULT_KINDS } from "../support/faults.ts";
 import { libraryPath } from "../support/library.ts";
 import { seededRandom } from "../support/random.ts";
-import { effectsOf } from "./errnos.ts";
-import type { Place, Report, Task } from "./runner.ts";
+import { CLUSTER_SCENARIOS } from "./cluster_scenarios.ts";
+import { CALLS_MAX, describeInjections, parseInjections } from "./plan.ts";
+import type { Place, Report, Task, Turn } from "./runner.ts";
 import { ALL } from "./trial.ts";
 
-/** The share of the time that they have where it is limited. */
-const SEVERAL_SHARE = 0.2;
 /** A process that says nothing for so long hangs in native code. */
-const SILENCE_MS = 24 * 60 * 60 * 1000;
-/** A process is replaced when it dies; one that dies at every run is given up. */
-const DEATHS_MAX = 100;
+const SILENCE_MS = 60_000;
+/** A process is replaced when it dies; a scenario at which one dies so often is given up. */
+const DEATHS_MAX = 20;
+/** Where less time than this is left, no other process begins. */
+const SECONDS_MIN = 1;
+/** The exit code of a process that hangs. */
+const HUNG = 9;
 const WHY_CHARACTERS_MAX = 2000;
+/** A sample of each kind of call and each effect: the first calls, and later ones at random. */
+const SAMPLE = { first: 1, later: 2 };
+const FOUND =
+  "about 35 faults, of these kinds: an error of this machine that looked to the peer like the " +
+  "end of the stream; an end, an interest, a waker, a bell or a timer that the kernel refused, for which " +
+  "somebody then waited for ever; deadlines lost with their timer; sockets, files and threads that were " +
+  "left where a beginning had failed";
 
 const { seconds, seed, record, own } = driverOptions(
-  "Lets each native call of each scenario fail with each errno of its manual page, be short, or late.",
+  "Lets each native call of each scenario fail with each errno of its manual page, be short, or late:\n" +
+    `at each of the first ${CALLS_MAX} calls of its kind; where Workers start, which takes long, at the ` +
+    `first\nand at ${SAMPLE.later} later ones, by the seed. With --all, at each there too; with --seconds, ` +
+    "in a random\norder for so long.",
   {
+    all: { help: "each fault at each call, where Workers start as well: hours", isFlag: true },
     scenario: { help: `only these, with commas, of ${Object.keys(ALL).join(", ")}` },
     from: { help: "this scenario, and those after it" },
     call: { help: `only this kind of call of ${FAULT_KINDS.join(", ")}` },
     errno: { help: "only this error, as in ENOMEM, or short, or late" },
     at: { help: "only this call of its kind; the first is 0" },
+    inject: { help: "exactly these faults, once, as in recv:EIO:3,send:short:0:2" },
     several: {
       help: "runs with several faults at once, at random, of each scenario",
       value: "100",
@@ -39,99 +54,114 @@ const { seconds, seed, record, own } = driverOptions(
   },
 );
 
-const several = wholeNumber("several", own.several!);
+type Settings = Omit<Task, "scenarios" | "seconds" | "placeFile">;
+
+/** The part of a scenario that was done. */
+interface Done {
+  turn: Turn;
+  runs: number;
+  ms: number;
+  failures: number;
+  /** Processes that have died at it. */
+  deaths: number;
+  possible: number;
+  isPrinted: boolean;
+}
+
 const folder = mkdtempSync(join(tmpdir(), "netpoll-"));
 process.once("exit", () => rmSync(folder, { recursive: true }));
 
-const totals = { runs: 0, failures: 0 };
-
-function again({ injections }: Place, task: Task): string {
-  const command = (options: string) => `make faults OPTIONS="--runtimes ${host.name} ${options}"`;
-  const [first] = injections;
-  if (injections.length !== 1) {
-    return command(`--scenario ${task.scenario} --seed ${seed}`) +
-      `, which injects ${JSON.stringify(injections)}`;
-  }
-  const { call, effect, at } = first!;
-  return command(`--scenario ${task.scenario} --call ${call} --errno ${effect} --at ${at}`);
+function tell(place: Place, why: string): void {
+  const { scenario, injections } = place;
+  done.get(scenario)!.failures += 1;
+  const faults = describeInjections(injections);
+  const options = `--runtimes ${host.name} --scenario ${scenario} --inject ${faults}`;
+  console.log(`FAILED ${scenario}, ${faults}: ${why.slice(0, WHY_CHARACTERS_MAX)}`);
+  console.log(`  again: make faults OPTIONS="${options}"`);
 }
 
-function tell(place: Place, why: string, task: Task): void {
-  totals.failures += 1;
-  const what = place.injections.map(({ call, effect, at, count = 1 }) =>
-    `${effect} at ${call} ${at}${count > 1 ? ` to ${at + count - 1}` : ""}`
-  );
-  console.log(`FAILED ${task.scenario}, ${what.join(", ")}: ${why.slice(0, WHY_CHARACTERS_MAX)}`);
-  console.log(`  again: ${again(place, task)}`);
+function print(name: string, { runs, possible, failures, ms }: Done): void {
+  const took = (ms / 1000).toFixed(1);
+  console.log(`${name}: ${runs} runs, of ${possible} single faults, ${failures} failed, ${took} s`);
 }
 
-/** Reads what a process prints until it ends. How many runs it made; -1 if it died. */
-async function listen(program: Program, task: Task): Promise<number> {
+function note(report: Report): void {
+  if ("failed" in report) return tell(report.failed, report.why);
+  const { turn, ms, planned, possible } = report;
+  const one = done.get(turn.scenario)!;
+  one.runs += turn.next - one.turn.next;
+  one.ms += ms;
+  Object.assign(one, { turn, possible });
+  if (turn.next < planned || one.isPrinted) return;
+  one.isPrinted = true;
+  print(turn.scenario, one);
+}
+
+/** Reads what a process prints until it ends, or is silent for too long: then it is killed. */
+async function listen(program: Program): Promise<void> {
   for (;;) {
     let line: string;
     try {
       line = (await program.find(/(.*)\n/, SILENCE_MS))[1]!;
     } catch {
-      return -1;
+      return program.signal("SIGKILL"); // where it has not ended already
     }
-    const report = JSON.parse(line) as Report;
-    if ("end" in report) return report.runs;
-    tell(report.failed, report.why, task);
+    note(JSON.parse(line) as Report);
   }
 }
 
-/** Runs a task, in one process after the other should they die. */
-async function perform(task: Task): Promise<void> {
-  const begin = performance.now();
-  for (let deaths = 0; deaths < DEATHS_MAX; deaths++) {
-    const passed = (performance.now() - begin) / 1000;
-    const now: Task = { ...task, seconds: task.seconds - passed };
-    const program = start("tests/faults/runner.ts", {
-      args: [JSON.stringify(now)],
-      env: { NETPOLL_LIB: libraryPath },
-      timeoutMs: SILENCE_MS,
-    });
-    const runs = await listen(program, now);
-    const { code, signal, stderr } = await program.ended;
-    if (runs >= 0) {
-      totals.runs += runs;
-      return;
-    }
-    const text = readFileSync(task.placeFile, "utf8");
-    if (text === "") {
-      totals.failures += 1;
-      console.log(`FAILED ${task.scenario} did not begin: ${stderr}`);
-      return;
-    }
-    const place = JSON.parse(text) as Place;
-    totals.runs += place.run - (now.after?.run ?? 0);
-    // One that hangs has said so, and ended itself.
-    if (code !== 9) tell(place, `the process ended with ${signal ?? code}: ${stderr}`, task);
-    task = { ...task, after: place };
+/** The run at which a process has died; null where it died at none. */
+function lastPlace(file: string): Place | null {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Place;
+  } catch {
+    return null; // it had not begun
   }
 }
 
-async function runScenario(scenario: string, secondsMax: number): Promise<void> {
-  const at = own.at === undefined ? undefined : wholeNumber("at", own.at);
-  const { call, errno: effect } = own;
-  const isLimited = secondsMax !== Infinity;
-  const isChosen = (call ?? effect ?? at) !== undefined;
-  const task: Task = {
-    scenario,
-    mode: isLimited && !isChosen ? "some" : "each",
-    seed: seededRandom(seed).below(2 ** 32),
-    seconds: isLimited ? secondsMax * (1 - SEVERAL_SHARE) : 1e9,
-    runsMax: 1e9,
-    after: null,
-    placeFile: join(folder, "place"),
-    ...call === undefined ? {} : { call },
-    ...effect === undefined ? {} : { effect },
-    ...at === undefined ? {} : { at },
+/** A process for what is left of the scenarios; null where nothing is. */
+function nextTask(extent: Settings, number: number, end: number): Task | null {
+  const left = (end - performance.now()) / 1000;
+  const scenarios = [...done.values()].filter(({ deaths }) => deaths < DEATHS_MAX);
+  if (left < SECONDS_MIN || scenarios.length === 0) return null;
+  const isShared = left < Infinity;
+  return {
+    ...extent,
+    // At random, what has died is not made again: the order is another one each time.
+    seed: isShared ? extent.seed + number >>> 0 : extent.seed,
+    scenarios: scenarios.map((one) => isShared ? one.turn = afresh(one.turn) : one.turn),
+    seconds: isShared ? left : null,
+    placeFile: join(folder, `place${number}`),
   };
-  await perform(task);
-  if (isChosen) return;
-  const limit = isLimited ? { seconds: secondsMax * SEVERAL_SHARE } : { runsMax: several };
-  if (several > 0) await perform({ ...task, mode: "several", ...limit });
+}
+
+/** Goes through the scenarios, in one process after the other should they die. */
+async function perform(extent: Settings): Promise<void> {
+  const end = performance.now() + 1000 * seconds;
+  for (let n = 0;; n++) {
+    const task = nextTask(extent, n, end);
+    if (task === null) return;
+    const program = start("tests/faults/runner.ts", {
+      args: [JSON.stringify(task)],
+      env: { NETPOLL_LIB: libraryPath },
+      timeoutMs: 2 ** 31 - 1,
+    });
+    await listen(program);
+    const { code, signal, stderr } = await program.ended;
+    if (code === 0) return;
+    const place = lastPlace(task.placeFile);
+    if (place === null) throw new Error(`The runs did not begin: ${signal ?? code}: ${stderr}`);
+    const one = done.get(place.scenario)!;
+    one.runs += place.next + 1 - one.turn.next;
+    one.turn = { ...place, next: place.next + 1 };
+    one.deaths += 1;
+    // One that hangs has said so, and ended itself.
+    if (code !== HUNG) tell(place, `the process ended with ${signal ?? code}: ${stderr}`);
+  }
+}
+
+function afresh(turn: Turn): Turn {
+  return { ...turn, next: 0, calls: null };
 }
 
 const names = Object.keys(ALL);
@@ -141,29 +171,57 @@ if (from < 0 || chosen.some((name) => !(name in ALL))) {
   console.error(`There is no such scenario; there are ${names.join(", ")}`);
   process.exit(2);
 }
+const at = own.at === undefined ? undefined : wholeNumber("at", own.at);
+const isWhole = own.all === "" || (own.call ?? own.errno ?? at) !== undefined;
+const done = new Map<string, Done>(chosen.map((scenario) => [scenario, {
+  turn: {
+    scenario,
+    mode: isWhole || !(scenario in CLUSTER_SCENARIOS) ? "all" : "sample",
+    next: 0,
+    calls: null,
+  },
+  runs: 0,
+  ms: 0,
+  failures: 0,
+  deaths: 0,
+  possible: 0,
+  isPrinted: false,
+}]));
 console.log(`seed ${seed}`);
-for (const name of chosen) {
-  const begin = performance.now();
-  const before = { ...totals };
-  await runScenario(name, seconds / chosen.length);
-  const took = ((performance.now() - begin) / 1000).toFixed(1);
-  console.log(
-    `${name}: ${totals.runs - before.runs} runs, ${
-      totals.failures - before.failures
-    } failed, ${took} s`,
-  );
+await perform({
+  ...SAMPLE,
+  seed: seededRandom(seed).below(2 ** 32),
+  isShuffled: seconds < Infinity,
+  several: wholeNumber("several", own.several!),
+  ...own.call === undefined ? {} : { call: own.call },
+  ...own.errno === undefined ? {} : { effect: own.errno },
+  ...at === undefined ? {} : { at },
+  injections: own.inject === undefined ? null : parseInjections(own.inject),
+});
+
+const all = [...done.entries()];
+for (const [name, one] of all) if (!one.isPrinted) print(name, one);
+function sum(of: (one: Done) => number): number {
+  return all.reduce((total, [, one]) => total + of(one), 0);
 }
-const { runs, failures } = totals;
+const [runs, failures] = [sum((one) => one.runs), sum((one) => one.failures)];
+const missed = all.filter(([, one]) => one.runs === 0).map(([name]) => name);
+if (missed.length > 0) console.log(`no run of ${missed.join(", ")}: the time was over`);
 console.log(`faults (${host.name}): ${runs} runs, ${failures} failed`);
 if (record && failures === 0) {
-  const effects = FAULT_KINDS.reduce((sum, call) => sum + effectsOf(call).length, 0);
+  const sampled = all.filter(([, { turn }]) => turn.mode === "sample");
   keepRecord({
     name: `faults-${host.name}`,
-    what: "Each native call fails with each errno of its manual page, is short, or late",
-    amount:
-      `${runs} runs of ${chosen.length} scenarios, with ${effects} faults of ${FAULT_KINDS.length} ` +
-      `kinds of calls, at each of their first 200 calls, and several at random (seed ${seed})`,
-    found: "nothing",
+    what:
+      "Each native call of each scenario fails with each errno of its manual page, is short, or late",
+    amount: `${runs} runs of ${chosen.length} scenarios, with ${
+      sum((one) => one.possible)
+    } single faults ` +
+      `at the first ${CALLS_MAX} calls of each of ${FAULT_KINDS.length} kinds; in the ${sampled.length} that ` +
+      `start Workers, a sample of them: each fault at the first call of its kind and at ` +
+      `${SAMPLE.later} later ones; and ${own.several} runs of each with several at once, at random ` +
+      `(seed ${seed}; all of it: --all)`,
+    found: FOUND,
     command: "make faults",
   });
 }

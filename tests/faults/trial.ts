@@ -8,7 +8,6 @@ import { configure, NetpollError, SystemError } from "../../mod.ts";
 import { describe } from "../../src/core/errno.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import {
-  type Call,
   clearFaults,
   countCalls,
   delayCall,
@@ -21,17 +20,8 @@ import {
 import { held, leaks } from "../support/leaks.ts";
 import { CLUSTER_SCENARIOS } from "./cluster_scenarios.ts";
 import { type Effect, LATE, NONE, numberOf, SHORT } from "./errnos.ts";
+import type { Calls, Injection } from "./plan.ts";
 import { type Scenario, SCENARIOS } from "./scenarios.ts";
-
-/** What is done to which call. */
-export interface Injection {
-  readonly call: Call;
-  readonly effect: Effect;
-  /** Calls of the kind that pass before it. */
-  readonly at: number;
-  /** Calls that have it; one unless given. */
-  readonly count?: number;
-}
 
 /** A run. */
 export interface Outcome {
@@ -46,9 +36,6 @@ export interface Outcome {
 /** Far above what a scenario needs on the slowest machine: one that takes longer hangs. */
 const PATIENCE_MS = 10_000;
 const LATE_MICROS = 3000;
-/** The calls of a poller itself. */
-const POLLER_CALLS: ReadonlySet<Call> = new Set<Call>(["epollWait", "timerfdSet"]);
-
 /** All scenarios by name. */
 export const ALL: Readonly<Record<string, Scenario>> = { ...SCENARIOS, ...CLUSTER_SCENARIOS };
 
@@ -118,11 +105,11 @@ function judge(
 }
 
 /**
- * Whether it is the error of a poller that cannot wait, or set its timer: somebody has closed its
- * descriptor. It is thrown to the runtime, for nobody else can be told.
+ * Whether it is the error of a poller that cannot wait: somebody has closed its descriptor. It is
+ * thrown to the runtime, for nobody else can be told.
  */
 function isOfPoller(error: unknown, injections: readonly Injection[]): boolean {
-  return injections.some(({ call, effect }) => POLLER_CALLS.has(call) && names(error, effect));
+  return injections.some(({ call, effect }) => call === "epollWait" && names(error, effect));
 }
 
 class Hang extends Error {}
@@ -182,13 +169,11 @@ export async function begin(name: string): Promise<void> {
   if (failure !== null) throw new Error(`${name} fails without a fault: ${failure}`);
 }
 
-/** How many calls of each kind a scenario makes. */
-export async function callsOf(name: string): Promise<ReadonlyMap<Call, number>> {
+/** The calls that a scenario makes. */
+export async function callsOf(name: string): Promise<Calls> {
   const { usedBy } = await attempt(
     name,
     FAULT_KINDS.map((call) => ({ call, effect: NONE, at: 0 })),
   );
-  return new Map(
-    FAULT_KINDS.map((call, i) => [call, usedBy[i]!] as const).filter(([, n]) => n > 0),
-  );
+  return FAULT_KINDS.map((call, i) => [call, usedBy[i]!] as const).filter(([, count]) => count > 0);
 }

@@ -114,7 +114,7 @@ TEST("np_fault() shortens to no more than was asked, and does not widen the boun
   CHECK_EQUAL(np_sendmsg(pair[0], table_of(1, outside), 1, 0), -EFAULT);
 }
 
-TEST("np_ring_push() rings the bell, also when it is refused at first; the next one rings when it was refused for good") {
+TEST("np_ring_push() rings although the bell is refused at first; refused for good, the next push rings") {
   int32_t ring = np_ring_open(), bell = np_ring_join(ring);
   struct ends ends = ends_of(1);
   np_fault(FAULT_EVENTFD_WRITE, bell, 0, 3, -EINVAL);
@@ -130,37 +130,46 @@ TEST("np_ring_push() rings the bell, also when it is refused at first; the next 
   CHECK_EQUAL(np_ring_close(ring), 0);
 }
 
+// Each call of a thread that asks for something, before the thread could keep a number.
 static void *open_without_a_number(void *argument) {
-  np_fault(FAULT_THREAD, ANY, 0, 2, -ENOMEM);
-  *(int32_t *)argument = np_eventfd();
+  int32_t pair[2], given = *(int32_t *)argument, epoll = epoll_create1(0);
+  np_fault(FAULT_THREAD, ANY, 0, 9, -ENOMEM);
+  CHECK_EQUAL(np_eventfd(), -ENOMEM);
+  CHECK_EQUAL(np_socketpair(pair), -ENOMEM);
+  CHECK_EQUAL(np_pipe(pair), -ENOMEM);
+  CHECK_EQUAL(np_adopt(given), -ENOMEM);
+  CHECK(fcntl(given, F_GETFD) >= 0);  // still its owner's
+  CHECK_EQUAL(np_slab_map(HUGE_PAGE_BYTES), -ENOMEM);
+  CHECK_EQUAL(np_waker_open(epoll), -ENOMEM);
   CHECK_EQUAL(np_ring_open(), -ENOMEM);
-  CHECK(np_ring_open() >= 0);  // it has a number by now
+  close(epoll);
+  while (np_fault_used(FAULT_THREAD) < 9) CHECK_EQUAL(np_eventfd(), -ENOMEM);
+  CHECK(np_eventfd() >= 0);  // it has a number by now
   return NULL;
 }
 
-TEST("np_owner: a thread that cannot keep its number takes none from others, and owns nothing until it can") {
+TEST("np_owner: a thread that cannot keep its number gets nothing until it can, and takes no number from others") {
+  int32_t given = eventfd(0, 0);
   CHECK(np_eventfd() >= 0);  // the key of the process is made
   int before = open_fds();
   for (int n = 0; n < OWNERS_MAX; n++) {
-    int32_t fd;
-    in_a_thread(open_without_a_number, &fd);
-    CHECK_EQUAL(close(fd), 0);
+    in_a_thread(open_without_a_number, &given);
     CHECK_EQUAL(open_fds(), before);
   }
 }
 
 static void *open_without_a_key(void *argument) {
-  *(int32_t *)argument = np_eventfd();
+  CHECK_EQUAL(np_eventfd(), -ENOMEM);
   CHECK_EQUAL(np_ring_open(), -ENOMEM);
-  return NULL;
+  return argument;
 }
 
-TEST("np_owner: without a key of the process nobody owns anything, and no key of others is written") {
+TEST("np_owner: without a key of the process nobody gets anything, and no key of others is written") {
   pthread_key_t first;
-  int32_t fd;
   CHECK_EQUAL(pthread_key_create(&first, NULL), 0);  // number 0, as a key that was not made has it
+  int before = open_fds();
   np_fault(FAULT_THREAD, ANY, 1, 1, -EAGAIN);  // behind the call that starts the thread
-  in_a_thread(open_without_a_key, &fd);
-  CHECK(fcntl(fd, F_GETFD) >= 0);
+  in_a_thread(open_without_a_key, NULL);
+  CHECK_EQUAL(open_fds(), before);
 }
 #endif

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
 import { Timer, TimerWheel } from "../../src/poll/timer_wheel.ts";
