@@ -651,6 +651,10 @@ typedef int (*tls_password)(char *, int, int, void *);
   F(void, SSL_CTX_set_alpn_select_cb, (SSL_CTX *, void *, void *)) \
   F(void, SSL_CTX_set_client_hello_cb, (SSL_CTX *, void *, void *)) \
   F(void, SSL_CTX_set_keylog_callback, (SSL_CTX *, void (*)(const SSL *, const char *))) \
+  F(void, SSL_CTX_set_msg_callback, (SSL_CTX *, void *)) \
+  F(int, SSL_CTX_set_cipher_list, (SSL_CTX *, const char *)) \
+  F(int, SSL_CTX_get_security_level, (const SSL_CTX *)) \
+  F(void, SSL_CTX_set_security_level, (SSL_CTX *, int)) \
   F(int, SSL_CTX_set_tlsext_ticket_key_evp_cb, (SSL_CTX *, void *)) \
   F(SSL *, SSL_new, (SSL_CTX *)) \
   F(void, SSL_free, (SSL *)) \
@@ -708,6 +712,7 @@ typedef int (*tls_password)(char *, int, int, void *);
   F(const char *, X509_verify_cert_error_string, (long)) \
   F(void, ERR_clear_error, (void)) \
   F(unsigned long, ERR_get_error, (void)) \
+  F(unsigned long, ERR_peek_last_error, (void)) \
   F(const char *, ERR_reason_error_string, (unsigned long)) \
   F(void *, CRYPTO_malloc, (size_t, const char *, int)) \
   F(int, RAND_bytes, (unsigned char *, int)) \
@@ -728,6 +733,8 @@ enum {
   TLS_READ_BYTES = 2 * TLS_RECORD_BYTES,
   TLS_TICKET_SECONDS = 3600,      // the age at which another key makes the tickets; the last one is still good
   TLS_NAME_BYTES_MAX = 255,
+  TLS_IDLE_MAX = 64,              // messages and answers in a row without a byte for the user: more are an attack
+  TLS_LEFT_BYTES_MAX = 1 << 17,   // encrypted bytes that wait for a peer which does not read
   TLS_LINE_BYTES = 512,           // the longest line of a key log has 200
 };
 
@@ -744,12 +751,18 @@ enum {
   TLS_ACK = 0, TLS_FATAL = 2, TLS_NOACK = 3,
   TLS_HELLO_RETRY = -1, TLS_HELLO_ERROR = 0, TLS_HELLO_SUCCESS = 1,
   TLS_ALERT_UNRECOGNIZED = 112,
-  TLS_1_2 = 0x0303, TLS_NO_PARTIAL_WILDCARDS = 4, TLS_SENT_SHUTDOWN = 1,
+  TLS_1_2 = 0x0303, TLS_SENT_SHUTDOWN = 1,
+  TLS_NAME_FLAGS = 4 | 32,  // no star within a label; never the common name
+  TLS_HANDSHAKE_MESSAGE = 22, TLS_NO_START_LINE = 9 << 23 | 108,
   TLS_BIO_READ = 1, TLS_BIO_WRITE = 2, TLS_BIO_RETRY = 8, TLS_BIO_EOF = 2, TLS_BIO_FLUSH = 11,
   TLS_BIO_SOURCE_SINK = 0x0400,
 };
 // No compression, no renegotiation, the server's order of ciphers.
 static const uint64_t TLS_OPTIONS = 1ull << 17 | 1ull << 30 | 1ull << 22;
+// Of TLS 1.2: forward secrecy, and encryption with authentication in one (RFC 9325 §4.2). 112 bits are the least
+// of keys and digests (SSL_CTX_set_security_level(3)), whatever the machine's configuration allows.
+static const char *const TLS_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20";
+enum { TLS_SECURITY_LEVEL = 2, TLS_REASON_IDLE = 1 << 20 };
 
 // A key that encrypts tickets.
 struct tls_ticket_key { uint8_t name[16], cipher[32], mac[32]; int64_t since; };
@@ -787,6 +800,8 @@ struct tls_end {
   struct tls_out *out;   // while records are gathered
   bool has_ended;        // the kernel has told of the end
   int32_t broken;        // the error that a send of OpenSSL's own has met
+  bool is_receiving;     // within np_tls_recv, which cannot wait until the kernel takes an answer
+  int32_t idle;          // messages and answers since the last byte for the user
   int32_t next;          // the result of the next receive, when it is known already; 1 for none
   unsigned long error;   // why the last call failed
   char *name;            // that the client asks for, where the program chooses; of a client, its server's
@@ -948,7 +963,7 @@ static int tls_on_protocols(SSL *ssl, const unsigned char **out, unsigned char *
   const struct tls_context *context = of;
   for (uint32_t i = 0; i < context->protocols_bytes; i += 1u + context->protocols[i]) {
     const uint8_t *ours = context->protocols + i;
-    for (unsigned j = 0; j + theirs[j] < theirs_bytes; j += 1u + theirs[j]) {
+    for (unsigned j = 0; j < theirs_bytes && j + theirs[j] < theirs_bytes; j += 1u + theirs[j]) {
       if (ours[0] != theirs[j] || memcmp(ours + 1, theirs + j + 1, ours[0])) continue;
       *out = theirs + j + 1;
       *out_bytes = theirs[j];
@@ -1004,7 +1019,10 @@ static void tls_on_secret(const SSL *ssl, const char *line) {
   char out[TLS_LINE_BYTES];
   int length = snprintf(out, sizeof out, "%s\n", line);
   int32_t fd = tls_end_behind(ssl)->context->key_log;
-  if (fd >= 0 && length > 0 && length < (int)sizeof out && write(fd, out, (size_t)length) < 0) return;
+  bool is_whole = fd >= 0 && length > 0 && length < (int)sizeof out;
+  ssize_t written = is_whole ? write(fd, out, (size_t)length) : 0;
+  (void)written;  // a log that is full stops nobody
+  explicit_bzero(out, sizeof out);
 }
 
 // One parameter of a MAC (openssl/core.h, OSSL_PARAM).
@@ -1012,11 +1030,15 @@ struct tls_parameter { const char *key; unsigned type; void *data; size_t bytes,
 
 static bool tls_renew_ticket_key(struct tls_context *context, int64_t now) {
   struct tls_ticket_key fresh = {.since = now};
-  if (tls.RAND_bytes(fresh.name, sizeof fresh.name) != 1 || tls.RAND_bytes(fresh.cipher, sizeof fresh.cipher) != 1 ||
-      tls.RAND_bytes(fresh.mac, sizeof fresh.mac) != 1) return false;
-  context->tickets[1] = context->tickets[0];
-  context->tickets[0] = fresh;
-  return true;
+  bool is_made = tls.RAND_bytes(fresh.name, sizeof fresh.name) == 1 &&
+                 tls.RAND_bytes(fresh.cipher, sizeof fresh.cipher) == 1 &&
+                 tls.RAND_bytes(fresh.mac, sizeof fresh.mac) == 1;
+  if (is_made) {
+    context->tickets[1] = context->tickets[0];
+    context->tickets[0] = fresh;
+  }
+  explicit_bzero(&fresh, sizeof fresh);
+  return is_made;
 }
 
 // Encrypts a ticket, or finds the key that one was made with: 1, 2 when another should be made, 0 for no such key.
@@ -1030,10 +1052,13 @@ static int tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, void 
   bool has_key = !is_late || tls_renew_ticket_key(context, time.tv_sec + 1);
   int found = is_new ? 0 : -1;
   for (int i = 0; !is_new && i < 2; i++) if (keys[i].since && !memcmp(keys[i].name, name, 16)) found = i;
-  struct tls_ticket_key key = keys[found < 0 ? 0 : found];
+  struct tls_ticket_key key = {0};
+  if (found >= 0) key = keys[found];
   pthread_mutex_unlock(&context->lock);
-  if (found < 0) return 0;
-  if (!has_key) return -1;
+  if (found < 0 || !has_key) {
+    explicit_bzero(&key, sizeof key);
+    return found < 0 ? 0 : -1;
+  }
   static char digest[] = "sha256";
   struct tls_parameter parameters[] = {
     {"key", 5, key.mac, sizeof key.mac, 0}, {"digest", 4, digest, sizeof digest - 1, 0}, {NULL, 0, NULL, 0, 0},
@@ -1085,6 +1110,13 @@ static void tls_go_on(struct tls_end *end) {
   pthread_mutex_unlock(&context->lock);
 }
 
+// A message has come or left. After the handshake those that come ask for new keys, offer sessions or want to
+// negotiate anew, and each costs far more to read than to send: tls_bio_read() ends a flood of them.
+static void tls_on_message(int is_ours, int version, int type, const void *bytes, size_t length, SSL *ssl, void *of) {
+  (void)version; (void)bytes; (void)length; (void)of;
+  if (!is_ours && type == TLS_HANDSHAKE_MESSAGE) tls_end_behind(ssl)->idle++;
+}
+
 static bool tls_prepare_client(struct tls_context *context) {
   context->sessions = calloc(TLS_SESSIONS_MAX, sizeof *context->sessions);
   tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_CACHE, TLS_CACHE_CLIENT_ALONE, NULL);
@@ -1120,6 +1152,11 @@ EXPORT int32_t np_tls_context(int32_t is_server, int32_t least, int32_t most) {
   tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_MIN, least, NULL);
   tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_MAX, most, NULL);
   tls.SSL_CTX_set_options(context->ssl, TLS_OPTIONS);
+  tls.SSL_CTX_set_cipher_list(context->ssl, TLS_CIPHERS);
+  if (tls.SSL_CTX_get_security_level(context->ssl) < TLS_SECURITY_LEVEL) {
+    tls.SSL_CTX_set_security_level(context->ssl, TLS_SECURITY_LEVEL);
+  }
+  tls.SSL_CTX_set_msg_callback(context->ssl, (void *)tls_on_message);
   tls.SSL_CTX_set_default_read_buffer_len(context->ssl, TLS_READ_BYTES);
   tls.SSL_CTX_set_session_id_context(context->ssl, (const unsigned char *)"netpoll", 7);
   int32_t id = 0;
@@ -1156,11 +1193,14 @@ EXPORT int32_t np_tls_swap(int32_t id, int32_t other) {
   return one && two ? 0 : -EBADF;
 }
 
-// The next certificate of a text in PEM; null behind the last.
-static X509 *tls_next_certificate(BIO *text) {
-  X509 *certificate = tls.PEM_read_bio_X509(text, NULL, NULL, NULL);
-  if (!certificate) tls.ERR_clear_error();
-  return certificate;
+// The next certificate of a text in PEM: 1, 0 behind the last, or -EINVAL for one that is malformed.
+static int32_t tls_next_certificate(BIO *text, X509 **out) {
+  tls.ERR_clear_error();
+  *out = tls.PEM_read_bio_X509(text, NULL, NULL, NULL);
+  if (*out) return 1;
+  if (tls.ERR_peek_last_error() != TLS_NO_START_LINE) return tls_fail(NULL, -EINVAL);
+  tls.ERR_clear_error();
+  return 0;
 }
 
 static int32_t tls_use_chain(SSL_CTX *ssl, BIO *text) {
@@ -1169,12 +1209,14 @@ static int32_t tls_use_chain(SSL_CTX *ssl, BIO *text) {
   int code = tls.SSL_CTX_use_certificate(ssl, own);
   tls.X509_free(own);
   if (code != 1) return tls_fail(NULL, -EINVAL);
-  for (X509 *next; (next = tls_next_certificate(text));) {
+  X509 *next;
+  int32_t there;
+  while ((there = tls_next_certificate(text, &next)) == 1) {
     if (tls.SSL_CTX_ctrl(ssl, TLS_CTRL_EXTRA_CHAIN, 0, next) == 1) continue;  // OpenSSL's from now on
     tls.X509_free(next);
     return tls_fail(NULL, -EINVAL);
   }
-  return 0;
+  return there;
 }
 
 static int tls_no_password(char *to, int capacity, int is_writing, void *password) {
@@ -1199,14 +1241,14 @@ static int32_t tls_use_key(SSL_CTX *ssl, BIO *text, const uint8_t *password, uin
 }
 
 static int32_t tls_use_authorities(struct tls_context *context, BIO *text) {
-  int32_t count = 0;
-  for (X509 *next; (next = tls_next_certificate(text)); count++) {
+  int32_t count = 0, there;
+  for (X509 *next; (there = tls_next_certificate(text, &next)) == 1; count++) {
     int code = tls.X509_STORE_add_cert(tls.SSL_CTX_get_cert_store(context->ssl), next);
     if (code == 1 && context->is_server) tls.SSL_CTX_add_client_CA(context->ssl, next);
     tls.X509_free(next);
     if (code != 1) return tls_fail(NULL, -EINVAL);
   }
-  return count;
+  return there < 0 ? there : count;
 }
 
 static int32_t tls_keep(uint8_t **to, uint32_t *to_bytes, const uint8_t *bytes, uint32_t length) {
@@ -1331,10 +1373,25 @@ static int32_t tls_take_early(struct tls_end *end, char *to, uint32_t length) {
 static int tls_bio_read(BIO *bio, char *to, int length) {
   struct tls_end *end = tls.BIO_get_data(bio);
   if (end->early_at < end->early_bytes) return tls_bio_result(bio, tls_take_early(end, to, (uint32_t)length), 0);
+  if (end->idle > TLS_IDLE_MAX) return tls_bio_result(bio, -EPROTO, TLS_BIO_READ);
   int32_t code = receive(end->fd, (uint8_t *)to, (uint32_t)length);
   if (code == 0 && end->broken) code = end->broken;  // a send has taken the error of the socket
   end->has_ended = code == 0;
   return tls_bio_result(bio, code, TLS_BIO_READ);
+}
+
+// Keep an answer of OpenSSL's own until the kernel takes bytes again. It goes ahead of the next record.
+static int32_t tls_leave(struct tls_end *end, const char *from, uint32_t length) {
+  uint32_t rest = end->left_bytes - end->left_at;
+  uint8_t *both = rest + length > TLS_LEFT_BYTES_MAX ? NULL : malloc(rest + length);
+  if (!both) return -ENOBUFS;
+  if (rest) memcpy(both, end->left + end->left_at, rest);
+  memcpy(both + rest, from, length);
+  free(end->left);
+  end->left = both;
+  end->left_bytes = rest + length;
+  end->left_at = 0;
+  return (int32_t)length;
 }
 
 static int tls_bio_write(BIO *bio, const char *from, int length) {
@@ -1348,6 +1405,8 @@ static int tls_bio_write(BIO *bio, const char *from, int length) {
   }
   int32_t code = tls_send_left(end);
   if (code == 0) code = np_send_borrowed(end->fd, (const uint8_t *)from, (uint32_t)length, 0, (uint32_t)length, 0);
+  end->idle += end->is_receiving;
+  if (code == -EAGAIN && end->is_receiving) code = tls_leave(end, from, (uint32_t)length);
   if (code < 0 && code != -EAGAIN && !end->broken) end->broken = code;
   return tls_bio_result(bio, code, TLS_BIO_WRITE);
 }
@@ -1385,7 +1444,7 @@ static void tls_close(int32_t fd, bool in_order) {
 static int32_t tls_set_host(SSL *ssl, const char *host, const uint8_t *ip, uint32_t ip_bytes) {
   if (ip_bytes > 0) return tls.X509_VERIFY_PARAM_set1_ip(tls.SSL_get0_param(ssl), ip, ip_bytes) == 1 ? 0 : -EINVAL;
   if (!host[0]) return 0;
-  tls.SSL_set_hostflags(ssl, TLS_NO_PARTIAL_WILDCARDS);
+  tls.SSL_set_hostflags(ssl, TLS_NAME_FLAGS);
   if (tls.SSL_set1_host(ssl, host) != 1) return -EINVAL;
   return tls.SSL_ctrl(ssl, TLS_CTRL_HOST, 0, (void *)host) == 1 ? 0 : -EINVAL;
 }
@@ -1451,6 +1510,11 @@ EXPORT int32_t np_tls_timeout(int32_t fd) {
 // The meaning of a call of OpenSSL that moved nothing: 0 is the peer's end, told in order.
 static int32_t tls_result(struct tls_end *end, int count) {
   int was = errno;
+  if (end->idle > TLS_IDLE_MAX) {
+    tls.ERR_clear_error();
+    end->error = TLS_REASON_IDLE;
+    return -EPROTO;
+  }
   switch (tls.SSL_get_error(end->ssl, count)) {
     case TLS_ERROR_READ: case TLS_ERROR_WRITE: case TLS_ERROR_HELLO:
       tls.ERR_clear_error();
@@ -1508,7 +1572,10 @@ EXPORT int32_t np_tls_recv(int32_t fd, uint32_t slab, uint32_t offset, uint32_t 
   if (end->next <= 0) return end->next;
   while (total < length) {
     errno = 0;
+    end->is_receiving = true;
     int count = tls.SSL_read(end->ssl, base + total, (int)(length - total));
+    end->is_receiving = false;
+    if (count > 0) end->idle = 0;
     if (count <= 0) {
       int32_t code = tls_result(end, count);
       if (code != -EAGAIN) end->next = code;  // an end is told again, by each call from now on

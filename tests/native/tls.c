@@ -2,6 +2,8 @@
 
 #if __has_include(<openssl/ssl.h>)
 #include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 _Static_assert(TLS_CTRL_EXTRA_CHAIN == SSL_CTRL_CHAIN_CERT, "a chain");
@@ -27,7 +29,9 @@ _Static_assert(TLS_ACK == SSL_TLSEXT_ERR_OK && TLS_NOACK == SSL_TLSEXT_ERR_NOACK
 _Static_assert(TLS_FATAL == SSL_TLSEXT_ERR_ALERT_FATAL, "answers");
 _Static_assert(TLS_HELLO_RETRY == SSL_CLIENT_HELLO_RETRY && TLS_HELLO_SUCCESS == SSL_CLIENT_HELLO_SUCCESS, "hellos");
 _Static_assert(TLS_ALERT_UNRECOGNIZED == SSL_AD_UNRECOGNIZED_NAME && TLS_1_2 == TLS1_2_VERSION, "alerts");
-_Static_assert(TLS_NO_PARTIAL_WILDCARDS == X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, "wildcards");
+_Static_assert(TLS_NAME_FLAGS == (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT), "names");
+_Static_assert(TLS_HANDSHAKE_MESSAGE == SSL3_RT_HANDSHAKE, "messages");
+_Static_assert(TLS_NO_START_LINE == ERR_PACK(ERR_LIB_PEM, 0, PEM_R_NO_START_LINE), "the end of a text");
 _Static_assert(TLS_SENT_SHUTDOWN == SSL_SENT_SHUTDOWN, "the end");
 _Static_assert(TLS_BIO_READ == BIO_FLAGS_READ && TLS_BIO_WRITE == BIO_FLAGS_WRITE, "flags");
 _Static_assert(TLS_BIO_RETRY == BIO_FLAGS_SHOULD_RETRY, "flags");
@@ -196,4 +200,86 @@ TEST("np_tls_*() are -errno for numbers that stand for nothing, and for text tha
   CHECK_EQUAL(tls_use_text(context, TLS_KEY, tls_test_key), -EINVAL);  // it has no certificate
   CHECK(np_tls_failure(-1, 0, numbers, out, sizeof out) <= (int32_t)sizeof out);
   CHECK_EQUAL(np_tls_context_free(context), 0);
+}
+
+// Two ends of a pair, after their handshake. The contexts live as long as these.
+static void secure_pair(int pair[2], const char *client_protocols, int32_t expected) {
+  int32_t server, client;
+  make_contexts(&server, &client);
+  make_pair(pair);
+  CHECK_EQUAL(tls_use_text(server, TLS_PROTOCOLS, "\2h2"), 0);
+  CHECK_EQUAL(tls_use_text(client, TLS_PROTOCOLS, client_protocols), 0);
+  CHECK_EQUAL(np_tls_begin(pair[0], server, "", tls_bytes(""), 0, ""), 0);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", tls_bytes(""), 0, "here"), 0);
+  np_tls_context_free(server);
+  np_tls_context_free(client);
+  if (expected == 0) return shake_hands(pair[0], pair[1]);
+  CHECK_EQUAL(np_tls_handshake(pair[1]), TLS_WANTS_READ);
+  CHECK_EQUAL(np_tls_handshake(pair[0]), expected);
+}
+
+TEST("np_tls_handshake() reads no byte behind the protocols of a client that has none of ours") {
+  int pair[2];
+  secure_pair(pair, "\10http/1.1", -EPROTO);
+  np_close(pair[0]);
+  np_close(pair[1]);
+  secure_pair(pair, "\10http/1.1\2h2", 0);
+  np_close(pair[0]);
+  np_close(pair[1]);
+}
+
+TEST("np_tls_recv() refuses a peer that asks for new keys again and again, and reads no answer") {
+  int (*update)(SSL *, int) = (int (*)(SSL *, int))dlsym(dlopen("libssl.so.3", RTLD_NOW), "SSL_key_update");
+  for (int asks = 0; asks < 2; asks++) {
+    int pair[2], size = 4096;
+    int32_t numbers[2];
+    uint8_t text[100];
+    secure_pair(pair, "\2h2", 0);
+    CHECK_EQUAL(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+    uint32_t slab = (uint32_t)np_slab_map(2 << 20);
+    struct tls_end *client = tls_end_of(pair[1]);
+    int32_t code = -EAGAIN, n = 0;
+    for (; n <= 2 * TLS_IDLE_MAX && code == -EAGAIN; n++) {
+      CHECK_EQUAL(update(client->ssl, asks), 1);
+      CHECK_EQUAL(tls.SSL_do_handshake(client->ssl), 1);
+      if (n == 20) {  // a byte of data begins the count anew
+        CHECK_EQUAL(np_tls_send_borrowed(pair[1], tls_bytes("x"), 1, 0, 1), 1);
+        CHECK_EQUAL(np_tls_recv(pair[0], slab, 0, 100), 1);
+      }
+      code = np_tls_recv(pair[0], slab, 0, 100);
+    }
+    CHECK_EQUAL(code, -EPROTO);
+    CHECK_EQUAL(n, 21 + TLS_IDLE_MAX / (1 + asks) + 1);
+    np_tls_failure(pair[0], 0, numbers, text, sizeof text);
+    CHECK_EQUAL(numbers[0], TLS_REASON_IDLE);
+    np_close(pair[0]);
+    np_close(pair[1]);
+  }
+}
+
+TEST("np_tls_recv() keeps an answer that the kernel does not take, and sends it ahead of the next record") {
+  int (*update)(SSL *, int) = (int (*)(SSL *, int))dlsym(dlopen("libssl.so.3", RTLD_NOW), "SSL_key_update");
+  int pair[2];
+  secure_pair(pair, "\2h2", 0);
+  uint32_t slab = (uint32_t)np_slab_map(2 << 20);
+  uint8_t *bytes = calloc(1, 1 << 20);
+  uint32_t out = 0, in = 0;
+  int32_t count;
+  while ((count = np_tls_send_borrowed(pair[0], bytes, 1 << 20, 0, 50000)) > 0) out += (uint32_t)count;
+  CHECK_EQUAL(count, -EAGAIN);
+  struct tls_end *client = tls_end_of(pair[1]);
+  CHECK_EQUAL(update(client->ssl, 1), 1);
+  CHECK_EQUAL(tls.SSL_do_handshake(client->ssl), 1);
+  CHECK_EQUAL(np_tls_recv(pair[0], slab, 0, 100), -EAGAIN);
+  CHECK(tls_end_of(pair[0])->left != NULL);
+  while ((count = np_tls_recv(pair[1], slab, 0, 100000)) > 0) in += (uint32_t)count;
+  count = np_tls_send_borrowed(pair[0], bytes, 1 << 20, 0, 50000);
+  CHECK(count > 0);
+  out += (uint32_t)count;
+  CHECK(tls_end_of(pair[0])->left == NULL);
+  while ((count = np_tls_recv(pair[1], slab, 0, 100000)) > 0) in += (uint32_t)count;
+  CHECK_EQUAL(in, out);
+  free(bytes);
+  np_close(pair[0]);
+  np_close(pair[1]);
 }
