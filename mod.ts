@@ -59,7 +59,8 @@ export type {
   TlsServerOptions,
   TlsVersion,
 } from "./src/tls/options.ts";
-export type { PeerCertificate, TlsInfo } from "./src/transport/tls_info.ts";
+export type { PeerCertificate } from "./src/tls/certificate.ts";
+export type { TlsInfo } from "./src/transport/tls_info.ts";
 export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export { bytesOf, readableOf } from "./src/adapter/readable.ts";
 export { writableOf } from "./src/adapter/writable.ts";

@@ -10,6 +10,8 @@ const decoder = new TextDecoder();
 
 /** Reasons of OpenSSL (openssl/sslerr.h). */
 const Reason = {
+  NO_SUITABLE_KEY_SHARE: 101,
+  NO_SUITABLE_SIGNATURE: 118,
   NO_SHARED_CIPHER: 193,
   HTTP_REQUEST: 156,
   CERTIFICATE_VERIFY_FAILED: 134,
@@ -17,10 +19,23 @@ const Reason = {
   PEER_DID_NOT_RETURN_A_CERTIFICATE: 199,
   UNEXPECTED_EOF: 294,
   UNSUPPORTED_PROTOCOL: 258,
+  BAD_RECORD_MAC: 281,
+  NO_SHARED_SIGNATURE: 376,
   WRONG_VERSION_NUMBER: 267,
   /** An alert of the peer is this and its number (RFC 8446 §6). */
   ALERT: 1000,
+  ALERT_HANDSHAKE: 1040,
+  ALERT_CERTIFICATE_REVOKED: 1044,
+  ALERT_CERTIFICATE_EXPIRED: 1045,
+  ALERT_UNKNOWN_AUTHORITY: 1048,
+  ALERT_VERSION: 1070,
+  ALERT_FALLBACK: 1086,
+  ALERT_NAME: 1112,
+  ALERT_CERTIFICATE_REQUIRED: 1116,
+  ALERT_NO_APPLICATION_PROTOCOL: 1120,
   ALERT_LAST: 1255,
+  /** Not of OpenSSL: TLS_REASON_IDLE of libnetpoll.c. */
+  IDLE: 1 << 20,
 } as const;
 
 /** Results of verifying that are about the name (openssl/x509_vfy.h). */
@@ -49,8 +64,29 @@ const CURES: Readonly<Record<number, string>> = {
   [Reason.UNSUPPORTED_PROTOCOL]:
     "the peer's versions of TLS are not allowed here (versionMin, versionMax)",
   [Reason.NO_SHARED_CIPHER]: "both sides have no cipher in common",
+  [Reason.NO_SUITABLE_KEY_SHARE]: "both sides have no curve in common",
+  [Reason.NO_SUITABLE_SIGNATURE]: "both sides have no signature algorithm in common",
+  [Reason.NO_SHARED_SIGNATURE]: "both sides have no signature algorithm in common",
+  [Reason.BAD_RECORD_MAC]: "a record was changed, lost or sent twice on its way",
+  [Reason.ALERT_HANDSHAKE]:
+    "the peer refuses us: it has nothing in common with us, or wants a certificate",
+  [Reason.ALERT_CERTIFICATE_REVOKED]: "the peer refuses us: our certificate is revoked",
+  [Reason.ALERT_CERTIFICATE_EXPIRED]: "the peer refuses us: our certificate has expired",
+  [Reason.ALERT_UNKNOWN_AUTHORITY]:
+    "the peer refuses us: it does not know the authority of our certificate",
+  [Reason.ALERT_VERSION]:
+    "the peer refuses us: our versions of TLS are not allowed there (versionMin, versionMax)",
+  [Reason.ALERT_FALLBACK]:
+    "the peer refuses us: somebody made us use an older version than both sides have",
+  [Reason.ALERT_NAME]:
+    "the peer refuses us: it does not have the name that was asked for (serverName)",
+  [Reason.ALERT_CERTIFICATE_REQUIRED]:
+    "the peer refuses us: it requires a certificate (certificate, key)",
+  [Reason.ALERT_NO_APPLICATION_PROTOCOL]:
+    "the peer refuses us: both sides have no application protocol in common (alpnProtocols)",
   [Reason.PEER_DID_NOT_RETURN_A_CERTIFICATE]:
     "the client shows no certificate, and one is required",
+  [Reason.IDLE]: "the peer sends messages without data, one after another",
   [Reason.UNEXPECTED_EOF]:
     "the peer ended the connection without telling so: what came may not be the whole",
 };
@@ -64,7 +100,10 @@ export function failureOf(fd: number, action: string): TlsError {
   const [reason, verify] = [numbers[0]!, numbers[1]!];
   const kind = fd < 0 ? "certificate" : reasonOf(reason, verify);
   const isVerify = reason === Reason.CERTIFICATE_VERIFY_FAILED;
-  const why = isVerify ? words(fd, 1) : CURES[reason] ?? (message || "OpenSSL does not say why");
+  const said = message || "OpenSSL does not say why";
+  const why = isVerify
+    ? words(fd, 1)
+    : CURES[reason] ?? (kind === "alert" ? `the peer refuses us: ${said}` : said);
   return new TlsError(kind, `Cannot ${action}: ${why}`, {
     cause: new Error(`OpenSSL: ${message}`),
   });

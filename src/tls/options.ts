@@ -1,6 +1,7 @@
 /**
  * The options of TLS, of servers and of clients.
  */
+import { hostOf } from "./host.ts";
 import { checkFunction, checkNumber, type Known, readOptions, show } from "../core/options.ts";
 
 /** A text or bytes in PEM: certificates, or a key. Never a path: nothing here opens a file. */
@@ -127,6 +128,11 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** The longest name of a protocol (RFC 7301 §3.1). */
 const PROTOCOL_BYTES_MAX = 255;
 
+/** The kind of a value that may be a secret: its text is in no message. */
+function kind(value: unknown): string {
+  return value === null || typeof value === "object" ? show(value) : `a ${typeof value}`;
+}
+
 function checkPem(name: string, value: unknown): void {
   if (typeof value === "string") {
     if (value.includes("-----BEGIN ")) return;
@@ -135,7 +141,7 @@ function checkPem(name: string, value: unknown): void {
     );
   }
   if (value instanceof Uint8Array && value.length > 0) return;
-  throw new TypeError(`Cannot use ${show(value)} as ${name}: it is a text or bytes in PEM`);
+  throw new TypeError(`Cannot use ${kind(value)} as ${name}: it is a text or bytes in PEM`);
 }
 
 /** Throws unless it is a certificate with its key. */
@@ -152,7 +158,7 @@ function checkIdentity(
   checkPem(`the certificate of ${of}`, certificate);
   checkPem(`the key of ${of}`, key);
   if (password !== undefined && typeof password !== "string") {
-    throw new TypeError(`Cannot use ${show(password)} as the password of ${of}: it is a string`);
+    throw new TypeError(`Cannot use ${kind(password)} as the password of ${of}: it is a string`);
   }
   if (ocspResponse !== undefined && !(ocspResponse instanceof Uint8Array)) {
     throw new TypeError(`Cannot use ${show(ocspResponse)} as ocspResponse of ${of}: it is bytes`);
@@ -239,10 +245,6 @@ export function readClientOptions(options: TlsClientOptions | true): TlsClientOp
   if (certificate !== undefined || key !== undefined) {
     checkIdentity("tls", { certificate, key, password: read.password } as TlsIdentity);
   }
-  if (serverName !== undefined && (typeof serverName !== "string" || serverName.includes("\0"))) {
-    throw new TypeError(
-      `Cannot use ${show(serverName)} as serverName: it is a host name or an IP address`,
-    );
-  }
+  if (serverName !== undefined) read.serverName = hostOf(serverName);
   return read;
 }

@@ -6,6 +6,7 @@ import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { type Network, parseHostPort, rawFromNumeric } from "../net/address.ts";
 import { clientContext, type Context, onceFor } from "../tls/context.ts";
+import { hostOf } from "../tls/host.ts";
 import { readClientOptions, type TlsClientOptions } from "../tls/options.ts";
 
 const encoder = new TextEncoder();
@@ -52,7 +53,7 @@ export class ClientTls {
   nameOf(network: Network, address: string): string {
     const { serverName } = this;
     if (serverName !== undefined) return serverName;
-    if (network !== "unix") return parseHostPort(address).hostname || "localhost";
+    if (network !== "unix") return hostOf(parseHostPort(address).hostname || "localhost");
     if (!this.isVerified) return "";
     throw new TypeError(
       "Cannot dial a Unix socket with TLS: tls.serverName must say who the server is",

@@ -1,8 +1,9 @@
 /**
  * The facts that a handshake has found out.
  */
-import { X509Certificate } from "node:crypto";
 import { native } from "../../ffi/load.ts";
+import { certificateOf, type PeerCertificate } from "../tls/certificate.ts";
+import { askedHost } from "../tls/host.ts";
 
 /** The facts: `enum tls_fact` of libnetpoll.c. */
 const Fact = {
@@ -15,26 +16,6 @@ const Fact = {
   ASKED_NAME: 6,
 } as const;
 
-/** A certificate that the peer has shown. */
-export interface PeerCertificate {
-  /** Whose it is, a line each part. */
-  readonly subject: string;
-  /** The name of the signer, a line each part. */
-  readonly issuer: string;
-  /** The names and addresses that it is for, like `"DNS:example.org"`. */
-  readonly names: readonly string[];
-  /** The SHA-256 of the whole, as pairs of hexadecimal digits with colons between them. */
-  readonly fingerprint: string;
-  /** Its number, in hexadecimal digits. */
-  readonly serialNumber: string;
-  /** The first moment at which it is good. */
-  readonly validFrom: Date;
-  /** The last one. */
-  readonly validTo: Date;
-  /** The whole of it, in DER: yours. */
-  readonly raw: Uint8Array;
-}
-
 /** The TLS of a connection. */
 export interface TlsInfo {
   /** The version, like `"TLSv1.3"`. */
@@ -43,7 +24,7 @@ export interface TlsInfo {
   readonly cipher: string;
   /** The application protocol that both sides agreed on, or null. */
   readonly alpnProtocol: string | null;
-  /** The server name that the client asked for, or null. */
+  /** The server name that the client asked for, in small letters; null for none, and for what is no name. */
   readonly serverName: string | null;
   /** Whether it went on with an earlier session. */
   readonly isResumed: boolean;
@@ -66,21 +47,7 @@ function text(fd: number, fact: number): string {
 
 /** The name that the client of a handshake asks for, before its certificate is chosen. */
 export function askedName(fd: number): string | null {
-  return text(fd, Fact.ASKED_NAME) || null;
-}
-
-function certificateOf(raw: Uint8Array): PeerCertificate {
-  const read = new X509Certificate(raw);
-  return {
-    subject: read.subject,
-    issuer: read.issuer,
-    names: read.subjectAltName === undefined ? [] : read.subjectAltName.split(", "),
-    fingerprint: read.fingerprint256,
-    serialNumber: read.serialNumber,
-    validFrom: new Date(read.validFrom),
-    validTo: new Date(read.validTo),
-    raw,
-  };
+  return askedHost(text(fd, Fact.ASKED_NAME));
 }
 
 /** The TLS of a descriptor, after its handshake. */
@@ -91,7 +58,7 @@ export function tlsInfo(fd: number): TlsInfo {
     protocol: text(fd, Fact.PROTOCOL),
     cipher: text(fd, Fact.CIPHER),
     alpnProtocol: text(fd, Fact.ALPN) || null,
-    serverName: text(fd, Fact.SERVER_NAME) || null,
+    serverName: askedHost(text(fd, Fact.SERVER_NAME)),
     isResumed,
     peerCertificate: raw.length === 0 ? null : certificateOf(raw),
   };

@@ -1,4 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import type { TlsClientOptions, TlsServerOptions } from "../../mod.ts";
 import { readClientOptions, readIdentity, readServerOptions } from "../../src/tls/options.ts";
@@ -42,6 +43,16 @@ for (const [name, options, error] of WRONG) {
   });
 }
 
+test("readServerOptions() tells no secret in an error", () => {
+  const secrets: readonly unknown[] = [12345678, 12345678n, ["12345678"], Buffer.from("12345678")];
+  for (const secret of secrets) {
+    for (const options of [{ ...good, password: secret }, { ...good, key: [secret] }]) {
+      const call = () => readServerOptions(options as TlsServerOptions);
+      assertEquals(assertThrows(call, TypeError).message.includes("12345678"), false);
+    }
+  }
+});
+
 test("readServerOptions() passes on what is right, in text or bytes", () => {
   const bytes = new TextEncoder().encode(PEM);
   const names = { "*.example.org": { certificate: bytes, key: bytes } };
@@ -53,6 +64,9 @@ const CLIENT_WRONG: readonly [name: string, options: unknown][] = [
   ["false", false],
   ["a certificate without a key", { certificate: PEM }],
   ["a name with a zero byte", { serverName: "good.test\0.evil.test" }],
+  ["an empty name", { serverName: "" }],
+  ["a name that would stand for all below it", { serverName: ".example.org" }],
+  ["a name with a port", { serverName: "example.org:443" }],
   ["a wish that is no boolean", { verify: "no" }],
   ["a server's option", { names: {} }],
 ];
@@ -62,6 +76,12 @@ for (const [name, options] of CLIENT_WRONG) {
     assertThrows(() => readClientOptions(options as TlsClientOptions), TypeError);
   });
 }
+
+test("readClientOptions() passes on the name that certificates have", () => {
+  assertEquals(readClientOptions({ serverName: "Bücher.Example." }), {
+    serverName: "xn--bcher-kva.example",
+  });
+});
 
 test("readClientOptions() takes true for the defaults", () => {
   assertEquals(readClientOptions(true), {});
