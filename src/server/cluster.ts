@@ -182,11 +182,7 @@ export class Cluster {
       return void await this.#shutdown.result;
     }
     const sockets = [listenerSocket(listener)];
-    if (sockets[0]!.credentials?.options.chooseIdentity !== undefined) {
-      throw new TypeError(
-        "Cannot serve with chooseIdentity: a Worker cannot call it; give tls.names",
-      );
-    }
+    sockets[0]!.credentials?.askNobody();
     this.#listenerCount += 1;
     try {
       // One for each poller otherwise. They stay ours: what waits in one outlives its Worker.

@@ -9,12 +9,47 @@ import {
   type TlsServerOptions,
 } from "./options.ts";
 
+/** Certificates chosen by the program that are kept ready: those that were chosen last. */
+const CHOSEN_MAX = 512;
+
+/** The contexts of certificates that the program has chosen, all with the same options. */
+class Chosen {
+  readonly #options: TlsServerOptions;
+  readonly #contexts = new Map<TlsIdentity, Context>();
+
+  constructor(options: TlsServerOptions) {
+    this.#options = options;
+  }
+
+  /** The number of a certificate's context, made the first time. */
+  of(identity: TlsIdentity): number {
+    const known = this.#contexts.get(identity);
+    const context = known ??
+      identityContext(this.#options, readIdentity("chooseIdentity", identity));
+    // The order of a Map is that of its entries' making: the first one is the longest unused.
+    this.#contexts.delete(identity);
+    this.#contexts.set(identity, context);
+    if (this.#contexts.size > CHOSEN_MAX) {
+      const [oldest, unused] = this.#contexts.entries().next().value!;
+      this.#contexts.delete(oldest);
+      unused.close();
+    }
+    return context.id;
+  }
+
+  close(): void {
+    for (const context of this.#contexts.values()) context.close();
+    this.#contexts.clear();
+  }
+}
+
 /** The credentials of one listener. */
 export class Credentials {
   #options: TlsServerOptions;
   readonly #context: Context;
-  /** The contexts of certificates that the program has chosen. */
-  #chosen = new Map<TlsIdentity, Context>();
+  #chosen: Chosen;
+  #isClosed = false;
+  #mayAsk = true;
 
   /**
    * Makes a user's options ready.
@@ -25,6 +60,25 @@ export class Credentials {
   constructor(options: TlsServerOptions) {
     this.#options = readServerOptions(options);
     this.#context = serverContext(this.#options);
+    this.#chosen = new Chosen(this.#options);
+  }
+
+  /**
+   * Lets no program choose: nobody could call it.
+   *
+   * @throws {TypeError} The options have a `chooseIdentity`, now or when they are reloaded.
+   */
+  askNobody(): void {
+    this.#mayAsk = false;
+    this.#checkAsked(this.#options);
+  }
+
+  #checkAsked({ chooseIdentity }: TlsServerOptions): void {
+    if (this.#mayAsk || chooseIdentity === undefined) return;
+    throw new TypeError(
+      "Cannot serve with chooseIdentity in a Cluster: Workers cannot call it; give tls.names, and " +
+        "listener.reloadTls(options) whenever they change",
+    );
   }
 
   /** The number of the context that handshakes begin with. */
@@ -40,32 +94,28 @@ export class Credentials {
   /** Shows clients something else from now on. Connections that are there go on. */
   reload(options: TlsServerOptions): void {
     const read = readServerOptions(options);
+    this.#checkAsked(read);
     serverContext(read).replace(this.#context);
     this.#options = read;
-    this.#forget();
+    this.#chosen.close();
+    this.#chosen = new Chosen(read);
   }
 
   /** The context that the program chooses for a client, or -1. */
   async choose(serverName: string | null): Promise<number> {
-    const options = this.#options;
-    const identity = await options.chooseIdentity!(serverName);
-    if (identity === null) return -1;
-    const known = this.#chosen.get(identity);
-    if (known !== undefined) return known.id;
-    const context = identityContext(options, readIdentity("chooseIdentity", identity));
-    if (options !== this.#options) this.#forget();
-    this.#chosen.set(identity, context);
-    return context.id;
-  }
-
-  #forget(): void {
-    for (const context of this.#chosen.values()) context.close();
-    this.#chosen = new Map();
+    for (;;) {
+      const options = this.#options;
+      const identity = await options.chooseIdentity?.(serverName) ?? null;
+      if (identity === null || this.#isClosed) return -1;
+      // What was chosen for options that hold no longer must not be shown with them.
+      if (options === this.#options) return this.#chosen.of(identity);
+    }
   }
 
   /** Nobody begins with it any more. */
   close(): void {
-    this.#forget();
+    this.#isClosed = true;
+    this.#chosen.close();
     this.#context.close();
   }
 }
