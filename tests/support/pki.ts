@@ -31,10 +31,16 @@ export interface Made extends TlsIdentity {
 
 /** The wishes for a certificate. */
 export interface Wishes {
-  /** Its names, as openssl writes them: "DNS:localhost,IP:127.0.0.1". */
+  /** Its names, as openssl writes them: "DNS:localhost,IP:127.0.0.1". None of an authority, and for "". */
   names?: string;
   /** The days that it is good for; below 0 it has expired. */
   days?: number;
+  /** The first and the last moment at which it is good, as openssl writes them, in place of `days`. */
+  dates?: readonly [string, string];
+  /** Lines of more extensions, as openssl writes them. */
+  extensions?: readonly string[];
+  /** The digest that is signed: "sha256" unless given. */
+  digest?: string;
   /** The signer: the authority of these tests unless given, "itself", or another one. */
   by?: Made | "itself";
   /** True when it is an authority. */
@@ -63,62 +69,60 @@ function keyOptions({ rsaBits }: Wishes): string[] {
   return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
 }
 
-/** The signature, days ago where the certificate has expired. */
+const EXPIRED = ["20200101000000Z", "20210101000000Z"] as const;
+
+/** The signature. */
 function sign(name: string, wishes: Wishes): void {
-  const { days = 30, by = authority() } = wishes;
-  const until = days < 0
-    ? ["-not_before", "20200101000000Z", "-not_after", "20210101000000Z"]
-    : ["-days", `${days}`];
-  const by2 = by === "itself"
-    ? ["-signkey", `${name}.key`]
-    : ["-CA", by.certificateFile, "-CAkey", by.keyFile, "-CAcreateserial"];
-  const plain = [
-    "x509",
-    "-req",
-    "-in",
-    `${name}.csr`,
-    "-extfile",
-    `${name}.ext`,
-    "-out",
-    `${name}.pem`,
-  ];
-  if (days >= 0) return run([...plain, ...by2, ...until]);
+  const { days = 30, by = authority(), digest = "sha256" } = wishes;
+  const dates = wishes.dates ?? (days < 0 ? EXPIRED : undefined);
+  const files = ["-in", `${name}.csr`, "-extfile", `${name}.ext`, "-out", `${name}.pem`];
+  if (dates === undefined) {
+    const from = by === "itself"
+      ? ["-signkey", `${name}.key`]
+      : ["-CA", by.certificateFile, "-CAkey", by.keyFile, "-CAcreateserial"];
+    return run(["x509", "-req", ...files, ...from, "-days", `${days}`, `-${digest}`]);
+  }
   // openssl x509 sets no dates before 3.4: the authority's own program does.
-  writeFileSync(`${folder}/ca.cnf`, EXPIRED_CONFIGURATION);
+  writeFileSync(`${folder}/ca.cnf`, CONFIGURATION);
   writeFileSync(`${folder}/index.txt`, "");
   writeFileSync(`${folder}/serial`, "01\n");
   const { certificateFile, keyFile } = by as Made;
-  const dates = ["-startdate", "20200101000000Z", "-enddate", "20210101000000Z"];
-  const files = ["-in", `${name}.csr`, "-out", `${name}.pem`, "-extfile", `${name}.ext`];
-  const from = ["-cert", certificateFile, "-keyfile", keyFile];
-  run(["ca", "-batch", "-notext", "-config", "ca.cnf", ...from, ...files, ...dates]);
+  const from = ["-cert", certificateFile, "-keyfile", keyFile, "-md", digest];
+  const when = ["-startdate", dates[0], "-enddate", dates[1]];
+  run(["ca", "-batch", "-notext", "-config", "ca.cnf", ...from, ...files, ...when]);
 }
 
-const EXPIRED_CONFIGURATION = `[ca]
+const CONFIGURATION = `[ca]
 default_ca = tests
 [tests]
 new_certs_dir = .
 database = index.txt
 serial = serial
-default_md = sha256
 policy = any
 [any]
 commonName = supplied
 `;
+
+function extensionsOf({ names, isAuthority = false, extensions = [] }: Wishes): string[] {
+  const given = names ?? (isAuthority ? "" : "DNS:localhost,IP:127.0.0.1");
+  return [
+    ...(given === "" ? [] : [`subjectAltName=${given}`]),
+    ...(isAuthority && !extensions.some((line) => line.startsWith("basicConstraints"))
+      ? ["basicConstraints=critical,CA:TRUE"]
+      : []),
+    ...extensions,
+  ];
+}
 
 /** A certificate of that name, made the first time. */
 export function identity(name: string, wishes: Wishes = {}): Made {
   const known = made.get(name);
   if (known !== undefined) return known;
   const at = open();
-  const { names = "DNS:localhost,IP:127.0.0.1", isAuthority = false } = wishes;
-  const lines = [
-    ...(isAuthority ? ["basicConstraints=critical,CA:TRUE"] : [`subjectAltName=${names}`]),
-  ];
-  writeFileSync(`${at}/${name}.ext`, `${lines.join("\n")}\n`);
+  writeFileSync(`${at}/${name}.ext`, `${extensionsOf(wishes).join("\n")}\n`);
   const request = ["req", ...keyOptions(wishes), "-nodes", "-subj", `/CN=${name}`];
   run([...request, "-keyout", `${name}.key`, "-out", `${name}.csr`]);
-  sign(name, isAuthority ? { ...wishes, by: wishes.by ?? "itself" } : wishes);
+  sign(name, wishes.isAuthority ? { ...wishes, by: wishes.by ?? "itself" } : wishes);
   const [certificateFile, keyFile] = [`${at}/${name}.pem`, `${at}/${name}.key`];
   const one = {
     certificate: readFileSync(certificateFile, "utf8"),

@@ -15,6 +15,9 @@ tlsTest("serverContext() refuses a key that does not fit, and what is no certifi
   const torn = certificate.slice(0, 300);
   assertThrows(() => serverContext({ certificate: torn, key }), TlsError, "a certificate");
   assertThrows(() => serverContext({ certificate, key: certificate }), TlsError, "a key");
+  const { key: fitting } = serverIdentity();
+  const tornChain = `${certificate}${authority().certificate.slice(0, 300)}`;
+  assertThrows(() => serverContext({ certificate: tornChain, key: fitting }), TlsError);
 });
 
 tlsTest("serverContext() takes a chain, text or bytes, and a key with its password", () => {
@@ -28,6 +31,14 @@ tlsTest("clientContext() refuses authorities without a certificate", () => {
   const error = assertThrows(() => clientContext({ authorities: nothing }), TlsError);
   assertEquals(error.reason, "certificate");
 });
+
+tlsTest(
+  "clientContext() refuses authorities of which one is malformed: no one is left out in silence",
+  () => {
+    const authorities = `${authority().certificate}${serverIdentity().certificate.slice(0, 300)}`;
+    assertThrows(() => clientContext({ authorities }), TlsError, "authorities");
+  },
+);
 
 tlsTest("Context.replace() takes the number of another one", () => {
   const one = serverContext(serverIdentity());
