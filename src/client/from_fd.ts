@@ -10,9 +10,10 @@ import { closeOriginal, FileType, isDescriptor, statOf } from "../net/descriptor
 import { getOption, INT_MAX, Option } from "../net/socket.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { CALLBACKS, checkCallbacks } from "../connection/callbacks.ts";
-import { type Connection, type FromFdOptions, setFromFd } from "../connection/connection.ts";
+import { type Connection, type FromFdOptions, setMakers } from "../connection/connection.ts";
 import { type ConnectionSettings, DEFAULTS, settings } from "../connection/settings.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
+import { fromDuplex } from "./from_duplex.ts";
 import { fileTransport, onlyWay, socketTransport } from "../transport/descriptor.ts";
 import type { Transport } from "../transport/transport.ts";
 
@@ -74,7 +75,7 @@ function connect<C>(
   return connection.face;
 }
 
-setFromFd(fromFd);
+setMakers({ fromFd, fromDuplex });
 
 function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Connection {
   const read = readOptions("Connection.fromFd", options, FROM_FD_OPTIONS);

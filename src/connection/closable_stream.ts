@@ -314,7 +314,10 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
   /** The descriptor, given away. */
   #fdToDetach(): number {
     if (!this.io.isPlain) {
-      throw new NetpollError("Cannot detach: nobody else can go on with its TLS session");
+      const why = this.io.isDescriptor
+        ? "nobody else can go on with its TLS session"
+        : "it has no descriptor";
+      throw new NetpollError(`Cannot detach: ${why}`);
     }
     if (this.pinner?.isPinning) {
       const { outstandingBytes } = this.pinner.counts();

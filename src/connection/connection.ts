@@ -2,6 +2,7 @@
  * Connections as users see them. A `Connection` has one field, which is private: its inside, a
  * `SocketConnection`. So a user reaches what is declared here, and nothing else.
  */
+import type { Duplex } from "node:stream";
 import { INSPECT } from "../buffer/drawing.ts";
 import type { Reader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
@@ -59,7 +60,7 @@ export interface Callbacks<C> {
 /** Called when all is over. */
 export type CloseCallback = (connection: Connection) => void;
 
-/** Options of {@linkcode Connection.fromFd}. */
+/** Options of {@linkcode Connection.fromFd} and {@linkcode Connection.fromDuplex}. */
 export interface FromFdOptions<C = undefined>
   extends ConnectionOptions, Omit<Callbacks<C>, "onPrepare"> {}
 
@@ -79,11 +80,15 @@ export let insideIfAny: (connection: unknown) => Inside | null;
 /** `Connection.fromFd`. It makes an inside, so from_fd.ts has it: imports point down. */
 export type FromFd = <C = undefined>(fd: number, options?: FromFdOptions<C>) => Connection;
 
-let fromFd: FromFd;
+/** `Connection.fromDuplex`, which is from_duplex.ts's for the same reason. */
+export type FromDuplex = <C = undefined>(duplex: Duplex, options?: FromFdOptions<C>) => Connection;
 
-/** Sets what `Connection.fromFd` calls. */
-export function setFromFd(make: FromFd): void {
-  fromFd = make;
+let fromFd: FromFd;
+let fromDuplex: FromDuplex;
+
+/** Sets what `Connection.fromFd` and `Connection.fromDuplex` call. */
+export function setMakers(makers: { fromFd: FromFd; fromDuplex: FromDuplex }): void {
+  ({ fromFd, fromDuplex } = makers);
 }
 
 /** Only this file can construct a connection: nobody else has this. */
@@ -158,12 +163,45 @@ export class Connection implements AsyncDisposable {
     return fromFd(fd, options);
   }
 
+  /**
+   * Makes a connection of a stream of the runtime: a socket of `node:net` or `node:tls`, or any other
+   * Duplex of bytes. docs/DUPLEX.md says what each runtime does not do for such a stream.
+   *
+   * The stream is the connection's from now on. It is read as fast as the connection is, it takes
+   * what is flushed until it is full, and it is ended, or destroyed, when the connection closes. Its
+   * bytes are copied, both ways. Its errors are heard here: what it fails with is the `cause` of the
+   * `EofError` that ends a wait, unless the kernel has a number for it. `fd` is -1, `tls` null, and
+   * `detach()` throws; `unsentBytes` counts what the stream has not passed on, at most.
+   *
+   * `flush()` resolves when the stream has taken the bytes, and a flush of more than 64 KiB when the
+   * stream has passed them on. While somebody waits with a deadline the process does not end; whether
+   * it does otherwise is the stream's business.
+   *
+   * @throws {TypeError} It is no Duplex, one of objects or of text, or a connection has it.
+   *
+   * @example
+   * ```ts
+   * import { Connection } from "@netpoll/netpoll";
+   * import { PassThrough } from "node:stream";
+   *
+   * const echo = Connection.fromDuplex(new PassThrough());
+   * echo.writer.writeString("hello");
+   * await echo.writer.flush();
+   * await echo.reader.wait(5);
+   * console.log(echo.reader.readString(5)); // "hello"
+   * await echo.close();
+   * ```
+   */
+  static fromDuplex<C = undefined>(duplex: Duplex, options: FromFdOptions<C> = {}): Connection {
+    return fromDuplex(duplex, options);
+  }
+
   readonly #inside: Inside;
 
   private constructor(key: typeof KEY, inside: Inside) {
     if (key !== KEY) {
       throw new TypeError(
-        "Cannot construct a Connection: an EventLoop, dial, socketPair and Connection.fromFd make them",
+        "Cannot construct a Connection: an EventLoop, dial, socketPair, Connection.fromFd and fromDuplex make them",
       );
     }
     this.#inside = inside;

@@ -10,6 +10,8 @@ import type { ConnectionSettings } from "./settings.ts";
 
 /** The connection, as its deadlines need it: they look before they judge. */
 export interface DeadlineOwner {
+  /** The transport. A descriptor that is watched keeps the process alive by itself. */
+  readonly io: { readonly isDescriptor: boolean };
   /** Sent bytes that the peer has not taken. */
   readonly untakenInAll: number;
   /** Whether the peer has sent bytes that we do not read: it waits for us. */
@@ -39,8 +41,8 @@ export class Deadlines implements TimerOwner {
   isAsking = false;
   readonly #poller: Poller;
   readonly #owner: DeadlineOwner;
-  readonly #read = new Timer(this);
-  readonly #write = new Timer(this);
+  readonly #read: Timer;
+  readonly #write: Timer;
   readonly #idle = new Timer(this);
   readonly #lifetime = new Timer(this);
   #readMs: number;
@@ -66,6 +68,8 @@ export class Deadlines implements TimerOwner {
   ) {
     this.#poller = poller;
     this.#owner = owner;
+    this.#read = new Timer(this, !owner.io.isDescriptor);
+    this.#write = new Timer(this, !owner.io.isDescriptor);
     this.#readMs = settings.readTimeoutMs;
     this.#writeMs = settings.writeTimeoutMs;
     this.#idleMs = settings.idleTimeoutMs;

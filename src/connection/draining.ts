@@ -42,7 +42,7 @@ export class Draining implements Watcher, TimerOwner {
   readonly #owner: DrainOwner;
   readonly #poller: Poller;
   readonly #limit: DrainLimit;
-  readonly #timer = new Timer(this);
+  readonly #timer: Timer;
   /** Whether the peer has sent something meanwhile. */
   hasHeard = false;
   /** Bytes that the peer had taken when the kernel was asked last. */
@@ -55,6 +55,7 @@ export class Draining implements Watcher, TimerOwner {
     this.#owner = owner;
     this.#poller = poller;
     this.#limit = limit;
+    this.#timer = new Timer(this, !owner.io.isDescriptor);
   }
 
   get fd(): number {

@@ -2,7 +2,7 @@
  * Piping: what one connection receives the other sends, both ways, by splice.
  */
 import { ERRNO, isNotNow, NOT_READY } from "../core/errno.ts";
-import { ClosedError, SystemError } from "../core/errors.ts";
+import { ClosedError, type NetpollError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, SPLICE_BYTES_MIN, SPLICE_READS_SMALL_MAX } from "../core/limits.ts";
 import { checkOptions, checkSignal, type Known } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
@@ -31,7 +31,7 @@ export interface PipeResult {
   bToA: number;
 }
 
-/** The error of a call that moved nothing. */
+/** The error of a call of the kernel that moved nothing. */
 function errorOf(what: string, code: number): SystemError {
   return new SystemError(what, code < 0 ? -code : ERRNO.EPIPE);
 }
@@ -126,7 +126,8 @@ class Direction {
   #fill(): boolean {
     const count = this.#isSplicing ? this.#splice() : this.#copy();
     if (isNotNow(count)) return false;
-    if (count < 0) return this.#lose(this.#from, errorOf("receive", count));
+    const { io, fd } = this.#from;
+    if (count < 0) return this.#lose(this.#from, io.error(fd, "receive", -count));
     this.count += count;
     if (count === 0) this.isEnded = true;
     return true;
@@ -162,7 +163,7 @@ class Direction {
     this.#size = FIRST_SIZE;
   }
 
-  #lose(stream: ControlledStream<unknown>, error: SystemError): false {
+  #lose(stream: ControlledStream<unknown>, error: NetpollError): false {
     this.isBroken = true;
     stream.onSendFailure(error);
     return false;

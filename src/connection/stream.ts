@@ -155,7 +155,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   }
 
   /** The error that broke the connection; null when the report was a completion only. */
-  brokenBy(): SystemError | null {
+  brokenBy(): NetpollError | null {
     const failure = this.io.failure(this.fd);
     if (failure !== null || this.pinner !== null) return failure;
     return new SystemError("go on with the connection", ERRNO.EPIPE);

@@ -95,6 +95,12 @@ export function nameOf(errno: number): string {
   return TABLE[errno]?.[0] ?? `E${errno}`;
 }
 
+/** The number of an error that has this name; 0 for none. */
+export function numberOf(name: string): number {
+  for (const [errno, [its]] of Object.entries(TABLE)) if (its === name) return Number(errno);
+  return 0;
+}
+
 /** The meaning of an error number, in a few words. */
 export function describe(errno: number): string {
   return TABLE[errno]?.[1] ?? "an error this version has no words for";

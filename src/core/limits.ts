@@ -122,6 +122,12 @@ export const MESSAGES_PER_TASK = 64;
  */
 export const CALL_BYTES_LARGE = 8 * 1024;
 /**
+ * The most bytes of one send to a stream of the runtime that count as sent once it has taken them. More
+ * than that counts when it calls back. In Deno the wait for that call makes an echo of 64 bytes cost
+ * 20 µs in place of 14 µs.
+ */
+export const EAGER_BYTES_MAX = 64 * 1024;
+/**
  * Bytes received for an event at first: answers to what came together leave together. It becomes less
  * where a handler takes long over them.
  */

@@ -112,7 +112,11 @@ export class Poller {
       native.close(this.#epoll);
       throw error;
     }
-    this.#wheel = new TimerWheel(clock.now() / 1000, (dueMs) => this.#alarm(dueMs));
+    this.#wheel = new TimerWheel(
+      clock.now() / 1000,
+      (dueMs) => this.#alarm(dueMs),
+      (change) => change > 0 ? this.ref() : this.unref(),
+    );
     try {
       this.#control(CTL_ADD, this.pace.timer, TICK_TOKEN, Interest.READ | Interest.EDGE);
       this.#control(CTL_ADD, this.#deadline, DEADLINE_TOKEN, Interest.READ | Interest.EDGE);
@@ -286,6 +290,14 @@ export class Poller {
   again(watcher: Watcher): void {
     this.#again.add(watcher);
     this.pace.wake();
+  }
+
+  /**
+   * Tells a watcher of what the runtime has told us, outside of a turn. Whatever fails is caught.
+   */
+  tell(watcher: Watcher, events: number): void {
+    this.nowMicros = clock.now();
+    this.#tell(watcher, events);
   }
 
   /** Calls `onEvent(0)` of a registration's watcher with the next batch. */

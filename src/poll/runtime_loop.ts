@@ -42,6 +42,7 @@ export class RuntimeLoop {
   #lastId = 0;
   #ticksLeft = 0;
   #isRung = false;
+  #isKeptAlive = false;
 
   /**
    * The loop of this thread, which `epoll` wakes while armed. `onTicked` is called after each tick that
@@ -63,6 +64,7 @@ export class RuntimeLoop {
 
   /** Keeps the process alive from now on, or does not. */
   keepAlive(on: boolean): void {
+    this.#isKeptAlive = on;
     this.#waker.keepAlive(on);
   }
 
@@ -78,8 +80,9 @@ export class RuntimeLoop {
   giveTick(): void {
     const mayHaveSockets = this.isReady || !this.#isHeard;
     this.#ticksLeft = mayHaveSockets ? host.ticksToPollSockets : 0;
-    // Should the socket be broken, the timers at least have their tick.
-    this.#isRung = this.#ticksLeft > 0 && this.#waker.ring();
+    // Should the socket be broken, the timers at least have their tick. One that does not keep the
+    // process alive is not waited for: the runtime would end before.
+    this.#isRung = this.#ticksLeft > 0 && this.#isKeptAlive && this.#waker.ring();
     if (!this.#isRung) this.#schedule();
   }
 

@@ -8,6 +8,7 @@
  */
 import { assert } from "../core/assert.ts";
 import { LATE_MS_MIN } from "../core/limits.ts";
+import { ignore } from "../core/promises.ts";
 
 const SLOT_BITS = 5;
 const SLOTS = 1 << SLOT_BITS;
@@ -33,6 +34,8 @@ export class Timer {
   isSet = false;
   /** The owner, which is told. */
   readonly owner: TimerOwner;
+  /** Whether the process stays alive while it is set. */
+  readonly keepsAlive: boolean;
   /** The slot it is in. */
   slot = 0;
   /** Neighbours in the slot. */
@@ -41,8 +44,9 @@ export class Timer {
   next: Timer | null = null;
 
   /** A timer that is not set. */
-  constructor(owner: TimerOwner) {
+  constructor(owner: TimerOwner, keepsAlive = false) {
     this.owner = owner;
+    this.keepsAlive = keepsAlive;
   }
 }
 
@@ -61,6 +65,8 @@ function excuse(timer: Timer, nowMs: number): void {
 export class TimerWheel {
   /** Told when something is due earlier than was known. */
   readonly #onNext: (dueMs: number) => void;
+  /** Told when a timer that keeps the process alive is set (1), and when it is set no more (-1). */
+  readonly #onKept: (change: 1 | -1) => void;
   readonly #slots: (Timer | null)[] = new Array<Timer | null>(LEVELS * SLOTS).fill(null);
   /** One bit a slot, for each level. */
   readonly #occupied = new Int32Array(LEVELS);
@@ -70,9 +76,14 @@ export class TimerWheel {
   #isAdvancing = false;
 
   /** A wheel without timers. */
-  constructor(nowMs: number, onNext: (dueMs: number) => void) {
+  constructor(
+    nowMs: number,
+    onNext: (dueMs: number) => void,
+    onKept: (change: 1 | -1) => void = ignore,
+  ) {
     this.#nowMs = Math.floor(nowMs);
     this.#onNext = onNext;
+    this.#onKept = onKept;
   }
 
   /** The number of timers that are set. */
@@ -94,8 +105,8 @@ export class TimerWheel {
     // An idle wheel did not keep time.
     timer.expiryMs = Math.max(Math.ceil(expiryMs), this.#nowMs + 1);
     timer.spanMs = spanMs;
-    timer.isSet = true;
     this.#count += 1;
+    this.#mark(timer, true);
     this.#insert(timer);
     const dueMs = this.#slotStart(timer.slot);
     if (dueMs >= this.#dueMs) return;
@@ -107,8 +118,13 @@ export class TimerWheel {
   cancel(timer: Timer): void {
     if (!timer.isSet) return;
     this.#remove(timer);
-    timer.isSet = false;
     this.#count -= 1;
+    this.#mark(timer, false);
+  }
+
+  #mark(timer: Timer, isSet: boolean): void {
+    timer.isSet = isSet;
+    if (timer.keepsAlive) this.#onKept(isSet ? 1 : -1);
   }
 
   /** It is `nowMs`: expires what is due. `dueMs` says when the next is. */
@@ -152,8 +168,8 @@ export class TimerWheel {
         assert(timer.slot !== slot, "a timer that is not due moves to another slot");
         continue;
       }
-      timer.isSet = false;
       this.#count -= 1;
+      this.#mark(timer, false);
       timer.owner.onTimer(timer);
     }
   }

@@ -27,7 +27,7 @@ export function dropInput(owner: Finishing): number {
   const block = blocks.takeIfAny(DROP_BYTES);
   if (block === null) return 0; // as if nothing had come: closing must not fail for want of memory
   while (!owner.isReadEnded && sum < BYTES_PER_EVENT_MAX) {
-    const count = owner.io.receive(owner.fd, block.slab.id, block.offset, DROP_BYTES);
+    const count = owner.io.receive(owner.fd, block.slab, block.offset, DROP_BYTES);
     if (isNotNow(count)) break;
     if (count > 0) {
       sum += count;

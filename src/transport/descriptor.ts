@@ -5,6 +5,7 @@ import { native } from "../../ffi/load.ts";
 import { blocks } from "../buffer/block.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
+import type { Slab } from "../buffer/slab.ts";
 import { ERRNO } from "../core/errno.ts";
 import { type NetpollError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, IOVECS_MAX } from "../core/limits.ts";
@@ -58,6 +59,7 @@ export function gather(chain: LinkChain, first: LinkNode, most: number): number 
 
 /** All that sockets and other descriptors have in common. */
 abstract class DescriptorTransport {
+  readonly isDescriptor = true;
   readonly isPlain: boolean = true;
   readonly holdsBytes: boolean = false;
 
@@ -67,6 +69,10 @@ abstract class DescriptorTransport {
 
   modify(poller: Poller, token: number, fd: number, interest: number): void {
     poller.modify(token, fd, interest);
+  }
+
+  rewatch(poller: Poller, token: number, watcher: Watcher): void {
+    poller.replace(token, watcher);
   }
 
   unwatch(poller: Poller, token: number, fd: number): void {
@@ -132,8 +138,8 @@ abstract class DescriptorTransport {
 export class SocketTransport extends DescriptorTransport implements Transport {
   readonly canPin: boolean = true;
 
-  receive(fd: number, slab: number, offset: number, length: number): number {
-    return native.recv(fd, slab, offset, length);
+  receive(fd: number, slab: Slab, offset: number, length: number): number {
+    return native.recv(fd, slab.id, offset, length);
   }
 
   send(fd: number, chain: LinkChain, first: LinkNode, most: number, flags: number): number {
@@ -164,8 +170,8 @@ class FileTransport extends DescriptorTransport implements Transport {
     return 0;
   }
 
-  receive(fd: number, slab: number, offset: number, length: number): number {
-    table[0] = slab;
+  receive(fd: number, slab: Slab, offset: number, length: number): number {
+    table[0] = slab.id;
     table[1] = offset;
     table[2] = length;
     return native.readv(fd, table, 1);

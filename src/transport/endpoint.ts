@@ -2,7 +2,7 @@
  * An endpoint: a transport, what its poller shall report of it, and the addresses of both ends.
  */
 import { counts } from "../core/counts.ts";
-import { SystemError } from "../core/errors.ts";
+import type { NetpollError } from "../core/errors.ts";
 import { type Address, Family, type PackedAddress, unpackAddress } from "../net/address.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
@@ -88,7 +88,7 @@ export class Endpoint {
 
   /** Tells somebody else of its events from now on, if it is watched. */
   rewatch(watcher: Watcher): void {
-    if (this.#token >= 0) this.#poller.replace(this.#token, watcher);
+    if (this.#token >= 0) this.io.rewatch(this.#poller, this.#token, watcher);
   }
 
   /**
@@ -183,10 +183,10 @@ export class Endpoint {
   }
 
   /** Ends our side of the stream. Null, or why the peer will not hear of it. */
-  shutdownWrite(): SystemError | null {
+  shutdownWrite(): NetpollError | null {
     this.isWriteEnded = true;
     const code = this.io.shutdownWrite(this.fd);
-    return code < 0 ? new SystemError("end the stream", -code) : null;
+    return code < 0 ? this.io.error(this.fd, "end the stream", -code) : null;
   }
 
   /** Its family of addresses; 0 for what is no connected socket. */
@@ -195,13 +195,14 @@ export class Endpoint {
     return typeof peer === "number" ? Family.IPV4 : peer[0]!;
   }
 
-  /** Whether it is a socket, and connected. */
+  /** Whether its sides end one by one, as those of a connected socket do. */
   get isSocket(): boolean {
-    return this.#family !== 0;
+    return !this.io.isDescriptor || this.#family !== 0;
   }
 
   /** Bytes that the peer has not acknowledged; our end counts as one. */
   get #unacked(): number {
+    if (!this.io.isDescriptor) return this.io.unackedBytes(this.fd);
     const family = this.#family;
     // Bytes that another socket of this machine has not read yet are there all the same.
     if (family !== Family.IPV4 && family !== Family.IPV6) return 0;

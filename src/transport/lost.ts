@@ -23,6 +23,7 @@ const OURS: ReadonlySet<number> = new Set([
 
 /** The error of whoever used a connection that is broken: by its peer, on the way, or here. */
 export function lostError(cause: NetpollError): NetpollError {
+  if (cause instanceof EofError) return cause;
   if (!(cause instanceof SystemError)) return new EofError(cause.message, { cause });
   if (OURS.has(cause.errno)) return cause;
   return new EofError(`Cannot go on: ${describe(cause.errno)}`, { cause });

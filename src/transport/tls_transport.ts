@@ -4,6 +4,7 @@
 import { native } from "../../ffi/load.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
+import type { Slab } from "../buffer/slab.ts";
 import { ERRNO } from "../core/errno.ts";
 import { type NetpollError, SystemError } from "../core/errors.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -18,8 +19,8 @@ class TlsTransport extends SocketTransport {
   override readonly isPlain = false;
   override readonly holdsBytes = true;
 
-  override receive(fd: number, slab: number, offset: number, length: number): number {
-    return native.tlsRecv(fd, slab, offset, length);
+  override receive(fd: number, slab: Slab, offset: number, length: number): number {
+    return native.tlsRecv(fd, slab.id, offset, length);
   }
 
   override send(fd: number, chain: LinkChain, first: LinkNode, most: number): number {

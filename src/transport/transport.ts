@@ -7,7 +7,8 @@
  */
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
-import type { NetpollError, SystemError } from "../core/errors.ts";
+import type { Slab } from "../buffer/slab.ts";
+import type { NetpollError } from "../core/errors.ts";
 import { CONTIGUOUS_BYTES_MAX, READ_BYTES_MAX, READ_ROOM_MIN } from "../core/limits.ts";
 import type { PackedAddress } from "../net/address.ts";
 import type { TcpMetrics } from "../net/tcp_info.ts";
@@ -25,6 +26,8 @@ export const TAKEN_AWAY = -4096;
 
 /** All that a connection needs of the world. Results are `>= 0` or `-errno` where nothing else is said. */
 export interface Transport {
+  /** True if a descriptor is behind it; then the kernel knows of which kind, and keeps account. */
+  readonly isDescriptor: boolean;
   /** True if sends can pin our memory (MSG_ZEROCOPY). */
   readonly canPin: boolean;
   /**
@@ -36,7 +39,7 @@ export interface Transport {
   readonly holdsBytes: boolean;
 
   /** Receives into one piece. Bytes, 0 at the end. */
-  receive(fd: number, slab: number, offset: number, length: number): number;
+  receive(fd: number, slab: Slab, offset: number, length: number): number;
   /**
    * Sends the first pieces of a chain, as many as one call takes and `most` bytes at most, and
    * notes in {@linkcode sending} how many bytes it tried. `flags`: MSG_MORE when something else
@@ -52,6 +55,8 @@ export interface Transport {
   watch(poller: Poller, watcher: Watcher, interest: number): number;
   /** Changes what is of interest. */
   modify(poller: Poller, token: number, fd: number, interest: number): void;
+  /** Tells another watcher from now on. */
+  rewatch(poller: Poller, token: number, watcher: Watcher): void;
   /** Stops watching. */
   unwatch(poller: Poller, token: number, fd: number): void;
 
@@ -62,7 +67,7 @@ export interface Transport {
   /** True if bytes are here of which the kernel does not tell. */
   hasPending(fd: number): boolean;
   /** Takes the error that broke it; null without one. */
-  failure(fd: number): SystemError | null;
+  failure(fd: number): NetpollError | null;
   /** The error of a call that failed with `-errno`. */
   error(fd: number, call: string, errno: number): NetpollError;
 
@@ -110,7 +115,7 @@ export function receive(
   const missing = Math.min(wanted - chain.length, CONTIGUOUS_BYTES_MAX);
   const node = chain.room(READ_ROOM_MIN, Math.max(size.blockBytes, missing));
   const { free } = node;
-  const count = io.receive(fd, node.block!.slab.id, node.malloced, Math.min(free, READ_BYTES_MAX));
+  const count = io.receive(fd, node.block!.slab, node.malloced, Math.min(free, READ_BYTES_MAX));
   receiving.wasFilled = count === free;
   chain.received(count);
   return count;

@@ -118,6 +118,24 @@ test("TimerWheel.set() within an expiry waits its full time", () => {
   for (let i = 1; i < at.length; i++) assert(at[i]! - at[i - 1]! >= 30, `${at}`);
 });
 
+test("TimerWheel tells of timers that keep the process alive, however they end", () => {
+  let kept = 0;
+  const wheel = new TimerWheel(0, () => {}, (change) => kept += change);
+  const owner = { onTimer: () => {} };
+  const [expiring, cancelled, other] = [true, true, false].map((each) => new Timer(owner, each));
+  wheel.set(other!, 5);
+  assertEquals(kept, 0);
+  wheel.set(expiring!, 5);
+  wheel.set(cancelled!, 5000);
+  wheel.set(cancelled!, 6000);
+  assertEquals(kept, 2);
+  wheel.advance(10);
+  assertEquals(kept, 1);
+  wheel.cancel(cancelled!);
+  wheel.cancel(cancelled!);
+  assertEquals(kept, 0);
+});
+
 test("TimerWheel goes on after an owner that throws", () => {
   const { wheel, expired, timer, advance } = wheelAt(0);
   const failing = new Timer({
