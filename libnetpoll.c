@@ -782,7 +782,7 @@ struct tls_context {
   pthread_mutex_t lock;  // of what follows
   struct tls_ticket_key tickets[2];
   struct { char *server; SSL_SESSION *session; } *sessions;  // a client's, the next place first
-  int32_t session_at;
+  uint32_t session_at;
 };
 
 // The TLS of a descriptor.
@@ -1082,7 +1082,7 @@ static int32_t tls_session_at(struct tls_context *context, const char *server) {
   for (int32_t i = 0; i < TLS_SESSIONS_MAX; i++) {
     if (context->sessions[i].server && strcmp(context->sessions[i].server, server) == 0) return i;
   }
-  return context->session_at++ % TLS_SESSIONS_MAX;
+  return (int32_t)(context->session_at++ % TLS_SESSIONS_MAX);
 }
 
 // A server has given a client a session, to go on with in a later connection: the newest is kept.
@@ -1261,6 +1261,13 @@ static int32_t tls_keep(uint8_t **to, uint32_t *to_bytes, const uint8_t *bytes, 
   return 0;
 }
 
+// Tells whether each of a list's names has the length that stands before it.
+static bool tls_are_protocols(const uint8_t *bytes, uint32_t length) {
+  uint32_t at = 0;
+  while (at < length && bytes[at] > 0) at += 1u + bytes[at];
+  return at == length;
+}
+
 // The kinds of bytes that np_tls_use takes. src/tls/context.ts has this list.
 enum tls_use { TLS_CHAIN, TLS_KEY, TLS_AUTHORITIES, TLS_PROTOCOLS, TLS_STATUS };
 
@@ -1272,6 +1279,7 @@ EXPORT int32_t np_tls_use(int32_t id, int32_t what, const uint8_t *bytes, uint32
   if (!context || length > INT32_MAX) return -EBADF;
   if (what == TLS_STATUS) return tls_keep(&context->status, &context->status_bytes, bytes, length);
   if (what == TLS_PROTOCOLS) {
+    if (!tls_are_protocols(bytes, length)) return -EINVAL;
     int32_t code = tls_keep(&context->protocols, &context->protocols_bytes, bytes, length);
     if (code < 0) return code;
     if (context->is_server) tls.SSL_CTX_set_alpn_select_cb(context->ssl, (void *)tls_on_protocols, context);

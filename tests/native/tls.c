@@ -175,6 +175,31 @@ TEST("np_tls_recv() tells a cut from an end in order, again and again") {
   np_tls_context_free(client);
 }
 
+TEST("np_tls_use() takes protocols, and a handshake looks at those of the client to the last byte and no further") {
+  static const struct { const char *ours, *theirs, *chosen; } cases[] = {
+    {"\2h2\10http/1.1", "\10http/1.1\2h2", "h2"}, {"\3one", "\5other\3one", "one"}, {"\2h2", "\2h3", NULL},
+    {"\1a", "\2aa\3aaa", NULL},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int32_t server, client, pair[2], at_server = TLS_WANTS_READ;
+    make_contexts(&server, &client);
+    make_pair(pair);
+    CHECK_EQUAL(tls_use_text(server, TLS_PROTOCOLS, cases[i].ours), 0);
+    CHECK_EQUAL(tls_use_text(client, TLS_PROTOCOLS, cases[i].theirs), 0);
+    CHECK_EQUAL(np_tls_begin(pair[0], server, "", tls_bytes(""), 0, ""), 0);
+    CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", tls_bytes(""), 0, "here"), 0);
+    for (int n = 0; n < 3; n++) np_tls_handshake(pair[1]), at_server = np_tls_handshake(pair[0]);
+    CHECK_EQUAL(at_server, cases[i].chosen ? TLS_DONE : -EPROTO);
+    uint8_t name[16] = {0};
+    if (cases[i].chosen) CHECK_EQUAL(np_tls_about(pair[1], TLS_ALPN, name, 15), (int32_t)strlen(cases[i].chosen));
+    if (cases[i].chosen) CHECK(strcmp((char *)name, cases[i].chosen) == 0);
+    np_close(pair[0]);
+    np_close(pair[1]);
+    np_tls_context_free(server);
+    np_tls_context_free(client);
+  }
+}
+
 TEST("np_tls_*() are -errno for numbers that stand for nothing, and for text that is no certificate") {
   skip_without_tls();
   uint8_t out[8];
@@ -196,6 +221,8 @@ TEST("np_tls_*() are -errno for numbers that stand for nothing, and for text tha
   CHECK_EQUAL(np_tls_set(context, 99, 0), -EINVAL);
   CHECK_EQUAL(np_tls_name(context, "x", context), -EBADF);
   CHECK_EQUAL(tls_use_text(context, 99, "x"), -EINVAL);
+  CHECK_EQUAL(tls_use_text(context, TLS_PROTOCOLS, "\2h2\3xy"), -EINVAL);
+  CHECK_EQUAL(np_tls_use(context, TLS_PROTOCOLS, tls_bytes("\0\1a"), 3, out, 0), -EINVAL);
   CHECK_EQUAL(tls_use_text(context, TLS_CHAIN, "no certificate"), -EINVAL);
   CHECK_EQUAL(tls_use_text(context, TLS_KEY, tls_test_key), -EINVAL);  // it has no certificate
   CHECK(np_tls_failure(-1, 0, numbers, out, sizeof out) <= (int32_t)sizeof out);
