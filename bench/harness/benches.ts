@@ -69,6 +69,12 @@ export const BENCHES: readonly Bench[] = [
   bench("send-file", "2 min", "CPU a MiB of a file of 1 GiB over HTTP/1.1", "nginx"),
   bench("http", "1 min", "HTTP/1.1: ours, Bun.serve, Deno.serve, node:http", "wrk"),
   bench("redis", "6 min", "GET and SET: ours, Bun.listen and node:net with npm's parser", "redis"),
+  bench(
+    "tls",
+    "9 min",
+    "echo and handshakes over TLS: ours, C, Bun, Deno, node:tls, rustls",
+    "openssl, libssl-dev",
+  ),
   study("question", "1 min", "what each server holds for 1 000 connections, half of them idle"),
   study("metrics-cost", "4 min", "CPU a message while nobody asks for metrics, and while asked"),
   study("zero-copy", "8 min", "CPU a byte of a sender with and without zero copy", "root"),

@@ -61,7 +61,25 @@ export interface Figure<K extends string> {
 /** Something that every entrant is measured in, in a table of its own. */
 export interface Case<K extends string> {
   readonly title: string;
+  /** Its columns, where they are not those of all cases. */
+  readonly figures?: readonly Figure<K>[];
   measure(server: Server, entrant: Entrant): Promise<Readonly<Record<K, number>>>;
+}
+
+/** The outcome of the rounds. */
+export interface Outcome<K extends string> {
+  /** Those that took part. */
+  readonly entrants: readonly Entrant[];
+  /** The values of an entrant in a case, one a round. Empty for what took no part. */
+  values(title: string, entrant: string, key: K): number[];
+}
+
+/** A part of the results that is not made of cases. */
+export interface Part {
+  /** Where it stands. */
+  readonly place: "first" | "last";
+  readonly markdown: string;
+  readonly raw: unknown;
 }
 
 /** A bench of this kind. */
@@ -78,6 +96,8 @@ export interface Contest<K extends string> {
   readonly figures: readonly Figure<K>[];
   /** Makes a server ready, and looks at its answers. */
   prepare?(server: Server, entrant: Entrant): Promise<unknown>;
+  /** Makes further parts, when the servers of the cases have ended. */
+  parts?(outcome: Outcome<K>): Promise<readonly Part[]>;
 }
 
 /** The options that every contest needs. */
@@ -87,12 +107,44 @@ export interface ContestOptions {
   readonly serverCpu: number;
 }
 
+/** The columns of a case: each figure, and its ratios to others'. */
+function heads<K extends string>(
+  figures: readonly Figure<K>[],
+  bases: Contest<K>["bases"],
+): string[] {
+  const ofBases = bases.map(([head]) => head);
+  return figures.flatMap(({ head, isAlone }) => [head, ...(isAlone ? [] : ofBases)]);
+}
+
+/** The section of a case. */
+function section<K extends string>(
+  { title, figures: own }: Case<K>,
+  { figures: common, bases }: Contest<K>,
+  { entrants, values }: Outcome<K>,
+): string {
+  const figures = own ?? common;
+  const rows = entrants.map((entrant) => {
+    const of = (key: K) => values(title, entrant.name, key);
+    const ratio = (key: K, base: string) => {
+      const others = values(title, base, key);
+      return others.length === 0 ? "–" : figureAndRange(spread(ratios(of(key), others)), 2);
+    };
+    const cells = figures.flatMap(({ key, decimals, isAlone }) => [
+      figure(median(of(key)), decimals),
+      ...(isAlone ? [] : bases.map(([, base]) => ratio(key, base(entrant)))),
+    ]);
+    return [entrant.title, ...cells];
+  });
+  return `### ${title}\n\n${table(["server", ...heads(figures, bases)], rows)}\n`;
+}
+
 /** Measures, prints and keeps the results. */
 export async function contest<K extends string>(
-  { name, title, about, entrants, bases, cases, figures, prepare }: Contest<K>,
+  bench: Contest<K>,
   { only, rounds, serverCpu }: ContestOptions,
 ): Promise<void> {
-  const chosen = select(entrants, only);
+  const { name, title, about, cases, prepare } = bench;
+  const chosen = select(bench.entrants, only);
   const there = chosen.filter(({ needs }) => needs === undefined || isInstalled(needs));
   const absent = chosen.filter((one) => !there.includes(one)).map(({ title }) => title);
   const starters = there.map((one) => () => one.start(serverCpu));
@@ -106,26 +158,18 @@ export async function contest<K extends string>(
     );
     return await inRounds(rounds, jobs);
   });
-  const sections = cases.map(({ title }, j) => {
-    const all = found.slice(j * there.length, (j + 1) * there.length);
-    const values = (i: number, key: K) => (all[i] ?? []).map((round) => round[key]);
-    const ratio = (i: number, key: K, base: string) => {
-      const others = values(there.findIndex((one) => one.name === base), key);
-      return others.length === 0 ? "–" : figureAndRange(spread(ratios(values(i, key), others)), 2);
-    };
-    const heads = figures.flatMap(({ head, isAlone }) => [
-      head,
-      ...(isAlone ? [] : bases.map(([head]) => head)),
-    ]);
-    const rows = there.map((entrant, i) => [
-      entrant.title,
-      ...figures.flatMap(({ key, decimals, isAlone }) => [
-        figure(median(values(i, key)), decimals),
-        ...(isAlone ? [] : bases.map(([, of]) => ratio(i, key, of(entrant)))),
-      ]),
-    ]);
-    return `### ${title}\n\n${table(["server", ...heads], rows)}\n`;
-  });
+  const at = (j: number, i: number) => found[j * there.length + i]!;
+  const outcome: Outcome<K> = {
+    entrants: there,
+    values(title, entrant, key) {
+      const i = there.findIndex((one) => one.name === entrant);
+      const j = cases.findIndex((one) => one.title === title);
+      return i < 0 ? [] : at(j, i).map((round) => round[key]);
+    },
+  };
+  const parts = await bench.parts?.(outcome) ?? [];
+  const textOf = (place: Part["place"]) =>
+    parts.filter((one) => one.place === place).map(({ markdown }) => markdown);
   const markdown = [
     `## ${title}\n`,
     `${describeMachine()}.`,
@@ -134,11 +178,17 @@ export async function contest<K extends string>(
     "middle half.",
     ...(absent.length > 0 ? [`Not installed, and so not measured: ${absent.join(", ")}.`] : []),
     "",
-    ...sections,
+    ...textOf("first"),
+    ...cases.map((one) => section(one, bench, outcome)),
+    ...textOf("last"),
   ].join("\n");
   const raw = there.map(({ name }, i) => ({
     name,
-    cases: cases.map(({ title }, j) => ({ title, rounds: found[j * there.length + i] })),
+    cases: cases.map(({ title }, j) => ({ title, rounds: at(j, i) })),
   }));
-  tell(name, markdown, raw);
+  tell(
+    name,
+    markdown,
+    parts.length === 0 ? raw : { cases: raw, parts: parts.map(({ raw }) => raw) },
+  );
 }

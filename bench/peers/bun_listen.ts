@@ -1,5 +1,5 @@
 /**
- * An echo on Bun.listen: `bun_listen.ts PORT MESSAGE_BYTES MODE`.
+ * An echo on Bun.listen: `bun_listen.ts PORT MESSAGE_BYTES MODE`, over TLS with `KEY CERTIFICATE` behind these.
  *
  * `write` takes what the socket takes; the rest is the program's to keep until `drain`, and a
  * client that does not take it is not read from.
@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import { encodeFrames, framesBytes, FrameSplitter, LateAnswers, writeFrame } from "./frames.mjs";
+import { identity } from "./identity.mjs";
 import { Room } from "./room.mjs";
 
 /** The part of Bun's API in use here, written out so that Deno's checker knows it too. */
@@ -26,7 +27,12 @@ interface Handlers<T> {
 }
 declare const Bun: {
   listen<T>(
-    options: { hostname: string; port: number; socket: Handlers<T> },
+    options: {
+      hostname: string;
+      port: number;
+      tls?: { key: string; cert: string } | undefined;
+      socket: Handlers<T>;
+    },
   ): { readonly port: number };
 };
 
@@ -108,6 +114,7 @@ const ECHO: Session = { unsent: NOTHING, splitter: new FrameSplitter(), late: nu
 const server = Bun.listen<Session>({
   hostname: "127.0.0.1",
   port: Number(process.argv[2]),
+  tls: identity ?? undefined,
   socket: {
     open(socket) {
       if (mode === "echo") {

@@ -1,8 +1,10 @@
 /**
- * An echo on Deno.listen, with read and write: `deno_listen.ts PORT MESSAGE_BYTES MODE`.
+ * An echo on Deno.listen, with read and write: `deno_listen.ts PORT MESSAGE_BYTES MODE`; on Deno.listenTls
+ * with `KEY CERTIFICATE` behind these.
  */
 import process from "node:process";
 import { HEADER_BYTES, isLate, LATE_MS, payloadBytes, writeFrame } from "./frames.mjs";
+import { identity } from "./identity.mjs";
 
 /**
  * Small where messages are: the array is what an idle connection costs most. More than 256 KiB gains
@@ -17,13 +19,15 @@ const bufferBytes = Math.min(
   BUFFER_BYTES_MAX,
 );
 
+type Connection = Deno.TcpConn | Deno.TlsConn;
+
 /** `write` takes what the socket takes. */
-async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+async function writeAll(connection: Connection, bytes: Uint8Array): Promise<void> {
   let written = await connection.write(bytes);
   while (written < bytes.length) written += await connection.write(bytes.subarray(written));
 }
 
-async function echo(connection: Deno.TcpConn): Promise<void> {
+async function echo(connection: Connection): Promise<void> {
   const buffer = new Uint8Array(bufferBytes);
   for (;;) {
     const count = await connection.read(buffer);
@@ -34,12 +38,12 @@ async function echo(connection: Deno.TcpConn): Promise<void> {
 
 /** The requests of a connection, in an array that grows with them. */
 class Requests {
-  readonly #connection: Deno.TcpConn;
+  readonly #connection: Connection;
   #buffer = new Uint8Array(bufferBytes);
   #from = 0;
   #end = 0;
 
-  constructor(connection: Deno.TcpConn) {
+  constructor(connection: Connection) {
     this.#connection = connection;
   }
 
@@ -77,11 +81,11 @@ class Requests {
 
 /** Answers, in an array of a connection: those that came together go together. */
 class Answers {
-  readonly #connection: Deno.TcpConn;
+  readonly #connection: Connection;
   #buffer = new Uint8Array(bufferBytes);
   #end = 0;
 
-  constructor(connection: Deno.TcpConn) {
+  constructor(connection: Connection) {
     this.#connection = connection;
   }
 
@@ -102,7 +106,7 @@ class Answers {
   }
 }
 
-async function framed(connection: Deno.TcpConn, isTail: boolean): Promise<void> {
+async function framed(connection: Connection, isTail: boolean): Promise<void> {
   const requests = new Requests(connection);
   const answers = new Answers(connection);
   while (await requests.read()) {
@@ -118,10 +122,10 @@ async function framed(connection: Deno.TcpConn, isTail: boolean): Promise<void> 
 }
 
 /** All members, and for each a promise that the bytes under way have left. */
-const members = new Map<Deno.TcpConn, Promise<void>>();
+const members = new Map<Connection, Promise<void>>();
 
 /** One write at a time: the socket may take only a part of each. */
-function writeNext(member: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+function writeNext(member: Connection, bytes: Uint8Array): Promise<void> {
   const last = members.get(member)!;
   const next = last.then(() => writeAll(member, bytes)).catch(() => {}); // a member that is gone removes itself
   members.set(member, next);
@@ -129,7 +133,7 @@ function writeNext(member: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
 }
 
 /** Sends every frame to all others, and waits for slow ones. */
-async function broadcast(connection: Deno.TcpConn): Promise<void> {
+async function broadcast(connection: Connection): Promise<void> {
   const requests = new Requests(connection);
   while (await requests.read()) {
     for (let payload = requests.next(); payload !== null; payload = requests.next()) {
@@ -142,7 +146,7 @@ async function broadcast(connection: Deno.TcpConn): Promise<void> {
 }
 
 type Mode = "echo" | "framed" | "tail" | "broadcast";
-const HANDLERS: Readonly<Record<Mode, (connection: Deno.TcpConn) => Promise<void>>> = {
+const HANDLERS: Readonly<Record<Mode, (connection: Connection) => Promise<void>>> = {
   echo,
   framed: (connection) => framed(connection, false),
   tail: (connection) => framed(connection, true),
@@ -150,8 +154,8 @@ const HANDLERS: Readonly<Record<Mode, (connection: Deno.TcpConn) => Promise<void
 };
 const handle = HANDLERS[(process.argv[4] ?? "echo") as Mode];
 
-async function serve(connection: Deno.TcpConn): Promise<void> {
-  connection.setNoDelay();
+async function serve(connection: Connection): Promise<void> {
+  if ("setNoDelay" in connection) connection.setNoDelay();
   members.set(connection, Promise.resolve());
   try {
     await handle(connection);
@@ -163,6 +167,7 @@ async function serve(connection: Deno.TcpConn): Promise<void> {
   }
 }
 
-const listener = Deno.listen({ hostname: "127.0.0.1", port: Number(process.argv[2]) });
+const at = { hostname: "127.0.0.1", port: Number(process.argv[2]) };
+const listener = identity === null ? Deno.listen(at) : Deno.listenTls({ ...at, ...identity });
 console.log(`listening ${listener.addr.port}`);
 for await (const connection of listener) void serve(connection);

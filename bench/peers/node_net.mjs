@@ -1,13 +1,15 @@
 /**
- * An echo on node:net, in Node, Bun and Deno: `node_net.mjs PORT MESSAGE_BYTES MODE`. Not
- * TypeScript, for older Nodes.
+ * An echo on node:net, in Node, Bun and Deno: `node_net.mjs PORT MESSAGE_BYTES MODE`; on node:tls with
+ * `KEY CERTIFICATE` behind these. Not TypeScript, for older Nodes.
  *
  * The option `onread`, one array for all reads, is for sockets that connect: a server cannot give
  * it to those it accepts.
  */
 import net from "node:net";
 import process from "node:process";
+import tls from "node:tls";
 import { encodeFrames, FrameSplitter, LateAnswers } from "./frames.mjs";
+import { identity } from "./identity.mjs";
 import { Room } from "./room.mjs";
 
 const mode = process.argv[4] ?? "echo";
@@ -64,7 +66,8 @@ function broadcast(socket) {
 
 const serve = { echo, framed, tail, broadcast }[mode];
 
-const server = net.createServer({ noDelay: true }, (socket) => {
+const createServer = identity === null ? net.createServer : tls.createServer;
+const server = createServer({ noDelay: true, ...identity }, (socket) => {
   serve(socket);
   socket.on("error", () => socket.destroy());
 });

@@ -1,0 +1,92 @@
+/**
+ * What is demanded of netpoll over TLS, and what it reached.
+ */
+import type { Outcome } from "./contest.ts";
+import { figure, table } from "./markdown.ts";
+import { median, ratios } from "./statistics.ts";
+import type { Weight } from "./tls_weights.ts";
+
+const RUNTIMES = ["bun", "deno"] as const;
+
+/** A figure that must not exceed its floor. */
+interface Demand {
+  readonly title: string;
+  /** One for each runtime; null where it is not asked for. */
+  readonly floors: readonly (number | null)[];
+  readonly aims: readonly (number | null)[];
+  measured(runtime: typeof RUNTIMES[number]): number;
+}
+
+/** The CPU of ours divided by that of others in the same round. */
+function ofCpu(
+  { values }: Outcome<"cpuMicros">,
+  title: string,
+  others: Readonly<Record<string, string>>,
+) {
+  return (runtime: typeof RUNTIMES[number]) =>
+    median(
+      ratios(
+        values(title, runtime, "cpuMicros"),
+        values(title, others[runtime] ?? "", "cpuMicros"),
+      ),
+    );
+}
+
+/** The demands, as far as their figures were measured. */
+export function describeFloors(
+  [small, middle, large, full, resumed]: readonly string[],
+  outcome: Outcome<"cpuMicros">,
+  weights: (entrant: string, key: keyof Weight) => number[],
+): string {
+  const cpu = (
+    title: string,
+    what: string,
+    others: Readonly<Record<string, string>>,
+    floors: Demand["floors"],
+    aims: Demand["aims"],
+  ): Demand => ({ title: what, floors, aims, measured: ofCpu(outcome, title, others) });
+  const c = { bun: "c", deno: "c" };
+  const own = { bun: "bun-listen", deno: "deno-listen" };
+  const node = { bun: "bun-tls", deno: "deno-tls" };
+  const both = (value: number) => [value, value];
+  const echoes = [["64 B", small!], ["16 KiB", middle!], ["1 MiB", large!]] as const;
+  const weight = (
+    title: string,
+    key: keyof Weight,
+    floors: number[],
+    aims: Demand["aims"],
+  ): Demand => ({ title, floors, aims, measured: (runtime) => median(weights(runtime, key)) });
+  const demands: Demand[] = [
+    cpu(small!, "64 B ÷ C", c, both(1.25), both(1.10)),
+    cpu(middle!, "16 KiB ÷ C", c, both(1.25), both(1.08)),
+    cpu(large!, "1 MiB ÷ C", c, both(1.25), both(1.05)),
+    cpu(full!, "full handshakes ÷ C", c, both(1.45), both(1.15)),
+    cpu(resumed!, "resumed handshakes ÷ C", c, both(1.45), both(1.15)),
+    ...echoes.map(([what, title]) =>
+      cpu(title, `${what} ÷ its runtime's own`, own, [null, 1.05], [null, 0.95])
+    ),
+    ...echoes.map(([what, title]) =>
+      cpu(title, `${what} ÷ node:tls`, node, [1.10, 0.60], [0.95, 0.50])
+    ),
+    cpu(full!, "full handshakes ÷ node:tls", node, [1.25, 1.20], [1, 1]),
+    weight("KiB an idle connection", "idleKib", [16, 22], [13, 16]),
+    weight("growth by a peer that never reads, MiB", "deafMib", both(16), [null, null]),
+    weight("timer late, ms", "lateMs", both(5), [null, null]),
+  ];
+  const cells = ({ floors, aims, measured }: Demand) =>
+    RUNTIMES.flatMap((runtime, i) => {
+      const floor = floors[i] ?? NaN;
+      const value = measured(runtime);
+      const isMissed = value > floor;
+      return [
+        `${figure(value)}${isMissed ? " ✗" : ""}`,
+        `${figure(floor)} / ${figure(aims[i] ?? NaN)}`,
+      ];
+    });
+  const heads = ["figure", ...["Bun", "Deno"].flatMap((name) => [name, "floor / aim"])];
+  return [
+    "### Floors and aims\n",
+    "Medians; ✗ is above the floor. The own ones of the runtimes are Bun.listen and Deno.listenTls.\n",
+    `${table(heads, demands.map((one) => [one.title, ...cells(one)]))}\n`,
+  ].join("\n");
+}

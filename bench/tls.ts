@@ -1,0 +1,171 @@
+/**
+ * The cost of an echo over TLS, and of handshakes: `make -C bench tls`.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runFile, type Runtime } from "./harness/candidates.ts";
+import { projectPath, run, type Server, startServer } from "./harness/child.ts";
+import { chooser, contest, type Entrant, follower, type Outcome } from "./harness/contest.ts";
+import { parse } from "./harness/options.ts";
+import { describeFloors } from "./harness/tls_floors.ts";
+import { weighAll } from "./harness/tls_weights.ts";
+
+const MODULES = ["/usr/lib/nginx/modules/ngx_stream_module.so"];
+/** The room of Deno.listenTls for a read: more than a record it never gets. */
+const ROOM_BYTES = "16384";
+
+const options = parse({
+  only: { help: "servers by name, with commas between them" },
+  rounds: 9,
+  weighings: { help: "how often to measure memory and timers", value: 3 },
+  seconds: 0.5,
+  warmup: 0.1,
+  serverCpu: true,
+  loadCpu: true,
+});
+const { seconds, warmup, serverCpu, loadCpu } = options;
+
+const directory = mkdtempSync(join(tmpdir(), "netpoll-tls-"));
+const [key, certificate] = [join(directory, "key.pem"), join(directory, "cert.pem")];
+execFileSync("openssl", [
+  ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+  ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "30"],
+  ...["-keyout", key, "-out", certificate],
+], { stdio: "ignore" });
+
+const ours = (runtime: Runtime, title: string): Entrant =>
+  chooser(runtime, title, runFile(runtime, "bench/servers/tls.ts", [key, certificate]));
+
+const peer = (name: string, title: string, runtime: Runtime, file: string): Entrant =>
+  chooser(
+    name,
+    title,
+    runFile(runtime, `bench/peers/${file}`, ["0", ROOM_BYTES, "echo", key, certificate]),
+  );
+
+/** A program that is built; it is left out where it could not be. */
+function built(name: string, title: string, program: string): Entrant {
+  return chooser(name, title, [projectPath(`bench/build/${program}`), key, certificate]);
+}
+
+/** nginx has no echo over TLS: it ends TLS in front of C's, whose CPU does not count. */
+const nginx = (behind: number) =>
+  follower("nginx", "nginx, stream, before C's plain echo", (port) => {
+    const prefix = join(directory, "nginx");
+    mkdirSync(prefix, { recursive: true });
+    writeFileSync(
+      join(prefix, "nginx.conf"),
+      `${
+        MODULES.filter((path) => existsSync(path)).map((path) => `load_module ${path};`).join("\n")
+      }
+       daemon off; master_process off; pid ${prefix}/pid; error_log stderr crit;
+       events { worker_connections 4096; }
+       stream {
+         ssl_certificate ${certificate}; ssl_certificate_key ${key}; ssl_protocols TLSv1.2 TLSv1.3;
+         server { listen 127.0.0.1:${port} ssl backlog=4096; proxy_pass 127.0.0.1:${behind}; }
+       }\n`,
+    );
+    return ["nginx", "-p", prefix, "-c", join(prefix, "nginx.conf")];
+  });
+
+const echo = (title: string, connections: number, bytes: number) => ({ title, connections, bytes });
+const CASES = [
+  { ...echo("64 B, 50 connections", 50, 64), mode: "echo" },
+  { ...echo("16 KiB, 10 connections", 10, 16 * 1024), mode: "echo" },
+  { ...echo("1 MiB, 4 connections", 4, 1024 * 1024), mode: "echo" },
+  { ...echo("Connect, full handshake, echo of 64 B, close", 10, 64), mode: "full" },
+  { ...echo("Connect, resumed handshake, echo of 64 B, close", 10, 64), mode: "resumed" },
+] as const;
+
+/** The output of a run of bench/native/tls_load.c. */
+interface Loaded {
+  readonly messages_per_s: number;
+  readonly server_us_per_message: number;
+  readonly resumed: number;
+}
+
+async function measure(
+  { pid, port }: Server,
+  { mode, connections, bytes }: typeof CASES[number],
+  seconds: number,
+): Promise<Record<"perSecond" | "cpuMicros" | "resumedPercent", number>> {
+  const shape = { p: port, S: pid, a: certificate, m: mode, c: connections, s: bytes };
+  const all = Object.entries({ ...shape, t: seconds, w: warmup });
+  const argv = [
+    projectPath("bench/build/tls_load"),
+    ...all.flatMap(([letter, value]) => [`-${letter}`, `${value}`]),
+  ];
+  const told: Loaded = JSON.parse(await run({ argv, cpu: loadCpu }));
+  const { messages_per_s, server_us_per_message, resumed } = told;
+  return {
+    perSecond: messages_per_s,
+    cpuMicros: server_us_per_message,
+    resumedPercent: 100 * resumed,
+  };
+}
+
+const FIGURES = [
+  { key: "perSecond", head: "messages/s", decimals: 0, isAlone: true },
+  { key: "cpuMicros", head: "CPU µs/message" },
+] as const;
+const RESUMED = { key: "resumedPercent", head: "resumed %", decimals: 0, isAlone: true } as const;
+
+/** The server that each of ours is compared with: its runtime's own, and node:tls there. */
+const OWN: Readonly<Record<string, string>> = { bun: "bun-listen", deno: "deno-listen" };
+const NODE: Readonly<Record<string, string>> = { bun: "bun-tls", deno: "deno-tls" };
+
+const plain = await startServer({ argv: [projectPath("bench/build/echo")], cpu: loadCpu });
+
+async function parts(outcome: Outcome<"perSecond" | "cpuMicros" | "resumedPercent">) {
+  const weights = await weighAll(outcome.entrants, {
+    rounds: options.weighings,
+    ...{ certificate, serverCpu, loadCpu },
+  });
+  const titles = CASES.map(({ title }) => title);
+  const floors = describeFloors(titles, outcome, weights.values);
+  return [{ place: "first" as const, markdown: floors, raw: null }, weights.part];
+}
+
+try {
+  await contest({
+    name: "tls",
+    title: "What an echo over TLS costs",
+    about: [
+      "An echo under `native/tls_load.c`, which verifies the certificate (ECDSA, P-256) and compares",
+      `every byte; TLS 1.3, AES-256-GCM or what the server prefers. ${seconds} s each, load on CPU ${loadCpu}.`,
+      "C is `native/tls_echo.c`: epoll and the same libssl.so.3 as netpoll's. Bun has BoringSSL within, Deno",
+      "rustls and aws-lc, node:tls in Node OpenSSL: a handshake is cheaper there, because their ECDSA and",
+      "X25519 are, and their handshakes allocate less than those of OpenSSL 3.0.",
+    ],
+    entrants: [
+      built("c", "C, epoll", "tls_echo"),
+      ours("bun", "netpoll in Bun"),
+      ours("deno", "netpoll in Deno"),
+      peer("bun-listen", "Bun.listen", "bun", "bun_listen.ts"),
+      peer("deno-listen", "Deno.listenTls", "deno", "deno_listen.ts"),
+      peer("bun-tls", "node:tls in Bun", "bun", "node_net.mjs"),
+      peer("deno-tls", "node:tls in Deno", "deno", "node_net.mjs"),
+      peer("node-tls", "node:tls in Node", "node", "node_net.mjs"),
+      built("rust", "rustls and tokio", "rust-tls"),
+      nginx(plain.port),
+    ],
+    bases: [
+      ["÷ C", () => "c"],
+      ["÷ its runtime's own", ({ name }) => OWN[name] ?? ""],
+      ["÷ node:tls in its runtime", ({ name }) => NODE[name] ?? ""],
+    ],
+    prepare: (server) => measure(server, CASES[0], 1),
+    cases: CASES.map((one) => ({
+      title: one.title,
+      figures: one.mode === "resumed" ? [...FIGURES, RESUMED] : FIGURES,
+      measure: (server: Server) => measure(server, one, seconds),
+    })),
+    figures: FIGURES,
+    parts,
+  }, options);
+} finally {
+  await plain.stop();
+  rmSync(directory, { recursive: true });
+}
