@@ -18,6 +18,7 @@
 // runtimes call without boxing (docs/decisions/0003-native-boundary.md). ffi/symbols.ts mirrors
 // this file.
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -744,7 +745,7 @@ enum {
   TLS_CTRL_NAME_CB = 53, TLS_CTRL_NAME_ARG = 54, TLS_CTRL_HOST = 55, TLS_CTRL_STATUS_CB = 63,
   TLS_CTRL_STATUS_ARG = 64, TLS_CTRL_STATUS_RESPONSE = 71, TLS_CTRL_MIN = 123, TLS_CTRL_MAX = 124,
   TLS_MODES = 1 | 2 | 16,  // partial writes, from another address the next time, no buffers while idle
-  TLS_CACHE_SERVER = 2, TLS_CACHE_CLIENT_ALONE = 1 | 0x300,
+  TLS_CACHE_NONE = 0, TLS_CACHE_CLIENT_ALONE = 1 | 0x300,
   TLS_VERIFY_PEER = 1, TLS_VERIFY_MUST = 2,
   TLS_ERROR_SSL = 1, TLS_ERROR_READ = 2, TLS_ERROR_WRITE = 3, TLS_ERROR_SYSCALL = 5, TLS_ERROR_END = 6,
   TLS_ERROR_HELLO = 11,
@@ -753,7 +754,7 @@ enum {
   TLS_ALERT_UNRECOGNIZED = 112,
   TLS_1_2 = 0x0303, TLS_SENT_SHUTDOWN = 1,
   TLS_NAME_FLAGS = 4 | 32,  // no star within a label; never the common name
-  TLS_HANDSHAKE_MESSAGE = 22, TLS_NO_START_LINE = 9 << 23 | 108,
+  TLS_HANDSHAKE_MESSAGE = 22, TLS_NO_START_LINE = 9 << 23 | 108, TLS_UNEXPECTED_EOF = 20 << 23 | 294,
   TLS_BIO_READ = 1, TLS_BIO_WRITE = 2, TLS_BIO_RETRY = 8, TLS_BIO_EOF = 2, TLS_BIO_FLUSH = 11,
   TLS_BIO_SOURCE_SINK = 0x0400,
 };
@@ -932,17 +933,20 @@ static void tls_let_go(struct tls_context *context) {
 }
 
 // Tells whether a certificate's name, which may begin with "*.", is for a host: the star stands for one label.
-static bool tls_fits(const char *name, const char *host) {
-  if (strcasecmp(name, host) == 0) return true;
-  const char *rest = strchr(host, '.');
-  return name[0] == '*' && name[1] == '.' && rest && rest != host && strcasecmp(name + 1, rest) == 0;
+static bool tls_fits(const char *name, const char *host, size_t length) {
+  const char *rest = memchr(host, '.', length);
+  if (name[0] != '*' || name[1] != '.') return strlen(name) == length && strncasecmp(name, host, length) == 0;
+  size_t label = rest ? (size_t)(rest - host) : 0;
+  return label > 0 && strlen(name + 1) == length - label && strncasecmp(name + 1, rest, length - label) == 0;
 }
 
 static struct tls_context *tls_named(struct tls_context *context, const char *host) {
+  size_t length = strlen(host);
+  if (length > 0 && host[length - 1] == '.') length--;  // it belongs to DNS, not to the name (RFC 6066 §3)
   for (int pass = 0; pass < 2; pass++) {  // what is named exactly comes first
     for (int32_t i = 0; i < context->name_count; i++) {
       const char *name = context->names[i].name;
-      if ((name[0] == '*') == (pass == 1) && tls_fits(name, host)) return context->names[i].context;
+      if ((name[0] == '*') == (pass == 1) && tls_fits(name, host, length)) return context->names[i].context;
     }
   }
   return NULL;
@@ -1041,6 +1045,19 @@ static bool tls_renew_ticket_key(struct tls_context *context, int64_t now) {
   return is_made;
 }
 
+// The key of a ticket's MAC, with the server name in it: a session is for that name
+// alone (RFC 6066 §3). How many bytes.
+static size_t tls_mac_key(SSL *ssl, const struct tls_ticket_key *key, bool is_new, uint8_t *out) {
+  const char *host = is_new ? tls.SSL_get_servername(ssl, 0) : NULL;
+  char *asked = is_new ? NULL : tls_asked_name(ssl);
+  if (asked) host = asked;
+  size_t length = host ? strnlen(host, TLS_NAME_BYTES_MAX) : 0;
+  memcpy(out, key->mac, sizeof key->mac);
+  for (size_t i = 0; i < length; i++) out[sizeof key->mac + i] = (uint8_t)tolower((unsigned char)host[i]);
+  free(asked);
+  return sizeof key->mac + length;
+}
+
 // Encrypts a ticket, or finds the key that one was made with: 1, 2 when another should be made, 0 for no such key.
 static int tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int is_new) {
   struct tls_context *context = tls_end_behind(ssl)->context;
@@ -1060,8 +1077,10 @@ static int tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, void 
     return found < 0 ? 0 : -1;
   }
   static char digest[] = "sha256";
+  uint8_t mac_key[sizeof key.mac + TLS_NAME_BYTES_MAX];
+  size_t mac_bytes = tls_mac_key(ssl, &key, is_new, mac_key);
   struct tls_parameter parameters[] = {
-    {"key", 5, key.mac, sizeof key.mac, 0}, {"digest", 4, digest, sizeof digest - 1, 0}, {NULL, 0, NULL, 0, 0},
+    {"key", 5, mac_key, mac_bytes, 0}, {"digest", 4, digest, sizeof digest - 1, 0}, {NULL, 0, NULL, 0, 0},
   };
   int is_done = 1;
   if (is_new) {
@@ -1073,6 +1092,7 @@ static int tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, void 
   }
   is_done = is_done && tls.EVP_MAC_CTX_set_params(mac, parameters) == 1;
   explicit_bzero(&key, sizeof key);
+  explicit_bzero(mac_key, sizeof mac_key);
   // A ticket of TLS 1.3 is good for one connection: whoever has used it gets another.
   return !is_done ? -1 : found == 1 || (!is_new && tls.SSL_version(ssl) > TLS_1_2) ? 2 : 1;
 }
@@ -1126,7 +1146,7 @@ static bool tls_prepare_client(struct tls_context *context) {
 
 static void tls_prepare_server(struct tls_context *context) {
   SSL_CTX *ssl = context->ssl;
-  tls.SSL_CTX_ctrl(ssl, TLS_CTRL_CACHE, TLS_CACHE_SERVER, NULL);
+  tls.SSL_CTX_ctrl(ssl, TLS_CTRL_CACHE, TLS_CACHE_NONE, NULL);  // tickets alone: nothing is kept here
   tls.SSL_CTX_callback_ctrl(ssl, TLS_CTRL_NAME_CB, (void (*)(void))tls_on_name);
   tls.SSL_CTX_ctrl(ssl, TLS_CTRL_NAME_ARG, 0, context);
   tls.SSL_CTX_callback_ctrl(ssl, TLS_CTRL_STATUS_CB, (void (*)(void))tls_on_status);
@@ -1553,7 +1573,9 @@ EXPORT int32_t np_tls_handshake(int32_t fd) {
     case TLS_ERROR_HELLO: return TLS_WANTS_CHOICE;
   }
   int32_t code = tls_result(end, done);
-  return code == 0 ? -ECONNRESET : code;
+  if (code != 0) return code;
+  end->error = TLS_UNEXPECTED_EOF;  // an end in order, where there is nothing yet to end
+  return -EPROTO;
 }
 
 // The program has chosen a context for a handshake that waits for it; -1 refuses the client.

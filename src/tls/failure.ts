@@ -18,10 +18,13 @@ const Reason = {
   NO_APPLICATION_PROTOCOL: 235,
   PEER_DID_NOT_RETURN_A_CERTIFICATE: 199,
   UNEXPECTED_EOF: 294,
+  UNKNOWN_PROTOCOL: 252,
   UNSUPPORTED_PROTOCOL: 258,
   BAD_RECORD_MAC: 281,
   NO_SHARED_SIGNATURE: 376,
   WRONG_VERSION_NUMBER: 267,
+  INAPPROPRIATE_FALLBACK: 373,
+  VERSION_TOO_LOW: 396,
   /** An alert of the peer is this and its number (RFC 8446 §6). */
   ALERT: 1000,
   ALERT_HANDSHAKE: 1040,
@@ -63,6 +66,11 @@ const CURES: Readonly<Record<number, string>> = {
     "both sides have no application protocol in common (alpnProtocols)",
   [Reason.UNSUPPORTED_PROTOCOL]:
     "the peer's versions of TLS are not allowed here (versionMin, versionMax)",
+  [Reason.VERSION_TOO_LOW]:
+    "the peer's versions of TLS are not allowed here (versionMin, versionMax)",
+  [Reason.INAPPROPRIATE_FALLBACK]:
+    "somebody made both sides use an older version than they have (inappropriate fallback)",
+  [Reason.UNKNOWN_PROTOCOL]: "the peer does not speak TLS here",
   [Reason.NO_SHARED_CIPHER]: "both sides have no cipher in common",
   [Reason.NO_SUITABLE_KEY_SHARE]: "both sides have no curve in common",
   [Reason.NO_SUITABLE_SIGNATURE]: "both sides have no signature algorithm in common",

@@ -48,9 +48,9 @@ export class RawPeer extends RawSocket {
     if (code !== -ERRNO.EINPROGRESS) check("connect", code);
   }
 
-  /** Sends a text; it must fit into the kernel's buffer. */
-  send(text: string): void {
-    const bytes = Buffer.from(text);
+  /** Sends a text, or bytes; they must fit into the kernel's buffer. */
+  send(content: string | Uint8Array): void {
+    const bytes = Buffer.from(content as Uint8Array);
     let sent = this.#send(bytes);
     if (sent === NOT_READY) {
       waitConnected(this.fd);

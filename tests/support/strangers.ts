@@ -36,3 +36,18 @@ export async function strangeServer(
     },
   };
 }
+
+/** Says a line, waits for its echo, and ends. All that `openssl s_client` has printed, refused or not. */
+export async function strangeTalk(
+  at: string,
+  args: readonly string[],
+  line = "hello",
+): Promise<string> {
+  const argv = ["openssl", "s_client", "-connect", at, ...args];
+  const program = new Program({ argv, hasInput: true, timeoutMs: 20_000 });
+  program.write(`${line}\n`);
+  await program.find(new RegExp(line)).catch(() => {});
+  program.endInput();
+  await program.ended;
+  return program.output;
+}
