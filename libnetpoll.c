@@ -28,6 +28,7 @@
 #include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -59,7 +60,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
-enum { ABI = 7 };
+enum { ABI = 8 };
 
 enum {
   SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
@@ -79,6 +80,8 @@ enum {
   RING_NUMBER_MAX = INT32_MAX - RINGS_MAX,
   RING_SLOTS = 1 << 10,  // descriptors on their way to one Worker; a power of two
   WAKE_TRIES_MAX = 100,  // a millisecond apart; a runtime that closed its end refuses all of them
+  DATAGRAMS_MAX = 64,    // datagrams, or trains of them, that one recvmmsg or sendmmsg takes
+  DATAGRAM_CONTROL_BYTES = 192,  // what the kernel says of one that came: at most 152 with every option
   CACHE_LINE = 64,       // what one thread writes lies apart from what others read or write
 };
 
@@ -388,6 +391,11 @@ EXPORT int32_t np_socket(int32_t family) {
   return own(counted(CALL_SOCKET, result(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))));
 }
 
+// A datagram socket, non-blocking and close-on-exec. Its descriptor.
+EXPORT int32_t np_datagram_socket(int32_t family) {
+  return own(counted(CALL_SOCKET, result(socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))));
+}
+
 // Two connected Unix stream sockets, written to `out`.
 EXPORT int32_t np_socketpair(int32_t *out) {
   return own_both(result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, out)), out);
@@ -562,6 +570,230 @@ EXPORT int32_t np_send_borrowed(int32_t fd, const uint8_t *array, uint32_t bytes
                                 uint32_t length, int32_t flags) {
   if ((uint64_t)offset + length > bytes) return -EFAULT;
   return counted(CALL_SEND, RETRY(send(fd, array + offset, length, flags | MSG_NOSIGNAL)));
+}
+
+// ---- datagrams ----------------------------------------------------------------------------------
+
+// A datagram in JavaScript (src/datagram/record.ts): where its bytes lie, who it is from or for. The record
+// of one that was received can be sent as it is. IPv4 addresses that arrive mapped into IPv6 are IPv4 here.
+struct datagram {
+  uint32_t slab, offset, capacity;  // memory
+  uint32_t length;                  // of the bytes
+  uint32_t segment;                 // above 0: a train of datagrams, each of that many bytes but the last
+  uint32_t flags;                   // the kernel's for a message (recvmsg(2)) in bits 0-7, ECN in 8-9, and those below
+  uint16_t port, family;            // the other end
+  uint32_t scope;
+  uint8_t address[16];
+  uint8_t local[16];                // where it was sent to, or is sent from, of the same family
+  uint32_t interface;               // through which it came
+  uint32_t time[2];                 // microseconds since 1970 when it came, the low half first
+  uint32_t note;                    // JavaScript's
+};
+_Static_assert(sizeof(struct datagram) == 80, "src/datagram/record.ts relies on this size");
+
+enum {
+  DATAGRAM_LOCAL = 1 << 16,      // `local` is known
+  DATAGRAM_GROUP = 1 << 17,      // `local` is no address to send from: a group's, or broadcast
+  DATAGRAM_ECN = 1 << 18,        // bits 8-9 are to be sent
+  DATAGRAM_CONNECTED = 1 << 19,  // it goes where the socket is connected to
+};
+
+// An error of the error queue, in a record: errno in `length`, ee_info in `segment`, origin, type and code in
+// `flags`, whom the datagram was for, and in `local` who says so.
+enum { ERROR_TYPE_SHIFT = 8, ERROR_CODE_SHIFT = 16 };
+
+static bool is_mapped(const uint8_t *address) {
+  static const uint8_t PREFIX[12] = {[10] = 0xff, 0xff};
+  return memcmp(address, PREFIX, sizeof PREFIX) == 0;
+}
+
+static void set_other_end(struct datagram *d, const struct sockaddr_in6 *from) {
+  const struct sockaddr_in *in = (const void *)from;
+  bool is_mapped_4 = from->sin6_family == AF_INET6 && is_mapped(from->sin6_addr.s6_addr);
+  d->family = is_mapped_4 ? AF_INET : from->sin6_family;
+  d->port = ntohs(from->sin6_port);  // in the same place for both families
+  d->scope = 0;
+  if (is_mapped_4) {
+    memcpy(d->address, from->sin6_addr.s6_addr + 12, 4);
+  } else if (from->sin6_family == AF_INET) {
+    memcpy(d->address, &in->sin_addr, 4);
+  } else {
+    d->scope = from->sin6_scope_id;
+    memcpy(d->address, &from->sin6_addr, 16);
+  }
+}
+
+// IPv4 addresses are understood by sockets of IPv6, too (net/ipv6/udp.c, udpv6_sendmsg).
+static socklen_t other_end(const struct datagram *d, struct sockaddr_in6 *to) {
+  if (d->family == AF_INET) {
+    struct sockaddr_in *in = (void *)to;
+    *in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(d->port)};
+    memcpy(&in->sin_addr, d->address, 4);
+    return sizeof *in;
+  }
+  *to = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(d->port), .sin6_scope_id = d->scope};
+  memcpy(&to->sin6_addr, d->address, 16);
+  return sizeof *to;
+}
+
+static void set_local(struct datagram *d, const uint8_t *address, uint32_t bytes, uint32_t interface, bool is_group) {
+  memcpy(d->local, address, bytes);
+  d->interface = interface;
+  d->flags |= DATAGRAM_LOCAL | (is_group ? DATAGRAM_GROUP : 0);
+}
+
+static void take_control(struct datagram *d, const struct cmsghdr *at) {
+  const uint8_t *data = CMSG_DATA(at);
+  if (at->cmsg_level == SOL_UDP && at->cmsg_type == UDP_GRO) {
+    memcpy(&d->segment, data, sizeof d->segment);
+  } else if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_TOS) {
+    d->flags |= (uint32_t)(*data & 3) << 8;
+  } else if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_TCLASS) {
+    int class;
+    memcpy(&class, data, sizeof class);
+    d->flags |= (uint32_t)(class & 3) << 8;
+  } else if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_PKTINFO) {
+    struct in_pktinfo info;
+    memcpy(&info, data, sizeof info);
+    // What was sent to a group, or to all, is answered from an address of ours.
+    bool is_group = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
+    set_local(d, (void *)&info.ipi_addr, 4, (uint32_t)info.ipi_ifindex, is_group);
+  } else if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_PKTINFO) {
+    struct in6_pktinfo info;
+    memcpy(&info, data, sizeof info);
+    const uint8_t *address = info.ipi6_addr.s6_addr;
+    if (is_mapped(address)) set_local(d, address + 12, 4, info.ipi6_ifindex, (address[12] & 0xf0) == 0xe0);
+    else set_local(d, address, 16, info.ipi6_ifindex, address[0] == 0xff);
+  } else if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_TIMESTAMPNS) {
+    struct timespec when;
+    memcpy(&when, data, sizeof when);
+    uint64_t micros = (uint64_t)when.tv_sec * 1000000 + (uint64_t)when.tv_nsec / 1000;
+    d->time[0] = (uint32_t)micros;
+    d->time[1] = (uint32_t)(micros >> 32);
+  }
+}
+
+// Messages over the memory of records, each with room for a name and for what the kernel says beside it.
+struct datagram_messages {
+  struct mmsghdr headers[DATAGRAMS_MAX];
+  struct iovec pieces[DATAGRAMS_MAX];
+  struct sockaddr_in6 names[DATAGRAMS_MAX];
+  union { struct cmsghdr align; char bytes[DATAGRAM_CONTROL_BYTES]; } control[DATAGRAMS_MAX];
+};
+
+// Receive up to `count` datagrams, or trains of them, each into the memory of its record. How many.
+EXPORT int32_t np_recvmmsg(int32_t fd, struct datagram *table, int32_t count) {
+  struct datagram_messages m;
+  if (count < 0 || count > DATAGRAMS_MAX) return -EINVAL;
+  for (int32_t i = 0; i < count; i++) {
+    uint8_t *base = piece(table[i].slab, table[i].offset, table[i].capacity);
+    if (!base) return -EFAULT;
+    m.pieces[i] = (struct iovec){base, table[i].capacity};
+    m.headers[i].msg_hdr = (struct msghdr){.msg_name = &m.names[i], .msg_namelen = sizeof m.names[i],
+      .msg_iov = &m.pieces[i], .msg_iovlen = 1, .msg_control = &m.control[i], .msg_controllen = sizeof m.control[i]};
+  }
+  int32_t got = counted(CALL_RECV, RETRY(recvmmsg(fd, m.headers, (unsigned)count, MSG_DONTWAIT, NULL)));
+  for (int32_t i = 0; i < got; i++) {
+    struct datagram *d = &table[i];
+    struct msghdr *header = &m.headers[i].msg_hdr;
+    d->length = m.headers[i].msg_len;
+    d->flags = (uint32_t)header->msg_flags & 0xff;
+    d->segment = d->time[0] = d->time[1] = 0;
+    set_other_end(d, &m.names[i]);
+    for (struct cmsghdr *at = CMSG_FIRSTHDR(header); at; at = CMSG_NXTHDR(header, at)) take_control(d, at);
+  }
+  return got;
+}
+
+static void add_control(struct msghdr *header, int level, int type, const void *data, size_t bytes) {
+  struct cmsghdr *at = (void *)((char *)header->msg_control + header->msg_controllen);
+  at->cmsg_level = level;
+  at->cmsg_type = type;
+  at->cmsg_len = CMSG_LEN(bytes);
+  memcpy(CMSG_DATA(at), data, bytes);
+  header->msg_controllen += CMSG_SPACE(bytes);
+}
+
+static void give_control(const struct datagram *d, struct msghdr *header) {
+  bool is_6 = d->family == AF_INET6;
+  if (d->segment > 0 && d->segment < d->length) {
+    uint16_t segment = (uint16_t)d->segment;
+    add_control(header, SOL_UDP, UDP_SEGMENT, &segment, sizeof segment);
+  }
+  if (d->flags & DATAGRAM_ECN) {
+    int ecn = d->flags >> 8 & 3;
+    add_control(header, is_6 ? IPPROTO_IPV6 : IPPROTO_IP, is_6 ? IPV6_TCLASS : IP_TOS, &ecn, sizeof ecn);
+  }
+  if (!(d->flags & DATAGRAM_LOCAL) || d->flags & DATAGRAM_GROUP) return;
+  if (is_6) {
+    struct in6_pktinfo info = {0};
+    memcpy(&info.ipi6_addr, d->local, 16);
+    add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+  } else {
+    struct in_pktinfo info = {0};
+    memcpy(&info.ipi_spec_dst, d->local, 4);
+    add_control(header, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+  }
+}
+
+// Send the datagrams, or trains of them, of `count` records from the `first` one on. How many the kernel has
+// taken: it stops at the first that it refuses, and says why only when that is the first of all.
+EXPORT int32_t np_sendmmsg(int32_t fd, const struct datagram *table, int32_t first, int32_t count) {
+  struct datagram_messages m;
+  if (first < 0 || count < 0 || count > DATAGRAMS_MAX) return -EINVAL;
+  for (int32_t i = 0; i < count; i++) {
+    const struct datagram *d = &table[first + i];
+    uint8_t *base = piece(d->slab, d->offset, d->length);
+    if (!base) return -EFAULT;
+    m.pieces[i] = (struct iovec){base, d->length};
+    struct msghdr *header = &m.headers[i].msg_hdr;
+    *header = (struct msghdr){.msg_iov = &m.pieces[i], .msg_iovlen = 1, .msg_control = &m.control[i]};
+    if (!(d->flags & DATAGRAM_CONNECTED)) {
+      header->msg_name = &m.names[i];
+      header->msg_namelen = other_end(d, &m.names[i]);
+    }
+    give_control(d, header);
+    if (header->msg_controllen == 0) header->msg_control = NULL;
+  }
+  return counted(CALL_SEND, RETRY(sendmmsg(fd, m.headers, (unsigned)count, MSG_NOSIGNAL)));
+}
+
+static bool take_error(struct datagram *d, struct msghdr *header) {
+  for (struct cmsghdr *at = CMSG_FIRSTHDR(header); at; at = CMSG_NXTHDR(header, at)) {
+    bool is_4 = at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_RECVERR;
+    bool is_6 = at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_RECVERR;
+    if (!is_4 && !is_6) continue;
+    struct { struct sock_extended_err error; struct sockaddr_in6 offender; } what = {0};
+    size_t bytes = at->cmsg_len - CMSG_LEN(0);
+    memcpy(&what, CMSG_DATA(at), bytes < sizeof what ? bytes : sizeof what);
+    d->length = what.error.ee_errno;
+    d->segment = what.error.ee_info;
+    d->flags = what.error.ee_origin | (uint32_t)what.error.ee_type << ERROR_TYPE_SHIFT
+             | (uint32_t)what.error.ee_code << ERROR_CODE_SHIFT;
+    memcpy(d->local, is_4 ? (void *)&((struct sockaddr_in *)&what.offender)->sin_addr : &what.offender.sin6_addr,
+           is_4 ? 4 : 16);
+    return true;
+  }
+  return false;
+}
+
+// Take up to `count` errors from a socket's error queue: ICMP's, and our own datagrams that were too long. How
+// many; 0 when the queue is empty.
+EXPORT int32_t np_errors(int32_t fd, struct datagram *table, int32_t count) {
+  struct datagram_messages m;
+  if (count < 0 || count > DATAGRAMS_MAX) return -EINVAL;
+  for (int32_t i = 0; i < count; i++) {
+    m.headers[i].msg_hdr = (struct msghdr){.msg_name = &m.names[i], .msg_namelen = sizeof m.names[i],
+      .msg_control = &m.control[i], .msg_controllen = sizeof m.control[i]};
+    m.names[i] = (struct sockaddr_in6){0};
+  }
+  int32_t got = RETRY(recvmmsg(fd, m.headers, (unsigned)count, MSG_DONTWAIT | MSG_ERRQUEUE, NULL));
+  int32_t told = 0;
+  for (int32_t i = 0; i < got; i++) {
+    set_other_end(&table[told], &m.names[i]);
+    if (take_error(&table[told], &m.headers[i].msg_hdr)) told++;
+  }
+  return got < 0 ? (got == -EAGAIN ? 0 : got) : told;
 }
 
 // ---- files and pipes ----------------------------------------------------------------------------

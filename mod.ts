@@ -111,7 +111,31 @@ export { ShardQueue, type WriterGetter } from "./src/mux/shard_queue.ts";
 export { LinkBuffer, type LinkBufferConstructor } from "./src/buffer/link_buffer.ts";
 export type { BufferReader, Delimiter, Reader, TextEncoding } from "./src/buffer/reader.ts";
 export type { Writer } from "./src/buffer/writer.ts";
-export type { Address, Network, TcpAddress, UnixAddress } from "./src/net/address.ts";
+export { createDatagramSocket } from "./src/datagram/create.ts";
+export { dialDatagram, type DialDatagramOptions } from "./src/datagram/dial.ts";
+export { packPeer, unpackPeer } from "./src/datagram/peer.ts";
+export type {
+  Datagram,
+  DatagramCloseOptions,
+  DatagramCloseResult,
+  Datagrams,
+  DatagramSocket,
+  DatagramWaitOptions,
+  DatagramWriteOptions,
+} from "./src/datagram/contract.ts";
+export type { DatagramMetrics } from "./src/datagram/metrics.ts";
+export type { DatagramCallbacks, DatagramOptions } from "./src/datagram/options.ts";
+export type { KernelOptions, PathMtu } from "./src/datagram/kernel_options.ts";
+export type {
+  Address,
+  DatagramNetwork,
+  Network,
+  PackedAddress,
+  StreamAddress,
+  TcpAddress,
+  UdpAddress,
+  UnixAddress,
+} from "./src/net/address.ts";
 export { metrics } from "./src/metrics/metrics.ts";
 export type {
   ConnectionTotals,

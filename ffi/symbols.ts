@@ -37,7 +37,7 @@ function call<Call>(
 }
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 7;
+export const ABI = 8;
 
 /** Every function, with its contract. */
 export const SYMBOLS = {
@@ -87,6 +87,8 @@ export const SYMBOLS = {
 
   /** A non-blocking stream socket. */
   socket: call<(family: number) => number>("np_socket", ["i32"], "i32"),
+  /** A non-blocking datagram socket. */
+  datagramSocket: call<(family: number) => number>("np_datagram_socket", ["i32"], "i32"),
   /** Two connected Unix sockets. */
   socketpair: call<(out: Int32Array) => number>("np_socketpair", ["buffer"], "i32"),
   /** Gives a socket its own address. */
@@ -170,6 +172,31 @@ export const SYMBOLS = {
       flags: number,
     ) => number
   >("np_send_borrowed", ["i32", "buffer", "u32", "u32", "u32", "i32"], "i32"),
+
+  /**
+   * Receives up to `count` datagrams, or trains of them, each into the memory of its record
+   * (src/datagram/record.ts). How many.
+   */
+  recvmmsg: call<(fd: number, table: Uint32Array, count: number) => number>("np_recvmmsg", [
+    "i32",
+    "buffer",
+    "i32",
+  ], "i32"),
+  /**
+   * Sends the datagrams of `count` records from the `first` one on. How many the kernel has taken: it
+   * stops at one that it refuses, and says why only when that is the first.
+   */
+  sendmmsg: call<(fd: number, table: Uint32Array, first: number, count: number) => number>(
+    "np_sendmmsg",
+    ["i32", "buffer", "i32", "i32"],
+    "i32",
+  ),
+  /** Takes up to `count` errors from the error queue of a socket, into records. How many. */
+  errors: call<(fd: number, table: Uint32Array, count: number) => number>("np_errors", [
+    "i32",
+    "buffer",
+    "i32",
+  ], "i32"),
 
   /** Makes another descriptor of the same open file. */
   dup: call<(fd: number) => number>("np_dup", ["i32"], "i32"),

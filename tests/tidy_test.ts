@@ -18,7 +18,7 @@ const FILE_LINES_MAX = 500;
  * One file by design, so that `cc` with no option but -shared builds it: every call that is wrapped
  * goes in.
  */
-const C_FILE_LINES_MAX = 2400;
+const C_FILE_LINES_MAX = 2700;
 
 /** The folders that each folder may import, besides itself and `src/core`, which all may. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
@@ -30,6 +30,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "src/net": ["ffi", "src/tls"],
   "src/transport": ["ffi", "src/buffer", "src/poll", "src/tls", "src/net"],
   "src/connection": ["ffi", "src/buffer", "src/poll", "src/tls", "src/net", "src/transport"],
+  "src/datagram": ["ffi", "src/buffer", "src/poll", "src/net"],
   "src/client": [
     "ffi",
     "src/buffer",
@@ -64,6 +65,7 @@ const RUNTIME_FOLDERS = ["ffi/", "bench/peers/", "examples/compare/", "tests/run
 /** Source files without a test of their own, each with the reason. */
 const UNTESTED: Readonly<Record<string, string>> = {
   "src/adapter/contract.ts": "types only",
+  "src/datagram/contract.ts": "types only",
   "src/buffer/contract.ts": "types, and what link_buffer.ts sets",
   "src/core/limits.ts": "constants only",
   "src/connection/service.ts": "types only",

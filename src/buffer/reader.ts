@@ -8,6 +8,7 @@ import { Chained, chainIfAny, chainOf } from "./chained.ts";
 import { type Delimiter, delimiterBytes, find } from "./delimiter.ts";
 import type { BufferReader, LinkBuffer, TextEncoding } from "./contract.ts";
 import { LinkChain, SLICE } from "./link_chain.ts";
+import { linkedNode } from "./link_node.ts";
 
 export { type Delimiter, delimiterBytes };
 export type { BufferReader, Reader, TextEncoding } from "./contract.ts";
@@ -318,4 +319,16 @@ let makeSlice: (chain: LinkChain) => LinkBuffer;
 /** For link_buffer.ts, once: how a buffer is made of a chain. */
 export function setSliceMaker(make: (chain: LinkChain) => LinkBuffer): void {
   makeSlice = make;
+}
+
+/**
+ * A slice of its own: bytes `start` to `end` of a block, of which it holds a share. Whoever has the
+ * block must not write to them any more.
+ */
+export function sliceOf(block: Block, start: number, end: number): LinkBuffer {
+  const into = new LinkChain();
+  if (end > start) into.link(linkedNode(block, start, end));
+  into.publish();
+  into.writeBan = SLICE;
+  return makeSlice(into);
 }

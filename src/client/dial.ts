@@ -2,7 +2,6 @@
  * Dialling: a connection to somebody who listens.
  */
 import { currentScope } from "../../ffi/context.ts";
-import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
@@ -10,30 +9,24 @@ import { SocketConnection } from "../connection/socket_connection.ts";
 import { socketTransport } from "../transport/descriptor.ts";
 import { Handshake } from "../transport/handshake.ts";
 import { tlsTransport } from "../transport/tls_transport.ts";
-import { FAMILIES, type Name, resolve } from "./look_up.ts";
 import { clientTlsOf } from "../transport/client_tls.ts";
-import { checkTimeout, type ConnectionSettings, settings } from "../connection/settings.ts";
+import { type ConnectionSettings, settings } from "../connection/settings.ts";
 import { check } from "../core/check.ts";
 import { counts, countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { SystemError, TimeoutError } from "../core/errors.ts";
 import { DIAL_ATTEMPT_DELAY_MS, SELF_CONNECT_RETRIES } from "../core/limits.ts";
-import { checkSignal, readOptions, show } from "../core/options.ts";
+import { checkSignal, checkTimeout, readOptions, show } from "../core/options.ts";
 import {
   describeAddress,
   Family,
   formatAddress,
-  isNumeric,
   type Network,
   packAddress,
   type PackedAddress,
-  parseHostPort,
-  parsePath,
   rawAddress,
-  rawFromNumeric,
-  resolveHost,
-  wellKnown,
 } from "../net/address.ts";
+import { type Destination, localRaw, locate, resolve } from "../net/look_up.ts";
 import { bind, checkPermitted, connect, type Origin } from "../net/permitted.ts";
 import { applyOptions, getOption, Option, type SocketOptions } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -244,37 +237,6 @@ class Race implements TimerOwner {
   }
 }
 
-/** A destination: the addresses to try, or the name that stands for them. */
-interface Destination {
-  readonly origin: Origin;
-  readonly found: readonly Uint32Array[] | Name;
-}
-
-/** Takes the text of an address apart, once, and asks whether the program may go there. */
-function locate(network: Network, address: string): Destination {
-  if (network === "unix") return { origin: "written", found: [parsePath(address)] };
-  const at = parseHostPort(address);
-  const { hostname, port } = at;
-  if (port === 0) throw new TypeError(`Cannot dial "${address}": port 0 is for listening`);
-  if (hostname === "") {
-    // Nobody has named this machine: its own addresses are as good as written.
-    const found = resolveHost(network, { hostname: "localhost", port });
-    return { origin: "written", found };
-  }
-  if (isNumeric(hostname)) return { origin: "written", found: resolveHost(network, at) };
-  host.checkNet(hostname, port);
-  const isKnown = wellKnown(hostname) !== null;
-  const found = isKnown ? resolveHost(network, at) : { network, at };
-  return { origin: "stands for what was granted", found };
-}
-
-function localRaw(address: string | undefined): Uint32Array | null {
-  if (address === undefined) return null;
-  const { hostname, port } = parseHostPort(address);
-  if (isNumeric(hostname)) return rawFromNumeric(hostname, port);
-  throw new TypeError(`Cannot use the local address "${address}": its host must be numeric`);
-}
-
 /**
  * Passes an attempt on unless the time is up or the signal says so first; then `onLate` cleans up.
  */
@@ -365,7 +327,7 @@ export async function dial<C = undefined>(
   checkCallbacks(read);
   const bounds: ConnectionSettings = settings(read);
   if (read.timeoutMs !== undefined) checkTimeout("timeoutMs", read.timeoutMs);
-  if (network !== "unix" && !(typeof network === "string" && Object.hasOwn(FAMILIES, network))) {
+  if (network !== "tcp" && network !== "tcp4" && network !== "tcp6" && network !== "unix") {
     throw new TypeError(
       `Cannot dial the network ${show(network)}: it is "tcp", "tcp4", "tcp6" or "unix"`,
     );

@@ -4,7 +4,7 @@
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import { counts } from "../core/counts.ts";
 import { ClosedError, EofError, NetpollError, SystemError, UnsentError } from "../core/errors.ts";
-import { checkOptions, type Known } from "../core/options.ts";
+import { checkOptions, checkTimeout, type Known } from "../core/options.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
@@ -13,7 +13,6 @@ import { Draining, type DrainOwner } from "./draining.ts";
 import { lostError } from "../transport/lost.ts";
 import { closedBan, closedError, Ending, oneWay, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
 import { next, Stop } from "./lifecycle.ts";
-import { checkTimeout } from "./settings.ts";
 import { Stream } from "./stream.ts";
 import { ZeroCopyClose } from "../transport/zero_copy_close.ts";
 

@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import { INSPECT } from "../buffer/drawing.ts";
 import type { Reader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
-import type { Address } from "../net/address.ts";
+import type { StreamAddress } from "../net/address.ts";
 import type { ConnectionMetrics } from "./connection_metrics.ts";
 import type { SendFileOptions } from "../transport/send_file.ts";
 import type { ConnectionOptions } from "./settings.ts";
@@ -257,12 +257,12 @@ export class Connection implements AsyncDisposable {
   }
 
   /** Where this end is. Known after close, too. */
-  get localAddress(): Address {
+  get localAddress(): StreamAddress {
     return this.#inside.localAddress;
   }
 
   /** Where the other end is. Known after close, too. */
-  get remoteAddress(): Address {
+  get remoteAddress(): StreamAddress {
     return this.#inside.remoteAddress;
   }
 

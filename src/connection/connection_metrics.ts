@@ -4,7 +4,7 @@
 import { chainOf } from "../buffer/chained.ts";
 import { describeChain, drawNodes, nodeCount } from "../buffer/drawing.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
-import { type Address, describeAddress } from "../net/address.ts";
+import { describeAddress, type StreamAddress } from "../net/address.ts";
 import type { TcpMetrics } from "../net/tcp_info.ts";
 import { type ConnectionReader, readSide } from "./connection_reader.ts";
 import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
@@ -40,9 +40,9 @@ export interface ConnectionMetrics {
   /** Where it is in its life. */
   state: ConnectionState;
   /** Where this end is. */
-  localAddress: Address;
+  localAddress: StreamAddress;
   /** Where the other end is. */
-  remoteAddress: Address;
+  remoteAddress: StreamAddress;
   /** Bytes that were received, after close those that were read; what `pipe` moves excepted. */
   receivedBytes: number;
   /** Bytes that the kernel took to send, those of files included; what `pipe` moves excepted. */
@@ -73,8 +73,8 @@ export interface Measured {
   readonly io: Transport;
   readonly isOpen: boolean;
   readonly state: State;
-  readonly localAddress: Address;
-  readonly remoteAddress: Address;
+  readonly localAddress: StreamAddress;
+  readonly remoteAddress: StreamAddress;
   readonly reader: ConnectionReader;
   readonly writer: ConnectionWriter;
   readonly isReadPaused: boolean;

@@ -7,7 +7,7 @@ import {
   READ_BUFFER_BYTES_MAX,
   WRITE_BUFFER_BYTES_MAX,
 } from "../core/limits.ts";
-import { checkNumber, show } from "../core/options.ts";
+import { checkNumber, checkTimeout } from "../core/options.ts";
 import { checkZeroCopy, type ZeroCopyMode } from "../transport/zero_copy.ts";
 
 /**
@@ -78,14 +78,6 @@ export const DEFAULTS: ConnectionSettings = {
   messageBytesMax: MESSAGE_BYTES_MAX,
   zeroCopy: "off",
 };
-
-/** A duration as a user gave it: 0 for none. */
-export function checkTimeout(name: string, timeoutMs: number): number {
-  if (Number.isFinite(timeoutMs) && timeoutMs >= 0) return timeoutMs;
-  throw new RangeError(
-    `Cannot set ${name} to ${show(timeoutMs)}: it is a number of milliseconds, 0 for none`,
-  );
-}
 
 function checkNumeric(name: string, value: number): number {
   return name.endsWith("Ms") ? checkTimeout(name, value) : checkNumber(name, value, 1, Infinity);

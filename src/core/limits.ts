@@ -57,6 +57,41 @@ export const JOINED_BYTES_MAX = 64 * 1024;
 /** Pieces in one sendmsg; libnetpoll.c takes no more. */
 export const IOVECS_MAX = 64;
 
+// ---- datagrams ----------------------------------------------------------------------------------
+
+/** The longest datagram: what a packet of IPv4 and of IPv6 leave beside their headers. */
+export const DATAGRAM_BYTES_MAX: { readonly 4: number; readonly 6: number } = {
+  4: 65_507,
+  6: 65_527,
+};
+/** The memory for a datagram, or a train of them, that arrives: nothing longer can. */
+export const DATAGRAM_SLOT_BYTES = 64 * 1024;
+/** Datagrams, or trains, taken with one recvmmsg, unless said otherwise. A slab is so many slots. */
+export const DATAGRAMS_RECEIVED_MAX = 32;
+/** The most of one recvmmsg or sendmmsg; libnetpoll.c takes no more. */
+export const DATAGRAMS_MAX = 64;
+/** A slice of so many bytes keeps the slot they lie in; fewer are copied, so that they hold no more. */
+export const DATAGRAM_KEEP_BYTES_MIN = 16 * 1024;
+/** Datagrams that wait to be sent. */
+export const DATAGRAMS_QUEUED_MAX = 1024;
+/** The bytes of them. */
+export const DATAGRAM_BYTES_QUEUED_MAX = 1024 * 1024;
+/** Datagrams of one train: UDP_MAX_SEGMENTS of Linux before 6.9. */
+export const TRAIN_COUNT_MAX = 64;
+/**
+ * The longest datagrams of trains once the kernel has refused one: those fit every path of IPv6
+ * (RFC 8200 §5: 1280 bytes).
+ */
+export const TRAIN_SEGMENT_BYTES_SAFE = 1232;
+/** The time to wait for room in a device's queue (ENOBUFS), of which no event tells. */
+export const NO_BUFFERS_MS = 1;
+/** Errors of a socket that wait to be told; more are counted. */
+export const DATAGRAM_ERRORS_MAX = 64;
+/** The interval at which errors that nobody hears are logged. */
+export const DATAGRAM_LOG_MS = 10_000;
+/** Destinations that a sandbox has granted, which are remembered. */
+export const DESTINATIONS_MAX = 4096;
+
 // ---- files and pipes ----------------------------------------------------------------------------
 
 /**

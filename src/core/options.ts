@@ -140,6 +140,14 @@ export function checkNumber(name: string, value: number, least: number, most: nu
   throw new RangeError(`Cannot set ${name} to ${show(value)}: it is a whole number ${bounds}`);
 }
 
+/** A duration as a user gave it: 0 for none. */
+export function checkTimeout(name: string, timeoutMs: number): number {
+  if (Number.isFinite(timeoutMs) && timeoutMs >= 0) return timeoutMs;
+  throw new RangeError(
+    `Cannot set ${name} to ${show(timeoutMs)}: it is a number of milliseconds, 0 for none`,
+  );
+}
+
 /** Throws unless it is a function. `what` says whose it is. */
 export function checkFunction(what: string, value: unknown): void {
   if (typeof value === "function") return;

@@ -8,11 +8,16 @@ import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Errand } from "../connection/leaving.ts";
 import { insideOf, type SocketConnection } from "../connection/socket_connection.ts";
-import { checkTimeout } from "../connection/settings.ts";
 import { counts } from "../core/counts.ts";
 import { BusyError, ClosedError, TimeoutError, TornFrameError } from "../core/errors.ts";
 import { MESSAGES_PER_TASK, REQUESTS_PENDING_MAX } from "../core/limits.ts";
-import { checkNumber, checkOptions, checkSignal, type Known } from "../core/options.ts";
+import {
+  checkNumber,
+  checkOptions,
+  checkSignal,
+  checkTimeout,
+  type Known,
+} from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";

@@ -12,13 +12,32 @@ import { show } from "../core/options.ts";
 /** Which protocol, and for TCP which version of IP: "tcp" takes either. */
 export type Network = "tcp" | "tcp4" | "tcp6" | "unix";
 
+/** Which version of IP a datagram socket speaks: "udp" takes either. */
+export type DatagramNetwork = "udp" | "udp4" | "udp6";
+
+/** The networks whose addresses are a host and a port. */
+export type IpNetwork = Exclude<Network, "unix"> | DatagramNetwork;
+
+/** The address of one end of a connection, or of a datagram. */
+export type Address = StreamAddress | UdpAddress;
+
 /** The address of one end of a connection. */
-export type Address = TcpAddress | UnixAddress;
+export type StreamAddress = TcpAddress | UnixAddress;
 
 /** The address of one end of a TCP connection. */
 export interface TcpAddress {
   /** The kind of address. */
   transport: "tcp";
+  /** The numeric IP address, like `"127.0.0.1"` or `"::1"`. */
+  hostname: string;
+  /** The port. */
+  port: number;
+}
+
+/** The address of one end of a datagram. */
+export interface UdpAddress {
+  /** The kind of address. */
+  transport: "udp";
   /** The numeric IP address, like `"127.0.0.1"` or `"::1"`. */
   hostname: string;
   /** The port. */
@@ -203,14 +222,17 @@ export function rawFromNumeric(hostname: string, port: number): Uint32Array {
   return lookUp(hostname, Family.IPV6, port)[0]!;
 }
 
-const FAMILY_OF: Readonly<Record<Exclude<Network, "unix">, number>> = {
+const FAMILY_OF: Readonly<Record<IpNetwork, number>> = {
   tcp: Family.UNSPECIFIED,
   tcp4: Family.IPV4,
   tcp6: Family.IPV6,
+  udp: Family.UNSPECIFIED,
+  udp4: Family.IPV4,
+  udp6: Family.IPV6,
 };
 
-/** Whether a family serves a network: "tcp" takes any. */
-function serves(family: number, network: Exclude<Network, "unix">): boolean {
+/** Whether a family serves a network: "tcp" and "udp" take any. */
+function serves(family: number, network: IpNetwork): boolean {
   return FAMILY_OF[network] === Family.UNSPECIFIED || FAMILY_OF[network] === family;
 }
 
@@ -232,7 +254,7 @@ const WELL_KNOWN: Readonly<Record<string, readonly string[]>> = {
  *
  * @throws {NetpollError} The name is unknown, or has no address for the network.
  */
-export function resolveHost(network: Exclude<Network, "unix">, at: HostPort): Uint32Array[] {
+export function resolveHost(network: IpNetwork, at: HostPort): Uint32Array[] {
   const { hostname, port } = at;
   const numeric = isNumeric(hostname) ? [hostname] : wellKnown(hostname);
   const raws = numeric?.map((address) => rawFromNumeric(address, port)) ??
@@ -299,7 +321,7 @@ function isMapped(bytes: Uint8Array): boolean {
 /**
  * The address that C wrote. An IPv4 one mapped into IPv6 (`::ffff:1.2.3.4`) is shown as what it is.
  */
-export function formatAddress(raw: Uint32Array): Address {
+export function formatAddress(raw: Uint32Array): StreamAddress {
   const [family, port = 0, scope = 0, length = 0] = raw;
   const bytes = bytesOf(raw).subarray(0, length);
   if (family === Family.IPV4) return { transport: "tcp", hostname: bytes.join("."), port };
@@ -309,6 +331,12 @@ export function formatAddress(raw: Uint32Array): Address {
   }
   const text = Buffer.from(bytes).toString();
   return { transport: "unix", path: bytes[0] === 0 ? `@${text.slice(1)}` : text };
+}
+
+/** The address of a datagram socket that C wrote, or that was packed. */
+export function udpAddress(raw: Uint32Array): UdpAddress {
+  const { hostname, port } = formatAddress(raw) as TcpAddress;
+  return { transport: "udp", hostname, port };
 }
 
 /** Whether an address is every address of this machine. */
@@ -332,13 +360,14 @@ export function packAddress(raw: Uint32Array): PackedAddress {
 }
 
 /** The address that was packed. */
-export function unpackAddress(packed: PackedAddress): Address {
+export function unpackAddress(packed: PackedAddress): StreamAddress {
   const raw = rawAddress();
   setPacked(raw, packed);
   return formatAddress(raw);
 }
 
-function setPacked(raw: Uint32Array, packed: PackedAddress): void {
+/** Writes a packed address where C reads it. */
+export function setPacked(raw: Uint32Array, packed: PackedAddress): void {
   if (typeof packed !== "number") raw.set(packed);
   else raw.set([Family.IPV4, Math.floor(packed / PORT_FACTOR), 0, 4, packed % PORT_FACTOR]);
 }

@@ -8,30 +8,26 @@ import { native } from "../../ffi/load.ts";
 import { unloadables } from "../../ffi/unload.ts";
 import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
-import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
+import { ClosedError, SystemError } from "../core/errors.ts";
 import { BACKLOG } from "../core/limits.ts";
 import { checkNumber, type Known, readOptions, show } from "../core/options.ts";
 import {
-  type Address,
   describeAddress,
   Family,
   formatAddress,
-  type HostPort,
-  isNumeric,
   isWildcard,
   type Network,
   packAddress,
   type PackedAddress,
-  parseHostPort,
   parsePath,
   rawAddress,
-  rawFromNumeric,
-  resolveHost,
+  type StreamAddress,
 } from "./address.ts";
+import { bindFirst, type Binding } from "./binding.ts";
 import { beginServer } from "../tls/context.ts";
 import { Credentials } from "../tls/credentials.ts";
 import type { TlsServerOptions } from "../tls/options.ts";
-import { bind, checkPermitted, connect, type Origin } from "./permitted.ts";
+import { bind, connect } from "./permitted.ts";
 import {
   applyOptions,
   getOption,
@@ -93,7 +89,7 @@ export interface ListenerOptions extends SocketOptions {
 /** A socket that connections arrive at; `EventLoop.serve` takes it over. */
 export interface Listener {
   /** The address where it listens. For port 0 it has the port that the kernel chose. */
-  readonly address: Address;
+  readonly address: StreamAddress;
   /** Its descriptor; -1 after `close()`. */
   readonly fd: number;
   /**
@@ -112,7 +108,7 @@ export interface Listener {
 
 /** A {@linkcode Listener}, with what the acceptor needs. */
 export class ListenerSocket implements Listener {
-  readonly address: Address;
+  readonly address: StreamAddress;
   /** Called before the descriptor is closed: whoever serves it stops watching. */
   onClose: (() => void) | null = null;
   #fd: number;
@@ -235,7 +231,7 @@ class UserListener implements Listener {
     this.#socket = socket;
   }
 
-  get address(): Address {
+  get address(): StreamAddress {
     return this.#socket.address;
   }
 
@@ -299,12 +295,6 @@ function applyListenerOptions(fd: number, options: ListenerOptions): void {
   }
 }
 
-/** A way to bind a raw address. */
-interface Binding {
-  readonly v6Only: boolean;
-  readonly origin: Origin;
-}
-
 /** A bound and listening socket for one raw address. The descriptor is closed when that fails. */
 function open(raw: Uint32Array, options: ListenerOptions, binding: Binding): number {
   const family = raw[0]!;
@@ -344,52 +334,6 @@ function listenAtFile(fd: number, path: string, options: ListenerOptions): void 
     if (isFile) removeFile(path);
     throw error;
   }
-}
-
-/**
- * The addresses that ":port" may listen at, of all of this machine. "::" takes IPv4 connections as
- * well, unless it is told not to: then it is 0.0.0.0, too, that must not be denied.
- */
-function permitted(raws: readonly Uint32Array[], at: HostPort, v6Only: boolean): Uint32Array[] {
-  const everyIPv4 = rawFromNumeric("0.0.0.0", at.port);
-  let refusal: unknown;
-  const usable = raws.filter((raw) => {
-    try {
-      checkPermitted(raw, "written");
-      if (!v6Only) checkPermitted(everyIPv4, "stands for what was granted");
-      return true;
-    } catch (error) {
-      refusal = error;
-      return false;
-    }
-  });
-  if (usable.length === 0) throw refusal;
-  return usable;
-}
-
-function listenTcp(
-  network: Exclude<Network, "unix">,
-  address: string,
-  options: ListenerOptions,
-): number {
-  const at = parseHostPort(address);
-  const isName = at.hostname !== "" && !isNumeric(at.hostname);
-  if (isName) host.checkNet(at.hostname, at.port);
-  const origin = isName ? "stands for what was granted" : "written";
-  const v6Only = options.v6Only ?? network === "tcp6";
-  const found = resolveHost(network, at);
-  const raws = at.hostname === "" ? permitted(found, at, v6Only) : found;
-  // A machine without IPv6 has no "::", one without IPv4 no 127.0.0.1: the next address may do.
-  for (const [i, raw] of raws.entries()) {
-    try {
-      return open(raw, options, { v6Only, origin });
-    } catch (error) {
-      const isMissing = error instanceof SystemError &&
-        (error.code === "EAFNOSUPPORT" || error.code === "EADDRNOTAVAIL");
-      if (!isMissing || i === raws.length - 1) throw error;
-    }
-  }
-  throw new NetpollError(`Cannot listen on ${address}: it has no address`);
 }
 
 /**
@@ -461,7 +405,9 @@ export function createListener(
   const credentials = read.tls === undefined ? null : new Credentials(read.tls);
   try {
     const path = network === "unix" ? describeAddress(formatAddress(parsePath(address))) : "@";
-    const fd = network === "unix" ? listenUnix(address, read) : listenTcp(network, address, read);
+    const fd = network === "unix"
+      ? listenUnix(address, read)
+      : bindFirst(network, address, read.v6Only, (raw, binding) => open(raw, read, binding));
     const make = () => new ListenerSocket(fd, read, credentials);
     return new UserListener(listenerOver(fd, make, path));
   } catch (error) {

@@ -14,11 +14,11 @@ import {
   DRAIN_ACCEPTS_MAX,
 } from "../core/limits.ts";
 import {
-  type Address,
   describeAddress,
   packAddress,
   type RawEnds,
   rawEnds,
+  type StreamAddress,
 } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
 import { resetOnClose } from "../net/socket.ts";
@@ -56,7 +56,7 @@ const EXHAUSTED: ReadonlySet<number> = new Set([
 /** A listener. */
 export interface ListenerMetrics {
   /** The address where it listens. */
-  address: Address;
+  address: StreamAddress;
   /** Connections that nobody accepted yet; null for a Unix socket. */
   queue: AcceptQueue | null;
 }

@@ -4,7 +4,6 @@
 import { currentScope, type Scope } from "../../ffi/context.ts";
 import { availableParallelism } from "node:os";
 import { clearTimeout, setTimeout } from "node:timers";
-import { checkTimeout } from "../connection/settings.ts";
 import { config } from "../core/config.ts";
 import { ClosedError, NetpollError, type SystemError } from "../core/errors.ts";
 import {
@@ -13,6 +12,7 @@ import {
   WORKER_GRACE_MS,
   WORKER_HEALTHY_MS,
 } from "../core/limits.ts";
+import { checkTimeout } from "../core/options.ts";
 import {
   type ClusterMetrics,
   clusterMetrics,

@@ -1,7 +1,7 @@
 /**
  * The options of a cluster, and their checks.
  */
-import type { Address } from "../net/address.ts";
+import type { StreamAddress } from "../net/address.ts";
 import type { LoadBalance } from "./load_balance.ts";
 import { checkFunction, checkNumber, type Known, readOptions, show } from "../core/options.ts";
 import { POLLERS_MAX } from "../core/limits.ts";
@@ -13,7 +13,7 @@ export interface ClusterOptions {
   /** The number of pollers. Each runs in a Worker with a thread of its own. One a core unless given. */
   pollerCount?: number;
   /** The policy that chooses the poller of a new connection. "round-robin" unless given. */
-  loadBalance?: LoadBalance<Address>;
+  loadBalance?: LoadBalance<StreamAddress>;
   /**
    * The thread that accepts. "handover": this one, which hands connections over as `loadBalance` says.
    * "reuseport": each Worker, from a socket of its own, and the kernel chooses by a hash of the

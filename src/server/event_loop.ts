@@ -14,7 +14,7 @@ import { socketTransport } from "../transport/descriptor.ts";
 import type { Choose } from "../transport/handshake.ts";
 import { tlsTransport } from "../transport/tls_transport.ts";
 import type { Credentials } from "../tls/credentials.ts";
-import { type Address, unpackAddress } from "../net/address.ts";
+import { type StreamAddress, unpackAddress } from "../net/address.ts";
 import { counts } from "../core/counts.ts";
 import { ClosedError, type NetpollError } from "../core/errors.ts";
 import {
@@ -85,7 +85,7 @@ export interface EventLoopOptions<C = undefined>
    * Called with the error of each TLS handshake that failed, and the address of the client: there is
    * no connection then. Without it they are counted, and that is all: anybody can make them fail.
    */
-  onHandshakeError?: (error: NetpollError, remoteAddress: Address) => void;
+  onHandshakeError?: (error: NetpollError, remoteAddress: StreamAddress) => void;
 }
 
 /** The work of a loop so far, and its state. */

@@ -8,10 +8,10 @@ import { assert } from "../core/assert.ts";
 import type { SystemError } from "../core/errors.ts";
 import { RING_FULL_MS } from "../core/limits.ts";
 import {
-  type Address,
   packAddress,
   type PackedAddress,
   rawEnds,
+  type StreamAddress,
   unpackAddress,
 } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
@@ -42,14 +42,14 @@ interface Homeless {
  * The connection that was accepted last. Its getters are asked by few policies. There is one object
  * for all, of a class: V8 needs a microsecond for each object literal with getters.
  */
-class LastAccepted implements Newcomer<Address> {
+class LastAccepted implements Newcomer<StreamAddress> {
   remote: PackedAddress = 0;
 
   get source(): PeerKey {
     return peerKey(this.remote);
   }
 
-  get address(): Address {
+  get address(): StreamAddress {
     return unpackAddress(this.remote);
   }
 }
@@ -57,8 +57,8 @@ class LastAccepted implements Newcomer<Address> {
 /** Accepts connections, and hands each to a Worker. */
 export class Handover {
   readonly #owner: HandoverOwner;
-  readonly #balancer: Balancer<Address>;
-  readonly #fallback: Balancer<Address> = balancer<Address>("round-robin");
+  readonly #balancer: Balancer<StreamAddress>;
+  readonly #fallback: Balancer<StreamAddress> = balancer<StreamAddress>("round-robin");
   readonly #acceptors = new Set<Acceptor>();
   readonly #homeless: Homeless[] = [];
   readonly #newcomer = new LastAccepted();
@@ -72,8 +72,8 @@ export class Handover {
    *
    * @throws {TypeError} There is no such policy.
    */
-  constructor(policy: LoadBalance<Address>, owner: HandoverOwner) {
-    this.#balancer = balancer<Address>(policy);
+  constructor(policy: LoadBalance<StreamAddress>, owner: HandoverOwner) {
+    this.#balancer = balancer<StreamAddress>(policy);
     this.#owner = owner;
   }
 

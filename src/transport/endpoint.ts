@@ -3,7 +3,7 @@
  */
 import { counts } from "../core/counts.ts";
 import type { NetpollError } from "../core/errors.ts";
-import { type Address, Family, type PackedAddress, unpackAddress } from "../net/address.ts";
+import { Family, type PackedAddress, type StreamAddress, unpackAddress } from "../net/address.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
 import type { Transport } from "./transport.ts";
@@ -160,12 +160,12 @@ export class Endpoint {
   }
 
   /** The address of this end. */
-  get localAddress(): Address {
+  get localAddress(): StreamAddress {
     return unpackAddress(this.#local ??= this.io.name(this.fd, 0));
   }
 
   /** The address of the other end. */
-  get remoteAddress(): Address {
+  get remoteAddress(): StreamAddress {
     return unpackAddress(this.peer);
   }
 

@@ -28,7 +28,7 @@ import {
   ZERO_COPY_PINNED_BYTES_MAX,
 } from "../core/limits.ts";
 import { show } from "../core/options.ts";
-import { type Address, isSameMachine } from "../net/address.ts";
+import { isSameMachine, type StreamAddress } from "../net/address.ts";
 import { getOption, Option, setOption } from "../net/socket.ts";
 import { putPiece, SocketTransport, table } from "./descriptor.ts";
 import { MSG_MORE, sending, type Transport } from "./transport.ts";
@@ -107,8 +107,8 @@ export interface ZeroCopyCounts extends ZeroCopyTotals {
 
 /** The connection, as zero copy needs it. */
 export interface ZeroCopyOwner {
-  readonly localAddress: Address;
-  readonly remoteAddress: Address;
+  readonly localAddress: StreamAddress;
+  readonly remoteAddress: StreamAddress;
   /** Bytes to be sent. */
   readonly output: LinkChain;
   /** Completions are to be watched from now on. */

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { checkTimeout, settings } from "../../src/connection/settings.ts";
+import { settings } from "../../src/connection/settings.ts";
+import { checkTimeout } from "../../src/core/options.ts";
 import {
   MESSAGE_BYTES_MAX,
   READ_BUFFER_BYTES_MAX,

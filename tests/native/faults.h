@@ -183,6 +183,33 @@ static ssize_t fault_recvmsg(int fd, struct msghdr *message, int flags) {
   return value;
 }
 
+// The kernel stops at the first datagram that it refuses, says why only when that is the first of a call, and
+// comes upon it again in the next. So `skip` and `count` of a fault are of datagrams here, not of calls. Returns
+// the number of datagrams that pass; -1, with errno set, for none.
+static int passing(enum fault_kind kind, int32_t fd, unsigned count) {
+  pthread_mutex_lock(&fault_lock);
+  struct fault *fault = &faults[kind];
+  bool is_meant = fault->count > 0 && (fault->fd < 0 || fault->fd == fd);
+  int before = is_meant ? (int)least((size_t)fault->skip, count) : (int)count;
+  if (is_meant) fault->skip -= before;
+  pthread_mutex_unlock(&fault_lock);
+  if (before > 0 || count == 0) return before;
+  size_t most = count;
+  return is_refused(kind, fd, &most) ? -1 : (int)least(most, count);
+}
+
+// What the error queue has is no datagram.
+static int fault_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
+  enum fault_kind kind = flags & MSG_ERRQUEUE ? FAULT_COMPLETION : FAULT_RECV;
+  int most = passing(kind, fd, count);
+  return most < 0 ? -1 : recvmmsg(fd, messages, (unsigned)most, flags, timeout);
+}
+
+static int fault_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
+  int most = passing(FAULT_SEND, fd, count);
+  return most < 0 ? -1 : sendmmsg(fd, messages, (unsigned)most, flags);
+}
+
 static ssize_t fault_pread(int fd, void *to, size_t length, off_t at) {
   size_t most = SIZE_MAX;
   return is_refused(FAULT_PREAD, fd, &most) ? -1 : pread(fd, to, least(length, most), at);
@@ -279,6 +306,8 @@ static enum fault_kind kind_of_number(long number) {
 #define writev fault_writev
 #define sendmsg fault_sendmsg
 #define recvmsg fault_recvmsg
+#define recvmmsg fault_recvmmsg
+#define sendmmsg fault_sendmmsg
 #define pread fault_pread
 #define sendfile fault_sendfile
 #define pipe2(...) OR_FAULT(FAULT_PIPE, -1, pipe2(__VA_ARGS__))

@@ -19,4 +19,5 @@
 #include "fault.c"
 #include "file.c"
 #include "zero_copy.c"
+#include "datagram.c"
 #include "tls.c"

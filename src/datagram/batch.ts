@@ -1,0 +1,154 @@
+/**
+ * Batches: what one receive has brought, and the place in it of the datagram that is looked at. A
+ * train that the kernel has put together is taken apart here, without a copy.
+ */
+import type { Block } from "../buffer/block.ts";
+import { blocks } from "../buffer/block.ts";
+import type { LinkBuffer } from "../buffer/contract.ts";
+import { sliceOf } from "../buffer/reader.ts";
+import { takeBack, track } from "../buffer/tracked.ts";
+import { DATAGRAM_KEEP_BYTES_MIN } from "../core/limits.ts";
+import { RECORD_WORDS, recordTable, Word } from "./record.ts";
+
+const NO_TABLE = new Uint32Array(0);
+const NO_SLOTS: readonly Block[] = [];
+
+/** Datagrams, and a place among them. */
+export class Batch {
+  /** The records. */
+  table: Uint32Array = NO_TABLE;
+  /** The number of datagrams, those of trains counted each. */
+  count = 0;
+  /** The number of the datagram that is looked at; -1 before the first and when there is none. */
+  index = -1;
+  /** The first word of its record. */
+  at = 0;
+  /** The offset of its bytes in the slab. */
+  offset = 0;
+  /** The number of its bytes. */
+  length = 0;
+  #slots: readonly Block[] = NO_SLOTS;
+  #recordCount = 0;
+  #record = 0;
+  #end = 0;
+  #segment = 0;
+  #isOwned = false;
+
+  /** Takes what lies in records and slots of somebody else, who has them until `end`. */
+  begin(table: Uint32Array, slots: readonly Block[], recordCount: number): void {
+    this.table = table;
+    this.#slots = slots;
+    this.#recordCount = recordCount;
+    this.index = -1;
+    let count = 0;
+    for (let i = 0; i < recordCount; i++) {
+      const at = RECORD_WORDS * i;
+      const segment = table[at + Word.SEGMENT]!;
+      const length = table[at + Word.LENGTH]!;
+      count += segment > 0 && segment < length ? Math.ceil(length / segment) : 1;
+    }
+    this.count = count;
+  }
+
+  /** Goes on to the next datagram. False behind the last one, and when there is none any more. */
+  next(): boolean {
+    if (this.index >= 0 && this.offset + this.length < this.#end) {
+      this.offset += this.length;
+      this.length = Math.min(this.#segment, this.#end - this.offset);
+      this.index += 1;
+      return true;
+    }
+    return this.#enter(this.index < 0 ? 0 : this.#record + 1);
+  }
+
+  #enter(record: number): boolean {
+    if (record >= this.#recordCount) return false;
+    const { table } = this;
+    const at = RECORD_WORDS * record;
+    const length = table[at + Word.LENGTH]!;
+    const segment = table[at + Word.SEGMENT]!;
+    this.#record = record;
+    this.at = at;
+    this.offset = table[at + Word.OFFSET]!;
+    this.#end = this.offset + length;
+    this.#segment = segment;
+    this.length = segment > 0 && segment < length ? segment : length;
+    this.index += 1;
+    return true;
+  }
+
+  /** Goes to a datagram by its number, which there is. */
+  moveTo(index: number): void {
+    if (index < this.index) this.index = -1;
+    while (this.index < index) this.next();
+  }
+
+  /** A view of the bytes of the datagram, lent. */
+  lend(): Uint8Array {
+    return track(this, this.#slots[this.#record]!.lend(this.offset, this.length));
+  }
+
+  /**
+   * The bytes of the datagram, owned. What fills a good part of its slot keeps it; the rest is
+   * copied, for it would hold many times its own size.
+   */
+  slice(): LinkBuffer {
+    const { offset, length } = this;
+    const slot = this.#slots[this.#record]!;
+    if (length >= DATAGRAM_KEEP_BYTES_MIN) return sliceOf(slot, offset, offset + length);
+    const block = blocks.take(length);
+    try {
+      block.slab.bytes.set(slot.lend(offset, length), block.offset);
+      return sliceOf(block, block.offset, block.offset + length);
+    } finally {
+      block.release();
+    }
+  }
+
+  /**
+   * Keeps what the arena lends, for longer than a turn: full slots as they are, the others copied
+   * together.
+   */
+  keep(): void {
+    const { table, count } = this;
+    const slots = this.#slots.slice(0, this.#recordCount);
+    const own = recordTable(this.#recordCount);
+    own.set(table.subarray(0, own.length));
+    let bytes = 0;
+    const isKept = (at: number) => own[at + Word.LENGTH]! >= DATAGRAM_KEEP_BYTES_MIN;
+    for (let at = 0; at < own.length; at += RECORD_WORDS) {
+      if (!isKept(at)) bytes += own[at + Word.LENGTH]!;
+    }
+    const block = blocks.take(bytes);
+    let free = block.offset;
+    for (let i = 0, at = 0; i < slots.length; i++, at += RECORD_WORDS) {
+      const slot = slots[i]!;
+      if (isKept(at)) {
+        slot.retain();
+        continue;
+      }
+      const [offset, length] = [own[at + Word.OFFSET]!, own[at + Word.LENGTH]!];
+      block.slab.bytes.set(slot.lend(offset, length), free);
+      slots[i] = block.retain();
+      own[at + Word.OFFSET] = free;
+      free += length;
+    }
+    block.release();
+    this.begin(own, slots, slots.length);
+    this.count = count;
+    this.#isOwned = true;
+  }
+
+  /** There is nothing here any more: what was lent is taken back. */
+  end(): void {
+    if (this.#recordCount === 0) return;
+    if (this.#isOwned) { for (const slot of this.#slots) slot.release(); }
+    this.#isOwned = false;
+    this.table = NO_TABLE;
+    this.#slots = NO_SLOTS;
+    this.#recordCount = 0;
+    this.count = 0;
+    this.index = -1;
+    takeBack(this);
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * Datagram sockets as their users see them.
+ */
+import type { LinkBuffer } from "../buffer/contract.ts";
+import type { PackedAddress, UdpAddress } from "../net/address.ts";
+import type { DatagramMetrics } from "./metrics.ts";
+
+/**
+ * The options of a write.
+ *
+ * @example
+ * ```ts
+ * import { createDatagramSocket, packPeer } from "@netpoll/netpoll";
+ *
+ * using socket = createDatagramSocket("udp4", "127.0.0.1:0");
+ * socket.writeTo(packPeer("127.0.0.1:9"), new Uint8Array(10), { ecn: 1 });
+ * await socket.flush();
+ * ```
+ */
+export interface DatagramWriteOptions {
+  /** The ECN bits of the datagram, 0 to 3 (RFC 3168). Those of `typeOfService` unless given. */
+  ecn?: number;
+}
+
+/** The options of a wait, or of a flush. */
+export interface DatagramWaitOptions {
+  /** Ends the wait with its own reason. What was queued stays so. */
+  signal?: AbortSignal;
+}
+
+/**
+ * The datagram that a handler is called for, or that a loop has come to. It is one object a socket,
+ * a cursor: valid until the handler returns, the loop goes on, or `release()`.
+ */
+export interface Datagram {
+  /**
+   * The bytes, **lent** until the handler returns, or until `release()`. A view is made when they are
+   * asked for.
+   */
+  readonly bytes: Uint8Array;
+  /** Their number, without a view of them. 0 is a datagram like any other, and no end. */
+  readonly length: number;
+  /** The other end, owned: a number for IPv4, else a small array. `peerKey` is for a Map. */
+  readonly peer: PackedAddress;
+  /** A key for a `Map` or a `Set`: the same peer has the same one. A number for IPv4, else text. */
+  readonly peerKey: number | string;
+  /** The address of the other end. It is made when it is asked for. */
+  readonly remoteAddress: UdpAddress;
+  /**
+   * Which of our addresses it was sent to: where the socket is bound to every address of this
+   * machine, the one that was asked.
+   */
+  readonly localAddress: UdpAddress;
+  /** The ECN bits that it came with, 0 to 3 (RFC 3168); 0 without the option `ecn`. */
+  readonly ecn: number;
+  /**
+   * When the kernel has received it, in microseconds since 1970; 0 without the option `timestamps`.
+   */
+  readonly receivedMicros: number;
+  /**
+   * Writes an answer: to the peer, from the address that it wrote to. Nothing is asked of the
+   * sandbox. Whether it was taken; false: the queue is full, and it was dropped and counted.
+   */
+  reply(bytes: Uint8Array, options?: DatagramWriteOptions): boolean;
+  /** The bytes, **owned**: they outlive the handler. Close the buffer, or read all of it. */
+  slice(): LinkBuffer;
+}
+
+/** What one receive has brought. One object a socket; valid as its datagrams are. */
+export interface Datagrams extends Iterable<Datagram> {
+  /** The number of datagrams. */
+  readonly count: number;
+  /**
+   * Moves the cursor to a datagram, by its number from 0.
+   *
+   * @throws {RangeError} There are not so many.
+   */
+  at(index: number): Datagram;
+  /** Goes through all of them from the first one. One loop at a time: there is one cursor. */
+  [Symbol.iterator](): Iterator<Datagram>;
+}
+
+/** What became of what was not sent. */
+export interface DatagramCloseResult {
+  /** The number of datagrams that were written and dropped. */
+  unsentCount: number;
+}
+
+/** The options of a close. */
+export interface DatagramCloseOptions {
+  /** The time that what was written has to leave, in milliseconds. 5000 unless given; 0: none. */
+  timeoutMs?: number;
+}
+
+/**
+ * A datagram socket: bound, or connected to one peer. Two verbs wait, `wait` and `flush`;
+ * everything else is memory work.
+ */
+export interface DatagramSocket extends Disposable, AsyncDisposable {
+  /** The descriptor; -1 once it is closed. */
+  readonly fd: number;
+  /** The address of this end. */
+  readonly localAddress: UdpAddress;
+  /** The address that it is connected to; null if it is not. */
+  readonly remoteAddress: UdpAddress | null;
+
+  /**
+   * Waits until there is a datagram or more: `datagrams` has them. Gives back what the wait before
+   * has brought, as `release` does.
+   *
+   * @throws {TimeoutError} None came within `readTimeoutMs`.
+   * @throws {SystemError} The peer of a connected socket cannot be reached; wait again, if you like.
+   * @throws {ClosedError} The socket is closed.
+   * @throws {BusyError} Somebody waits already.
+   * @throws {TypeError} Datagrams go to a handler.
+   */
+  wait(options?: DatagramWaitOptions): Promise<void>;
+  /** What the last wait has brought, **lent** until `release()` or the next `wait`. */
+  readonly datagrams: Datagrams;
+  /** Gives back the memory of what the last wait has brought. */
+  release(): void;
+  /** Receives nothing until `resumeRead`; the kernel keeps what fits its buffer. */
+  pauseRead(): void;
+  /** Takes `pauseRead` back. */
+  resumeRead(): void;
+  /** Whether reading is paused. */
+  readonly isReadPaused: boolean;
+
+  /**
+   * Writes a datagram to the peer of a connected socket: a copy, which leaves with `flush`, or after
+   * the handlers of this batch. Whether it was taken; false: the queue is full, and it was dropped
+   * and counted.
+   *
+   * @throws {TypeError} The socket is not connected.
+   * @throws {RangeError} There are more bytes than a datagram has.
+   * @throws {ClosedError} The socket is closed.
+   */
+  write(bytes: Uint8Array, options?: DatagramWriteOptions): boolean;
+  /**
+   * Writes a datagram to a peer, likewise. Under Deno the program needs `--allow-net` for each
+   * destination.
+   *
+   * @throws {TypeError} The socket is connected, or that is no packed address of its family.
+   * @throws {Error} Deno's `NotCapable`.
+   */
+  writeTo(peer: PackedAddress, bytes: Uint8Array, options?: DatagramWriteOptions): boolean;
+  /**
+   * Makes a datagram of `count` bytes and **lends** them to be filled, until the next write or
+   * flush; `mallocAck` shortens it. Null is the peer of a connected socket. Returns null when the
+   * queue is full: nothing is sent, and it is counted.
+   */
+  mallocTo(peer: PackedAddress | null, count: number): Uint8Array | null;
+  /**
+   * Keeps the first `count` bytes of what `mallocTo` has lent.
+   *
+   * @throws {RangeError} It has lent fewer, or nothing.
+   */
+  mallocAck(count: number): void;
+  /**
+   * Writes many datagrams of one size, one behind the other in `bytes`; the last may be shorter. The
+   * number of datagrams that were taken. Null is the peer of a connected socket.
+   */
+  writeTrain(peer: PackedAddress | null, bytes: Uint8Array, segmentBytes: number): number;
+  /**
+   * Sends what was written, and waits until the kernel has all of it. It need not be called in a
+   * handler. Of a datagram that the kernel refuses `onError` hears; this goes on.
+   *
+   * @throws {TimeoutError} It took longer than `writeTimeoutMs`; the rest is still queued.
+   * @throws {ClosedError} The socket is closed.
+   */
+  flush(options?: DatagramWaitOptions): Promise<void>;
+  /** The number of datagrams that were written and that the kernel has not taken. */
+  readonly queuedCount: number;
+  /** The bytes of them. */
+  readonly queuedBytes: number;
+  /** Whether there is room in the queue. */
+  readonly isWritable: boolean;
+
+  /** What it has done so far, and what waits in it. They stay after its end, the kernel's excepted. */
+  metrics(): DatagramMetrics;
+
+  /**
+   * Sends what was written, and closes. It never rejects. Call it in a `finally`, or say
+   * `await using`.
+   */
+  close(options?: DatagramCloseOptions): Promise<DatagramCloseResult>;
+  /** Resolves when the socket is closed; rejects with what has ended it, if that was no `close`. */
+  readonly closed: Promise<void>;
+}

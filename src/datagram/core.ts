@@ -1,0 +1,382 @@
+/**
+ * The inside of a datagram socket: its events, its errors, and its end.
+ *
+ * ```text
+ *   event ─► take errors ─► recvmmsg ─► handlers, which write ─► one sendmmsg ─► tell errors
+ * ```
+ */
+import { currentScope, type Scope } from "../../ffi/context.ts";
+import { native } from "../../ffi/load.ts";
+import { ERRNO } from "../core/errno.ts";
+import { ClosedError, SystemError, TimeoutError } from "../core/errors.ts";
+import { DATAGRAMS_MAX } from "../core/limits.ts";
+import { RESOLVED } from "../core/promises.ts";
+import { describeAddress, type PackedAddress, type UdpAddress } from "../net/address.ts";
+import { socketErrorIfAny } from "../net/socket.ts";
+import type { Poller } from "../poll/poller.ts";
+import { Timer } from "../poll/timer_wheel.ts";
+import { Event, Interest, type Watcher } from "../poll/watcher.ts";
+import { arena } from "./arena.ts";
+import { Complaints, logLine } from "./complaints.ts";
+import type { DatagramCloseResult, DatagramWriteOptions } from "./contract.ts";
+import { DatagramCounts } from "./counts.ts";
+import { type DatagramDeadline, DatagramDeadlines } from "./deadlines.ts";
+import type { DatagramCallbacks, DatagramSettings } from "./options.ts";
+import { describePeer } from "./peer.ts";
+import { Receiving, type ReceivingOwner } from "./receiving.ts";
+import { peerAt, RECORD_WORDS, recordTable, Word } from "./record.ts";
+import { Writing, type WritingOwner } from "./writing.ts";
+
+/** The origins of errors in the error queue that come from the network (linux/errqueue.h). */
+const ORIGIN_ICMP = 2;
+const ORIGIN_ICMP6 = 3;
+const ORIGIN_MASK = 0xff;
+/** Errors taken for one event: the rest is reported again. */
+const ERROR_ROUNDS_MAX = 16;
+
+/** Errors of the error queue. One table a thread. */
+const errorTable = recordTable(DATAGRAMS_MAX);
+
+/** What a socket is made of. */
+export interface DatagramParts {
+  readonly poller: Poller;
+  readonly callbacks: DatagramCallbacks;
+  readonly settings: DatagramSettings;
+  readonly family: number;
+  readonly localAddress: UdpAddress;
+  /** Where it is connected to. */
+  readonly remoteAddress: UdpAddress | null;
+}
+
+/** A datagram socket. */
+export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
+  fd: number;
+  /** Whether the user wants nothing to be received. */
+  isReadPaused = false;
+  readonly counts: DatagramCounts = new DatagramCounts();
+  readonly scope: Scope = currentScope();
+  readonly #parts: DatagramParts;
+  readonly #token: number;
+  #interest: number;
+  #isRoomWanted = false;
+  #receiving: Receiving | null = null;
+  #writing: Writing | null = null;
+  #complaints: Complaints | null = null;
+  #deadlines: DatagramDeadlines | null = null;
+  #closing: PromiseWithResolvers<DatagramCloseResult> | null = null;
+  #closeTimer: Timer | null = null;
+  #closed: PromiseWithResolvers<void> | null = null;
+  /** What has ended it; null for a close. */
+  #reason: unknown = null;
+
+  /**
+   * Over a descriptor, which is its own from now on.
+   *
+   * @throws {SystemError} It cannot be watched; the descriptor is still the caller's.
+   */
+  constructor(fd: number, parts: DatagramParts) {
+    this.fd = fd;
+    this.#parts = parts;
+    this.#interest = this.hasHandler ? Interest.READ : Interest.NONE;
+    this.#token = parts.poller.add(this, this.#interest);
+    const { readTimeoutMs, writeTimeoutMs, idleTimeoutMs } = parts.settings;
+    if (readTimeoutMs + writeTimeoutMs + idleTimeoutMs > 0) {
+      this.#deadlines = new DatagramDeadlines(parts.poller, this, parts.settings);
+    }
+    arena.join();
+  }
+
+  get settings(): DatagramSettings {
+    return this.#parts.settings;
+  }
+
+  get callbacks(): DatagramCallbacks {
+    return this.#parts.callbacks;
+  }
+
+  get family(): number {
+    return this.#parts.family;
+  }
+
+  get localAddress(): UdpAddress {
+    return this.#parts.localAddress;
+  }
+
+  /** Where it is connected to. */
+  get remoteAddress(): UdpAddress | null {
+    return this.#parts.remoteAddress;
+  }
+
+  get hasHandler(): boolean {
+    const { onDatagram, onDatagrams } = this.#parts.callbacks;
+    return onDatagram !== undefined || onDatagrams !== undefined;
+  }
+
+  get isOpen(): boolean {
+    return this.fd >= 0 && this.#closing === null;
+  }
+
+  /** The way in, made when it is needed. */
+  get receiving(): Receiving {
+    return this.#receiving ??= new Receiving(this);
+  }
+
+  /** The way out, made when it is needed. */
+  get writing(): Writing {
+    return this.#writing ??= new Writing(this, this.#parts.poller);
+  }
+
+  /** Datagrams that wait to be sent. */
+  get queuedCount(): number {
+    return this.#writing?.outgoing.queue.count ?? 0;
+  }
+
+  /** The bytes of them. */
+  get queuedBytes(): number {
+    return this.#writing?.outgoing.queue.bytes ?? 0;
+  }
+
+  /** Whether there is room in the queue. */
+  get isWritable(): boolean {
+    return this.isOpen && (this.#writing === null || this.#writing.outgoing.fits(0));
+  }
+
+  /** The error of whoever uses it after its end. */
+  closedError(): ClosedError {
+    const cause = this.#reason === null ? undefined : { cause: this.#reason };
+    return new ClosedError("Cannot use a datagram socket after close()", cause);
+  }
+
+  // ---- events -----------------------------------------------------------------------------------
+
+  onEvent(events: number): void {
+    if ((events & Event.ERROR) !== 0) this.#onError();
+    if ((events & Event.WRITABLE) !== 0) this.#writing?.outgoing.onRoom();
+    if ((events & Event.READABLE) !== 0 && this.isOpen) this.#onReadable();
+    this.#complaints?.tell();
+  }
+
+  onFailure(error: unknown): void {
+    this.end(error);
+  }
+
+  /** What the socket has of errors is always taken: it would be reported for ever. */
+  #onError(): void {
+    if (this.fd < 0 || this.takeErrors() > 0) return;
+    const error = socketErrorIfAny(this.fd);
+    if (error !== null) this.#onUnreachable(error.errno, null);
+  }
+
+  /** Whether anybody takes what comes. In a wait that nobody has begun, the kernel keeps it. */
+  get #isReceiving(): boolean {
+    return this.isOpen && !this.isReadPaused && (this.hasHandler || this.receiving.isAwaited);
+  }
+
+  #onReadable(): void {
+    if (!this.#isReceiving) return this.want();
+    const { receiveCountMax } = this.settings;
+    const code = this.receiving.receive(receiveCountMax);
+    if (code < 0 && code !== -ERRNO.EAGAIN) {
+      this.#onReceiveError(-code);
+      // What ICMP has told is of one peer: the datagrams of all others lie behind it.
+      if (this.#isReceiving) this.receiving.receive(receiveCountMax);
+    }
+    this.#writing?.outgoing.send();
+  }
+
+  #onReceiveError(errno: number): void {
+    if (this.takeErrors() > 0) return;
+    if (this.remoteAddress !== null) return this.#onUnreachable(errno, null);
+    this.complain(new SystemError("receive at", errno, this.#describe(null)), null);
+  }
+
+  /** Tells the poller what is of interest from now on. */
+  want(): void {
+    if (this.fd < 0) return;
+    const interest = (this.#isReceiving ? Interest.READ : 0) |
+      (this.#isRoomWanted ? Interest.WRITE : 0);
+    if (interest === this.#interest) return;
+    this.#interest = interest;
+    this.#parts.poller.modify(this.#token, this.fd, interest);
+  }
+
+  wantRoom(isWanted: boolean): void {
+    this.#isRoomWanted = isWanted;
+    this.want();
+  }
+
+  onReceived(): void {
+    this.#deadlines?.active();
+  }
+
+  onSent(): void {
+    this.#deadlines?.active();
+  }
+
+  onWaited(): void {
+    this.#deadlines?.endRead();
+  }
+
+  /** Waits for datagrams. */
+  wait(signal: AbortSignal | undefined): Promise<void> {
+    const promise = this.receiving.wait(signal);
+    if (this.receiving.isAwaited) {
+      this.want();
+      this.#deadlines?.beginRead();
+    }
+    return promise;
+  }
+
+  reply(
+    table: Uint32Array,
+    at: number,
+    bytes: Uint8Array,
+    options: DatagramWriteOptions | undefined,
+  ): boolean {
+    if (!this.isOpen) throw this.closedError();
+    if (this.remoteAddress !== null) return this.writing.write(null, bytes, options);
+    return this.writing.reply(table, at, bytes, options);
+  }
+
+  /** Sends what was written; what handlers have written leaves after the last of them. */
+  flush(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#writing === null) return RESOLVED;
+    return this.#writing.flush(signal, this.#receiving?.isDispatching === true);
+  }
+
+  onFlushBegin(): void {
+    this.#deadlines?.beginWrite();
+  }
+
+  onFlushEnd(): void {
+    this.#deadlines?.endWrite();
+  }
+
+  onEmpty(): void {
+    this.#writing!.endFlush(null);
+    if (this.#closing !== null) this.end(null);
+  }
+
+  onDeadline(operation: DatagramDeadline, timeoutMs: number): void {
+    const error = new TimeoutError(operation, timeoutMs);
+    if (operation === "read") this.receiving.fail(error);
+    else if (operation === "write") this.writing.endFlush(error);
+    else this.end(error);
+  }
+
+  // ---- errors -----------------------------------------------------------------------------------
+
+  takeErrors(): number {
+    let taken = 0;
+    for (let round = 0; round < ERROR_ROUNDS_MAX && this.fd >= 0; round++) {
+      const count = native.errors(this.fd, errorTable, DATAGRAMS_MAX);
+      for (let i = 0; i < count; i++) this.#onQueuedError(RECORD_WORDS * i);
+      if (count > 0) taken += count;
+      if (count < DATAGRAMS_MAX) break;
+    }
+    return taken;
+  }
+
+  #onQueuedError(at: number): void {
+    const origin = errorTable[at + Word.FLAGS]! & ORIGIN_MASK;
+    // Those of this machine were the result of a call already.
+    if (origin !== ORIGIN_ICMP && origin !== ORIGIN_ICMP6) return;
+    const peer = this.remoteAddress === null ? peerAt(errorTable, at) : null;
+    this.#onUnreachable(errorTable[at + Word.LENGTH]!, peer);
+  }
+
+  #onUnreachable(errno: number, peer: PackedAddress | null): void {
+    this.#report(new SystemError("reach", errno, this.#describe(peer)), peer);
+  }
+
+  onRefused(errno: number, peer: PackedAddress | null): void {
+    this.#report(new SystemError("send to", errno, this.#describe(peer)), peer);
+  }
+
+  onTrainsRefused(errno: number, segmentBytes: number): void {
+    const { message } = new SystemError("send a train of datagrams from", errno, this.#describe());
+    logLine(`${message}; those of ${segmentBytes} bytes and more leave one by one from now on`);
+  }
+
+  #describe(peer: PackedAddress | null = null): string {
+    if (peer !== null) return describePeer(peer);
+    return describeAddress(this.remoteAddress ?? this.localAddress);
+  }
+
+  /** An error of a peer. Whoever waits for the one peer of a connected socket hears of it. */
+  #report(error: SystemError, peer: PackedAddress | null): void {
+    const isAwaited = this.remoteAddress !== null && !this.hasHandler;
+    if (!isAwaited || this.callbacks.onError !== undefined) this.complain(error, peer);
+    else this.counts.errorCount += 1;
+    if (isAwaited) this.receiving.failOnce(error);
+  }
+
+  complain(error: unknown, peer: PackedAddress | null): void {
+    this.counts.errorCount += 1;
+    this.#complaints ??= new Complaints(this.callbacks.onError, this.scope);
+    if (!this.#complaints.isWaiting) this.#parts.poller.again(this);
+    this.#complaints.add(error, peer);
+  }
+
+  // ---- the end ----------------------------------------------------------------------------------
+
+  /** Sends what was written within some time, and closes. */
+  close(timeoutMs: number): Promise<DatagramCloseResult> {
+    if (this.#closing !== null) return this.#closing.promise;
+    this.#closing = Promise.withResolvers();
+    const { promise } = this.#closing;
+    if (this.fd < 0) {
+      this.#closing.resolve({ unsentCount: this.counts.droppedClosed });
+      return promise;
+    }
+    this.receiving.fail(this.closedError());
+    this.#writing?.outgoing.send();
+    const isEmpty = this.#writing === null || this.#writing.outgoing.queue.recordCount === 0;
+    if (isEmpty || timeoutMs === 0) {
+      this.end(null);
+      return promise;
+    }
+    if (this.fd < 0) return promise;
+    this.want();
+    this.#closeTimer = new Timer({ onTimer: () => this.end(null) });
+    this.#parts.poller.setTimer(this.#closeTimer, timeoutMs);
+    return promise;
+  }
+
+  /** It is over, at once; null for a close. */
+  end(reason: unknown): void {
+    const { fd } = this;
+    if (fd < 0) return;
+    this.#parts.poller.remove(this.#token, fd);
+    this.fd = -1;
+    this.#reason = reason;
+    this.#deadlines?.close();
+    if (this.#closeTimer !== null) this.#parts.poller.cancelTimer(this.#closeTimer);
+    if (this.#writing !== null) this.counts.droppedClosed = this.#writing.outgoing.close();
+    native.close(fd);
+    this.#receiving?.release();
+    arena.leave();
+    this.#settle();
+  }
+
+  #settle(): void {
+    const error = this.closedError();
+    this.#receiving?.fail(this.#reason ?? error);
+    this.#writing?.endFlush(error);
+    this.#closing?.resolve({ unsentCount: this.counts.droppedClosed });
+    if (this.#reason !== null) this.complain(this.#reason, null);
+    if (this.#closed === null) return;
+    if (this.#reason === null) this.#closed.resolve();
+    else this.#closed.reject(this.#reason);
+  }
+
+  /** Settles when it is closed. */
+  get closed(): Promise<void> {
+    if (this.#closed !== null) return this.#closed.promise;
+    this.#closed = Promise.withResolvers();
+    this.#closed.promise.catch(() => {});
+    if (this.fd < 0 && this.#reason === null) this.#closed.resolve();
+    if (this.fd < 0 && this.#reason !== null) this.#closed.reject(this.#reason);
+    return this.#closed.promise;
+  }
+}

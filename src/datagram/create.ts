@@ -1,0 +1,132 @@
+/**
+ * Datagram sockets that are bound to an address of this machine.
+ */
+import { native } from "../../ffi/load.ts";
+import { check } from "../core/check.ts";
+import { readOptions, show } from "../core/options.ts";
+import {
+  type DatagramNetwork,
+  describeAddress,
+  Family,
+  formatAddress,
+  isWildcard,
+  rawAddress,
+  type UdpAddress,
+  udpAddress,
+} from "../net/address.ts";
+import { bindFirst, type Binding } from "../net/binding.ts";
+import { bind } from "../net/permitted.ts";
+import { Option, setOption } from "../net/socket.ts";
+import { threadPoller } from "../poll/thread_poller.ts";
+import type { DatagramSocket } from "./contract.ts";
+import { DatagramCore } from "./core.ts";
+import { UserDatagramSocket } from "./face.ts";
+import {
+  applyKernelOptions,
+  checkKernelOptions,
+  type KernelOptions,
+  wantLocalAddresses,
+} from "./kernel_options.ts";
+import { DATAGRAM_OPTIONS, type DatagramOptions, datagramSettings } from "./options.ts";
+
+/** Throws unless it is a network of datagrams. */
+export function checkNetwork(action: string, network: DatagramNetwork): void {
+  if (network === "udp" || network === "udp4" || network === "udp6") return;
+  throw new TypeError(
+    `Cannot ${action} the network ${show(network)}: it is "udp", "udp4" or "udp6"`,
+  );
+}
+
+/** The address of an end of a socket. */
+export function nameOf(fd: number, end: 0 | 1): UdpAddress {
+  const raw = rawAddress();
+  check("learn the address of a socket", native.name(fd, end, raw));
+  return udpAddress(raw);
+}
+
+/** A bound socket for one raw address. The descriptor is closed when that fails. */
+function open(raw: Uint32Array, options: KernelOptions, { v6Only, origin }: Binding): number {
+  const family = raw[0]!;
+  const subject = describeAddress(formatAddress(raw));
+  const fd = check("open a socket for", native.datagramSocket(family), subject);
+  try {
+    if (family === Family.IPV6) setOption(fd, Option.V6_ONLY, v6Only ? 1 : 0);
+    applyKernelOptions(fd, family, options, options.reportUnreachable === true);
+    // Bound to one address, that is where everything is sent to, but what groups get.
+    if (isWildcard(raw)) wantLocalAddresses(fd, family);
+    check("bind", bind(fd, raw, origin), subject);
+    return fd;
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}
+
+/** The family of a socket. */
+export function familyOf(fd: number): number {
+  const raw = rawAddress();
+  check("learn the address of a socket", native.name(fd, 0, raw));
+  return raw[0]!;
+}
+
+/**
+ * Opens a socket for datagrams that is bound to an address, before it returns.
+ *
+ * `address` is as for `createListener`: `"host:port"`, `"[::1]:port"` or `":port"`; port 0 lets the
+ * kernel choose. With `onDatagram` or `onDatagrams` what comes goes to that handler; without, `wait`
+ * takes it.
+ *
+ * Under Deno the program needs `--allow-net` for the address, and for each destination of `writeTo`;
+ * an answer needs nothing more.
+ *
+ * @throws {TypeError} The network, the address or an option is malformed.
+ * @throws {RangeError} A number is out of range.
+ * @throws {SystemError} The kernel refuses: `code` is `"EADDRINUSE"`, `"EACCES"`, …
+ * @throws {NetpollError} The host name is unknown.
+ * @throws {Error} Deno's `NotCapable`: `Deno.listenDatagram` would not be permitted that address.
+ *
+ * @example An echo
+ * ```ts
+ * import { createDatagramSocket, dialDatagram } from "@netpoll/netpoll";
+ *
+ * await using server = createDatagramSocket("udp", "127.0.0.1:0", {
+ *   onDatagram(datagram) {
+ *     datagram.reply(datagram.bytes); // leaves with all others of this batch
+ *   },
+ * });
+ *
+ * await using client = await dialDatagram("udp", `127.0.0.1:${server.localAddress.port}`);
+ * client.write(new TextEncoder().encode("hello"));
+ * await client.flush();
+ * await client.wait();
+ * for (const datagram of client.datagrams) {
+ *   console.log(new TextDecoder().decode(datagram.bytes)); // "hello"
+ * }
+ * client.release();
+ * ```
+ */
+export function createDatagramSocket(
+  network: DatagramNetwork,
+  address: string,
+  options: DatagramOptions = {},
+): DatagramSocket {
+  const read = readOptions("createDatagramSocket", options, DATAGRAM_OPTIONS);
+  checkNetwork("bind", network);
+  const settings = datagramSettings(read);
+  checkKernelOptions(read);
+  const fd = bindFirst(network, address, read.v6Only, (raw, way) => open(raw, read, way));
+  try {
+    const core = new DatagramCore(fd, {
+      poller: threadPoller(),
+      callbacks: read,
+      settings,
+      family: familyOf(fd),
+      localAddress: nameOf(fd, 0),
+      remoteAddress: null,
+    });
+    return new UserDatagramSocket(core);
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+}

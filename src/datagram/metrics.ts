@@ -1,0 +1,124 @@
+/**
+ * The metrics of a datagram socket: its counts, and what the kernel knows of it at this moment.
+ */
+import { native } from "../../ffi/load.ts";
+import type { UdpAddress } from "../net/address.ts";
+import type { DatagramCounts } from "./counts.ts";
+
+const SOL_SOCKET = 1;
+const SO_MEMINFO = 55;
+/** The places of SO_MEMINFO (linux/sock_diag.h, SK_MEMINFO_VARS). */
+const RECEIVE_MEMORY = 0;
+const RECEIVE_MEMORY_MAX = 1;
+const SEND_MEMORY = 2;
+const DROPS = 8;
+
+const memory = new Int32Array(9);
+
+/** What a datagram socket has done, and what waits in it. */
+export interface DatagramMetrics {
+  /** The address of this end. */
+  localAddress: UdpAddress;
+  /** The address that it is connected to; null if it is not. */
+  remoteAddress: UdpAddress | null;
+  /** Datagrams that came. `messages` is what they were for the kernel: a train is one message. */
+  received: {
+    /** Datagrams. */
+    count: number;
+    /** The bytes of them. */
+    bytes: number;
+    /** Messages of the kernel. */
+    messages: number;
+    /**
+     * Datagrams that the kernel has dropped, since its buffer was full, or a checksum was wrong
+     * (SO_MEMINFO). It is known at once, unlike with SO_RXQ_OVFL.
+     */
+    droppedByKernel: number;
+    /** The memory of what was not received yet: the kernel's own, several times the bytes. */
+    bufferedBytes: number;
+    /** Its bound: see `receiveBufferBytes`. */
+    bufferedBytesMax: number;
+  };
+  /** Datagrams that the kernel has taken. */
+  sent: {
+    /** Datagrams. */
+    count: number;
+    /** The bytes of them. */
+    bytes: number;
+    /** Messages of the kernel. */
+    messages: number;
+    /** The memory of what the kernel has taken and not sent. */
+    bufferedBytes: number;
+  };
+  /** Datagrams that were written and that the kernel has not taken. */
+  queued: {
+    /** Datagrams. */
+    count: number;
+    /** The bytes of them. */
+    bytes: number;
+  };
+  /** Datagrams that were written and dropped. */
+  dropped: {
+    /** The queue was full. */
+    full: number;
+    /** They had waited longer than `queueLifetimeMs`. */
+    expired: number;
+    /** The kernel has refused them. */
+    refused: number;
+    /** They were left when the socket closed. */
+    closed: number;
+  };
+  /** The times that the kernel had no room for more. */
+  blockedCount: number;
+  /** Errors, of datagrams and of handlers: what `onError` heard, and what it did not for the number of them. */
+  errorCount: number;
+}
+
+/** The socket, as its metrics see it. */
+export interface MeasuredSocket {
+  readonly fd: number;
+  readonly counts: DatagramCounts;
+  readonly localAddress: UdpAddress;
+  readonly remoteAddress: UdpAddress | null;
+  readonly queuedCount: number;
+  readonly queuedBytes: number;
+}
+
+/** Reads what the kernel knows. Zeros for a socket that is closed. */
+function readMemory(fd: number): void {
+  memory.fill(0);
+  if (fd >= 0) native.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, memory.byteLength);
+}
+
+/** The metrics of a socket. */
+export function datagramMetrics(socket: MeasuredSocket): DatagramMetrics {
+  const { counts, fd, localAddress, remoteAddress, queuedCount, queuedBytes } = socket;
+  readMemory(fd);
+  return {
+    localAddress,
+    remoteAddress,
+    received: {
+      count: counts.receivedCount,
+      bytes: counts.receivedBytes,
+      messages: counts.receivedMessages,
+      droppedByKernel: memory[DROPS]! >>> 0,
+      bufferedBytes: memory[RECEIVE_MEMORY]!,
+      bufferedBytesMax: memory[RECEIVE_MEMORY_MAX]!,
+    },
+    sent: {
+      count: counts.sentCount,
+      bytes: counts.sentBytes,
+      messages: counts.sentMessages,
+      bufferedBytes: memory[SEND_MEMORY]!,
+    },
+    queued: { count: queuedCount, bytes: queuedBytes },
+    dropped: {
+      full: counts.droppedFull,
+      expired: counts.droppedExpired,
+      refused: counts.droppedRefused,
+      closed: counts.droppedClosed,
+    },
+    blockedCount: counts.blockedCount,
+    errorCount: counts.errorCount,
+  };
+}

@@ -1,0 +1,284 @@
+/**
+ * Outgoing datagrams: a bounded queue, and what the kernel says when it is given them.
+ *
+ * sendmmsg stops at the first datagram that it refuses, and the reason is lost unless that was the
+ * first of the call: so a short count means nothing, and the rest is offered again.
+ */
+import { native } from "../../ffi/load.ts";
+import { ERRNO } from "../core/errno.ts";
+import {
+  DATAGRAMS_MAX,
+  NO_BUFFERS_MS,
+  TRAIN_COUNT_MAX,
+  TRAIN_SEGMENT_BYTES_SAFE,
+} from "../core/limits.ts";
+import type { PackedAddress } from "../net/address.ts";
+import { clock } from "../poll/clock.ts";
+import type { Poller } from "../poll/poller.ts";
+import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+import type { DatagramCounts } from "./counts.ts";
+import { Flag, peerAt, RECORD_WORDS, recordTable, Word } from "./record.ts";
+import { SendQueue } from "./send_queue.ts";
+
+/** The bounds of a queue, and what happens at them. */
+export interface QueueSettings {
+  readonly queueCountMax: number;
+  readonly queueBytesMax: number;
+  readonly queueLifetimeMs: number;
+  readonly onQueueFull: "drop-new" | "drop-old";
+  readonly segmentation: "auto" | "off";
+}
+
+/** The socket that sends. */
+export interface OutgoingOwner {
+  readonly fd: number;
+  readonly counts: DatagramCounts;
+  /** Takes what the error queue of the socket has. The number of errors. */
+  takeErrors(): number;
+  /** The kernel refuses a datagram, or a train of them, which is dropped. Null: of the connected peer. */
+  onRefused(errno: number, peer: PackedAddress | null): void;
+  /** The kernel refuses trains. */
+  onTrainsRefused(errno: number, segmentBytes: number): void;
+  /** An event shall tell of room from now on, or no more. */
+  wantRoom(isWanted: boolean): void;
+  /** Some datagrams have left. */
+  onSent(): void;
+  /** Nothing is left to send. */
+  onEmpty(): void;
+}
+
+/** Trains that are refused leave as single datagrams, from here. One table a thread. */
+const singles = recordTable(DATAGRAMS_MAX);
+
+/** Whether a train, and no single datagram, is refused by such an error (udp(7), UDP_SEGMENT). */
+function isOfTrains(errno: number): boolean {
+  return errno === ERRNO.EIO || errno === ERRNO.EINVAL || errno === ERRNO.EMSGSIZE;
+}
+
+/** The way out of a socket. */
+export class Outgoing implements TimerOwner {
+  /** The datagrams that wait. */
+  readonly queue: SendQueue;
+  /** Whether the kernel had no room, and nothing has told since that it has. */
+  isBlocked = false;
+  readonly #owner: OutgoingOwner;
+  readonly #poller: Poller;
+  readonly #settings: QueueSettings;
+  #timer: Timer | null = null;
+  #areTrainsRefused = false;
+  #isSending = false;
+
+  /** An empty queue. */
+  constructor(owner: OutgoingOwner, poller: Poller, settings: QueueSettings) {
+    this.#owner = owner;
+    this.#poller = poller;
+    this.#settings = settings;
+    this.queue = new SendQueue(settings.segmentation === "auto" ? Infinity : 0);
+  }
+
+  /** Whether a datagram of so many bytes fits into the queue. */
+  fits(length: number): boolean {
+    const { queue } = this;
+    const { queueCountMax, queueBytesMax } = this.#settings;
+    return queue.count < queueCountMax && queue.bytes + length <= queueBytesMax;
+  }
+
+  /**
+   * Makes a record for a datagram of so many bytes, with the policy of a full queue. Its first word;
+   * -1 if it is dropped.
+   */
+  add(length: number): number {
+    if (!this.fits(length) && !this.#makeRoom(length)) {
+      this.#owner.counts.droppedFull += 1;
+      return -1;
+    }
+    const at = this.queue.add(length);
+    const note = this.#settings.queueLifetimeMs > 0 ? this.#nowMs() : 0;
+    this.queue.table[at + Word.NOTE] = note;
+    return at;
+  }
+
+  #nowMs(): number {
+    return clock.now() / 1000 >>> 0;
+  }
+
+  #makeRoom(length: number): boolean {
+    // What the kernel has room for is not held up by a bound of ours.
+    if (!this.isBlocked) this.send();
+    if (this.fits(length)) return true;
+    if (this.#settings.onQueueFull === "drop-new" || length > this.#settings.queueBytesMax) {
+      return false;
+    }
+    while (!this.fits(length)) {
+      this.queue.removeOldest();
+      this.#owner.counts.droppedFull += 1;
+    }
+    return true;
+  }
+
+  /** Gives the kernel what it takes. */
+  send(): void {
+    if (this.isBlocked || this.#isSending) return;
+    const { queue } = this;
+    this.#isSending = true;
+    try {
+      queue.settle();
+      if (this.#settings.queueLifetimeMs > 0) this.#dropExpired();
+      if (queue.recordCount > 0) this.#sendAll();
+    } finally {
+      this.#isSending = false;
+    }
+    if (queue.recordCount === 0) this.#owner.onEmpty();
+  }
+
+  #dropExpired(): void {
+    const { queue } = this;
+    const nowMs = this.#nowMs();
+    while (queue.recordCount > 0) {
+      const ageMs = nowMs - queue.table[queue.headAt + Word.NOTE]! >>> 0;
+      if (ageMs <= this.#settings.queueLifetimeMs) return;
+      this.#owner.counts.droppedExpired += queue.removeRecords(1);
+    }
+  }
+
+  #sendAll(): void {
+    const owner = this.#owner;
+    let isRepeated = false;
+    while (this.queue.recordCount > 0 && owner.fd >= 0) {
+      const code = this.#offer();
+      if (code > 0) {
+        isRepeated = false;
+        owner.onSent();
+        continue;
+      }
+      const errno = -code;
+      if (errno === ERRNO.EAGAIN) return this.#block(null);
+      if (errno === ERRNO.ENOBUFS || errno === ERRNO.ENOMEM) return this.#block(NO_BUFFERS_MS);
+      if (this.#refusesTrain(errno)) continue;
+      // The error may be of a datagram to somebody else, of which ICMP told meanwhile (ip(7),
+      // IP_RECVERR): whatever met it is offered once more.
+      const tookErrors = owner.takeErrors() > 0;
+      if (!isRepeated && (tookErrors || errno !== ERRNO.EMSGSIZE)) {
+        isRepeated = true;
+        continue;
+      }
+      isRepeated = false;
+      this.#drop(errno);
+    }
+  }
+
+  /** Offers what is at the head of the queue. How many records the kernel has taken, or `-errno`. */
+  #offer(): number {
+    const { queue } = this;
+    const { counts, fd } = this.#owner;
+    if (this.#isRefusedTrain(queue.head)) return this.#offerSingly();
+    const bytes = queue.bytes;
+    const taken = native.sendmmsg(fd, queue.table, queue.head, this.#run());
+    if (taken <= 0) return taken;
+    const datagrams = queue.removeRecords(taken);
+    counts.sentCount += datagrams;
+    counts.sentBytes += bytes - queue.bytes;
+    counts.sentMessages += taken;
+    return taken;
+  }
+
+  /** The number of records that can be offered together, as they are. */
+  #run(): number {
+    const { head, recordCount } = this.queue;
+    const most = Math.min(recordCount, DATAGRAMS_MAX);
+    if (!this.#areTrainsRefused) return most;
+    let count = 1;
+    while (count < most && !this.#isRefusedTrain(head + count)) count += 1;
+    return count;
+  }
+
+  #isRefusedTrain(record: number): boolean {
+    if (!this.#areTrainsRefused) return false;
+    const segment = this.queue.table[RECORD_WORDS * record + Word.SEGMENT]!;
+    return segment > this.queue.trainSegmentMax;
+  }
+
+  #offerSingly(): number {
+    const { queue } = this;
+    const { counts, fd } = this.#owner;
+    const at = queue.headAt;
+    const segment = queue.table[at + Word.SEGMENT]!;
+    const count = Math.min(queue.countAt(at), TRAIN_COUNT_MAX);
+    const record = queue.table.subarray(at, at + RECORD_WORDS);
+    for (let i = 0; i < count; i++) {
+      const to = RECORD_WORDS * i;
+      singles.set(record, to);
+      singles[to + Word.OFFSET]! += i * segment;
+      singles[to + Word.LENGTH] = Math.min(segment, record[Word.LENGTH]! - i * segment);
+      singles[to + Word.SEGMENT] = 0;
+    }
+    const bytes = queue.bytes;
+    const taken = native.sendmmsg(fd, singles, 0, count);
+    if (taken <= 0) return taken;
+    queue.removeOfTrain(taken);
+    counts.sentCount += taken;
+    counts.sentBytes += bytes - queue.bytes;
+    counts.sentMessages += taken;
+    return taken;
+  }
+
+  /**
+   * Notes that the kernel, or the device on the way, takes no trains, or none of datagrams this
+   * long. Whether that is what the error says.
+   */
+  #refusesTrain(errno: number): boolean {
+    const { queue } = this;
+    const segment = queue.table[queue.headAt + Word.SEGMENT]!;
+    if (segment === 0 || !isOfTrains(errno) || this.#isRefusedTrain(queue.head)) return false;
+    const isTooLong = errno !== ERRNO.EIO && segment > TRAIN_SEGMENT_BYTES_SAFE;
+    queue.trainSegmentMax = isTooLong ? TRAIN_SEGMENT_BYTES_SAFE : 0;
+    this.#areTrainsRefused = true;
+    this.#owner.onTrainsRefused(errno, segment);
+    return true;
+  }
+
+  /** Drops what the kernel will not take, and says so. */
+  #drop(errno: number): void {
+    const { queue } = this;
+    const { counts } = this.#owner;
+    const at = queue.headAt;
+    const isConnected = (queue.table[at + Word.FLAGS]! & Flag.CONNECTED) !== 0;
+    const peer = isConnected ? null : peerAt(queue.table, at);
+    if (this.#isRefusedTrain(queue.head)) {
+      queue.removeOfTrain(1);
+      counts.droppedRefused += 1;
+    } else {
+      counts.droppedRefused += queue.removeRecords(1);
+    }
+    this.#owner.onRefused(errno, peer);
+  }
+
+  /** Waits for room: until an event tells of it, or for some milliseconds. */
+  #block(delayMs: number | null): void {
+    this.isBlocked = true;
+    this.#owner.counts.blockedCount += 1;
+    if (delayMs === null) return this.#owner.wantRoom(true);
+    this.#timer ??= new Timer(this);
+    this.#poller.setTimer(this.#timer, delayMs);
+  }
+
+  /** There may be room by now. */
+  onRoom(): void {
+    if (!this.isBlocked) return;
+    this.isBlocked = false;
+    if (this.#timer !== null) this.#poller.cancelTimer(this.#timer);
+    this.send();
+    if (!this.isBlocked) this.#owner.wantRoom(false);
+  }
+
+  onTimer(): void {
+    this.onRoom();
+  }
+
+  /** Nothing is sent any more. The number of datagrams that were dropped. */
+  close(): number {
+    if (this.#timer !== null) this.#poller.cancelTimer(this.#timer);
+    this.isBlocked = true;
+    return this.queue.clear();
+  }
+}

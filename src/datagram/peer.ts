@@ -1,0 +1,126 @@
+/**
+ * Peers: packed addresses as users write, read and compare them.
+ */
+import { show } from "../core/options.ts";
+import {
+  describeAddress,
+  Family,
+  isNumeric,
+  packAddress,
+  type PackedAddress,
+  parseHostPort,
+  rawAddress,
+  rawFromNumeric,
+  setPacked,
+  type UdpAddress,
+  udpAddress,
+  wellKnown,
+} from "../net/address.ts";
+
+const PORT_FACTOR = 2 ** 32;
+const PACKED_MAX = 65_536 * PORT_FACTOR;
+const IPV6_WORDS = 8;
+const IPV6_BYTES = 16;
+const PORT_MAX = 65_535;
+
+/**
+ * Packs a numeric address, for `writeTo`. A name is looked up by `dialDatagram` alone: that waits.
+ *
+ * @throws {TypeError} It is no "host:port" with a numeric host or `localhost`, or its port is 0.
+ *
+ * @example
+ * ```ts
+ * import { packPeer, unpackPeer } from "@netpoll/netpoll";
+ *
+ * const peer = packPeer("127.0.0.1:5353");
+ * console.log(unpackPeer(peer)); // { transport: "udp", hostname: "127.0.0.1", port: 5353 }
+ * ```
+ */
+export function packPeer(address: string | UdpAddress): PackedAddress {
+  const { hostname, port } = typeof address === "object" && address !== null
+    ? address
+    : parseHostPort(address);
+  const numeric = wellKnown(String(hostname))?.[0] ?? hostname;
+  if (hostname === "" || !isNumeric(numeric) || !isPort(port)) {
+    throw new TypeError(
+      `Cannot send to ${show(address)}: it needs a numeric host, or localhost, and a port above 0`,
+    );
+  }
+  return packAddress(rawFromNumeric(numeric, port));
+}
+
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 1 && port <= PORT_MAX;
+}
+
+/**
+ * The address that was packed.
+ *
+ * @throws {TypeError} It is no packed address.
+ *
+ * @example
+ * ```ts
+ * import { packPeer, unpackPeer } from "@netpoll/netpoll";
+ *
+ * console.log(unpackPeer(packPeer("[::1]:53")).hostname); // "::1"
+ * ```
+ */
+export function unpackPeer(peer: PackedAddress): UdpAddress {
+  // Whoever forges the source of a datagram may have written port 0 there.
+  if (typeof peer === "number" && Number.isInteger(peer) && peer >= 0 && peer < PACKED_MAX) {
+    return udpOf(peer);
+  }
+  return isIPv6(peer) ? udpOf(peer) : udpOf(checkPeer(peer));
+}
+
+/** A packed address of ours as users read it. */
+export function udpOf(peer: PackedAddress): UdpAddress {
+  const raw = rawAddress();
+  setPacked(raw, peer);
+  return udpAddress(raw);
+}
+
+/**
+ * A key for a `Map` or a `Set`: the same for the same peer. A number for IPv4, which is the packed
+ * address itself; text for IPv6.
+ */
+export function keyOf(peer: PackedAddress): number | string {
+  if (typeof peer === "number") return peer;
+  const [, port, scope, , a, b, c, d] = peer as unknown as readonly number[];
+  return String.fromCharCode(
+    port!,
+    ...halves(scope!),
+    ...halves(a!),
+    ...halves(b!),
+    ...halves(c!),
+    ...halves(d!),
+  );
+}
+
+function halves(word: number): [low: number, high: number] {
+  return [word & 0xffff, word >>> 16];
+}
+
+/**
+ * Passes on a packed address that a user gave.
+ *
+ * @throws {TypeError} It is none.
+ */
+export function checkPeer(peer: PackedAddress): PackedAddress {
+  if (typeof peer === "number") {
+    if (Number.isInteger(peer) && peer >= PORT_FACTOR && peer < PACKED_MAX) return peer;
+  } else if (isIPv6(peer) && isPort(peer[1]!)) return peer;
+  throw new TypeError(
+    `Cannot send to ${show(peer)}: it is no packed address; packPeer("127.0.0.1:53") makes one`,
+  );
+}
+
+function isIPv6(peer: unknown): peer is Uint32Array {
+  return peer instanceof Uint32Array && peer.length === IPV6_WORDS && peer[0] === Family.IPV6 &&
+    peer[3] === IPV6_BYTES;
+}
+
+/** A peer in one line, for messages. */
+export function describePeer(peer: PackedAddress): string {
+  return describeAddress(udpOf(peer));
+}

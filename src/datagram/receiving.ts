@@ -1,0 +1,228 @@
+/**
+ * Receiving: one recvmmsg an event, and whom the batch is for. Handlers run at once, over the arena;
+ * for whoever waits the batch is kept until `release`.
+ */
+import type { Scope } from "../../ffi/context.ts";
+import { BusyError } from "../core/errors.ts";
+import { ignore } from "../core/promises.ts";
+import type { PackedAddress } from "../net/address.ts";
+import { arena } from "./arena.ts";
+import { Batch } from "./batch.ts";
+import type { Datagram, Datagrams } from "./contract.ts";
+import type { DatagramCounts } from "./counts.ts";
+import { Cursor, type CursorOwner } from "./cursor.ts";
+import type { DatagramCallbacks } from "./options.ts";
+import { Flag, peerAt, RECORD_WORDS, Word } from "./record.ts";
+
+/** The socket that receives. */
+export interface ReceivingOwner extends CursorOwner {
+  readonly fd: number;
+  readonly counts: DatagramCounts;
+  readonly callbacks: DatagramCallbacks;
+  readonly scope: Scope;
+  /** Whether handlers may still be called. */
+  readonly isOpen: boolean;
+  /** Whether datagrams go to a handler. */
+  readonly hasHandler: boolean;
+  /** A handler has failed, or there is an error that nobody waits for. */
+  complain(error: unknown, peer: PackedAddress | null): void;
+  /** Datagrams came. */
+  onReceived(): void;
+  /** Nobody waits any more. */
+  onWaited(): void;
+}
+
+/** Somebody who waits for a datagram. */
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** The way in. */
+export class Receiving {
+  readonly #owner: ReceivingOwner;
+  readonly #batch = new Batch();
+  readonly #cursor: Cursor;
+  #waiter: Waiter | null = null;
+  /** An error of the peer of which nobody has heard. The next wait does. */
+  #failure: unknown = null;
+  #isDispatching = false;
+
+  /** Of a socket. */
+  constructor(owner: ReceivingOwner) {
+    this.#owner = owner;
+    this.#cursor = new Cursor(this.#batch, owner);
+  }
+
+  /** What the last wait has brought. */
+  get datagrams(): Datagrams {
+    return this.#cursor.datagrams;
+  }
+
+  /** Whether somebody waits. */
+  get isAwaited(): boolean {
+    return this.#waiter !== null;
+  }
+
+  /** Whether handlers run at this moment. */
+  get isDispatching(): boolean {
+    return this.#isDispatching;
+  }
+
+  /** Receives a batch and passes it on. How many messages there were, or `-errno`. */
+  receive(countMax: number): number {
+    const messages = arena.receive(this.#owner.fd, countMax);
+    if (messages <= 0) return messages;
+    const batch = this.#batch;
+    try {
+      batch.begin(arena.table, arena.slots, messages);
+      this.#count(messages);
+      this.#failure = null;
+      if (this.#owner.hasHandler) this.#dispatch();
+      else this.#deliver();
+    } finally {
+      if (this.#owner.hasHandler || !this.#owner.isOpen) batch.end();
+      arena.done(messages);
+    }
+    return messages;
+  }
+
+  #count(messages: number): void {
+    const { counts } = this.#owner;
+    const { table } = arena;
+    for (let i = 0, at = 0; i < messages; i++, at += RECORD_WORDS) {
+      counts.receivedBytes += table[at + Word.LENGTH]!;
+      if ((table[at + Word.FLAGS]! & Flag.TRUNCATED) !== 0) counts.truncatedCount += 1;
+    }
+    counts.receivedCount += this.#batch.count;
+    counts.receivedMessages += messages;
+    this.#owner.onReceived();
+  }
+
+  /** Gives what was received to whoever waits, for longer than this turn. */
+  #deliver(): void {
+    try {
+      this.#batch.keep();
+    } catch (error) {
+      this.#batch.end(); // no memory is left: these are lost, as when the kernel has none
+      return void this.fail(error);
+    }
+    this.#endWait()!.resolve();
+  }
+
+  // ---- handlers ---------------------------------------------------------------------------------
+
+  #dispatch(): void {
+    this.#isDispatching = true;
+    try {
+      this.#owner.scope(runHandlers, this, this.#owner.callbacks);
+    } finally {
+      this.#isDispatching = false;
+    }
+  }
+
+  /** Calls the handler for each datagram of the batch. What one throws does not hurt the next. */
+  runEach(onDatagram: (datagram: Datagram) => unknown): void {
+    const owner = this.#owner;
+    const batch = this.#batch;
+    const { datagram } = this.#cursor;
+    while (owner.isOpen && batch.next()) {
+      try {
+        const result = onDatagram(datagram);
+        if (result !== undefined) this.#checkResult(result);
+      } catch (error) {
+        owner.complain(error, peerAt(batch.table, batch.at));
+      }
+    }
+  }
+
+  /** Calls the handler once for all of the batch. */
+  runBatch(onDatagrams: (datagrams: Datagrams) => unknown): void {
+    try {
+      const result = onDatagrams(this.#cursor.datagrams);
+      if (result !== undefined) this.#checkResult(result);
+    } catch (error) {
+      this.#owner.complain(error, null);
+    }
+  }
+
+  /** A handler that waits uses a cursor that has gone on: its author has to know. */
+  #checkResult(result: unknown): void {
+    if (typeof (result as { then?: unknown } | null)?.then !== "function") return;
+    (result as Promise<unknown>).then(ignore, (error) => this.#owner.complain(error, null));
+    throw new TypeError(
+      "Cannot wait in a handler of datagrams: it is synchronous; take slice() of the datagram, " +
+        "begin what waits, and return nothing",
+    );
+  }
+
+  // ---- waits ------------------------------------------------------------------------------------
+
+  /** Waits for a batch. What the last one has lent goes back. */
+  wait(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#waiter !== null) {
+      return Promise.reject(new BusyError("Cannot wait: a wait for datagrams is under way"));
+    }
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#failure !== null) {
+      const failure = this.#failure;
+      this.#failure = null;
+      return Promise.reject(failure);
+    }
+    this.release();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiter = signal === undefined
+      ? { resolve, reject }
+      : this.#waiterWith(signal, resolve, reject);
+    return promise;
+  }
+
+  #waiterWith(
+    signal: AbortSignal,
+    resolve: () => void,
+    reject: (error: unknown) => void,
+  ): Waiter {
+    const onAbort = () => this.#endWait()!.reject(signal.reason);
+    const leave = () => signal.removeEventListener("abort", onAbort);
+    signal.addEventListener("abort", onAbort);
+    return {
+      resolve() {
+        leave();
+        resolve();
+      },
+      reject(error) {
+        leave();
+        reject(error);
+      },
+    };
+  }
+
+  #endWait(): Waiter | null {
+    const waiter = this.#waiter;
+    this.#waiter = null;
+    if (waiter !== null) this.#owner.onWaited();
+    return waiter;
+  }
+
+  /** Ends a wait with an error. Whether there was one. */
+  fail(error: unknown): boolean {
+    const waiter = this.#endWait();
+    waiter?.reject(error);
+    return waiter !== null;
+  }
+
+  /** Ends a wait with an error of the peer, or the next one. */
+  failOnce(error: unknown): void {
+    if (!this.fail(error)) this.#failure = error;
+  }
+
+  /** Gives back what the last wait has brought. */
+  release(): void {
+    if (!this.#isDispatching) this.#batch.end();
+  }
+}
+
+function runHandlers(receiving: Receiving, callbacks: DatagramCallbacks): void {
+  if (callbacks.onDatagram !== undefined) receiving.runEach(callbacks.onDatagram);
+  else receiving.runBatch(callbacks.onDatagrams!);
+}

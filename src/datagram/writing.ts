@@ -1,0 +1,183 @@
+/**
+ * Writing: from what a user gives to records of the queue, and waiting until it has left.
+ */
+import { presentCount } from "../core/bytes.ts";
+import { DATAGRAM_BYTES_MAX } from "../core/limits.ts";
+import { ignore, RESOLVED } from "../core/promises.ts";
+import { withSignal } from "../core/signal.ts";
+import { checkOptions, type Known, show } from "../core/options.ts";
+import { Family, type PackedAddress } from "../net/address.ts";
+import type { Poller } from "../poll/poller.ts";
+import type { DatagramWriteOptions } from "./contract.ts";
+import type { DatagramSettings } from "./options.ts";
+import { Outgoing, type OutgoingOwner } from "./outgoing.ts";
+import { copyRoute, ECN_SHIFT, familyAt, Flag, putPeer, Word } from "./record.ts";
+
+const WRITE_OPTIONS: Known<DatagramWriteOptions> = { ecn: 1 };
+const ECN_MAX = 3;
+
+/** The socket that writes. */
+export interface WritingOwner extends OutgoingOwner {
+  readonly settings: DatagramSettings;
+  /** Its family; an IPv6 one may send by IPv4, too. */
+  readonly family: number;
+  /** A flush waits from now on. */
+  onFlushBegin(): void;
+  /** None does any more. */
+  onFlushEnd(): void;
+}
+
+/** The flags that options ask for. */
+function flagsOf(options: DatagramWriteOptions | undefined): number {
+  if (options === undefined) return 0;
+  checkOptions("a datagram", options, WRITE_OPTIONS);
+  const { ecn } = options;
+  if (ecn === undefined) return 0;
+  if (Number.isInteger(ecn) && ecn >= 0 && ecn <= ECN_MAX) return Flag.ECN | ecn << ECN_SHIFT;
+  throw new RangeError(`Cannot set ecn to ${show(ecn)}: it is a whole number from 0 to ${ECN_MAX}`);
+}
+
+/** What a socket writes. */
+export class Writing {
+  /** The queue, and what sends it. */
+  readonly outgoing: Outgoing;
+  readonly #owner: WritingOwner;
+  /** Whoever waits until all has left. */
+  #flushing: PromiseWithResolvers<void> | null = null;
+
+  /** Of a socket. */
+  constructor(owner: WritingOwner, poller: Poller) {
+    this.#owner = owner;
+    this.outgoing = new Outgoing(owner, poller, owner.settings);
+  }
+
+  /** Writes a datagram to a peer, or (null) to the one that the socket is connected to. */
+  write(peer: PackedAddress | null, bytes: Uint8Array, options?: DatagramWriteOptions): boolean {
+    const flags = flagsOf(options);
+    const length = this.#checkLength(presentCount(bytes, "write"), peer);
+    const at = this.outgoing.add(length);
+    if (at < 0) return false;
+    this.#address(at, peer, flags);
+    this.#copy(bytes);
+    return true;
+  }
+
+  /** Writes an answer to a datagram, by its record: to its peer, from where it was sent to. */
+  reply(
+    from: Uint32Array,
+    fromAt: number,
+    bytes: Uint8Array,
+    options: DatagramWriteOptions | undefined,
+  ): boolean {
+    const flags = flagsOf(options);
+    const length = presentCount(bytes, "write");
+    if (length > DATAGRAM_BYTES_MAX[4]) this.#refuseLength(length, familyAt(from, fromAt));
+    const at = this.outgoing.add(length);
+    if (at < 0) return false;
+    const { table } = this.outgoing.queue;
+    copyRoute(from, fromAt, table, at);
+    const isLocal = (from[fromAt + Word.FLAGS]! & (Flag.LOCAL | Flag.GROUP)) === Flag.LOCAL;
+    table[at + Word.FLAGS] = isLocal ? flags | Flag.LOCAL : flags;
+    this.#copy(bytes);
+    return true;
+  }
+
+  #copy(bytes: Uint8Array): void {
+    const { queue } = this.outgoing;
+    queue.lastBlock.slab.bytes.set(bytes, queue.lastOffset);
+  }
+
+  #address(at: number, peer: PackedAddress | null, flags: number): void {
+    const { table } = this.outgoing.queue;
+    if (peer !== null) {
+      putPeer(table, at, peer);
+      table[at + Word.FLAGS] = flags;
+    } else {
+      // The family says how ECN is written; the rest is where the socket is connected to.
+      table[at + Word.END] = this.#owner.family << 16;
+      table[at + Word.SCOPE] = 0;
+      table.fill(0, at + Word.ADDRESS, at + Word.LOCAL);
+      table[at + Word.FLAGS] = flags | Flag.CONNECTED;
+    }
+  }
+
+  #checkLength(length: number, peer: PackedAddress | null): number {
+    if (length <= DATAGRAM_BYTES_MAX[4]) return length;
+    const isIPv4 = peer === null ? this.#owner.family === Family.IPV4 : typeof peer === "number";
+    return this.#refuseLength(length, isIPv4 ? Family.IPV4 : Family.IPV6);
+  }
+
+  #refuseLength(length: number, family: number): number {
+    const most = DATAGRAM_BYTES_MAX[family === Family.IPV4 ? 4 : 6];
+    if (length <= most) return length;
+    throw new RangeError(`Cannot write a datagram of ${length} bytes: at most ${most}`);
+  }
+
+  /** Makes a datagram and lends its bytes; null when the queue is full. */
+  malloc(peer: PackedAddress | null, count: number): Uint8Array | null {
+    if (!Number.isInteger(count) || count < 0) {
+      throw new TypeError(`Cannot make a datagram of ${show(count)} bytes`);
+    }
+    this.#checkLength(count, peer);
+    const at = this.outgoing.add(count);
+    if (at < 0) return null;
+    this.#address(at, peer, 0);
+    const { queue } = this.outgoing;
+    return queue.lastBlock.lend(queue.lastOffset, count);
+  }
+
+  /** Keeps the first bytes of what was lent last. */
+  mallocAck(count: number): void {
+    const { queue } = this.outgoing;
+    const most = queue.openBytes;
+    if (!Number.isInteger(count) || count < 0 || count > most) {
+      const lent = most < 0 ? "nothing is lent" : `${most} are lent`;
+      throw new RangeError(`Cannot keep ${show(count)} bytes of a datagram: ${lent}`);
+    }
+    queue.shorten(count);
+    queue.settle();
+  }
+
+  /** Writes datagrams of one size. How many were taken. */
+  train(peer: PackedAddress | null, bytes: Uint8Array, segmentBytes: number): number {
+    const total = presentCount(bytes, "write");
+    if (!Number.isInteger(segmentBytes) || segmentBytes < 1) {
+      throw new RangeError(`Cannot write datagrams of ${show(segmentBytes)} bytes each`);
+    }
+    this.#checkLength(Math.min(segmentBytes, total), peer);
+    let taken = 0;
+    for (let from = 0; from < total; from += segmentBytes) {
+      const length = Math.min(segmentBytes, total - from);
+      const at = this.outgoing.add(length);
+      if (at < 0) continue;
+      this.#address(at, peer, 0);
+      this.#copy(new Uint8Array(bytes.buffer, bytes.byteOffset + from, length));
+      taken += 1;
+    }
+    return taken;
+  }
+
+  // ---- leaving ----------------------------------------------------------------------------------
+
+  /** Sends, unless somebody does so later, and waits until the kernel has taken everything. */
+  flush(signal: AbortSignal | undefined, isLater: boolean): Promise<void> {
+    if (!isLater) this.outgoing.send();
+    if (this.outgoing.queue.recordCount === 0) return RESOLVED;
+    if (this.#flushing === null) {
+      this.#flushing = Promise.withResolvers<void>();
+      this.#flushing.promise.catch(ignore);
+      this.#owner.onFlushBegin();
+    }
+    return withSignal(this.#flushing.promise, signal);
+  }
+
+  /** Everything has left, or the wait for that is over. */
+  endFlush(error: unknown): void {
+    const flushing = this.#flushing;
+    if (flushing === null) return;
+    this.#flushing = null;
+    this.#owner.onFlushEnd();
+    if (error === null) flushing.resolve();
+    else flushing.reject(error);
+  }
+}

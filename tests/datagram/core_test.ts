@@ -1,0 +1,223 @@
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { test } from "node:test";
+import { ClosedError, packPeer, SystemError, TimeoutError, unpackPeer } from "../../mod.ts";
+import { ERRNO } from "../../src/core/errno.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
+import { bound, bytes, deadAddress, dialled, echo, textOf, texts } from "../support/datagrams.ts";
+import { failWith, faultTest } from "../support/faults.ts";
+import { leaks } from "../support/leaks.ts";
+import { soon, tick, ticks, until } from "../support/until.ts";
+
+const pastOf = (error: unknown) => (error as SystemError).code;
+
+test("a dead peer among 50 hurts none of the others, with reportUnreachable and without", async () => {
+  for (const reportUnreachable of [true, false]) {
+    const dead = packPeer(await deadAddress());
+    const heard: string[] = [];
+    await using server = bound({
+      reportUnreachable,
+      onError: (error, peer) => heard.push(`${pastOf(error)} ${peer === dead}`),
+    });
+    const receivers = Array.from({ length: 49 }, () => bound({ readTimeoutMs: 3000 }));
+    for (let round = 0; round < 3; round++) {
+      for (const [i, each] of receivers.entries()) {
+        if (i === 25) server.writeTo(dead, bytes("lost"));
+        server.writeTo(packPeer(textOf(each)), bytes(`${round}`));
+      }
+      await server.flush();
+    }
+    for (const each of receivers) assertEquals(await texts(each, 3), ["0", "1", "2"]);
+    if (reportUnreachable) {
+      await until(() => heard.length === 3, "each error is told");
+      assertEquals(heard, new Array(3).fill("ECONNREFUSED true"));
+    }
+    assertEquals(server.metrics().sent.count, 3 * 50);
+    await Promise.all(receivers.map((each) => each.close()));
+  }
+});
+
+test("the error queue is drained: an error that nobody asked for is told once, not for ever", async () => {
+  await using server = bound({ reportUnreachable: true, onError: () => void (count += 1) });
+  let count = 0;
+  server.writeTo(packPeer(await deadAddress()), bytes("x"));
+  await server.flush();
+  await until(() => count > 0, "the error is told");
+  const { waits } = threadPoller().counts;
+  await ticks(20);
+  assertEquals(count, 1);
+  assert(threadPoller().counts.waits - waits < 200);
+});
+
+test("wait() of a connected socket rejects when its peer is dead, and the socket goes on", async () => {
+  const server = echo();
+  const at = textOf(server);
+  await using client = await dialled(server);
+  await server.close();
+  client.write(bytes("x"));
+  await client.flush();
+  const error = await client.wait().then(() => null, (error) => error);
+  assertInstanceOf(error, SystemError);
+  assertEquals([error.code, error.message.includes(at)], ["ECONNREFUSED", true]);
+  // An error that came while nobody waited is the next wait's.
+  client.write(bytes("x"));
+  await client.flush();
+  await ticks(5);
+  assertEquals(pastOf(await client.wait().catch((error) => error)), "ECONNREFUSED");
+});
+
+test("onError of a connected socket with a handler hears that its peer is dead", async () => {
+  const server = echo();
+  const heard: unknown[] = [];
+  await using client = await dialled(server, {
+    onDatagram() {},
+    onError: (error, peer) => heard.push(pastOf(error), peer),
+  });
+  await server.close();
+  client.write(bytes("x"));
+  await client.flush();
+  await until(() => heard.length > 0, "the error is told");
+  assertEquals(heard, ["ECONNREFUSED", null]);
+});
+
+test("an empty datagram is no end", async () => {
+  await using server = echo();
+  await using client = await dialled(server);
+  for (const text of ["", "a", ""]) {
+    client.write(bytes(text));
+    await client.flush();
+    assertEquals(await texts(client, 1), [text]);
+  }
+});
+
+test("datagrams of every size come back as they were, up to the longest", async () => {
+  await using server = echo({ receiveBufferBytes: 1 << 20 });
+  await using client = await dialled(server, { receiveBufferBytes: 1 << 20 });
+  for (const size of [1, 1472, 1473, 16_383, 16_384, 65_506, 65_507]) {
+    const sent = new Uint8Array(size).map((_, i) => i * 31 >> 3);
+    client.write(sent);
+    await client.flush();
+    await client.wait();
+    assertEquals(client.datagrams.count, 1);
+    const { bytes } = client.datagrams.at(0);
+    assertEquals(bytes.length, size);
+    assert(bytes.every((byte, i) => byte === sent[i]));
+  }
+  client.release();
+});
+
+faultTest("a failed receive is told, and what lies behind it comes all the same", async () => {
+  const heard: string[] = [];
+  const got: string[] = [];
+  await using server = bound({
+    onDatagram: ({ bytes }) => void got.push(new TextDecoder().decode(bytes)),
+    onError: (error) => heard.push(pastOf(error)),
+  });
+  await using client = await dialled(server);
+  failWith("recv", ERRNO.ENOMEM, { fd: server.fd });
+  client.write(bytes("x"));
+  await client.flush();
+  await until(() => got.length > 0 && heard.length > 0, "both come");
+  assertEquals([got, heard], [["x"], ["ENOMEM"]]);
+});
+
+test("close() sends what was written, says what was not, and gives everything back", async () => {
+  await leaks(async () => {
+    await using receiver = bound({ readTimeoutMs: 3000 });
+    const sender = await dialled(receiver);
+    sender.write(bytes("last"));
+    assertEquals(await sender.close(), { unsentCount: 0 });
+    assertEquals(await texts(receiver, 1), ["last"]);
+    assertEquals([sender.fd, await sender.close()], [-1, { unsentCount: 0 }]);
+    await sender.closed;
+  });
+});
+
+faultTest("close() gives up after its time, and counts what was left", async () => {
+  await leaks(async () => {
+    await using receiver = bound();
+    const sender = await dialled(receiver);
+    failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 1_000_000 });
+    for (const text of ["a", "b", "ccc"]) sender.write(bytes(text));
+    const flushed = sender.flush();
+    flushed.catch(() => {});
+    assertEquals(await soon(sender.close({ timeoutMs: 20 })), { unsentCount: 3 });
+    assertInstanceOf(await flushed.catch((error) => error), ClosedError);
+    assertEquals(sender.metrics().dropped.closed, 3);
+  });
+});
+
+test("close() ends a wait, and a handler in the middle of a batch", async () => {
+  await leaks(async () => {
+    const waiting = bound();
+    const wait = waiting.wait().catch((error) => error);
+    await waiting.close();
+    assertInstanceOf(await wait, ClosedError);
+    assertInstanceOf(await waiting.wait().catch((error) => error), ClosedError);
+    let calls = 0;
+    const server = bound({
+      onDatagram() {
+        calls += 1;
+        server[Symbol.dispose]();
+      },
+    });
+    await using client = await dialled(server);
+    for (let i = 0; i < 5; i++) client.write(bytes("x"));
+    await client.flush();
+    await server.closed;
+    assertEquals(calls, 1);
+  });
+});
+
+test("idleTimeoutMs closes a silent socket, and says why in every way", async () => {
+  await leaks(async () => {
+    const heard: unknown[] = [];
+    const socket = bound({ idleTimeoutMs: 20, onError: (error) => heard.push(error) });
+    const wait = socket.wait().catch((error) => error);
+    const reason = await soon(socket.closed.catch((error) => error));
+    assertInstanceOf(reason, TimeoutError);
+    assertEquals(reason.operation, "idle");
+    assertEquals(await wait, reason);
+    await until(() => heard.length > 0, "onError hears of it");
+    assertEquals(heard, [reason]);
+    const late = await socket.wait().catch((error) => error);
+    assertEquals([late instanceof ClosedError, late.cause], [true, reason]);
+  });
+});
+
+test("a handler runs in the async context in which the socket was made", async () => {
+  const storage = new AsyncLocalStorage<string>();
+  const seen: (string | undefined)[] = [];
+  const server = storage.run("ours", () =>
+    bound({
+      onDatagram: () => void seen.push(storage.getStore()),
+    }));
+  await using client = await dialled(server);
+  client.write(bytes("x"));
+  await client.flush();
+  await until(() => seen.length > 0, "it comes");
+  assertEquals(seen, ["ours"]);
+  await server.close();
+});
+
+test("a socket that is bound keeps nothing from ending once it is closed, and holds no memory idle", async () => {
+  await leaks(async () => {
+    const sockets = Array.from({ length: 20 }, () => echo());
+    await tick();
+    for (const each of sockets) await each.close();
+  });
+});
+
+test("two sockets talk to each other's addresses as they are told", async () => {
+  await using a = bound({ readTimeoutMs: 3000 });
+  await using b = bound({ readTimeoutMs: 3000 });
+  a.writeTo(packPeer(b.localAddress), bytes("ping"));
+  await a.flush();
+  await b.wait();
+  const datagram = b.datagrams.at(0);
+  assertEquals(unpackPeer(datagram.peer), a.localAddress);
+  assertEquals(datagram.reply(bytes("pong")), true);
+  await b.flush();
+  assertEquals(await texts(a, 1), ["pong"]);
+  b.release();
+});

@@ -1,0 +1,119 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import {
+  createDatagramSocket,
+  type Datagram,
+  type Datagrams,
+  dialDatagram,
+  packPeer,
+  unpackPeer,
+} from "../../mod.ts";
+import { bound, bytes, dialled, texts } from "../support/datagrams.ts";
+import { soon } from "../support/until.ts";
+
+test("datagrams has a count, at() and a loop, over one cursor", async () => {
+  await using server = bound();
+  await using client = await dialled(server);
+  for (const text of ["a", "bb", "", "dddd"]) client.write(bytes(text));
+  await client.flush();
+  await server.wait();
+  const { datagrams } = server;
+  assertEquals(datagrams.count, 4);
+  assertEquals(datagrams.at(3).length, 4);
+  assertEquals(datagrams.at(1).length, 2);
+  for (const wrong of [-1, 4, 0.5, NaN]) assertThrows(() => datagrams.at(wrong), RangeError);
+  assertEquals([...datagrams].length, 4);
+  const seen = new Set<Datagram>();
+  const lengths: number[] = [];
+  for (const datagram of datagrams) {
+    seen.add(datagram);
+    lengths.push(datagram.length);
+  }
+  assertEquals([seen.size, lengths], [1, [1, 2, 0, 4]]);
+  server.release();
+});
+
+test("a datagram says who it is from, packed, as a key and as an address", async () => {
+  for (const network of ["udp4", "udp6"] as const) {
+    await using server = bound({}, network);
+    await using client = await dialled(server);
+    client.write(bytes("x"));
+    await client.flush();
+    await server.wait();
+    const datagram = server.datagrams.at(0);
+    assertEquals(datagram.remoteAddress, client.localAddress);
+    assertEquals(datagram.localAddress, server.localAddress);
+    assertEquals(unpackPeer(datagram.peer), client.localAddress);
+    assertEquals(datagram.peer, packPeer(client.localAddress));
+    assertEquals(typeof datagram.peerKey, network === "udp4" ? "number" : "string");
+    assertEquals([datagram.ecn, datagram.receivedMicros], [0, 0]);
+    server.release();
+  }
+});
+
+test("a datagram that is over says so, whichever member of it is used", async () => {
+  let kept: Datagram | null = null;
+  let all: Datagrams | null = null;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await using server = bound({
+    onDatagrams(datagrams) {
+      kept = datagrams.at(0);
+      all = datagrams;
+      resolve();
+    },
+  });
+  await using client = await dialled(server);
+  client.write(bytes("x"));
+  await client.flush();
+  await soon(promise);
+  const datagram = kept as Datagram | null;
+  assert(datagram !== null);
+  for (
+    const use of [
+      () => datagram.bytes,
+      () => datagram.length,
+      () => datagram.peer,
+      () => datagram.localAddress,
+      () => datagram.reply(bytes("late")),
+      () => datagram.slice(),
+    ]
+  ) assertThrows(use, TypeError, "take slice()");
+  assertEquals((all as Datagrams | null)!.count, 0);
+});
+
+test("localAddress is the one that was asked, and reply() comes from there, of IPv4 and of IPv6", async () => {
+  const locals: string[] = [];
+  await using wide = createDatagramSocket("udp", ":0", {
+    onDatagram(datagram) {
+      locals.push(datagram.localAddress.hostname);
+      datagram.reply(datagram.bytes);
+    },
+  });
+  const { port } = wide.localAddress;
+  for (const host of ["127.0.0.9", "127.0.0.1", "[::1]"]) {
+    await using client = await dialDatagram("udp", `${host}:${port}`, { readTimeoutMs: 3000 });
+    client.write(bytes(host));
+    await client.flush();
+    assertEquals(await texts(client, 1), [host]); // connected, it hears nobody else
+  }
+  assertEquals(locals, ["127.0.0.9", "127.0.0.1", "::1"]);
+});
+
+test("ecn and receivedMicros are told where they are asked for", async () => {
+  for (const network of ["udp4", "udp6"] as const) {
+    await using server = bound({ ecn: true, timestamps: true }, network);
+    await using client = await dialled(server);
+    for (const ecn of [0, 1, 2, 3]) client.write(bytes("x"), { ecn });
+    await client.flush();
+    const found: number[] = [];
+    while (found.length < 4) {
+      await server.wait();
+      for (const datagram of server.datagrams) {
+        found.push(datagram.ecn);
+        assert(Math.abs(datagram.receivedMicros / 1000 - Date.now()) < 60_000);
+      }
+    }
+    assertEquals(found, [0, 1, 2, 3]);
+    server.release();
+  }
+});

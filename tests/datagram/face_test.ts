@@ -1,0 +1,73 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import { ClosedError, type DatagramSocket, packPeer } from "../../mod.ts";
+import { bound, bytes, dialled, textOf } from "../support/datagrams.ts";
+
+test("a socket has the members that its type declares, and no others", async () => {
+  const shape: { readonly [name in keyof DatagramSocket]-?: 1 } = {
+    fd: 1,
+    localAddress: 1,
+    remoteAddress: 1,
+    wait: 1,
+    datagrams: 1,
+    release: 1,
+    pauseRead: 1,
+    resumeRead: 1,
+    isReadPaused: 1,
+    write: 1,
+    writeTo: 1,
+    mallocTo: 1,
+    mallocAck: 1,
+    writeTrain: 1,
+    flush: 1,
+    queuedCount: 1,
+    queuedBytes: 1,
+    isWritable: 1,
+    metrics: 1,
+    close: 1,
+    closed: 1,
+    [Symbol.dispose]: 1,
+    [Symbol.asyncDispose]: 1,
+  };
+  await using socket = bound();
+  const members = Reflect.ownKeys(Object.getPrototypeOf(socket)).filter((each) =>
+    each !== "constructor"
+  );
+  assertEquals(new Set(members), new Set(Reflect.ownKeys(shape)));
+  assertEquals(Reflect.ownKeys(socket), []);
+});
+
+test("write() is for a connected socket, writeTo() for the others, of its own family", async () => {
+  await using server = bound();
+  await using client = await dialled(server);
+  assertThrows(() => server.write(bytes("x")), TypeError, "not connected");
+  assertThrows(() => server.mallocTo(null, 1), TypeError, "not connected");
+  assertThrows(() => client.writeTo(packPeer("127.0.0.1:1"), bytes("x")), TypeError, "use write");
+  assertThrows(() => server.writeTo(packPeer("[::1]:1"), bytes("x")), TypeError, "one of IPv4");
+  assertThrows(() => server.writeTo("127.0.0.1:1" as never, bytes("x")), TypeError, "packed");
+  assertThrows(() => server.writeTo(null as never, bytes("x")), TypeError, "packed");
+});
+
+test("everything that writes throws once the socket is closed", async () => {
+  const server = bound();
+  const at = packPeer(textOf(server));
+  await server.close();
+  for (
+    const use of [
+      () => server.writeTo(at, bytes("x")),
+      () => server.mallocTo(at, 1),
+      () => server.mallocAck(0),
+      () => server.writeTrain(at, bytes("x"), 1),
+    ]
+  ) assertThrows(use, ClosedError);
+  server.release();
+  server.pauseRead();
+  server.resumeRead();
+  assertEquals([server.fd, server.isWritable, server.queuedCount, server.queuedBytes], [
+    -1,
+    false,
+    0,
+    0,
+  ]);
+  assertEquals(server.localAddress.port > 0, true);
+});

@@ -1,0 +1,222 @@
+import { assertEquals } from "@std/assert";
+import { test } from "node:test";
+import {
+  type DatagramOptions,
+  type DatagramSocket,
+  packPeer,
+  type SystemError,
+  unpackPeer,
+} from "../../mod.ts";
+import { ERRNO } from "../../src/core/errno.ts";
+import { bound, bytes, dialled, textOf, texts } from "../support/datagrams.ts";
+import { clearFaults, failWith, faultTest, shorten, usedFaults } from "../support/faults.ts";
+import { withLog } from "../support/datagrams.ts";
+import { soon, until } from "../support/until.ts";
+
+const NAMES = ["a", "b", "c", "d"];
+
+/** Four receivers, and a sender that has written one datagram to each. */
+async function four(
+  run: (sender: DatagramSocket, receivers: DatagramSocket[], errors: string[]) => Promise<void>,
+): Promise<void> {
+  const errors: string[] = [];
+  const onError: DatagramOptions["onError"] = (error, peer) => {
+    const port = peer === null ? 0 : unpackPeer(peer).port;
+    errors.push(
+      `${(error as SystemError).code} ${
+        receivers.findIndex((each) => each.localAddress.port === port)
+      }`,
+    );
+  };
+  const receivers = NAMES.map(() => bound({ readTimeoutMs: 3000 }));
+  const sender = bound({ onError });
+  for (const [i, name] of NAMES.entries()) {
+    sender.writeTo(packPeer(textOf(receivers[i]!)), bytes(name));
+  }
+  try {
+    await run(sender, receivers, errors);
+  } finally {
+    await Promise.all([sender, ...receivers].map((each) => each.close()));
+  }
+}
+
+for (let place = 0; place < 4; place++) {
+  faultTest(
+    `send() goes on after a short count of ${place}`,
+    () =>
+      four(async (sender, receivers, errors) => {
+        if (place > 0) shorten("send", place, { fd: sender.fd });
+        await sender.flush();
+        assertEquals(
+          await Promise.all(receivers.map((each) => texts(each, 1))),
+          NAMES.map((n) => [n]),
+        );
+        assertEquals(errors, []);
+      }),
+  );
+
+  faultTest(
+    `send() tells of EMSGSIZE at place ${place}, with its peer, and sends the others`,
+    () =>
+      four(async (sender, receivers, errors) => {
+        failWith("send", ERRNO.EMSGSIZE, { fd: sender.fd, skip: place });
+        await sender.flush();
+        await until(() => errors.length > 0, "the error is told");
+        assertEquals(errors, [`EMSGSIZE ${place}`]);
+        for (const [i, each] of receivers.entries()) {
+          if (i !== place) assertEquals(await texts(each, 1), [NAMES[i]]);
+        }
+        assertEquals(sender.queuedCount, 0);
+      }),
+  );
+
+  for (const errno of [ERRNO.ECONNREFUSED, ERRNO.EHOSTUNREACH, ERRNO.EIO, ERRNO.EPERM]) {
+    faultTest(
+      `send() repeats what met error ${errno} of another peer, at place ${place}`,
+      () =>
+        four(async (sender, receivers, errors) => {
+          failWith("send", errno, { fd: sender.fd, skip: place });
+          await sender.flush();
+          for (const [i, each] of receivers.entries()) {
+            assertEquals(await texts(each, 1), [NAMES[i]]);
+          }
+          assertEquals(errors, []);
+        }),
+    );
+  }
+
+  faultTest(
+    `send() waits for an event after EAGAIN at place ${place}`,
+    () =>
+      four(async (sender, receivers) => {
+        failWith("send", ERRNO.EAGAIN, { fd: sender.fd, skip: place });
+        const flushed = sender.flush();
+        assertEquals(sender.queuedCount, 4 - place);
+        await soon(flushed);
+        for (const [i, each] of receivers.entries()) assertEquals(await texts(each, 1), [NAMES[i]]);
+        assertEquals([sender.queuedCount, sender.queuedBytes], [0, 0]);
+      }),
+  );
+
+  faultTest(
+    `send() tries again by itself after ENOBUFS at place ${place}`,
+    () =>
+      four(async (sender, receivers) => {
+        failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, skip: place, count: 3 });
+        await soon(sender.flush());
+        for (const [i, each] of receivers.entries()) assertEquals(await texts(each, 1), [NAMES[i]]);
+        assertEquals(usedFaults("send"), 3);
+      }),
+  );
+}
+
+faultTest(
+  "send() drops one datagram, and says why, when the kernel refuses it twice",
+  () =>
+    four(async (sender, receivers, errors) => {
+      failWith("send", ERRNO.EHOSTUNREACH, { fd: sender.fd, skip: 1, count: 2 });
+      await sender.flush();
+      await until(() => errors.length > 0, "the error is told");
+      assertEquals(errors, ["EHOSTUNREACH 1"]);
+      assertEquals(await texts(receivers[2]!, 1), ["c"]);
+    }),
+);
+
+for (const errno of [ERRNO.EIO, ERRNO.EINVAL]) {
+  for (const place of [0, 1]) {
+    faultTest(
+      `send() sends a train that meets error ${errno} at ${place} singly, and makes no more`,
+      async () => {
+        await using receiver = bound({ readTimeoutMs: 3000 });
+        await using other = bound();
+        const lines = await withLog(async () => {
+          await using sender = bound({
+            onError: (error) => {
+              throw error;
+            },
+          });
+          const to = packPeer(textOf(receiver));
+          if (place === 1) sender.writeTo(packPeer(textOf(other)), bytes("x"));
+          const names = Array.from({ length: 100 }, (_, i) => `${100 + i}`);
+          for (const name of names) sender.writeTo(to, bytes(name));
+          failWith("send", errno, { fd: sender.fd, skip: place });
+          await sender.flush();
+          assertEquals(await texts(receiver, 100), names);
+          const { count, messages } = sender.metrics().sent;
+          assertEquals([count, messages], [100 + place, 100 + place]);
+          for (const name of names.slice(0, 3)) sender.writeTo(to, bytes(name));
+          await sender.flush();
+          assertEquals(sender.metrics().sent.messages, messages + 3);
+          assertEquals(await texts(receiver, 3), names.slice(0, 3));
+        });
+        assertEquals(lines.length, 1);
+      },
+    );
+  }
+}
+
+faultTest(
+  "send() still makes trains of short datagrams when only long ones were refused",
+  async () => {
+    await using receiver = bound({ readTimeoutMs: 3000 });
+    await withLog(async () => {
+      await using sender = await dialled(receiver);
+      failWith("send", ERRNO.EINVAL, { fd: sender.fd });
+      for (let i = 0; i < 3; i++) sender.write(new Uint8Array(5000).fill(i));
+      await sender.flush();
+      assertEquals((await texts(receiver, 3)).map((text) => text.length), [5000, 5000, 5000]);
+      assertEquals(sender.metrics().sent.messages, 3);
+      for (let i = 0; i < 3; i++) sender.write(bytes("abc"));
+      await sender.flush();
+      assertEquals(sender.metrics().sent.messages, 4);
+      await texts(receiver, 3);
+    });
+  },
+);
+
+test("send() gives the kernel what does not fit the queue, instead of dropping it", async () => {
+  await using receiver = bound({ readTimeoutMs: 3000, receiveBufferBytes: 1 << 20 });
+  await using sender = await dialled(receiver, { queueCountMax: 4 });
+  for (let i = 0; i < 50; i++) assertEquals(sender.write(bytes(`${i}`)), true);
+  await sender.flush();
+  assertEquals(await texts(receiver, 50), Array.from({ length: 50 }, (_, i) => `${i}`));
+});
+
+for (const onQueueFull of ["drop-new", "drop-old"] as const) {
+  faultTest(`a full queue drops by its policy: ${onQueueFull}`, async () => {
+    await using receiver = bound({ readTimeoutMs: 3000 });
+    await using sender = await dialled(receiver, { queueCountMax: 3, onQueueFull });
+    failWith("send", ERRNO.EAGAIN, { fd: sender.fd, count: 1 });
+    const taken = ["a", "b", "c", "d", "e"].map((name) => sender.write(bytes(name)));
+    const isNew = onQueueFull === "drop-new";
+    assertEquals(taken, [true, true, true, !isNew, !isNew]);
+    assertEquals([sender.queuedCount, sender.isWritable], [3, false]);
+    await sender.flush();
+    assertEquals(await texts(receiver, 3), isNew ? ["a", "b", "c"] : ["c", "d", "e"]);
+    assertEquals(sender.isWritable, true);
+  });
+}
+
+faultTest("the queue is bounded in bytes as well", async () => {
+  await using receiver = bound();
+  await using sender = await dialled(receiver, { queueBytesMax: 100 });
+  failWith("send", ERRNO.EAGAIN, { fd: sender.fd, count: 1 });
+  assertEquals(sender.write(new Uint8Array(60)), true);
+  assertEquals(sender.write(new Uint8Array(60)), false);
+  assertEquals(sender.write(new Uint8Array(40)), true);
+  assertEquals(sender.queuedBytes, 100);
+  await sender.flush();
+});
+
+faultTest("queueLifetimeMs drops what has waited longer, and sends the rest", async () => {
+  await using receiver = bound({ readTimeoutMs: 3000 });
+  await using sender = await dialled(receiver, { queueLifetimeMs: 30 });
+  failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 60 });
+  sender.write(bytes("old"));
+  const flushed = sender.flush();
+  await soon(flushed); // 60 times a millisecond, at least
+  clearFaults();
+  sender.write(bytes("new"));
+  await sender.flush();
+  assertEquals(await texts(receiver, 1), ["new"]);
+});

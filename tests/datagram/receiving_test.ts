@@ -1,0 +1,169 @@
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import { BusyError, type LinkBuffer, TimeoutError } from "../../mod.ts";
+import { bound, bytes, dialled, echo, texts, withLog } from "../support/datagrams.ts";
+import { leaks } from "../support/leaks.ts";
+import { soon, ticks, until } from "../support/until.ts";
+
+test("wait() resolves with all that is there, and gives back what the one before has brought", async () => {
+  await leaks(async () => {
+    await using server = bound({ readTimeoutMs: 3000 });
+    await using client = await dialled(server);
+    for (const round of ["a", "b"]) {
+      for (let i = 0; i < 3; i++) client.write(bytes(`${round}${i}`));
+      await client.flush();
+      await server.wait();
+      assertEquals(server.datagrams.count, 3);
+      assertEquals(new TextDecoder().decode(server.datagrams.at(2).bytes), `${round}2`);
+    }
+    server.release();
+    server.release();
+    assertEquals(server.datagrams.count, 0);
+  });
+});
+
+test("wait() refuses a second one, ends with its signal or its deadline, and can begin again", async () => {
+  await leaks(async () => {
+    await using server = bound({ readTimeoutMs: 20 });
+    const first = server.wait();
+    await assertRejects(() => server.wait(), BusyError);
+    const late = await soon(first.catch((error) => error));
+    assertInstanceOf(late, TimeoutError);
+    assertEquals(late.operation, "read");
+    const controller = new AbortController();
+    const second = server.wait({ signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await assertRejects(() => second, Error, "enough");
+    await assertRejects(() => server.wait({ signal: controller.signal }), Error, "enough");
+    await using client = await dialled(server);
+    client.write(bytes("x"));
+    await client.flush();
+    await server.wait({ signal: new AbortController().signal });
+    assertEquals(server.datagrams.count, 1);
+    server.release();
+  });
+});
+
+test("wait() is refused where a handler takes the datagrams", async () => {
+  await using server = echo();
+  assertThrows(() => server.wait(), TypeError, "handler");
+});
+
+test("what nobody waits for stays with the kernel", async () => {
+  await using server = bound({ readTimeoutMs: 3000 });
+  await using client = await dialled(server);
+  client.write(bytes("early"));
+  await client.flush();
+  await ticks(5);
+  assertEquals(server.metrics().received.count, 0);
+  assertEquals(await texts(server, 1), ["early"]);
+});
+
+test("a handler that throws hurts no other datagram, and onError hears whose it was", async () => {
+  const got: string[] = [];
+  const heard: [string, boolean][] = [];
+  let peer: unknown = null;
+  await using server = bound({
+    onDatagram(datagram) {
+      peer = datagram.peer;
+      const text = new TextDecoder().decode(datagram.bytes);
+      if (text === "b") throw new Error("not b");
+      got.push(text);
+    },
+    onError: (error, from) => heard.push([(error as Error).message, from === peer]),
+  });
+  await using client = await dialled(server);
+  for (const text of ["a", "b", "c"]) client.write(bytes(text));
+  await client.flush();
+  await until(() => got.length === 2 && heard.length === 1, "all come");
+  assertEquals([got, heard], [["a", "c"], [["not b", true]]]);
+});
+
+test("a handler that returns a promise is told that it must not, and its rejection, too", async () => {
+  const heard: string[] = [];
+  await using server = bound({
+    // deno-lint-ignore require-await -- the mistake that is tested
+    onDatagram: (async () => {
+      throw new Error("later");
+    }) as unknown as () => void,
+    onError: (error) => heard.push((error as Error).message),
+  });
+  await using client = await dialled(server);
+  client.write(bytes("x"));
+  await client.flush();
+  await until(() => heard.length === 2, "both are told");
+  assert(heard[0]!.startsWith("Cannot wait in a handler of datagrams"));
+  assertEquals(heard[1], "later");
+});
+
+test("onDatagrams gets a batch, and slice() outlives it", async () => {
+  await leaks(async () => {
+    const kept: LinkBuffer[] = [];
+    await using server = bound({
+      onDatagrams(datagrams) {
+        for (const datagram of datagrams) kept.push(datagram.slice());
+      },
+    });
+    await using client = await dialled(server);
+    client.write(bytes("small"));
+    client.write(new Uint8Array(30_000).fill(7));
+    await client.flush();
+    await until(() => kept.length === 2, "both come");
+    client.write(new Uint8Array(30_000).fill(9));
+    await client.flush();
+    await until(() => kept.length === 3, "the third comes");
+    assertEquals(kept[0]!.readString(5), "small");
+    assert(kept[1]!.next(30_000).every((byte) => byte === 7));
+    for (const each of kept) each.close();
+  });
+});
+
+test("pauseRead() leaves what comes with the kernel, and resumeRead() takes it", async () => {
+  const got: number[] = [];
+  await using server = bound({ onDatagram: ({ length }) => void got.push(length) });
+  await using client = await dialled(server);
+  server.pauseRead();
+  assertEquals(server.isReadPaused, true);
+  client.write(bytes("abc"));
+  await client.flush();
+  await ticks(10);
+  assertEquals(got, []);
+  server.resumeRead();
+  await until(() => got.length > 0, "it comes");
+  assertEquals([got, server.isReadPaused], [[3], false]);
+});
+
+test("a train of datagrams comes apart, each with its own bytes", async () => {
+  const got: string[] = [];
+  let messages = 0;
+  await using server = bound({
+    onDatagrams(datagrams) {
+      messages += 1;
+      for (const { bytes } of datagrams) got.push(new TextDecoder().decode(bytes));
+    },
+  });
+  await using client = await dialled(server);
+  const sent = Array.from({ length: 64 }, (_, i) => `${1000 + i}`);
+  for (const text of sent) client.write(bytes(text));
+  client.write(bytes("end"));
+  await client.flush();
+  await until(() => got.length === 65, "all come");
+  assertEquals(got, [...sent, "end"]);
+  assert(messages <= 2 && server.metrics().received.messages <= 2);
+});
+
+test("errors without onError are logged, one line in ten seconds", async () => {
+  const lines = await withLog(async () => {
+    await using server = bound({
+      onDatagram() {
+        throw new Error("broken");
+      },
+    });
+    await using client = await dialled(server);
+    for (let i = 0; i < 100; i++) client.write(bytes("x"));
+    await client.flush();
+    await until(() => server.metrics().errorCount === 100, "all fail");
+    await ticks(3);
+  });
+  assert(lines.length <= 1);
+});

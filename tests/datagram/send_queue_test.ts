@@ -1,0 +1,106 @@
+import { assert, assertEquals } from "@std/assert";
+import { test } from "node:test";
+import { packPeer } from "../../mod.ts";
+import { putPeer, RECORD_WORDS, Word } from "../../src/datagram/record.ts";
+import { SendQueue } from "../../src/datagram/send_queue.ts";
+import { leaks } from "../support/leaks.ts";
+import { seededRandom } from "../support/random.ts";
+
+const A = packPeer("127.0.0.1:1");
+const B = packPeer("[::1]:2");
+
+function add(queue: SendQueue, length: number, peer = A): void {
+  const at = queue.add(length);
+  putPeer(queue.table, at, peer);
+}
+
+/** The trains and single datagrams of a queue: [bytes, bytes of each]. */
+function shape(queue: SendQueue): [number, number][] {
+  queue.settle();
+  return Array.from({ length: queue.recordCount }, (_, i) => {
+    const at = RECORD_WORDS * (queue.head + i);
+    return [queue.table[at + Word.LENGTH]!, queue.table[at + Word.SEGMENT]!];
+  });
+}
+
+test("settle() makes a train of neighbours of one peer and one size; the last may be shorter", () => {
+  const queue = new SendQueue(Infinity);
+  for (const length of [100, 100, 100, 50, 50, 100, 0, 0, 7]) add(queue, length);
+  assertEquals(shape(queue), [[350, 100], [50, 0], [100, 0], [0, 0], [0, 0], [7, 0]]);
+  assertEquals([queue.count, queue.bytes], [9, 507]);
+  add(queue, 7, B);
+  add(queue, 7, B);
+  add(queue, 7, A);
+  assertEquals(shape(queue).slice(5), [[7, 0], [14, 7], [7, 0]]);
+  assertEquals(queue.clear(), 12);
+});
+
+test("settle() makes no train of more than 64 datagrams or 65507 bytes, and none at all where told", () => {
+  const queue = new SendQueue(Infinity);
+  for (let i = 0; i < 70; i++) add(queue, 10);
+  assertEquals(shape(queue), [[640, 10], [60, 10]]);
+  queue.clear();
+  for (let i = 0; i < 60; i++) add(queue, 1200);
+  assertEquals(shape(queue), [[54 * 1200, 1200], [6 * 1200, 1200]]);
+  queue.clear();
+  queue.trainSegmentMax = 100;
+  for (const length of [101, 101, 100, 100]) add(queue, length);
+  assertEquals(shape(queue), [[101, 0], [101, 0], [200, 100]]);
+  queue.clear();
+});
+
+test("shorten() gives back what was lent, and the next datagram begins there", () => {
+  const queue = new SendQueue(Infinity);
+  add(queue, 100);
+  add(queue, 1000);
+  assertEquals(queue.openBytes, 1000);
+  queue.shorten(100);
+  queue.settle();
+  assertEquals(queue.openBytes, -1);
+  add(queue, 100);
+  assertEquals(shape(queue), [[300, 100]]);
+  queue.clear();
+});
+
+test("removeOfTrain() takes datagrams from the head of a train, the last one with the record", () => {
+  const queue = new SendQueue(Infinity);
+  for (const length of [10, 10, 10, 5]) add(queue, length);
+  queue.settle();
+  queue.removeOfTrain(2);
+  assertEquals([shape(queue), queue.count, queue.bytes], [[[15, 10]], 2, 15]);
+  queue.removeOfTrain(1);
+  assertEquals([shape(queue), queue.count], [[[5, 0]], 1]);
+  queue.removeOldest();
+  assertEquals([queue.recordCount, queue.count, queue.bytes], [0, 0, 0]);
+});
+
+test("an empty queue holds neither blocks nor a table", async () => {
+  await leaks(() => {
+    const queue = new SendQueue(Infinity);
+    for (let i = 0; i < 300; i++) add(queue, 1000, i % 2 === 0 ? A : B);
+    assert(queue.table.length >= 300 * RECORD_WORDS);
+    assertEquals(queue.removeRecords(300), 300);
+    assertEquals(queue.table.length, 0);
+  });
+});
+
+test("a queue of random writes and removals has what a list of them has", async () => {
+  const random = seededRandom(1);
+  await leaks(() => {
+    const queue = new SendQueue(Infinity);
+    const model: number[] = [];
+    for (let step = 0; step < 20_000; step++) {
+      if (random.chance(0.6) && model.length < 500) {
+        const length = random.pick([0, 1, 100, 1200, 40_000]);
+        add(queue, length, random.chance(0.75) ? A : B);
+        model.push(length);
+      } else if (model.length > 0) {
+        queue.removeOldest();
+        model.shift();
+      }
+      assertEquals(queue.count, model.length);
+    }
+    assertEquals(queue.bytes, model.reduce((sum, each) => sum + each, 0));
+    queue.clear();
+  });
+});

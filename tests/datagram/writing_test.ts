@@ -1,0 +1,135 @@
+import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import { packPeer, TimeoutError } from "../../mod.ts";
+import { ERRNO } from "../../src/core/errno.ts";
+import { bound, bytes, dialled, textOf, texts } from "../support/datagrams.ts";
+import { failWith, faultTest } from "../support/faults.ts";
+import { soon } from "../support/until.ts";
+
+test("write() takes a copy: what becomes of the array afterwards changes nothing", async () => {
+  await using receiver = bound({ readTimeoutMs: 3000 });
+  await using sender = await dialled(receiver);
+  const array = bytes("before");
+  sender.write(array);
+  array.fill(0);
+  sender.write(bytes("xxafterxx").subarray(2, 7));
+  await sender.flush();
+  assertEquals(await texts(receiver, 2), ["before", "after"]);
+});
+
+test("write() refuses more bytes than a datagram has, and what is none or gone, at once", async () => {
+  for (const [network, most] of [["udp4", 65_507], ["udp6", 65_527]] as const) {
+    await using receiver = bound({ readTimeoutMs: 3000, receiveBufferBytes: 1 << 20 }, network);
+    await using sender = await dialled(receiver);
+    assertThrows(() => sender.write(new Uint8Array(most + 1)), RangeError, `at most ${most}`);
+    assertThrows(() => sender.mallocTo(null, most + 1), RangeError);
+    assertThrows(() => sender.write("text" as unknown as Uint8Array), TypeError);
+    const gone = new Uint8Array(8);
+    structuredClone(gone.buffer, { transfer: [gone.buffer] });
+    assertThrows(() => sender.write(gone), TypeError, "taken away");
+    assertThrows(() => sender.write(bytes("x"), { ecn: 4 }), RangeError);
+    assertThrows(() => sender.write(bytes("x"), { tos: 4 } as never), TypeError, "Unknown option");
+    assertEquals(sender.queuedCount, 0);
+    sender.write(new Uint8Array(most));
+    await sender.flush();
+    await receiver.wait();
+    assertEquals(receiver.datagrams.at(0).length, most);
+    receiver.release();
+  }
+});
+
+test("mallocTo() lends bytes of the datagram, and mallocAck() shortens it", async () => {
+  await using receiver = bound({ readTimeoutMs: 3000 });
+  await using sender = bound();
+  const to = packPeer(textOf(receiver));
+  const lent = sender.mallocTo(to, 100)!;
+  lent.set(bytes("hello"));
+  sender.mallocAck(5);
+  assertThrows(() => sender.mallocAck(5), RangeError, "nothing is lent");
+  sender.mallocTo(to, 3)!.set(bytes("all"));
+  assertThrows(() => sender.mallocAck(4), RangeError, "3 are lent");
+  sender.writeTo(to, bytes("next"));
+  for (const wrong of [-1, 0.5, NaN]) assertThrows(() => sender.mallocTo(to, wrong), TypeError);
+  await sender.flush();
+  assertEquals(await texts(receiver, 3), ["hello", "all", "next"]);
+});
+
+test("writeTrain() writes datagrams of one size, the last one shorter, of any length", async () => {
+  await using receiver = bound({ readTimeoutMs: 3000, receiveBufferBytes: 4 << 20 });
+  await using sender = bound();
+  const all = new Uint8Array(150_050).map((_, i) => i / 100);
+  assertEquals(sender.writeTrain(packPeer(textOf(receiver)), all, 100), 1501);
+  await sender.flush();
+  let count = 0;
+  while (count < 1501) {
+    await receiver.wait();
+    for (const { bytes, length } of receiver.datagrams) {
+      assertEquals([length, bytes[0]], [count === 1500 ? 50 : 100, count & 0xff]);
+      count += 1;
+    }
+  }
+  receiver.release();
+  for (const wrong of [0, -1, 0.5, NaN]) {
+    assertThrows(() => sender.writeTrain(packPeer("127.0.0.1:1"), all, wrong), RangeError);
+  }
+  assertEquals(sender.writeTrain(packPeer("127.0.0.1:1"), new Uint8Array(0), 100), 0);
+});
+
+faultTest("writeTrain() says how many were taken where the queue is full", async () => {
+  await using receiver = bound({ readTimeoutMs: 3000 });
+  await using sender = await dialled(receiver, { queueCountMax: 5 });
+  failWith("send", ERRNO.EAGAIN, { fd: sender.fd });
+  assertEquals(sender.writeTrain(null, new Uint8Array(100), 10), 5);
+  assertEquals(sender.mallocTo(null, 1), null);
+  assertEquals(sender.metrics().dropped.full, 6);
+  await sender.flush();
+});
+
+faultTest(
+  "flush() ends with its deadline, or its signal; what is queued stays, and leaves",
+  async () => {
+    await using receiver = bound({ readTimeoutMs: 3000 });
+    await using sender = await dialled(receiver, { writeTimeoutMs: 20 });
+    failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 60 });
+    sender.write(bytes("x"));
+    const controller = new AbortController();
+    const signalled = sender.flush({ signal: controller.signal });
+    const both = sender.flush();
+    controller.abort(new Error("enough"));
+    await assertRejects(() => signalled, Error, "enough");
+    const late = await soon(both.catch((error) => error));
+    assertInstanceOf(late, TimeoutError);
+    assertEquals([late.operation, sender.queuedCount], ["write", 1]);
+    assertEquals(await texts(receiver, 1), ["x"]);
+    await sender.flush();
+  },
+);
+
+test("reply() in a handler leaves after the batch: flush() there waits for that", async () => {
+  const flushes: Promise<void>[] = [];
+  await using server = bound({
+    onDatagram(datagram) {
+      datagram.reply(datagram.bytes);
+      flushes.push(server.flush());
+    },
+  });
+  await using client = await dialled(server);
+  for (let i = 0; i < 10; i++) client.write(bytes(`${i}`));
+  await client.flush();
+  assertEquals(await texts(client, 10), Array.from({ length: 10 }, (_, i) => `${i}`));
+  await Promise.all(flushes);
+  assertEquals([flushes.length, server.metrics().sent.messages], [10, 1]);
+});
+
+test("a batch answered with more than the queue holds loses nothing", async () => {
+  await using server = bound({
+    queueCountMax: 2,
+    receiveBufferBytes: 1 << 20,
+    onDatagram: (datagram) => void datagram.reply(datagram.bytes),
+  });
+  await using client = await dialled(server, { receiveBufferBytes: 1 << 20 });
+  for (let i = 0; i < 60; i++) client.write(bytes(`${i}`));
+  await client.flush();
+  assertEquals((await texts(client, 60)).length, 60);
+  assertEquals(server.metrics().dropped.full, 0);
+});
