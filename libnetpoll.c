@@ -681,6 +681,13 @@ struct datagram_messages {
   union { struct cmsghdr align; char bytes[DATAGRAM_CONTROL_BYTES]; } control[DATAGRAMS_MAX];
 };
 
+// The bytes of the messages that a call has moved, or why it has moved none.
+static int32_t moved_bytes(const struct mmsghdr *headers, int32_t count) {
+  int32_t bytes = count < 0 ? count : 0;
+  for (int32_t i = 0; i < count; i++) bytes += (int32_t)headers[i].msg_len;
+  return bytes;
+}
+
 // Receive up to `count` datagrams, or trains of them, each into the memory of its record. How many.
 EXPORT int32_t np_recvmmsg(int32_t fd, struct datagram *table, int32_t count) {
   struct datagram_messages m;
@@ -692,7 +699,8 @@ EXPORT int32_t np_recvmmsg(int32_t fd, struct datagram *table, int32_t count) {
     m.headers[i].msg_hdr = (struct msghdr){.msg_name = &m.names[i], .msg_namelen = sizeof m.names[i],
       .msg_iov = &m.pieces[i], .msg_iovlen = 1, .msg_control = &m.control[i], .msg_controllen = sizeof m.control[i]};
   }
-  int32_t got = counted(CALL_RECV, RETRY(recvmmsg(fd, m.headers, (unsigned)count, MSG_DONTWAIT, NULL)));
+  int32_t got = RETRY(recvmmsg(fd, m.headers, (unsigned)count, MSG_DONTWAIT, NULL));
+  counted(CALL_RECV, moved_bytes(m.headers, got));
   for (int32_t i = 0; i < got; i++) {
     struct datagram *d = &table[i];
     struct msghdr *header = &m.headers[i].msg_hdr;
@@ -755,7 +763,9 @@ EXPORT int32_t np_sendmmsg(int32_t fd, const struct datagram *table, int32_t fir
     give_control(d, header);
     if (header->msg_controllen == 0) header->msg_control = NULL;
   }
-  return counted(CALL_SEND, RETRY(sendmmsg(fd, m.headers, (unsigned)count, MSG_NOSIGNAL)));
+  int32_t taken = RETRY(sendmmsg(fd, m.headers, (unsigned)count, MSG_NOSIGNAL));
+  counted(CALL_SEND, moved_bytes(m.headers, taken));
+  return taken;
 }
 
 static bool take_error(struct datagram *d, struct msghdr *header) {

@@ -125,6 +125,8 @@ export type {
 } from "./src/datagram/contract.ts";
 export type { DatagramMetrics } from "./src/datagram/metrics.ts";
 export type { DatagramCallbacks, DatagramOptions } from "./src/datagram/options.ts";
+export type { GroupOptions } from "./src/datagram/groups.ts";
+export { datagramPair } from "./src/datagram/pair.ts";
 export type { KernelOptions, PathMtu } from "./src/datagram/kernel_options.ts";
 export type {
   Address,
@@ -155,6 +157,8 @@ export type {
 export type { AcceptQueue, TcpMetrics } from "./src/net/tcp_info.ts";
 export type {
   ConnectionCounts,
+  DatagramCounts,
+  DatagramTotals,
   TimeoutCounts,
   TlsCounts,
   ZeroCopyTotals,

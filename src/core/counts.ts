@@ -63,6 +63,71 @@ export function noZeroCopy(): ZeroCopyTotals {
   };
 }
 
+/** Datagrams of a socket, or of all sockets of a thread. They only go up. */
+export interface DatagramCounts {
+  /** Datagrams that came. */
+  receivedCount: number;
+  /** The bytes of them. */
+  receivedBytes: number;
+  /** What they were for the kernel: a train of datagrams is one message. */
+  receivedMessages: number;
+  /** Datagrams that the kernel has taken. */
+  sentCount: number;
+  /** The bytes of them. */
+  sentBytes: number;
+  /** What they were for the kernel: a train of datagrams is one message. */
+  sentMessages: number;
+  /** Datagrams that were written and dropped: the queue was full. */
+  droppedFull: number;
+  /** Those that had waited longer than `queueLifetimeMs`. */
+  droppedExpired: number;
+  /** Those that the kernel has refused. */
+  droppedRefused: number;
+  /** Those that were left when their socket closed. */
+  droppedClosed: number;
+  /** The times that the kernel had no room for more. */
+  blocked: number;
+  /** Errors of peers and of handlers: what `onError` hears. */
+  errors: number;
+}
+
+/** Datagram sockets of a thread. */
+export interface DatagramTotals extends DatagramCounts {
+  /** Sockets that were opened. */
+  opened: number;
+  /** Those that are open. */
+  activeCount: number;
+  /** Datagrams that the kernel has dropped for sockets that are closed now. */
+  droppedByKernel: number;
+}
+
+/** Before the first datagram. */
+export function noDatagrams(): DatagramCounts {
+  return {
+    receivedCount: 0,
+    receivedBytes: 0,
+    receivedMessages: 0,
+    sentCount: 0,
+    sentBytes: 0,
+    sentMessages: 0,
+    droppedFull: 0,
+    droppedExpired: 0,
+    droppedRefused: 0,
+    droppedClosed: 0,
+    blocked: 0,
+    errors: 0,
+  };
+}
+
+/** An open datagram socket, whose kernel counts what it drops. */
+export interface DroppingSocket {
+  /** Datagrams that came and were dropped. */
+  readonly droppedByKernel: number;
+}
+
+/** The datagram sockets of this thread that are open. */
+export const datagramSockets: Set<DroppingSocket> = new Set();
+
 /** Deadlines that passed, by what was late. */
 export type TimeoutCounts = Record<TimeoutOperation, number>;
 
@@ -71,6 +136,7 @@ export const counts: {
   readonly connections: ConnectionCounts;
   readonly tls: TlsCounts;
   readonly zeroCopy: ZeroCopyTotals;
+  readonly datagrams: DatagramTotals;
   readonly timeouts: TimeoutCounts;
   /** Errors that the kernel told of a socket later than in the call that caused them, by number. */
   readonly socketErrors: Record<number, number>;
@@ -98,6 +164,7 @@ export const counts: {
     },
   },
   zeroCopy: noZeroCopy(),
+  datagrams: { ...noDatagrams(), opened: 0, activeCount: 0, droppedByKernel: 0 },
   timeouts: { read: 0, write: 0, dial: 0, handshake: 0, idle: 0, lifetime: 0, request: 0 },
   socketErrors: {},
 };

@@ -3,6 +3,7 @@
  */
 import type { LinkBuffer } from "../buffer/contract.ts";
 import type { PackedAddress, UdpAddress } from "../net/address.ts";
+import type { GroupOptions } from "./groups.ts";
 import type { DatagramMetrics } from "./metrics.ts";
 
 /**
@@ -58,8 +59,8 @@ export interface Datagram {
    */
   readonly receivedMicros: number;
   /**
-   * Writes an answer: to the peer, from the address that it wrote to. Nothing is asked of the
-   * sandbox. Whether it was taken; false: the queue is full, and it was dropped and counted.
+   * Writes an answer, a copy of `bytes`: to the peer, from the address that it wrote to. Nothing is
+   * asked of the sandbox. Whether it was taken; false: the queue is full, and it was dropped and counted.
    */
   reply(bytes: Uint8Array, options?: DatagramWriteOptions): boolean;
   /** The bytes, **owned**: they outlive the handler. Close the buffer, or read all of it. */
@@ -137,7 +138,7 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
    */
   write(bytes: Uint8Array, options?: DatagramWriteOptions): boolean;
   /**
-   * Writes a datagram to a peer, likewise. Under Deno the program needs `--allow-net` for each
+   * Writes a datagram to a peer, likewise a copy. Under Deno the program needs `--allow-net` for each
    * destination.
    *
    * @throws {TypeError} The socket is connected, or that is no packed address of its family.
@@ -157,8 +158,8 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
    */
   mallocAck(count: number): void;
   /**
-   * Writes many datagrams of one size, one behind the other in `bytes`; the last may be shorter. The
-   * number of datagrams that were taken. Null is the peer of a connected socket.
+   * Writes many datagrams of one size, copies of what lies one behind the other in `bytes`; the last
+   * may be shorter. The number of datagrams that were taken. Null is the peer of a connected socket.
    */
   writeTrain(peer: PackedAddress | null, bytes: Uint8Array, segmentBytes: number): number;
   /**
@@ -175,6 +176,21 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
   readonly queuedBytes: number;
   /** Whether there is room in the queue. */
   readonly isWritable: boolean;
+
+  /**
+   * Hears what is sent to a multicast group, at this socket's port; nothing is heard that was not
+   * joined. Bind the socket to every address, or to the group's.
+   *
+   * @throws {TypeError} It is no multicast address of its family.
+   * @throws {SystemError} The kernel refuses: `"EADDRINUSE"` when it was joined already.
+   */
+  joinGroup(group: string, options?: GroupOptions): void;
+  /**
+   * Hears a group no more; the options are those of `joinGroup`.
+   *
+   * @throws {SystemError} `"EADDRNOTAVAIL"`: it was not joined.
+   */
+  leaveGroup(group: string, options?: GroupOptions): void;
 
   /** What it has done so far, and what waits in it. They stay after its end, the kernel's excepted. */
   metrics(): DatagramMetrics;

@@ -7,6 +7,7 @@
  */
 import { currentScope, type Scope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
+import { counts, datagramSockets } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { ClosedError, SystemError, TimeoutError } from "../core/errors.ts";
 import { DATAGRAMS_MAX } from "../core/limits.ts";
@@ -19,12 +20,13 @@ import { Event, Interest, type Watcher } from "../poll/watcher.ts";
 import { arena } from "./arena.ts";
 import { Complaints, logLine } from "./complaints.ts";
 import type { DatagramCloseResult, DatagramWriteOptions } from "./contract.ts";
-import { DatagramCounts } from "./counts.ts";
 import { type DatagramDeadline, DatagramDeadlines } from "./deadlines.ts";
 import type { DatagramCallbacks, DatagramSettings } from "./options.ts";
+import { kernelMemory } from "./metrics.ts";
 import { describePeer } from "./peer.ts";
 import { Receiving, type ReceivingOwner } from "./receiving.ts";
 import { peerAt, RECORD_WORDS, recordTable, Word } from "./record.ts";
+import { Tally } from "./tally.ts";
 import { Writing, type WritingOwner } from "./writing.ts";
 
 /** The origins of errors in the error queue that come from the network (linux/errqueue.h). */
@@ -53,7 +55,7 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
   fd: number;
   /** Whether the user wants nothing to be received. */
   isReadPaused = false;
-  readonly counts: DatagramCounts = new DatagramCounts();
+  readonly tally: Tally = new Tally();
   readonly scope: Scope = currentScope();
   readonly #parts: DatagramParts;
   readonly #token: number;
@@ -84,6 +86,9 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
       this.#deadlines = new DatagramDeadlines(parts.poller, this, parts.settings);
     }
     arena.join();
+    datagramSockets.add(this);
+    counts.datagrams.opened += 1;
+    counts.datagrams.activeCount += 1;
   }
 
   get settings(): DatagramSettings {
@@ -134,6 +139,11 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
   /** The bytes of them. */
   get queuedBytes(): number {
     return this.#writing?.outgoing.queue.bytes ?? 0;
+  }
+
+  /** Datagrams that came and that the kernel has dropped; 0 of a closed socket. */
+  get droppedByKernel(): number {
+    return kernelMemory(this.fd).droppedCount;
   }
 
   /** Whether there is room in the queue. */
@@ -307,12 +317,12 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
   #report(error: SystemError, peer: PackedAddress | null): void {
     const isAwaited = this.remoteAddress !== null && !this.hasHandler;
     if (!isAwaited || this.callbacks.onError !== undefined) this.complain(error, peer);
-    else this.counts.errorCount += 1;
+    else this.tally.add("errors");
     if (isAwaited) this.receiving.failOnce(error);
   }
 
   complain(error: unknown, peer: PackedAddress | null): void {
-    this.counts.errorCount += 1;
+    this.tally.add("errors");
     this.#complaints ??= new Complaints(this.callbacks.onError, this.scope);
     if (!this.#complaints.isWaiting) this.#parts.poller.again(this);
     this.#complaints.add(error, peer);
@@ -326,7 +336,7 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
     this.#closing = Promise.withResolvers();
     const { promise } = this.#closing;
     if (this.fd < 0) {
-      this.#closing.resolve({ unsentCount: this.counts.droppedClosed });
+      this.#closing.resolve({ unsentCount: this.tally.own.droppedClosed });
       return promise;
     }
     this.receiving.fail(this.closedError());
@@ -348,11 +358,14 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
     const { fd } = this;
     if (fd < 0) return;
     this.#parts.poller.remove(this.#token, fd);
+    datagramSockets.delete(this);
+    counts.datagrams.activeCount -= 1;
+    counts.datagrams.droppedByKernel += this.droppedByKernel;
     this.fd = -1;
     this.#reason = reason;
     this.#deadlines?.close();
     if (this.#closeTimer !== null) this.#parts.poller.cancelTimer(this.#closeTimer);
-    if (this.#writing !== null) this.counts.droppedClosed = this.#writing.outgoing.close();
+    if (this.#writing !== null) this.tally.add("droppedClosed", this.#writing.outgoing.close());
     native.close(fd);
     this.#receiving?.release();
     arena.leave();
@@ -363,7 +376,7 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
     const error = this.closedError();
     this.#receiving?.fail(this.#reason ?? error);
     this.#writing?.endFlush(error);
-    this.#closing?.resolve({ unsentCount: this.counts.droppedClosed });
+    this.#closing?.resolve({ unsentCount: this.tally.own.droppedClosed });
     if (this.#reason !== null) this.complain(this.#reason, null);
     if (this.#closed === null) return;
     if (this.#reason === null) this.#closed.resolve();

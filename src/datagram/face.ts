@@ -15,6 +15,7 @@ import type {
 } from "./contract.ts";
 import type { DatagramCore } from "./core.ts";
 import { checkDestination } from "./destinations.ts";
+import { type GroupOptions, joinGroup, leaveGroup } from "./groups.ts";
 import { type DatagramMetrics, datagramMetrics } from "./metrics.ts";
 import { checkPeer, describePeer } from "./peer.ts";
 import type { Writing } from "./writing.ts";
@@ -150,6 +151,16 @@ export class UserDatagramSocket implements DatagramSocket {
 
   get isWritable(): boolean {
     return this.#core.isWritable;
+  }
+
+  joinGroup(group: string, options: GroupOptions = {}): void {
+    const { fd, family } = this.#open();
+    joinGroup(fd, family, group, options);
+  }
+
+  leaveGroup(group: string, options: GroupOptions = {}): void {
+    const { fd, family } = this.#open();
+    leaveGroup(fd, family, group, options);
   }
 
   metrics(): DatagramMetrics {

@@ -1,8 +1,9 @@
 /**
  * Options of a datagram socket that the kernel keeps: how it calls them, and for which family.
  */
+import { check } from "../core/check.ts";
 import { checkNumber, type Known, show } from "../core/options.ts";
-import { Family } from "../net/address.ts";
+import { Family, interfaceNumber } from "../net/address.ts";
 import { INT_MAX, Option, type OptionName, setOption } from "../net/socket.ts";
 import { native } from "../../ffi/load.ts";
 
@@ -20,10 +21,12 @@ const Name = {
   PATH_MTU: [IPPROTO_IP, 10],
   ERRORS: [IPPROTO_IP, 11],
   ECN: [IPPROTO_IP, 13],
+  MULTICAST_INTERFACE: [IPPROTO_IP, 32],
   MULTICAST_TTL: [IPPROTO_IP, 33],
   MULTICAST_LOOPBACK: [IPPROTO_IP, 34],
   MULTICAST_ALL: [IPPROTO_IP, 49],
   TTL_6: [IPPROTO_IPV6, 16],
+  MULTICAST_INTERFACE_6: [IPPROTO_IPV6, 17],
   MULTICAST_TTL_6: [IPPROTO_IPV6, 18],
   MULTICAST_LOOPBACK_6: [IPPROTO_IPV6, 19],
   PATH_MTU_6: [IPPROTO_IPV6, 23],
@@ -78,6 +81,11 @@ export interface KernelOptions {
   pathMtu?: PathMtu;
   /** The number of routers that a datagram to a group may pass, 0 to 255. 1 unless given. */
   multicastTtl?: number;
+  /**
+   * The interface that datagrams to groups leave by, by its name or its number. The system's choice
+   * unless given.
+   */
+  multicastInterface?: string | number;
   /** Whether this machine hears what it sends to a group. True unless given. */
   multicastLoopback?: boolean;
 }
@@ -100,6 +108,7 @@ export const KERNEL_OPTIONS: Known<KernelOptions> = {
   pathMtu: 1,
   multicastTtl: 1,
   multicastLoopback: "boolean",
+  multicastInterface: 1,
 };
 
 /** Where an option goes: to sockets of IPv4, and to those of IPv6, which may speak both. */
@@ -174,6 +183,9 @@ export function applyKernelOptions(
   }
   const { pathMtu } = options;
   if (pathMtu !== undefined) set(fd, family, PATH_MTU_PLACE, PATH_MTU[pathMtu]);
+  if (options.multicastInterface !== undefined) {
+    setMulticastInterface(fd, family, interfaceNumber(options.multicastInterface));
+  }
   if (reportUnreachable) set(fd, family, ERRORS, 1);
   // A group that somebody else of this machine has joined is not ours (ip(7), IP_MULTICAST_ALL).
   trySet(fd, Name.MULTICAST_ALL, 0);
@@ -181,7 +193,15 @@ export function applyKernelOptions(
   trySet(fd, Name.RECEIVE_TRAINS, 1);
 }
 
-const values = new Int32Array(1);
+const values = new Int32Array(3);
+
+/** `struct ip_mreqn` of IPv4: a group, an address, the number of an interface (ip(7)). */
+function setMulticastInterface(fd: number, family: number, number: number): void {
+  values.set([0, 0, number]);
+  const [level, name] = Name.MULTICAST_INTERFACE;
+  check("use an interface for groups", native.setsockopt(fd, level, name, values, 12));
+  if (family === Family.IPV6) setOption(fd, Name.MULTICAST_INTERFACE_6, number);
+}
 
 /** Sets an option that older kernels do not have, and that we can do without. */
 function trySet(fd: number, [level, name]: OptionName, value: number): void {

@@ -3,7 +3,7 @@
  */
 import { native } from "../../ffi/load.ts";
 import type { UdpAddress } from "../net/address.ts";
-import type { DatagramCounts } from "./counts.ts";
+import type { Tally } from "./tally.ts";
 
 const SOL_SOCKET = 1;
 const SO_MEMINFO = 55;
@@ -77,23 +77,42 @@ export interface DatagramMetrics {
 /** The socket, as its metrics see it. */
 export interface MeasuredSocket {
   readonly fd: number;
-  readonly counts: DatagramCounts;
+  readonly tally: Tally;
   readonly localAddress: UdpAddress;
   readonly remoteAddress: UdpAddress | null;
   readonly queuedCount: number;
   readonly queuedBytes: number;
 }
 
-/** Reads what the kernel knows. Zeros for a socket that is closed. */
-function readMemory(fd: number): void {
+/** What the kernel knows of a socket. */
+export interface KernelMemory {
+  /** The memory of what was not received yet, in bytes. */
+  readonly receivedBytes: number;
+  /** The most of it. */
+  readonly receivedBytesMax: number;
+  /** The memory of what was not sent yet, in bytes. */
+  readonly sentBytes: number;
+  /** Datagrams that were dropped. */
+  readonly droppedCount: number;
+}
+
+/** Asks the kernel. Zeros for a socket that is closed. */
+export function kernelMemory(fd: number): KernelMemory {
   memory.fill(0);
   if (fd >= 0) native.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, memory.byteLength);
+  return {
+    receivedBytes: memory[RECEIVE_MEMORY]!,
+    receivedBytesMax: memory[RECEIVE_MEMORY_MAX]!,
+    sentBytes: memory[SEND_MEMORY]!,
+    droppedCount: memory[DROPS]! >>> 0,
+  };
 }
 
 /** The metrics of a socket. */
 export function datagramMetrics(socket: MeasuredSocket): DatagramMetrics {
-  const { counts, fd, localAddress, remoteAddress, queuedCount, queuedBytes } = socket;
-  readMemory(fd);
+  const { tally: { own: counts }, fd, localAddress, remoteAddress, queuedCount, queuedBytes } =
+    socket;
+  const memory = kernelMemory(fd);
   return {
     localAddress,
     remoteAddress,
@@ -101,15 +120,15 @@ export function datagramMetrics(socket: MeasuredSocket): DatagramMetrics {
       count: counts.receivedCount,
       bytes: counts.receivedBytes,
       messages: counts.receivedMessages,
-      droppedByKernel: memory[DROPS]! >>> 0,
-      bufferedBytes: memory[RECEIVE_MEMORY]!,
-      bufferedBytesMax: memory[RECEIVE_MEMORY_MAX]!,
+      droppedByKernel: memory.droppedCount,
+      bufferedBytes: memory.receivedBytes,
+      bufferedBytesMax: memory.receivedBytesMax,
     },
     sent: {
       count: counts.sentCount,
       bytes: counts.sentBytes,
       messages: counts.sentMessages,
-      bufferedBytes: memory[SEND_MEMORY]!,
+      bufferedBytes: memory.sentBytes,
     },
     queued: { count: queuedCount, bytes: queuedBytes },
     dropped: {
@@ -118,7 +137,7 @@ export function datagramMetrics(socket: MeasuredSocket): DatagramMetrics {
       refused: counts.droppedRefused,
       closed: counts.droppedClosed,
     },
-    blockedCount: counts.blockedCount,
-    errorCount: counts.errorCount,
+    blockedCount: counts.blocked,
+    errorCount: counts.errors,
   };
 }

@@ -16,9 +16,9 @@ import type { PackedAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
-import type { DatagramCounts } from "./counts.ts";
 import { Flag, peerAt, RECORD_WORDS, recordTable, Word } from "./record.ts";
 import { SendQueue } from "./send_queue.ts";
+import type { Tally } from "./tally.ts";
 
 /** The bounds of a queue, and what happens at them. */
 export interface QueueSettings {
@@ -32,7 +32,7 @@ export interface QueueSettings {
 /** The socket that sends. */
 export interface OutgoingOwner {
   readonly fd: number;
-  readonly counts: DatagramCounts;
+  readonly tally: Tally;
   /** Takes what the error queue of the socket has. The number of errors. */
   takeErrors(): number;
   /** The kernel refuses a datagram, or a train of them, which is dropped. Null: of the connected peer. */
@@ -89,7 +89,7 @@ export class Outgoing implements TimerOwner {
    */
   add(length: number): number {
     if (!this.fits(length) && !this.#makeRoom(length)) {
-      this.#owner.counts.droppedFull += 1;
+      this.#owner.tally.add("droppedFull");
       return -1;
     }
     const at = this.queue.add(length);
@@ -111,7 +111,7 @@ export class Outgoing implements TimerOwner {
     }
     while (!this.fits(length)) {
       this.queue.removeOldest();
-      this.#owner.counts.droppedFull += 1;
+      this.#owner.tally.add("droppedFull");
     }
     return true;
   }
@@ -137,7 +137,7 @@ export class Outgoing implements TimerOwner {
     while (queue.recordCount > 0) {
       const ageMs = nowMs - queue.table[queue.headAt + Word.NOTE]! >>> 0;
       if (ageMs <= this.#settings.queueLifetimeMs) return;
-      this.#owner.counts.droppedExpired += queue.removeRecords(1);
+      this.#owner.tally.add("droppedExpired", queue.removeRecords(1));
     }
   }
 
@@ -170,15 +170,13 @@ export class Outgoing implements TimerOwner {
   /** Offers what is at the head of the queue. How many records the kernel has taken, or `-errno`. */
   #offer(): number {
     const { queue } = this;
-    const { counts, fd } = this.#owner;
+    const { tally, fd } = this.#owner;
     if (this.#isRefusedTrain(queue.head)) return this.#offerSingly();
     const bytes = queue.bytes;
     const taken = native.sendmmsg(fd, queue.table, queue.head, this.#run());
     if (taken <= 0) return taken;
     const datagrams = queue.removeRecords(taken);
-    counts.sentCount += datagrams;
-    counts.sentBytes += bytes - queue.bytes;
-    counts.sentMessages += taken;
+    tally.sent(datagrams, bytes - queue.bytes, taken);
     return taken;
   }
 
@@ -200,7 +198,7 @@ export class Outgoing implements TimerOwner {
 
   #offerSingly(): number {
     const { queue } = this;
-    const { counts, fd } = this.#owner;
+    const { tally, fd } = this.#owner;
     const at = queue.headAt;
     const segment = queue.table[at + Word.SEGMENT]!;
     const count = Math.min(queue.countAt(at), TRAIN_COUNT_MAX);
@@ -216,9 +214,7 @@ export class Outgoing implements TimerOwner {
     const taken = native.sendmmsg(fd, singles, 0, count);
     if (taken <= 0) return taken;
     queue.removeOfTrain(taken);
-    counts.sentCount += taken;
-    counts.sentBytes += bytes - queue.bytes;
-    counts.sentMessages += taken;
+    tally.sent(taken, bytes - queue.bytes, taken);
     return taken;
   }
 
@@ -240,15 +236,15 @@ export class Outgoing implements TimerOwner {
   /** Drops what the kernel will not take, and says so. */
   #drop(errno: number): void {
     const { queue } = this;
-    const { counts } = this.#owner;
+    const { tally } = this.#owner;
     const at = queue.headAt;
     const isConnected = (queue.table[at + Word.FLAGS]! & Flag.CONNECTED) !== 0;
     const peer = isConnected ? null : peerAt(queue.table, at);
     if (this.#isRefusedTrain(queue.head)) {
       queue.removeOfTrain(1);
-      counts.droppedRefused += 1;
+      tally.add("droppedRefused");
     } else {
-      counts.droppedRefused += queue.removeRecords(1);
+      tally.add("droppedRefused", queue.removeRecords(1));
     }
     this.#owner.onRefused(errno, peer);
   }
@@ -256,7 +252,7 @@ export class Outgoing implements TimerOwner {
   /** Waits for room: until an event tells of it, or for some milliseconds. */
   #block(delayMs: number | null): void {
     this.isBlocked = true;
-    this.#owner.counts.blockedCount += 1;
+    this.#owner.tally.add("blocked");
     if (delayMs === null) return this.#owner.wantRoom(true);
     this.#timer ??= new Timer(this);
     this.#poller.setTimer(this.#timer, delayMs);

@@ -3,21 +3,22 @@
  * for whoever waits the batch is kept until `release`.
  */
 import type { Scope } from "../../ffi/context.ts";
+import { assert } from "../core/assert.ts";
 import { BusyError } from "../core/errors.ts";
 import { ignore } from "../core/promises.ts";
 import type { PackedAddress } from "../net/address.ts";
 import { arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import type { Datagram, Datagrams } from "./contract.ts";
-import type { DatagramCounts } from "./counts.ts";
 import { Cursor, type CursorOwner } from "./cursor.ts";
 import type { DatagramCallbacks } from "./options.ts";
 import { Flag, peerAt, RECORD_WORDS, Word } from "./record.ts";
+import type { Tally } from "./tally.ts";
 
 /** The socket that receives. */
 export interface ReceivingOwner extends CursorOwner {
   readonly fd: number;
-  readonly counts: DatagramCounts;
+  readonly tally: Tally;
   readonly callbacks: DatagramCallbacks;
   readonly scope: Scope;
   /** Whether handlers may still be called. */
@@ -88,14 +89,13 @@ export class Receiving {
   }
 
   #count(messages: number): void {
-    const { counts } = this.#owner;
     const { table } = arena;
+    let bytes = 0;
     for (let i = 0, at = 0; i < messages; i++, at += RECORD_WORDS) {
-      counts.receivedBytes += table[at + Word.LENGTH]!;
-      if ((table[at + Word.FLAGS]! & Flag.TRUNCATED) !== 0) counts.truncatedCount += 1;
+      bytes += table[at + Word.LENGTH]!;
+      assert((table[at + Word.FLAGS]! & Flag.TRUNCATED) === 0, "a slot holds any datagram");
     }
-    counts.receivedCount += this.#batch.count;
-    counts.receivedMessages += messages;
+    this.#owner.tally.received(this.#batch.count, bytes, messages);
     this.#owner.onReceived();
   }
 

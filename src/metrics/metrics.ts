@@ -10,6 +10,8 @@ import { spareNodeCount } from "../buffer/link_node.ts";
 import {
   type ConnectionCounts,
   counts,
+  datagramSockets,
+  type DatagramTotals,
   type TimeoutCounts,
   type TlsCounts,
   type ZeroCopyTotals,
@@ -101,6 +103,8 @@ export interface Metrics {
   memory: MemoryMetrics;
   /** Sends without a copy. */
   zeroCopy: ZeroCopyTotals;
+  /** Datagram sockets, all together. */
+  datagrams: DatagramTotals;
   /** Deadlines that passed, by what was late. */
   timeouts: TimeoutCounts;
   /** TLS handshakes. */
@@ -163,6 +167,13 @@ function pollerMetrics({ hotWaits, warmWaits, events, batches }: WaitCounts): Po
   };
 }
 
+/** The kernel counts for sockets that are open, and we for those that were. */
+function datagramTotals(): DatagramTotals {
+  const totals = { ...counts.datagrams };
+  for (const { droppedByKernel } of datagramSockets) totals.droppedByKernel += droppedByKernel;
+  return totals;
+}
+
 /**
  * The work of this thread so far, and its state: connections, system calls, turns, memory. A
  * snapshot that is yours. Taking one costs some ten microseconds; not taking one costs nothing.
@@ -195,6 +206,7 @@ export function metrics(): Metrics {
     poller: pollerMetrics(waits),
     memory: memoryMetrics(),
     zeroCopy: { ...counts.zeroCopy },
+    datagrams: datagramTotals(),
     timeouts: { ...counts.timeouts },
     tls: { ...counts.tls, failures: { ...counts.tls.failures } },
     errors,

@@ -171,6 +171,49 @@ const BYTES: readonly Family[] = [
   ),
 ];
 
+const DATAGRAMS: readonly Family[] = [
+  gauge("datagram_sockets", "Datagram sockets that are open.", (of) => of.datagrams.activeCount),
+  counter(
+    "datagram_sockets_opened",
+    "Datagram sockets that were opened.",
+    (of) => of.datagrams.opened,
+  ),
+  counters("datagrams", "Datagrams received and sent.", "direction", ({ datagrams }) => ({
+    received: datagrams.receivedCount,
+    sent: datagrams.sentCount,
+  })),
+  counters("datagram_bytes", "Bytes of datagrams.", "direction", ({ datagrams }) => ({
+    received: datagrams.receivedBytes,
+    sent: datagrams.sentBytes,
+  })),
+  counters(
+    "datagram_messages",
+    "Datagrams as the kernel counts them: a train is one.",
+    "direction",
+    ({ datagrams }) => ({
+      received: datagrams.receivedMessages,
+      sent: datagrams.sentMessages,
+    }),
+  ),
+  counters("datagrams_dropped", "Datagrams that were dropped.", "reason", ({ datagrams }) => ({
+    kernel: datagrams.droppedByKernel,
+    full: datagrams.droppedFull,
+    expired: datagrams.droppedExpired,
+    refused: datagrams.droppedRefused,
+    closed: datagrams.droppedClosed,
+  })),
+  counter(
+    "datagrams_blocked",
+    "How often the kernel had no room for a datagram.",
+    (of) => of.datagrams.blocked,
+  ),
+  counter(
+    "datagram_errors",
+    "Errors of peers, and failures of handlers of datagrams.",
+    (of) => of.datagrams.errors,
+  ),
+];
+
 const THREAD: readonly Family[] = [
   counter("turns", "Macrotasks in which the poller polled.", (of) => of.poller.turns),
   counters("waits", "Waits for events, by whether they may block.", "phase", ({ poller }) => ({
@@ -217,7 +260,7 @@ const THREAD: readonly Family[] = [
 ];
 
 /** The metrics that each thread has of its own. */
-const OWN: readonly Family[] = [...CONNECTIONS, ...BYTES, ...THREAD];
+const OWN: readonly Family[] = [...CONNECTIONS, ...BYTES, ...DATAGRAMS, ...THREAD];
 
 /** A thread, and the label that tells it from others: none when there is one only. */
 type Thread = readonly [label: string, of: Metrics];

@@ -23,6 +23,8 @@ test("a socket has the members that its type declares, and no others", async () 
     queuedCount: 1,
     queuedBytes: 1,
     isWritable: 1,
+    joinGroup: 1,
+    leaveGroup: 1,
     metrics: 1,
     close: 1,
     closed: 1,
