@@ -15,7 +15,9 @@ export type Scope = <A, B, R>(call: (a: A, b: B) => R, a: A, b: B) => R;
  */
 export function currentScope(): Scope {
   const { contexts } = host;
-  return contexts === null ? AsyncLocalStorage.snapshot() : scopeOf(contexts, contexts.get());
+  if (contexts === null) return AsyncLocalStorage.snapshot();
+  const context = contexts.get();
+  return context === undefined ? neutral : scopeOf(contexts, context);
 }
 
 function scopeOf(contexts: NonNullable<typeof host.contexts>, context: unknown): Scope {

@@ -23,7 +23,7 @@ import type { DatagramCloseResult, DatagramWriteOptions } from "./contract.ts";
 import { type DatagramDeadline, DatagramDeadlines } from "./deadlines.ts";
 import type { DatagramCallbacks, DatagramSettings } from "./options.ts";
 import { kernelMemory } from "./metrics.ts";
-import { describePeer } from "./peer.ts";
+import { describePeer, udpOf } from "./peer.ts";
 import { Receiving, type ReceivingOwner } from "./receiving.ts";
 import { peerAt, RECORD_WORDS, recordTable, Word } from "./record.ts";
 import { Tally } from "./tally.ts";
@@ -45,7 +45,8 @@ export interface DatagramParts {
   readonly callbacks: DatagramCallbacks;
   readonly settings: DatagramSettings;
   readonly family: number;
-  readonly localAddress: UdpAddress;
+  /** Its own address. */
+  readonly local: PackedAddress;
   /** Where it is connected to. */
   readonly remoteAddress: UdpAddress | null;
 }
@@ -55,12 +56,12 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
   fd: number;
   /** Whether the user wants nothing to be received. */
   isReadPaused = false;
-  readonly tally: Tally = new Tally();
   readonly scope: Scope = currentScope();
   readonly #parts: DatagramParts;
   readonly #token: number;
   #interest: number;
   #isRoomWanted = false;
+  #tally: Tally | null = null;
   #receiving: Receiving | null = null;
   #writing: Writing | null = null;
   #complaints: Complaints | null = null;
@@ -104,7 +105,7 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
   }
 
   get localAddress(): UdpAddress {
-    return this.#parts.localAddress;
+    return udpOf(this.#parts.local);
   }
 
   /** Where it is connected to. */
@@ -119,6 +120,11 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
 
   get isOpen(): boolean {
     return this.fd >= 0 && this.#closing === null;
+  }
+
+  /** Its counts, made when there is something to count. */
+  get tally(): Tally {
+    return this.#tally ??= new Tally();
   }
 
   /** The way in, made when it is needed. */

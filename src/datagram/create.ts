@@ -10,9 +10,9 @@ import {
   Family,
   formatAddress,
   isWildcard,
+  packAddress,
+  type PackedAddress,
   rawAddress,
-  type UdpAddress,
-  udpAddress,
 } from "../net/address.ts";
 import { bindFirst, type Binding } from "../net/binding.ts";
 import { bind } from "../net/permitted.ts";
@@ -37,11 +37,12 @@ export function checkNetwork(action: string, network: DatagramNetwork): void {
   );
 }
 
-/** The address of an end of a socket. */
-export function nameOf(fd: number, end: 0 | 1): UdpAddress {
-  const raw = rawAddress();
-  check("learn the address of a socket", native.name(fd, end, raw));
-  return udpAddress(raw);
+const scratch = rawAddress();
+
+/** The address of a socket. */
+export function nameOf(fd: number): PackedAddress {
+  check("learn the address of a socket", native.name(fd, 0, scratch));
+  return packAddress(scratch);
 }
 
 /** A bound socket for one raw address. The descriptor is closed when that fails. */
@@ -60,13 +61,6 @@ function open(raw: Uint32Array, options: KernelOptions, { v6Only, origin }: Bind
     native.close(fd);
     throw error;
   }
-}
-
-/** The family of a socket. */
-export function familyOf(fd: number): number {
-  const raw = rawAddress();
-  check("learn the address of a socket", native.name(fd, 0, raw));
-  return raw[0]!;
 }
 
 /**
@@ -116,12 +110,13 @@ export function createDatagramSocket(
   checkKernelOptions(read);
   const fd = bindFirst(network, address, read.v6Only, (raw, way) => open(raw, read, way));
   try {
+    const local = nameOf(fd);
     const core = new DatagramCore(fd, {
       poller: threadPoller(),
       callbacks: read,
       settings,
-      family: familyOf(fd),
-      localAddress: nameOf(fd, 0),
+      family: typeof local === "number" ? Family.IPV4 : Family.IPV6,
+      local,
       remoteAddress: null,
     });
     return new UserDatagramSocket(core);

@@ -126,7 +126,7 @@ export async function dialDatagram(
         callbacks: read,
         settings,
         family: raw[0]!,
-        localAddress: nameOf(fd, 0),
+        local: nameOf(fd),
         remoteAddress: udpAddress(raw),
       });
       return new UserDatagramSocket(core);

@@ -106,13 +106,12 @@ function checkChoice(name: string, value: unknown, choices: readonly string[]): 
  * @throws {TypeError} A callback is no function, or a choice is none of its values.
  */
 export function datagramSettings(options: DatagramOptions): DatagramSettings {
-  const given = Object.fromEntries(
-    Object.keys(DEFAULTS).flatMap((name) => {
-      const value = options[name as keyof DatagramSettings];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
-  const settings: DatagramSettings = { ...DEFAULTS, ...given };
+  const given = Object.keys(DEFAULTS).filter((name) => name in options);
+  // There may be many sockets: those that ask for nothing share one object.
+  const settings: DatagramSettings = given.length === 0 ? DEFAULTS : {
+    ...DEFAULTS,
+    ...Object.fromEntries(given.map((name) => [name, options[name as keyof DatagramSettings]])),
+  };
   for (
     const name of ["readTimeoutMs", "writeTimeoutMs", "idleTimeoutMs", "queueLifetimeMs"] as const
   ) {

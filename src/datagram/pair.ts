@@ -13,6 +13,7 @@ import { nameOf } from "./create.ts";
 import { UserDatagramSocket } from "./face.ts";
 import { applyKernelOptions, checkKernelOptions } from "./kernel_options.ts";
 import { DATAGRAM_OPTIONS, type DatagramOptions, datagramSettings } from "./options.ts";
+import { udpOf } from "./peer.ts";
 
 /** Nobody else is reached: what holds for a pair is only that it was not forbidden. */
 const ORIGIN = "stands for what was granted";
@@ -35,15 +36,15 @@ function connectTo(fd: number, other: number): void {
   check("connect", connect(fd, raw, ORIGIN));
 }
 
-function socketOf(fd: number, options: DatagramOptions): DatagramSocket {
+function socketOf(fd: number, remote: number, options: DatagramOptions): DatagramSocket {
   return new UserDatagramSocket(
     new DatagramCore(fd, {
       poller: threadPoller(),
       callbacks: options,
       settings: datagramSettings(options),
       family: Family.IPV4,
-      localAddress: nameOf(fd, 0),
-      remoteAddress: nameOf(fd, 1),
+      local: nameOf(fd),
+      remoteAddress: udpOf(nameOf(remote)),
     }),
   );
 }
@@ -86,7 +87,7 @@ export function datagramPair(
     for (const read of reads) fds.push(open(read));
     connectTo(fds[0]!, fds[1]!);
     connectTo(fds[1]!, fds[0]!);
-    for (const [i, read] of reads.entries()) sockets.push(socketOf(fds[i]!, read));
+    for (const [i, read] of reads.entries()) sockets.push(socketOf(fds[i]!, fds[1 - i]!, read));
     return sockets as [DatagramSocket, DatagramSocket];
   } catch (error) {
     for (const fd of fds.slice(sockets.length)) native.close(fd);
