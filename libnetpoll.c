@@ -1014,6 +1014,7 @@ struct tls_ticket_key { uint8_t name[16], cipher[32], mac[32]; int64_t since; };
 // change afterwards. Whoever points at one holds a reference.
 struct tls_context {
   atomic_int references;
+  uint16_t owner;  // the thread whose end lets nobody begin with it any more
   SSL_CTX *ssl;
   bool is_server;
   uint8_t *protocols, *status;
@@ -1407,6 +1408,7 @@ EXPORT int32_t np_tls_context(int32_t is_server, int32_t least, int32_t most) {
   }
   context->is_server = is_server;
   context->key_log = -1;
+  context->owner = this_thread();
   atomic_store(&context->references, 1);
   pthread_mutex_init(&context->lock, NULL);
   tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_MODE, TLS_MODES, NULL);
@@ -1441,6 +1443,15 @@ EXPORT int32_t np_tls_context_free(int32_t id) {
   pthread_mutex_unlock(&tls_lock);
   tls_let_go(context);
   return context ? 0 : -EBADF;
+}
+
+// What a thread's contexts hold goes with it: authorities alone are a megabyte.
+static void free_contexts_of(uint16_t owner) {
+  for (int32_t id = 0; id < TLS_CONTEXTS_MAX; id++) {
+    struct tls_context *context = tls_hold(id);
+    if (context && context->owner == owner) np_tls_context_free(id);
+    tls_let_go(context);
+  }
 }
 
 // Put what one number stands for in the place of another: who begins with that from now on gets the new one.
@@ -1575,6 +1586,7 @@ EXPORT int32_t np_tls_set(int32_t id, int32_t what, int32_t value) {
     case TLS_DISTRIBUTION:
       return tls.SSL_CTX_set_default_verify_paths(context->ssl) == 1 ? 0 : tls_fail(NULL, -EINVAL);
     case TLS_KEY_LOG:
+      if (context->key_log >= 0) close(context->key_log);
       context->key_log = fcntl(value, F_DUPFD_CLOEXEC, 0);
       if (context->key_log < 0) return -errno;
       tls.SSL_CTX_set_keylog_callback(context->ssl, tls_on_secret);
@@ -2613,6 +2625,7 @@ static void give_back(void *thread) {
     if (atomic_load(&owner_of[fd]) == owner) abort_zero_copy(fd);
   }
   close_all(owner);
+  free_contexts_of(owner);
   spare_slabs_of(owner);
   atomic_store(&owners[owner], false);
 }

@@ -80,16 +80,21 @@ export function checkOptions(of: string, options: unknown, known: object): void 
   lastKnown = known;
 }
 
-function checkNames(of: string, options: unknown, known: object): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw new TypeError(`Cannot use ${show(options)} as the options of ${of}: it is no object`);
+/** Throws for what is no object, and for one whose properties are not what it holds. */
+export function checkObject(what: string, value: unknown): asserts value is object {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new TypeError(`Cannot use ${show(value)} as ${what}: it is no object`);
   }
   // A promise that was not awaited, or a Map, has no properties: all that it holds would be ignored.
-  if (Object.prototype.toString.call(options) !== "[object Object]") {
+  if (Object.prototype.toString.call(value) !== "[object Object]") {
     throw new TypeError(
-      `Cannot use ${show(options)} as the options of ${of}: its properties are no options`,
+      `Cannot use ${show(value)} as ${what}: what it holds is not in its properties`,
     );
   }
+}
+
+function checkNames(of: string, options: unknown, known: object): void {
+  checkObject(`the options of ${of}`, options);
   // Inherited ones count: options may be an object of the user's own class.
   for (const name in options) {
     if (!Object.hasOwn(known, name)) throw unknownOption(of, name, known);

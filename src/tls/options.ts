@@ -2,7 +2,14 @@
  * The options of TLS, of servers and of clients.
  */
 import { hostOf } from "./host.ts";
-import { checkFunction, checkNumber, type Known, readOptions, show } from "../core/options.ts";
+import {
+  checkFunction,
+  checkNumber,
+  checkObject,
+  type Known,
+  readOptions,
+  show,
+} from "../core/options.ts";
 
 /** A text or bytes in PEM: certificates, or a key. Never a path: nothing here opens a file. */
 export type Pem = string | Uint8Array;
@@ -222,6 +229,7 @@ export function readServerOptions(options: TlsServerOptions): TlsServerOptions {
   }
   if (chooseIdentity !== undefined) checkFunction("chooseIdentity", chooseIdentity);
   if (read.names !== undefined) {
+    checkObject("tls.names", read.names);
     const names = Object.entries(read.names).map(([name, identity]) => {
       if (!/^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/i.test(name)) {
         throw new TypeError(

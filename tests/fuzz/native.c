@@ -7,6 +7,7 @@
 //
 // Afterwards both threads have ended, and every descriptor that was opened must be closed.
 #include "native_calls.h"
+#include "native_tls.h"
 
 #include <sys/wait.h>
 
@@ -29,7 +30,7 @@ static void push(struct run *run, int32_t id) {
   int slot = slot_of(run);
   struct ends *ends = array_of(run, sizeof *ends);
   int32_t fd = run->fds[slot];
-  if (fd >= 0 && !is_watched(run, fd) && np_ring_push(id, fd, ends) == 0) run->fds[slot] = -1;
+  if (fd >= 0 && !is_watched(run, fd) && !has_tls(fd) && np_ring_push(id, fd, ends) == 0) run->fds[slot] = -1;
   free(ends);
 }
 
@@ -68,12 +69,15 @@ static void call_ring(struct run *run) {
   }
 }
 
+static bool has_openssl;
+
 // ---- a thread -----------------------------------------------------------------------------------
 
 static void forget(struct run *run) {
   for (int i = 0; i < FDS_MAX; i++) if (!run->given[i]) run->fds[i] = -1;
   for (int i = 0; i < WAKERS_EACH; i++) run->wakers[i].id = -1;
   for (int i = 0; i < RINGS_EACH; i++) run->rings[i] = -1, run->made[i] = false;
+  for (int i = 0; i < CONTEXTS_EACH; i++) run->contexts[i].id = -1;
   run->slab = SLABS_MAX;
 }
 
@@ -87,13 +91,15 @@ static void (*const calls[])(struct run *) = {
   call_connect, call_look, call_option, call_shutdown, call_close, call_own, call_receive, call_read_pieces, call_send,
   call_send_pieces, call_send_borrowed, call_file, call_pipe, call_splice, call_completions, call_epoll_create,
   call_epoll_ctl, call_epoll_wait, call_clock, call_waker, call_ring, call_give_back,
+  // From here on only in an input that says so.
+  call_tls_context, call_tls_begin, call_tls_pair, call_tls, call_tls, call_tls, call_tls_between, call_tls_between,
 };
+enum { CALLS_OF_TLS = 8 };
 
 static void *thread_of(void *argument) {
   struct run *run = argument;
-  for (int i = 0; i < CALLS_EACH_MAX && run->in.at < run->in.end; i++) {
-    calls[byte_of(&run->in) % (sizeof calls / sizeof *calls)](run);
-  }
+  size_t count = sizeof calls / sizeof *calls - (has_openssl && run->is_secret ? 0 : CALLS_OF_TLS);
+  for (int i = 0; i < CALLS_EACH_MAX && run->in.at < run->in.end; i++) calls[byte_of(&run->in) % count](run);
   return NULL;  // what it has is given back now
 }
 
@@ -130,10 +136,17 @@ static bool prepare_process(void) {
   snprintf(path, sizeof path, "/proc/self/fd/%d", writable);
   memory_file = open(path, O_RDONLY | O_CLOEXEC);
   assert(memory_file >= 0);
+  has_openssl = np_tls_load() == 0;
   return true;
 }
 
-// The first byte says whether both threads run; each has a half of what follows.
+// Contexts that nobody begins with any more are gone, but for those that an end holds: there is none.
+static void check_contexts(void) {
+  for (int32_t id = 0; id < TLS_CONTEXTS_MAX; id++) assert(!tls_contexts[id]);
+  for (int32_t fd = 0; fd < FILES_MAX; fd++) assert(!tls_of[fd]);
+}
+
+// The first byte says whether both threads run, and whether they have TLS; each has a half of what follows.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static bool is_prepared;
   if (!is_prepared) is_prepared = prepare_process();
@@ -141,8 +154,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   size_t both = data[0] & 1 ? (size - 1) / 2 : 0;
   const uint8_t *from = data + 1, *middle = data + size - both;
   struct run runs[2] = {
-    {.in = {from, middle}, .number = 0},
-    {.in = {middle, data + size}, .number = 1},
+    {.in = {from, middle}, .number = 0, .is_secret = data[0] & 2},
+    {.in = {middle, data + size}, .number = 1, .is_secret = data[0] & 2},
   };
   pthread_t threads[2];
   note_open();  // the fuzzer opens some between two inputs
@@ -157,6 +170,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
   for (int i = 0; i < count; i++) close_given(&runs[i]);
   if (left_open() > 0) abort();
+  check_contexts();
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // The calls of libnetpoll.c, each with arguments that are read from an input. native.c says which rules
 // they obey.
+#pragma once
 #include "../../libnetpoll.c"
 
 #include <assert.h>
@@ -9,6 +10,7 @@ enum {
   FDS_MAX = 24,         // that a thread holds at a time
   RINGS_EACH = 4,
   WAKERS_EACH = 2,
+  CONTEXTS_EACH = 4,
   FILES_MAX = 256,      // descriptors of the process: EMFILE is in reach
   CALLS_EACH_MAX = 200,
   WAIT_MICROS_MAX = 200,
@@ -39,6 +41,7 @@ static uint32_t number_of(struct input *from) {
 static bool is_alone;  // whether an input runs on one thread only
 
 struct waker_held { int32_t id, epoll, socket; };
+struct context_held { int32_t id; bool is_used; };
 
 // The runtime's own memory, of which a thread makes slabs.
 static uint8_t lent[2][LENT_BYTES];
@@ -47,11 +50,13 @@ static uint8_t lent[2][LENT_BYTES];
 struct run {
   struct input in;
   int number;  // 0 or 1
+  bool is_secret;  // whether it has TLS
   int32_t fds[FDS_MAX];
   bool given[FDS_MAX];  // not the thread's any more: the end of it leaves the descriptor open
   struct waker_held wakers[WAKERS_EACH];
   int32_t rings[RINGS_EACH];  // that the thread has made, or joined
   bool made[RINGS_EACH];
+  struct context_held contexts[CONTEXTS_EACH];
   uint32_t slab;
 };
 
@@ -290,12 +295,16 @@ static void call_close(struct run *run) {
   }
 }
 
+static bool has_tls(int32_t fd) {
+  return tls_end_of(fd) != NULL;
+}
+
 static void call_own(struct run *run) {
   int slot = slot_of(run);
   switch (byte_of(&run->in) % 4) {
     case 0: {
       // With a waker that watches it, the descriptor would outlive what the waker's thread does.
-      if (run->fds[slot] < 0 || is_watched(run, run->fds[slot])) break;
+      if (run->fds[slot] < 0 || is_watched(run, run->fds[slot]) || has_tls(run->fds[slot])) break;
       np_disown(run->fds[slot]);
       run->given[slot] = true;
       break;

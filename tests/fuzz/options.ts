@@ -59,6 +59,12 @@ const VALUES: readonly (readonly [Kind | "none", unknown])[] = [
 const DEADLINES = ["readTimeoutMs", "writeTimeoutMs", "idleTimeoutMs", "lifetimeMs"];
 const BOUNDS = ["messageBytesMax"];
 const CALLBACKS = ["onConnect", "onDisconnect", "onError"];
+/** It looks like PEM, and is looked at after all options. */
+const TEXT = "-----BEGIN NOTHING-----";
+const SECRETS = {
+  number: ["handshakeTimeoutMs", "keyLogFd"],
+  word: ["certificate", "key", "authorities", "alpnProtocols", "versionMin", "versionMax"],
+};
 
 /** A function that takes options: how it is called, and what each of them takes. */
 interface Factory {
@@ -70,9 +76,15 @@ const FACTORIES: Readonly<Record<string, Factory>> = {
   EventLoop: {
     call: (options) => new EventLoop(null, options),
     options: {
-      number: [...DEADLINES, ...BOUNDS, "connectionsMax", "connectionsPerAddressMax"],
+      number: [
+        ...DEADLINES,
+        ...BOUNDS,
+        "connectionsMax",
+        "connectionsPerAddressMax",
+        "handshakesMax",
+      ],
       boolean: ["noDelay"],
-      function: [...CALLBACKS, "onPrepare"],
+      function: [...CALLBACKS, "onPrepare", "onHandshakeError"],
       word: ["zeroCopy"],
     },
   },
@@ -96,6 +108,24 @@ const FACTORIES: Readonly<Record<string, Factory>> = {
       number: ["backlog", "deferAcceptMs", "receiveBufferBytes", "typeOfService", "userTimeoutMs"],
       boolean: ["reusePort", "noDelay", "v6Only"],
     },
+  },
+  "createListener tls": {
+    call: (options) =>
+      createListener("tcp", "127.0.0.1:0", { tls: { certificate: TEXT, key: TEXT, ...options } }),
+    options: {
+      number: SECRETS.number,
+      function: ["chooseIdentity"],
+      word: [...SECRETS.word, "clientCertificate"],
+    },
+  },
+  "dial tls": {
+    call: (options) =>
+      dial("tcp", "127.0.0.1:9", { tls: { certificate: TEXT, key: TEXT, ...options } }),
+    options: { ...SECRETS, boolean: ["verify"] },
+  },
+  startTls: {
+    call: (options, a) => a.startTls("client", { serverName: "a", ...options }),
+    options: { ...SECRETS, boolean: ["verify"] },
   },
   lengthPrefixed: {
     call: lengthPrefixed,

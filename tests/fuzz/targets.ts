@@ -9,6 +9,7 @@ import { OPTION_TARGETS } from "./options.ts";
 import { PEER_TARGETS } from "./peers.ts";
 import { RESP_TARGETS } from "./resp.ts";
 import type { Target } from "./target.ts";
+import { TLS_TARGETS } from "./tls.ts";
 import { TIMING_TARGETS } from "./timing.ts";
 
 export const TARGETS: readonly Target[] = [
@@ -20,4 +21,5 @@ export const TARGETS: readonly Target[] = [
   ...OPTION_TARGETS,
   ...PEER_TARGETS,
   ...HTTP_TARGETS,
+  ...TLS_TARGETS,
 ];

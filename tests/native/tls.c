@@ -41,25 +41,7 @@ _Static_assert(TLS_BIO_SOURCE_SINK == BIO_TYPE_SOURCE_SINK, "a type");
 _Static_assert(TLS_RECORD_BYTES == SSL3_RT_MAX_PLAIN_LENGTH, "a record");
 #endif
 
-// A certificate for localhost that signed itself, and its key: for this test alone.
-static const char tls_test_certificate[] =
-  "-----BEGIN CERTIFICATE-----\n"
-  "MIIBljCCATugAwIBAgIUTG1fqbOcLRz4bkwXnVbJJ3MEfqowCgYIKoZIzj0EAwIw\n"
-  "FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNzIwMzcyNVoYDzIxMjYxMTAz\n"
-  "MjAzNzI1WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO\n"
-  "PQMBBwNCAASPf5ZAD6RwKO0bhMjqqOEMFWm8B/VcXyuJy6PeIU6K492BKiSqSr87\n"
-  "GI9CW26/qEHLD2XeGz5dOjDeIwhNQy5eo2kwZzAdBgNVHQ4EFgQUGg8xxhMCcbcj\n"
-  "Ua4tCcxAFwcsmZkwHwYDVR0jBBgwFoAUGg8xxhMCcbcjUa4tCcxAFwcsmZkwDwYD\n"
-  "VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID\n"
-  "SQAwRgIhAObEyhC/E2YB0iXnzbC4vPq6ouK9rSV1O9B7Gqf5PckNAiEA11O5o8xF\n"
-  "70sWhLyFZ7/Fm4n0uwbilgxeFHZrlgp4Rc8=\n"
-  "-----END CERTIFICATE-----\n";
-static const char tls_test_key[] =
-  "-----BEGIN PRIVATE KEY-----\n"
-  "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgeG9gOOB/r2GWZtY2\n"
-  "kGelFX8YNgaw7KzxXis50gjBTOehRANCAASPf5ZAD6RwKO0bhMjqqOEMFWm8B/Vc\n"
-  "XyuJy6PeIU6K492BKiSqSr87GI9CW26/qEHLD2XeGz5dOjDeIwhNQy5e\n"
-  "-----END PRIVATE KEY-----\n";
+#include "pem.h"
 
 static const uint8_t *tls_bytes(const char *text) {
   return (const uint8_t *)text;
@@ -199,6 +181,29 @@ TEST("np_tls_use() takes protocols, and a handshake looks at those of the client
     np_tls_context_free(server);
     np_tls_context_free(client);
   }
+}
+
+static void *leave_context(void *number) {
+  *(int32_t *)number = np_tls_context(0, 0x0303, 0x0304);
+  return NULL;
+}
+
+TEST("np_tls_context() belongs to its thread: the end of that gives it back, and ends that use it go on") {
+  int32_t server, client, pair[2], left;
+  make_contexts(&server, &client);
+  make_pair(pair);
+  pthread_t thread;
+  CHECK_EQUAL(pthread_create(&thread, NULL, leave_context, &left), 0);
+  CHECK_EQUAL(pthread_join(thread, NULL), 0);
+  CHECK(left >= 0);
+  CHECK_EQUAL(np_tls_context_free(left), -EBADF);
+  CHECK_EQUAL(np_tls_begin(pair[0], server, "", tls_bytes(""), 0, ""), 0);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", tls_bytes(""), 0, "here"), 0);
+  CHECK_EQUAL(np_tls_context_free(server), 0);
+  CHECK_EQUAL(np_tls_context_free(client), 0);
+  shake_hands(pair[0], pair[1]);
+  np_close(pair[0]);
+  np_close(pair[1]);
 }
 
 TEST("np_tls_*() are -errno for numbers that stand for nothing, and for text that is no certificate") {

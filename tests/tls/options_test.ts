@@ -32,6 +32,8 @@ const WRONG: readonly [
   ["clients that are verified by nobody", { ...good, clientCertificate: "require" }, TypeError],
   ["a wish of clients that is none", { ...good, clientCertificate: "yes" }, TypeError],
   ["a name with a star in the middle", { ...good, names: { "a.*.org": good } }, TypeError],
+  ["names that are no properties", { ...good, names: new Map([["a.org", good]]) }, TypeError],
+  ["names that are a text", { ...good, names: "a.org" }, TypeError],
   ["a name without a certificate", { ...good, names: { "a.org": {} } }, TypeError],
   ["a choice that is no function", { ...good, chooseIdentity: 1 }, TypeError],
   ["an option that is unknown", { ...good, cert: PEM }, TypeError],
