@@ -96,6 +96,22 @@ function pollerLine({ metrics }: Snapshot): string[] {
   return [`pollers      ${each.join("   ")}`];
 }
 
+/** Datagrams, of a server that has sockets for some. */
+function datagramLine(
+  { datagrams }: Metrics,
+  rate: (read: (of: Metrics) => number, unit?: string) => string,
+): string[] {
+  if (datagrams.opened === 0) return [];
+  const { droppedFull, droppedExpired, droppedRefused, droppedByKernel } = datagrams;
+  const dropped = droppedFull + droppedExpired + droppedRefused;
+  return [
+    `datagrams    ${short(datagrams.activeCount)} sockets   ` +
+    `${rate((of) => of.datagrams.receivedCount)} in   ` +
+    `${rate((of) => of.datagrams.sentCount)} out   ${short(dropped)} dropped   ` +
+    `${short(droppedByKernel)} by the kernel`,
+  ];
+}
+
 /** The lines of a frame: what happened from one snapshot to the next, and what there is now. */
 export function drawFrame(now: Snapshot, then: Snapshot, title: string): string[] {
   const [a, b] = [total(now), total(then)];
@@ -121,6 +137,7 @@ export function drawFrame(now: Snapshot, then: Snapshot, title: string): string[
     ...pollerLine(now),
     `traffic      ${rate((of) => of.calls.receive.bytes, "B")} in   ${rate(sent, "B")} out   ` +
     `${rate(calls)} calls   ${rate((of) => of.calls.receive.notReady)} for nothing`,
+    ...datagramLine(a, rate),
     `thread       ${((cpu(a) - cpu(b)) / seconds / 1e4).toFixed(0)} % CPU   ` +
     `${rate((of) => of.poller.turns)} turns   ${rate((of) => of.poller.hotWaits)} hot   ` +
     `${rate((of) => of.poller.warmWaits)} warm   ${rate((of) => of.poller.sleeps)} cold   ` +

@@ -76,11 +76,11 @@ export class Outgoing implements TimerOwner {
     this.queue = new SendQueue(settings.segmentation === "auto" ? Infinity : 0);
   }
 
-  /** Whether a datagram of so many bytes fits into the queue. */
-  fits(length: number): boolean {
+  /** Whether a datagram, or a train, of so many bytes fits into the queue. */
+  fits(length: number, count = 1): boolean {
     const { queue } = this;
     const { queueCountMax, queueBytesMax } = this.#settings;
-    return queue.count < queueCountMax && queue.bytes + length <= queueBytesMax;
+    return queue.count + count <= queueCountMax && queue.bytes + length <= queueBytesMax;
   }
 
   /**
@@ -92,7 +92,19 @@ export class Outgoing implements TimerOwner {
       this.#owner.tally.add("droppedFull");
       return -1;
     }
-    const at = this.queue.add(length);
+    return this.#noted(this.queue.add(length));
+  }
+
+  /** Makes a record for a whole train; -1 where it has to be written datagram by datagram. */
+  addTrain(length: number, segment: number): number {
+    const count = Math.ceil(length / segment);
+    if (segment > this.queue.trainSegmentMax) return -1;
+    if (!this.fits(length, count) && !this.isBlocked) this.send();
+    if (!this.fits(length, count)) return -1;
+    return this.#noted(this.queue.addTrain(length, segment));
+  }
+
+  #noted(at: number): number {
     const note = this.#settings.queueLifetimeMs > 0 ? this.#nowMs() : 0;
     this.queue.table[at + Word.NOTE] = note;
     return at;

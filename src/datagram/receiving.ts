@@ -5,8 +5,10 @@
 import type { Scope } from "../../ffi/context.ts";
 import { assert } from "../core/assert.ts";
 import { BusyError } from "../core/errors.ts";
+import { DATAGRAMS_MAX } from "../core/limits.ts";
 import { ignore } from "../core/promises.ts";
 import type { PackedAddress } from "../net/address.ts";
+import { turn } from "../poll/turn.ts";
 import { arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import type { Datagram, Datagrams } from "./contract.ts";
@@ -118,6 +120,8 @@ export class Receiving {
       this.#owner.scope(runHandlers, this, this.#owner.callbacks);
     } finally {
       this.#isDispatching = false;
+      // A batch of trains is many calls of a handler, which may be all of a turn.
+      if (this.#batch.count > DATAGRAMS_MAX) turn.hurry();
     }
   }
 

@@ -12,7 +12,12 @@
  */
 import { assert } from "../core/assert.ts";
 import { type Block, blocks } from "../buffer/block.ts";
-import { DATAGRAM_SLOT_BYTES, DATAGRAMS_MAX, TRAIN_COUNT_MAX } from "../core/limits.ts";
+import {
+  DATAGRAM_BYTES_MAX,
+  DATAGRAM_SLOT_BYTES,
+  DATAGRAMS_MAX,
+  TRAIN_COUNT_MAX,
+} from "../core/limits.ts";
 import { isSameRoute, RECORD_WORDS, recordTable, Word } from "./record.ts";
 
 const NO_TABLE = new Uint32Array(0);
@@ -20,8 +25,8 @@ const NO_TABLE = new Uint32Array(0);
 const spareTables: Uint32Array[] = [];
 const SPARE_TABLES_MAX = 8;
 
-/** The bytes of a train: what one datagram may have at most (net/ipv4/ip_output.c, 64 KiB with headers). */
-const TRAIN_BYTES_MAX = 65_507;
+/** The bytes of a train: it is one datagram to IP, which may have no more. */
+export const TRAIN_BYTES_MAX: number = DATAGRAM_BYTES_MAX[4];
 
 /** Datagrams in order. */
 export class SendQueue {
@@ -81,6 +86,15 @@ export class SendQueue {
     this.count += 1;
     this.bytes += length;
     this.#isOpen = true;
+    return at;
+  }
+
+  /** Makes one record for a whole train: datagrams of so many bytes, the last of which may be shorter. */
+  addTrain(length: number, segment: number): number {
+    const at = this.add(length);
+    if (length <= segment) return at;
+    this.table[at + Word.SEGMENT] = segment;
+    this.count += Math.ceil(length / segment) - 1;
     return at;
   }
 

@@ -1,8 +1,8 @@
 /**
  * Writing: from what a user gives to records of the queue, and waiting until it has left.
  */
-import { presentCount } from "../core/bytes.ts";
-import { DATAGRAM_BYTES_MAX } from "../core/limits.ts";
+import { plainView, presentCount } from "../core/bytes.ts";
+import { DATAGRAM_BYTES_MAX, TRAIN_COUNT_MAX } from "../core/limits.ts";
 import { ignore, RESOLVED } from "../core/promises.ts";
 import { withSignal } from "../core/signal.ts";
 import { checkOptions, type Known, show } from "../core/options.ts";
@@ -11,10 +11,12 @@ import type { Poller } from "../poll/poller.ts";
 import type { DatagramWriteOptions } from "./contract.ts";
 import type { DatagramSettings } from "./options.ts";
 import { Outgoing, type OutgoingOwner } from "./outgoing.ts";
+import { TRAIN_BYTES_MAX } from "./send_queue.ts";
 import { copyRoute, ECN_SHIFT, familyAt, Flag, putPeer, Word } from "./record.ts";
 
 const WRITE_OPTIONS: Known<DatagramWriteOptions> = { ecn: 1 };
 const ECN_MAX = 3;
+const PORT_MASK = 0xffff;
 
 /** The socket that writes. */
 export interface WritingOwner extends OutgoingOwner {
@@ -72,6 +74,11 @@ export class Writing {
     const flags = flagsOf(options);
     const length = presentCount(bytes, "write");
     if (length > DATAGRAM_BYTES_MAX[4]) this.#refuseLength(length, familyAt(from, fromAt));
+    if ((from[fromAt + Word.END]! & PORT_MASK) === 0) {
+      // Nothing has port 0 but a forged source: nothing is made of it, no error either.
+      this.#owner.tally.add("droppedRefused");
+      return false;
+    }
     const at = this.outgoing.add(length);
     if (at < 0) return false;
     const { table } = this.outgoing.queue;
@@ -145,14 +152,29 @@ export class Writing {
       throw new RangeError(`Cannot write datagrams of ${show(segmentBytes)} bytes each`);
     }
     this.#checkLength(Math.min(segmentBytes, total), peer);
+    const plain = plainView(bytes);
+    const perTrain = Math.min(TRAIN_COUNT_MAX, Math.floor(TRAIN_BYTES_MAX / segmentBytes));
+    const step = segmentBytes * Math.max(1, perTrain);
     let taken = 0;
-    for (let from = 0; from < total; from += segmentBytes) {
-      const length = Math.min(segmentBytes, total - from);
-      const at = this.outgoing.add(length);
-      if (at < 0) continue;
+    for (let from = 0; from < total; from += step) {
+      const piece = plain.subarray(from, from + step);
+      const at = this.outgoing.addTrain(piece.length, segmentBytes);
+      if (at < 0) {
+        taken += this.#apart(peer, piece, segmentBytes);
+        continue;
+      }
       this.#address(at, peer, 0);
-      this.#copy(new Uint8Array(bytes.buffer, bytes.byteOffset + from, length));
-      taken += 1;
+      this.#copy(piece);
+      taken += Math.ceil(piece.length / segmentBytes);
+    }
+    return taken;
+  }
+
+  /** Writes the datagrams of a train one by one. How many were taken. */
+  #apart(peer: PackedAddress | null, bytes: Uint8Array, segmentBytes: number): number {
+    let taken = 0;
+    for (let from = 0; from < bytes.length; from += segmentBytes) {
+      if (this.write(peer, bytes.subarray(from, from + segmentBytes))) taken += 1;
     }
     return taken;
   }

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import {
   createDatagramSocket,
   type Datagram,
+  type DatagramNetwork,
   type Datagrams,
   dialDatagram,
   packPeer,
@@ -81,23 +82,33 @@ test("a datagram that is over says so, whichever member of it is used", async ()
   assertEquals((all as Datagrams | null)!.count, 0);
 });
 
-test("localAddress is the one that was asked, and reply() comes from there, of IPv4 and of IPv6", async () => {
-  const locals: string[] = [];
-  await using wide = createDatagramSocket("udp", ":0", {
-    onDatagram(datagram) {
-      locals.push(datagram.localAddress.hostname);
-      datagram.reply(datagram.bytes);
-    },
+/** Sockets of every address, and addresses of this machine that each is asked at. */
+const WILDCARDS: readonly [DatagramNetwork, readonly string[]][] = [
+  ["udp4", ["127.0.0.9", "127.0.0.1"]],
+  ["udp6", ["[::1]"]],
+  ["udp", ["127.0.0.9", "[::1]"]],
+];
+
+for (const [network, hosts] of WILDCARDS) {
+  test(`localAddress is the one that was asked, and reply() comes from there: ${network}`, async () => {
+    const locals: string[] = [];
+    await using wide = createDatagramSocket(network, ":0", {
+      onDatagram(datagram) {
+        const { hostname } = datagram.localAddress;
+        locals.push(hostname.includes(":") ? `[${hostname}]` : hostname);
+        datagram.reply(datagram.bytes);
+      },
+    });
+    for (const host of hosts) {
+      const at = `${host}:${wide.localAddress.port}`;
+      await using client = await dialDatagram("udp", at, { readTimeoutMs: 3000 });
+      client.write(bytes(host));
+      await client.flush();
+      assertEquals(await texts(client, 1), [host]); // connected, it hears nobody else
+    }
+    assertEquals(locals, hosts);
   });
-  const { port } = wide.localAddress;
-  for (const host of ["127.0.0.9", "127.0.0.1", "[::1]"]) {
-    await using client = await dialDatagram("udp", `${host}:${port}`, { readTimeoutMs: 3000 });
-    client.write(bytes(host));
-    await client.flush();
-    assertEquals(await texts(client, 1), [host]); // connected, it hears nobody else
-  }
-  assertEquals(locals, ["127.0.0.9", "127.0.0.1", "::1"]);
-});
+}
 
 test("ecn and receivedMicros are told where they are asked for", async () => {
   for (const network of ["udp4", "udp6"] as const) {

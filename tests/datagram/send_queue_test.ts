@@ -62,6 +62,21 @@ test("shorten() gives back what was lent, and the next datagram begins there", (
   queue.clear();
 });
 
+test("addTrain() is one record, which later datagrams join", () => {
+  const queue = new SendQueue(Infinity);
+  putPeer(queue.table, queue.addTrain(300, 100), A);
+  assertEquals([queue.count, queue.bytes, shape(queue)], [3, 300, [[300, 100]]]);
+  const at = queue.addTrain(250, 100);
+  putPeer(queue.table, at, A);
+  assertEquals([queue.count, shape(queue)], [6, [[300, 100], [250, 100]]]);
+  add(queue, 100);
+  assertEquals([queue.count, shape(queue).length], [7, 3]);
+  assertEquals(queue.clear(), 7);
+  queue.addTrain(50, 100);
+  assertEquals([queue.count, shape(queue)], [1, [[50, 0]]]);
+  queue.clear();
+});
+
 test("removeOfTrain() takes datagrams from the head of a train, the last one with the record", () => {
   const queue = new SendQueue(Infinity);
   for (const length of [10, 10, 10, 5]) add(queue, length);

@@ -9,6 +9,7 @@ import process from "node:process";
 import { test } from "node:test";
 import {
   createListener,
+  datagramPair,
   dial,
   lengthPrefixed,
   metrics,
@@ -176,4 +177,28 @@ test("metrics() tells what it can, when no descriptor is left", async () => {
     descriptorsMax: 64,
   });
   assertEquals([ended.stderr, ended.stdout], ["", "EMFILE 0 true\n"]);
+});
+
+test("metrics() counts datagrams of sockets that are open and of those that were, bytes as bytes", async () => {
+  const before = metrics();
+  const [a, b] = datagramPair({ receiveBufferBytes: 4096 }, { readTimeoutMs: 3000 });
+  assertEquals(metrics().datagrams.activeCount - before.datagrams.activeCount, 2);
+  a.writeTrain(null, new Uint8Array(1000), 100);
+  await a.flush();
+  await b.wait();
+  for (let i = 0; i < 300; i++) b.write(new Uint8Array(i % 2)); // no train, and more than fits
+  await b.flush();
+  const open = metrics();
+  assert(open.datagrams.droppedByKernel > before.datagrams.droppedByKernel);
+  assert(open.calls.receive.bytes - before.calls.receive.bytes === 1000);
+  await a.close();
+  await b.close();
+  const { datagrams } = metrics();
+  assertEquals(datagrams.droppedByKernel, open.datagrams.droppedByKernel);
+  assertEquals(datagrams.opened - before.datagrams.opened, 2);
+  assertEquals(datagrams.activeCount, before.datagrams.activeCount);
+  assertEquals(datagrams.receivedCount - before.datagrams.receivedCount, 10);
+  assertEquals(datagrams.receivedMessages - before.datagrams.receivedMessages, 1);
+  assertEquals(datagrams.sentCount - before.datagrams.sentCount, 310);
+  assertEquals(datagrams.sentBytes - before.datagrams.sentBytes, 1150);
 });
