@@ -163,8 +163,9 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
    */
   writeTrain(peer: PackedAddress | null, bytes: Uint8Array, segmentBytes: number): number;
   /**
-   * Sends what was written, and waits until the kernel has all of it. It need not be called in a
-   * handler. Of a datagram that the kernel refuses `onError` hears; this goes on.
+   * Sends what was written, and waits until the kernel has all of it. For what a handler writes to
+   * its own socket it need not be called; to another one, that leaves with all that the handlers of
+   * this batch write. Of a datagram that the kernel refuses `onError` hears; this goes on.
    *
    * @throws {TimeoutError} It took longer than `writeTimeoutMs`; the rest is still queued.
    * @throws {ClosedError} The socket is closed.

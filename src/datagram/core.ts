@@ -14,7 +14,7 @@ import { DATAGRAMS_MAX } from "../core/limits.ts";
 import { RESOLVED } from "../core/promises.ts";
 import { describeAddress, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import { socketErrorIfAny } from "../net/socket.ts";
-import type { Poller } from "../poll/poller.ts";
+import type { Joined, Poller } from "../poll/poller.ts";
 import { Timer } from "../poll/timer_wheel.ts";
 import { Event, Interest, type Watcher } from "../poll/watcher.ts";
 import { arena } from "./arena.ts";
@@ -52,7 +52,7 @@ export interface DatagramParts {
 }
 
 /** A datagram socket. */
-export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
+export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwner {
   fd: number;
   /** Whether the user wants nothing to be received. */
   isReadPaused = false;
@@ -61,6 +61,7 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
   readonly #token: number;
   #interest: number;
   #isRoomWanted = false;
+  #isJoined = false;
   #tally: Tally | null = null;
   #receiving: Receiving | null = null;
   #writing: Writing | null = null;
@@ -254,10 +255,27 @@ export class DatagramCore implements Watcher, ReceivingOwner, WritingOwner {
     return this.writing.reply(table, at, bytes, options);
   }
 
-  /** Sends what was written; what handlers have written leaves after the last of them. */
+  /**
+   * Sends what was written. In a turn of ours it leaves when all handlers of the batch have run,
+   * whosesoever they are: with what the next of them writes.
+   */
   flush(signal: AbortSignal | undefined): Promise<void> {
     if (this.#writing === null) return RESOLVED;
-    return this.#writing.flush(signal, this.#receiving?.isDispatching === true);
+    return this.#writing.flush(signal, this.#receiving?.isDispatching === true || this.#join());
+  }
+
+  /** Whether the poller sends it soon. */
+  #join(): boolean {
+    const { poller } = this.#parts;
+    if (!poller.pace.isRunning) return false;
+    if (!this.#isJoined) poller.addJoined(this);
+    this.#isJoined = true;
+    return true;
+  }
+
+  sendJoined(): void {
+    this.#isJoined = false;
+    if (this.fd >= 0) this.#writing?.outgoing.send();
   }
 
   onFlushBegin(): void {

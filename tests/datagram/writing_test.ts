@@ -121,6 +121,22 @@ test("reply() in a handler leaves after the batch: flush() there waits for that"
   assertEquals([flushes.length, server.metrics().sent.messages], [10, 1]);
 });
 
+test("flush() in the handler of another socket leaves with what the next calls write", async () => {
+  await using origin = bound({ readTimeoutMs: 3000 });
+  await using upstream = await dialled(origin);
+  await using server = bound({
+    onDatagram({ bytes }) {
+      upstream.write(bytes);
+      upstream.flush();
+    },
+  });
+  await using client = await dialled(server);
+  for (let i = 0; i < 10; i++) client.write(bytes(`${i}`));
+  await client.flush();
+  assertEquals((await texts(origin, 10)).length, 10);
+  assertEquals(upstream.metrics().sent.messages, 1);
+});
+
 test("a batch answered with more than the queue holds loses nothing", async () => {
   await using server = bound({
     queueCountMax: 2,
