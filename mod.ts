@@ -127,7 +127,7 @@ export type { DatagramMetrics } from "./src/datagram/metrics.ts";
 export type { DatagramCallbacks, DatagramOptions } from "./src/datagram/options.ts";
 export type { GroupOptions } from "./src/datagram/groups.ts";
 export { datagramPair } from "./src/datagram/pair.ts";
-export type { KernelOptions, PathMtu } from "./src/datagram/kernel_options.ts";
+export type { DatagramSocketOptions, PathMtu } from "./src/datagram/kernel_options.ts";
 export type {
   Address,
   DatagramNetwork,

@@ -24,7 +24,7 @@ import { UserDatagramSocket } from "./face.ts";
 import {
   applyKernelOptions,
   checkKernelOptions,
-  type KernelOptions,
+  type DatagramSocketOptions,
   wantLocalAddresses,
 } from "./kernel_options.ts";
 import { DATAGRAM_OPTIONS, type DatagramOptions, datagramSettings } from "./options.ts";
@@ -46,7 +46,11 @@ export function nameOf(fd: number): PackedAddress {
 }
 
 /** A bound socket for one raw address. The descriptor is closed when that fails. */
-function open(raw: Uint32Array, options: KernelOptions, { v6Only, origin }: Binding): number {
+function open(
+  raw: Uint32Array,
+  options: DatagramSocketOptions,
+  { v6Only, origin }: Binding,
+): number {
   const family = raw[0]!;
   const subject = describeAddress(formatAddress(raw));
   const fd = check("open a socket for", native.datagramSocket(family), subject);

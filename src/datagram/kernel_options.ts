@@ -34,6 +34,7 @@ const Name = {
   MULTICAST_ALL_6: [IPPROTO_IPV6, 29],
   LOCAL_ADDRESSES_6: [IPPROTO_IPV6, 49],
   ECN_6: [IPPROTO_IPV6, 66],
+  SEND_TRAINS: [IPPROTO_UDP, 103],
   RECEIVE_TRAINS: [IPPROTO_UDP, 104],
 } as const;
 
@@ -43,7 +44,7 @@ export type PathMtu = "system" | "probe" | "fixed";
 const PATH_MTU: Readonly<Record<PathMtu, number>> = { system: 1, probe: 3, fixed: 2 };
 
 /** Options that the kernel keeps. */
-export interface KernelOptions {
+export interface DatagramSocketOptions {
   /** The size of the kernel's receive buffer in bytes; it doubles it for its own use (SO_RCVBUF). */
   receiveBufferBytes?: number;
   /** The size of the kernel's send buffer in bytes; likewise (SO_SNDBUF). */
@@ -90,8 +91,8 @@ export interface KernelOptions {
   multicastLoopback?: boolean;
 }
 
-/** The names of {@linkcode KernelOptions}. */
-export const KERNEL_OPTIONS: Known<KernelOptions> = {
+/** The names of {@linkcode DatagramSocketOptions}. */
+export const KERNEL_OPTIONS: Known<DatagramSocketOptions> = {
   receiveBufferBytes: 1,
   sendBufferBytes: 1,
   ttl: 1,
@@ -128,7 +129,12 @@ const ECN: Place = { ipv4: Name.ECN, ipv6: Name.ECN_6 };
 const PATH_MTU_PLACE: Place = { ipv4: Name.PATH_MTU, ipv6: Name.PATH_MTU_6 };
 
 /** The options that are one number each, with their bounds. */
-const NUMBERS: readonly [name: keyof KernelOptions, place: Place, least: number, most: number][] = [
+const NUMBERS: readonly [
+  name: keyof DatagramSocketOptions,
+  place: Place,
+  least: number,
+  most: number,
+][] = [
   // First, for it sets the priority as well (ip(7)).
   ["typeOfService", { ipv4: Option.TYPE_OF_SERVICE, ipv6: Option.TRAFFIC_CLASS }, 0, 255],
   ["receiveBufferBytes", { ipv4: Option.RECEIVE_BUFFER }, 0, INT_MAX],
@@ -140,7 +146,7 @@ const NUMBERS: readonly [name: keyof KernelOptions, place: Place, least: number,
 ];
 
 /** The options that are on or off. */
-const SWITCHES: readonly [name: keyof KernelOptions, place: Place][] = [
+const SWITCHES: readonly [name: keyof DatagramSocketOptions, place: Place][] = [
   ["freeBind", { ipv4: Option.FREE_BIND }],
   ["reusePort", { ipv4: Option.REUSE_PORT }],
   ["broadcast", { ipv4: Name.BROADCAST }],
@@ -150,7 +156,7 @@ const SWITCHES: readonly [name: keyof KernelOptions, place: Place][] = [
 ];
 
 /** Throws for options that the kernel would refuse, before there is a socket. */
-export function checkKernelOptions(options: KernelOptions): void {
+export function checkKernelOptions(options: DatagramSocketOptions): void {
   for (const [name, , least, most] of NUMBERS) {
     const value = options[name];
     if (value !== undefined) checkNumber(name, value as number, least, most);
@@ -170,7 +176,7 @@ export function checkKernelOptions(options: KernelOptions): void {
 export function applyKernelOptions(
   fd: number,
   family: number,
-  options: KernelOptions,
+  options: DatagramSocketOptions,
   reportUnreachable: boolean,
 ): void {
   for (const [name, place] of NUMBERS) {
@@ -207,6 +213,18 @@ function setMulticastInterface(fd: number, family: number, number: number): void
 function trySet(fd: number, [level, name]: OptionName, value: number): void {
   values[0] = value;
   native.setsockopt(fd, level, name, values, 4);
+}
+
+/** Whether the kernel can take trains apart; asked once. */
+let knowsTrains: boolean | null = null;
+
+/**
+ * Whether the kernel takes trains: Linux before 4.18 would send one as a single long datagram.
+ */
+export function takesTrains(fd: number): boolean {
+  const [level, name] = Name.SEND_TRAINS;
+  knowsTrains ??= native.getsockopt(fd, level, name, values, 4) >= 0;
+  return knowsTrains;
 }
 
 /** Lets the kernel say of each datagram to which of our addresses it came. */

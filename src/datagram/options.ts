@@ -10,7 +10,7 @@ import {
 import { checkFunction, checkNumber, checkTimeout, type Known, show } from "../core/options.ts";
 import type { PackedAddress } from "../net/address.ts";
 import type { Datagram, Datagrams } from "./contract.ts";
-import { KERNEL_OPTIONS, type KernelOptions } from "./kernel_options.ts";
+import { type DatagramSocketOptions, KERNEL_OPTIONS } from "./kernel_options.ts";
 
 /** What is called when datagrams come. */
 export interface DatagramCallbacks {
@@ -30,7 +30,7 @@ export interface DatagramCallbacks {
 }
 
 /** The options of {@linkcode createDatagramSocket}. */
-export interface DatagramOptions extends DatagramCallbacks, KernelOptions {
+export interface DatagramOptions extends DatagramCallbacks, DatagramSocketOptions {
   /** The longest time of one `wait`, in milliseconds. None unless given. */
   readTimeoutMs?: number;
   /** The longest time of one `flush`, in milliseconds. None unless given. */

@@ -16,6 +16,7 @@ import type { PackedAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+import { takesTrains } from "./kernel_options.ts";
 import { Flag, peerAt, RECORD_WORDS, recordTable, Word } from "./record.ts";
 import { SendQueue } from "./send_queue.ts";
 import type { Tally } from "./tally.ts";
@@ -73,7 +74,8 @@ export class Outgoing implements TimerOwner {
     this.#owner = owner;
     this.#poller = poller;
     this.#settings = settings;
-    this.queue = new SendQueue(settings.segmentation === "auto" ? Infinity : 0);
+    const hasTrains = settings.segmentation === "auto" && takesTrains(owner.fd);
+    this.queue = new SendQueue(hasTrains ? Infinity : 0);
   }
 
   /** Whether a datagram, or a train, of so many bytes fits into the queue. */

@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { ClosedError, type DatagramSocket, packPeer } from "../../mod.ts";
+import { ClosedError, type Datagram, type DatagramSocket, packPeer } from "../../mod.ts";
 import { bound, bytes, dialled, textOf } from "../support/datagrams.ts";
+import { until } from "../support/until.ts";
 
 test("a socket has the members that its type declares, and no others", async () => {
   const shape: { readonly [name in keyof DatagramSocket]-?: 1 } = {
@@ -37,6 +38,45 @@ test("a socket has the members that its type declares, and no others", async () 
   );
   assertEquals(new Set(members), new Set(Reflect.ownKeys(shape)));
   assertEquals(Reflect.ownKeys(socket), []);
+});
+
+test("a datagram and a batch have the members that their types declare, and no others", async () => {
+  const ofDatagram: { readonly [name in keyof Datagram]-?: 1 } = {
+    bytes: 1,
+    length: 1,
+    peer: 1,
+    peerKey: 1,
+    remoteAddress: 1,
+    localAddress: 1,
+    ecn: 1,
+    receivedMicros: 1,
+    reply: 1,
+    slice: 1,
+  };
+  const ofDatagrams = { count: 1, at: 1, [Symbol.iterator]: 1 };
+  let checked = 0;
+  const check = (object: object, shape: object) => {
+    const members = Reflect.ownKeys(Object.getPrototypeOf(object)).filter((each) =>
+      each !== "constructor"
+    );
+    assertEquals([new Set(members), Reflect.ownKeys(object)], [
+      new Set(Reflect.ownKeys(shape)),
+      [],
+    ]);
+    checked += 1;
+  };
+  await using server = bound({
+    onDatagrams(this: unknown, datagrams) {
+      check(datagrams, ofDatagrams);
+      check(datagrams.at(0), ofDatagram);
+      assertEquals(this, undefined);
+      checked += 1;
+    },
+  });
+  await using client = await dialled(server);
+  client.write(bytes("x"));
+  await client.flush();
+  await until(() => checked === 3, "all are checked");
 });
 
 test("write() is for a connected socket, writeTo() for the others, of its own family", async () => {

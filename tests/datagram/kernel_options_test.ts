@@ -1,12 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { createDatagramSocket, type KernelOptions } from "../../mod.ts";
-import { checkKernelOptions } from "../../src/datagram/kernel_options.ts";
+import { createDatagramSocket, type DatagramSocketOptions } from "../../mod.ts";
+import { checkKernelOptions, takesTrains } from "../../src/datagram/kernel_options.ts";
 import { getOption, type OptionName } from "../../src/net/socket.ts";
 
 /** What each option sets, for IPv4 and for IPv6: {level, name}, and the value that the kernel tells. */
 const EFFECTS: readonly [
-  KernelOptions,
+  DatagramSocketOptions,
   ipv4: OptionName,
   ipv6: OptionName | null,
   value: number,
@@ -43,6 +43,11 @@ test("each option reaches the kernel, for IPv4 and for IPv6", async () => {
       `IPv6 ${JSON.stringify(options)}`,
     );
   }
+});
+
+test("takesTrains() is true of this kernel", async () => {
+  await using socket = createDatagramSocket("udp4", "127.0.0.1:0");
+  assertEquals(takesTrains(socket.fd), true);
 });
 
 test("checkKernelOptions() refuses values out of range", () => {
