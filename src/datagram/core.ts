@@ -327,9 +327,10 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     this.#report(new SystemError("send to", errno, this.#describe(peer)), peer);
   }
 
-  onTrainsRefused(errno: number, segmentBytes: number): void {
+  onTrainsRefused(errno: number, segmentMax: number): void {
     const { message } = new SystemError("send a train of datagrams from", errno, this.#describe());
-    logLine(`${message}; those of ${segmentBytes} bytes and more leave one by one from now on`);
+    const which = segmentMax === 0 ? "they" : `those of more than ${segmentMax} bytes`;
+    logLine(`${message}; ${which} leave one by one from now on, and nothing is lost`);
   }
 
   #describe(peer: PackedAddress | null = null): string {

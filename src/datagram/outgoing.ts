@@ -38,8 +38,8 @@ export interface OutgoingOwner {
   takeErrors(): number;
   /** The kernel refuses a datagram, or a train of them, which is dropped. Null: of the connected peer. */
   onRefused(errno: number, peer: PackedAddress | null): void;
-  /** The kernel refuses trains. */
-  onTrainsRefused(errno: number, segmentBytes: number): void;
+  /** The kernel refuses trains, but perhaps (above 0) those of datagrams no longer than this. */
+  onTrainsRefused(errno: number, segmentMax: number): void;
   /** An event shall tell of room from now on, or no more. */
   wantRoom(isWanted: boolean): void;
   /** Some datagrams have left. */
@@ -243,7 +243,7 @@ export class Outgoing implements TimerOwner {
     const isTooLong = errno !== ERRNO.EIO && segment > TRAIN_SEGMENT_BYTES_SAFE;
     queue.trainSegmentMax = isTooLong ? TRAIN_SEGMENT_BYTES_SAFE : 0;
     this.#areTrainsRefused = true;
-    this.#owner.onTrainsRefused(errno, segment);
+    this.#owner.onTrainsRefused(errno, queue.trainSegmentMax);
     return true;
   }
 
