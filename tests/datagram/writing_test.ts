@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { packPeer, TimeoutError } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
 import { bound, bytes, dialled, textOf, texts } from "../support/datagrams.ts";
-import { failWith, faultTest } from "../support/faults.ts";
+import { clearFaults, failWith, faultTest } from "../support/faults.ts";
 import { soon } from "../support/until.ts";
 
 test("write() takes a copy: what becomes of the array afterwards changes nothing", async () => {
@@ -100,6 +100,7 @@ faultTest(
     const late = await soon(both.catch((error) => error));
     assertInstanceOf(late, TimeoutError);
     assertEquals([late.operation, sender.queuedCount], ["write", 1]);
+    clearFaults();
     assertEquals(await texts(receiver, 1), ["x"]);
     await sender.flush();
   },
