@@ -929,6 +929,7 @@ typedef int (*tls_password)(char *, int, int, void *);
   F(X509 *, SSL_get1_peer_certificate, (const SSL *)) \
   F(void, SSL_CTX_sess_set_new_cb, (SSL_CTX *, int (*)(SSL *, SSL_SESSION *))) \
   F(int, SSL_set_session, (SSL *, SSL_SESSION *)) \
+  F(SSL_SESSION *, SSL_get1_session, (SSL *)) \
   F(void, SSL_SESSION_free, (SSL_SESSION *)) \
   F(int, SSL_client_hello_get0_ext, (SSL *, unsigned, const unsigned char **, size_t *))
 #define CRYPTO_FUNCTIONS(F) \
@@ -1047,6 +1048,7 @@ struct tls_end {
   bool is_receiving;     // within np_tls_recv, which cannot wait until the kernel takes an answer
   int32_t idle;          // messages and answers since the last byte for the user
   int32_t next;          // the result of the next receive, when it is known already; 1 for none
+  bool is_told;          // a receive has returned it
   unsigned long error;   // why the last call failed
   char *name;            // that the client asks for, where the program chooses; of a client, its server's
 };
@@ -1361,6 +1363,14 @@ static int tls_on_session(SSL *ssl, SSL_SESSION *session) {
   context->sessions[at].session = session;
   pthread_mutex_unlock(&context->lock);
   return 1;  // the reference is ours
+}
+
+// A server of TLS 1.2 may give another session while it goes on with one (RFC 5077 §3.3). OpenSSL uses the first
+// one up then, and calls nobody for the other.
+static void tls_keep_renewed(struct tls_end *end) {
+  if (end->context->is_server || tls.SSL_version(end->ssl) != TLS_1_2 || !tls.SSL_session_reused(end->ssl)) return;
+  SSL_SESSION *session = tls.SSL_get1_session(end->ssl);
+  if (session && !tls_on_session(end->ssl, session)) tls.SSL_SESSION_free(session);
 }
 
 static void tls_go_on(struct tls_end *end) {
@@ -1820,7 +1830,10 @@ EXPORT int32_t np_tls_handshake(int32_t fd) {
   if (!end) return -EBADF;
   errno = 0;
   int done = tls.SSL_do_handshake(end->ssl);
-  if (done == 1) return TLS_DONE;
+  if (done == 1) {
+    tls_keep_renewed(end);
+    return TLS_DONE;
+  }
   switch (tls.SSL_get_error(end->ssl, done)) {
     case TLS_ERROR_READ: return TLS_WANTS_READ;
     case TLS_ERROR_WRITE: return TLS_WANTS_WRITE;
@@ -1841,10 +1854,12 @@ EXPORT int32_t np_tls_choose(int32_t fd, int32_t id) {
   return 0;
 }
 
-// 1 if bytes are here that the kernel does not tell of, and 0 if not.
+// 1 if bytes or an end are here that the kernel does not tell of, and 0 if not.
 EXPORT int32_t np_tls_pending(int32_t fd) {
   struct tls_end *end = tls_end_of(fd);
-  return end ? tls.SSL_has_pending(end->ssl) || end->early_at < end->early_bytes : 0;
+  if (!end) return 0;
+  bool is_over = end->next <= 0 && !end->is_told;  // what came with the end, or the error, was told alone
+  return is_over || tls.SSL_has_pending(end->ssl) || end->early_at < end->early_bytes;
 }
 
 // Receive decrypted bytes into one piece: as many as are there. Bytes, 0 at the end, or -errno.
@@ -1853,23 +1868,21 @@ EXPORT int32_t np_tls_recv(int32_t fd, uint32_t slab, uint32_t offset, uint32_t 
   struct tls_end *end = tls_end_of(fd);
   if (!base || !end) return -EFAULT;
   uint32_t total = 0;
-  if (end->next <= 0) return end->next;
-  while (total < length) {
+  while (total < length && end->next > 0) {
     errno = 0;
     end->is_receiving = true;
     int count = tls.SSL_read(end->ssl, base + total, (int)(length - total));
     end->is_receiving = false;
     if (count > 0) end->idle = 0;
-    if (count <= 0) {
-      int32_t code = tls_result(end, count);
-      if (code != -EAGAIN) end->next = code;  // an end is told again, by each call from now on
-      if (total == 0) return code;
-      break;
-    }
-    total += (uint32_t)count;
-    if (!tls.SSL_has_pending(end->ssl)) break;
+    int32_t code = count > 0 ? count : tls_result(end, count);
+    if (count > 0) total += (uint32_t)count;
+    else if (code != -EAGAIN) end->next = code;
+    if (code == -EAGAIN || !tls.SSL_has_pending(end->ssl)) break;
   }
-  return (int32_t)total;
+  if (total > 0 || length == 0) return (int32_t)total;
+  if (end->next > 0) return -EAGAIN;
+  end->is_told = true;
+  return end->next;  // an end is told again, by each call from now on
 }
 
 // Encrypt bytes of at most one record. 0, or -errno.

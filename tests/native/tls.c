@@ -158,6 +158,63 @@ TEST("np_tls_recv() tells a cut from an end in order, again and again") {
   np_tls_context_free(client);
 }
 
+TEST("np_tls_pending() tells of an end that came with the last bytes, until somebody has heard it") {
+  int32_t server, client, pair[2];
+  make_contexts(&server, &client);
+  make_pair(pair);
+  const uint8_t *none = tls_bytes("");
+  CHECK_EQUAL(np_tls_begin(pair[0], server, "", none, 0, ""), 0);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), 0);
+  shake_hands(pair[0], pair[1]);
+  uint32_t slab = (uint32_t)np_slab_map(2 << 20);
+  CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), -EAGAIN);
+  CHECK_EQUAL(np_tls_send_borrowed(pair[0], tls_bytes("hello"), 5, 0, 5), 5);
+  tls.SSL_shutdown(tls_of[pair[0]]->ssl);  // TLS alone has ended: the socket has not
+  CHECK_EQUAL(np_tls_pending(pair[1]), 0);
+  CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), 5);
+  CHECK_EQUAL(np_tls_pending(pair[1]), 1);
+  CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), 0);
+  CHECK_EQUAL(np_tls_pending(pair[1]), 0);
+  CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), 0);
+  np_close(pair[0]);
+  np_close(pair[1]);
+  np_tls_context_free(server);
+  np_tls_context_free(client);
+}
+
+// Connects once. Whether the client went on with a session.
+static int is_resumed(int32_t server, int32_t client) {
+  int pair[2];
+  make_pair(pair);
+  const uint8_t *none = tls_bytes("");
+  CHECK_EQUAL(np_tls_begin(pair[0], server, "", none, 0, ""), 0);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), 0);
+  shake_hands(pair[0], pair[1]);
+  uint32_t slab = (uint32_t)np_slab_map(2 << 20);
+  CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), -EAGAIN);  // takes the sessions that are given in TLS 1.3
+  uint8_t answer[2];
+  int count = np_tls_about(pair[1], TLS_IS_RESUMED, answer, sizeof answer);
+  np_close(pair[1]);
+  np_close(pair[0]);
+  return count == 1;
+}
+
+TEST("np_tls_handshake() keeps the session that a server gives while it goes on with one") {
+  for (int version = 0x0303; version <= 0x0304; version++) {
+    int32_t server, client;
+    make_contexts(&server, &client);
+    CHECK_EQUAL(np_tls_context_free(client), 0);
+    client = np_tls_context(0, version, version);
+    CHECK_EQUAL(is_resumed(server, client), 0);
+    for (int n = 0; n < 4; n++) {
+      tls_contexts[server]->tickets[0].since = -2 * TLS_TICKET_SECONDS;  // an hour later
+      CHECK_EQUAL(is_resumed(server, client), 1);
+    }
+    np_tls_context_free(server);
+    np_tls_context_free(client);
+  }
+}
+
 TEST("np_tls_use() takes protocols, and a handshake looks at those of the client to the last byte and no further") {
   static const struct { const char *ours, *theirs, *chosen; } cases[] = {
     {"\2h2\10http/1.1", "\10http/1.1\2h2", "h2"}, {"\3one", "\5other\3one", "one"}, {"\2h2", "\2h3", NULL},

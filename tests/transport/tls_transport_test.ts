@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { connect, type TLSSocket } from "node:tls";
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect as connectPlain, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import process from "node:process";
+import { connect, type TLSSocket } from "node:tls";
 import {
   type Connection,
   dial,
@@ -18,7 +20,7 @@ import { assertBytes, pattern } from "../support/pair.ts";
 import { authority, tlsTest } from "../support/pki.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { echoBack, serveSecure } from "../support/secure.ts";
-import { until } from "../support/until.ts";
+import { soon, until } from "../support/until.ts";
 
 const MIB = 1 << 20;
 
@@ -120,6 +122,61 @@ tlsTest(
       await client.close({ timeoutMs: 0 });
     }),
 );
+
+/**
+ * Passes bytes on to a server, both ways. What the client sends after `hold()` waits for its end, and
+ * then leaves in one piece; the socket's end stays here.
+ */
+async function relayTo(port: number) {
+  const held: Uint8Array[] = [];
+  let holds = false;
+  const sockets: Socket[] = [];
+  const relay = createServer({ allowHalfOpen: true }, (client) => {
+    const server = connectPlain(port, "127.0.0.1");
+    sockets.push(client, server);
+    server.pipe(client);
+    client.on("data", (piece) => void (holds ? held.push(piece) : server.write(piece)));
+    client.on("end", () => server.write(Buffer.concat(held)));
+  });
+  relay.listen(0, "127.0.0.1");
+  await once(relay, "listening");
+  return {
+    at: `127.0.0.1:${(relay.address() as AddressInfo).port}`,
+    hold: () => void (holds = true),
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      relay.close();
+      await once(relay, "close");
+    },
+  };
+}
+
+for (const versionMax of ["1.2", "1.3"] as const) {
+  tlsTest(
+    `TLS ${versionMax}: an end that comes with the last bytes needs no end of the socket`,
+    async () => {
+      const ended = Promise.withResolvers<unknown>();
+      await using server = serveSecure(async ({ reader, writer }) => {
+        await reader.wait(5);
+        writer.writeString(reader.readString(5).toUpperCase());
+        ended.resolve(await reader.wait(1).catch((error) => error));
+        await writer.flush();
+      });
+      await using relay = await relayTo(server.port);
+      const tls = { authorities: authority().certificate, versionMax };
+      const client = await dial("tcp", relay.at, { tls });
+      relay.hold();
+      client.writer.writeString("hello");
+      await client.writer.flush();
+      await client.closeWrite();
+      const end = await soon(ended.promise, "the end");
+      assertInstanceOf(end, EofError);
+      assertEquals(end.cause, undefined);
+      assertEquals(new TextDecoder().decode(await take(client, 5)), "HELLO");
+      await client.close();
+    },
+  );
+}
 
 tlsTest("TLS: an end in order is an end, and our side may go on", () =>
   leaks(async () => {
