@@ -3,14 +3,14 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createHash, randomBytes } from "node:crypto";
-import { chmodSync, existsSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { freePort } from "../../bench/harness/child.ts";
 import { type Connection, dial, pipe, type TlsClientOptions, type TlsError } from "../../mod.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { leaks } from "../support/leaks.ts";
 import { withDirectory } from "../support/library.ts";
-import { serverOf, shown } from "../support/outside.ts";
+import { pemFolder, serverOf, shown } from "../support/outside.ts";
 import { receive, send } from "../support/pair.ts";
 import { authority, identity, NO_TLS } from "../support/pki.ts";
 import { echoBack, serveSecure } from "../support/secure.ts";
@@ -31,16 +31,6 @@ interface Proxy {
   behind(port: number, to: number, folder: string): string;
   /** The arguments that start it with a file of configuration. */
   args(file: string, folder: string): string[];
-}
-
-/** The files of certificates: the authority, a server's and a client's, each with its key in one. */
-function filesIn(folder: string): void {
-  writeFileSync(`${folder}/ca.pem`, authority().certificate);
-  for (const name of ["server", "client"]) {
-    const { certificate, key } = identity(name);
-    writeFileSync(`${folder}/${name}.pem`, certificate + key);
-    chmodSync(`${folder}/${name}.pem`, 0o600);
-  }
 }
 
 const nginx: Proxy = {
@@ -133,8 +123,7 @@ function withProxy(
   call: (port: number) => Promise<void>,
 ): Promise<void> {
   return withDirectory(async (folder) => {
-    chmodSync(folder, 0o755);
-    filesIn(folder);
+    cpSync(pemFolder(), folder, { recursive: true });
     const port = await freePort();
     writeFileSync(`${folder}/configuration`, configure(port, folder));
     const args = proxy.args(`${folder}/configuration`, folder);

@@ -1,6 +1,8 @@
 /**
  * TLS of others: their clients and servers, which trust the authority of these tests.
  */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { Program } from "../../scripts/program.ts";
 import { type Server, startServerAt } from "../../bench/harness/child.ts";
 import { root } from "./library.ts";
@@ -32,6 +34,22 @@ export function shown({ certificate, key }: Made): Pick<Made, "certificate" | "k
 /** The files of its key and of its certificate, without its chain. */
 export function filesOf({ keyFile, certificateFile }: Made): [key: string, certificate: string] {
   return [keyFile, certificateFile];
+}
+
+let folder: string | null = null;
+
+/** A folder of what programs of others are given: ca.pem, and server.pem and client.pem with their keys. */
+export function pemFolder(): string {
+  if (folder !== null) return folder;
+  const { certificateFile } = authority();
+  folder = `${dirname(certificateFile)}/outside`;
+  mkdirSync(folder);
+  writeFileSync(`${folder}/ca.pem`, authority().certificate);
+  for (const name of ["server", "client"]) {
+    const { certificate, key } = identity(name);
+    writeFileSync(`${folder}/${name}.pem`, certificate + key, { mode: 0o600 });
+  }
+  return folder;
 }
 
 /** Starts a program whose standard input the test writes. Stopped with `using`, if it still runs. */
