@@ -144,10 +144,10 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   #onReadable(events: number): void {
     if (this.canRead() && this.receive()) return;
+    readSide.settle(this.reader); // a wait that was put off, of a transport that holds bytes
     if ((events & (Event.ERROR | Event.HANG_UP)) === 0 || !this.isOpen) return;
     // Errors and hang-ups cannot be masked: unless a read answers, they are reported for ever.
-    const isError = (events & Event.ERROR) !== 0;
-    const cause = isError && this.isReadEnded ? this.brokenBy() : null;
+    const cause = (events & Event.ERROR) !== 0 && this.isReadEnded ? this.brokenBy() : null;
     if (cause !== null) return this.onReadEnd(cause);
     if (writeSide.unsentBytes(this.writer) > 0) return writeSide.sendNow(this.writer);
     this.hush();

@@ -75,6 +75,32 @@ tlsTest(
 );
 
 tlsTest(
+  "TLS: a reader of many small messages has them all, though no more comes",
+  () =>
+    leaks(async () => {
+      const size = 320 * 1024;
+      await using server = serveSecure(({ reader, writer }) => {
+        reader.skip(reader.length);
+        reader.release();
+        writer.writeBinary(pattern(size));
+        void writer.flush();
+      });
+      const client = await server.dial();
+      client.writer.writeByte(1);
+      await client.writer.flush();
+      const read = async () => {
+        for (let left = size; left > 0; left -= 32) {
+          await client.reader.wait(32); // some of these have to wait for their turn
+          client.reader.skip(32);
+          client.reader.release();
+        }
+      };
+      await soon(read(), "the last of the messages");
+      await client.close();
+    }),
+);
+
+tlsTest(
   "TLS: a peer that does not read holds the writer back, and gets all when it does",
   () =>
     leaks(async () => {
