@@ -2,40 +2,11 @@
  * examples/tcp_proxy.ts between clients and servers that others wrote.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, readdirSync } from "node:fs";
-import process from "node:process";
 import { test } from "node:test";
-import { freePort, startServerAt } from "../../bench/harness/child.ts";
+import { freePort } from "../../bench/harness/child.ts";
 import { portOf, withExample } from "../support/example.ts";
-import { withDirectory } from "../support/library.ts";
-import { lacks, runTool, SCALE, TOOL_MS_MAX } from "../support/tool.ts";
-
-const NOBODY = 65534;
-const POSTGRESQL = "/usr/lib/postgresql";
-
-/** Debian keeps the programs of a PostgreSQL server out of the way. */
-function addPostgresql(): void {
-  const versions = spawnSync("ls", [POSTGRESQL], { encoding: "utf8" }).stdout.split("\n");
-  const folders = versions.filter((each) => each !== "").map((each) => `${POSTGRESQL}/${each}/bin`);
-  process.env["PATH"] = [process.env["PATH"], ...folders].join(":");
-}
-
-addPostgresql();
-
-/** Runs a server of others at a port while it calls. */
-async function withServer(
-  port: number,
-  argv: readonly [string, ...string[]],
-  call: () => Promise<void>,
-): Promise<void> {
-  const server = await startServerAt({ argv }, port);
-  try {
-    await call();
-  } finally {
-    await server.stop("SIGINT"); // PostgreSQL ends its connections on this one
-  }
-}
+import { POSTGRES_TOOLS, withPostgres } from "../support/postgres.ts";
+import { lacks, runTool, SCALE, TOOL_MS_MAX, withServerOf } from "../support/tool.ts";
 
 /** Runs the proxy to a port while it calls. Nothing may have gone wrong in it. */
 async function withProxy(upstream: number, call: (port: number) => Promise<void>): Promise<void> {
@@ -51,7 +22,7 @@ test("redis-benchmark through the proxy has every request answered, small and la
 }, async () => {
   const upstream = await freePort();
   const server = ["redis-server", "--port", `${upstream}`, "--bind", "127.0.0.1"] as const;
-  await withServer(
+  await withServerOf(
     upstream,
     [...server, "--save", "", "--appendonly", "no"],
     () =>
@@ -83,28 +54,8 @@ test("redis-benchmark through the proxy has every request answered, small and la
   );
 });
 
-/** Runs a PostgreSQL server of its own, whose user is nobody, as it refuses root. */
-async function withPostgres(call: (port: number) => Promise<void>): Promise<void> {
-  const asNobody = process.getuid!() === 0
-    ? ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"]
-    : ["env"];
-  await withDirectory(async (directory) => {
-    if (asNobody[0] === "setpriv") chownSync(directory, NOBODY, NOBODY);
-    chmodSync(directory, 0o700);
-    const [program, ...args] = asNobody;
-    const init = ["initdb", "-D", directory, "-U", "nobody", "-A", "trust", "--no-sync"];
-    await runTool(program!, [...args, ...init]);
-    assert(readdirSync(directory).includes("PG_VERSION"));
-    const port = await freePort();
-    const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"];
-    const server = ["postgres", "-D", directory, "-p", `${port}`];
-    const argv = [...args, ...server, ...settings.flatMap((each) => ["-c", each])];
-    await withServer(port, [program!, ...argv], () => call(port));
-  });
-}
-
 test("pgbench through the proxy fails no transaction, and the books balance", {
-  skip: lacks("initdb", "postgres", "pgbench", "psql", "setpriv"),
+  skip: lacks(...POSTGRES_TOOLS, "pgbench"),
 }, () =>
   withPostgres((upstream) =>
     withProxy(upstream, async (port) => {
@@ -137,7 +88,7 @@ test("iperf3 through the proxy sends both ways, one stream and several", {
   skip: lacks("iperf3"),
 }, async () => {
   const upstream = await freePort();
-  await withServer(
+  await withServerOf(
     upstream,
     ["iperf3", "-s", "-p", `${upstream}`, "-B", "127.0.0.1"],
     () =>

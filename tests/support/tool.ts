@@ -5,6 +5,7 @@ import { assertEquals } from "@std/assert";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { type Ended, Program } from "../../scripts/program.ts";
+import { startServerAt } from "../../bench/harness/child.ts";
 import { root } from "./library.ts";
 
 /** The factor of the work beside CI, with ACCEPTANCE=full in the environment. */
@@ -35,4 +36,18 @@ export async function runTool(program: string, args: readonly string[]): Promise
   const { code, signal, stdout, stderr } = ended;
   assertEquals([code, signal], [0, null], `${argv.join(" ")}\n${stdout}\n${stderr}`);
   return ended;
+}
+
+/** Runs a server of others at a port while it calls. */
+export async function withServerOf(
+  port: number,
+  argv: readonly [string, ...string[]],
+  call: () => Promise<void>,
+): Promise<void> {
+  const server = await startServerAt({ argv }, port);
+  try {
+    await call();
+  } finally {
+    await server.stop("SIGINT"); // PostgreSQL ends its connections on this one
+  }
 }
