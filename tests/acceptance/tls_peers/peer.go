@@ -1,5 +1,5 @@
-// Speaks TLS by crypto/tls, as a client or as a server of an echo: see peer.py beside it. Also makes many
-// short connections: peer short PORT FOLDER COUNT AT_ONCE.
+// Speaks TLS by crypto/tls, as a client or as a server of an echo: see peer.py beside it. Also connects
+// once alone, and many times: peer once PORT FOLDER VERSION BYTES, peer short PORT FOLDER COUNT AT_ONCE.
 package main
 
 import (
@@ -88,11 +88,11 @@ func isRefused(port string, config *tls.Config) bool {
 	return err != nil && err != io.EOF
 }
 
-func client(port, folder, version string, size int64) {
+func client(port, folder, version string, size int64, times int) {
 	config := clientConfig(folder)
 	config.MinVersion, config.MaxVersion = versions[version], versions[version]
 	var seen found
-	for n := 0; n < 3; n++ {
+	for n := 0; n < times; n++ {
 		connection := must(tls.Dial("tcp", "127.0.0.1:"+port, config))
 		state := connection.ConnectionState()
 		seen.Protocols = append(seen.Protocols, names[state.Version])
@@ -104,15 +104,23 @@ func client(port, folder, version string, size int64) {
 		seen.Clean++
 		connection.Close()
 	}
+	if times > 1 {
+		seen.Refused = refusals(port, config)
+	}
+	fmt.Println(string(must(json.Marshal(seen))))
+}
+
+// Without a certificate, and under another name.
+func refusals(port string, config *tls.Config) (count int) {
 	stranger, elsewhere := config.Clone(), config.Clone()
 	stranger.Certificates, stranger.ClientSessionCache = nil, nil
 	elsewhere.ServerName, elsewhere.ClientSessionCache = "other.example.org", nil
 	for _, wrong := range []*tls.Config{stranger, elsewhere} {
 		if isRefused(port, wrong) {
-			seen.Refused++
+			count++
 		}
 	}
-	fmt.Println(string(must(json.Marshal(seen))))
+	return
 }
 
 func short(port, folder string, count, atOnce int) {
@@ -168,9 +176,13 @@ func server(folder string) {
 
 func main() {
 	arguments := os.Args[2:]
+	times := 3
 	switch os.Args[1] {
+	case "once":
+		times = 1
+		fallthrough
 	case "client":
-		client(arguments[0], arguments[1], arguments[2], must(strconv.ParseInt(arguments[3], 10, 64)))
+		client(arguments[0], arguments[1], arguments[2], must(strconv.ParseInt(arguments[3], 10, 64)), times)
 	case "short":
 		short(arguments[0], arguments[1], must(strconv.Atoi(arguments[2])), must(strconv.Atoi(arguments[3])))
 	case "server":
