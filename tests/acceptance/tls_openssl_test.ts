@@ -219,7 +219,12 @@ const SCRIPTS: Record<string, Script> = {
     [/^CAPABILITIES/, "101 list\r\nSTARTTLS\r\n.\r\n"],
     [/^STARTTLS/, "382 go\r\n"],
   ]],
+  // deno-lint-ignore no-control-regex
+  postgres: ["", [[/^\x00\x00\x00\x08\x04\xd2\x16\x2f$/, "S"]]],
 };
+
+/** The request for TLS of a client of PostgreSQL, which is no line: its length, and a number. */
+const SSL_REQUEST_BYTES = 8;
 
 /** Answers as the script says, and goes on with TLS after its last answer: then it echoes. */
 async function follow([greeting, answers]: Script, connection: Connection): Promise<void> {
@@ -230,8 +235,10 @@ async function follow([greeting, answers]: Script, connection: Connection): Prom
   };
   await say(greeting);
   for (const [asked, answer] of answers) {
-    const line = reader.readString(await reader.waitUntil(10));
-    assertMatch(line, asked);
+    const isLine = greeting !== "";
+    if (!isLine) await reader.wait(SSL_REQUEST_BYTES);
+    const count = isLine ? await reader.waitUntil(10) : SSL_REQUEST_BYTES;
+    assertMatch(reader.readString(count, "latin1"), asked);
     reader.release();
     await say(answer);
   }
