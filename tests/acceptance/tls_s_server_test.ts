@@ -146,7 +146,7 @@ opensslTest("dial() follows the changes of keys that s_server asks for", async (
   await connection.close();
 });
 
-/** How a connection ends that reads on: the reason of a TlsError, or null in order. */
+/** Reads on until the connection ends. The reason of a TlsError, or null for an end in order. */
 async function endOf(connection: Connection): Promise<TlsReason | null> {
   const error = await connection.reader.wait(1).catch((error) => error);
   assertInstanceOf(error, EofError);

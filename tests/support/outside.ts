@@ -26,7 +26,7 @@ export function chained(name: string, names?: string): Chained {
   };
 }
 
-/** What a server or a client shows of it. */
+/** The part of it that a server or a client shows. */
 export function shown({ certificate, key }: Made): Pick<Made, "certificate" | "key"> {
   return { certificate, key };
 }

@@ -151,7 +151,7 @@ func short(port, folder string, count, atOnce int) {
 func serveOne(raw net.Conn, config *tls.Config) {
 	connection := tls.Server(raw, config)
 	defer connection.Close()
-	// What io.Copy ends with: nothing after close_notify, else io.ErrUnexpectedEOF or what has cut it.
+	// Without an error after close_notify; a cut is one (io.ErrUnexpectedEOF, or the kernel's).
 	if _, err := io.CopyBuffer(struct{ io.Writer }{connection}, struct{ io.Reader }{connection}, make([]byte, piece)); err != nil {
 		fmt.Println("cut")
 		return

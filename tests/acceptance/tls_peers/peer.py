@@ -45,7 +45,7 @@ def pieces(size):
 
 
 class Found:
-    """What the connections of a client were like."""
+    """The connections of a client, and what they were like."""
 
     def __init__(self):
         self.protocols, self.resumed, self.alpn = [], [], []
