@@ -1858,7 +1858,7 @@ EXPORT int32_t np_tls_choose(int32_t fd, int32_t id) {
 EXPORT int32_t np_tls_pending(int32_t fd) {
   struct tls_end *end = tls_end_of(fd);
   if (!end) return 0;
-  bool is_over = end->next <= 0 && !end->is_told;  // what came with the end, or the error, was told alone
+  bool is_over = end->next <= 0 && !end->is_told;  // only the bytes before it were told
   return is_over || tls.SSL_has_pending(end->ssl) || end->early_at < end->early_bytes;
 }
 
