@@ -1043,12 +1043,11 @@ struct tls_end {
   uint8_t *early;        // bytes that were received before TLS began
   uint32_t early_bytes, early_at;
   struct tls_out *out;   // while records are gathered
-  bool has_ended;        // the kernel has told of the end
+  bool has_ended, is_told;  // the kernel has told of the end; a receive has returned `next`
   int32_t broken;        // the error that a send of OpenSSL's own has met
   bool is_receiving;     // within np_tls_recv, which cannot wait until the kernel takes an answer
   int32_t idle;          // messages and answers since the last byte for the user
   int32_t next;          // the result of the next receive, when it is known already; 1 for none
-  bool is_told;          // a receive has returned it
   unsigned long error;   // why the last call failed
   char *name;            // that the client asks for, where the program chooses; of a client, its server's
 };
@@ -1365,8 +1364,7 @@ static int tls_on_session(SSL *ssl, SSL_SESSION *session) {
   return 1;  // the reference is ours
 }
 
-// A server of TLS 1.2 may give another session while it goes on with one (RFC 5077 §3.3). OpenSSL uses the first
-// one up then, and calls nobody for the other.
+// A server of TLS 1.2 may replace a session while it goes on with it (RFC 5077 §3.3): OpenSSL tells nobody.
 static void tls_keep_renewed(struct tls_end *end) {
   if (end->context->is_server || tls.SSL_version(end->ssl) != TLS_1_2 || !tls.SSL_session_reused(end->ssl)) return;
   SSL_SESSION *session = tls.SSL_get1_session(end->ssl);
@@ -1830,10 +1828,8 @@ EXPORT int32_t np_tls_handshake(int32_t fd) {
   if (!end) return -EBADF;
   errno = 0;
   int done = tls.SSL_do_handshake(end->ssl);
-  if (done == 1) {
-    tls_keep_renewed(end);
-    return TLS_DONE;
-  }
+  if (done == 1) tls_keep_renewed(end);
+  if (done == 1) return TLS_DONE;
   switch (tls.SSL_get_error(end->ssl, done)) {
     case TLS_ERROR_READ: return TLS_WANTS_READ;
     case TLS_ERROR_WRITE: return TLS_WANTS_WRITE;
@@ -1857,9 +1853,7 @@ EXPORT int32_t np_tls_choose(int32_t fd, int32_t id) {
 // 1 if bytes or an end are here that the kernel does not tell of, and 0 if not.
 EXPORT int32_t np_tls_pending(int32_t fd) {
   struct tls_end *end = tls_end_of(fd);
-  if (!end) return 0;
-  bool is_over = end->next <= 0 && !end->is_told;  // only the bytes before it were told
-  return is_over || tls.SSL_has_pending(end->ssl) || end->early_at < end->early_bytes;
+  return end && (tls.SSL_has_pending(end->ssl) || end->early_at < end->early_bytes || (end->next < 1 && !end->is_told));
 }
 
 // Receive decrypted bytes into one piece: as many as are there. Bytes, 0 at the end, or -errno.
@@ -1873,16 +1867,14 @@ EXPORT int32_t np_tls_recv(int32_t fd, uint32_t slab, uint32_t offset, uint32_t 
     end->is_receiving = true;
     int count = tls.SSL_read(end->ssl, base + total, (int)(length - total));
     end->is_receiving = false;
-    if (count > 0) end->idle = 0;
     int32_t code = count > 0 ? count : tls_result(end, count);
-    if (count > 0) total += (uint32_t)count;
+    if (count > 0) total += (uint32_t)count, end->idle = 0;
     else if (code != -EAGAIN) end->next = code;
     if (code == -EAGAIN || !tls.SSL_has_pending(end->ssl)) break;
   }
   if (total > 0 || length == 0) return (int32_t)total;
-  if (end->next > 0) return -EAGAIN;
-  end->is_told = true;
-  return end->next;  // an end is told again, by each call from now on
+  end->is_told = end->next <= 0;  // and again, by each call from now on
+  return end->is_told ? end->next : -EAGAIN;
 }
 
 // Encrypt bytes of at most one record. 0, or -errno.
