@@ -170,7 +170,7 @@ async function relayTo(port: number) {
     const server = connectPlain(port, "127.0.0.1");
     sockets.push(client, server);
     server.pipe(client);
-    client.on("data", (piece) => void (holds ? held.push(piece) : server.write(piece)));
+    client.on("data", (piece: Uint8Array) => void (holds ? held.push(piece) : server.write(piece)));
     client.on("end", () => server.write(Buffer.concat(held)));
   });
   relay.listen(0, "127.0.0.1");
