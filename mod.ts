@@ -45,6 +45,8 @@ export {
   type RequestHandler,
 } from "./src/connection/connection.ts";
 export { socketPair } from "./src/client/from_fd.ts";
+export { memoryPair, type MemoryPairOptions } from "./src/client/memory_pair.ts";
+export { FakeClock } from "./src/poll/fake_clock.ts";
 export type { SendFileOptions } from "./src/transport/send_file.ts";
 export { pipe, type PipeOptions, type PipeResult } from "./src/connection/pipe.ts";
 export type { ConnectionOptions } from "./src/connection/settings.ts";

@@ -35,7 +35,7 @@ export interface QueueMetrics {
 
 /** Figures of a connection, so far and now. A snapshot; known after close, too. */
 export interface ConnectionMetrics {
-  /** The descriptor; -1 once it is closed. */
+  /** The descriptor; -1 once it is closed, and of what has none. */
   fd: number;
   /** Where it is in its life. */
   state: ConnectionState;
@@ -128,7 +128,7 @@ export function drawConnection(of: Measured): string {
     writeSide.flushCount(writer) > 0 ? `flushes that wait: ${writeSide.flushCount(writer)}` : "",
     writeSide.isChoked(writer) ? "too much unsent" : "",
   ].filter((mark) => mark !== "").map((mark) => `; ${mark}`);
-  const at = of.isOpen ? ` at descriptor ${of.fd}` : "";
+  const at = of.fd < 0 ? "" : ` at descriptor ${of.fd}`;
   return `Connection ${stateOf(of)}${at}: ${ends}${marks.join("")}\n` +
     `  input: ${input.total} read, ${describeChain(input)}` +
     `${drawNodes(input, "    ")}\n` +

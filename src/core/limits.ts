@@ -91,6 +91,8 @@ export const DATAGRAM_ERRORS_MAX = 64;
 export const DATAGRAM_LOG_MS = 10_000;
 /** Destinations that a sandbox has granted, which are remembered. */
 export const DESTINATIONS_MAX = 4096;
+/** Bytes between the two ends of `memoryPair`, each way: as much as leaves together. */
+export const MEMORY_WINDOW_BYTES = 64 * 1024;
 
 // ---- files and pipes ----------------------------------------------------------------------------
 

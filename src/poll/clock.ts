@@ -10,7 +10,9 @@ export interface Clock {
   now: () => number;
   /** Lets a timerfd expire in so many microseconds. 0, or `-errno`. */
   setAlarm: (fd: number, micros: number) => number;
+  /** True while it stands still: then a turn, which no time ends, is one batch of events. */
+  stands: boolean;
 }
 
-/** The clock of this thread. Only tests put another in its place. */
-export const clock: Clock = { now: native.now, setAlarm: native.timerfdSet };
+/** The clock of this thread. Only a {@linkcode FakeClock} takes its place. */
+export const clock: Clock = { now: native.now, setAlarm: native.timerfdSet, stands: false };

@@ -182,7 +182,7 @@ export class Pace {
       if (host.drainMicrotasks === null) return false;
       if (this.#phase !== "running") return true;
       turns.nowMicros = clock.now();
-      if (runtime.isReady || turns.nowMicros > deadline) return false;
+      if (runtime.isReady || turns.nowMicros > deadline || clock.stands) return false;
       count = turns.poll(0, deadline);
     } while (count > 0);
     // User code ran: before anything blocks, the runtime has a tick for what that began.

@@ -53,11 +53,7 @@ export interface Joined extends Pick<Watcher, "onFailure"> {
 /** Watches descriptors and tells their watchers what happens to them. One a thread. */
 export class Poller {
   /** Counts of its work so far. Tests count turns with it instead of looking at a clock. */
-  readonly counts: { waits: number; events: number; expiries: number } = {
-    waits: 0,
-    events: 0,
-    expiries: 0,
-  };
+  readonly counts = { waits: 0, events: 0, expiries: 0, told: 0 };
   /** Its way to share the thread with the runtime. */
   readonly pace: Pace;
   readonly #epoll: number;
@@ -259,6 +255,12 @@ export class Poller {
     this.#wheel.cancel(timer);
   }
 
+  /** The clock is another one: what is due next is due by this one. */
+  retime(): void {
+    const { dueMs } = this.#wheel;
+    if (dueMs < Infinity) this.#alarm(dueMs);
+  }
+
   /**
    * Makes the waker, if there is none yet, so that timers can be counted on from now on. While nothing
    * is watched (dialling looks a name up first) nobody else has made it.
@@ -341,6 +343,7 @@ export class Poller {
     }
     if (this.untoldCount === 0) told += this.#wait(micros);
     told += this.#dispatchBatch();
+    this.counts.told += told;
     return isDue && told === 0 ? this.#expire() : told;
   }
 

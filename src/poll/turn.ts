@@ -58,7 +58,7 @@ export class Turn {
     this.#lookedAt = now;
     this.#stride = micros > STEP_MICROS_LONG ? 1 : Math.min(2 * this.#stride, STEPS_PER_CLOCK);
     this.#left = this.#stride - 1;
-    if (now <= this.#deadline) return false;
+    if (now <= this.#deadline && !clock.stands) return false;
     this.#left = 0; // and so is every step from now on
     return true;
   }

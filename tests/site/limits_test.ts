@@ -16,6 +16,7 @@ const ROWS: Readonly<Record<string, readonly number[]>> = {
   "`writeBufferBytesMax`, held output": [limits.WRITE_BUFFER_BYTES_MAX],
   "files that wait to be sent": [limits.FILES_UNSENT_MAX],
   "bytes between two piped connections": [limits.PIPE_BYTES],
+  "`windowBytes` of `memoryPair`": [limits.MEMORY_WINDOW_BYTES],
   "pieces in one `sendmsg`": [limits.IOVECS_MAX],
   "one read": [limits.READ_BYTES_FIRST, limits.READ_BYTES_MAX],
   "`backlog`": [limits.BACKLOG],

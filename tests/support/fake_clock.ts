@@ -8,7 +8,7 @@ import { Timer } from "../../src/poll/timer_wheel.ts";
 import { ticks, until } from "./until.ts";
 
 /** The clock that {@linkcode withFakeClock} puts in place of the poller's. */
-export class FakeClock implements Clock {
+export class FakeClock implements Omit<Clock, "stands"> {
   /** The microseconds that each look takes: for tests of bounds in time. */
   microsPerLook = 0;
   #micros: number;
