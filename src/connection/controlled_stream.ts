@@ -101,6 +101,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
     this.output.writeBan = null;
     this.setOutside(true);
     this.takeBack(this, tlsTransport);
+    this.pinner?.yieldTo(tlsTransport); // what it sends by itself would not be encrypted
     this.updateInterest();
   }
 
@@ -196,14 +197,14 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
 
   set zeroCopy(mode: ZeroCopyMode) {
     checkZeroCopy(mode);
-    this.pinner ??= new ZeroCopy(this.service.io, this);
+    this.pinner ??= new ZeroCopy(this.io, this);
     this.pinner.mode = mode;
     this.io = this.pinner.transport;
     this.output.borrows = mode !== "always";
   }
 
   get zeroCopyCounts(): ZeroCopyCounts {
-    return (this.pinner ?? new ZeroCopy(this.service.io, this)).counts();
+    return (this.pinner ?? new ZeroCopy(this.io, this)).counts();
   }
 
   onZeroCopyBegin(): void {

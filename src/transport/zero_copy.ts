@@ -199,7 +199,7 @@ export class ZeroCopy extends SocketTransport {
   isEnding = false;
   #mode: ZeroCopyMode = "off";
   #obstacle: ZeroCopyObstacle | null = "off";
-  readonly #io: Transport;
+  #io: Transport;
   readonly #owner: ZeroCopyOwner;
   /** Made with the first send. */
   #calls: ZeroCopyCalls | null = null;
@@ -234,6 +234,12 @@ export class ZeroCopy extends SocketTransport {
     this.#obstacle = mode === "off" ? "off" : this.#io.canPin ? null : "unsupported";
     this.#pause = 0;
     this.#isClear = false;
+  }
+
+  /** From now on what else is sent is sent by another transport, which cannot pin. */
+  yieldTo(io: Transport): void {
+    this.#io = io;
+    this.mode = this.#mode;
   }
 
   /** The calls that the connection sends with. */

@@ -163,3 +163,26 @@ tlsTest("startTls() of a client wants to know who the server is", () =>
     await assertRejects(() => client.startTls("peer" as "client", true), TypeError, "client");
     await closeBoth(server, client);
   }));
+
+for (const when of ["after", "before and after"] as const) {
+  tlsTest(
+    `startTls() encrypts what zero copy is asked for ${when}: it has an obstacle`,
+    () =>
+      leaks(async () => {
+        const [server, client] = await talked();
+        if (when !== "after") client.zeroCopy = "always";
+        await Promise.all([
+          server.startTls("server", serverIdentity()),
+          client.startTls("client", trusted()),
+        ]);
+        client.zeroCopy = "auto";
+        client.zeroCopy = "always";
+        assertEquals(client.zeroCopyCounts.obstacle, "unsupported");
+        const text = "secret".repeat(10_000);
+        await send(client, text);
+        assertEquals(await receive(server, text.length), text);
+        assertEquals(client.zeroCopyCounts.calls, 0);
+        await closeBoth(server, client);
+      }),
+  );
+}
