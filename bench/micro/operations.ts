@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { currentScope, type Scope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
-import { type Codec, fixedLength, lengthPrefixed, lines, resp } from "../../mod.ts";
+import { type Codec, fixedLength, lengthPrefixed, lines, memoryPair, resp } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { LinkBuffer } from "../../src/buffer/link_buffer.ts";
 import { EVENTS_PER_WAIT_MAX } from "../../src/core/limits.ts";
@@ -352,6 +352,44 @@ function dribble(bytes: number): Operation {
   };
 }
 
+/** Messages of a call: a single one would be timed together with the way into a turn and out of it. */
+const PAIR_MESSAGES = 512;
+
+/** Messages go to an echo in memory, so many at once, and come back. */
+function throughPair(bytes: number, atOnce: number): Operation {
+  return {
+    name: `memory_pair: ${bytes} B to an echo or back, ${atOnce} at once`,
+    perCall: PAIR_MESSAGES,
+    *prepare() {
+      const [client, server] = memoryPair();
+      const message = LARGE.subarray(0, bytes);
+      let count = 0;
+      server.setOnRequest(({ reader, writer }) => {
+        for (; reader.length >= bytes; count++) writer.writeBinary(reader.next(bytes));
+        void writer.flush();
+        reader.release();
+      });
+      const { reader, writer } = client;
+      yield async () => {
+        const before = count;
+        while (count < before + PAIR_MESSAGES / 2) {
+          for (let i = 0; i < atOnce; i++) {
+            writer.writeBinary(message);
+            void writer.flush();
+          }
+          await reader.wait(bytes * atOnce);
+          reader.skip(bytes * (atOnce - 1));
+          assert(same(message)(reader.next(bytes)), "the echo is what was sent");
+          reader.release();
+        }
+      };
+      assertEquals(reader.length, 0);
+      client.reset();
+      server.reset();
+    },
+  };
+}
+
 /** All of them, in the order of the page. */
 export const OPERATIONS: readonly Operation[] = [
   mallocNext(64),
@@ -390,4 +428,7 @@ export const OPERATIONS: readonly Operation[] = [
   decode("lines, 64 B", lines(), SMALL, same(SMALL)),
   decode("RESP, SET of 64 B", resp(), COMMAND, (frame) => same(SMALL)((frame as Uint8Array[])[2]!)),
   dribble(4096),
+  throughPair(64, 1),
+  throughPair(64, 16),
+  throughPair(16 * 1024, 1),
 ];

@@ -4,10 +4,10 @@ import { test } from "node:test";
 import { OPERATIONS } from "../../bench/micro/operations.ts";
 
 for (const { name, prepare } of OPERATIONS) {
-  test(`${name}: the outcome is right before and after many times`, () => {
+  test(`${name}: the outcome is right before and after many times`, async () => {
     const operation = prepare();
     const call = operation.next().value!;
-    for (let i = 0; i < 100; i++) call();
+    for (let i = 0; i < 100; i++) await call();
     operation.next();
   });
 }
