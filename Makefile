@@ -20,7 +20,10 @@ SUITE_S  ?= 600
 TESTS    ?= $(filter-out tests/acceptance/,$(wildcard tests/*/)) $(wildcard tests/*_test.ts)
 # What is tested over each transport of tests/support/transports, by "make test-transports".
 TRANSPORTS      ?= $(filter-out socket,$(basename $(notdir $(wildcard tests/support/transports/*.ts))))
-TRANSPORT_TESTS := tests/connection tests/codec tests/mux tests/adapter tests/buffer
+TRANSPORT_TESTS ?= tests/connection tests/codec tests/mux tests/adapter tests/buffer
+# The part of it that belongs to "make test": random schedules, waiting, back-pressure, deadlines.
+CORE_TESTS      := $(patsubst %,tests/connection/%_test.ts,schedule connection_reader connection_writer stream \
+  back_pressure deadlines)
 ACCEPTANCE_TESTS ?= tests/acceptance
 # ACCEPTANCE=full does ten times as much.
 ACCEPTANCE_S := $(if $(filter full,$(ACCEPTANCE)),3600,$(SUITE_S))
@@ -43,8 +46,8 @@ export GIT_CONFIG_KEY_0 = safe.directory
 export GIT_CONFIG_VALUE_0 = *
 
 .DELETE_ON_ERROR:
-.PHONY: all demo test test-native test-deno test-bun test-transports acceptance acceptance-tools acceptance-deno acceptance-bun \
-        check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
+.PHONY: all demo test test-native test-deno test-bun test-core test-transports acceptance acceptance-tools \
+        acceptance-deno acceptance-bun check check-style check-types check-docs check-c analyze cover site dist dist-check matrix bench readme-figures \
         faults $(DRIVERS) trust trust-ci trust-table question beside thread deferred idle-memory calls cores clean help
 
 all: libnetpoll.so libnetpoll-faults.so node_modules/.package-lock.json  ## build the library and install the runtimes (default)
@@ -64,7 +67,7 @@ demo: all  ## the echo server of the README under Bun and then under Deno, with 
 	@$(BUN) scripts/demo.ts $(BUN)
 	@$(BUN) scripts/demo.ts $(DENO) run --allow-ffi --allow-net=localhost,127.0.0.1
 
-test: test-native test-deno test-bun  ## every test: the C harness, then one suite under Deno and under Bun
+test: test-native test-deno test-bun test-core  ## every test: the C harness, then one suite under Deno and under Bun
 
 test-native: all  ## the library alone, under sanitizers, with gcc and clang
 	@if [ -f tests/native/Makefile ]; then $(MAKE) --no-print-directory -C tests/native; \
@@ -81,6 +84,9 @@ test-transports: all  ## the tests of connections over every transport, in both 
 	  echo "== over $$transport, under $$runtime"; \
 	  NETPOLL_TRANSPORT=$$transport $(MAKE) --no-print-directory test-$$runtime TESTS="$(TRANSPORT_TESTS)" \
 	    || exit 1; done; done
+
+test-core: all  ## random schedules and the core of a connection over TLS and in memory: a part of "make test"
+	@$(MAKE) --no-print-directory test-transports TRANSPORTS="tls memory" TRANSPORT_TESTS="$(CORE_TESTS)"
 
 acceptance: acceptance-deno acceptance-bun  ## the examples against clients of others, which it installs
 
