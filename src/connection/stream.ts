@@ -132,8 +132,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   onEvent(events: number): void {
     this.#runCount = 0;
-    if (events === 0 && this.io.holdsBytes) events = Event.READABLE;
     if (events === 0 && this.ending?.leaving != null) this.ending.leaving.isSettling = false;
+    if (events === 0 && this.io.holdsBytes) events = Event.READABLE;
     if ((events & Event.WRITABLE) !== 0 && this.isOpen) writeSide.sendNow(this.writer);
     if ((events & ~Event.WRITABLE) !== 0 && this.isOpen) this.#onReadable(events);
     else readSide.settle(this.reader); // a wait that was put off
