@@ -56,6 +56,8 @@ export const WRITE_BUFFER_BYTES_MAX = 4 * 1024 * 1024;
 export const JOINED_BYTES_MAX = 64 * 1024;
 /** Pieces in one sendmsg; libnetpoll.c takes no more. */
 export const IOVECS_MAX = 64;
+/** Bytes between the two ends of `memoryPair`, each way: as much as leaves together. */
+export const MEMORY_WINDOW_BYTES = 64 * 1024;
 
 // ---- datagrams ----------------------------------------------------------------------------------
 
@@ -91,9 +93,6 @@ export const DATAGRAM_ERRORS_MAX = 64;
 export const DATAGRAM_LOG_MS = 10_000;
 /** Destinations that a sandbox has granted, which are remembered. */
 export const DESTINATIONS_MAX = 4096;
-/** Bytes between the two ends of `memoryPair`, each way: as much as leaves together. */
-export const MEMORY_WINDOW_BYTES = 64 * 1024;
-
 // ---- files and pipes ----------------------------------------------------------------------------
 
 /**
