@@ -138,6 +138,7 @@ network: all  ## every scenario over every bad network, as root (OPTIONS="--seco
 	@$(BOTH) tests/network/run.ts $(OPTIONS)
 
 # Without the tests of what is neither src nor ffi, and those that run for long.
+COUNTED := --coverage -std=gnu11 -g -O0 -pthread -include ../../tests/native/faults.h
 COVERED := $(filter-out tests/bench/ tests/site/ tests/soak/ tests/network/ tests/fuzz/ tests/exits/,$(TESTS))
 
 cover: all  ## lines and branches that the tests reach, both runtimes and C together: docs/COVERAGE.md
@@ -146,8 +147,9 @@ cover: all  ## lines and branches that the tests reach, both runtimes and C toge
 	$(DENO) coverage coverage/deno --lcov --include='/(src|ffi)/' > coverage/deno.lcov
 	-$(FAULTS) $(BUN) test --isolate --timeout=$(TEST_MS) --coverage --coverage-reporter=lcov \
 	  --coverage-dir=coverage/bun $(COVERED)
-	cd coverage/c && gcc --coverage -std=gnu11 -g -O0 -pthread -include ../../tests/native/faults.h \
-	  -o native ../../tests/native/native_test.c && ./native && \
+	$(MAKE) -s -C tests/fuzz build/corpus
+	cd coverage/c && gcc $(COUNTED) -o native ../../tests/native/native_test.c && ./native && \
+	  gcc $(COUNTED) -DREPLAY -o replay ../../tests/fuzz/native.c && ./replay ../../tests/fuzz/build/corpus/* && \
 	  gcov -b --json-format --stdout *.gcda | ../../$(BUN) ../../scripts/cover/gcov.ts libnetpoll.c > ../c.lcov
 	$(BUN) scripts/cover/report.ts coverage
 	@$(DENO) fmt --quiet docs/COVERAGE.md

@@ -1456,9 +1456,10 @@ EXPORT int32_t np_tls_context_free(int32_t id) {
 // What a thread's contexts hold goes with it: authorities alone are a megabyte.
 static void free_contexts_of(uint16_t owner) {
   for (int32_t id = 0; id < TLS_CONTEXTS_MAX; id++) {
-    struct tls_context *context = tls_hold(id);
-    if (context && context->owner == owner) np_tls_context_free(id);
-    tls_let_go(context);
+    pthread_mutex_lock(&tls_lock);
+    bool is_theirs = tls_contexts[id] && tls_contexts[id]->owner == owner;
+    pthread_mutex_unlock(&tls_lock);
+    if (is_theirs) np_tls_context_free(id);
   }
 }
 

@@ -29,6 +29,8 @@ export function lcovOf(files: readonly GcovFile[], path: string): string {
 }
 
 if (process.argv[1]?.endsWith("scripts/cover/gcov.ts")) {
-  const { files } = JSON.parse(readFileSync(0, "utf8"));
-  process.stdout.write(lcovOf(files, process.argv[2]!));
+  // A line for each program that was run.
+  for (const line of readFileSync(0, "utf8").trim().split("\n")) {
+    process.stdout.write(lcovOf(JSON.parse(line).files, process.argv[2]!));
+  }
 }

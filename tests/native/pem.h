@@ -17,3 +17,12 @@ static const char tls_test_key[] =
   "kGelFX8YNgaw7KzxXis50gjBTOehRANCAASPf5ZAD6RwKO0bhMjqqOEMFWm8B/Vc\n"
   "XyuJy6PeIU6K492BKiSqSr87GI9CW26/qEHLD2XeGz5dOjDeIwhNQy5e\n"
   "-----END PRIVATE KEY-----\n";
+// The same key, encrypted with the password "secret".
+static const char tls_test_locked_key[] =
+  "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+  "MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAjTebmYX8ld/gICCAAw\n"
+  "DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEAELT7iGDYGpi/f9MwZb3AEEgZC+\n"
+  "qUx7Ma4BdoeQ3I4ZrQrEhhEs+XXSBTXK+DVhIjtc0f+y2aCmf4z7mTdQn3E6pwyL\n"
+  "plJ6OE5T7YWk+8xNpJY6ohcfgpJ4NF+Seru7qHhft6ujHe+m3wOIY2cQ2hpn1UlW\n"
+  "M6o9Ef6fDLrhvErg7ROXsKFqUZ9mFykussHcuFkiXMQVmLOwubaDSE69qovltzE=\n"
+  "-----END ENCRYPTED PRIVATE KEY-----\n";

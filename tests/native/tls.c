@@ -240,6 +240,79 @@ TEST("np_tls_use() takes protocols, and a handshake looks at those of the client
   }
 }
 
+TEST("np_tls_use() takes a key with its password, a chain of several, and np_tls_set() all of its settings") {
+  skip_without_tls();
+  int32_t context = np_tls_context(1, 0x0303, 0x0304);
+  char chain[2 * sizeof tls_test_certificate];
+  snprintf(chain, sizeof chain, "%s%s", tls_test_certificate, tls_test_certificate);
+  const uint8_t *key = tls_bytes(tls_test_locked_key);
+  uint32_t length = (uint32_t)strlen(tls_test_locked_key);
+  CHECK_EQUAL(tls_use_text(context, TLS_CHAIN, chain), 0);
+  CHECK_EQUAL(np_tls_use(context, TLS_KEY, key, length, tls_bytes("secret"), 6), 0);
+  CHECK_EQUAL(np_tls_use(context, TLS_KEY, key, length, tls_bytes("secre"), 5), -EINVAL);
+  CHECK_EQUAL(np_tls_use(context, TLS_KEY, key, length, tls_bytes(""), 0), -EINVAL);
+  CHECK_EQUAL(np_tls_use(context, TLS_KEY, key, length, key, 1024), -EINVAL);  // a password too long
+  CHECK_EQUAL(np_tls_set(context, TLS_DISTRIBUTION, 0), 0);
+  CHECK_EQUAL(np_tls_set(context, TLS_TIMEOUT, 77), 0);
+  CHECK_EQUAL(np_tls_set(context, TLS_KEY_LOG, -1), -EBADF);
+  CHECK_EQUAL(np_tls_context_free(context), 0);
+}
+
+TEST("np_tls_use() has a response of OCSP for clients that ask for one, and np_tls_name() certificates by name") {
+  int32_t server, client, named, pair[2];
+  make_contexts(&server, &client);
+  CHECK_EQUAL(np_tls_use(server, TLS_STATUS, tls_bytes("good"), 4, tls_bytes(""), 0), 0);
+  named = np_tls_context(1, 0x0303, 0x0304);
+  CHECK_EQUAL(tls_use_text(named, TLS_CHAIN, tls_test_certificate), 0);
+  CHECK_EQUAL(tls_use_text(named, TLS_KEY, tls_test_key), 0);
+  CHECK_EQUAL(np_tls_name(server, "*.host", named), 0);
+  CHECK_EQUAL(np_tls_context_free(named), 0);
+  static const char *const hosts[] = {"localhost", "a.host", "host", ".host", "a.b.host"};
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+    make_pair(pair);
+    CHECK_EQUAL(np_tls_set(client, TLS_VERIFY, 0), 0);
+    CHECK_EQUAL(np_tls_begin(pair[0], server, "", tls_bytes(""), 0, ""), 0);
+    CHECK_EQUAL(np_tls_begin(pair[1], client, hosts[i], tls_bytes(""), 0, "here"), 0);
+    SSL *asks = tls_of[pair[1]]->ssl;
+    tls.SSL_ctrl(asks, 65, 1, NULL);  // SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE, TLSEXT_STATUSTYPE_ocsp
+    shake_hands(pair[0], pair[1]);
+    const uint8_t *response = NULL;
+    long length = tls.SSL_ctrl(asks, 70, 0, &response);  // SSL_CTRL_GET_TLSEXT_STATUS_REQ_OCSP_RESP
+    // The certificate of the name has no response of its own; the server's is not for it.
+    CHECK(i == 1 || (length == 4 && memcmp(response, "good", 4) == 0));
+    np_close(pair[0]);
+    np_close(pair[1]);
+  }
+  np_tls_context_free(server);
+  np_tls_context_free(client);
+}
+
+TEST("np_tls_send() puts pieces together in records, and goes on where the kernel has stopped") {
+  int32_t server, client, pair[2];
+  make_contexts(&server, &client);
+  make_pair(pair);
+  CHECK_EQUAL(np_tls_begin(pair[0], server, "", tls_bytes(""), 0, ""), 0);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", tls_bytes(""), 0, "here"), 0);
+  shake_hands(pair[0], pair[1]);
+  uint32_t slab = (uint32_t)np_slab_map(2 << 20), base = 1 << 20;
+  uint8_t *memory = np_slab_address(slab);
+  uint32_t table[] = {slab, 0, 3, slab, 1000, 0, slab, 2000, 40000, slab, 50000, 5, slab, 60000, 1};
+  uint8_t sent[40009], received[40009];
+  uint32_t out = 0, in = 0;
+  for (int i = 0; i < 100000; i++) memory[i] = (uint8_t)(i * 7 >> 2);
+  for (int i = 0; i < 5; out += table[3 * i++ + 2]) memcpy(sent + out, memory + table[3 * i + 1], table[3 * i + 2]);
+  CHECK_EQUAL(np_tls_send(pair[0], table, 5), 40009);
+  for (int32_t count; in < out && (count = np_tls_recv(pair[1], slab, base, 30000)) > 0; in += (uint32_t)count) {
+    memcpy(received + in, memory + base, (size_t)count);
+  }
+  CHECK_EQUAL(in, 40009);
+  CHECK(memcmp(sent, received, in) == 0);
+  np_close(pair[0]);
+  np_close(pair[1]);
+  np_tls_context_free(server);
+  np_tls_context_free(client);
+}
+
 static void *leave_context(void *number) {
   *(int32_t *)number = np_tls_context(0, 0x0303, 0x0304);
   return NULL;

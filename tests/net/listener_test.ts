@@ -482,3 +482,9 @@ test("listenerSocket() knows its own", () => {
   using listener = createListener("tcp", "127.0.0.1:0");
   assert(listenerSocket(listener) instanceof ListenerSocket);
 });
+
+test("Listener.reloadTls() refuses a listener that has no TLS", () => {
+  using listener = createListener("tcp", "127.0.0.1:0");
+  const none = { certificate: "-----BEGIN ", key: "-----BEGIN " };
+  assertThrows(() => listener.reloadTls(none), TypeError, "without the option tls");
+});

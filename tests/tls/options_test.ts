@@ -18,6 +18,7 @@ const WRONG: readonly [
   ["a path in place of a certificate", { ...good, certificate: "/etc/ssl/server.pem" }, TypeError],
   ["an empty array", { ...good, key: new Uint8Array(0) }, TypeError],
   ["a password that is none", { ...good, password: 7 }, TypeError],
+  ["a response of OCSP that is a text", { ...good, ocspResponse: "good" }, TypeError],
   ["a version that there is none of", { ...good, versionMin: "1.1" }, TypeError],
   [
     "versions that exclude each other",

@@ -2,6 +2,7 @@ import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import {
   type Connection,
   dial,
+  metrics,
   type NetpollError,
   TimeoutError,
   type TlsClientOptions,
@@ -251,6 +252,35 @@ tlsTest(
       await still.close();
     }),
 );
+
+tlsTest(
+  "chooseIdentity that fails ends the handshake, and its error is the cause",
+  () =>
+    leaks(async () => {
+      const [why, errors] = [new Error("no store"), [] as NetpollError[]];
+      await using secure = serveSecure(echoBack, { chooseIdentity: () => Promise.reject(why) }, {
+        onHandshakeError: (error) => void errors.push(error),
+      });
+      await assertRejects(() => secure.dial({ authorities: ca() }));
+      await until(() => errors.length === 1, "the server is told");
+      assertInstanceOf(errors[0], TlsError);
+      assertEquals([errors[0].reason, errors[0].cause], ["certificate", why]);
+    }),
+);
+
+tlsTest("a peer that resets amid a handshake is counted as lost", () =>
+  leaks(async () => {
+    const { lost } = metrics().tls.failures;
+    const errors: NetpollError[] = [];
+    await using secure = serveSecure(echoBack, {}, {
+      onHandshakeError: (error) => void errors.push(error),
+    });
+    const peer = new RawPeer(secure.listener);
+    peer.send("\x16\x03\x01");
+    peer.reset();
+    await until(() => errors.length === 1, "the server is told");
+    assertEquals(metrics().tls.failures.lost, lost + 1);
+  }));
 
 tlsTest(
   "a handshake has a deadline, and one that ends half-way is forgotten",

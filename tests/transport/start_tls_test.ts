@@ -47,6 +47,7 @@ tlsTest(
       assertEquals(await receive(server, 5), "hello");
       await send(server, "world");
       assertEquals(await receive(client, 5), "world");
+      await assertRejects(() => client.startTls("client", trusted()), TypeError, "plain socket");
       assertEquals(await client.close(), { unsentBytes: 0 });
       await closeBoth(server);
     }),
