@@ -986,7 +986,7 @@ enum {
 enum {
   TLS_CTRL_EXTRA_CHAIN = 89, TLS_CTRL_MODE = 33, TLS_CTRL_READ_AHEAD = 41, TLS_CTRL_CACHE = 44,
   TLS_CTRL_NAME_CB = 53, TLS_CTRL_NAME_ARG = 54, TLS_CTRL_HOST = 55, TLS_CTRL_STATUS_CB = 63,
-  TLS_CTRL_STATUS_ARG = 64, TLS_CTRL_STATUS_RESPONSE = 71, TLS_CTRL_MIN = 123, TLS_CTRL_MAX = 124,
+  TLS_CTRL_STATUS_ARG = 64, TLS_CTRL_STATUS_RESPONSE = 71, TLS_CTRL_GROUPS = 92, TLS_CTRL_MIN = 123, TLS_CTRL_MAX = 124,
   TLS_MODES = 1 | 2 | 16,  // partial writes, from another address the next time, no buffers while idle
   TLS_CACHE_NONE = 0, TLS_CACHE_CLIENT_ALONE = 1 | 0x300,
   TLS_VERIFY_PEER = 1, TLS_VERIFY_MUST = 2,
@@ -1006,6 +1006,9 @@ static const uint64_t TLS_OPTIONS = 1ull << 17 | 1ull << 30 | 1ull << 22;
 // Of TLS 1.2: forward secrecy, and encryption with authentication in one (RFC 9325 §4.2). 112 bits are the least
 // of keys and digests (SSL_CTX_set_security_level(3)), whatever the machine's configuration allows.
 static const char *const TLS_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20";
+// Curves alone, the first one where OpenSSL has it (3.5): with a group of 8192 bits a client makes a server calculate
+// for as long as 20 handshakes take (CVE-2002-20001).
+static const char *const TLS_GROUPS[] = {"X25519MLKEM768:X25519:P-256:P-384:P-521", "X25519:P-256:P-384:P-521"};
 enum { TLS_SECURITY_LEVEL = 2, TLS_REASON_IDLE = 1 << 20 };
 
 // A key that encrypts tickets.
@@ -1045,6 +1048,7 @@ struct tls_end {
   struct tls_out *out;   // while records are gathered
   bool has_ended, is_told;  // the kernel has told of the end; a receive has returned `next`
   int32_t broken;        // the error that a send of OpenSSL's own has met
+  bool is_failed;        // TLS itself has failed: no end in order can follow
   bool is_receiving;     // within np_tls_recv, which cannot wait until the kernel takes an answer
   int32_t idle;          // messages and answers since the last byte for the user
   int32_t next;          // the result of the next receive, when it is known already; 1 for none
@@ -1267,9 +1271,7 @@ static void tls_on_secret(const SSL *ssl, const char *line) {
   char out[TLS_LINE_BYTES];
   int length = snprintf(out, sizeof out, "%s\n", line);
   int32_t fd = tls_end_behind(ssl)->context->key_log;
-  bool is_whole = fd >= 0 && length > 0 && length < (int)sizeof out;
-  ssize_t written = is_whole ? write(fd, out, (size_t)length) : 0;
-  (void)written;  // a log that is full stops nobody
+  if (fd >= 0 && length > 0 && length < (int)sizeof out) (void)!write(fd, out, (size_t)length);
   explicit_bzero(out, sizeof out);
 }
 
@@ -1326,7 +1328,7 @@ static int tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, void 
   struct tls_parameter parameters[] = {
     {"key", 5, mac_key, mac_bytes, 0}, {"digest", 4, digest, sizeof digest - 1, 0}, {NULL, 0, NULL, 0, 0},
   };
-  int is_done = 1;
+  int is_done;
   if (is_new) {
     memcpy(name, key.name, sizeof key.name);
     is_done = tls.RAND_bytes(iv, 16) == 1 &&
@@ -1425,9 +1427,11 @@ EXPORT int32_t np_tls_context(int32_t is_server, int32_t least, int32_t most) {
   tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_MAX, most, NULL);
   tls.SSL_CTX_set_options(context->ssl, TLS_OPTIONS);
   tls.SSL_CTX_set_cipher_list(context->ssl, TLS_CIPHERS);
-  if (tls.SSL_CTX_get_security_level(context->ssl) < TLS_SECURITY_LEVEL) {
-    tls.SSL_CTX_set_security_level(context->ssl, TLS_SECURITY_LEVEL);
+  for (int i = 0; i < 2 && tls.SSL_CTX_ctrl(context->ssl, TLS_CTRL_GROUPS, 0, (void *)TLS_GROUPS[i]) != 1; i++) {
+    tls.ERR_clear_error();
   }
+  int level = tls.SSL_CTX_get_security_level(context->ssl);
+  tls.SSL_CTX_set_security_level(context->ssl, level < TLS_SECURITY_LEVEL ? TLS_SECURITY_LEVEL : level);
   tls.SSL_CTX_set_msg_callback(context->ssl, (void *)tls_on_message);
   tls.SSL_CTX_set_default_read_buffer_len(context->ssl, TLS_READ_BYTES);
   tls.SSL_CTX_set_session_id_context(context->ssl, (const unsigned char *)"netpoll", 7);
@@ -1491,9 +1495,8 @@ static int32_t tls_use_chain(SSL_CTX *ssl, BIO *text) {
   int code = tls.SSL_CTX_use_certificate(ssl, own);
   tls.X509_free(own);
   if (code != 1) return tls_fail(NULL, -EINVAL);
-  X509 *next;
   int32_t there;
-  while ((there = tls_next_certificate(text, &next)) == 1) {
+  for (X509 *next; (there = tls_next_certificate(text, &next)) == 1;) {
     if (tls.SSL_CTX_ctrl(ssl, TLS_CTRL_EXTRA_CHAIN, 0, next) == 1) continue;  // OpenSSL's from now on
     tls.X509_free(next);
     return tls_fail(NULL, -EINVAL);
@@ -1725,7 +1728,7 @@ static void tls_close(int32_t fd, bool in_order) {
   struct tls_end *end = tls_end_of(fd);
   if (!end) return;
   tls_of[fd] = NULL;
-  bool may_tell = in_order && !end->left && tls.SSL_is_init_finished(end->ssl);
+  bool may_tell = in_order && !end->left && !end->is_failed && tls.SSL_is_init_finished(end->ssl);
   bool has_told = tls.SSL_get_shutdown(end->ssl) & TLS_SENT_SHUTDOWN;
   if (may_tell && !has_told && !resets(fd)) tls.SSL_shutdown(end->ssl);
   tls.ERR_clear_error();
@@ -1804,6 +1807,7 @@ static int32_t tls_result(struct tls_end *end, int count) {
   if (end->idle > TLS_IDLE_MAX) {
     tls.ERR_clear_error();
     end->error = TLS_REASON_IDLE;
+    end->is_failed = true;
     return -EPROTO;
   }
   switch (tls.SSL_get_error(end->ssl, count)) {
@@ -1816,7 +1820,9 @@ static int32_t tls_result(struct tls_end *end, int count) {
     case TLS_ERROR_SYSCALL:
       tls.ERR_clear_error();
       return was ? -was : -EPROTO;
-    default: return tls_fail(end, -EPROTO);
+    default:
+      end->is_failed = true;
+      return tls_fail(end, -EPROTO);
   }
 }
 

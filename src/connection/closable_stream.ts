@@ -3,7 +3,14 @@
  */
 import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import { counts } from "../core/counts.ts";
-import { ClosedError, EofError, NetpollError, SystemError, UnsentError } from "../core/errors.ts";
+import {
+  ClosedError,
+  EofError,
+  NetpollError,
+  SystemError,
+  TlsError,
+  UnsentError,
+} from "../core/errors.ts";
 import { checkOptions, checkTimeout, type Known } from "../core/options.ts";
 import type { CloseOptions, CloseResult } from "./connection.ts";
 import { readSide } from "./connection_reader.ts";
@@ -93,8 +100,9 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     this.readEnd ??= { error: () => error, message: "" };
     this.stops |= Stop.ENDED;
     writeSide.fail(this.writer, error);
-    // Broken by an error of ours it must not look to the peer like the end of the stream.
-    this.io.resetOnClose(this.fd, true);
+    // Broken by an error of ours it must not look to the peer like the end of the stream. TLS has told it
+    // why, which a reset would take away, and an end without notice is none (RFC 8446 §6.1).
+    if (!(cause instanceof TlsError)) this.io.resetOnClose(this.fd, true);
     this.#finish("lost", this.#undelivered);
     readSide.settle(this.reader);
   }

@@ -10,6 +10,7 @@ import { PEER_TARGETS } from "./peers.ts";
 import { RESP_TARGETS } from "./resp.ts";
 import type { Target } from "./target.ts";
 import { TLS_TARGETS } from "./tls.ts";
+import { RELAY_TARGETS } from "./tls_relay.ts";
 import { TIMING_TARGETS } from "./timing.ts";
 
 export const TARGETS: readonly Target[] = [
@@ -22,4 +23,5 @@ export const TARGETS: readonly Target[] = [
   ...PEER_TARGETS,
   ...HTTP_TARGETS,
   ...TLS_TARGETS,
+  ...RELAY_TARGETS,
 ];

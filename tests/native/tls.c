@@ -15,6 +15,7 @@ _Static_assert(TLS_CTRL_HOST == SSL_CTRL_SET_TLSEXT_HOSTNAME, "a host");
 _Static_assert(TLS_CTRL_STATUS_CB == SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB, "a status");
 _Static_assert(TLS_CTRL_STATUS_ARG == SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB_ARG, "a status");
 _Static_assert(TLS_CTRL_STATUS_RESPONSE == SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP, "a response");
+_Static_assert(TLS_CTRL_GROUPS == SSL_CTRL_SET_GROUPS_LIST, "curves");
 _Static_assert(TLS_CTRL_MIN == SSL_CTRL_SET_MIN_PROTO_VERSION, "versions");
 _Static_assert(TLS_CTRL_MAX == SSL_CTRL_SET_MAX_PROTO_VERSION, "versions");
 _Static_assert(TLS_MODES == (SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
@@ -445,4 +446,69 @@ TEST("np_tls_recv() keeps an answer that the kernel does not take, and sends it 
   free(bytes);
   np_close(pair[0]);
   np_close(pair[1]);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMORY_IS_WATCHED true
+#elif defined(__has_feature)
+#define MEMORY_IS_WATCHED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define MEMORY_IS_WATCHED false
+#endif
+
+// Whether this process's memory has some bytes anywhere, all of them turned over in `turned`.
+static bool is_in_memory(const uint8_t *turned, size_t length) {
+  FILE *maps = fopen("/proc/self/maps", "r");
+  int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  char line[512];
+  bool is_found = false;
+  while (maps && !is_found && fgets(line, sizeof line, maps)) {
+    unsigned long from, to;
+    char mode[8];
+    if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 || mode[1] != 'w' || to - from > 64ul << 20) continue;
+    uint8_t *copy = mmap(NULL, to - from, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ssize_t count = pread(memory, copy, to - from, (off_t)from);
+    for (ssize_t at = 0; at + (ssize_t)length <= count && !is_found; at++) {
+      size_t same = 0;
+      while (same < length && (copy[at + (ssize_t)same] ^ turned[same]) == 0xff) same++;
+      is_found = same == length;
+    }
+    munmap(copy, to - from);
+  }
+  if (maps) fclose(maps);
+  close(memory);
+  return is_found;
+}
+
+static void turn_over(uint8_t *to, const uint8_t *from, size_t length) {
+  for (size_t i = 0; i < length; i++) to[i] = (uint8_t)~from[i];
+}
+
+TEST("np_tls_context_free() leaves neither the key of a certificate nor those of tickets in memory") {
+  skip_without_tls();
+  if (MEMORY_IS_WATCHED) SKIP("a sanitizer keeps freed memory");
+  int pair[2];
+  uint8_t cipher[32], mac[32];
+  // The number that is the key of tls_test_key, turned over: its lower half with the lowest byte first, as OpenSSL
+  // calculates with it, and its upper half as it is written.
+  static const uint8_t low[16] = {
+    0x18, 0xb3, 0x3e, 0xf7, 0x2d, 0xc6, 0xd4, 0xa1, 0x0e, 0x53, 0x13, 0x4f, 0xf9, 0xc9, 0xe7, 0x80,
+  };
+  static const uint8_t high[16] = {
+    0x87, 0x90, 0x9f, 0xc7, 0x1f, 0x80, 0x50, 0x9e, 0x69, 0x99, 0x29, 0xc9, 0x6f, 0x98, 0x5a, 0xea,
+  };
+  secure_pair(pair, "\2h2", 0);
+  struct tls_context *server = tls_end_of(pair[0])->context;
+  turn_over(cipher, server->tickets[0].cipher, sizeof cipher);
+  turn_over(mac, server->tickets[0].mac, sizeof mac);
+  CHECK(server->tickets[0].since != 0);
+  CHECK(is_in_memory(cipher, sizeof cipher));
+  CHECK(is_in_memory(mac, sizeof mac));
+  CHECK(is_in_memory(low, sizeof low));
+  np_close(pair[0]);
+  np_close(pair[1]);
+  CHECK(!is_in_memory(cipher, sizeof cipher));
+  CHECK(!is_in_memory(mac, sizeof mac));
+  CHECK(!is_in_memory(low, sizeof low));
+  CHECK(!is_in_memory(high, sizeof high));
 }

@@ -26,6 +26,7 @@ const OFFERS: readonly [what: string, args: readonly string[]][] = [
     "-cipher",
     "DHE-RSA-AES128-GCM-SHA256",
   ]],
+  ["a group of 8192 bits", ["-tls1_3", "-groups", "ffdhe8192"]],
   ["a shared password", ["-tls1_2", "-psk", "00112233", "-cipher", "PSK:@SECLEVEL=0"]],
   ["SHA-1", ["-tls1_2", "-cipher", "ALL:@SECLEVEL=0", "-sigalgs", "ECDSA+SHA1:RSA+SHA1"]],
   ["a small curve", ["-tls1_2", "-cipher", "ALL:@SECLEVEL=0", "-curves", "secp192r1"]],
