@@ -219,3 +219,37 @@ for (const [what, wishes, serverName] of OTHER_HOSTS) {
       assertMatch(error.message, /mismatch/);
     }));
 }
+
+/** A certificate with so many others behind it that the chain has more than the 100 KiB that OpenSSL takes. */
+function endless(name: string): TlsIdentity {
+  const { certificate, key } = identity(name);
+  return { certificate: certificate + authority().certificate.repeat(400), key };
+}
+
+tlsTest("a client refuses a chain of certificates that is too long", () =>
+  leaks(async () => {
+    await using secure = serveSecure(echoBack, endless("endless"));
+    const error = await refusal(secure, trust());
+    assertEquals(error.reason, "protocol");
+    assertMatch(error.message, /excessive message size/);
+  }));
+
+tlsTest(
+  "a server refuses a chain of certificates that is too long, and serves others",
+  () =>
+    leaks(async () => {
+      const errors: NetpollError[] = [];
+      await using secure = serveSecure(
+        echoBack,
+        { authorities: authority().certificate, clientCertificate: "request" },
+        { onHandshakeError: (error) => void errors.push(error) },
+      );
+      const attacker = await secure.dial({ ...trust(), ...endless("endless") });
+      await attacker.closed.catch(() => {});
+      await until(() => errors.length > 0, "the server's refusal");
+      assertMatch(errors[0]!.message, /excessive message size/);
+      const other = await secure.dial();
+      await isServed(other);
+      await other.close();
+    }),
+);
