@@ -250,6 +250,21 @@ tlsTest(
     }),
 );
 
+tlsTest("the protocols of a listener hold under each of its names", () =>
+  leaks(async () => {
+    const names = { "a.example.org": own("a.example.org") };
+    const [secure, errors] = refusing({ names, alpnProtocols: ["h2"] });
+    await using _ = secure;
+    for (const serverName of ["a.example.org", NAME]) {
+      const wrong = secure.dial({ verify: false, serverName, alpnProtocols: ["http/1.1"] });
+      assertEquals((await wrong.catch((error) => error)).reason, "alert");
+      const right = await secure.dial({ verify: false, serverName, alpnProtocols: ["x", "h2"] });
+      assertEquals(right.tls?.alpnProtocol, "h2");
+      await right.close();
+    }
+    await until(() => errors.length === 2, "both refusals");
+  }));
+
 tlsTest(
   "chooseIdentity is asked for names of hosts, and null for all that is none",
   () =>
