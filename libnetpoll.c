@@ -1008,7 +1008,9 @@ static const uint64_t TLS_OPTIONS = 1ull << 17 | 1ull << 30 | 1ull << 22;
 static const char *const TLS_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20";
 // Curves alone, the first one where OpenSSL has it (3.5): with a group of 8192 bits a client makes a server calculate
 // for as long as 20 handshakes take (CVE-2002-20001).
-static const char *const TLS_GROUPS[] = {"X25519MLKEM768:X25519:P-256:P-384:P-521", "X25519:P-256:P-384:P-521"};
+static const char *const TLS_GROUPS[] = {
+  "X25519MLKEM768:X25519:P-256:X448:P-384:P-521", "X25519:P-256:X448:P-384:P-521",
+};
 enum { TLS_SECURITY_LEVEL = 2, TLS_REASON_IDLE = 1 << 20 };
 
 // A key that encrypts tickets.
