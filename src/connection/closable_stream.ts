@@ -177,6 +177,13 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     draining.begin();
   }
 
+  // A deadline that looks for room, or an answer that had been put off, may send the last bytes.
+  protected override onAllSent(): void {
+    super.onAllSent();
+    const draining = this.ending?.draining;
+    if (draining != null) this.service.poller.again(draining);
+  }
+
   onError(): void {
     const cause = this.brokenBy();
     if (cause === null) return;

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertGreater, assertInstanceOf, assertLess } from "@std/assert";
 import { test } from "node:test";
 import { type Connection, metrics, UnsentError } from "../../mod.ts";
+import { insideOf } from "../../src/connection/socket_connection.ts";
 import { ERRNO } from "../../src/core/errno.ts";
 import { CLOSE_TIMEOUT_MS } from "../../src/core/limits.ts";
 import { failWith, faultTest } from "../support/faults.ts";
@@ -282,3 +283,21 @@ timed(
     await b.close();
   },
 );
+
+test("close() ends soon whoever sends the last bytes: a deadline that looks for room, too", () =>
+  leaks(async () => {
+    const [a, peer] = await slowPeer({ writeTimeoutMs: 50_000 });
+    write(a, 0, MUCH);
+    const flushed = a.writer.flush();
+    await whenFull(a);
+    const closing = a.close({ timeoutMs: 60_000 });
+    const inside = insideOf(a, "look at");
+    while (a.metrics().unsent.bytes > 0) { // no turn of the poller comes in between
+      takeWhatIsThere(peer);
+      inside.lookForRoom(0);
+    }
+    await soon(flushed);
+    assertEquals(await endOf(peer), "end");
+    assertEquals([await soon(closing), peer.count], [{ unsentBytes: 0 }, MUCH]);
+    peer.close();
+  }));
