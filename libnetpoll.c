@@ -580,7 +580,7 @@ struct datagram {
   uint32_t slab, offset, capacity;  // memory
   uint32_t length;                  // of the bytes
   uint32_t segment;                 // above 0: a train of datagrams, each of that many bytes but the last
-  uint32_t flags;                   // the kernel's for a message (recvmsg(2)) in bits 0-7, ECN in 8-9, and those below
+  uint32_t flags;                   // the kernel's (recvmsg(2)) in bits 0-7, the type of service in 8-15, and those below
   uint16_t port, family;            // the other end
   uint32_t scope;
   uint8_t address[16];
@@ -594,7 +594,7 @@ _Static_assert(sizeof(struct datagram) == 80, "src/datagram/record.ts relies on 
 enum {
   DATAGRAM_LOCAL = 1 << 16,      // `local` is known
   DATAGRAM_GROUP = 1 << 17,      // `local` is no address to send from: a group's, or broadcast
-  DATAGRAM_ECN = 1 << 18,        // bits 8-9 are to be sent
+  DATAGRAM_SERVICE = 1 << 18,    // bits 8-15 are to be sent
   DATAGRAM_CONNECTED = 1 << 19,  // it goes where the socket is connected to
 };
 
@@ -647,11 +647,11 @@ static void take_control(struct datagram *d, const struct cmsghdr *at) {
   if (at->cmsg_level == SOL_UDP && at->cmsg_type == UDP_GRO) {
     memcpy(&d->segment, data, sizeof d->segment);
   } else if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_TOS) {
-    d->flags |= (uint32_t)(*data & 3) << 8;
+    d->flags |= (uint32_t)*data << 8;
   } else if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_TCLASS) {
     int class;
     memcpy(&class, data, sizeof class);
-    d->flags |= (uint32_t)(class & 3) << 8;
+    d->flags |= (uint32_t)(class & 0xff) << 8;
   } else if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_PKTINFO) {
     struct in_pktinfo info;
     memcpy(&info, data, sizeof info);
@@ -728,9 +728,9 @@ static void give_control(const struct datagram *d, struct msghdr *header) {
     uint16_t segment = (uint16_t)d->segment;
     add_control(header, SOL_UDP, UDP_SEGMENT, &segment, sizeof segment);
   }
-  if (d->flags & DATAGRAM_ECN) {
-    int ecn = d->flags >> 8 & 3;
-    add_control(header, is_6 ? IPPROTO_IPV6 : IPPROTO_IP, is_6 ? IPV6_TCLASS : IP_TOS, &ecn, sizeof ecn);
+  if (d->flags & DATAGRAM_SERVICE) {
+    int service = d->flags >> 8 & 0xff;
+    add_control(header, is_6 ? IPPROTO_IPV6 : IPPROTO_IP, is_6 ? IPV6_TCLASS : IP_TOS, &service, sizeof service);
   }
   if (!(d->flags & DATAGRAM_LOCAL) || d->flags & DATAGRAM_GROUP) return;
   if (is_6) {

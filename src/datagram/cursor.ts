@@ -7,7 +7,7 @@ import type { PackedAddress, UdpAddress } from "../net/address.ts";
 import type { Batch } from "./batch.ts";
 import type { Datagram, Datagrams, DatagramWriteOptions } from "./contract.ts";
 import { keyOf, udpOf } from "./peer.ts";
-import { ECN_SHIFT, Flag, localAt, peerAt, Word } from "./record.ts";
+import { Flag, localAt, peerAt, SERVICE_SHIFT, Word } from "./record.ts";
 
 const TWO_32 = 2 ** 32;
 
@@ -67,7 +67,7 @@ class BatchDatagram implements Datagram {
 
   get ecn(): number {
     const { table, at } = this.#current;
-    return table[at + Word.FLAGS]! >>> ECN_SHIFT & 3;
+    return table[at + Word.FLAGS]! >>> SERVICE_SHIFT & 3;
   }
 
   get receivedMicros(): number {

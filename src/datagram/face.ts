@@ -87,11 +87,11 @@ export class UserDatagramSocket implements DatagramSocket {
   // ---- writing ----------------------------------------------------------------------------------
 
   write(bytes: Uint8Array, options?: DatagramWriteOptions): boolean {
-    return this.#writingTo(null).write(null, bytes, options);
+    return this.#connected().write(null, bytes, options);
   }
 
   writeTo(peer: PackedAddress, bytes: Uint8Array, options?: DatagramWriteOptions): boolean {
-    return this.#writingTo(checkPeer(peer)).write(peer, bytes, options);
+    return this.#toPeer(peer).write(peer, bytes, options);
   }
 
   mallocTo(peer: PackedAddress | null, count: number): Uint8Array | null {
@@ -111,19 +111,26 @@ export class UserDatagramSocket implements DatagramSocket {
     return this.#core;
   }
 
-  /** The way out, if it leads to a peer: null is the one of a connected socket. */
+  /** The way out to a peer, or (null) to the one of a connected socket. */
   #writingTo(peer: PackedAddress | null): Writing {
+    return peer === null ? this.#connected() : this.#toPeer(peer);
+  }
+
+  /** The way out of a connected socket. */
+  #connected(): Writing {
     const core = this.#open();
-    const { remoteAddress } = core;
-    if (peer === null) {
-      if (remoteAddress !== null) return core.writing;
-      throw new TypeError("Cannot write without a peer: the socket is not connected; use writeTo");
-    }
+    if (core.remoteAddress !== null) return core.writing;
+    throw new TypeError("Cannot write without a peer: the socket is not connected; use writeTo");
+  }
+
+  /** The way out of one that is not connected, to a peer that the program may reach. */
+  #toPeer(peer: PackedAddress): Writing {
+    const core = this.#open();
     checkPeer(peer);
-    if (remoteAddress !== null) {
+    if (core.remoteAddress !== null) {
       throw new TypeError(
         `Cannot write to ${describePeer(peer)}: the socket is connected to ${
-          describeAddress(remoteAddress)
+          describeAddress(core.remoteAddress)
         }; use write`,
       );
     }

@@ -68,6 +68,7 @@ export interface DatagramSettings {
   readonly queueLifetimeMs: number;
   readonly onQueueFull: "drop-new" | "drop-old";
   readonly segmentation: "auto" | "off";
+  readonly typeOfService: number;
 }
 
 const DEFAULTS: DatagramSettings = {
@@ -80,6 +81,7 @@ const DEFAULTS: DatagramSettings = {
   queueLifetimeMs: 0,
   onQueueFull: "drop-new",
   segmentation: "auto",
+  typeOfService: 0,
 };
 
 const QUEUED_MAX = 2 ** 30;

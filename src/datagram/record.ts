@@ -19,7 +19,7 @@ export const Word = {
   LENGTH: 3,
   /** The bytes of each datagram of a train but the last; 0 for a single one. Of an error, ee_info. */
   SEGMENT: 4,
-  /** The kernel's flags of a message, ECN in bits 8 and 9, and {@linkcode Flag}. */
+  /** The kernel's flags of a message, the type of service in bits 8 to 15, and {@linkcode Flag}. */
   FLAGS: 5,
   /** The port of the other end, and its family in the upper half. */
   END: 6,
@@ -45,14 +45,14 @@ export const Flag = {
   LOCAL: 1 << 16,
   /** Our own address is a group's, or broadcast: nothing is sent from it. */
   GROUP: 1 << 17,
-  /** The ECN bits are to be sent. */
-  ECN: 1 << 18,
+  /** The type of service is to be sent. */
+  SERVICE: 1 << 18,
   /** It goes where the socket is connected to. */
   CONNECTED: 1 << 19,
 } as const;
 
-/** The bit at which the two bits of ECN begin. */
-export const ECN_SHIFT = 8;
+/** The bit at which the type of service begins, of which ECN is the lowest two bits. */
+export const SERVICE_SHIFT = 8;
 
 const PORT_MASK = 0xffff;
 const FAMILY_SHIFT = 16;

@@ -12,7 +12,7 @@ import type { DatagramWriteOptions } from "./contract.ts";
 import type { DatagramSettings } from "./options.ts";
 import { Outgoing, type OutgoingOwner } from "./outgoing.ts";
 import { TRAIN_BYTES_MAX } from "./send_queue.ts";
-import { copyRoute, ECN_SHIFT, familyAt, Flag, putPeer, Word } from "./record.ts";
+import { copyRoute, familyAt, Flag, putPeer, SERVICE_SHIFT, Word } from "./record.ts";
 
 const WRITE_OPTIONS: Known<DatagramWriteOptions> = { ecn: 1 };
 const ECN_MAX = 3;
@@ -29,13 +29,18 @@ export interface WritingOwner extends OutgoingOwner {
   onFlushEnd(): void;
 }
 
-/** The flags that options ask for. */
-function flagsOf(options: DatagramWriteOptions | undefined): number {
+/** The bits of a type of service that are not ECN. */
+const DSCP_MASK = 0xfc;
+
+/** The flags that options ask for. ECN is sent with the rest of the type of service. */
+function flagsOf(options: DatagramWriteOptions | undefined, typeOfService: number): number {
   if (options === undefined) return 0;
   checkOptions("a datagram", options, WRITE_OPTIONS);
   const { ecn } = options;
   if (ecn === undefined) return 0;
-  if (Number.isInteger(ecn) && ecn >= 0 && ecn <= ECN_MAX) return Flag.ECN | ecn << ECN_SHIFT;
+  if (Number.isInteger(ecn) && ecn >= 0 && ecn <= ECN_MAX) {
+    return Flag.SERVICE | (typeOfService & DSCP_MASK | ecn) << SERVICE_SHIFT;
+  }
   throw new RangeError(`Cannot set ecn to ${show(ecn)}: it is a whole number from 0 to ${ECN_MAX}`);
 }
 
@@ -55,7 +60,7 @@ export class Writing {
 
   /** Writes a datagram to a peer, or (null) to the one that the socket is connected to. */
   write(peer: PackedAddress | null, bytes: Uint8Array, options?: DatagramWriteOptions): boolean {
-    const flags = flagsOf(options);
+    const flags = flagsOf(options, this.#owner.settings.typeOfService);
     const length = this.#checkLength(presentCount(bytes, "write"), peer);
     const at = this.outgoing.add(length);
     if (at < 0) return false;
@@ -71,7 +76,7 @@ export class Writing {
     bytes: Uint8Array,
     options: DatagramWriteOptions | undefined,
   ): boolean {
-    const flags = flagsOf(options);
+    const flags = flagsOf(options, this.#owner.settings.typeOfService);
     const length = presentCount(bytes, "write");
     if (length > DATAGRAM_BYTES_MAX[4]) this.#refuseLength(length, familyAt(from, fromAt));
     if ((from[fromAt + Word.END]! & PORT_MASK) === 0) {

@@ -9,6 +9,8 @@ import {
   packPeer,
   unpackPeer,
 } from "../../mod.ts";
+import { Arena } from "../../src/datagram/arena.ts";
+import { RECORD_WORDS, Word } from "../../src/datagram/record.ts";
 import { bound, bytes, dialled, texts } from "../support/datagrams.ts";
 import { soon } from "../support/until.ts";
 
@@ -113,7 +115,7 @@ for (const [network, hosts] of WILDCARDS) {
 test("ecn and receivedMicros are told where they are asked for", async () => {
   for (const network of ["udp4", "udp6"] as const) {
     await using server = bound({ ecn: true, timestamps: true }, network);
-    await using client = await dialled(server);
+    await using client = await dialled(server, { typeOfService: 0xb8 });
     for (const ecn of [0, 1, 2, 3]) client.write(bytes("x"), { ecn });
     await client.flush();
     const found: number[] = [];
@@ -127,4 +129,18 @@ test("ecn and receivedMicros are told where they are asked for", async () => {
     assertEquals(found, [0, 1, 2, 3]);
     server.release();
   }
+});
+
+test("ecn of a write leaves the rest of typeOfService as it is", async () => {
+  await using server = bound({ ecn: true });
+  await using client = await dialled(server, { typeOfService: 0xb8 });
+  for (const options of [{ ecn: 2 }, {}]) client.write(bytes("x"), options);
+  await client.flush();
+  const arena = new Arena();
+  arena.join();
+  assertEquals(arena.receive(server.fd, 2), 2);
+  const services = [0, RECORD_WORDS].map((at) => arena.table[at + Word.FLAGS]! >>> 8 & 0xff);
+  assertEquals(services, [0xba, 0xb8]);
+  arena.done(2);
+  arena.leave();
 });

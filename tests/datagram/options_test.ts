@@ -13,6 +13,7 @@ test("datagramSettings() has a default for everything, and takes what is given",
     queueLifetimeMs: 0,
     onQueueFull: "drop-old",
     segmentation: "auto",
+    typeOfService: 0,
   });
 });
 

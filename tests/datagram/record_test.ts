@@ -53,7 +53,7 @@ test("copyRoute() takes along where it goes and from where, and isSameRoute() se
     if (text.startsWith("[")) words.push(Word.SCOPE as never, Word.ADDRESS + 3 as never);
     for (const word of words) {
       const before = table[b + word]!;
-      table[b + word] = before ^ Flag.ECN ^ 1;
+      table[b + word] = before ^ Flag.SERVICE ^ 1;
       assert(!isSameRoute(table, a, b), `${text}, word ${word}`);
       table[b + word] = before;
     }

@@ -100,7 +100,7 @@ TEST("np_sendmmsg() sends a train that np_recvmmsg() receives as one, and apart 
   CHECK_EQUAL(got[0].segment, 0);
 }
 
-TEST("np_recvmmsg() tells the local address, ECN and the time, and an answer comes from there") {
+TEST("np_recvmmsg() tells the local address, the type of service and the time, and an answer comes from there") {
   struct address every = {.family = AF_INET, .length = 4};
   int32_t server = np_datagram_socket(AF_INET);
   turn_on(server, IPPROTO_IP, IP_PKTINFO);
@@ -113,12 +113,12 @@ TEST("np_recvmmsg() tells the local address, ECN and the time, and an answer com
   int32_t client = np_datagram_socket(AF_INET);
   CHECK_EQUAL(np_connect(client, &to), 0);
   struct datagram one = {.slab = a_slab(), .length = 5, .family = AF_INET,
-                         .flags = DATAGRAM_CONNECTED | DATAGRAM_ECN | 1 << 8};
+                         .flags = DATAGRAM_CONNECTED | DATAGRAM_SERVICE | 0xb9 << 8};
   CHECK_EQUAL(np_sendmmsg(client, &one, 0, 1), 1);
   struct datagram got[1];
   make_room(got, 1, a_slab());
   CHECK_EQUAL(np_recvmmsg(server, got, 1), 1);
-  CHECK_EQUAL(got[0].flags, DATAGRAM_LOCAL | 1 << 8);
+  CHECK_EQUAL(got[0].flags, DATAGRAM_LOCAL | 0xb9 << 8);
   CHECK(memcmp(got[0].local, to.bytes, 4) == 0);
   uint64_t micros = (uint64_t)got[0].time[1] << 32 | got[0].time[0];
   CHECK(micros > 1600000000000000ull);
