@@ -21,6 +21,7 @@ import { arena } from "./arena.ts";
 import { Complaints, logLine } from "./complaints.ts";
 import type { DatagramCloseResult, DatagramWriteOptions } from "./contract.ts";
 import { type DatagramDeadline, DatagramDeadlines } from "./deadlines.ts";
+import type { DatagramSocketOptions } from "./kernel_options.ts";
 import type { DatagramCallbacks, DatagramSettings } from "./options.ts";
 import { kernelMemory } from "./metrics.ts";
 import { describePeer, udpOf } from "./peer.ts";
@@ -42,7 +43,7 @@ const errorTable = recordTable(DATAGRAMS_MAX);
 /** What a socket is made of. */
 export interface DatagramParts {
   readonly poller: Poller;
-  readonly callbacks: DatagramCallbacks;
+  readonly callbacks: DatagramCallbacks & Pick<DatagramSocketOptions, "reportUnreachable">;
   readonly settings: DatagramSettings;
   readonly family: number;
   /** Its own address. */
@@ -320,6 +321,8 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   }
 
   #onUnreachable(errno: number, peer: PackedAddress | null): void {
+    // The kernel tells a connected socket all the same.
+    if (this.#parts.callbacks.reportUnreachable === false) return;
     this.#report(new SystemError("reach", errno, this.#describe(peer)), peer);
   }
 

@@ -66,6 +66,18 @@ test("wait() of a connected socket rejects when its peer is dead, and the socket
   assertEquals(pastOf(await client.wait().catch((error) => error)), "ECONNREFUSED");
 });
 
+test("reportUnreachable: false lets a connected socket hear nothing of a dead peer, and go on", async () => {
+  const server = echo();
+  await using client = await dialled(server, { reportUnreachable: false, readTimeoutMs: 30 });
+  await server.close();
+  for (let i = 0; i < 3; i++) {
+    client.write(bytes("x"));
+    await client.flush();
+    assertInstanceOf(await client.wait().catch((error) => error), TimeoutError);
+  }
+  assertEquals(client.metrics().errorCount, 0);
+});
+
 test("onError of a connected socket with a handler hears that its peer is dead", async () => {
   const server = echo();
   const heard: unknown[] = [];

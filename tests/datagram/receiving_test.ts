@@ -167,3 +167,24 @@ test("errors without onError are logged, one line in ten seconds", async () => {
   });
   assert(lines.length <= 1);
 });
+
+test("a view whose buffer is taken away is empty, and what comes next is as it was sent", async () => {
+  const got: string[] = [];
+  await using server = echo({
+    onDatagram(datagram) {
+      const { bytes } = datagram;
+      try {
+        (bytes.buffer as ArrayBuffer).transfer();
+      } catch {
+        // Deno does not let go of it.
+      }
+      got.push(`${bytes.length === 0 || bytes.length === 3}`);
+      datagram.reply(datagram.bytes);
+    },
+  });
+  await using client = await dialled(server);
+  for (const text of ["abc", "def", "ghi"]) client.write(bytes(text));
+  await client.flush();
+  assertEquals(await texts(client, 3), ["abc", "def", "ghi"]);
+  assertEquals(got, ["true", "true", "true"]);
+});
