@@ -262,7 +262,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
    */
   flush(signal: AbortSignal | undefined): Promise<void> {
     if (this.#writing === null) return RESOLVED;
-    return this.#writing.flush(signal, this.#receiving?.isDispatching === true || this.#join());
+    return this.#writing.flush(signal, this.#join());
   }
 
   /** Whether the poller sends it soon. */

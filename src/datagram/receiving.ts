@@ -67,11 +67,6 @@ export class Receiving {
     return this.#waiter !== null;
   }
 
-  /** Whether handlers run at this moment. */
-  get isDispatching(): boolean {
-    return this.#isDispatching;
-  }
-
   /** Receives a batch and passes it on. How many messages there were, or `-errno`. */
   receive(countMax: number): number {
     const messages = arena.receive(this.#owner.fd, countMax);

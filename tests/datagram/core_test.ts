@@ -1,12 +1,21 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { test } from "node:test";
-import { ClosedError, packPeer, SystemError, TimeoutError, unpackPeer } from "../../mod.ts";
+import {
+  ClosedError,
+  dialDatagram,
+  packPeer,
+  SystemError,
+  TimeoutError,
+  unpackPeer,
+} from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { bound, bytes, deadAddress, dialled, echo, textOf, texts } from "../support/datagrams.ts";
 import { failWith, faultTest } from "../support/faults.ts";
+import { start } from "../support/child.ts";
 import { leaks } from "../support/leaks.ts";
+import { root } from "../support/library.ts";
 import { soon, tick, ticks, until } from "../support/until.ts";
 
 const pastOf = (error: unknown) => (error as SystemError).code;
@@ -232,4 +241,14 @@ test("two sockets talk to each other's addresses as they are told", async () => 
   await b.flush();
   assertEquals(await texts(a, 1), ["pong"]);
   b.release();
+});
+
+test("what was flushed leaves although the program exits in the middle of a batch", async () => {
+  const program = start(`${root}tests/support/datagram_exit.ts`);
+  const port = (await program.find(/^port (\d+)/m))[1];
+  await using client = await dialDatagram("udp4", `127.0.0.1:${port}`, { readTimeoutMs: 3000 });
+  client.write(bytes("last words"));
+  await client.flush();
+  assertEquals(await texts(client, 1), ["last words"]);
+  await program.ended;
 });
