@@ -2,11 +2,14 @@
  * The metrics of a datagram socket: its counts, and what the kernel knows of it at this moment.
  */
 import { native } from "../../ffi/load.ts";
-import type { UdpAddress } from "../net/address.ts";
+import { Family, type UdpAddress } from "../net/address.ts";
+import type { OptionName } from "../net/socket.ts";
 import type { Tally } from "./tally.ts";
 
 const SOL_SOCKET = 1;
 const SO_MEMINFO = 55;
+const IP_MTU: OptionName = [0, 14];
+const IPV6_MTU: OptionName = [41, 24];
 /** The places of SO_MEMINFO (linux/sock_diag.h, SK_MEMINFO_VARS). */
 const RECEIVE_MEMORY = 0;
 const RECEIVE_MEMORY_MAX = 1;
@@ -68,6 +71,11 @@ export interface DatagramMetrics {
     /** They were left when the socket closed. */
     closed: number;
   };
+  /**
+   * The longest packet that the kernel knows to fit the path to the peer of a connected socket, in
+   * bytes, IP and UDP headers included; 0 for others (IP_MTU, IPV6_MTU).
+   */
+  pathMtuBytes: number;
   /** The times that the kernel had no room for more. */
   blockedCount: number;
   /** Errors, of datagrams and of handlers: what `onError` heard, and what it did not for the number of them. */
@@ -77,6 +85,7 @@ export interface DatagramMetrics {
 /** The socket, as its metrics see it. */
 export interface MeasuredSocket {
   readonly fd: number;
+  readonly family: number;
   readonly tally: Tally;
   readonly localAddress: UdpAddress;
   readonly remoteAddress: UdpAddress | null;
@@ -108,10 +117,23 @@ export function kernelMemory(fd: number): KernelMemory {
   };
 }
 
+/** The path MTU of a connected socket; 0 where the kernel does not say. */
+function pathMtu(fd: number, family: number): number {
+  const [level, name] = family === Family.IPV4 ? IP_MTU : IPV6_MTU;
+  return fd >= 0 && native.getsockopt(fd, level, name, memory, 4) >= 0 ? memory[0]! : 0;
+}
+
 /** The metrics of a socket. */
 export function datagramMetrics(socket: MeasuredSocket): DatagramMetrics {
-  const { tally: { own: counts }, fd, localAddress, remoteAddress, queuedCount, queuedBytes } =
-    socket;
+  const {
+    tally: { own: counts },
+    fd,
+    family,
+    localAddress,
+    remoteAddress,
+    queuedCount,
+    queuedBytes,
+  } = socket;
   const memory = kernelMemory(fd);
   return {
     localAddress,
@@ -137,6 +159,7 @@ export function datagramMetrics(socket: MeasuredSocket): DatagramMetrics {
       refused: counts.droppedRefused,
       closed: counts.droppedClosed,
     },
+    pathMtuBytes: remoteAddress === null ? 0 : pathMtu(fd, family),
     blockedCount: counts.blocked,
     errorCount: counts.errors,
   };

@@ -49,3 +49,12 @@ test("metrics() of a closed socket has its counts, and nothing of the kernel's",
   assertEquals(client.metrics().received.bufferedBytesMax, 0);
   await server.close();
 });
+
+test("pathMtuBytes is what the kernel knows of the path of a connected socket", async () => {
+  for (const network of ["udp4", "udp6"] as const) {
+    await using server = echo({}, network);
+    await using client = await dialled(server);
+    assert(client.metrics().pathMtuBytes >= 1280);
+    assertEquals(server.metrics().pathMtuBytes, 0);
+  }
+});
