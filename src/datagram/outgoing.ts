@@ -119,6 +119,7 @@ export class Outgoing implements TimerOwner {
   #makeRoom(length: number): boolean {
     // What the kernel has room for is not held up by a bound of ours.
     if (!this.isBlocked) this.send();
+    this.#dropExpired();
     if (this.fits(length)) return true;
     if (this.#settings.onQueueFull === "drop-new" || length > this.#settings.queueBytesMax) {
       return false;
@@ -137,7 +138,7 @@ export class Outgoing implements TimerOwner {
     this.#isSending = true;
     try {
       queue.settle();
-      if (this.#settings.queueLifetimeMs > 0) this.#dropExpired();
+      this.#dropExpired();
       if (queue.recordCount > 0) this.#sendAll();
     } finally {
       this.#isSending = false;
@@ -147,10 +148,12 @@ export class Outgoing implements TimerOwner {
 
   #dropExpired(): void {
     const { queue } = this;
+    const { queueLifetimeMs } = this.#settings;
+    if (queueLifetimeMs === 0) return;
     const nowMs = this.#nowMs();
     while (queue.recordCount > 0) {
       const ageMs = nowMs - queue.table[queue.headAt + Word.NOTE]! >>> 0;
-      if (ageMs <= this.#settings.queueLifetimeMs) return;
+      if (ageMs <= queueLifetimeMs) return;
       this.#owner.tally.add("droppedExpired", queue.removeRecords(1));
     }
   }
