@@ -580,7 +580,7 @@ struct datagram {
   uint32_t slab, offset, capacity;  // memory
   uint32_t length;                  // of the bytes
   uint32_t segment;                 // above 0: a train of datagrams, each of that many bytes but the last
-  uint32_t flags;                   // the kernel's (recvmsg(2)) in bits 0-7, the type of service in 8-15, and those below
+  uint32_t flags;                   // bits 0-7 the kernel's (recvmsg(2)), 8-15 the type of service, and those below
   uint16_t port, family;            // the other end
   uint32_t scope;
   uint8_t address[16];
