@@ -4,12 +4,24 @@
  */
 import { counts, type DatagramCounts, noDatagrams } from "../core/counts.ts";
 
+function addReceived(to: DatagramCounts, count: number, bytes: number, messages: number): void {
+  to.receivedCount += count;
+  to.receivedBytes += bytes;
+  to.receivedMessages += messages;
+}
+
+function addSent(to: DatagramCounts, count: number, bytes: number, messages: number): void {
+  to.sentCount += count;
+  to.sentBytes += bytes;
+  to.sentMessages += messages;
+}
+
 /** Counts of a socket. */
 export class Tally {
   /** What the socket has done so far. */
   readonly own: DatagramCounts = noDatagrams();
 
-  /** Counts one more kind of thing, or several. */
+  /** Counts one more of what is rare, or several. */
   add(what: keyof DatagramCounts, count = 1): void {
     this.own[what] += count;
     counts.datagrams[what] += count;
@@ -17,15 +29,13 @@ export class Tally {
 
   /** Datagrams came. */
   received(count: number, bytes: number, messages: number): void {
-    this.add("receivedCount", count);
-    this.add("receivedBytes", bytes);
-    this.add("receivedMessages", messages);
+    addReceived(this.own, count, bytes, messages);
+    addReceived(counts.datagrams, count, bytes, messages);
   }
 
   /** Datagrams left. */
   sent(count: number, bytes: number, messages: number): void {
-    this.add("sentCount", count);
-    this.add("sentBytes", bytes);
-    this.add("sentMessages", messages);
+    addSent(this.own, count, bytes, messages);
+    addSent(counts.datagrams, count, bytes, messages);
   }
 }
