@@ -8,6 +8,7 @@ import {
 import process from "node:process";
 import { test } from "node:test";
 import {
+  Connection,
   createListener,
   datagramPair,
   dial,
@@ -41,9 +42,10 @@ test("metrics() counts connections by how they began and ended", async () => {
   const [a, b] = socketPair();
   const [c, d] = socketPair();
   assertEquals(metrics().connections.activeCount, before.activeCount + 4);
-  const [e, f] = pairWith(); // of two more, each detached
+  const [g, h] = socketPair();
+  const [e, f] = [g, h].map((each) => Connection.fromFd(each.detach()));
   a.reset();
-  await closeAll(a, b, c, d, e, f);
+  await closeAll(a, b, c, d, e!, f!);
   const after = metrics().connections;
   assertEquals(after.opened - before.opened, 8);
   assertEquals(after.activeCount, before.activeCount);
