@@ -85,8 +85,8 @@ test-transports: all  ## the tests of connections over every transport, in both 
 	  NETPOLL_TRANSPORT=$$transport $(MAKE) --no-print-directory test-$$runtime TESTS="$(TRANSPORT_TESTS)" \
 	    || exit 1; done; done
 
-test-core: all  ## random schedules and the core of a connection over TLS and in memory: a part of "make test"
-	@$(MAKE) --no-print-directory test-transports TRANSPORTS="tls memory" TRANSPORT_TESTS="$(CORE_TESTS)"
+test-core: all  ## random schedules and the core of a connection over TLS, memory and streams: part of "make test"
+	@$(MAKE) --no-print-directory test-transports TRANSPORTS="tls memory duplex" TRANSPORT_TESTS="$(CORE_TESTS)"
 
 acceptance: acceptance-deno acceptance-bun  ## the examples against clients of others, which it installs
 

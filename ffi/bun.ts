@@ -121,6 +121,7 @@ export const bunHost: Host | null = Bun
     name: "bun",
     version: process.versions["bun"]!,
     ticksToPollSockets: 0,
+    pausesTls: true,
     idOf: Number,
     contexts: null,
     drainMicrotasks: jsc?.drainMicrotasks ?? null,

@@ -188,6 +188,7 @@ export const denoHost: Host | null = isDeno
     name: "deno",
     version: Deno.version.deno,
     ticksToPollSockets: 3,
+    pausesTls: false,
     drainMicrotasks: findDrain(),
     contexts: findContexts(),
     idOf: (immediate) => (immediate as { asyncId?: number }).asyncId ?? NaN,

@@ -26,6 +26,11 @@ export interface Host {
    */
   readonly ticksToPollSockets: number;
   /**
+   * Whether a paused socket of node:tls stops reading. Deno's reads on, and does not tell of an end
+   * that came meanwhile.
+   */
+  readonly pausesTls: boolean;
+  /**
    * The number that the runtime gave to an immediate. Both number whatever is begun (Bun timers and
    * immediates, Deno all that has an async id), so that a gap between two of ours tells of somebody
    * else's. NaN where there is none.

@@ -164,6 +164,15 @@ export const CALL_BYTES_LARGE = 8 * 1024;
  */
 export const EAGER_BYTES_MAX = 64 * 1024;
 /**
+ * The most bytes of one write to a stream. While it is under way nobody knows how much of it the peer
+ * has taken, so that a large one would make a slow peer look idle.
+ */
+export const STREAM_WRITE_BYTES_MAX = 256 * 1024;
+/** Bytes that a stream brings in a row, before others have a turn. */
+export const STREAM_BYTES_PER_TURN_MAX = 512 * 1024;
+/** Bytes that a stream has brought and nobody has received: above that it is paused. */
+export const BROUGHT_BYTES_MAX = 64 * 1024;
+/**
  * Bytes received for an event at first: answers to what came together leave together. It becomes less
  * where a handler takes long over them.
  */

@@ -10,12 +10,19 @@ import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { clearTimeout, setTimeout } from "node:timers";
+import { host } from "../../ffi/runtime.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import type { Slab } from "../buffer/slab.ts";
 import { ERRNO, NOT_READY, numberOf } from "../core/errno.ts";
 import { EofError, NetpollError, SystemError } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX, CLOSE_TIMEOUT_MS, EAGER_BYTES_MAX } from "../core/limits.ts";
+import {
+  BROUGHT_BYTES_MAX,
+  CLOSE_TIMEOUT_MS,
+  EAGER_BYTES_MAX,
+  STREAM_BYTES_PER_TURN_MAX,
+  STREAM_WRITE_BYTES_MAX,
+} from "../core/limits.ts";
 import { packAddress, type PackedAddress, rawAddress, rawFromNumeric } from "../net/address.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Event, Interest, type Watcher } from "../poll/watcher.ts";
@@ -48,15 +55,20 @@ export class DuplexTransport implements Transport, Watcher {
   readonly holdsBytes = false;
   readonly fd = -1;
   readonly #duplex: Duplex;
+  readonly #canPause: boolean;
   #poller: Poller | null = null;
   #watcher: Watcher | null = null;
   #interest: number = Interest.NONE;
   #isTelling = false;
+  /** The stream shall bring more. */
+  #isFlowing = false;
   /** What was emitted and not received. */
   #chunks: Uint8Array[] = [];
   /** Bytes of the first chunk that were received. */
   #takenBytes = 0;
   #heldBytes = 0;
+  /** Bytes that were received since there was a turn. */
+  #turnBytes = 0;
   /** The peer's side has ended. */
   #isEnded = false;
   /** Our side has ended. */
@@ -71,10 +83,13 @@ export class DuplexTransport implements Transport, Watcher {
   #isReset = false;
   #isClosed = false;
   #closeTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The addresses of both ends, once they are known: a socket that is destroyed has none. */
+  #names: readonly [PackedAddress, PackedAddress] | null = null;
 
   /** A transport over a stream that nobody else reads. */
   constructor(duplex: Duplex) {
     this.#duplex = duplex;
+    this.#canPause = host.pausesTls || !isTls(duplex);
   }
 
   // ---- what the stream says ------------------------------------------------------------------
@@ -84,19 +99,25 @@ export class DuplexTransport implements Transport, Watcher {
     this.#chunks.push(chunk);
     this.#heldBytes += chunk.length;
     this.#tell(Event.READABLE);
+    if (this.#heldBytes > BROUGHT_BYTES_MAX) this.#flow();
   };
 
   readonly #onEnd = (): void => {
     this.#isEnded = true;
-    if (this.#isClosed) return this.#closeIfOver();
     this.#tell(Event.READABLE | Event.PEER_ENDED);
+  };
+
+  readonly #onConnect = (): void => {
+    const { localAddress, localPort, remoteAddress, remotePort } = this.#duplex as Partial<Socket>;
+    const [ours, theirs] = [packed(localAddress, localPort), packed(remoteAddress, remotePort)];
+    if (ours !== null && theirs !== null) this.#names = [ours, theirs];
   };
 
   readonly #onDrain = (): void => this.#tell(Event.WRITABLE);
 
   readonly #onFinish = (): void => {
     this.#isFinished = true;
-    if (this.#isClosed) return this.#closeIfOver();
+    if (this.#isClosed) return this.#letGo();
     this.#tell(Event.WRITABLE);
   };
 
@@ -137,11 +158,13 @@ export class DuplexTransport implements Transport, Watcher {
 
   /** What can be done now, of what is of interest. */
   #ready(): number {
-    let events = 0;
+    const interest = this.#interest;
     const isBroken = this.#failure !== null;
+    let events = 0;
     if (this.#heldBytes > 0 || this.#isEnded || isBroken) events |= Event.READABLE;
-    if (this.#doneBytes > 0 || this.#hasRoom || isBroken) events |= Event.WRITABLE;
-    return events & this.#interest;
+    const isAsked = (interest & Interest.WRITE) !== 0;
+    if (isAsked && (this.#doneBytes > 0 || this.#hasRoom || isBroken)) events |= Event.WRITABLE;
+    return events & interest;
   }
 
   /** Whether it takes more. A stream that has passed on all that it had does, whatever it says. */
@@ -150,13 +173,14 @@ export class DuplexTransport implements Transport, Watcher {
     return this.#inFlightBytes === 0 && (writableLength === 0 || !writableNeedDrain);
   }
 
-  /** Tells the watcher, at once where nothing of a user's is on the stack. */
+  /** Tells the watcher: at once where nothing of a user's is on the stack, nor others wait for long. */
   #tell(events: number): void {
     const watcher = this.#watcher;
     events &= this.#interest | Event.ERROR | Event.HANG_UP;
     if (watcher === null || events === 0) return;
     const poller = this.#poller!;
-    if (callCount > 0 || this.#isTelling || poller.pace.isRunning) return poller.again(this);
+    const isWithin = callCount > 0 || this.#isTelling || poller.pace.isRunning;
+    if (isWithin || this.#turnBytes > STREAM_BYTES_PER_TURN_MAX) return poller.again(this);
     this.#tellNow(watcher, events);
   }
 
@@ -172,6 +196,7 @@ export class DuplexTransport implements Transport, Watcher {
   onEvent(): void {
     const watcher = this.#watcher;
     if (watcher === null) return;
+    this.#turnBytes = 0;
     let events = this.#ready();
     if (this.#failure !== null) events |= Event.ERROR;
     if (events !== 0) this.#tellNow(watcher, events);
@@ -194,6 +219,8 @@ export class DuplexTransport implements Transport, Watcher {
     duplex.on("finish", this.#onFinish);
     duplex.on("error", this.#onError);
     duplex.on("close", this.#onClose);
+    duplex.once("connect", this.#onConnect);
+    this.#onConnect();
     this.#isEnded = duplex.readableEnded;
     if (duplex.destroyed) {
       this.#fail(duplex.errored ?? new SystemError("receive", ERRNO.ECONNRESET));
@@ -207,13 +234,19 @@ export class DuplexTransport implements Transport, Watcher {
   }
 
   modify(poller: Poller, _token: number, _fd: number, interest: number): void {
-    const changed = this.#interest ^ interest;
     this.#interest = interest;
-    if ((changed & Interest.READ) !== 0) {
-      const isReading = (interest & Interest.READ) !== 0;
-      call(() => isReading ? this.#duplex.resume() : this.#duplex.pause());
-    }
+    this.#flow();
     if ((interest & EITHER) !== 0 && this.#ready() !== 0) poller.again(this);
+  }
+
+  /** Lets the stream bring more, or not, as there is need of it and room for it. */
+  #flow(): void {
+    const isWanted = (this.#interest & Interest.READ) !== 0;
+    const isRoom = this.#heldBytes <= BROUGHT_BYTES_MAX;
+    const isFlowing = (isWanted && isRoom) || !this.#canPause;
+    if (isFlowing === this.#isFlowing) return;
+    this.#isFlowing = isFlowing;
+    call(() => isFlowing ? this.#duplex.resume() : this.#duplex.pause());
   }
 
   unwatch(): void {
@@ -224,6 +257,8 @@ export class DuplexTransport implements Transport, Watcher {
 
   receive(_fd: number, slab: Slab, offset: number, length: number): number {
     const chunks = this.#chunks;
+    // While it is paused it may have read on, and those bytes have come.
+    if (chunks.length === 0 && this.#duplex.readableLength > 0) call(() => this.#readRest());
     if (chunks.length === 0) {
       if (this.#failure !== null) return -errnoOf(this.#failure);
       return this.#isEnded ? 0 : NOT_READY;
@@ -243,6 +278,8 @@ export class DuplexTransport implements Transport, Watcher {
       if (this.#takenBytes === 0) chunks.shift();
     }
     this.#heldBytes -= count;
+    this.#turnBytes += count;
+    if (!this.#isFlowing) this.#flow();
     return count;
   }
 
@@ -256,7 +293,7 @@ export class DuplexTransport implements Transport, Watcher {
     if (this.#doneBytes > 0) return this.#takeDone(most);
     if (!this.#hasRoom) return NOT_READY;
     if (first.isTaken) return TAKEN_AWAY;
-    const bytes = copyOf(chain, first, Math.min(most, BYTES_PER_EVENT_MAX));
+    const bytes = copyOf(chain, first, Math.min(most, STREAM_WRITE_BYTES_MAX));
     const { length } = bytes;
     if (length <= EAGER_BYTES_MAX) {
       this.#write(bytes);
@@ -353,8 +390,8 @@ export class DuplexTransport implements Transport, Watcher {
   }
 
   #abort(): void {
-    const socket = this.#duplex as Socket & { encrypted?: boolean };
-    const canReset = typeof socket.resetAndDestroy === "function" && socket.encrypted !== true;
+    const socket = this.#duplex as Socket;
+    const canReset = typeof socket.resetAndDestroy === "function" && !isTls(socket);
     if (canReset) return void socket.resetAndDestroy();
     const isOurs = this.#failure === null;
     socket.destroy(isOurs ? new NetpollError("Cannot go on: the connection was reset") : undefined);
@@ -367,14 +404,16 @@ export class DuplexTransport implements Transport, Watcher {
     if (!this.#isEnding) duplex.end();
     this.#closeTimer = setTimeout(() => duplex.destroy(), CLOSE_TIMEOUT_MS);
     this.#closeTimer.unref();
-    duplex.unref?.();
-    this.#closeIfOver();
+    if (this.#isFinished) this.#letGo();
   }
 
-  #closeIfOver(): void {
-    if (!this.#isEnded || !this.#isFinished) return;
-    clearTimeout(this.#closeTimer);
-    this.#duplex.destroy();
+  /**
+   * All is with the stream, which destroys itself when the peer has ended as well. We do so in the end
+   * only: what a TLS socket of Deno has called back for may be on its way in it, and is lost then.
+   */
+  #letGo(): void {
+    // The peer's end is worth no process that stays alive for it.
+    if (!this.#isEnded) (this.#duplex as Partial<Socket>).unref?.();
   }
 
   disown(): number {
@@ -384,16 +423,23 @@ export class DuplexTransport implements Transport, Watcher {
   // ---- what is known of it -------------------------------------------------------------------
 
   name(_fd: number, end: 0 | 1): PackedAddress {
-    const socket = this.#duplex as Partial<Socket>;
-    const host = end === 0 ? socket.localAddress : socket.remoteAddress;
-    const port = end === 0 ? socket.localPort : socket.remotePort;
-    if (typeof host !== "string" || typeof port !== "number") return packAddress(rawAddress());
-    return packAddress(rawFromNumeric(host.split("%")[0]!, port));
+    return this.#names === null ? packAddress(rawAddress()) : this.#names[end];
   }
 
   tcp(): null {
     return null;
   }
+}
+
+/** Whether a stream is a socket of node:tls. */
+function isTls(duplex: Duplex): boolean {
+  return (duplex as { encrypted?: boolean }).encrypted === true;
+}
+
+/** An address of a socket, or null where it has none. Names of interfaces are left out. */
+function packed(hostname: unknown, port: unknown): PackedAddress | null {
+  if (typeof hostname !== "string" || typeof port !== "number") return null;
+  return packAddress(rawFromNumeric(hostname.split("%")[0]!, port));
 }
 
 /** The number of an error of the kernel; 0 for any other error. */

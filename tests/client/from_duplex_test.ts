@@ -67,6 +67,7 @@ test("Connection.fromDuplex() has deadlines, and goes on after one", () =>
     a.pauseRead();
     b.writer.writeBinary(new Uint8Array(8 << 20));
     await assertRejects(() => soon(b.writer.flush()), TimeoutError);
+    a.readTimeoutMs = 0;
     a.resumeRead();
     await soon(a.reader.wait(8 << 20));
     a.idleTimeoutMs = 10;

@@ -8,11 +8,12 @@ import { Timer } from "../../src/poll/timer_wheel.ts";
 import { type FakeClock, withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
+import { needs } from "../support/transport.ts";
 import { soon, stateOf, until } from "../support/until.ts";
 
 /** A test in which time passes when it says so, and which gives everything back. */
-function timed(name: string, run: (clock: FakeClock) => Promise<void>): void {
-  test(name, () => leaks(() => withFakeClock(run)));
+function timed(name: string, run: (clock: FakeClock) => Promise<void>, need = needs()): void {
+  test(name, need, () => leaks(() => withFakeClock(run)));
 }
 
 timed("readTimeoutMs fires in time, never early (netpoll 124)", async (clock) => {
@@ -189,6 +190,7 @@ timed(
     await assertRejects(() => soon(a.closed), TimeoutError, "1000 ms");
     native.close(fd);
   },
+  needs("descriptor"),
 );
 
 timed("idleTimeoutMs: a peer that takes nothing of what was sent is idle", async (clock) => {

@@ -9,6 +9,7 @@ import { type FakeClock, withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { root } from "../support/library.ts";
 import { pairWith, pattern } from "../support/pair.ts";
+import { needs } from "../support/transport.ts";
 import {
   endOf,
   MUCH,
@@ -25,8 +26,8 @@ import { type Receiver, write } from "../support/zero_copy_ends.ts";
 const LIMIT = CLOSE_TIMEOUT_MS;
 
 /** A test in which time passes when it says so, and which gives everything back. */
-function timed(name: string, run: (clock: FakeClock) => Promise<void>): void {
-  test(name, () => leaks(() => withFakeClock(run)));
+function timed(name: string, run: (clock: FakeClock) => Promise<void>, need = needs()): void {
+  test(name, need, () => leaks(() => withFakeClock(run)));
 }
 
 /** A connection with so much to send, and its peer, which has taken nothing yet. */
@@ -282,6 +283,7 @@ timed(
     assertEquals(b.reader.length + unsentBytes, 4 * MUCH);
     await b.close();
   },
+  needs("exact account"),
 );
 
 test("close() ends soon whoever sends the last bytes: a deadline that looks for room, too", () =>

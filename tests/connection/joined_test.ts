@@ -25,6 +25,7 @@ import { JOINED_BYTES_MAX } from "../../src/core/limits.ts";
 import { withFakeClock } from "../support/fake_clock.ts";
 import { leaks } from "../support/leaks.ts";
 import { assertBytes, closeAll, pairWith, pattern, receive, send } from "../support/pair.ts";
+import { needs } from "../support/transport.ts";
 import { soon, ticks, until } from "../support/until.ts";
 
 const COUNT = 32;
@@ -291,19 +292,23 @@ for (const [name, end] of Object.entries(ENDS)) {
     }));
 }
 
-test("detach() gives a descriptor away whose flushed bytes have left", () =>
-  gated(async () => {
-    const { promise, resolve } = Promise.withResolvers<Connection>();
-    const [a, b] = pairWith({
-      onRequest: async (connection) => {
-        await answer(connection);
-        resolve((await import("../../mod.ts")).Connection.fromFd(connection.detach()));
-      },
-    });
-    await send(b, "12");
-    assertEquals(await soon(receive(b, 1)), "1");
-    await closeAll(await promise, a, b);
-  }));
+test(
+  "detach() gives a descriptor away whose flushed bytes have left",
+  needs("plain bytes"),
+  () =>
+    gated(async () => {
+      const { promise, resolve } = Promise.withResolvers<Connection>();
+      const [a, b] = pairWith({
+        onRequest: async (connection) => {
+          await answer(connection);
+          resolve((await import("../../mod.ts")).Connection.fromFd(connection.detach()));
+        },
+      });
+      await send(b, "12");
+      assertEquals(await soon(receive(b, 1)), "1");
+      await closeAll(await promise, a, b);
+    }),
+);
 
 test("sendFile() follows what was flushed before it", () =>
   gated(async () => {
@@ -362,54 +367,62 @@ function fillKernel({ fd }: Connection): void {
   while (native.sendBorrowed(fd, bytes, bytes.length, 0, bytes.length, 0) > 0);
 }
 
-test("flush() that joined, and whose bytes the peer does not take in writeTimeoutMs, ends the connection", () =>
-  gated(() =>
-    withFakeClock(async (clock) => {
-      const errors: unknown[] = [];
+test(
+  "flush() that joined, and whose bytes the peer does not take in writeTimeoutMs, ends the connection",
+  needs("descriptor"),
+  () =>
+    gated(() =>
+      withFakeClock(async (clock) => {
+        const errors: unknown[] = [];
+        const [a, b] = pairWith({
+          writeTimeoutMs: 1000,
+          onError: (error) => void errors.push(error),
+          onRequest: async (connection) => {
+            await answer(connection);
+            await gate.promise;
+          },
+        });
+        b.pauseRead();
+        fillKernel(a);
+        await send(b, "12");
+        await until(() => a.metrics().flushCount > 0, "the kernel has no room");
+        await clock.advance(900);
+        assertEquals(errors, []);
+        await clock.advance(200);
+        assertEquals(errors.length, 1);
+        assertInstanceOf(errors[0], TimeoutError);
+        await openGate(b);
+        assertInstanceOf(await a.closed.catch((error) => error), TimeoutError);
+      })
+    ),
+);
+
+test(
+  "flush() that joined is resolved; what went wrong is heard from the next call and from closed",
+  needs("exact account"),
+  () =>
+    gated(async () => {
+      const outcomes: string[] = [];
       const [a, b] = pairWith({
-        writeTimeoutMs: 1000,
-        onError: (error) => void errors.push(error),
-        onRequest: async (connection) => {
-          await answer(connection);
-          await gate.promise;
+        onRequest: async ({ reader, writer }) => {
+          reader.skip(1);
+          writer.writeString("x");
+          await writer.flush();
+          outcomes.push("flushed");
+          await b.close(); // the peer is gone, with the rest of its requests unread
+          await ticks(5);
+          try {
+            writer.writeString("y");
+            await writer.flush();
+          } catch (error) {
+            outcomes.push((error as Error).name);
+          }
         },
       });
-      b.pauseRead();
-      fillKernel(a);
       await send(b, "12");
-      await until(() => a.metrics().flushCount > 0, "the kernel has no room");
-      await clock.advance(900);
-      assertEquals(errors, []);
-      await clock.advance(200);
-      assertEquals(errors.length, 1);
-      assertInstanceOf(errors[0], TimeoutError);
-      await openGate(b);
-      assertInstanceOf(await a.closed.catch((error) => error), TimeoutError);
-    })
-  ));
-
-test("flush() that joined is resolved; what went wrong is heard from the next call and from closed", () =>
-  gated(async () => {
-    const outcomes: string[] = [];
-    const [a, b] = pairWith({
-      onRequest: async ({ reader, writer }) => {
-        reader.skip(1);
-        writer.writeString("x");
-        await writer.flush();
-        outcomes.push("flushed");
-        await b.close(); // the peer is gone, with the rest of its requests unread
-        await ticks(5);
-        try {
-          writer.writeString("y");
-          await writer.flush();
-        } catch (error) {
-          outcomes.push((error as Error).name);
-        }
-      },
-    });
-    await send(b, "12");
-    await until(() => outcomes.length === 2, "both flushes");
-    assertEquals(outcomes, ["flushed", "EofError"]);
-    await assertRejects(() => a.closed);
-    assert(!a.isActive);
-  }));
+      await until(() => outcomes.length === 2, "both flushes");
+      assertEquals(outcomes, ["flushed", "EofError"]);
+      await assertRejects(() => a.closed);
+      assert(!a.isActive);
+    }),
+);

@@ -18,6 +18,7 @@ import { serveHandler } from "../support/echo_server.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
 import { closeAll, pairWith, pattern, send, tcpPair } from "../support/pair.ts";
+import { needs } from "../support/transport.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 import { soon, ticks, until } from "../support/until.ts";
 
@@ -69,28 +70,32 @@ function receiveAll(fd: number): number {
   return count;
 }
 
-test("pipe() passes a reset on as a reset, when it hears at once of that and of room", () =>
-  leaks(async () => {
-    const [front, client] = await tcpPair();
-    const [back, server] = await tcpPair();
-    client.pauseRead();
-    setOption(client.fd, Option.RECEIVE_BUFFER, 4096);
-    setOption(front.fd, Option.SEND_BUFFER, 4096);
-    const piped = pipe(front, back);
-    while (front.metrics().unsent.bytes === 0) {
-      server.writer.writeBinary(pattern(512));
-      await server.writer.flush();
-      await ticks(4);
-    }
-    const fd = client.detach();
-    // Both happen before the poller looks: the reset comes first, and then there is room.
-    server.reset();
-    let code = receiveAll(fd);
-    await assertRejects(() => soon(piped), EofError);
-    await until(() => (code = receiveAll(fd)) !== NOT_READY, "the client hears of the end");
-    assertEquals(code, -ERRNO.ECONNRESET);
-    native.close(fd);
-  }));
+test(
+  "pipe() passes a reset on as a reset, when it hears at once of that and of room",
+  needs("descriptor"),
+  () =>
+    leaks(async () => {
+      const [front, client] = await tcpPair();
+      const [back, server] = await tcpPair();
+      client.pauseRead();
+      setOption(client.fd, Option.RECEIVE_BUFFER, 4096);
+      setOption(front.fd, Option.SEND_BUFFER, 4096);
+      const piped = pipe(front, back);
+      while (front.metrics().unsent.bytes === 0) {
+        server.writer.writeBinary(pattern(512));
+        await server.writer.flush();
+        await ticks(4);
+      }
+      const fd = client.detach();
+      // Both happen before the poller looks: the reset comes first, and then there is room.
+      server.reset();
+      let code = receiveAll(fd);
+      await assertRejects(() => soon(piped), EofError);
+      await until(() => (code = receiveAll(fd)) !== NOT_READY, "the client hears of the end");
+      assertEquals(code, -ERRNO.ECONNRESET);
+      native.close(fd);
+    }),
+);
 
 test("what was received before a close is read without what comes after a gap, when it is reset", () =>
   leaks(async () => {

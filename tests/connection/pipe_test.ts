@@ -28,6 +28,7 @@ import {
   send,
   tcpPair,
 } from "../support/pair.ts";
+import { needs } from "../support/transport.ts";
 import { seededRandom } from "../support/random.ts";
 import { delay, soon, stateOf, tick, ticks, until } from "../support/until.ts";
 
@@ -213,21 +214,26 @@ const OVER: Record<string, (a: Connection, peer: Connection) => unknown> = {
 };
 
 for (const [how, end] of Object.entries(OVER)) {
-  test(`pipe() resets the other end when one is over already, by ${how}`, () =>
-    leaks(async () => {
-      for (const isFirst of [true, false]) {
-        const [a, peer] = await tcpPair();
-        const [b, other] = await tcpPair();
-        await end(a, peer);
-        const piped = isFirst ? pipe(a, b) : pipe(b, a);
-        const error = await assertRejects(() => soon(piped), NetpollError);
-        assertEquals(await soon(b.closed.catch((error) => error)), error);
-        const cut = await assertRejects(() => soon(other.closed), EofError);
-        assertEquals((cut.cause as { code: string }).code, "ECONNRESET");
-        assertEquals([a.isActive, b.isActive, b.fd], [false, false, -1]);
-        await closeAll(a, peer, b, other);
-      }
-    }));
+  const need = how === "detach()" ? needs("plain bytes") : needs();
+  test(
+    `pipe() resets the other end when one is over already, by ${how}`,
+    need,
+    () =>
+      leaks(async () => {
+        for (const isFirst of [true, false]) {
+          const [a, peer] = await tcpPair();
+          const [b, other] = await tcpPair();
+          await end(a, peer);
+          const piped = isFirst ? pipe(a, b) : pipe(b, a);
+          const error = await assertRejects(() => soon(piped), NetpollError);
+          assertEquals(await soon(b.closed.catch((error) => error)), error);
+          const cut = await assertRejects(() => soon(other.closed), EofError);
+          assertEquals((cut.cause as { code: string }).code, "ECONNRESET");
+          assertEquals([a.isActive, b.isActive, b.fd], [false, false, -1]);
+          await closeAll(a, peer, b, other);
+        }
+      }),
+  );
 }
 
 test("pipe() with a connection that still delivers what was flushed before its close() lets it", () =>
@@ -247,25 +253,29 @@ test("pipe() with a connection that still delivers what was flushed before its c
     await closeAll(peer, other);
   }));
 
-test("pipe() ends in order when a Unix peer has closed altogether, before it or during it", () =>
-  leaks(async () => {
-    for (const isBefore of [true, false]) {
-      const [client, a] = pairWith();
-      const [b, server] = pairWith();
-      await send(client, "all of it");
-      if (isBefore) {
-        await client.close();
-        await ticks(5);
+test(
+  "pipe() ends in order when a Unix peer has closed altogether, before it or during it",
+  needs("descriptor"),
+  () =>
+    leaks(async () => {
+      for (const isBefore of [true, false]) {
+        const [client, a] = pairWith();
+        const [b, server] = pairWith();
+        await send(client, "all of it");
+        if (isBefore) {
+          await client.close();
+          await ticks(5);
+        }
+        const piped = pipe(a, b);
+        if (!isBefore) await client.close();
+        assertEquals(await soon(receive(server, 9)), "all of it");
+        assertEquals(await soon(piped), { aToB: 9, bToA: 0 });
+        assertEquals([a.isActive, b.isActive], [false, false]);
+        await assertRejects(() => soon(server.reader.wait(1)), EofError);
+        await closeAll(client, a, b, server);
       }
-      const piped = pipe(a, b);
-      if (!isBefore) await client.close();
-      assertEquals(await soon(receive(server, 9)), "all of it");
-      assertEquals(await soon(piped), { aToB: 9, bToA: 0 });
-      assertEquals([a.isActive, b.isActive], [false, false]);
-      await assertRejects(() => soon(server.reader.wait(1)), EofError);
-      await closeAll(client, a, b, server);
-    }
-  }));
+    }),
+);
 
 test("pipe() with a signal that was aborted before resets both", () =>
   leaks(async () => {
@@ -325,17 +335,21 @@ test("pipe() is ended by its signal, in the middle of much: both peers are reset
     await closeAll(client, server);
   }));
 
-test("pipe() ends when one of both is closed by its user", async () => {
-  for (const end of ["close", "reset", "detach"] as const) {
-    await withLine("unix", async ({ a, b, server }, piped) => {
-      const result = a[end]();
-      await assertRejects(() => soon(piped), ClosedError);
-      await assertRejects(() => soon(b.closed), ClosedError);
-      await assertRejects(() => soon(server.reader.wait(1)), EofError);
-      if (typeof result === "number") native.close(result);
-    });
-  }
-});
+for (const end of ["close", "reset", "detach"] as const) {
+  const need = end === "detach" ? needs("plain bytes") : needs();
+  test(
+    `pipe() ends when one of both is closed by its user, by ${end}()`,
+    need,
+    () =>
+      withLine("unix", async ({ a, b, server }, piped) => {
+        const result = a[end]();
+        await assertRejects(() => soon(piped), ClosedError);
+        await assertRejects(() => soon(b.closed), ClosedError);
+        await assertRejects(() => soon(server.reader.wait(1)), EofError);
+        if (typeof result === "number") native.close(result);
+      }),
+  );
+}
 
 test("pipe() counts what passes for the idle timeout, and is ended by it", () =>
   withFakeClock((clock) =>
@@ -430,19 +444,23 @@ test("pipe() moves bytes of what is no socket", () =>
     await closeAll(server);
   }));
 
-test("pipe() leaves the poller in peace when all has ended but what is on its way", () =>
-  withLine("unix", async ({ client, server }, piped) => {
-    server.pauseRead();
-    const bytes = pattern(600_000); // more than a socket holds, and the pipe holds the rest
-    await soon(sendAll(client, bytes));
-    await server.closeWrite();
-    await assertRejects(() => soon(client.reader.wait(1)), EofError);
-    assertEquals(await stateOf(piped), "pending");
-    await assertCalm();
-    server.resumeRead();
-    assertBytes(await receiveAll(server), bytes);
-    await soon(piped);
-  }));
+test(
+  "pipe() leaves the poller in peace when all has ended but what is on its way",
+  needs("kernel buffer"),
+  () =>
+    withLine("unix", async ({ client, server }, piped) => {
+      server.pauseRead();
+      const bytes = pattern(600_000); // more than a socket holds, and the pipe holds the rest
+      await soon(sendAll(client, bytes));
+      await server.closeWrite();
+      await assertRejects(() => soon(client.reader.wait(1)), EofError);
+      assertEquals(await stateOf(piped), "pending");
+      await assertCalm();
+      server.resumeRead();
+      assertBytes(await receiveAll(server), bytes);
+      await soon(piped);
+    }),
+);
 
 test("pipe() leaves the poller in peace while nobody reads", () =>
   withLine("tcp", async ({ client, server }, piped) => {

@@ -164,6 +164,7 @@ export const runtime: Runtime = new Runtime();
 export const host: Host = {
   name: real.name,
   version: real.version,
+  pausesTls: real.pausesTls,
   get ticksToPollSockets() {
     return runtime.ticksToPollSockets;
   },

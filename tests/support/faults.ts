@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { host } from "../../ffi/runtime.ts";
 import type { Signature } from "../../ffi/symbols.ts";
 import { libraryPath } from "./library.ts";
+import { needs } from "./transport.ts";
 
 /** The kinds of system calls that can be made to fail: `enum fault_kind` of tests/native/faults.h. */
 export const FAULT_KINDS = [
@@ -148,7 +149,9 @@ export const hasFaults: boolean = library !== null;
  * afterwards.
  */
 export function faultTest(name: string, run: () => void | Promise<void>): void {
-  const skip = hasFaults ? false : "needs the fault build; set NETPOLL_LIB to libnetpoll-faults.so";
+  const skip = hasFaults
+    ? needs("faults").skip
+    : "needs the fault build; set NETPOLL_LIB to libnetpoll-faults.so";
   test(name, { skip }, async () => {
     try {
       await run();

@@ -18,6 +18,8 @@ export type Capability =
   | "faults"
   /** A kernel that takes some of what nobody has read yet. */
   | "kernel buffer"
+  /** An account of what the peer has taken, to the byte: without it `unsentBytes` is a bound. */
+  | "exact account"
   /** A TCP address: half-close by segments, TCP_INFO, acknowledgements. */
   | "tcp"
   /** Servers that accept it, and `dial`. */

@@ -85,6 +85,25 @@ for (const kind of Object.keys(KINDS)) {
       await b.close();
     }));
 
+  test(`DuplexTransport delivers what is flushed when the peer has ended, over ${kind}`, () =>
+    leaks(async () => {
+      for (let i = 0; i < 5; i++) {
+        const [a, b] = await connected(kind);
+        await b.closeWrite();
+        await soon(assertRejects(() => a.reader.wait(1), EofError));
+        const sent = pattern(300_000);
+        for (let at = 0; at < sent.length; at += 50_000) {
+          a.writer.writeBinary(sent.subarray(at, at + 50_000), { copy: true });
+          void a.writer.flush();
+        }
+        const closing = a.close();
+        await soon(b.reader.wait(sent.length));
+        assertBytes(b.reader.next(sent.length), sent);
+        assertEquals(await soon(closing), { unsentBytes: 0 });
+        await closeAll(b);
+      }
+    }));
+
   test(`DuplexTransport loses a connection whose peer is destroyed, over ${kind}`, () =>
     leaks(async () => {
       const [stream, raw] = await KINDS[kind]!();
