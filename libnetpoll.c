@@ -915,6 +915,7 @@ typedef int (*tls_password)(char *, int, int, void *);
   F(int, SSL_write, (SSL *, const void *, int)) \
   F(int, SSL_shutdown, (SSL *)) \
   F(int, SSL_get_shutdown, (const SSL *)) \
+  F(void, SSL_set_shutdown, (SSL *, int)) \
   F(int, SSL_get_error, (const SSL *, int)) \
   F(int, SSL_has_pending, (const SSL *)) \
   F(int, SSL_is_init_finished, (const SSL *)) \
@@ -1708,6 +1709,8 @@ static int tls_bio_write(BIO *bio, const char *from, int length) {
 }
 
 static void tls_free(struct tls_end *end) {
+  // OpenSSL takes the session of a connection back that was cut. Nobody has to since TLS 1.1 (RFC 4346 §7.2.1).
+  if (end->ssl) tls.SSL_set_shutdown(end->ssl, TLS_SENT_SHUTDOWN);
   if (end->ssl) tls.SSL_free(end->ssl);
   tls_let_go(end->context);
   tls_let_go(end->chosen);

@@ -317,6 +317,28 @@ tlsTest(
     }),
 );
 
+for (const versionMax of ["1.2", "1.3"] as const) {
+  tlsTest(
+    `TLS ${versionMax}: a client goes on with the session of a connection that was reset`,
+    () =>
+      leaks(async () => {
+        await using server = serveSecure();
+        const tls = { authorities: authority().certificate, versionMax };
+        const resumed: boolean[] = [];
+        for (let n = 0; n < 4; n++) {
+          const client = await server.dial(tls);
+          client.writer.writeByte(1);
+          await client.writer.flush();
+          await client.reader.wait(1); // behind what TLS 1.3 gives for the next connection
+          resumed.push(client.tls!.isResumed);
+          client.reset();
+        }
+        assertEquals(resumed, [false, true, true, true]);
+        await until(() => server.loop.connectionCount === 0, "the server hears of it");
+      }),
+  );
+}
+
 tlsTest("TLS: sendFile() sends a file by reading it", () =>
   leaks(async () => {
     const path = `${tmpdir()}/netpoll-tls-${process.pid}`;
