@@ -974,8 +974,9 @@ enum {
   TLS_CONTEXTS_MAX = 1 << 12,
   TLS_SESSIONS_MAX = 1 << 6,      // servers whose sessions a client's context keeps
   TLS_RECORD_BYTES = 16384,       // the most that a record carries (RFC 8446 §5.1)
-  TLS_GATHER_BYTES = 4 * TLS_RECORD_BYTES,  // plain bytes that one send carries at most
-  TLS_READ_BYTES = 2 * TLS_RECORD_BYTES,
+  TLS_GATHER_RECORDS = 4,         // that one send carries at most
+  TLS_GATHER_BYTES = TLS_GATHER_RECORDS * TLS_RECORD_BYTES,
+  TLS_READ_BYTES = 2 * (TLS_RECORD_BYTES + 22) + 3,  // two full records of TLS 1.3, behind OpenSSL's alignment
   TLS_TICKET_SECONDS = 3600,      // the age at which another key makes the tickets; the last one is still good
   TLS_NAME_BYTES_MAX = 255,
   TLS_IDLE_MAX = 64,              // messages and answers in a row without a byte for the user: more are an attack
@@ -1061,8 +1062,13 @@ struct tls_end {
 
 // Records on their way to one send.
 struct tls_out {
-  uint32_t bytes;
+  bool is_last;  // no other record follows
+  bool is_gone;  // it has left without being gathered
+  int32_t sent;  // the result of the last send
+  uint32_t bytes, count;
+  struct { uint32_t plain, end; } records[TLS_GATHER_RECORDS];
   uint8_t data[TLS_GATHER_BYTES + TLS_RECORD_BYTES + 8 * 1024];
+  uint8_t copy[TLS_RECORD_BYTES];  // of plain bytes that lie in several pieces
 };
 
 static struct tls_end *tls_of[OWNED_FDS];
@@ -1677,10 +1683,10 @@ static int tls_bio_read(BIO *bio, char *to, int length) {
   return tls_bio_result(bio, code, TLS_BIO_READ);
 }
 
-// Keep an answer of OpenSSL's own until the kernel takes bytes again. It goes ahead of the next record.
-static int32_t tls_leave(struct tls_end *end, const char *from, uint32_t length) {
+// Keep records until the kernel takes bytes again. They go ahead of the next one.
+static int32_t tls_leave(struct tls_end *end, const uint8_t *from, uint32_t length) {
   uint32_t rest = end->left_bytes - end->left_at;
-  uint8_t *both = rest + length > TLS_LEFT_BYTES_MAX ? NULL : malloc(rest + length);
+  uint8_t *both = malloc(rest + length);
   if (!both) return -ENOBUFS;
   if (rest) memcpy(both, end->left + end->left_at, rest);
   memcpy(both + rest, from, length);
@@ -1691,9 +1697,26 @@ static int32_t tls_leave(struct tls_end *end, const char *from, uint32_t length)
   return (int32_t)length;
 }
 
+// Send records, and keep what the kernel does not take. What it took, or -errno: nothing is kept after an error that
+// ends the connection.
+static int32_t tls_send_records(struct tls_end *end, const uint8_t *from, uint32_t length) {
+  int32_t sent = end->left ? -EAGAIN : np_send_borrowed(end->fd, from, length, 0, length, 0);
+  if (sent < 0 && sent != -EAGAIN && sent != -ENOBUFS && sent != -ENOMEM) return sent;
+  uint32_t taken = sent > 0 ? (uint32_t)sent : 0;
+  if (taken == length) return sent;
+  // A record that is lost cannot be made again.
+  return tls_leave(end, from + taken, length - taken) < 0 ? -EPIPE : sent;
+}
+
 static int tls_bio_write(BIO *bio, const char *from, int length) {
   struct tls_end *end = tls.BIO_get_data(bio);
   struct tls_out *out = end->out;
+  if (out && (out->is_gone || (out->is_last && out->bytes == 0))) {  // nothing to gather: it need not be copied
+    out->is_gone = true;
+    out->bytes += (uint32_t)length;
+    out->sent = tls_send_records(end, (const uint8_t *)from, (uint32_t)length);
+    return tls_bio_result(bio, out->sent < 0 && !end->left ? out->sent : length, TLS_BIO_WRITE);
+  }
   if (out) {
     if (out->bytes + (uint32_t)length > sizeof out->data) return tls_bio_result(bio, -ENOBUFS, TLS_BIO_WRITE);
     memcpy(out->data + out->bytes, from, (size_t)length);
@@ -1703,7 +1726,10 @@ static int tls_bio_write(BIO *bio, const char *from, int length) {
   int32_t code = tls_send_left(end);
   if (code == 0) code = np_send_borrowed(end->fd, (const uint8_t *)from, (uint32_t)length, 0, (uint32_t)length, 0);
   end->idle += end->is_receiving;
-  if (code == -EAGAIN && end->is_receiving) code = tls_leave(end, from, (uint32_t)length);
+  if (code == -EAGAIN && end->is_receiving) {
+    bool is_room = end->left_bytes - end->left_at + (uint32_t)length <= TLS_LEFT_BYTES_MAX;
+    code = is_room ? tls_leave(end, (const uint8_t *)from, (uint32_t)length) : -ENOBUFS;
+  }
   if (code < 0 && code != -EAGAIN && !end->broken) end->broken = code;
   return tls_bio_result(bio, code, TLS_BIO_WRITE);
 }
@@ -1904,22 +1930,6 @@ static int32_t tls_encrypt(struct tls_end *end, const uint8_t *bytes, uint32_t l
   return 0;
 }
 
-// Send the records that were gathered, of so many plain bytes. Those that the kernel does not take stay here, and
-// their plain bytes count as sent when they have left.
-static int32_t tls_send_gathered(struct tls_end *end, const struct tls_out *out, uint32_t plain) {
-  int32_t sent = np_send_borrowed(end->fd, out->data, out->bytes, 0, out->bytes, 0);
-  if (sent < 0 && sent != -EAGAIN && sent != -ENOBUFS && sent != -ENOMEM) return sent;
-  uint32_t rest = out->bytes - (sent > 0 ? (uint32_t)sent : 0);
-  if (rest == 0) return (int32_t)plain;
-  end->left = malloc(rest);
-  if (!end->left) return -EPIPE;  // a record that is lost cannot be made again
-  memcpy(end->left, out->data + out->bytes - rest, rest);
-  end->left_bytes = rest;
-  end->left_at = 0;
-  end->owed = plain < rest ? plain : rest;
-  return plain == end->owed ? sent < 0 ? sent : -EAGAIN : (int32_t)(plain - end->owed);
-}
-
 // A place in a list of pieces.
 struct tls_place { const struct iovec *pieces; int32_t count; size_t skip; };
 
@@ -1948,27 +1958,44 @@ static uint32_t tls_next_record(struct tls_place *at, uint8_t *copy, const uint8
   return held;
 }
 
-// Encrypt and send pieces, the records of several together. Bytes, or -errno.
+// Encrypt pieces, as much as one send carries. Plain bytes, or -errno.
+static int32_t tls_gather(struct tls_end *end, struct tls_place *at, struct tls_out *out) {
+  int32_t code = 0;
+  uint32_t plain = 0;
+  end->out = out;
+  while (code == 0 && out->count < TLS_GATHER_RECORDS) {
+    const uint8_t *bytes;
+    uint32_t length = tls_next_record(at, out->copy, &bytes);
+    if (length == 0) break;
+    out->is_last = at->count == 0 || (at->count == 1 && at->skip == at->pieces->iov_len);
+    code = tls_encrypt(end, bytes, length);
+    out->records[out->count].plain = length;
+    out->records[out->count++].end = out->bytes;
+    plain += length;
+  }
+  end->out = NULL;
+  return code < 0 ? code : (int32_t)plain;
+}
+
+// Encrypt and send pieces, the records of several together. Bytes, or -errno. Those of a record that has not left as a
+// whole count when what is left has gone.
 static int32_t tls_send_pieces(struct tls_end *end, const struct iovec *pieces, int32_t count) {
   int32_t code = tls_send_left(end);
   if (code < 0) return code;
-  struct tls_out out;  // not zeroed: it is large
-  out.bytes = 0;
-  uint8_t copy[TLS_RECORD_BYTES];
   uint32_t plain = end->owed;  // these have left meanwhile
-  struct tls_place at = {pieces, count, plain};
   end->owed = 0;
-  end->out = &out;  // cppcheck-suppress autoVariables // taken back below
-  while (code == 0 && out.bytes < TLS_GATHER_BYTES) {
-    const uint8_t *bytes;
-    uint32_t length = tls_next_record(&at, copy, &bytes);
-    if (length == 0) break;
-    code = tls_encrypt(end, bytes, length);
-    if (code == 0) plain += length;
-  }
-  end->out = NULL;
+  struct tls_place at = {pieces, count, plain};
+  struct tls_out out;  // not zeroed: it is large
+  out.is_gone = false;
+  out.bytes = out.count = 0;
+  code = tls_gather(end, &at, &out);
   if (code < 0) return code;
-  return out.bytes == 0 ? (int32_t)plain : tls_send_gathered(end, &out, plain);
+  if (out.count == 0) return (int32_t)plain;
+  if (!out.is_gone) out.sent = tls_send_records(end, out.data, out.bytes);
+  if (!end->left) return out.sent < 0 ? out.sent : (int32_t)plain + code;
+  uint32_t gone = out.bytes - (end->left_bytes - end->left_at);
+  for (uint32_t i = 0; i < out.count; i++) *(out.records[i].end > gone ? &end->owed : &plain) += out.records[i].plain;
+  return plain > 0 ? (int32_t)plain : out.sent < 0 ? out.sent : -EAGAIN;
 }
 
 // Encrypt and send pieces of slabs. Bytes, or -errno.

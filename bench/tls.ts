@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { runFile, type Runtime } from "./harness/candidates.ts";
 import { projectPath, run, type Server, startServer } from "./harness/child.ts";
 import { chooser, contest, type Entrant, follower, type Outcome } from "./harness/contest.ts";
-import { parse } from "./harness/options.ts";
+import { parse, select } from "./harness/options.ts";
 import { describeFloors } from "./harness/tls_floors.ts";
 import { weighAll } from "./harness/tls_weights.ts";
 
@@ -18,6 +18,7 @@ const ROOM_BYTES = "16384";
 
 const options = parse({
   only: { help: "servers by name, with commas between them" },
+  cases: { help: "which: 64,16k,1m,full,resumed" },
   rounds: 9,
   weighings: { help: "how often to measure memory and timers", value: 3 },
   seconds: 0.5,
@@ -72,14 +73,28 @@ const nginx = (behind: number) =>
     return ["nginx", "-p", prefix, "-c", join(prefix, "nginx.conf")];
   });
 
-const echo = (title: string, connections: number, bytes: number) => ({ title, connections, bytes });
-const CASES = [
-  { ...echo("64 B, 50 connections", 50, 64), mode: "echo" },
-  { ...echo("16 KiB, 10 connections", 10, 16 * 1024), mode: "echo" },
-  { ...echo("1 MiB, 4 connections", 4, 1024 * 1024), mode: "echo" },
-  { ...echo("Connect, full handshake, echo of 64 B, close", 10, 64), mode: "full" },
-  { ...echo("Connect, resumed handshake, echo of 64 B, close", 10, 64), mode: "resumed" },
-] as const;
+/** Something to measure. */
+interface Shape {
+  readonly name: string;
+  readonly title: string;
+  readonly mode: "echo" | "full" | "resumed";
+  readonly connections: number;
+  readonly bytes: number;
+}
+
+const SMALL = { name: "64", title: "64 B, 50 connections", connections: 50, bytes: 64 };
+const MIDDLE = { name: "16k", title: "16 KiB, 10 connections", connections: 10, bytes: 2 ** 14 };
+const LARGE = { name: "1m", title: "1 MiB, 4 connections", connections: 4, bytes: 2 ** 20 };
+const shakes = (mode: "full" | "resumed"): Shape => {
+  const title = `Connect, ${mode} handshake, echo of 64 B, close`;
+  return { name: mode, title, mode, connections: 10, bytes: 64 };
+};
+const SHAPES: readonly Shape[] = [
+  ...[SMALL, MIDDLE, LARGE].map((one) => ({ ...one, mode: "echo" as const })),
+  shakes("full"),
+  shakes("resumed"),
+];
+const shapes = select(SHAPES, options.cases);
 
 /** The output of a run of bench/native/tls_load.c. */
 interface Loaded {
@@ -90,7 +105,7 @@ interface Loaded {
 
 async function measure(
   { pid, port }: Server,
-  { mode, connections, bytes }: typeof CASES[number],
+  { mode, connections, bytes }: Shape,
   seconds: number,
 ): Promise<Record<"perSecond" | "cpuMicros" | "resumedPercent", number>> {
   const shape = { p: port, S: pid, a: certificate, m: mode, c: connections, s: bytes };
@@ -125,8 +140,7 @@ async function parts(outcome: Outcome<"perSecond" | "cpuMicros" | "resumedPercen
     rounds: options.weighings,
     ...{ certificate, serverCpu, loadCpu },
   });
-  const titles = CASES.map(({ title }) => title);
-  const floors = describeFloors(titles, outcome, weights.values);
+  const floors = describeFloors(SHAPES.map(({ title }) => title), outcome, weights.values);
   return [{ place: "first" as const, markdown: floors, raw: null }, weights.part];
 }
 
@@ -157,8 +171,8 @@ try {
       ["÷ its runtime's own", ({ name }) => OWN[name] ?? ""],
       ["÷ node:tls in its runtime", ({ name }) => NODE[name] ?? ""],
     ],
-    prepare: (server) => measure(server, CASES[0], 1),
-    cases: CASES.map((one) => ({
+    prepare: (server) => measure(server, SHAPES[0]!, 1),
+    cases: shapes.map((one) => ({
       title: one.title,
       figures: one.mode === "resumed" ? [...FIGURES, RESUMED] : FIGURES,
       measure: (server: Server) => measure(server, one, seconds),

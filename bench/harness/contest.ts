@@ -164,7 +164,7 @@ export async function contest<K extends string>(
     values(title, entrant, key) {
       const i = there.findIndex((one) => one.name === entrant);
       const j = cases.findIndex((one) => one.title === title);
-      return i < 0 ? [] : at(j, i).map((round) => round[key]);
+      return i < 0 || j < 0 ? [] : at(j, i).map((round) => round[key]);
     },
   };
   const parts = await bench.parts?.(outcome) ?? [];

@@ -71,7 +71,7 @@ export function describeFloors(
     cpu(full!, "full handshakes ÷ node:tls", node, [1.25, 1.20], [1, 1]),
     weight("KiB an idle connection", "idleKib", [16, 22], [13, 16]),
     weight("growth by a peer that never reads, MiB", "deafMib", both(16), [null, null]),
-    weight("timer late, ms", "lateMs", both(5), [null, null]),
+    weight("timer held up by 500 handshakes, ms of CPU", "heldMs", both(5), [null, null]),
   ];
   const cells = ({ floors, aims, measured }: Demand) =>
     RUNTIMES.flatMap((runtime, i) => {

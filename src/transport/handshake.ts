@@ -29,6 +29,7 @@ export class Handshake implements Watcher, TimerOwner {
   readonly #timeoutMs: number;
   readonly #timer = new Timer(this);
   #token = -1;
+  #interest: number = Interest.READ;
   #isOver = false;
 
   /** One that has not begun. `onEnd` is called once, with null when the peer is the right one. */
@@ -48,7 +49,7 @@ export class Handshake implements Watcher, TimerOwner {
   /** Begins. It may be over when this returns. */
   begin(): void {
     try {
-      this.#token = this.#poller.add(this, Interest.READ);
+      this.#token = this.#poller.add(this, this.#interest);
       if (this.#timeoutMs > 0) this.#poller.setTimer(this.#timer, this.#timeoutMs);
     } catch (error) {
       return this.#end(error as NetpollError);
@@ -58,13 +59,13 @@ export class Handshake implements Watcher, TimerOwner {
 
   onEvent(): void {
     if (this.#isOver) return;
-    // A handshake takes as long as many messages: the clock is looked at for each.
     if (turn.step()) return this.#poller.again(this);
     this.#step();
-    turn.hurry();
   }
 
   #step(): void {
+    // A step takes as long as many messages: whoever is next looks at the clock, an accept as well.
+    turn.hurry();
     const step = native.tlsHandshake(this.fd);
     if (step === Step.DONE) return this.#end(null);
     if (step === Step.WANTS_READ) return this.#watch(Interest.READ);
@@ -76,6 +77,8 @@ export class Handshake implements Watcher, TimerOwner {
   }
 
   #watch(interest: number): void {
+    if (interest === this.#interest) return;
+    this.#interest = interest;
     this.#poller.modify(this.#token, this.fd, interest);
   }
 

@@ -512,3 +512,23 @@ TEST("np_tls_context_free() leaves neither the key of a certificate nor those of
   CHECK(!is_in_memory(low, sizeof low));
   CHECK(!is_in_memory(high, sizeof high));
 }
+
+TEST("np_tls_send() counts a record when all of it has left, whatever part the kernel takes") {
+  uint8_t *bytes = calloc(1, 1 << 20);
+  for (uint32_t length = 1000; length < 200000; length = length * 7 / 3) {
+    int pair[2];
+    secure_pair(pair, "\2h2", 0);
+    uint32_t slab = (uint32_t)np_slab_map(2 << 20), out = 0, in = 0;
+    for (int turn = 0; turn < 3; turn++) {
+      int32_t count;
+      while ((count = np_tls_send_borrowed(pair[0], bytes, 1 << 20, 0, length)) > 0) out += (uint32_t)count;
+      CHECK_EQUAL(count, -EAGAIN);
+      while ((count = np_tls_recv(pair[1], slab, 0, 100000)) > 0) in += (uint32_t)count;
+      CHECK_EQUAL(count, -EAGAIN);
+      CHECK_EQUAL(in, out);
+    }
+    np_close(pair[0]);
+    np_close(pair[1]);
+  }
+  free(bytes);
+}
