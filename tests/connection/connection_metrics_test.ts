@@ -11,7 +11,7 @@ import { until } from "../support/until.ts";
 
 test(
   "metrics() of a connection has its bytes both ways, and what waits",
-  needs("tcp"),
+  needs("tcp", "plain bytes"),
   async () => {
     const [a, b] = await tcpPair();
     await send(a, "hello");
@@ -91,7 +91,7 @@ test("metrics() of a Unix connection has nothing of TCP, and of zero copy only w
 
 test(
   "metrics() of a piped connection says so, and the kernel has its bytes",
-  needs("tcp"),
+  needs("tcp", "plain bytes"),
   async () => {
     const line = await lineOf("tcp");
     const piped = pipe(line.a, line.b);

@@ -190,7 +190,7 @@ timed(
     await assertRejects(() => soon(a.closed), TimeoutError, "1000 ms");
     native.close(fd);
   },
-  needs("descriptor"),
+  needs("descriptor", "plain bytes"),
 );
 
 timed("idleTimeoutMs: a peer that takes nothing of what was sent is idle", async (clock) => {

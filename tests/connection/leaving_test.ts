@@ -341,6 +341,7 @@ for (const way of WAYS) {
       await client.closeWrite();
       await upstream.close();
       assertEquals(await ends.over(), 0);
+      await until(() => results.length > 0, "the pipe has ended");
       assertEquals(results, [{ aToB: 5, bToA: 5 }]);
       await client.close();
     }, {

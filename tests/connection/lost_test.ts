@@ -72,7 +72,7 @@ function receiveAll(fd: number): number {
 
 test(
   "pipe() passes a reset on as a reset, when it hears at once of that and of room",
-  needs("descriptor"),
+  needs("descriptor", "plain bytes"),
   () =>
     leaks(async () => {
       const [front, client] = await tcpPair();

@@ -446,7 +446,7 @@ test("pipe() moves bytes of what is no socket", () =>
 
 test(
   "pipe() leaves the poller in peace when all has ended but what is on its way",
-  needs("kernel buffer"),
+  needs("kernel buffer", "plain bytes"),
   () =>
     withLine("unix", async ({ client, server }, piped) => {
       server.pauseRead();

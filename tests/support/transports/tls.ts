@@ -35,7 +35,10 @@ function secure(pair: [Connection, Connection]): [Connection, Connection] {
 
 /** TLS over what the tests over sockets use. */
 export const transport: TestTransport = {
-  lacks: {},
+  lacks: {
+    "plain bytes": "nobody else can go on with its TLS session, and no kernel can move its bytes",
+    "exact account": "a record that has left in part is of no use to the peer",
+  },
   pair: (ours, theirs) => secure(socket.pair(ours, theirs)),
   tcpPair: async (accepted) => secure(await socket.tcpPair(accepted)),
 };
