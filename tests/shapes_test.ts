@@ -3,6 +3,7 @@
  * table against the type; the tests hold the object against the table.
  */
 import { assert, assertEquals } from "@std/assert";
+import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import {
   type BufferReader,
@@ -18,6 +19,7 @@ import {
   lines,
   LinkBuffer,
   type Listener,
+  memoryPair,
   Multiplexer,
   ordered,
   pipe,
@@ -207,7 +209,8 @@ async function allWays(use: (connection: Connection) => void): Promise<void> {
   });
   const served = loop.serve(createListener("unix", "@netpoll-shape-of-one"));
   const dialled = await dial("unix", "@netpoll-shape-of-one", { onConnect: use });
-  for (const each of [a, b, again, dialled]) use(each);
+  const others = [...memoryPair(), Connection.fromDuplex(new PassThrough())];
+  for (const each of [a, b, again, dialled, ...others]) use(each);
   dialled.writer.writeString("ab");
   await dialled.writer.flush();
   await dialled.reader.wait(3).catch(() => {}); // the server closes it
@@ -224,8 +227,8 @@ async function allWays(use: (connection: Connection) => void): Promise<void> {
   for (const each of [d, e]) use(each);
   await closeAll(c, f);
   await piped;
-  for (const each of [a, b, again, d, e, dialled]) use(each);
-  await closeAll(b);
+  await closeAll(b, ...others);
+  for (const each of [a, b, again, d, e, dialled, ...others]) use(each);
   await loop.shutdown();
   await served;
 }
@@ -236,9 +239,9 @@ test("a connection shows what Connection declares, however one got hold of it", 
     await allWays((connection) => {
       seen.add(connection);
       assert(connection instanceof Connection);
-      assertShape(connection, CONNECTION, "fromFd");
+      assertShape(connection, CONNECTION, "fromFd", "fromDuplex");
     });
-    assertEquals(seen.size, 7);
+    assertEquals(seen.size, 10);
   }));
 
 test("a connection shows what Connection declares in the Worker of a cluster", async () => {
