@@ -81,10 +81,13 @@ test(
       setOption(client.fd, Option.RECEIVE_BUFFER, 4096);
       setOption(front.fd, Option.SEND_BUFFER, 4096);
       const piped = pipe(front, back);
-      while (front.metrics().unsent.bytes === 0) {
+      const isBlocked = () => front.metrics().unsent.bytes > 0;
+      const isTaken = () => insideOf(back, "look at").unreadBytes === 0;
+      while (!isBlocked()) {
         server.writer.writeBinary(pattern(512));
         await server.writer.flush();
-        await ticks(4);
+        // Much at a time would be spliced, and wait in the kernel's pipe.
+        await until(() => isBlocked() || isTaken(), "the pipe takes it");
       }
       const fd = client.detach();
       // Both happen before the poller looks: the reset comes first, and then there is room.
