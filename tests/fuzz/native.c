@@ -8,6 +8,7 @@
 // Afterwards both threads have ended, and every descriptor that was opened must be closed.
 #include "native_calls.h"
 #include "native_tls.h"
+#include "native_datagrams.h"
 
 #include <sys/wait.h>
 
@@ -91,15 +92,24 @@ static void (*const calls[])(struct run *) = {
   call_connect, call_look, call_option, call_shutdown, call_close, call_own, call_receive, call_read_pieces, call_send,
   call_send_pieces, call_send_borrowed, call_file, call_pipe, call_splice, call_completions, call_epoll_create,
   call_epoll_ctl, call_epoll_wait, call_clock, call_waker, call_ring, call_give_back,
-  // From here on only in an input that says so.
+};
+// These are only in an input that says so.
+static void (*const calls_of_tls[])(struct run *) = {
   call_tls_context, call_tls_begin, call_tls_pair, call_tls, call_tls, call_tls, call_tls_between, call_tls_between,
 };
-enum { CALLS_OF_TLS = 8 };
+static void (*const calls_of_datagrams[])(struct run *) = {call_datagrams, call_datagrams, call_datagrams};
 
 static void *thread_of(void *argument) {
   struct run *run = argument;
-  size_t count = sizeof calls / sizeof *calls - (has_openssl && run->is_secret ? 0 : CALLS_OF_TLS);
-  for (int i = 0; i < CALLS_EACH_MAX && run->in.at < run->in.end; i++) calls[byte_of(&run->in) % count](run);
+  size_t plain = sizeof calls / sizeof *calls;
+  size_t tls = has_openssl && run->kind & WITH_TLS ? sizeof calls_of_tls / sizeof *calls_of_tls : 0;
+  size_t datagrams = run->kind & WITH_DATAGRAMS ? sizeof calls_of_datagrams / sizeof *calls_of_datagrams : 0;
+  for (int i = 0; i < CALLS_EACH_MAX && run->in.at < run->in.end; i++) {
+    size_t call = byte_of(&run->in) % (plain + tls + datagrams);
+    if (call < plain) calls[call](run);
+    else if (call < plain + tls) calls_of_tls[call - plain](run);
+    else calls_of_datagrams[call - plain - tls](run);
+  }
   return NULL;  // what it has is given back now
 }
 
@@ -146,16 +156,16 @@ static void check_contexts(void) {
   for (int32_t fd = 0; fd < FILES_MAX; fd++) assert(!tls_of[fd]);
 }
 
-// The first byte says whether both threads run, and whether they have TLS; each has a half of what follows.
+// The first byte says whether both threads run, and which calls they have; each has a half of what follows.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static bool is_prepared;
   if (!is_prepared) is_prepared = prepare_process();
   if (size == 0) return 0;
-  size_t both = data[0] & 1 ? (size - 1) / 2 : 0;
+  size_t both = data[0] & WITH_BOTH ? (size - 1) / 2 : 0;
   const uint8_t *from = data + 1, *middle = data + size - both;
   struct run runs[2] = {
-    {.in = {from, middle}, .number = 0, .is_secret = data[0] & 2},
-    {.in = {middle, data + size}, .number = 1, .is_secret = data[0] & 2},
+    {.in = {from, middle}, .number = 0, .kind = data[0]},
+    {.in = {middle, data + size}, .number = 1, .kind = data[0]},
   };
   pthread_t threads[2];
   note_open();  // the fuzzer opens some between two inputs
@@ -185,8 +195,8 @@ static void replay(const char *path) {
   size_t size = fread(input, 1, sizeof input, file);
   fclose(file);
   LLVMFuzzerTestOneInput(input, size);
-  if (size == 0 || input[0] & 1) return;
-  input[0] |= 1;
+  if (size == 0 || input[0] & WITH_BOTH) return;
+  input[0] |= WITH_BOTH;
   LLVMFuzzerTestOneInput(input, size);
 }
 

@@ -15,6 +15,9 @@ enum {
   CALLS_EACH_MAX = 200,
   WAIT_MICROS_MAX = 200,
   LENT_BYTES = 64 << 10,
+  WITH_BOTH = 1,        // bits of the first byte
+  WITH_TLS = 2,
+  WITH_DATAGRAMS = 4,
 };
 
 // What an input is read from: zeros behind its end.
@@ -50,7 +53,7 @@ static uint8_t lent[2][LENT_BYTES];
 struct run {
   struct input in;
   int number;  // 0 or 1
-  bool is_secret;  // whether it has TLS
+  uint8_t kind;  // the first byte of the input
   int32_t fds[FDS_MAX];
   bool given[FDS_MAX];  // not the thread's any more: the end of it leaves the descriptor open
   struct waker_held wakers[WAKERS_EACH];

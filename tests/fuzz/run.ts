@@ -67,7 +67,9 @@ if (record && failedCount === 0) {
     amount: `${caseCount} cases of ${amounts.join(", ")}`,
     found:
       "Completions of a Unix socket that never ended, a ring left open, a counter that told stack memory, " +
-      "requests behind CONNECT, and a mistake in sendFile told too late; nothing since",
+      "requests behind CONNECT, a mistake in sendFile told too late; with TLS: a byte read behind a client's " +
+      "list of protocols, contexts that outlived their thread, a key log left open, names of certificates that " +
+      "were ignored; nothing since",
     command: "make fuzz",
   });
 }
