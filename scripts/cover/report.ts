@@ -91,8 +91,8 @@ export function page(coverage: Coverage, found: readonly Gap[], when: string): s
     "",
     "Lines and branches that the tests reach, of both runtimes together: a line counts when one of them",
     "reaches it, and branches are those that V8 reports. The C file is measured by gcov, over its own",
-    "tests and the corpus of the fuzzer; its branches are counted with those that the compiler makes of atomic operations and of `||`",
-    `and \`&&\`, each way of each. Made by \`make cover\`, which wants ${
+    "tests and the corpus of the fuzzer; its branches are counted with those that the compiler makes of",
+    `atomic operations and of \`||\` and \`&&\`, each way of each. Made by \`make cover\`, which wants ${
       100 * LINES_MIN
     } % of the lines and ` +
     `${
