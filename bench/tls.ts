@@ -153,6 +153,10 @@ try {
       `every byte; TLS 1.3, AES-128-GCM for all. ${seconds} s each, load on CPU ${loadCpu}. C is`,
       `\`native/tls_echo.c\`: epoll and the same libssl.so.3 as netpoll's (${openssl}). Bun has BoringSSL`,
       "within, Deno rustls, and Node an OpenSSL of its own: there is another cryptography below each.",
+      "Handshakes cost BoringSSL and rustls less: OpenSSL 3.0 looks up its algorithms anew in each, and of",
+      "a resumed one in C perf finds 54 % in libcrypto and 13 % in malloc, locks and strcmp. So do large",
+      "messages: AES-GCM of OpenSSL 3.0 lacks the wide instructions (VAES) that OpenSSL has from 3.1 on; of",
+      "1 MiB both ways it takes 400 µs here, and BoringSSL's 170.",
     ],
     entrants: [
       built("c", "C, epoll", "tls_echo"),
