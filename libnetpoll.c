@@ -1659,7 +1659,9 @@ static int32_t tls_send_left(struct tls_end *end) {
 static int tls_bio_result(BIO *bio, int32_t code, int retry) {
   tls.BIO_clear_flags(bio, TLS_BIO_READ | TLS_BIO_WRITE | TLS_BIO_RETRY);
   if (code >= 0) return code;
-  if (code == -EAGAIN) tls.BIO_set_flags(bio, retry | TLS_BIO_RETRY);
+  // Without room or memory in the kernel nothing is lost: the call is repeated.
+  bool is_not_now = code == -EAGAIN || code == -ENOBUFS || code == -ENOMEM;
+  if (is_not_now) tls.BIO_set_flags(bio, retry | TLS_BIO_RETRY);
   errno = -code;
   return -1;
 }
@@ -1729,6 +1731,7 @@ static int tls_bio_write(BIO *bio, const char *from, int length) {
   if (code == -EAGAIN && end->is_receiving) {
     bool is_room = end->left_bytes - end->left_at + (uint32_t)length <= TLS_LEFT_BYTES_MAX;
     code = is_room ? tls_leave(end, (const uint8_t *)from, (uint32_t)length) : -ENOBUFS;
+    if (code < 0) code = -EPROTO, end->idle = TLS_IDLE_MAX + 1;  // it asks for more, and reads none: it is refused
   }
   if (code < 0 && code != -EAGAIN && !end->broken) end->broken = code;
   return tls_bio_result(bio, code, TLS_BIO_WRITE);

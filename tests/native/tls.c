@@ -421,6 +421,31 @@ TEST("np_tls_recv() refuses a peer that asks for new keys again and again, and r
   }
 }
 
+TEST("np_tls_recv() refuses a peer that asks for more answers than there is room for, and reads none") {
+  int (*update)(SSL *, int) = (int (*)(SSL *, int))dlsym(dlopen("libssl.so.3", RTLD_NOW), "SSL_key_update");
+  int pair[2], size = 4096;
+  int32_t numbers[2], code = 1;
+  uint8_t text[100];
+  secure_pair(pair, "\2h2", 0);
+  CHECK_EQUAL(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+  uint32_t slab = (uint32_t)np_slab_map(2 << 20);
+  struct tls_end *client = tls_end_of(pair[1]);
+  for (int n = 0; n < 1000 && code > 0; n++) {
+    for (int i = 0; i < 20; i++) {  // fewer in a row than are refused for that
+      CHECK_EQUAL(update(client->ssl, 1), 1);
+      CHECK_EQUAL(tls.SSL_do_handshake(client->ssl), 1);
+    }
+    CHECK_EQUAL(np_tls_send_borrowed(pair[1], tls_bytes("x"), 1, 0, 1), 1);
+    code = np_tls_recv(pair[0], slab, 0, 100);
+    CHECK(tls_end_of(pair[0])->left_bytes <= TLS_LEFT_BYTES_MAX);
+  }
+  CHECK_EQUAL(code, -EPROTO);
+  np_tls_failure(pair[0], 0, numbers, text, sizeof text);
+  CHECK_EQUAL(numbers[0], TLS_REASON_IDLE);
+  np_close(pair[0]);
+  np_close(pair[1]);
+}
+
 TEST("np_tls_recv() keeps an answer that the kernel does not take, and sends it ahead of the next record") {
   int (*update)(SSL *, int) = (int (*)(SSL *, int))dlsym(dlopen("libssl.so.3", RTLD_NOW), "SSL_key_update");
   int pair[2];
@@ -532,3 +557,31 @@ TEST("np_tls_send() counts a record when all of it has left, whatever part the k
   }
   free(bytes);
 }
+
+#ifdef NP_FAULTS
+TEST("np_tls_recv() and np_tls_handshake() go on when the kernel has had no memory for a while") {
+  for (int32_t errors = 0; errors < 2; errors++) {
+    int32_t server, client, code = errors ? -ENOBUFS : -ENOMEM;
+    int pair[2];
+    make_contexts(&server, &client);
+    make_pair(pair);
+    CHECK_EQUAL(np_tls_begin(pair[0], server, "", tls_bytes(""), 0, ""), 0);
+    CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", tls_bytes(""), 0, "here"), 0);
+    np_tls_context_free(server);
+    np_tls_context_free(client);
+    CHECK_EQUAL(np_fault(FAULT_SEND, pair[1], 0, 1, code), 0);
+    CHECK_EQUAL(np_tls_handshake(pair[1]), TLS_WANTS_WRITE);
+    CHECK_EQUAL(np_fault(FAULT_RECV, pair[0], 0, 1, code), 0);
+    CHECK_EQUAL(np_tls_handshake(pair[0]), TLS_WANTS_READ);
+    shake_hands(pair[0], pair[1]);
+    CHECK_EQUAL(np_tls_send_borrowed(pair[1], tls_bytes("hello"), 5, 0, 5), 5);
+    uint32_t slab = a_slab();
+    CHECK_EQUAL(np_fault(FAULT_RECV, pair[0], 0, 2, code), 0);
+    CHECK_EQUAL(np_tls_recv(pair[0], slab, 0, 100), -EAGAIN);
+    CHECK_EQUAL(np_tls_recv(pair[0], slab, 0, 100), -EAGAIN);
+    CHECK_EQUAL(np_tls_recv(pair[0], slab, 0, 100), 5);
+    np_close(pair[0]);
+    np_close(pair[1]);
+  }
+}
+#endif
