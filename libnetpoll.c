@@ -1728,7 +1728,8 @@ static int tls_bio_write(BIO *bio, const char *from, int length) {
   int32_t code = tls_send_left(end);
   if (code == 0) code = np_send_borrowed(end->fd, (const uint8_t *)from, (uint32_t)length, 0, (uint32_t)length, 0);
   end->idle += end->is_receiving;
-  if (code == -EAGAIN && end->is_receiving) {
+  // A handshake is gone on with when there is room; everything else is kept until then.
+  if (code == -EAGAIN && (end->is_receiving || tls.SSL_is_init_finished(end->ssl))) {
     bool is_room = end->left_bytes - end->left_at + (uint32_t)length <= TLS_LEFT_BYTES_MAX;
     code = is_room ? tls_leave(end, (const uint8_t *)from, (uint32_t)length) : -ENOBUFS;
     if (code < 0) code = -EPROTO, end->idle = TLS_IDLE_MAX + 1;  // it asks for more, and reads none: it is refused
@@ -2018,13 +2019,15 @@ EXPORT int32_t np_tls_send_borrowed(int32_t fd, const uint8_t *array, uint32_t b
   return tls_send_pieces(end, &all, 1);
 }
 
-// End our side: the peer is told, and then the socket's side ends too.
+// End our side: the peer is told, and then the socket's side ends too. -EAGAIN, and again when there is room.
 EXPORT int32_t np_tls_shutdown(int32_t fd) {
   struct tls_end *end = tls_end_of(fd);
   if (!end) return -EBADF;
-  if (tls.SSL_is_init_finished(end->ssl)) tls.SSL_shutdown(end->ssl);
+  bool has_told = tls.SSL_get_shutdown(end->ssl) & TLS_SENT_SHUTDOWN;
+  if (!has_told && tls.SSL_is_init_finished(end->ssl)) tls.SSL_shutdown(end->ssl);
   tls.ERR_clear_error();
-  return np_shutdown(fd, SHUT_WR);
+  int32_t code = tls_send_left(end);
+  return code == -EAGAIN ? code : np_shutdown(fd, SHUT_WR);
 }
 
 // The facts of np_tls_about. src/tls/info.ts has this list.

@@ -55,7 +55,7 @@ function connect<C>(io: MemoryEnd, end: ReturnType<typeof readEnd<C>>): Connecti
 
 /**
  * Two connections, each the peer of the other, in memory: no descriptor, no system call. They do all
- * that a connection does, but for what needs a descriptor: `fd` is -1, `detach` and `startTls` throw,
+ * that a connection does, but for what needs a descriptor: `fd` is -1, `detach` and `startTls` fail,
  * and files are sent by reading them. What one end flushes the other receives with the next turn of
  * its thread, always in the same order, so a test of a protocol runs the same way each time; with a
  * {@linkcode FakeClock} its deadlines do so, too.

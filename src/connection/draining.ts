@@ -79,7 +79,8 @@ export class Draining implements Watcher, TimerOwner {
   /** Watches for what there is to do. */
   #watch(): void {
     const owner = this.#owner;
-    if (writeSide.unsentBytes(owner.writer) > 0) owner.want(!owner.isReadEnded, true);
+    const isBlocked = writeSide.unsentBytes(owner.writer) > 0 || owner.isEndBlocked;
+    if (isBlocked) owner.want(!owner.isReadEnded, true);
     // The end of sending is acknowledged by a change of state, of which edges alone are told.
     else owner.wantEdges();
   }

@@ -76,8 +76,9 @@ class Direction {
     while (!this.isDone && !this.isBroken) {
       this.isBlocked = !this.#drain();
       if (this.isBlocked) break;
-      if (this.isEnded) this.#end();
-      else if (this.count - before >= BYTES_PER_EVENT_MAX || !this.#fill()) break;
+      if (this.isEnded) {
+        if (!this.#end()) break;
+      } else if (this.count - before >= BYTES_PER_EVENT_MAX || !this.#fill()) break;
     }
     if (this.#isSplicing && !this.isBlocked) this.#learn(this.count - before);
     if (this.#pipe?.heldBytes === 0) this.#givePipe();
@@ -86,10 +87,12 @@ class Direction {
     this.#to.touch();
   }
 
-  #end(): void {
-    this.isDone = true;
+  /** Ends the receiver's side. False while there is no room for what tells the peer. */
+  #end(): boolean {
     const failure = this.#to.shutdownWrite();
-    if (failure !== null) this.#lose(this.#to, failure);
+    this.isBlocked = this.#to.isEndBlocked;
+    this.isDone = !this.isBlocked;
+    return failure === null ? this.isDone : this.#lose(this.#to, failure);
   }
 
   /** Sends what was taken and not sent. Whether all of it has left. */

@@ -17,7 +17,6 @@ import { type Connection, faceOf, type Inside, type RequestHandler } from "./con
 import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
 import type { Deadlines } from "./deadlines.ts";
-import { lostError } from "../transport/lost.ts";
 import type { Ending } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "../transport/endpoint.ts";
 import type { Leaving } from "./leaving.ts";
@@ -25,7 +24,7 @@ import { type State, Stop } from "./lifecycle.ts";
 import type { Service } from "./service.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { receiving } from "../transport/transport.ts";
-import { endOf } from "../transport/lost.ts";
+import { endOf, lostError } from "../transport/lost.ts";
 import { lookForUnflushed } from "./unflushed.ts";
 import type { ZeroCopy } from "../transport/zero_copy.ts";
 
@@ -162,8 +161,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   }
 
   onFailure(error: unknown): void {
-    this.fail(error);
     this.cut(error);
+    this.fail(error);
   }
 
   onCompletion(lo: number, hi: number, isCopied: boolean): void {
@@ -242,7 +241,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   /** Watches for what is wanted now. */
   protected updateInterest(): void {
     if (this.isPiped) return;
-    const isBlocked = writeSide.isBlocked(this.writer);
+    const isBlocked = writeSide.isBlocked(this.writer) || this.isEndBlocked;
     this.want(this.canRead(), isBlocked, isBlocked || this.#isJoined && this.output.length > 0);
   }
 
@@ -451,7 +450,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     if (!this.ending?.isWriteEnding || this.state === "closed") return;
     const failure = this.shutdownWrite();
     if (failure !== null) return void this.onSendFailure(failure);
-    this.ending.endWrite();
+    this.updateInterest(); // the end itself may have to wait for room
+    if (this.isWriteEnded) this.ending.endWrite();
   }
 
   // A handler that does not wait goes on flushing until it is choked: sending does not tell us.

@@ -11,7 +11,7 @@ import { isNotNow } from "../core/errno.ts";
 import type { NetpollError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, DROP_BYTES } from "../core/limits.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { endOf } from "./lost.ts";
+import { endOf, isOurs } from "./lost.ts";
 
 /** An endpoint that sends no more. */
 export interface Finishing extends Endpoint {
@@ -19,6 +19,8 @@ export interface Finishing extends Endpoint {
   readonly isReadEnded: boolean;
   /** The peer has ended its side (null), or the connection is broken. */
   onReadEnd(cause: NetpollError | null): void;
+  /** Resets it, and says why. */
+  cut(error: unknown): void;
 }
 
 /** Receives what the peer still sends, and drops it. How many bytes. */
@@ -48,15 +50,19 @@ export const DELIVERED = -1;
  * how many bytes it sent meanwhile, which were dropped.
  *
  * Nothing is asked that is known: after the peer's end nothing is received, and a peer that has
- * acknowledged everything by then needs no end of ours before the close.
+ * acknowledged everything by then needs no end of ours before the close, unless it must be told.
  */
 export function deliver(owner: Finishing): number {
   if (!owner.isSocket) return DELIVERED;
   const { isReadEnded } = owner;
-  if (isReadEnded && !owner.isWriteEnded && owner.unackedBytes === 0) return DELIVERED;
-  if (!owner.isWriteEnded) owner.shutdownWrite();
-  const dropped = isReadEnded ? 0 : dropInput(owner);
-  if (!owner.isOpen) return dropped; // a reset came
+  const isTaken = isReadEnded && !owner.isWriteEnded && owner.unackedBytes === 0;
+  if (isTaken && owner.io.isPlain) return DELIVERED;
+  const failure = owner.isWriteEnded ? null : owner.shutdownWrite();
+  // The peer would take an end of which it is not told for a cut, and of a cut somebody must hear.
+  if (failure !== null && !owner.io.isPlain && isOurs(failure)) owner.cut(failure);
+  const dropped = isReadEnded || !owner.isOpen ? 0 : dropInput(owner);
+  if (!owner.isOpen || !owner.isWriteEnded) return dropped; // a reset came, or there is no room for our end
+  if (isTaken) return DELIVERED;
   // While the peer sends, the descriptor stays until our end has arrived, too: what comes after the
   // close is answered by a reset, which must not overtake the end.
   const isDone = dropped === 0 ? owner.unackedBytes === 0 : owner.isEndAcked;

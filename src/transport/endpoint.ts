@@ -2,6 +2,7 @@
  * An endpoint: a transport, what its poller shall report of it, and the addresses of both ends.
  */
 import { counts } from "../core/counts.ts";
+import { isNotNow } from "../core/errno.ts";
 import type { NetpollError } from "../core/errors.ts";
 import { Family, type PackedAddress, type StreamAddress, unpackAddress } from "../net/address.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -26,6 +27,8 @@ export class Endpoint {
   isOpen = true;
   /** Whether our side has ended. */
   isWriteEnded = false;
+  /** Whether our side is to end as soon as there is room for what tells the peer. */
+  isEndBlocked = false;
   readonly #poller: Poller;
   #token = -1;
   #interest: number = Interest.NONE;
@@ -182,11 +185,15 @@ export class Endpoint {
     return this.isOpen ? this.io.unackedBytes(this.fd) : 0;
   }
 
-  /** Ends our side of the stream. Null, or why the peer will not hear of it. */
+  /**
+   * Ends our side of the stream. Null, or why the peer will not hear of it. Until there is room for
+   * what tells the peer, the side has not ended.
+   */
   shutdownWrite(): NetpollError | null {
-    this.isWriteEnded = true;
     const code = this.io.shutdownWrite(this.fd);
-    return code < 0 ? this.io.error(this.fd, "end the stream", -code) : null;
+    this.isEndBlocked = isNotNow(code);
+    this.isWriteEnded = !this.isEndBlocked;
+    return code < 0 && this.isWriteEnded ? this.io.error(this.fd, "end the stream", -code) : null;
   }
 
   /** Its family of addresses; 0 for what is no connected socket. */

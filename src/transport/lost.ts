@@ -21,10 +21,15 @@ const OURS: ReadonlySet<number> = new Set([
   ERRNO.ENOBUFS,
 ]);
 
+/** Whether this machine is to blame, and neither the peer nor the way to it. */
+export function isOurs(cause: NetpollError): boolean {
+  return cause instanceof SystemError && OURS.has(cause.errno);
+}
+
 /** The error of whoever used a connection that is broken: by its peer, on the way, or here. */
 export function lostError(cause: NetpollError): NetpollError {
   if (cause instanceof EofError) return cause;
   if (!(cause instanceof SystemError)) return new EofError(cause.message, { cause });
-  if (OURS.has(cause.errno)) return cause;
+  if (isOurs(cause)) return cause;
   return new EofError(`Cannot go on: ${describe(cause.errno)}`, { cause });
 }

@@ -71,7 +71,7 @@ export interface Transport {
   /** The error of a call that failed with `-errno`. */
   error(fd: number, call: string, errno: number): NetpollError;
 
-  /** Ends our side: 0, or `-errno` when the peer will not hear of it. */
+  /** Ends our side: 0, `-errno` when the peer will not hear of it, or not now, when there is no room. */
   shutdownWrite(fd: number): number;
   /** Lets a close reset it in place of ending it in order, or not any more. */
   resetOnClose(fd: number, isOn: boolean): void;

@@ -18,6 +18,8 @@ class Finishing extends Endpoint {
     this.isReadEnded = true;
     this.ends.push(cause);
   }
+
+  cut(): void {}
 }
 
 function make(io: Transport, fd: number): Finishing {
