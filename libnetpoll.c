@@ -155,12 +155,8 @@ static uint16_t this_thread(void) {
   for (uintptr_t id = 1; owner == 0 && id < OWNERS_MAX; id++) {
     bool expected = false;
     if (!atomic_compare_exchange_strong(&owners[id], &expected, true)) continue;
-    if (pthread_setspecific(owner_key, (void *)id) == 0) {
-      owner = id;
-    } else {
-      atomic_store(&owners[id], false);
-      break;
-    }
+    if (pthread_setspecific(owner_key, (void *)id) == 0) owner = id;
+    else return atomic_store(&owners[id], false), 0;
   }
   return (uint16_t)owner;
 }
@@ -1644,6 +1640,7 @@ EXPORT int32_t np_tls_name(int32_t id, const char *name, int32_t other) {
 
 // Send what is left of earlier records. 0 when nothing is left.
 static int32_t tls_send_left(struct tls_end *end) {
+  if (end->broken) return end->broken;  // a record was lost: the peer could make nothing of another
   while (end->left_at < end->left_bytes) {
     uint32_t rest = end->left_bytes - end->left_at;
     int32_t code = np_send_borrowed(end->fd, end->left, end->left_bytes, end->left_at, rest, 0);
@@ -1727,6 +1724,7 @@ static int tls_bio_write(BIO *bio, const char *from, int length) {
   }
   int32_t code = tls_send_left(end);
   if (code == 0) code = np_send_borrowed(end->fd, (const uint8_t *)from, (uint32_t)length, 0, (uint32_t)length, 0);
+  if (code == -ENOBUFS || code == -ENOMEM) code = -EAGAIN;
   end->idle += end->is_receiving;
   // A handshake is gone on with when there is room; everything else is kept until then.
   if (code == -EAGAIN && (end->is_receiving || tls.SSL_is_init_finished(end->ssl))) {
@@ -2027,7 +2025,7 @@ EXPORT int32_t np_tls_shutdown(int32_t fd) {
   if (!has_told && tls.SSL_is_init_finished(end->ssl)) tls.SSL_shutdown(end->ssl);
   tls.ERR_clear_error();
   int32_t code = tls_send_left(end);
-  return code == -EAGAIN ? code : np_shutdown(fd, SHUT_WR);
+  return code < 0 ? code : np_shutdown(fd, SHUT_WR);
 }
 
 // The facts of np_tls_about. src/tls/info.ts has this list.
@@ -2327,9 +2325,10 @@ static int32_t start(struct waker *waker) {
   return code == EAGAIN ? -ENOMEM : -code;
 }
 
+// By number: glibc before 2.33 has no symbol fstat. An inode of 0 is none: the kernel has refused.
 static struct stat file_of(int fd) {
   struct stat file = {0};
-  syscall(SYS_fstat, fd, &file);  // by number: glibc before 2.33 has no symbol fstat
+  for (int tries = 0; syscall(SYS_fstat, fd, &file) < 0 && tries < WAKE_TRIES_MAX; tries++) {}
   return file;
 }
 
@@ -2343,6 +2342,7 @@ static int32_t prepare(struct waker *waker, int32_t epoll) {
   waker->ours = pair[0];
   waker->theirs = pair[1];
   struct stat theirs = file_of(pair[1]);
+  if (code == 0 && theirs.st_ino == 0) code = -errno;  // nobody could tell whether the runtime has closed it
   waker->theirs_inode = theirs.st_ino;
   waker->theirs_device = theirs.st_dev;
   if (code == 0) code = start(waker);

@@ -81,9 +81,9 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
       this.output.writeBan = SECURING;
       this.setOutside(false);
       const handshake = new Handshake(this.service.poller, this.fd, choose, (error) => {
-        this.#onSecured(error);
-        if (error === null) resolve();
-        else reject(error);
+        const failure = this.#onSecured(error);
+        if (failure === null) resolve();
+        else reject(failure);
       });
       this.ensureEnding().securing = handshake;
       handshake.begin();
@@ -93,16 +93,25 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
     return promise;
   }
 
-  #onSecured(error: NetpollError | null): void {
+  /** The handshake is over. Null, or why the connection is broken. */
+  #onSecured(error: NetpollError | null): NetpollError | null {
     this.ending!.securing = null;
     this.stops &= ~Stop.SECURING;
-    if (error !== null) return this.cut(error);
+    try {
+      if (error === null) this.takeBack(this, tlsTransport);
+    } catch (refused) {
+      error = refused as NetpollError; // nothing would tell of its events
+    }
+    if (error !== null) {
+      this.cut(error);
+      return error;
+    }
     this.input.readBan = null;
     this.output.writeBan = null;
     this.setOutside(true);
-    this.takeBack(this, tlsTransport);
     this.pinner?.yieldTo(tlsTransport); // what it sends by itself would not be encrypted
     this.updateInterest();
+    return null;
   }
 
   get isReadPaused(): boolean {

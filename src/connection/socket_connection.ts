@@ -30,10 +30,15 @@ export class SocketConnection<C> extends ControlledStream<C>
   begin(): void {
     try {
       if (this.service.callbacks.onPrepare !== undefined) this.#runner().prepare();
-      if (!this.isOpen) return; // it was closed there
-      this.#watch();
     } catch (error) {
       this.fail(error);
+      return this.goOn();
+    }
+    if (!this.isOpen) return; // it was closed there
+    try {
+      this.#watch();
+    } catch (error) {
+      this.onFailure(error);
       return this.goOn();
     }
     if (this.isConnecting) this.#connect();

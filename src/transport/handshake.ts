@@ -79,7 +79,11 @@ export class Handshake implements Watcher, TimerOwner {
   #watch(interest: number): void {
     if (interest === this.#interest) return;
     this.#interest = interest;
-    this.#poller.modify(this.#token, this.fd, interest);
+    try {
+      this.#poller.modify(this.#token, this.fd, interest);
+    } catch (error) {
+      this.#end(error as NetpollError); // nothing would tell when it can go on
+    }
   }
 
   /** The program chooses. Nothing is of interest until it has, but that it takes no longer than it may. */

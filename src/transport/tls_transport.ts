@@ -5,7 +5,7 @@ import { native } from "../../ffi/load.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
 import type { Slab } from "../buffer/slab.ts";
-import { ERRNO, NOT_READY } from "../core/errno.ts";
+import { ERRNO } from "../core/errno.ts";
 import { type NetpollError, SystemError } from "../core/errors.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
@@ -60,9 +60,8 @@ class TlsTransport extends SocketTransport {
     return errno === ERRNO.EPROTO ? failureOf(fd, call) : new SystemError(call, errno);
   }
 
-  // An end that did not leave is no failure: a peer that has reset it is heard of by what follows.
   override shutdownWrite(fd: number): number {
-    return native.tlsShutdown(fd) === NOT_READY ? NOT_READY : 0;
+    return native.tlsShutdown(fd);
   }
 }
 

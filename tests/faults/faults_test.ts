@@ -34,7 +34,7 @@ test("planOf() has each effect at each of the first 200 calls, or at the first a
       assertEquals([some.length, some[0]], [Math.min(reach, 3), 0]);
     }
   }
-  assertEquals(sample.slice(-5).every((faults) => faults.every(({ count }) => count! > 0)), true);
+  assertEquals(sample.slice(-2).every((faults) => faults.every(({ count }) => count! > 0)), true);
 });
 
 test("planOf() is the same for the same seed, in a random order too, and another for another", () => {

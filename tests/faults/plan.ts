@@ -40,6 +40,8 @@ export interface Extent {
 
 /** So many calls of a kind are reached. */
 export const CALLS_MAX = 200;
+/** A sample has this part of the runs with several faults. */
+const SAMPLED_SHARE = 1 / 4;
 const SEVERAL_MAX = 4;
 const COUNT_MAX = 3;
 /** In a random order, a run with several faults comes after so many with one. */
@@ -102,7 +104,8 @@ export function planOf(calls: Calls, mode: Mode, extent: Extent): (readonly Inje
   const isChosen = (extent.call ?? extent.effect ?? extent.at) !== undefined;
   if (isChosen) return singles;
   if (!extent.isShuffled) {
-    return [...singles, ...Array.from({ length: extent.several }, () => severalOf(calls, random))];
+    const several = mode === "all" ? extent.several : Math.ceil(extent.several * SAMPLED_SHARE);
+    return [...singles, ...Array.from({ length: several }, () => severalOf(calls, random))];
   }
   return shuffle(singles, random).flatMap((one, i) =>
     i % SINGLES_PER_SEVERAL === 0 && extent.several > 0 ? [severalOf(calls, random), one] : [one]

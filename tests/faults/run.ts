@@ -17,8 +17,8 @@ import { CALLS_MAX, describeInjections, parseInjections } from "./plan.ts";
 import type { Place, Report, Task, Turn } from "./runner.ts";
 import { ALL } from "./trial.ts";
 
-/** A process that says nothing for so long hangs in native code. */
-const SILENCE_MS = 60_000;
+/** A process that says nothing for so long hangs in native code; sooner where the time is limited. */
+const SILENCE_MS = { whole: 60_000, limited: 25_000 };
 /** A process is replaced when it dies; a scenario at which one dies so often is given up. */
 const DEATHS_MAX = 20;
 /** Where less time than this is left, no other process begins. */
@@ -26,19 +26,19 @@ const SECONDS_MIN = 1;
 /** The exit code of a process that hangs. */
 const HUNG = 9;
 const WHY_CHARACTERS_MAX = 2000;
-/** A sample of each kind of call and each effect: the first calls, and later ones at random. */
-const SAMPLE = { first: 1, later: 2 };
+/** A sample of each kind of call and each effect: the first call, and a later one at random. */
+const SAMPLE = { first: 1, later: 1 };
 const FOUND =
-  "about 35 faults, of these kinds: an error of this machine that looked to the peer like the " +
-  "end of the stream; an end, an interest, a waker, a bell or a timer that the kernel refused, for which " +
-  "somebody then waited for ever; deadlines lost with their timer; sockets, files and threads that were " +
-  "left where a beginning had failed";
+  "about 45 faults: errors of this machine that the peer took for the end of the stream; ends, " +
+  "interests, wakers, bells and timers that the kernel refused, for which somebody then waited for ever; " +
+  "deadlines lost with their timer; sockets, files and threads left by what could not begin; of TLS, ends " +
+  "lost where the kernel had no room, records sent behind a lost one, and handshakes that nobody watched";
 
 const { seconds, seed, record, own } = driverOptions(
   "Lets each native call of each scenario fail with each errno of its manual page, be short, or late:\n" +
-    `at each of the first ${CALLS_MAX} calls of its kind; where Workers start, which takes long, at the ` +
-    `first\nand at ${SAMPLE.later} later ones, by the seed. With --all, at each there too; with --seconds, ` +
-    "in a random\norder for so long.",
+    `at each of the first ${CALLS_MAX} calls of its kind; where Workers start, which takes long, at the\n` +
+    "first call and at a later one, by the seed. With --all, at each there too; with --seconds, in a\n" +
+    "random order for so long.",
   {
     all: { help: "each fault at each call, where Workers start as well: hours", isFlag: true },
     scenario: { help: `only these, with commas, of ${Object.keys(ALL).join(", ")}` },
@@ -48,7 +48,7 @@ const { seconds, seed, record, own } = driverOptions(
     at: { help: "only this call of its kind; the first is 0" },
     inject: { help: "exactly these faults, once, as in recv:EIO:3,send:short:0:2" },
     several: {
-      help: "runs with several faults at once, at random, of each scenario",
+      help: "runs with several faults at once, of each scenario; a quarter where Workers start",
       value: "100",
     },
   },
@@ -98,11 +98,11 @@ function note(report: Report): void {
 }
 
 /** Reads what a process prints until it ends, or is silent for too long: then it is killed. */
-async function listen(program: Program): Promise<void> {
+async function listen(program: Program, silenceMs: number): Promise<void> {
   for (;;) {
     let line: string;
     try {
-      line = (await program.find(/(.*)\n/, SILENCE_MS))[1]!;
+      line = (await program.find(/(.*)\n/, silenceMs))[1]!;
     } catch {
       return program.signal("SIGKILL"); // where it has not ended already
     }
@@ -146,7 +146,7 @@ async function perform(extent: Settings): Promise<void> {
       env: { NETPOLL_LIB: libraryPath },
       timeoutMs: 2 ** 31 - 1,
     });
-    await listen(program);
+    await listen(program, task.seconds === null ? SILENCE_MS.whole : SILENCE_MS.limited);
     const { code, signal, stderr } = await program.ended;
     if (code === 0) return;
     const place = lastPlace(task.placeFile);
@@ -201,26 +201,38 @@ await perform({
 
 const all = [...done.entries()];
 for (const [name, one] of all) if (!one.isPrinted) print(name, one);
+
 function sum(of: (one: Done) => number): number {
   return all.reduce((total, [, one]) => total + of(one), 0);
 }
+
+/** How much was done, in words. */
+function amount(runs: number): string {
+  if (seconds < Infinity) {
+    return `${runs} runs of ${all.length} scenarios with ${FAULT_KINDS.length} kinds of calls, in ` +
+      `${seconds} s and at random, of ${sum((one) => one.possible)} single faults at the first ` +
+      `${CALLS_MAX} calls of a kind, and of several at once (seed ${seed})`;
+  }
+  const single = (mode: string) => sum((one) => one.turn.mode === mode ? one.possible : 0);
+  const sampled = all.filter(([, { turn }]) => turn.mode === "sample").length;
+  return `${runs} runs of ${all.length} scenarios with ${FAULT_KINDS.length} kinds of calls: all ` +
+    `${
+      single("all")
+    } single faults at the first ${CALLS_MAX} calls of a kind; where Workers start, in ` +
+    `${sampled} scenarios, each at the first call and a later one, of ${single("sample")}; and ` +
+    `${own.several} runs of each of the others with several at once (seed ${seed}; --all tries the rest)`;
+}
+
 const [runs, failures] = [sum((one) => one.runs), sum((one) => one.failures)];
 const missed = all.filter(([, one]) => one.runs === 0).map(([name]) => name);
 if (missed.length > 0) console.log(`no run of ${missed.join(", ")}: the time was over`);
 console.log(`faults (${host.name}): ${runs} runs, ${failures} failed`);
 if (record && failures === 0) {
-  const sampled = all.filter(([, { turn }]) => turn.mode === "sample");
   keepRecord({
     name: `faults-${host.name}`,
     what:
-      "Each native call of each scenario fails with each errno of its manual page, is short, or late",
-    amount: `${runs} runs of ${chosen.length} scenarios, with ${
-      sum((one) => one.possible)
-    } single faults ` +
-      `at the first ${CALLS_MAX} calls of each of ${FAULT_KINDS.length} kinds; in the ${sampled.length} that ` +
-      `start Workers, a sample of them: each fault at the first call of its kind and at ` +
-      `${SAMPLE.later} later ones; and ${own.several} runs of each with several at once, at random ` +
-      `(seed ${seed}; all of it: --all)`,
+      "Each native call of each scenario fails with each errno of its manual, is short, or late",
+    amount: amount(runs),
     found: FOUND,
     command: "make faults",
   });

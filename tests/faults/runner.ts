@@ -102,12 +102,21 @@ async function* runs({ scenario, mode, next, calls }: Turn): AsyncGenerator<void
   tell();
 }
 
-const waiting = task.scenarios.map((turn) => runs(turn));
-if (task.seconds === null) {
-  for (const scenario of waiting) while (!(await scenario.next()).done);
+async function runAll(): Promise<void> {
+  const waiting = task.scenarios.map((turn) => runs(turn));
+  if (task.seconds === null) {
+    for (const scenario of waiting) while (!(await scenario.next()).done);
+  }
+  while (waiting.length > 0 && !isOver()) {
+    const scenario = waiting.shift()!;
+    if (!(await scenario.next()).done) waiting.push(scenario);
+  }
 }
-while (waiting.length > 0 && !isOver()) {
-  const scenario = waiting.shift()!;
-  if (!(await scenario.next()).done) waiting.push(scenario);
+
+try {
+  await runAll();
+  process.exit(0);
+} catch (error) {
+  console.error(error);
+  process.exit(1);
 }
-process.exit(0);

@@ -2,7 +2,7 @@
  * What users do with the library, each as a function: with right bytes at its end, or a typed error.
  */
 import { assertEquals } from "@std/assert";
-import { closeSync, existsSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -14,14 +14,11 @@ import {
   type DialOptions,
   EofError,
   EventLoop,
-  type EventLoopOptions,
   frames,
   lengthPrefixed,
-  type Listener,
   Multiplexer,
   pipe,
   readableOf,
-  type RequestHandler,
   resp,
   responder,
   socketPair,
@@ -34,90 +31,19 @@ import { Poller } from "../../src/poll/poller.ts";
 import { Interest } from "../../src/poll/watcher.ts";
 import { receiveAll } from "../support/line.ts";
 import { assertBytes, pattern } from "../support/pair.ts";
-
-/** Is told of errors that nobody waits for. */
-export type Note = (error: unknown) => void;
-/** Something that a user does. */
-export type Scenario = (note: Note) => Promise<void>;
-
-const MANY = 300_000;
-const MESSAGE = 64;
-
-/** The port of a TCP listener. */
-export function portOf({ address }: Listener): number {
-  return address.transport === "tcp" ? address.port : 0;
-}
-
-/** Closes a connection at once; an error that broke it is noted. */
-export async function closing(
-  connection: Connection,
-  note: Note,
-  use: (connection: Connection) => Promise<void>,
-): Promise<void> {
-  connection.closed.catch(note);
-  try {
-    await use(connection);
-  } finally {
-    await connection.close({ timeoutMs: 0 });
-  }
-}
-
-/** A server, for as long as `use` runs. */
-async function withServer(
-  note: Note,
-  onRequest: RequestHandler<undefined> | null,
-  use: (port: number, loop: EventLoop) => Promise<void>,
-  options: EventLoopOptions = {},
-): Promise<void> {
-  const listener = createListener("tcp", "127.0.0.1:0", { keepAlive: true });
-  const loop = new EventLoop(onRequest, {
-    onConnect: (connection) => void connection.closed.catch(note),
-    ...options,
-    onError: note,
-  });
-  const served = loop.serve(listener);
-  served.catch(note);
-  try {
-    await use(portOf(listener), loop);
-  } finally {
-    await loop.shutdown({ timeoutMs: 20 });
-  }
-  await served;
-}
-
-/** A server and a client of it, for as long as `use` runs. */
-function withClient(
-  note: Note,
-  onRequest: RequestHandler<undefined>,
-  use: (client: Connection) => Promise<void>,
-  options: EventLoopOptions & { dial?: DialOptions } = {},
-): Promise<void> {
-  const { dial: dialOptions, ...rest } = options;
-  return withServer(note, onRequest, async (port) => {
-    await closing(await dial("tcp", `127.0.0.1:${port}`, dialOptions), note, use);
-  }, rest);
-}
-
-const echo: RequestHandler<undefined> = ({ reader, writer }) => {
-  writer.writeBinary(reader.next(reader.length));
-  void writer.flush();
-  reader.release();
-};
-
-/** Sends so many bytes and has them back. */
-export async function exchange({ reader, writer }: Connection, count: number): Promise<void> {
-  const bytes = pattern(count);
-  writer.writeBinary(bytes);
-  const flushed = writer.flush();
-  await reader.wait(count);
-  assertBytes(reader.next(count), bytes);
-  reader.release();
-  await flushed;
-}
-
-async function echoes(client: Connection): Promise<void> {
-  for (const count of [5, 5000, MANY]) await exchange(client, count);
-}
+import {
+  closing,
+  echo,
+  echoes,
+  exchange,
+  filePath,
+  MANY,
+  MESSAGE,
+  type Note,
+  type Scenario,
+  withClient,
+  withServer,
+} from "./stage.ts";
 
 /** Sends one message back, and awaits that. */
 async function echoMessage({ reader, writer }: Connection): Promise<void> {
@@ -223,15 +149,6 @@ async function proxied(note: Note, count: number, times: number): Promise<void> 
       for (let n = 0; n < times; n++) await exchange(client, count);
     });
   });
-}
-
-const file = join(tmpdir(), `netpoll-faults-${process.pid}`);
-process.once("exit", () => rmSync(file, { force: true }));
-
-/** A file of {@linkcode MANY} bytes. */
-function filePath(): string {
-  if (!existsSync(file)) writeFileSync(file, pattern(MANY));
-  return file;
 }
 
 async function sendFile(note: Note): Promise<void> {
@@ -388,6 +305,17 @@ async function adapters(note: Note): Promise<void> {
   });
 }
 
+/** A handler that pipes streams of the platform, and ends with them. */
+async function streams(note: Note): Promise<void> {
+  await withClient(note, async ({ reader, writer }) => {
+    await readableOf(reader).pipeTo(writableOf(writer));
+  }, async (client) => {
+    await echoes(client);
+    await client.closeWrite();
+    assertEquals((await receiveAll(client)).length, 0);
+  });
+}
+
 /** Deadlines that pass, and others that do not. */
 async function deadlines(note: Note): Promise<void> {
   await withClient(note, echo, async (client) => {
@@ -442,6 +370,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   pair,
   fifo,
   adapters,
+  streams,
   deadlines,
   poller,
 };

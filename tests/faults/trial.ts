@@ -18,10 +18,13 @@ import {
   usedFaults,
 } from "../support/faults.ts";
 import { held, leaks } from "../support/leaks.ts";
+import { NO_TLS } from "../support/pki.ts";
 import { CLUSTER_SCENARIOS } from "./cluster_scenarios.ts";
 import { type Effect, LATE, NONE, numberOf, SHORT } from "./errnos.ts";
 import type { Calls, Injection } from "./plan.ts";
-import { type Scenario, SCENARIOS } from "./scenarios.ts";
+import { SCENARIOS } from "./scenarios.ts";
+import type { Scenario } from "./stage.ts";
+import { TLS_SCENARIOS } from "./tls_scenarios.ts";
 
 /** A run. */
 export interface Outcome {
@@ -36,8 +39,12 @@ export interface Outcome {
 /** Far above what a scenario needs on the slowest machine: one that takes longer hangs. */
 const PATIENCE_MS = 10_000;
 const LATE_MICROS = 3000;
-/** All scenarios by name. */
-export const ALL: Readonly<Record<string, Scenario>> = { ...SCENARIOS, ...CLUSTER_SCENARIOS };
+/** All scenarios by name. Those of TLS need OpenSSL, and its program for their certificates. */
+export const ALL: Readonly<Record<string, Scenario>> = {
+  ...SCENARIOS,
+  ...NO_TLS === false ? TLS_SCENARIOS : {},
+  ...CLUSTER_SCENARIOS,
+};
 
 /** Errors that nobody waited for, and lines of the log, of the run that is under way. */
 let noted: unknown[] = [];
