@@ -1687,7 +1687,7 @@ static int32_t tls_leave(struct tls_end *end, const uint8_t *from, uint32_t leng
   uint32_t rest = end->left_bytes - end->left_at;
   uint8_t *both = malloc(rest + length);
   if (!both) return -ENOBUFS;
-  if (rest) memcpy(both, end->left + end->left_at, rest);
+  if (end->left) memcpy(both, end->left + end->left_at, rest);
   memcpy(both + rest, from, length);
   free(end->left);
   end->left = both;
