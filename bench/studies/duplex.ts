@@ -143,7 +143,7 @@ const heads = ["CPU µs a message", "bare", "fromDuplex", "more (middle half)", 
 const markdown = [
   "## Connections over streams of the runtime\n",
   `\`${commandLine("make -C bench duplex")}\` on ${new Date().toISOString().slice(0, 10)}.`,
-  `Echoes of 64 B over 50 connections, 16 KiB over 10 and 1 MiB over 4; medians of ${rounds} rounds of`,
+  `Echoes: 64 B over 50 connections, 16 KiB over 10, 1 MiB over 4. Medians of ${rounds} rounds of`,
   `${seconds} s, bare and \`Connection.fromDuplex\` in turn. The second table: a peer offers 256 MiB to`,
   "a connection that is paused, until it could send nothing for a while.\n",
   table(heads, costs),
