@@ -1,0 +1,161 @@
+/**
+ * The servers of UDP among the examples, asked by clients that others wrote.
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import process from "node:process";
+import { Program } from "../../scripts/program.ts";
+import { Bed, findObstacle, SERVER_HOST } from "../network/bed.ts";
+import { commandFor, start } from "../support/child.ts";
+import { root, withDirectory } from "../support/library.ts";
+import { lacks, runTool, TOOL_MS_MAX } from "../support/tool.ts";
+
+const FILE_BYTES = 200_000;
+/** Where each packet that is lost costs a quarter of a second. */
+const SLOW_FILE_BYTES = 40_000;
+
+/** Serves at an address while it calls with the port, and ends in order. What it has printed. */
+async function withServer(
+  file: string,
+  call: (port: string) => Promise<void>,
+  args: readonly string[] = [],
+  at = "127.0.0.1:0",
+): Promise<string> {
+  const server = start(file, { args: [at, ...args], timeoutMs: 5 * TOOL_MS_MAX });
+  try {
+    const [, port] = await server.find(/Listening on .*:(\d+);/);
+    await call(port!);
+  } finally {
+    await server.stop("SIGINT");
+  }
+  const { code, signal, stdout, stderr } = await server.ended;
+  assertEquals([code, signal], [0, null], stderr);
+  return stdout;
+}
+
+/** Asks by UDP. */
+async function dig(port: string, ...args: string[]): Promise<string> {
+  const { stdout } = await runTool("dig", ["+notcp", "+time=5", "@127.0.0.1", "-p", port, ...args]);
+  return stdout;
+}
+
+const DNS = "examples/dns_server.ts";
+
+test(
+  "dig gets addresses, texts and refusals",
+  { skip: lacks("dig") },
+  async () => {
+    await withServer(DNS, async (port) => {
+      assertEquals(await dig(port, "+short", "Hello.TEST", "A"), "192.0.2.1\n");
+      assertEquals(await dig(port, "+short", "hello.test", "AAAA"), "2001:db8::1\n");
+      assertEquals(await dig(port, "+short", "hello.test", "TXT"), '"Hello from netpoll"\n');
+      assertMatch(await dig(port, "absent.test"), /status: NXDOMAIN/);
+      assertMatch(await dig(port, "hello.test", "MX"), /status: NOERROR.*\n.*ANSWER: 0/);
+      assertMatch(await dig(port, "+opcode=notify", "hello.test"), /status: NOTIMP/);
+    });
+  },
+);
+
+test("dig gets what another server knows, and a failure at once where none is", {
+  skip: lacks("dig"),
+}, async () => {
+  await withServer(DNS, async (upstream) => {
+    await withServer(DNS, async (port) => {
+      assertEquals(await dig(port, "+short", "own.test"), "10.1.2.3\n");
+      assertEquals(await dig(port, "+short", "hello.test"), "192.0.2.1\n");
+      assertMatch(await dig(port, "absent.test"), /status: NXDOMAIN/);
+    }, ["--record", "own.test=10.1.2.3", "--upstream", `127.0.0.1:${upstream}`]);
+  });
+  await withServer(DNS, async (port) => {
+    assertMatch(await dig(port, "+tries=1", "hello.test"), /status: SERVFAIL/);
+  }, ["--record", "own.test=10.1.2.3", "--upstream", "127.0.0.1:1"]);
+});
+
+test("logger and netcat report to the collector, which adds up", {
+  skip: lacks("logger", "nc"),
+}, async () => {
+  const printed = await withServer("examples/collector.ts", async (port) => {
+    await runTool("logger", ["--server", "127.0.0.1", "--port", port, "--udp", "hello there"]);
+    const lines =
+      "hits:1|c\\nhits:2|c|@0.5\\nheat:20|g\\nheat:+1|g\\nway:3|ms\\nway:4|ms\\nnothing";
+    await runTool("sh", ["-c", `printf '${lines}' | nc -u -w 1 127.0.0.1 ${port}`]);
+  });
+  assertMatch(printed, /^127\.0\.0\.1 notice .*hello there$/m);
+  for (const line of ["hits 5", "heat = 21", "way 3.5 ms, 2 times", "1 lines were no metrics"]) {
+    assert(printed.includes(`\n${line}\n`), printed);
+  }
+});
+
+test("tftp gets a file, and is refused those that are not below the directory", {
+  skip: lacks("tftp"),
+}, () =>
+  withDirectory(async (directory) => {
+    const bytes = randomBytes(FILE_BYTES);
+    writeFileSync(`${directory}/file`, bytes);
+    writeFileSync(`${directory}/blocks`, bytes.subarray(0, 1024)); // the last block is empty
+    await withServer("examples/tftp_server.ts", async (port) => {
+      const get = (name: string) => {
+        const args = ["-m", "binary", "127.0.0.1", port, "-c", "get", name, `${directory}/got`];
+        return runTool("tftp", args);
+      };
+      await get("file");
+      assert(bytes.equals(readFileSync(`${directory}/got`)), "another byte came");
+      await get("blocks");
+      assert(bytes.subarray(0, 1024).equals(readFileSync(`${directory}/got`)), "another byte came");
+      assertMatch((await get("../file")).stdout, /not below the directory/);
+      assertMatch((await get("absent")).stdout, /cannot be read/);
+    }, [directory]);
+  }));
+
+const obstacle = lacks("tftp") || findObstacle() || false;
+
+test(
+  "tftp gets a file through a network that loses every tenth packet",
+  { skip: obstacle },
+  () =>
+    withDirectory(async (directory) => {
+      const bytes = randomBytes(SLOW_FILE_BYTES);
+      writeFileSync(`${directory}/file`, bytes);
+      const bed = await Bed.make({ seed: 7 });
+      try {
+        await bed.set("loss=10", "loss=10");
+        const [file, args] = commandFor("examples/tftp_server.ts", {
+          args: [`${SERVER_HOST}:6969`, directory],
+        });
+        const server = new Program({
+          argv: bed.command("server", [file, ...args]),
+          cwd: root,
+          timeoutMs: 3 * TOOL_MS_MAX,
+        });
+        await server.find(/Listening on/);
+        const get = ["-m", "binary", SERVER_HOST, "6969", "-c", "get", "file", `${directory}/got`];
+        const argv = bed.command("client", ["tftp", ...get]);
+        await runTool(argv[0]!, argv.slice(1));
+        assert(bytes.equals(readFileSync(`${directory}/got`)), "another byte came");
+        const { there, back } = await bed.counts();
+        assert(there.lost + back.lost > 10, "packets were lost");
+        await server.stop("SIGINT");
+      } finally {
+        await bed.close();
+      }
+    }),
+);
+
+const cannotAsk = lacks("ntpdate") || (process.getuid?.() !== 0 && "only root has port 123") ||
+  false;
+
+test("ntpdate finds the clock of this machine right", { skip: cannotAsk }, async () => {
+  await withServer(
+    "examples/ntp_server.ts",
+    async () => {
+      const { stdout } = await runTool("ntpdate", ["-q", "127.0.0.123"]);
+      const offset = /\(\+0000\) ([+-][0-9.]+) /.exec(stdout)?.[1] ??
+        /offset ([+-]?[0-9.]+)/.exec(stdout)?.[1];
+      assert(Math.abs(Number(offset)) < 1, stdout);
+    },
+    [],
+    "127.0.0.123:123",
+  );
+});
