@@ -2,35 +2,9 @@
  * What is demanded of netpoll over TLS, and what it reached.
  */
 import type { Outcome } from "./contest.ts";
-import { figure, table } from "./markdown.ts";
-import { median, ratios } from "./statistics.ts";
+import { type Demand, describeDemands, ofCpu } from "./floors.ts";
+import { median } from "./statistics.ts";
 import type { Weight } from "./tls_weights.ts";
-
-const RUNTIMES = ["bun", "deno"] as const;
-
-/** A figure that must not exceed its floor. */
-interface Demand {
-  readonly title: string;
-  /** One for each runtime; null where it is not asked for. */
-  readonly floors: readonly (number | null)[];
-  readonly aims: readonly (number | null)[];
-  measured(runtime: typeof RUNTIMES[number]): number;
-}
-
-/** The CPU of ours divided by that of others in the same round. */
-function ofCpu(
-  { values }: Outcome<"cpuMicros">,
-  title: string,
-  others: Readonly<Record<string, string>>,
-) {
-  return (runtime: typeof RUNTIMES[number]) =>
-    median(
-      ratios(
-        values(title, runtime, "cpuMicros"),
-        values(title, others[runtime] ?? "", "cpuMicros"),
-      ),
-    );
-}
 
 /** The demands, as far as their figures were measured. */
 export function describeFloors(
@@ -73,20 +47,6 @@ export function describeFloors(
     weight("growth by a peer that never reads, MiB", "deafMib", both(16), [null, null]),
     weight("timer held up by 500 handshakes, ms of CPU", "heldMs", both(5), [null, null]),
   ];
-  const cells = ({ floors, aims, measured }: Demand) =>
-    RUNTIMES.flatMap((runtime, i) => {
-      const floor = floors[i] ?? NaN;
-      const value = measured(runtime);
-      const isMissed = value > floor;
-      return [
-        `${figure(value)}${isMissed ? " ✗" : ""}`,
-        `${figure(floor)} / ${figure(aims[i] ?? NaN)}`,
-      ];
-    });
-  const heads = ["figure", ...["Bun", "Deno"].flatMap((name) => [name, "floor / aim"])];
-  return [
-    "### Floors and aims\n",
-    "Medians; ✗ is above the floor. The own ones of the runtimes are Bun.listen and Deno.listenTls.\n",
-    `${table(heads, demands.map((one) => [one.title, ...cells(one)]))}\n`,
-  ].join("\n");
+  const about = "The own ones of the runtimes are Bun.listen and Deno.listenTls.";
+  return describeDemands(about, demands);
 }

@@ -6,6 +6,7 @@ require (
 	github.com/cloudwego/netpoll v0.7.2
 	github.com/panjf2000/gnet/v2 v2.9.8
 	go.uber.org/zap v1.28.0
+	golang.org/x/net v0.35.0
 	golang.org/x/sys v0.30.0
 )
 
