@@ -25,6 +25,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -455,6 +456,19 @@ EXPORT int32_t np_name(int32_t fd, int32_t peer, struct address *out) {
 
 EXPORT int32_t np_setsockopt(int32_t fd, int32_t level, int32_t name, const int32_t *values, uint32_t bytes) {
   return result(setsockopt(fd, level, name, values, bytes));
+}
+
+// Choose the socket of a group (SO_REUSEPORT) by the byte at an offset of each datagram: its rest, divided by the
+// number of sockets, is the place of one in the order in which they were bound. For all sockets of the group.
+EXPORT int32_t np_steer(int32_t fd, uint32_t offset, uint32_t count) {
+  if (count == 0) return -EINVAL;
+  struct sock_filter code[] = {
+    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offset),
+    BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+    BPF_STMT(BPF_RET | BPF_A, 0),
+  };
+  struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+  return result(setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program));
 }
 
 // The option's bytes go to `values`; how many there were.

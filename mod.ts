@@ -32,8 +32,14 @@ export type { ListenerMetrics } from "./src/server/acceptor.ts";
 export type { ShutdownOptions, ShutdownResult } from "./src/server/shutdown.ts";
 export { Cluster } from "./src/server/cluster.ts";
 export type { ClusterOptions, MeasureOptions, ServeOptions } from "./src/server/cluster_options.ts";
+export type { ClusterDatagramOptions } from "./src/server/datagram_group.ts";
 export { serve } from "./src/server/serve.ts";
-export type { HandlerModule, PollerContext, Teardown } from "./src/server/handler_module.ts";
+export type {
+  DatagramHandlers,
+  HandlerModule,
+  PollerContext,
+  Teardown,
+} from "./src/server/handler_module.ts";
 export type { Choose, LoadBalance, PollerLoad } from "./src/server/load_balance.ts";
 export {
   type Callbacks,

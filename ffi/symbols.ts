@@ -117,6 +117,15 @@ export const SYMBOLS = {
   setsockopt: call<
     (fd: number, level: number, name: number, values: Int32Array, bytes: number) => number
   >("np_setsockopt", ["i32", "i32", "i32", "buffer", "u32"], "i32"),
+  /**
+   * Chooses the socket of a group by the byte at an offset of each datagram, modulo `count`: its
+   * place in the order in which they were bound.
+   */
+  steer: call<(fd: number, offset: number, count: number) => number>("np_steer", [
+    "i32",
+    "u32",
+    "u32",
+  ], "i32"),
   /** Gets an option into `values`. How many bytes it has. */
   getsockopt: call<
     (fd: number, level: number, name: number, values: Int32Array, bytes: number) => number

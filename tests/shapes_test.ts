@@ -362,6 +362,7 @@ const CLUSTER: Shape<Cluster> = {
   pollers: 1,
   metrics: 1,
   serve: 1,
+  bindDatagram: 1,
   resize: 1,
   ref: 1,
   unref: 1,

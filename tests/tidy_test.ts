@@ -18,7 +18,7 @@ const FILE_LINES_MAX = 500;
  * One file by design, so that `cc` with no option but -shared builds it: every call that is wrapped
  * goes in.
  */
-const C_FILE_LINES_MAX = 2700;
+const C_FILE_LINES_MAX = 2900;
 
 /** The folders that each folder may import, besides itself and `src/core`, which all may. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
@@ -47,6 +47,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "src/poll",
     "src/tls",
     "src/net",
+    "src/datagram",
     "src/transport",
     "src/connection",
     "src/metrics",

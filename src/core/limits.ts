@@ -303,6 +303,8 @@ export const RING_FULL_MS = 10;
 export const WORKER_BACKOFF_MS: readonly number[] = [0, 50, 100, 200, 500, 1000];
 /** A Worker that lived so long begins anew with the shortest of these. */
 export const WORKER_HEALTHY_MS = 10_000;
+/** The longest time of the runtime's timers, in milliseconds: they take a longer one for 1 ms. */
+export const TIMER_MS_MAX = 0x7fff_ffff;
 /** The time beyond that of a shutdown that a Worker has to say that it is done. */
 export const WORKER_GRACE_MS = 1000;
 /** Pollers of a cluster: each is a thread with a heap of its own. */

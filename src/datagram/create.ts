@@ -16,7 +16,7 @@ import {
 } from "../net/address.ts";
 import { bindFirst, type Binding } from "../net/binding.ts";
 import { bind } from "../net/permitted.ts";
-import { Option, setOption } from "../net/socket.ts";
+import { getOption, Option, setOption } from "../net/socket.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import type { DatagramSocket } from "./contract.ts";
 import { DatagramCore } from "./core.ts";
@@ -27,7 +27,13 @@ import {
   type DatagramSocketOptions,
   wantLocalAddresses,
 } from "./kernel_options.ts";
-import { DATAGRAM_OPTIONS, type DatagramOptions, datagramSettings } from "./options.ts";
+import {
+  DATAGRAM_OPTIONS,
+  type DatagramCallbacks,
+  type DatagramOptions,
+  type DatagramSettings,
+  datagramSettings,
+} from "./options.ts";
 
 /** Throws unless it is a network of datagrams. */
 export function checkNetwork(action: string, network: DatagramNetwork): void {
@@ -43,6 +49,42 @@ const scratch = rawAddress();
 export function nameOf(fd: number): PackedAddress {
   check("learn the address of a socket", native.name(fd, 0, scratch));
   return packAddress(scratch);
+}
+
+/** A bound socket for the first raw address that can be had. */
+export function openBound(
+  network: DatagramNetwork,
+  address: string,
+  options: DatagramSocketOptions,
+): number {
+  checkNetwork("bind", network);
+  return bindFirst(network, address, options.v6Only, (raw, way) => open(raw, options, way));
+}
+
+/** Another socket with the address of one that has `reusePort`. */
+export function openSibling(fd: number, options: DatagramSocketOptions): number {
+  const raw = rawAddress();
+  check("learn the address of a socket", native.name(fd, 0, raw));
+  const v6Only = raw[0] === Family.IPV6 && getOption(fd, Option.V6_ONLY) !== 0;
+  return open(raw, options, { v6Only, origin: "stands for what was granted" });
+}
+
+/** A socket over a bound descriptor, which is still the caller's when this throws. */
+export function datagramsOver(
+  fd: number,
+  callbacks: DatagramCallbacks,
+  settings: DatagramSettings,
+): DatagramSocket {
+  const local = nameOf(fd);
+  const core = new DatagramCore(fd, {
+    poller: threadPoller(),
+    callbacks,
+    settings,
+    family: typeof local === "number" ? Family.IPV4 : Family.IPV6,
+    local,
+    remoteAddress: null,
+  });
+  return new UserDatagramSocket(core);
 }
 
 /** A bound socket for one raw address. The descriptor is closed when that fails. */
@@ -109,21 +151,11 @@ export function createDatagramSocket(
   options: DatagramOptions = {},
 ): DatagramSocket {
   const read = readOptions("createDatagramSocket", options, DATAGRAM_OPTIONS);
-  checkNetwork("bind", network);
   const settings = datagramSettings(read);
   checkKernelOptions(read);
-  const fd = bindFirst(network, address, read.v6Only, (raw, way) => open(raw, read, way));
+  const fd = openBound(network, address, read);
   try {
-    const local = nameOf(fd);
-    const core = new DatagramCore(fd, {
-      poller: threadPoller(),
-      callbacks: read,
-      settings,
-      family: typeof local === "number" ? Family.IPV4 : Family.IPV6,
-      local,
-      remoteAddress: null,
-    });
-    return new UserDatagramSocket(core);
+    return datagramsOver(fd, read, settings);
   } catch (error) {
     native.close(fd);
     throw error;

@@ -6,12 +6,7 @@ import { availableParallelism } from "node:os";
 import { clearTimeout, setTimeout } from "node:timers";
 import { config } from "../core/config.ts";
 import { ClosedError, NetpollError, type SystemError } from "../core/errors.ts";
-import {
-  METRICS_TIMEOUT_MS,
-  WORKER_BACKOFF_MS,
-  WORKER_GRACE_MS,
-  WORKER_HEALTHY_MS,
-} from "../core/limits.ts";
+import { METRICS_TIMEOUT_MS, WORKER_BACKOFF_MS, WORKER_HEALTHY_MS } from "../core/limits.ts";
 import { checkTimeout } from "../core/options.ts";
 import {
   type ClusterMetrics,
@@ -20,6 +15,7 @@ import {
 } from "../metrics/cluster_metrics.ts";
 import { metrics } from "../metrics/metrics.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
+import type { DatagramNetwork, UdpAddress } from "../net/address.ts";
 import type { PollerLoad } from "./load_balance.ts";
 import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself in a Worker
 import {
@@ -28,16 +24,18 @@ import {
   type MeasureOptions,
   readCluster,
 } from "./cluster_options.ts";
+import { type ClusterDatagramOptions, DatagramGroup } from "./datagram_group.ts";
 import { setStreamOptions } from "./event_loop.ts";
 import { Handover } from "./handover.ts";
 import { afterMs } from "./patience.ts";
 import { PollerWorker } from "./poller_worker.ts";
+import type { Serves } from "./protocol.ts";
 import {
+  drainWithin,
   Shutdown,
   shutdownMs,
   type ShutdownOptions,
   type ShutdownResult,
-  TIMER_MS_MAX,
 } from "./shutdown.ts";
 import { entryOf } from "./worker_entry.ts";
 
@@ -83,6 +81,8 @@ export class Cluster {
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   /** With "reuseport", the sockets of each listener, one a poller. */
   readonly #shared: ListenerSocket[][] = [];
+  /** The sockets of datagrams, a group each address. */
+  readonly #groups: DatagramGroup[] = [];
   readonly #served = Promise.withResolvers<void>();
   #started: Promise<void> | null = null;
   /** Listeners that are served, or about to be: while there are any, the failure of one ends no other. */
@@ -189,6 +189,7 @@ export class Cluster {
       const count = this.#isHandover ? 1 : this.#pollerCount;
       while (sockets.length < count) sockets.push(sockets[0]!.sibling());
       await (this.#started ??= this.#start());
+      this.#checkServes("connections", "onRequest, onConnect or onPrepare");
       // It may have been shut down meanwhile.
       if (this.#shutdown.result !== null) { for (const socket of sockets) socket.close(); }
       else if (!this.#isHandover) this.#listenIn(sockets);
@@ -206,6 +207,51 @@ export class Cluster {
       if (!isShutDown) throw error;
     }
     return this.#served.promise;
+  }
+
+  /**
+   * Serves the datagrams that are sent to an address, as soon as all Workers serve: `onDatagram` or
+   * `onDatagrams` of the handler module gets those of the peers that the kernel, or `steerOffset`,
+   * gives to its poller. A peer stays with its poller as long as the cluster runs: what comes for a
+   * Worker that has died waits for its successor. The address, with its port.
+   *
+   * @throws {TypeError} The handler module has neither, or the address or an option is malformed.
+   * @throws {SystemError} The kernel refuses the address.
+   * @throws {ClosedError} The cluster has shut down.
+   * @throws {NetpollError} A Worker could not start.
+   *
+   * @example
+   * ```ts ignore
+   * const { port } = await cluster.bindDatagram("udp", "127.0.0.1:0");
+   * ```
+   */
+  async bindDatagram(
+    network: DatagramNetwork,
+    address: string,
+    options: ClusterDatagramOptions = {},
+  ): Promise<UdpAddress> {
+    const group = new DatagramGroup(network, address, options, this.#pollerCount);
+    try {
+      await (this.#started ??= this.#start());
+      this.#checkServes("datagrams", "onDatagram or onDatagrams");
+      if (this.#shutdown.result !== null) {
+        throw new ClosedError("Cannot bind: the cluster was shut down");
+      }
+    } catch (error) {
+      group.close();
+      if (this.#listenerCount === 0 && this.#groups.length === 0) {
+        await this.shutdown({ timeoutMs: 0 });
+      }
+      throw error;
+    }
+    this.#groups.push(group);
+    for (const worker of this.#workers) if (worker?.isServing) worker.bind(group);
+    return group.address;
+  }
+
+  #checkServes(kind: keyof Serves, exports: string): void {
+    if (this.#workers.every((worker) => worker === null || worker.serves[kind])) return;
+    throw new TypeError(`Cannot serve ${kind}: ${this.#handler} exports no ${exports}`);
   }
 
   #onAcceptFailure(error: SystemError): void {
@@ -300,6 +346,7 @@ export class Cluster {
   #onReplaced(worker: PollerWorker): void {
     if (this.#shutdown.result !== null) return; // it would take what nobody serves
     for (const sockets of this.#shared) worker.listen(sockets[worker.index]!);
+    for (const group of this.#groups) worker.bind(group);
   }
 
   /**
@@ -330,6 +377,11 @@ export class Cluster {
     if (!this.#isHandover) {
       throw new TypeError(
         'Cannot resize with acceptMode "reuseport": the kernel resets who waits at a socket that closes',
+      );
+    }
+    if (this.#groups.length > 0) {
+      throw new TypeError(
+        "Cannot resize with datagram sockets: another number of them moves peers",
       );
     }
     const resized = this.#resized.then(() => this.#resize(pollerCount, options));
@@ -425,40 +477,17 @@ export class Cluster {
     const cut = homeless + await this.#drain(workers, options);
     for (const worker of workers) worker.terminate();
     for (const sockets of this.#shared) for (const socket of sockets) socket.close();
+    for (const group of this.#groups) group.close();
     this.#served.resolve();
     return { cut };
   }
 
-  /** Ends those that have not, and tells of each. */
-  #expire(workers: readonly PollerWorker[]): void {
-    for (const worker of workers) {
-      const error = worker.expire();
-      if (error !== null) this.#report(error, worker.index, "it was terminated");
-    }
-  }
-
   /** Waits for all of them, and no longer than it may take. How many connections were cut. */
-  async #drain(workers: PollerWorker[], options: ShutdownOptions): Promise<number> {
-    const timeoutMs = shutdownMs(options);
-    const drained = workers.map((worker) => worker.drain(timeoutMs));
-    // A Worker that does not answer in time never will.
-    let giveUp = () => {};
-    const terminateIn = (ms: number) => {
-      giveUp();
-      giveUp = afterMs(ms, () => this.#expire(workers));
-    };
-    const cut = () => {
-      for (const worker of workers) worker.cut();
-      terminateIn(WORKER_GRACE_MS);
-    };
-    if (timeoutMs + WORKER_GRACE_MS <= TIMER_MS_MAX) terminateIn(timeoutMs + WORKER_GRACE_MS);
-    if (options.signal?.aborted) cut();
-    options.signal?.addEventListener("abort", cut);
-    try {
-      return (await Promise.all(drained)).reduce((sum, count) => sum + count, 0);
-    } finally {
-      giveUp();
-      options.signal?.removeEventListener("abort", cut);
-    }
+  #drain(workers: readonly PollerWorker[], options: ShutdownOptions): Promise<number> {
+    return drainWithin(
+      workers,
+      options,
+      (error, { index }) => this.#report(error, index, "it was terminated"),
+    );
   }
 }

@@ -5,12 +5,25 @@
  * with this file, with the bundle that holds it, or with a handler module that imports it.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { native } from "../../ffi/load.ts";
+import { check } from "../core/check.ts";
 import { SystemError } from "../core/errors.ts";
+import { CLOSE_TIMEOUT_MS } from "../core/limits.ts";
+import type { DatagramSocket } from "../datagram/contract.ts";
+import { datagramsOver } from "../datagram/create.ts";
+import type { DatagramSettings } from "../datagram/options.ts";
 import { metrics } from "../metrics/metrics.ts";
 import { ListenerSocket } from "../net/listener.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { type EventLoop, feed } from "./event_loop.ts";
-import { checkHandlerModule, loopOf, type Teardown } from "./handler_module.ts";
+import {
+  checkHandlerModule,
+  datagramCallbacksOf,
+  type HandlerModule,
+  loopOf,
+  servesOf,
+  type Teardown,
+} from "./handler_module.ts";
 import { Inbox } from "./inbox.ts";
 import {
   ASSIGNMENT,
@@ -44,17 +57,25 @@ function tellFailure(error: unknown, isMisuse: boolean): void {
 /** One Worker that serves. */
 class ClusterWorker {
   readonly #loop: EventLoop<unknown>;
+  readonly #module: HandlerModule<unknown>;
   readonly #teardown: Teardown | null;
+  readonly #sockets: DatagramSocket[] = [];
   readonly #cut = new AbortController();
 
-  constructor(loop: EventLoop<unknown>, teardown: Teardown | null) {
+  constructor(
+    loop: EventLoop<unknown>,
+    module: HandlerModule<unknown>,
+    teardown: Teardown | null,
+  ) {
     this.#loop = loop;
+    this.#module = module;
     this.#teardown = teardown;
     parentPort!.on("message", (order: Order) => this.#obey(order));
   }
 
   #obey(order: Order): void {
     if (order.type === "listen") this.#listen(order.fd, order.tlsContext);
+    else if (order.type === "bind") this.#bind(order.fd, order.settings);
     else if (order.type === "cut") this.#cut.abort();
     else if (order.type === "measure") tell({ type: "measured", metrics: metrics() });
     else void this.#shutdown(order.timeoutMs);
@@ -64,10 +85,27 @@ class ClusterWorker {
     void this.#loop.serve(new ListenerSocket(fd, null, null, tlsContext));
   }
 
+  /** Serves a socket by a descriptor of its own: the cluster's one outlives this thread. */
+  #bind(fd: number, settings: DatagramSettings): void {
+    const own = check("duplicate a descriptor", native.dup(fd));
+    let socket: DatagramSocket;
+    try {
+      socket = datagramsOver(own, datagramCallbacksOf(this.#module), settings);
+    } catch (error) {
+      native.close(own);
+      throw error;
+    }
+    this.#sockets.push(socket);
+    this.#module.onDatagramSocket?.(socket);
+  }
+
   async #shutdown(timeoutMs: number): Promise<void> {
     const over = this.#loop.shutdown({ timeoutMs, signal: this.#cut.signal });
+    const closing = { timeoutMs: Math.min(timeoutMs, CLOSE_TIMEOUT_MS) };
+    const closed = this.#sockets.map((socket) => socket.close(closing));
     tell({ type: "closed" });
     const { cut } = await over;
+    await Promise.all(closed);
     tell({ type: "drained", cut });
     try {
       await this.#teardown?.();
@@ -96,9 +134,9 @@ async function start({ handler, ring, counts, ...context }: Assignment): Promise
         }),
       onCount: (count) => void Atomics.store(written, Count.OPEN, count),
     });
-    new ClusterWorker(loop, teardown ?? null);
+    new ClusterWorker(loop, module, teardown ?? null);
     const { noDelay, keepAlive } = module.options ?? {};
-    tell({ type: "ready", socketOptions: { noDelay, keepAlive } });
+    tell({ type: "ready", serves: servesOf(module), socketOptions: { noDelay, keepAlive } });
   } catch (error) {
     tellFailure(error, isMisuse);
   }

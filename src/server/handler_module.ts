@@ -2,7 +2,10 @@
  * Handler modules: what a Worker of a cluster imports, and calls.
  */
 import type { Callbacks } from "../connection/connection.ts";
+import type { DatagramSocket } from "../datagram/contract.ts";
+import type { DatagramCallbacks } from "../datagram/options.ts";
 import { EventLoop, type EventLoopOptions } from "./event_loop.ts";
+import type { Serves } from "./protocol.ts";
 
 /** The poller in which a handler module runs. */
 export interface PollerContext {
@@ -16,6 +19,14 @@ export interface PollerContext {
 
 /** Called when a Worker has served its last connection. */
 export type Teardown = () => void | Promise<void>;
+
+/** The exports of a handler module that serves datagrams (`Cluster.bindDatagram`). */
+export interface DatagramHandlers extends Omit<DatagramCallbacks, "onError"> {
+  /** Called with the socket of this poller, before the first datagram: to write by itself. */
+  onDatagramSocket?: (socket: DatagramSocket) => void;
+  /** Called with what concerns one datagram or one peer, and with what a handler throws. */
+  onDatagramError?: DatagramCallbacks["onError"];
+}
 
 /**
  * The exports of a handler module: the callbacks that an {@linkcode EventLoop} takes, under their
@@ -33,7 +44,7 @@ export type Teardown = () => void | Promise<void>;
  * export const options = { idleTimeoutMs: 60_000 };
  * ```
  */
-export interface HandlerModule<C = undefined> extends Callbacks<C> {
+export interface HandlerModule<C = undefined> extends Callbacks<C>, DatagramHandlers {
   /** The options of the loop. Bounds hold for each poller by itself. */
   options?: Omit<EventLoopOptions<C>, keyof Callbacks<C>>;
   /**
@@ -43,7 +54,36 @@ export interface HandlerModule<C = undefined> extends Callbacks<C> {
   setup?: (context: PollerContext) => void | Teardown | Promise<void | Teardown>;
 }
 
-const CALLBACKS = ["onPrepare", "onConnect", "onRequest", "onDisconnect", "onError"] as const;
+const CALLBACKS = [
+  "onPrepare",
+  "onConnect",
+  "onRequest",
+  "onDisconnect",
+  "onError",
+  "onDatagram",
+  "onDatagrams",
+  "onDatagramSocket",
+  "onDatagramError",
+] as const;
+
+/** What a module serves. */
+export function servesOf(module: HandlerModule<unknown>): Serves {
+  const { onRequest, onConnect, onPrepare, onDatagram, onDatagrams } = module;
+  return {
+    connections: (onRequest ?? onConnect ?? onPrepare) != null,
+    datagrams: (onDatagram ?? onDatagrams) != null,
+  };
+}
+
+/** The callbacks of a module's datagram sockets. */
+export function datagramCallbacksOf(module: HandlerModule<unknown>): DatagramCallbacks {
+  const { onDatagram, onDatagrams, onDatagramError } = module;
+  return {
+    ...(onDatagram == null ? {} : { onDatagram }),
+    ...(onDatagrams == null ? {} : { onDatagrams }),
+    ...(onDatagramError == null ? {} : { onError: onDatagramError }),
+  };
+}
 
 /**
  * Makes sure that what a module exports is a handler module's.
@@ -61,9 +101,10 @@ export function checkHandlerModule(exports: object, name: string): HandlerModule
   if (options !== undefined && (typeof options !== "object" || options === null)) {
     throw new TypeError(`Cannot serve: options of ${name} is no object`);
   }
-  if (!["onRequest", "onConnect", "onPrepare"].some((callback) => module[callback] != null)) {
+  const { connections, datagrams } = servesOf(module);
+  if (!connections && !datagrams) {
     throw new TypeError(
-      `Cannot serve: ${name} exports no onRequest, onConnect or onPrepare; it has ${
+      `Cannot serve: ${name} exports no onRequest, onConnect, onPrepare or onDatagram; it has ${
         Object.keys(module).join(", ") || "no exports"
       }`,
     );

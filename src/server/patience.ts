@@ -2,7 +2,7 @@
  * The time that a Worker has to answer.
  */
 import { clearImmediate, clearTimeout, setImmediate, setTimeout } from "node:timers";
-import { TIMER_MS_MAX } from "./shutdown.ts";
+import { TIMER_MS_MAX } from "../core/limits.ts";
 
 /** Turns of the runtime's loop after which whatever had come when a timer was due has been told. */
 const TURNS = 2;

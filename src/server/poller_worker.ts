@@ -14,6 +14,7 @@ import { RING_COUNT_MAX } from "../core/limits.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { ListenerSocket } from "../net/listener.ts";
 import type { SocketOptions } from "../net/socket.ts";
+import type { DatagramGroup } from "./datagram_group.ts";
 import type { PollerLoad } from "./load_balance.ts";
 import {
   ASSIGNMENT,
@@ -22,6 +23,7 @@ import {
   messageOf,
   type Order,
   type Report,
+  type Serves,
 } from "./protocol.ts";
 import { modulesOf } from "./worker_entry.ts";
 
@@ -50,6 +52,8 @@ type State = "starting" | "serving" | "draining" | "over" | "ended";
 /** A Worker from its start to its end. One that ended is replaced by another. */
 export class PollerWorker implements PollerLoad {
   readonly index: number;
+  /** What its handler module serves. */
+  serves: Serves = { connections: false, datagrams: false };
   /** The options that its listeners shall have. */
   socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive"> = {};
   /** When it began to serve, in milliseconds of `performance.now()`; 0 before. */
@@ -156,6 +160,11 @@ export class PollerWorker implements PollerLoad {
     this.#order({ type: "listen", fd, tlsContext });
   }
 
+  /** Lets it serve the datagrams of its socket of a group. */
+  bind(group: DatagramGroup): void {
+    this.#order({ type: "bind", fd: group.fdOf(this.index), settings: group.settings });
+  }
+
   /**
    * Lets it serve what it has, within a time. How many connections were cut then. A second call
    * waits for the same.
@@ -228,6 +237,7 @@ export class PollerWorker implements PollerLoad {
     if (report.type === "over") return this.#onOver(report);
     if (report.type === "failed") return this.#onFailed(report);
     if (report.type === "begun") return void (this.#hasBegun = true);
+    this.serves = report.serves;
     this.socketOptions = report.socketOptions;
     this.#state = "serving";
     this.servesSince = performance.now();

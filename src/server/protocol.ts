@@ -3,6 +3,7 @@
  * libnetpoll.c brings them.
  */
 import { show } from "../core/options.ts";
+import type { DatagramSettings } from "../datagram/options.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { SocketOptions } from "../net/socket.ts";
 
@@ -28,10 +29,18 @@ export const Count = { TAKEN: 0, OPEN: 1, LENGTH: 2 } as const;
 /** The name under which `workerData` has the assignment. */
 export const ASSIGNMENT = "@netpoll/netpoll assignment";
 
+/** Whether a handler module serves connections, and datagrams. */
+export interface Serves {
+  readonly connections: boolean;
+  readonly datagrams: boolean;
+}
+
 /** A message from a cluster to a Worker. */
 export type Order =
   /** Take connections from this socket, which stays the cluster's. */
   | { type: "listen"; fd: number; tlsContext: number }
+  /** Serve the datagrams of this socket, which stays the cluster's. */
+  | { type: "bind"; fd: number; settings: DatagramSettings }
   /** Shut down, within a time. */
   | { type: "shutdown"; timeoutMs: number }
   /** Cut what is left. */
@@ -43,8 +52,8 @@ export type Order =
 export type Report =
   /** It runs, and imports the handler module next. */
   | { type: "begun" }
-  /** It serves. Its listeners shall have these options. */
-  | { type: "ready"; socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive"> }
+  /** It serves connections, datagrams, or both. Its listeners shall have these options. */
+  | { type: "ready"; serves: Serves; socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive"> }
   /** It cannot serve: the module is wrong, could not be imported, or the kernel refused. */
   | { type: "failed"; error: unknown; isMisuse: boolean; system: KernelFault | null }
   /** The metrics of its thread: the answer to each "measure", in order. */

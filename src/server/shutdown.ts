@@ -1,7 +1,9 @@
 /**
  * Shutting down: once, and within a time.
  */
+import { TIMER_MS_MAX, WORKER_GRACE_MS } from "../core/limits.ts";
 import { checkOptions, checkSignal, type Known, show } from "../core/options.ts";
+import { afterMs } from "./patience.ts";
 
 /** The options of {@linkcode EventLoop.shutdown}. */
 export interface ShutdownOptions {
@@ -24,9 +26,6 @@ export interface ShutdownResult {
 }
 
 const SHUTDOWN_OPTIONS: Known<ShutdownOptions> = { timeoutMs: 1, signal: 1 };
-
-/** The runtime's timers take a longer time for 1 ms. */
-export const TIMER_MS_MAX = 0x7fff_ffff;
 
 /** The time that a shutdown may take. Throws unless it is a time. */
 export function shutdownMs(options: ShutdownOptions): number {
@@ -64,5 +63,51 @@ export class Shutdown {
     this.result = promise;
     run().then(resolve, reject);
     return promise;
+  }
+}
+
+/** A Worker that can be drained. */
+export interface Drainable {
+  /** Lets it serve what it has, within a time. How many connections were cut then. */
+  drain(timeoutMs: number): Promise<number>;
+  /** Cuts what is left. */
+  cut(): void;
+  /** Ends it. An error, if it had not ended by itself. */
+  expire(): Error | null;
+}
+
+/**
+ * Drains Workers, and waits no longer than it may take: one that does not answer in time never will,
+ * and is ended. How many connections were cut.
+ */
+export async function drainWithin<W extends Drainable>(
+  workers: readonly W[],
+  options: ShutdownOptions,
+  onExpired: (error: Error, worker: W) => void,
+): Promise<number> {
+  const timeoutMs = shutdownMs(options);
+  const drained = workers.map((worker) => worker.drain(timeoutMs));
+  let giveUp = () => {};
+  const expireIn = (ms: number) => {
+    giveUp();
+    giveUp = afterMs(ms, () => {
+      for (const worker of workers) {
+        const error = worker.expire();
+        if (error !== null) onExpired(error, worker);
+      }
+    });
+  };
+  const cut = () => {
+    for (const worker of workers) worker.cut();
+    expireIn(WORKER_GRACE_MS);
+  };
+  if (timeoutMs + WORKER_GRACE_MS <= TIMER_MS_MAX) expireIn(timeoutMs + WORKER_GRACE_MS);
+  if (options.signal?.aborted) cut();
+  options.signal?.addEventListener("abort", cut);
+  try {
+    return (await Promise.all(drained)).reduce((sum, count) => sum + count, 0);
+  } finally {
+    giveUp();
+    options.signal?.removeEventListener("abort", cut);
   }
 }

@@ -175,6 +175,34 @@ TEST("np_errors() takes what ICMP has told of one peer, and says which; then the
   CHECK_EQUAL(np_errors(-1, got, 4), -EBADF);
 }
 
+TEST("np_steer() gives a datagram to the socket that its byte names, in the order of their binding") {
+  struct address here;
+  const int on = 1;
+  int32_t group[3];
+  for (int i = 0; i < 3; i++) {
+    if (i == 0) here = address_of(AF_INET, LOOPBACK4, 4);
+    group[i] = np_datagram_socket(AF_INET);
+    CHECK_EQUAL(setsockopt(group[i], SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
+    CHECK_EQUAL(np_bind(group[i], &here), 0);
+    CHECK_EQUAL(np_name(group[i], 0, &here), 0);
+  }
+  CHECK_EQUAL(np_steer(group[0], 1, 3), 0);
+  CHECK_EQUAL(np_steer(group[0], 1, 0), -EINVAL);
+  CHECK_EQUAL(np_steer(-1, 1, 3), -EBADF);
+  uint32_t slab = a_slab();
+  uint8_t *bytes = np_slab_address(slab);
+  for (int byte = 0; byte < 7; byte++) {
+    bytes[1] = (uint8_t)byte;
+    struct datagram one = record_to(&here, slab, 0, 2), got;
+    int32_t from = np_datagram_socket(AF_INET);
+    CHECK_EQUAL(np_sendmmsg(from, &one, 0, 1), 1);
+    make_room(&got, 1, slab);
+    for (int i = 0; i < 3; i++) CHECK_EQUAL(np_recvmmsg(group[i], &got, 1), i == byte % 3 ? 1 : -EAGAIN);
+    np_close(from);
+  }
+  for (int i = 0; i < 3; i++) np_close(group[i]);
+}
+
 #ifdef NP_FAULTS
 TEST("np_fault() fails a datagram at any place of a batch, as the kernel does: a short count, then why") {
   struct address here;
