@@ -79,6 +79,13 @@ export const BENCHES: readonly Bench[] = [
   study("question", "1 min", "what each server holds for 1 000 connections, half of them idle"),
   study("metrics-cost", "4 min", "CPU a message while nobody asks for metrics, and while asked"),
   study("zero-copy", "8 min", "CPU a byte of a sender with and without zero copy", "root"),
+  study(
+    "duplex",
+    "3 min",
+    "what Connection.fromDuplex adds to node:net and node:tls",
+    "libssl-dev",
+  ),
+  study("udp-zero-copy", "1 min", "CPU a datagram of a sender with and without MSG_ZEROCOPY"),
 ];
 
 /** The table to read. */

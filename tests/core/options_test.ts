@@ -59,7 +59,8 @@ test("checkOptions() of a promise, a Map and whatever else has no options is a T
     [/x/, "RegExp"],
   ];
   for (const [options, name] of cases) {
-    const message = `Cannot use an object (${name}) as the options of dial: its properties`;
+    const message =
+      `Cannot use an object (${name}) as the options of dial: what it holds is not in its properties`;
     assertThrows(() => checkOptions("dial", options, KNOWN), TypeError, message);
     assertThrows(() => readOptions("dial", options as object, KNOWN), TypeError, message);
   }
