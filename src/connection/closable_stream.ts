@@ -25,6 +25,9 @@ import { ZeroCopyClose } from "../transport/zero_copy_close.ts";
 
 const CLOSE_OPTIONS: Known<CloseOptions> = { timeoutMs: 1 };
 
+/** The calls that may fail for a moment when a broken connection receives what is left. */
+const RECEIVE_TRIES = 16;
+
 /** A stream with a life: who is called in the course of it is the business of the connection. */
 export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner {
   /** All is over, and the close callbacks were called. */
@@ -107,10 +110,14 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     readSide.settle(this.reader);
   }
 
-  /** Receives what came before the loss. Without memory for it, that is lost as well. */
+  /**
+   * Receives what came before the loss. Nothing tells of it again: a call that fails for a moment
+   * (ENOBUFS) is made again while bytes are there. Without memory for them, they are lost as well.
+   */
   #receiveRest(): void {
+    let tries = RECEIVE_TRIES;
     try {
-      while (readSide.receive(this.reader, this.fd) > 0);
+      while (readSide.receive(this.reader, this.fd) > 0 || (this.unreadBytes > 0 && tries-- > 0));
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
     }

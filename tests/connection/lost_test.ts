@@ -6,6 +6,7 @@ import {
   type EventLoop,
   pipe,
   type RequestHandler,
+  socketPair,
   SystemError,
   TimeoutError,
 } from "../../mod.ts";
@@ -250,3 +251,20 @@ test("onRequest is not called again on a lost connection, when it has failed on 
   await until(() => a.metrics().unread.heldBytes === 0, "the memory of what came before");
   assertEquals([calls, errors], [1, []]);
 });
+
+faultTest(
+  "a connection that is lost delivers what had come, though the kernel has no buffer at first",
+  () =>
+    leaks(async () => {
+      const [a, b] = socketPair();
+      a.pauseRead();
+      await send(b, "farewell");
+      await b.close();
+      failWith("recv", ERRNO.ENOBUFS, { fd: a.fd, count: 3 });
+      a.writer.writeString("too late");
+      void a.writer.flush().catch(() => {});
+      await assertRejects(() => soon(a.closed), EofError);
+      assertEquals(a.reader.readString(a.reader.length), "farewell");
+      await closeAll(a);
+    }),
+);

@@ -4,6 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { isIPv4, isIPv6 } from "node:net";
+import { host } from "../../ffi/runtime.ts";
 import {
   type Address,
   describeAddress,
@@ -119,15 +120,17 @@ function pathCase(random: Random): void {
   const text = (random.chance(0.4) ? "@" : "") +
     Array.from({ length }, () => random.chance(0.9) ? "a" : random.pick(letters)).join("");
   const isAbstract = text.startsWith("@");
-  const bytes = Buffer.byteLength(text);
+  // Deno's sandbox is asked about a path without ".."; so that one is bound.
+  const path = isAbstract || text.includes("\0") ? text : host.plainPath(text);
+  const bytes = Buffer.byteLength(path);
   const isRight = text !== "" && text !== "@" && !text.includes("\0") &&
     bytes <= (isAbstract ? 108 : 107);
   const error = thrownBy(() => parsePath(text));
   assertEquals(error === null, isRight, `${JSON.stringify(text)}: ${error}`);
   if (error !== null) return assert(error instanceof TypeError, `${error}`);
   const raw = parsePath(text);
-  assertEquals(formatAddress(raw), { transport: "unix", path: text });
-  assertEquals(unpackAddress(packAddress(raw)), { transport: "unix", path: text });
+  assertEquals(formatAddress(raw), { transport: "unix", path });
+  assertEquals(unpackAddress(packAddress(raw)), { transport: "unix", path });
   assert(!isWildcard(raw), text);
 }
 
