@@ -105,7 +105,7 @@ export async function copyLibrary(patches: readonly Patch[] = []): Promise<Libra
   append(
     sources,
     "src/poll/thread_poller.ts",
-    "export function renew() { poller?.close(); poller = null; }\n",
+    "export function renew() { poller?.close(); poller = null; unloadables.clear(); }\n",
   );
   for (const each of patches) patch(sources, each);
   const folder = mkdtempSync(join(tmpdir(), "netpoll-simulation-"));

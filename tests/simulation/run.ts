@@ -86,8 +86,4 @@ async function runMutants(): Promise<void> {
   if (missed > 0) process.exitCode = 1;
 }
 
-// The poller of each schedule listens for the end of the process, and 300 000 of them would end it in minutes.
-const listeners = process.listeners("exit");
 await (own.mutants === undefined ? runSchedules() : runMutants());
-process.removeAllListeners("exit");
-for (const listener of listeners) process.once("exit", listener);

@@ -2,6 +2,7 @@
  * Many schedules, one after the other. They run within macrotasks of the real runtime, because only
  * there can microtasks be drained.
  */
+import process from "node:process";
 import { setImmediate } from "node:timers";
 import { copyLibrary, type Library, type Patch } from "./copy.ts";
 import type { Violation } from "./machine.ts";
@@ -59,9 +60,19 @@ function inTask<T>(run: () => T): Promise<T> {
   );
 }
 
+/**
+ * Takes away what listens for the end of the process but those that did before: the poller of each
+ * schedule does, and would be kept with all of its memory until then.
+ */
+function forgetPollers(before: readonly NodeJS.ExitListener[]): void {
+  process.removeAllListeners("exit");
+  for (const listener of before) process.once("exit", listener);
+}
+
 /** Runs schedules over a copy of the library, with changes if there are any. */
 export async function simulate(plan: Plan, patches: readonly Patch[] = []): Promise<Result> {
   let library = await copyLibrary(patches);
+  const listeners = process.listeners("exit");
   const findings: Finding[] = [];
   let [count, micros] = [0, 0];
   const isOver = () =>
@@ -75,6 +86,7 @@ export async function simulate(plan: Plan, patches: readonly Patch[] = []): Prom
         count += 1;
       }
     });
+    forgetPollers(listeners);
     if (findings.length > before) {
       plan.onFinding?.(findings.at(-1)!);
       library = await copyLibrary(patches); // what it has left undone would disturb the next
