@@ -2,12 +2,12 @@
  * The cost of an echo over TLS, and of handshakes: `make -C bench tls`.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runFile, type Runtime } from "./harness/candidates.ts";
 import { projectPath, run, type Server, startServer } from "./harness/child.ts";
 import { chooser, contest, type Entrant, follower, type Outcome } from "./harness/contest.ts";
+import { makeIdentity } from "./harness/identity.ts";
 import { parse, select } from "./harness/options.ts";
 import { describeFloors } from "./harness/tls_floors.ts";
 import { weighAll } from "./harness/tls_weights.ts";
@@ -28,13 +28,7 @@ const options = parse({
 });
 const { seconds, warmup, serverCpu, loadCpu } = options;
 
-const directory = mkdtempSync(join(tmpdir(), "netpoll-tls-"));
-const [key, certificate] = [join(directory, "key.pem"), join(directory, "cert.pem")];
-execFileSync("openssl", [
-  ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
-  ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "30"],
-  ...["-keyout", key, "-out", certificate],
-], { stdio: "ignore" });
+const { directory, key, certificate } = makeIdentity("tls");
 
 const openssl = execFileSync("openssl", ["version"], { encoding: "utf8" }).split(" (")[0]!.trim();
 

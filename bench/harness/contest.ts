@@ -76,7 +76,7 @@ export interface Outcome<K extends string> {
 
 /** A part of the results that is not made of cases. */
 export interface Part {
-  /** Where it stands. */
+  /** Its place in the results. */
   readonly place: "first" | "last";
   readonly markdown: string;
   readonly raw: unknown;

@@ -1,5 +1,5 @@
 /**
- * What is demanded of netpoll over TLS, and what it reached.
+ * The demands on netpoll over TLS, and the figures that it reached.
  */
 import type { Outcome } from "./contest.ts";
 import { type Demand, describeDemands, ofCpu } from "./floors.ts";

@@ -14,7 +14,7 @@ const OFFERED_MIB = 256;
 /** A server is left alone so long before each look. */
 const SETTLE_MS = 300;
 
-/** What one round tells of a server. */
+/** The figures of a server in one round. */
 export interface Weight {
   /** Growth of resident memory for an idle connection, in KiB. */
   readonly idleKib: number;
@@ -29,7 +29,7 @@ export interface Weight {
   readonly burstMs: number;
 }
 
-/** How to weigh. */
+/** The settings of the weighing. */
 export interface Weighing {
   readonly rounds: number;
   readonly certificate: string;

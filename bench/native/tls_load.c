@@ -126,7 +126,7 @@ static void hold(void) {
   printf("{\"connections\": %d}\n", options.connections);
 }
 
-// What it could send while it did not read.
+// Offers bytes and reads nothing. The number of bytes that left.
 static uint64_t offer(struct client *c) {
   uint64_t sent = 0, since = now_nanos();
   c->is_deaf = true;

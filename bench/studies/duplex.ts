@@ -2,16 +2,14 @@
  * The cost of `Connection.fromDuplex` over the bare stream of the same runtime, and what a server
  * keeps of what a peer offers that it does not read: `make -C bench duplex`.
  */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { runFile, type Runtime } from "../harness/candidates.ts";
 import { projectPath, run, type Server } from "../harness/child.ts";
 import { LOAD_CPU, SERVER_CPU } from "../harness/cpus.ts";
+import { makeIdentity } from "../harness/identity.ts";
 import { figure, figureAndRange, table } from "../harness/markdown.ts";
 import { commandLine, parse, select } from "../harness/options.ts";
 import { describeMachine, tell } from "../harness/report.ts";
@@ -39,13 +37,7 @@ const options = parse({
 const { rounds, seconds } = options;
 const sizes = select(SIZES, options.sizes);
 const runtimes = select(["bun", "deno"] as const, options.runtimes);
-const directory = mkdtempSync(join(tmpdir(), "netpoll-duplex-"));
-const [key, certificate] = [join(directory, "key.pem"), join(directory, "cert.pem")];
-execFileSync("openssl", [
-  ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
-  ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "30"],
-  ...["-keyout", key, "-out", certificate],
-], { stdio: "ignore" });
+const { directory, key, certificate } = makeIdentity("duplex");
 
 type Kind = "node:net" | "node:tls";
 const KINDS: readonly Kind[] = ["node:net", "node:tls"];

@@ -28,7 +28,7 @@ export class Forwarder {
     this.#upstream = upstream;
   }
 
-  /** One that asks the server at "host:port". */
+  /** Makes a forwarder that asks the server at "host:port". */
   static async to(address: string): Promise<Forwarder> {
     // A connected socket hears of nobody else, and of a server that is not there at once.
     const upstream = await dialDatagram("udp", address, {

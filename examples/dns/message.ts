@@ -14,9 +14,9 @@ export interface Query {
   /** The name, in lower case, without a dot at its end. */
   readonly name: string;
   readonly type: number;
-  /** Where the question ends. */
+  /** The offset behind the question. */
   readonly end: number;
-  /** Whether it wants a standard look-up in the class of the Internet. */
+  /** True for a standard look-up in the class of the Internet. */
   readonly isUsual: boolean;
 }
 
@@ -110,7 +110,7 @@ export function writeAnswer(
   return out.subarray(0, at);
 }
 
-/** Whether two messages ask the same. */
+/** True when two messages have the same question, which ends at `end`. */
 export function asksTheSame(one: Uint8Array, other: Uint8Array, end: number): boolean {
   if (other.length < end) return false;
   for (let at = HEADER_BYTES; at < end; at++) if (one[at] !== other[at]) return false;

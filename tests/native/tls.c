@@ -68,6 +68,20 @@ static void make_contexts(int32_t *server, int32_t *client) {
   CHECK_EQUAL(np_tls_set(*client, TLS_VERIFY, 1), 0);
 }
 
+static void end_tls(int32_t server, int32_t client, const int32_t pair[2]) {
+  np_close(pair[0]);
+  np_close(pair[1]);
+  np_tls_context_free(server);
+  np_tls_context_free(client);
+}
+
+// Two connected sockets on which both sides have begun.
+static void begin_tls(int32_t server, int32_t client, int32_t pair[2]) {
+  make_pair(pair);
+  CHECK_EQUAL(np_tls_begin(pair[0], server, "", tls_bytes(""), 0, ""), 0);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", tls_bytes(""), 0, "here"), 0);
+}
+
 static void shake_hands(int32_t server, int32_t client) {
   int32_t at_server = TLS_WANTS_READ, at_client = TLS_WANTS_READ;
   for (int n = 0; n < 20 && (at_server != TLS_DONE || at_client != TLS_DONE); n++) {
@@ -81,11 +95,8 @@ static void shake_hands(int32_t server, int32_t client) {
 TEST("np_tls_send() and np_tls_recv() move bytes between two ends, whatever the kernel takes") {
   int32_t server, client, pair[2];
   make_contexts(&server, &client);
-  make_pair(pair);
-  const uint8_t *none = tls_bytes("");
-  CHECK_EQUAL(np_tls_begin(pair[0], server, "", none, 0, ""), 0);
-  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), 0);
-  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), -EEXIST);
+  begin_tls(server, client, pair);
+  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", tls_bytes(""), 0, "here"), -EEXIST);
   shake_hands(pair[0], pair[1]);
   enum { BYTES = 1 << 20 };
   uint8_t *sent = malloc(BYTES), *received = malloc(BYTES);
@@ -117,10 +128,7 @@ TEST("np_tls_send() and np_tls_recv() move bytes between two ends, whatever the 
 TEST("np_tls_feed() is what TLS reads first, in pieces of any size") {
   int32_t server, client, pair[2];
   make_contexts(&server, &client);
-  make_pair(pair);
-  const uint8_t *none = tls_bytes("");
-  CHECK_EQUAL(np_tls_begin(pair[0], server, "", none, 0, ""), 0);
-  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), 0);
+  begin_tls(server, client, pair);
   CHECK_EQUAL(np_tls_handshake(pair[1]), TLS_WANTS_READ);
   uint8_t early[4096];
   ssize_t count = recv(pair[0], early, 77, 0);
@@ -130,19 +138,13 @@ TEST("np_tls_feed() is what TLS reads first, in pieces of any size") {
   CHECK_EQUAL(np_tls_pending(pair[0]), 1);
   shake_hands(pair[0], pair[1]);
   CHECK_EQUAL(np_tls_pending(pair[0]), 0);
-  np_close(pair[0]);
-  np_close(pair[1]);
-  np_tls_context_free(server);
-  np_tls_context_free(client);
+  end_tls(server, client, pair);
 }
 
 TEST("np_tls_recv() tells a cut from an end in order, again and again") {
   int32_t server, client, pair[2], numbers[2];
   make_contexts(&server, &client);
-  make_pair(pair);
-  const uint8_t *none = tls_bytes("");
-  CHECK_EQUAL(np_tls_begin(pair[0], server, "", none, 0, ""), 0);
-  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), 0);
+  begin_tls(server, client, pair);
   shake_hands(pair[0], pair[1]);
   uint32_t slab = (uint32_t)np_slab_map(2 << 20);
   CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), -EAGAIN);
@@ -153,19 +155,13 @@ TEST("np_tls_recv() tells a cut from an end in order, again and again") {
     CHECK(np_tls_failure(pair[1], 0, numbers, text, sizeof text) > 0);
     CHECK_EQUAL(numbers[0], 294);  // SSL_R_UNEXPECTED_EOF_WHILE_READING
   }
-  np_close(pair[0]);
-  np_close(pair[1]);
-  np_tls_context_free(server);
-  np_tls_context_free(client);
+  end_tls(server, client, pair);
 }
 
 TEST("np_tls_pending() tells of an end that came with the last bytes, until somebody has heard it") {
   int32_t server, client, pair[2];
   make_contexts(&server, &client);
-  make_pair(pair);
-  const uint8_t *none = tls_bytes("");
-  CHECK_EQUAL(np_tls_begin(pair[0], server, "", none, 0, ""), 0);
-  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), 0);
+  begin_tls(server, client, pair);
   shake_hands(pair[0], pair[1]);
   uint32_t slab = (uint32_t)np_slab_map(2 << 20);
   CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), -EAGAIN);
@@ -177,19 +173,13 @@ TEST("np_tls_pending() tells of an end that came with the last bytes, until some
   CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), 0);
   CHECK_EQUAL(np_tls_pending(pair[1]), 0);
   CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), 0);
-  np_close(pair[0]);
-  np_close(pair[1]);
-  np_tls_context_free(server);
-  np_tls_context_free(client);
+  end_tls(server, client, pair);
 }
 
 // Connects once. Whether the client went on with a session.
 static int is_resumed(int32_t server, int32_t client) {
   int pair[2];
-  make_pair(pair);
-  const uint8_t *none = tls_bytes("");
-  CHECK_EQUAL(np_tls_begin(pair[0], server, "", none, 0, ""), 0);
-  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", none, 0, "here"), 0);
+  begin_tls(server, client, pair);
   shake_hands(pair[0], pair[1]);
   uint32_t slab = (uint32_t)np_slab_map(2 << 20);
   CHECK_EQUAL(np_tls_recv(pair[1], slab, 0, 100), -EAGAIN);  // takes the sessions that are given in TLS 1.3
@@ -291,9 +281,7 @@ TEST("np_tls_use() has a response of OCSP for clients that ask for one, and np_t
 TEST("np_tls_send() puts pieces together in records, and goes on where the kernel has stopped") {
   int32_t server, client, pair[2];
   make_contexts(&server, &client);
-  make_pair(pair);
-  CHECK_EQUAL(np_tls_begin(pair[0], server, "", tls_bytes(""), 0, ""), 0);
-  CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", tls_bytes(""), 0, "here"), 0);
+  begin_tls(server, client, pair);
   shake_hands(pair[0], pair[1]);
   uint32_t slab = (uint32_t)np_slab_map(2 << 20), base = 1 << 20;
   uint8_t *memory = np_slab_address(slab);
@@ -308,10 +296,7 @@ TEST("np_tls_send() puts pieces together in records, and goes on where the kerne
   }
   CHECK_EQUAL(in, 40009);
   CHECK(memcmp(sent, received, in) == 0);
-  np_close(pair[0]);
-  np_close(pair[1]);
-  np_tls_context_free(server);
-  np_tls_context_free(client);
+  end_tls(server, client, pair);
 }
 
 static void *leave_context(void *number) {
@@ -564,9 +549,7 @@ TEST("np_tls_recv() and np_tls_handshake() go on when the kernel has had no memo
     int32_t server, client, code = errors ? -ENOBUFS : -ENOMEM;
     int pair[2];
     make_contexts(&server, &client);
-    make_pair(pair);
-    CHECK_EQUAL(np_tls_begin(pair[0], server, "", tls_bytes(""), 0, ""), 0);
-    CHECK_EQUAL(np_tls_begin(pair[1], client, "localhost", tls_bytes(""), 0, "here"), 0);
+    begin_tls(server, client, pair);
     np_tls_context_free(server);
     np_tls_context_free(client);
     CHECK_EQUAL(np_fault(FAULT_SEND, pair[1], 0, 1, code), 0);
