@@ -18,7 +18,7 @@ const FILE_LINES_MAX = 500;
  * One file by design, so that `cc` with no option but -shared builds it: every call that is wrapped
  * goes in.
  */
-const C_FILE_LINES_MAX = 2900;
+const C_FILE_LINES_MAX = 3200;
 
 /** The folders that each folder may import, besides itself and `src/core`, which all may. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
@@ -271,7 +271,7 @@ test("longFunctions() finds a long one, so that the rule above can fail", () => 
   assertEquals(longFunctions("a.ts", short), []);
 });
 
-test("files have at most 500 lines, libnetpoll.c 1400", () => {
+test("files have at most 500 lines, libnetpoll.c 3200", () => {
   const maxOf = (path: string) => path.endsWith(".c") ? C_FILE_LINES_MAX : FILE_LINES_MAX;
   const long = files.filter((path) => /\.([cht]|ts|sh)$|Makefile$/.test(path))
     .filter((path) => linesOf(path).length > maxOf(path));
