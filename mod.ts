@@ -146,6 +146,7 @@ export type {
   UdpAddress,
   UnixAddress,
 } from "./src/net/address.ts";
+export type { AddressLike, NodeAddress, PathAddress, PlainAddress } from "./src/net/written.ts";
 export { metrics } from "./src/metrics/metrics.ts";
 export type {
   ConnectionTotals,

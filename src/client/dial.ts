@@ -27,6 +27,7 @@ import {
   rawAddress,
 } from "../net/address.ts";
 import { type Destination, localRaw, locate, resolve } from "../net/look_up.ts";
+import { type AddressLike, givenStream } from "../net/written.ts";
 import { bind, checkPermitted, connect, type Origin } from "../net/permitted.ts";
 import { applyOptions, getOption, Option, type SocketOptions } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -273,7 +274,7 @@ async function within(
 }
 
 /**
- * Connects to somebody who listens.
+ * Connects to somebody who listens. The address is a text, or any {@linkcode AddressLike}.
  *
  * All addresses of a host are tried, each 250 ms after the one before or as soon as that failed;
  * the first that connects wins. With `onRequest` the connection is served like an accepted one and
@@ -304,9 +305,7 @@ async function within(
  * });
  * const served = loop.serve(listener);
  *
- * const { address } = listener;
- * const port = address.transport === "tcp" ? address.port : 0;
- * await using connection = await dial("tcp", `127.0.0.1:${port}`, { timeoutMs: 1000 });
+ * await using connection = await dial(listener.address, { timeoutMs: 1000 });
  * connection.writer.writeString("hello");
  * await connection.writer.flush();
  * await connection.reader.wait(5);
@@ -317,11 +316,25 @@ async function within(
  * await served;
  * ```
  */
-export async function dial<C = undefined>(
+export function dial<C = undefined>(
   network: Network,
-  address: string,
-  options: DialOptions<C> = {},
+  address: AddressLike,
+  options?: DialOptions<C>,
+): Promise<Connection>;
+/**
+ * Connects to an address that says its network itself, such as `connection.remoteAddress` or
+ * `listener.address`.
+ */
+export function dial<C = undefined>(
+  address: AddressLike,
+  options?: DialOptions<C>,
+): Promise<Connection>;
+export async function dial<C = undefined>(
+  first: Network | AddressLike,
+  second?: AddressLike | DialOptions<C>,
+  third?: DialOptions<C>,
 ): Promise<Connection> {
+  const { network, text: address, options } = givenStream(first, second, third);
   const read = readOptions("dial", options, DIAL_OPTIONS);
   checkSignal("dial", read.signal);
   checkCallbacks(read);

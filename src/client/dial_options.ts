@@ -6,6 +6,7 @@ import type { Callbacks } from "../connection/connection.ts";
 import { type ConnectionOptions, DEFAULTS } from "../connection/settings.ts";
 import type { Known } from "../core/options.ts";
 import { SOCKET_OPTIONS, type SocketOptions } from "../net/socket.ts";
+import type { AddressLike } from "../net/written.ts";
 import type { TlsClientOptions } from "../tls/options.ts";
 
 /** The options of {@linkcode dial}, and of the connection that it makes. */
@@ -19,10 +20,10 @@ export interface DialOptions<C = undefined>
   /** Ends the attempt when it is aborted, with the signal's reason. */
   signal?: AbortSignal;
   /**
-   * The address of this end: "host:port" with a numeric host; port 0 lets the kernel choose. Deno's
-   * `--allow-net` has to grant it, too.
+   * The address of this end: "host:port", or an address, with a numeric host; port 0 lets the kernel
+   * choose. Deno's `--allow-net` has to grant it, too.
    */
-  localAddress?: string;
+  localAddress?: AddressLike;
   /**
    * TLS, with the server's certificate verified: `true`, or its options. Give the same object for
    * many connections: what is made of it is kept, and so are the sessions with its servers.

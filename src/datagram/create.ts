@@ -17,6 +17,7 @@ import {
 import { bindFirst, type Binding } from "../net/binding.ts";
 import { bind } from "../net/permitted.ts";
 import { getOption, Option, setOption } from "../net/socket.ts";
+import { type AddressLike, givenDatagram } from "../net/written.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import type { DatagramSocket } from "./contract.ts";
 import { DatagramCore } from "./core.ts";
@@ -147,9 +148,20 @@ function open(
  */
 export function createDatagramSocket(
   network: DatagramNetwork,
-  address: string,
-  options: DatagramOptions = {},
+  address: AddressLike,
+  options?: DatagramOptions,
+): DatagramSocket;
+/** Binds an address that says its network itself, such as another socket's. */
+export function createDatagramSocket(
+  address: AddressLike,
+  options?: DatagramOptions,
+): DatagramSocket;
+export function createDatagramSocket(
+  first: DatagramNetwork | AddressLike,
+  second?: AddressLike | DatagramOptions,
+  third?: DatagramOptions,
 ): DatagramSocket {
+  const { network, text: address, options } = givenDatagram(first, second, third);
   const read = readOptions("createDatagramSocket", options, DATAGRAM_OPTIONS);
   const settings = datagramSettings(read);
   checkKernelOptions(read);

@@ -16,6 +16,7 @@ import {
 import { localRaw, locate, resolve } from "../net/look_up.ts";
 import { bind, connect, type Origin } from "../net/permitted.ts";
 import { Option, setOption } from "../net/socket.ts";
+import { type AddressLike, givenDatagram } from "../net/written.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import type { DatagramSocket } from "./contract.ts";
 import { DatagramCore } from "./core.ts";
@@ -29,10 +30,10 @@ export interface DialDatagramOptions extends DatagramOptions {
   /** Ends the look-up of a name when it is aborted, with the signal's reason. */
   signal?: AbortSignal;
   /**
-   * The address of this end: "host:port" with a numeric host; port 0 lets the kernel choose. Deno's
-   * `--allow-net` has to grant it, too.
+   * The address of this end: "host:port", or an address, with a numeric host; port 0 lets the kernel
+   * choose. Deno's `--allow-net` has to grant it, too.
    */
-  localAddress?: string;
+  localAddress?: AddressLike;
 }
 
 const DIAL_DATAGRAM_OPTIONS: Known<DialDatagramOptions> = {
@@ -102,11 +103,22 @@ function open(
  * client.release();
  * ```
  */
-export async function dialDatagram(
+export function dialDatagram(
   network: DatagramNetwork,
-  address: string,
-  options: DialDatagramOptions = {},
+  address: AddressLike,
+  options?: DialDatagramOptions,
+): Promise<DatagramSocket>;
+/** Does so with an address that says its network itself, such as `datagram.remoteAddress`. */
+export function dialDatagram(
+  address: AddressLike,
+  options?: DialDatagramOptions,
+): Promise<DatagramSocket>;
+export async function dialDatagram(
+  first: DatagramNetwork | AddressLike,
+  second?: AddressLike | DialDatagramOptions,
+  third?: DialDatagramOptions,
 ): Promise<DatagramSocket> {
+  const { network, text: address, options } = givenDatagram(first, second, third);
   const read = readOptions("dialDatagram", options, DIAL_DATAGRAM_OPTIONS);
   checkNetwork("dial", network);
   checkSignal("dialDatagram", read.signal);

@@ -16,6 +16,7 @@ import {
   udpAddress,
   wellKnown,
 } from "../net/address.ts";
+import { type AddressLike, writtenDatagram } from "../net/written.ts";
 
 const PORT_FACTOR = 2 ** 32;
 const PACKED_MAX = 65_536 * PORT_FACTOR;
@@ -36,10 +37,8 @@ const PORT_MAX = 65_535;
  * console.log(unpackPeer(peer)); // { transport: "udp", hostname: "127.0.0.1", port: 5353 }
  * ```
  */
-export function packPeer(address: string | UdpAddress): PackedAddress {
-  const { hostname, port } = typeof address === "object" && address !== null
-    ? address
-    : parseHostPort(address);
+export function packPeer(address: AddressLike): PackedAddress {
+  const { hostname, port } = parseHostPort(writtenDatagram(address).text);
   const numeric = wellKnown(String(hostname))?.[0] ?? hostname;
   if (hostname === "" || !isNumeric(numeric) || !isPort(port)) {
     throw new TypeError(

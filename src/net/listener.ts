@@ -28,6 +28,7 @@ import { beginServer } from "../tls/context.ts";
 import { Credentials } from "../tls/credentials.ts";
 import type { TlsServerOptions } from "../tls/options.ts";
 import { bind, connect } from "./permitted.ts";
+import { type AddressLike, givenStream } from "./written.ts";
 import {
   applyOptions,
   getOption,
@@ -366,7 +367,8 @@ function listenUnix(address: string, options: ListenerOptions): number {
  * Opens a socket that connections arrive at, before it returns.
  *
  * `address` is `"host:port"` (port 0: the kernel chooses; an empty host: every address of this
- * machine), or `"[::1]:port"`, or for "unix" a path or `"@name"`. Numeric addresses, the empty host
+ * machine), or `"[::1]:port"`, or for "unix" a path or `"@name"`, or any {@linkcode AddressLike}.
+ * Numeric addresses, the empty host
  * and `localhost` (127.0.0.1, else ::1) need no resolver; any other name asks the system's and
  * blocks the thread until it has answered. The file of a Unix socket whose server died is replaced;
  * one that is served is not.
@@ -390,9 +392,17 @@ function listenUnix(address: string, options: ListenerOptions): number {
  */
 export function createListener(
   network: Network,
-  address: string,
-  options: ListenerOptions = {},
+  address: AddressLike,
+  options?: ListenerOptions,
+): Listener;
+/** Listens at an address that says its network itself, such as another listener's. */
+export function createListener(address: AddressLike, options?: ListenerOptions): Listener;
+export function createListener(
+  first: Network | AddressLike,
+  second?: AddressLike | ListenerOptions,
+  third?: ListenerOptions,
 ): Listener {
+  const { network, text: address, options } = givenStream(first, second, third);
   const read = readOptions("createListener", options, LISTENER_OPTIONS);
   const { backlog, mode } = read;
   if (backlog !== undefined) checkNumber("backlog", backlog, 1, INT_MAX);

@@ -15,6 +15,7 @@ import {
   wellKnown,
 } from "./address.ts";
 import type { Origin } from "./permitted.ts";
+import { type AddressLike, writtenHostPort } from "./written.ts";
 
 /** A name that a resolver has to look up. */
 export interface Name {
@@ -47,8 +48,9 @@ export function locate(network: IpNetwork | "unix", address: string): Destinatio
 }
 
 /** The raw address of our own end as a user wrote it; null for none. */
-export function localRaw(address: string | undefined): Uint32Array | null {
-  if (address === undefined) return null;
+export function localRaw(given: AddressLike | undefined): Uint32Array | null {
+  if (given === undefined) return null;
+  const address = writtenHostPort(given);
   const { hostname, port } = parseHostPort(address);
   if (isNumeric(hostname)) return rawFromNumeric(hostname, port);
   throw new TypeError(`Cannot use the local address "${address}": its host must be numeric`);

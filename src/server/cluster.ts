@@ -16,6 +16,7 @@ import {
 import { metrics } from "../metrics/metrics.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import type { DatagramNetwork, UdpAddress } from "../net/address.ts";
+import type { AddressLike } from "../net/written.ts";
 import type { PollerLoad } from "./load_balance.ts";
 import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself in a Worker
 import {
@@ -227,7 +228,7 @@ export class Cluster {
    */
   async bindDatagram(
     network: DatagramNetwork,
-    address: string,
+    address: AddressLike,
     options: ClusterDatagramOptions = {},
   ): Promise<UdpAddress> {
     const group = new DatagramGroup(network, address, options, this.#pollerCount);

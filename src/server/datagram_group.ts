@@ -20,6 +20,7 @@ import {
 } from "../datagram/options.ts";
 import { udpOf } from "../datagram/peer.ts";
 import { type DatagramNetwork, describeAddress, type UdpAddress } from "../net/address.ts";
+import { type AddressLike, writtenHostPort } from "../net/written.ts";
 
 /** The options of {@linkcode Cluster.bindDatagram}. */
 export interface ClusterDatagramOptions
@@ -51,7 +52,7 @@ export class DatagramGroup {
    */
   constructor(
     network: DatagramNetwork,
-    address: string,
+    address: AddressLike,
     options: ClusterDatagramOptions,
     pollerCount: number,
   ) {
@@ -67,7 +68,7 @@ export class DatagramGroup {
     checkKernelOptions(read);
     const shared = { ...read, reusePort: true };
     try {
-      const first = openBound(network, address, shared);
+      const first = openBound(network, writtenHostPort(address), shared);
       this.#fds.push(first);
       while (this.#fds.length < pollerCount) this.#fds.push(openSibling(first, shared));
       this.address = udpOf(nameOf(first));
