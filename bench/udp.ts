@@ -110,6 +110,7 @@ await contest<Key>({
     peer("bun-node", "node:dgram in Bun", "bun", "node_udp.mjs"),
     peer("deno-node", "node:dgram in Deno", "deno", "node_udp.mjs"),
     chooser("go", "x/net ReadBatch in Go", [projectPath("bench/build/go-udp")]),
+    chooser("rust", "quinn-udp in Rust", [projectPath("bench/build/rust-udp")]),
   ],
   bases: [
     ["÷ C", () => "c"],

@@ -11,7 +11,7 @@ PACKAGES=(
   redis-cli:redis-tools redis-benchmark:redis-tools redis-server:redis-server
   iperf3:iperf3 psql:postgresql
   openssl:openssl nginx:nginx-light haproxy:haproxy stunnel:stunnel4 go:golang-go
-  dig:dnsutils logger:bsdutils tftp:tftp-hpa ntpdate:ntpdate ip:iproute2
+  dig:dnsutils dnsperf:dnsperf logger:bsdutils tftp:tftp-hpa ntpdate:ntpdate ip:iproute2
 )
 
 missing=()
@@ -20,6 +20,8 @@ for entry in "${PACKAGES[@]}"; do
 done
 # Debian's nginx passes on what is no HTTP by a package of its own.
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
+# A module of Debian's own Python.
+/usr/bin/python3 -c "import statsd" 2>/dev/null || missing+=(python3-statsd)
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "Not installed, and this is not root on Debian: ${missing[*]}; tests that need them are skipped"

@@ -75,7 +75,12 @@ export const BENCHES: readonly Bench[] = [
     "echo and handshakes over TLS: ours, C, Bun, Deno, node:tls, rustls",
     "openssl, libssl-dev",
   ),
-  bench("udp", "4 min", "echo over UDP: ours, C, Bun, Deno, node:dgram, Go", "go"),
+  bench(
+    "udp",
+    "5 min",
+    "echo over UDP: ours, C, Bun, Deno, node:dgram, Go, quinn-udp",
+    "go, cargo",
+  ),
   study("question", "1 min", "what each server holds for 1 000 connections, half of them idle"),
   study("metrics-cost", "4 min", "CPU a message while nobody asks for metrics, and while asked"),
   study("zero-copy", "8 min", "CPU a byte of a sender with and without zero copy", "root"),

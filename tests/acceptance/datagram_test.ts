@@ -10,7 +10,7 @@ import { Program } from "../../scripts/program.ts";
 import { Bed, findObstacle, SERVER_HOST } from "../network/bed.ts";
 import { commandFor, start } from "../support/child.ts";
 import { root, withDirectory } from "../support/library.ts";
-import { lacks, runTool, TOOL_MS_MAX } from "../support/tool.ts";
+import { lacks, lacksModule, runTool, SCALE, TOOL_MS_MAX } from "../support/tool.ts";
 
 const FILE_BYTES = 200_000;
 /** Where each packet that is lost costs a quarter of a second. */
@@ -73,6 +73,32 @@ test("dig gets what another server knows, and a failure at once where none is", 
   }, ["--record", "own.test=10.1.2.3", "--upstream", "127.0.0.1:1"]);
 });
 
+/** dnsperf asks each of its lines so often. */
+const DNS_RUNS = 2000 * SCALE;
+const DNS_LINES = ["hello.test A", "hello.test AAAA", "absent.test A", "hello.test TXT"];
+
+test("dnsperf gets an answer to each of its questions, and the right code", {
+  skip: lacks("dnsperf"),
+}, () =>
+  withDirectory(async (directory) => {
+    const file = `${directory}/questions`;
+    writeFileSync(file, DNS_LINES.join("\n") + "\n");
+    await withServer(DNS, async (port) => {
+      const at = ["-s", "127.0.0.1", "-p", port, "-d", file];
+      // 8 clients, 100 questions under way in all.
+      const { stdout } = await runTool("dnsperf", [
+        ...at,
+        ...["-n", `${DNS_RUNS}`, "-c", "8", "-q", "100", "-t", "10"],
+      ]);
+      const count = DNS_RUNS * DNS_LINES.length;
+      assertMatch(stdout, new RegExp(`Queries sent: +${count}\n`));
+      assertMatch(stdout, new RegExp(`Queries completed: +${count} \\(100`));
+      assertMatch(stdout, /Queries lost: +0 /);
+      const codes = `NOERROR ${count * 3 / 4} \\(75.00%\\), NXDOMAIN ${count / 4} \\(25.00%\\)`;
+      assertMatch(stdout, new RegExp(`Response codes: +${codes}\n`));
+    });
+  }));
+
 test("logger and netcat report to the collector, which adds up", {
   skip: lacks("logger", "nc"),
 }, async () => {
@@ -86,6 +112,35 @@ test("logger and netcat report to the collector, which adds up", {
   for (const line of ["hits 5", "heat = 21", "way 3.5 ms, 2 times", "1 lines were no metrics"]) {
     assert(printed.includes(`\n${line}\n`), printed);
   }
+});
+
+/** Debian's own, for which python3-statsd is a package. */
+const PYTHON = "/usr/bin/python3";
+
+test("a statsd client of Python reports to the collector, alone and in a pipeline", {
+  skip: lacksModule(PYTHON, "statsd"),
+}, async () => {
+  const printed = await withServer("examples/collector.ts", async (port) => {
+    const program = `
+import statsd
+client = statsd.StatsClient("127.0.0.1", ${port}, prefix="shop")
+for _ in range(1000): client.incr("orders")
+client.decr("orders", 10)
+client.gauge("stock", 7)
+client.gauge("stock", -2, delta=True)
+client.timing("page", 12.5)
+client.set("users", "anna")
+with client.pipeline() as pipe:
+  for _ in range(300): pipe.incr("items", 2)
+`;
+    await runTool(PYTHON, ["-c", program]);
+  });
+  for (
+    const line of ["shop.orders 990", "shop.stock = 5", "shop.items 600", "1 lines were no metrics"]
+  ) {
+    assert(printed.includes(`\n${line}\n`), printed);
+  }
+  assertMatch(printed, /^shop\.page 12\.5 ms, 1 times$/m);
 });
 
 test("tftp gets a file, and is refused those that are not below the directory", {

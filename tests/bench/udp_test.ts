@@ -1,10 +1,12 @@
 /**
  * The load over UDP against servers that are honest, and against servers that lie; and every peer
- * over UDP in this runtime, whose bytes the load compares.
+ * over UDP in this runtime, whose bytes the load compares. Go's and Rust's are tested where they were
+ * built (`make -C bench go-peers rust-peers`).
  */
 import { assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { runFile, runtimePath } from "../../bench/harness/candidates.ts";
@@ -37,6 +39,12 @@ const OF_RUNTIME: Readonly<Record<string, Record<string, string[]>>> = {
   },
 };
 
+/** Peers of other languages, which are left out where their compiler is absent. */
+const OTHERS = [["x/net in Go", "go-udp"], ["quinn-udp in Rust", "rust-udp"]]
+  .map(([title, name]) => [title!, `${root}bench/build/${name}`] as const)
+  .filter(([, program]) => existsSync(program))
+  .map(([title, program]) => [title, [program]] as const);
+
 const SERVERS: Readonly<Record<string, string[]>> = {
   "C in batches": [built("udp_echo"), "batch"],
   "C with trains": [built("udp_echo"), "trains"],
@@ -45,6 +53,7 @@ const SERVERS: Readonly<Record<string, string[]>> = {
   "netpoll without trains": runFile(host.name, "bench/servers/udp.ts", ["off"]),
   "node:dgram": runFile(host.name, "bench/peers/node_udp.mjs"),
   ...OF_RUNTIME[host.name],
+  ...Object.fromEntries(OTHERS),
 };
 
 for (const [title, argv] of Object.entries(SERVERS)) {

@@ -22,8 +22,17 @@ export function lacks(...programs: readonly string[]): string | false {
   const absent = programs.filter((program) =>
     spawnSync("sh", ["-c", `command -v ${program}`]).status !== 0
   );
-  if (absent.length === 0) return false;
-  const why = `not installed: ${absent.join(", ")}; scripts/acceptance_tools.sh installs them`;
+  return absent.length === 0 ? false : skipped(absent.join(", "));
+}
+
+/** As {@linkcode lacks}, for a module of Python. */
+export function lacksModule(python: string, module: string): string | false {
+  const { status } = spawnSync(python, ["-c", `import ${module}`]);
+  return status === 0 ? false : skipped(`module ${module} of ${python}`);
+}
+
+function skipped(absent: string): string {
+  const why = `not installed: ${absent}; scripts/acceptance_tools.sh installs them`;
   console.log(`  skipped: ${why}`);
   return why;
 }
