@@ -3,10 +3,20 @@
  * error.
  */
 import { assertEquals } from "@std/assert";
-import { Cluster, type ClusterOptions, createListener, dial } from "../../mod.ts";
+import {
+  Cluster,
+  type ClusterOptions,
+  createListener,
+  type DatagramSocket,
+  dial,
+  dialDatagram,
+  TimeoutError,
+} from "../../mod.ts";
+import { bytes, texts } from "../support/datagrams.ts";
 import { closing, exchange, type Note, portOf, type Scenario } from "./stage.ts";
 
 const HANDLER = new URL("../support/cluster_handler.ts", import.meta.url);
+const DATAGRAM_HANDLER = new URL("../support/datagram_handler.ts", import.meta.url);
 
 /** A cluster of two, for as long as `use` runs. */
 async function withCluster(
@@ -59,6 +69,37 @@ async function resize(note: Note): Promise<void> {
   });
 }
 
+/** A group of datagram sockets; what is lost on the way is asked again. */
+async function datagrams(note: Note): Promise<void> {
+  const cluster = new Cluster(DATAGRAM_HANDLER, { pollerCount: 2, onWorkerError: note });
+  try {
+    const { port } = await cluster.bindDatagram("udp4", "127.0.0.1:0", { steerOffset: 0 });
+    for (let n = 0; n < 4; n++) {
+      const options = { readTimeoutMs: 200, onError: note };
+      const client = await dialDatagram("udp4", `127.0.0.1:${port}`, options);
+      try {
+        assertEquals(await askUntil(client, bytes(`${n} who`)), `${n % 2}`);
+      } finally {
+        await client.close({ timeoutMs: 0 });
+      }
+    }
+  } finally {
+    await cluster.shutdown({ timeoutMs: 100 });
+  }
+}
+
+async function askUntil(client: DatagramSocket, question: Uint8Array): Promise<string> {
+  for (let n = 0;; n++) {
+    client.write(question);
+    await client.flush();
+    try {
+      return (await texts(client, 1))[0]!;
+    } catch (error) {
+      if (n === 10 || !(error instanceof TimeoutError)) throw error;
+    }
+  }
+}
+
 /**
  * Those that start Workers: each takes a hundred times as long as the others, and errors there may be
  * told there.
@@ -67,4 +108,5 @@ export const CLUSTER_SCENARIOS: Readonly<Record<string, Scenario>> = {
   clusterHandOver: serving({}),
   clusterReusePort: serving({ acceptMode: "reuseport" }),
   clusterResize: resize,
+  clusterDatagrams: datagrams,
 };

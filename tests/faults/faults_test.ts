@@ -62,16 +62,21 @@ test("parseInjections() reads what describeInjections() has written, and refuses
 });
 
 // In a process of its own: in a test, what reaches nobody ends the tests.
-faultTest(
-  "scenarios end in the right bytes or a typed error, whichever receive fails",
-  async () => {
-    const { code, stdout, stderr } = await run("tests/faults/run.ts", {
-      args: [
-        ...["--several", "0", "--scenario", "echoSync,framed,drain", "--call", "recv"],
-      ],
-      env: { NETPOLL_LIB: libraryPath },
-      timeoutMs: 50_000,
-    });
-    assertEquals(code, 0, stdout + stderr);
-  },
-);
+for (
+  const [call, what, scenarios] of [
+    ["recv", "receive", "echoSync,framed,drain,datagramUnreachable"],
+    ["send", "datagram that is sent", "datagramTrains,datagramUnreachable"],
+  ] as const
+) {
+  faultTest(
+    `scenarios end in the right bytes or a typed error, whichever ${what} fails`,
+    async () => {
+      const { code, stdout, stderr } = await run("tests/faults/run.ts", {
+        args: ["--several", "0", "--scenario", scenarios, "--call", call],
+        env: { NETPOLL_LIB: libraryPath },
+        timeoutMs: 50_000,
+      });
+      assertEquals(code, 0, stdout + stderr);
+    },
+  );
+}

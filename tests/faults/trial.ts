@@ -20,6 +20,7 @@ import {
 import { held, leaks } from "../support/leaks.ts";
 import { NO_TLS } from "../support/pki.ts";
 import { CLUSTER_SCENARIOS } from "./cluster_scenarios.ts";
+import { DATAGRAM_SCENARIOS } from "./datagram_scenarios.ts";
 import { type Effect, LATE, NONE, numberOf, SHORT } from "./errnos.ts";
 import type { Calls, Injection } from "./plan.ts";
 import { SCENARIOS } from "./scenarios.ts";
@@ -42,6 +43,7 @@ const LATE_MICROS = 3000;
 /** All scenarios by name. Those of TLS need OpenSSL, and its program for their certificates. */
 export const ALL: Readonly<Record<string, Scenario>> = {
   ...SCENARIOS,
+  ...DATAGRAM_SCENARIOS,
   ...NO_TLS === false ? TLS_SCENARIOS : {},
   ...CLUSTER_SCENARIOS,
 };
@@ -104,6 +106,8 @@ function judge(
   if (errnos.length === 0) return `an error although no call failed: ${show(error)}`;
   // No thread is to be had: to users, "not ready" is something else.
   if (errnos.includes("EAGAIN")) errnos.push("ENOMEM");
+  // An interrupted connect goes on by itself (connect(2)), which nobody waits for with datagrams.
+  if (injections.some(({ call }) => call === "connect")) errnos.push("EINPROGRESS");
   // A descriptor that is still watched, for its removal failed, cannot be added again.
   if (injections.some(({ call }) => call === "epollCtl")) errnos.push("EEXIST");
   const all = [error, ...noted];

@@ -198,16 +198,25 @@ static int passing(enum fault_kind kind, int32_t fd, unsigned count) {
   return is_refused(kind, fd, &most) ? -1 : (int)least(most, count);
 }
 
+// Where calls are only counted (an effect of 0), datagrams are: each is a place for a fault.
+static int count_each(enum fault_kind kind, int messages) {
+  pthread_mutex_lock(&fault_lock);
+  struct fault *fault = &faults[kind];
+  if (messages > 1 && fault->count > 0 && fault->effect == 0) fault->used += messages - 1;
+  pthread_mutex_unlock(&fault_lock);
+  return messages;
+}
+
 // What the error queue has is no datagram.
 static int fault_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
   enum fault_kind kind = flags & MSG_ERRQUEUE ? FAULT_COMPLETION : FAULT_RECV;
   int most = passing(kind, fd, count);
-  return most < 0 ? -1 : recvmmsg(fd, messages, (unsigned)most, flags, timeout);
+  return most < 0 ? -1 : count_each(kind, recvmmsg(fd, messages, (unsigned)most, flags, timeout));
 }
 
 static int fault_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
   int most = passing(FAULT_SEND, fd, count);
-  return most < 0 ? -1 : sendmmsg(fd, messages, (unsigned)most, flags);
+  return most < 0 ? -1 : count_each(FAULT_SEND, sendmmsg(fd, messages, (unsigned)most, flags));
 }
 
 static ssize_t fault_pread(int fd, void *to, size_t length, off_t at) {

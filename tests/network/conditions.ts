@@ -21,6 +21,8 @@ export interface Condition {
   readonly outageSeconds?: number;
   /** … by taking the interface of both machines down, which have no route to each other then. */
   readonly isDown?: boolean;
+  /** It is about TCP, and nothing to datagrams. */
+  readonly isOfTcp?: boolean;
   /** What the relay must have counted, or the condition was none. */
   readonly proof?: Exclude<keyof WayCounts, "passed" | "bytes">;
 }
@@ -40,6 +42,7 @@ export const CONDITIONS: Readonly<Record<string, Condition>> = {
   "ack-loss": {
     title: "50 % of the server's acknowledgements lost",
     back: "ack-loss=50",
+    isOfTcp: true,
     bytesMax: 100 * MIB,
     proof: "lost",
   },

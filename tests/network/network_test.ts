@@ -33,6 +33,9 @@ const TRIALS: readonly [scenario: string, condition: string, bytes?: number][] =
   ["dial", "reorder"],
   ["node", "loss-5"],
   ["curl", "slow", 32 * KIB],
+  ["datagrams", "bad"],
+  ["datagram-batches", "loss-5"],
+  ["datagram-trains", "reorder"],
 ];
 
 /** All of them begin with the first test that asks for one. */

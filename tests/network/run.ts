@@ -11,7 +11,8 @@ import { keepRecord } from "../../scripts/trust/record.ts";
 import { seededRandom } from "../support/random.ts";
 import { lacks } from "../support/tool.ts";
 import { findObstacle, removeLeft } from "./bed.ts";
-import { CONDITIONS } from "./conditions.ts";
+import { type Condition, CONDITIONS } from "./conditions.ts";
+import type { Scenario } from "./scenario.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { bytesOf, type Outcome, runTrial } from "./trial.ts";
 
@@ -63,11 +64,17 @@ if (obstacle !== "") {
 for (const name of removeLeft()) console.log(`removed ${name}, left by a run that was killed`);
 
 const bytes = wholeNumber("bytes", own.bytes ?? `${isShort ? SHORT_BYTES : FULL_BYTES}`);
+
+/** Whether a condition means anything to a scenario. */
+function suits(scenario: Scenario, { isDown = false, isOfTcp = false }: Condition): boolean {
+  return !(scenario.needsRoute && isDown) && !(scenario.isOfDatagrams && isOfTcp);
+}
+
 const trials = choose(SCENARIOS, own.scenario)
   .filter((name) => lacks(...SCENARIOS[name]!.tools ?? []) === false)
   .flatMap((scenario) =>
     (SCENARIOS[scenario]!.isOwnNetwork ? [OWN] : choose(CONDITIONS, own.condition))
-      .filter((condition) => !(SCENARIOS[scenario]!.needsRoute && CONDITIONS[condition]!.isDown))
+      .filter((condition) => suits(SCENARIOS[scenario]!, CONDITIONS[condition]!))
       .map((condition) => ({ scenario, condition, bytes }))
   );
 if (isShort) shuffle(trials);

@@ -16,6 +16,7 @@ import {
 } from "../../mod.ts";
 import { SERVER_HOST } from "./bed.ts";
 import { Source } from "./source.ts";
+import type { Outcome } from "./trial.ts";
 
 /** What there is to do. */
 export interface Work {
@@ -50,6 +51,12 @@ export interface Scenario {
   readonly bytesMin?: number;
   /** The most. */
   readonly bytesMax?: number;
+  /** It sends no TCP. */
+  readonly isOfDatagrams?: boolean;
+  /** The interfaces put neighbouring datagrams together as they arrive (GRO), as network cards do. */
+  readonly isMerging?: boolean;
+  /** Fails unless what both ends have counted agrees with what the network did. */
+  check?(outcome: Outcome): void;
   /** Listens at PORT. */
   serve(work: Work): Serving | Promise<Serving>;
   /** Returns when all is done, with every connection closed. */

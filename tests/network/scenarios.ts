@@ -1,6 +1,7 @@
 /**
  * All that is done over a bad network.
  */
+import { DATAGRAMS } from "./datagrams.ts";
 import { DEADLINES } from "./deadlines.ts";
 import { MESSAGES } from "./messages.ts";
 import type { Scenario } from "./scenario.ts";
@@ -12,6 +13,7 @@ import { VANISHING } from "./vanishing.ts";
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   ...STREAMS,
   ...MESSAGES,
+  ...DATAGRAMS,
   ...STRANGERS,
   ...DEADLINES,
   ...VANISHING,

@@ -116,13 +116,16 @@ async function runIn(bed: Bed, trial: Trial): Promise<Outcome> {
   if (!isProven(condition, counts)) {
     throw new AssertionError(`the network was not bad: ${JSON.stringify(counts)}`);
   }
-  return { bytes, seconds, counts, figures: { ...served, ...called } };
+  const outcome = { bytes, seconds, counts, figures: { ...served, ...called } };
+  SCENARIOS[trial.scenario]!.check?.(outcome);
+  return outcome;
 }
 
 /** Runs it. What fails says which, and what the sockets were like. */
 export async function runTrial(trial: Trial): Promise<Outcome> {
   const { mtu } = CONDITIONS[trial.condition]!;
-  const bed = await Bed.make({ seed: trial.seed, mtu });
+  const { isMerging } = SCENARIOS[trial.scenario]!;
+  const bed = await Bed.make({ seed: trial.seed, mtu, isMerging });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
