@@ -21,6 +21,8 @@
  *
  * @module
  */
+import "./src/sight/life_log.ts"; // it waits for configure({ logLevel })
+
 export { createListener, type Listener, type ListenerOptions } from "./src/net/listener.ts";
 export {
   EventLoop,
@@ -172,7 +174,20 @@ export type {
   TlsCounts,
   ZeroCopyTotals,
 } from "./src/core/counts.ts";
-export { type Configuration, configure } from "./src/core/config.ts";
+export { type Configuration, configure, type LogLevel } from "./src/core/config.ts";
+export type { TraceMessage } from "./src/core/channel.ts";
+export type {
+  CloseReason,
+  ConnectionCloseMessage,
+  ConnectionErrorMessage,
+  ConnectionMessage,
+  ConnectionOpenMessage,
+  RequestMessage,
+  TimeoutMessage,
+} from "./src/connection/messages.ts";
+export type { AcceptErrorMessage, ListenerMessage } from "./src/net/messages.ts";
+export type { TlsHandshakeMessage } from "./src/transport/messages.ts";
+export type { DialMessage } from "./src/client/messages.ts";
 export {
   BusyError,
   ClosedError,

@@ -52,6 +52,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "src/connection",
     "src/metrics",
   ],
+  "src/sight": ["ffi", "src/net", "src/transport", "src/connection", "src/client"],
   "src/mux": ["ffi", "src/buffer", "src/poll", "src/net", "src/connection", "src/codec"],
   "src/codec": ["ffi", "src/buffer", "src/poll", "src/net", "src/transport", "src/connection"],
   "src/adapter": ["ffi", "src/buffer", "src/poll", "src/net", "src/transport", "src/connection"],

@@ -2,7 +2,7 @@
  * Chains whose owner was dropped without `close()`: their memory comes back when the collector gets
  * to it.
  */
-import { config } from "../core/config.ts";
+import { config, say } from "../core/config.ts";
 import { CLOSED, type LinkChain } from "./link_chain.ts";
 
 /** Debug mode: the stack that made a chain. */
@@ -11,8 +11,9 @@ const origins = new WeakMap<LinkChain, string>();
 const registry: FinalizationRegistry<LinkChain> = new FinalizationRegistry((chain) => {
   if (config.debug && chain.heldBytes > 0) {
     const made = origins.get(chain) ?? "";
-    config.log(
-      `netpoll: a buffer was dropped without close(), with ${chain.heldBytes} bytes of memory${made}`,
+    say(
+      "warn",
+      `a buffer was dropped without close(), with ${chain.heldBytes} bytes of memory${made}`,
     );
   }
   chain.close(CLOSED);

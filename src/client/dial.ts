@@ -30,11 +30,13 @@ import { type Destination, localRaw, locate, resolve } from "../net/look_up.ts";
 import { type AddressLike, givenStream } from "../net/written.ts";
 import { bind, checkPermitted, connect, type Origin } from "../net/permitted.ts";
 import { applyOptions, getOption, Option, type SocketOptions } from "../net/socket.ts";
+import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
 import { DIAL_OPTIONS, type DialOptions } from "./dial_options.ts";
+import { type DialMessage, dials } from "./messages.ts";
 
 export type { DialOptions };
 
@@ -346,6 +348,28 @@ export async function dial<C = undefined>(
     );
   }
   read.signal?.throwIfAborted();
+  if (!dials.isHeard) return await open(network, address, read, bounds);
+  const message: DialMessage = { network, address, connection: null, durationMs: null };
+  const since = clock.now();
+  const start = () => open(network, address, read, bounds);
+  try {
+    const connection = await dials.start(message, start, undefined, undefined);
+    message.connection = connection;
+    dials.end(message, (clock.now() - since) / 1000);
+    return connection;
+  } catch (error) {
+    dials.fail(message, (clock.now() - since) / 1000, error);
+    throw error;
+  }
+}
+
+/** Dials what was checked. */
+async function open<C>(
+  network: Network,
+  address: string,
+  read: DialOptions<C>,
+  bounds: ConnectionSettings,
+): Promise<Connection> {
   const local = localRaw(read.localAddress);
   const tls = read.tls === undefined ? null : clientTlsOf(read.tls);
   const serverName = tls === null ? "" : tls.nameOf(network, address);

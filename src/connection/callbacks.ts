@@ -2,7 +2,7 @@
  * The callbacks of a connection's life, in their order.
  */
 import type { Scope } from "../../ffi/context.ts";
-import { config } from "../core/config.ts";
+import { say } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
 import { checkFunction, type Known, show } from "../core/options.ts";
 import type { Callbacks, CloseCallback, Connection } from "./connection.ts";
@@ -133,9 +133,9 @@ export class CallbackRunner<C> {
     const { onError } = this.#callbacks;
     try {
       if (onError !== undefined) this.#scope(onError, error, this.#owner.face);
-      else config.log(`netpoll: a handler failed, its connection is closed: ${text(error)}`);
+      else say("error", `a handler failed, its connection is closed: ${text(error)}`);
     } catch (second) {
-      config.log(`netpoll: onError failed: ${text(second)}`);
+      say("error", `onError failed: ${text(second)}`);
     }
   }
 

@@ -19,7 +19,7 @@ import { deliver, DELIVERED } from "../transport/deliver.ts";
 import { Draining, type DrainOwner } from "./draining.ts";
 import { lostError } from "../transport/lost.ts";
 import { closedBan, closedError, Ending, oneWay, PEER_ENDED, WRITE_ENDED } from "./ending.ts";
-import { next, Stop } from "./lifecycle.ts";
+import { next, type Step, Stop } from "./lifecycle.ts";
 import { Stream } from "./stream.ts";
 import { ZeroCopyClose } from "../transport/zero_copy_close.ts";
 
@@ -32,6 +32,8 @@ const RECEIVE_TRIES = 16;
 export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner {
   /** All is over, and the close callbacks were called. */
   protected isGone = false;
+  /** The step that has closed it; null until then. */
+  lastStep: Step | null = null;
 
   /** Whether a TLS handshake is under way. */
   get isSecuring(): boolean {
@@ -308,7 +310,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
 
   /** Lets go of the descriptor: the end of what the peer sees. Callbacks are called soon. */
   #finish(step: "drained" | "lost" | "detached", unsentBytes: number): void {
-    this.state = next(this.state, step);
+    this.state = next(this.state, this.lastStep = step);
     if (unsentBytes > 0) this.#countUnsent(unsentBytes);
     if (step === "drained") this.owe(false); // what was owed may have been taken back
     const fd = this.release();

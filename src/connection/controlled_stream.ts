@@ -21,6 +21,8 @@ import { type DeadlineOwner, Deadlines } from "./deadlines.ts";
 import { type Failure, PIPED, SECURING, WRITE_ENDED } from "./ending.ts";
 import type { EndpointAddresses } from "../transport/endpoint.ts";
 import { Stop } from "./lifecycle.ts";
+import { timeout } from "./messages.ts";
+import { idOf } from "./watched_calls.ts";
 import { Handshake } from "../transport/handshake.ts";
 import { tlsTransport } from "../transport/tls_transport.ts";
 import type { TlsClientOptions, TlsServerOptions } from "../tls/options.ts";
@@ -236,6 +238,9 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
   onDeadline(operation: TimeoutOperation, timeoutMs: number): void {
     const error = new TimeoutError(operation, timeoutMs);
     const since = clock.now() - timeoutMs * 1000;
+    if (timeout.isHeard) {
+      timeout.publish({ connection: this.face, id: idOf(this), operation, timeoutMs });
+    }
     if (operation === "lifetime") this.leave(error);
     else if (operation === "read") readSide.fail(this.reader, error);
     else if (operation === "write") writeSide.failBefore(this.writer, since, error);

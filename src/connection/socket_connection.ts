@@ -13,7 +13,10 @@ import type { Failure } from "./ending.ts";
 import { closedBan, closedError } from "./ending.ts";
 import { type Errand, Leaving, type LeavingOwner } from "./leaving.ts";
 import { next, Stop } from "./lifecycle.ts";
+import { connectionClose, connectionError, connectionOpen } from "./messages.ts";
+import { tellClose } from "./news.ts";
 import { SelfWait, type SelfWaitOwner } from "./self_wait.ts";
+import { idOf } from "./watched_calls.ts";
 
 /** The inside of a {@linkcode Connection}: what its poller and its server see of it. */
 export class SocketConnection<C> extends ControlledStream<C>
@@ -71,6 +74,10 @@ export class SocketConnection<C> extends ControlledStream<C>
     if (this.state === "preparing") {
       this.state = next(this.state, "registered");
       this.isConnecting = true;
+      if (connectionOpen.isHeard) {
+        const { face: connection, service: { isDialled } } = this;
+        connectionOpen.publish({ connection, id: idOf(this), isDialled });
+      }
     }
     // In `onPrepare` it may have been paused, written to or closed: what it flushed has to leave.
     this.updateInterest();
@@ -138,6 +145,9 @@ export class SocketConnection<C> extends ControlledStream<C>
     if (!isOver || !(error instanceof ClosedError)) {
       this.ensureEnding().fail(error);
       this.#runner().report(error);
+      if (connectionError.isHeard) {
+        connectionError.publish({ connection: this.face, id: idOf(this), error });
+      }
     }
     this.closeWithin(undefined);
     // It may have been lost already. Whoever failed is not called again for what came before that:
@@ -300,6 +310,7 @@ export class SocketConnection<C> extends ControlledStream<C>
     if (this.state !== "closed" || this.isGone) return;
     if (this.isServing || this.callbacks?.isRunning || this.isToServe) return;
     this.isGone = true;
+    if (connectionClose.isHeard && this.serial > 0) tellClose(this, this.ending, this.calls);
     this.callbacks?.close();
     if (this.handler !== null || this.input.readBan !== null) {
       this.input.close(closedBan(this.ending));

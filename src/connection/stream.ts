@@ -1,14 +1,14 @@
 /**
  * A stream: everything that runs for a message. An event comes, bytes are received, the handler is
- * called, its answer is sent, and the poller is told what is of interest now. How a stream ends is
- * told in closable_stream.ts, and who is called besides the handler in socket_connection.ts; these
- * classes are one object.
+ * called, its answer is sent, and the poller is told what is of interest now. closable_stream.ts ends
+ * it, and socket_connection.ts calls all other callbacks; these classes are one object.
  */
 import { type Ban, LinkChain } from "../buffer/link_chain.ts";
 import { config } from "../core/config.ts";
 import { ERRNO, isNotNow } from "../core/errno.ts";
 import { NetpollError, SystemError, type TimeoutError } from "../core/errors.ts";
 import { CALL_BYTES_LARGE, RUNS_PER_EVENT_MAX } from "../core/limits.ts";
+import { watching } from "../core/watching.ts";
 import { clock } from "../poll/clock.ts";
 import { turn } from "../poll/turn.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
@@ -17,7 +17,7 @@ import { type Connection, faceOf, type Inside, type RequestHandler } from "./con
 import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
 import type { Deadlines } from "./deadlines.ts";
-import type { Ending } from "./ending.ts";
+import type { Ending, Failure } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "../transport/endpoint.ts";
 import type { Leaving } from "./leaving.ts";
 import { type State, Stop } from "./lifecycle.ts";
@@ -26,6 +26,7 @@ import type { ConnectionSettings } from "./settings.ts";
 import { receiving } from "../transport/transport.ts";
 import { endOf, lostError } from "../transport/lost.ts";
 import { lookForUnflushed } from "./unflushed.ts";
+import { WatchedCalls } from "./watched_calls.ts";
 import type { ZeroCopy } from "../transport/zero_copy.ts";
 
 /** Never equal to a count of bytes. */
@@ -76,22 +77,19 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   /** Its poller sends what it has flushed at the end of the batch. */
   #isJoined = false;
   #phase: Phase = "idle";
-  /**
-   * Bytes received in all when the handler returned without having read any: it is called again
-   * when more came.
-   */
+  /** Bytes received in all when the handler had returned and read none: more are waited for. */
   #stalledAt = NOT_STALLED;
   /** Bytes read in all when the handler was called. */
   #readBefore = 0;
+  /** Looks at calls of the handler, once somebody has wanted it. */
+  protected calls: WatchedCalls | null = null;
   /** Calls of the handler since the last event. */
   #runCount = 0;
   // Made once for a connection, and only when its handler is asynchronous.
   #onSettled: (() => void) | null = null;
   #onRejected: ((error: unknown) => void) | null = null;
 
-  /**
-   * A stream that nobody watches yet, over a non-blocking descriptor, which it owns from now on.
-   */
+  /** One that nobody watches yet, over a non-blocking descriptor, which it owns from now on. */
   constructor(service: Service<C>, fd: number, ends: EndpointAddresses) {
     super(service.poller, service.io, fd, ends);
     this.service = service;
@@ -171,9 +169,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   // ---- receiving -----------------------------------------------------------------------------
 
-  /**
-   * Receives what is there, within bounds. Whether there was anything to learn: bytes, or the end.
-   */
+  /** Receives what is there, within bounds. Whether there was any news: bytes, or the end. */
   protected receive(): boolean {
     const { reader } = this;
     let sum = 0;
@@ -340,12 +336,15 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     const begin = input.length > CALL_BYTES_LARGE ? clock.now() : 0;
     try {
       const context = callbacks === null ? undefined as C : callbacks.context;
-      const result = service.scope(this.handler!, this.face, context);
+      const scope = watching.isOn
+        ? (this.calls ??= new WatchedCalls(this, service)).scope
+        : service.scope;
+      const result = scope(this.handler!, this.face, context);
       if (begin > 0) this.#time(begin);
       if (isPromise<void>(result)) this.#await(result);
       else this.#settle();
     } catch (error) {
-      this.#settle();
+      this.#settle({ error });
       this.fail(error);
     }
   }
@@ -365,14 +364,15 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
       this.goOn();
     };
     this.#onRejected ??= (error) => {
-      this.#settle();
+      this.#settle({ error });
       this.fail(error);
       this.goOn();
     };
     result.then(this.#onSettled, this.#onRejected);
   }
 
-  #settle(): void {
+  #settle(failure: Failure | null = null): void {
+    this.calls?.end(failure);
     if (this.#phase === "outside") this.setOutside(false);
     this.#phase = "idle";
     if (this.input.total !== this.#readBefore) this.#stalledAt = NOT_STALLED;

@@ -4,7 +4,7 @@
  */
 import { setImmediate } from "node:timers";
 import type { LinkChain } from "../buffer/link_chain.ts";
-import { config } from "../core/config.ts";
+import { say } from "../core/config.ts";
 
 /** Handlers that were told of already: each of them once. */
 const told = new WeakSet<object>();
@@ -22,8 +22,9 @@ export function lookForUnflushed(
   setImmediate(() => {
     if (output.pending === 0 || isRunning() || told.has(handler)) return;
     told.add(handler);
-    config.log(
-      `netpoll: a handler has settled with ${output.pending} bytes written and not flushed; they ` +
+    say(
+      "warn",
+      `a handler has settled with ${output.pending} bytes written and not flushed; they ` +
         "stay where they are until flush() is called",
     );
   });

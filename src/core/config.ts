@@ -2,7 +2,18 @@
  * Settings for the whole thread. A program sets them once, before it begins.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { checkFunction, checkNumber, checkOptions, type Known } from "./options.ts";
+import {
+  checkFunction,
+  checkNumber,
+  checkOptions,
+  checkTimeout,
+  type Known,
+  show,
+} from "./options.ts";
+import { watching } from "./watching.ts";
+
+/** The weight of a log line, the heaviest first. */
+export type LogLevel = "error" | "warn" | "info" | "debug";
 
 /** The settings of {@linkcode configure}. One that is left out stays as it is. */
 export interface Configuration {
@@ -18,10 +29,23 @@ export interface Configuration {
    */
   verify?: boolean;
   /**
-   * The receiver of one line when something went wrong and nobody was there to be told: a handler that
-   * failed without `onError`, a process without descriptors. Standard error unless set.
+   * The receiver of log lines, each with its level. Standard error unless set.
    */
-  log?: (line: string) => void;
+  log?: (line: string, level: LogLevel) => void;
+  /**
+   * The least level of the lines that are logged. `"error"`: a program's mistake of which nobody else
+   * was told, such as a handler that failed without `onError`. `"warn"`: something that needs a look,
+   * such as a process without descriptors, or a slow handler. `"info"`: connections and listeners from
+   * open to close, and what failed. `"debug"`: requests, handshakes and dials as well. `"warn"` unless
+   * set. docs/SIGHT.md shows the lines.
+   */
+  logLevel?: LogLevel;
+  /**
+   * The time in milliseconds after which a call of a handler is slow: a line of the level `"warn"`
+   * names its connection when a call took longer, and once more while an asynchronous one still runs.
+   * 0, for none, unless set.
+   */
+  slowHandlerMs?: number;
   /**
    * The time in microseconds that a poller polls without sleeping before it blocks. Lowers latency on
    * machines with cores to spare, at the price of one of them. 0 unless set.
@@ -46,6 +70,8 @@ export const config: Required<Configuration> = {
   debug: false,
   verify: false,
   log: (line) => console.error(line),
+  logLevel: "warn",
+  slowHandlerMs: 0,
   spinMicros: 0,
   blockMicros: 1000,
   watchRuntime: true,
@@ -57,6 +83,8 @@ const OPTIONS: Known<Configuration> = {
   verify: "boolean",
   watchRuntime: "boolean",
 };
+
+const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 
 /** A second: longer, a thread would look as if it hung. */
 const MICROS_MAX = 1_000_000;
@@ -85,6 +113,12 @@ export function configure(options: Configuration): void {
   checkOptions("configure", options, OPTIONS);
   if (options === undefined) throw new TypeError("Cannot configure: no options were given");
   if (options.log !== undefined) checkFunction("log", options.log);
+  if (options.slowHandlerMs !== undefined) checkTimeout("slowHandlerMs", options.slowHandlerMs);
+  if (options.logLevel !== undefined && !LEVELS.includes(options.logLevel)) {
+    throw new TypeError(
+      `Cannot set logLevel to ${show(options.logLevel)}: it is ${LEVELS.map(show).join(", ")}`,
+    );
+  }
   for (const name of ["spinMicros", "blockMicros"] as const) {
     const micros = options[name];
     if (micros !== undefined) checkNumber(name, micros, 0, MICROS_MAX);
@@ -94,4 +128,19 @@ export function configure(options: Configuration): void {
   }
   // A line has many causes: what it is logged in is the async context of this call.
   if (options.log !== undefined) config.log = AsyncLocalStorage.bind(options.log);
+  watching.want("slow", config.slowHandlerMs > 0);
+  for (const follower of followers) follower();
+}
+
+/** Called after each change of the settings. */
+export const followers: Set<() => void> = new Set();
+
+/** Whether lines of a level are logged. */
+export function isLogged(level: LogLevel): boolean {
+  return LEVELS.indexOf(level) <= LEVELS.indexOf(config.logLevel);
+}
+
+/** Logs a line, unless its level is below what is logged. Throws what the receiver throws. */
+export function say(level: LogLevel, line: string): void {
+  if (isLogged(level)) config.log(`netpoll: ${line}`, level);
 }

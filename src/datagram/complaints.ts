@@ -3,7 +3,7 @@
  * out is heard a moment later; and a flood of errors fills no memory and no log.
  */
 import type { Scope } from "../../ffi/context.ts";
-import { config } from "../core/config.ts";
+import { say } from "../core/config.ts";
 import { DATAGRAM_ERRORS_MAX, DATAGRAM_LOG_MS } from "../core/limits.ts";
 import type { PackedAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
@@ -20,7 +20,7 @@ let silentCount = 0;
 /** Says something where nobody was there to be told. */
 export function logLine(line: string): void {
   try {
-    config.log(`netpoll: ${line}`);
+    say("warn", line);
   } catch {
     // A log that fails has nowhere to say so.
   }

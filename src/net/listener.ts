@@ -27,6 +27,7 @@ import { bindFirst, type Binding } from "./binding.ts";
 import { beginServer } from "../tls/context.ts";
 import { Credentials } from "../tls/credentials.ts";
 import type { TlsServerOptions } from "../tls/options.ts";
+import { listenerClose, listenerOpen } from "./messages.ts";
 import { bind, connect } from "./permitted.ts";
 import { type AddressLike, givenStream } from "./written.ts";
 import {
@@ -152,6 +153,7 @@ export class ListenerSocket implements Listener {
     this.#path = path.startsWith("@") ? null : resolve(path);
     this.#file = this.#path === null ? null : identify(this.#path);
     unloadables.add(this);
+    if (listenerOpen.isHeard && !this.#isBorrowed) listenerOpen.publish({ address: this.address });
   }
 
   get fd(): number {
@@ -170,6 +172,7 @@ export class ListenerSocket implements Listener {
     native.close(this.#fd);
     this.#fd = -1;
     this.credentials?.close();
+    if (listenerClose.isHeard) listenerClose.publish({ address: this.address });
   }
 
   reloadTls(options: TlsServerOptions): void {

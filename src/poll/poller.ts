@@ -5,8 +5,9 @@
  */
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
-import { config } from "../core/config.ts";
+import { say } from "../core/config.ts";
 import { DUE_ROUNDS, EVENTS_PER_WAIT_MAX } from "../core/limits.ts";
+import { watching } from "../core/watching.ts";
 import { clock } from "./clock.ts";
 import { Pace } from "./pace.ts";
 import { type Timer, TimerWheel } from "./timer_wheel.ts";
@@ -38,7 +39,7 @@ const COMPLETIONS_PER_EVENT_MAX = 4;
 
 function report(error: unknown): void {
   try {
-    config.log(`netpoll: ${error instanceof Error ? error.stack : error}`);
+    say("error", `${error instanceof Error ? error.stack : error}`);
   } catch {
     // A log that fails has nowhere to say so.
   }
@@ -59,6 +60,8 @@ export class Poller {
   readonly #epoll: number;
   /** The microseconds of the clock when the current batch of events began. */
   nowMicros = 0;
+  /** The microseconds of the clock when what is being told came; kept while calls are looked at. */
+  batchMicros = 0;
   readonly #watchers: (Watcher | null)[] = [null, null, null];
   readonly #generations: number[] = [0, 0, 0];
   readonly #freeSlots: number[] = [];
@@ -368,6 +371,8 @@ export class Poller {
     this.#waitsLeft -= 1;
     if (count < 0) check("wait for events", count);
     this.#batchCount = count & EVENTS_MASK;
+    // A wait that does not block takes no longer than a look at the clock.
+    if (watching.isOn) this.batchMicros = micros === 0 ? this.nowMicros : clock.now();
     return count > EVENTS_MASK ? this.#complete(count >>> 16) : 0;
   }
 

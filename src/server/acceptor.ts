@@ -4,7 +4,7 @@
  */
 import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
-import { config } from "../core/config.ts";
+import { say } from "../core/config.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
 import {
@@ -21,6 +21,7 @@ import {
   type StreamAddress,
 } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener.ts";
+import { acceptError } from "../net/messages.ts";
 import { resetOnClose } from "../net/socket.ts";
 import { type AcceptQueue, acceptQueue } from "../net/tcp_info.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -140,6 +141,7 @@ export class Acceptor implements Watcher, ConnectionSource {
   #onError(errno: number): void {
     const where = describeAddress(this.#listener.address);
     const error = new SystemError("accept a connection on", errno, where);
+    if (acceptError.isHeard) acceptError.publish({ address: this.#listener.address, error });
     if (EXHAUSTED.has(errno)) this.#backOff(error);
     else this.#owner.onAcceptFailure(error);
   }
@@ -159,7 +161,7 @@ export class Acceptor implements Watcher, ConnectionSource {
     const now = native.now();
     if (now - this.#saidAtMicros < ACCEPT_LOG_MS * 1000) return;
     this.#saidAtMicros = now;
-    config.log(`netpoll: ${error.message}; trying again until there are some`);
+    say("warn", `${error.message}; trying again until there are some`);
   }
 
   /** Nothing was given back for long: whoever waits is reset, lest he wait for ever. */

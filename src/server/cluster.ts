@@ -4,7 +4,7 @@
 import { currentScope, type Scope } from "../../ffi/context.ts";
 import { availableParallelism } from "node:os";
 import { clearTimeout, setTimeout } from "node:timers";
-import { config } from "../core/config.ts";
+import { say } from "../core/config.ts";
 import { ClosedError, NetpollError, type SystemError } from "../core/errors.ts";
 import { METRICS_TIMEOUT_MS, WORKER_BACKOFF_MS, WORKER_HEALTHY_MS } from "../core/limits.ts";
 import { checkTimeout } from "../core/options.ts";
@@ -313,9 +313,9 @@ export class Cluster {
     const { onWorkerError } = this.#options;
     try {
       if (onWorkerError !== undefined) this.#scope(onWorkerError, error, index);
-      else config.log(`netpoll: ${error.message}; ${consequence}`);
+      else say("error", `${error.message}; ${consequence}`);
     } catch (second) {
-      config.log(`netpoll: onWorkerError failed: ${second}`);
+      say("error", `onWorkerError failed: ${second}`);
     }
   }
 

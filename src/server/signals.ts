@@ -2,7 +2,7 @@
  * Ending a server when the system asks for it.
  */
 import process from "node:process";
-import { config } from "../core/config.ts";
+import { say } from "../core/config.ts";
 import { checkOptions, type Known, show } from "../core/options.ts";
 import { shutdownMs, type ShutdownOptions, type ShutdownResult } from "./shutdown.ts";
 
@@ -52,10 +52,9 @@ function checkSignals(signals: unknown): void {
 function reportCut(signal: string, timeoutMs: number, result: unknown): void {
   const cut = (result as Partial<ShutdownResult> | undefined)?.cut ?? 0;
   if (cut === 0) return;
-  config.log(
-    `netpoll: at ${signal} ${cut} ${
-      cut === 1 ? "connection was" : "connections were"
-    } cut by a reset: ` +
+  say(
+    "warn",
+    `at ${signal} ${cut} ${cut === 1 ? "connection was" : "connections were"} cut by a reset: ` +
       `they were busy for ${timeoutMs} ms, or their peers took nothing of what was flushed`,
   );
 }

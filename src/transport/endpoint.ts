@@ -29,6 +29,10 @@ export class Endpoint {
   isWriteEnded = false;
   /** Whether our side is to end as soon as there is room for what tells the peer. */
   isEndBlocked = false;
+  /** Which of this thread's it is, from 1; 0 before it is watched. */
+  serial = 0;
+  /** The microseconds of the clock when it was first watched. */
+  openedMicros = 0;
   readonly #poller: Poller;
   #token = -1;
   #interest: number = Interest.NONE;
@@ -51,7 +55,8 @@ export class Endpoint {
   /** Begins to watch, for reading. */
   watch(watcher: Watcher): void {
     this.#register(watcher);
-    counts.connections.opened += 1;
+    this.serial = ++counts.connections.opened;
+    this.openedMicros = this.#poller.clockMicros;
   }
 
   #register(watcher: Watcher): void {

@@ -5,12 +5,16 @@ import { native } from "../../ffi/load.ts";
 import { counts } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { type NetpollError, SystemError, TimeoutError, TlsError } from "../core/errors.ts";
+import { unpackAddress } from "../net/address.ts";
+import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { turn } from "../poll/turn.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
 import { failureOf } from "../tls/failure.ts";
-import { askedName } from "./tls_info.ts";
+import { socketTransport } from "./descriptor.ts";
+import { tlsHandshake } from "./messages.ts";
+import { askedName, tlsInfo } from "./tls_info.ts";
 
 /** The results of a step: `enum tls_step` of libnetpoll.c. */
 const Step = { DONE: 0, WANTS_READ: 1, WANTS_WRITE: 2, WANTS_CHOICE: 3 } as const;
@@ -31,6 +35,8 @@ export class Handshake implements Watcher, TimerOwner {
   #token = -1;
   #interest: number = Interest.READ;
   #isOver = false;
+  /** When it began, in microseconds. */
+  #since = 0;
 
   /** One that has not begun. `onEnd` is called once, with null when the peer is the right one. */
   constructor(
@@ -48,6 +54,7 @@ export class Handshake implements Watcher, TimerOwner {
 
   /** Begins. It may be over when this returns. */
   begin(): void {
+    this.#since = clock.now();
     try {
       this.#token = this.#poller.add(this, this.#interest);
       if (this.#timeoutMs > 0) this.#poller.setTimer(this.#timer, this.#timeoutMs);
@@ -131,7 +138,23 @@ export class Handshake implements Watcher, TimerOwner {
     this.#stop();
     if (error === null) counts.tls.handshakes += 1;
     else countFailure(error);
+    if (tlsHandshake.isHeard) this.#tell(error);
     this.#onEnd(error);
+  }
+
+  #tell(error: NetpollError | null): void {
+    const addressOf = (which: 0 | 1) => unpackAddress(socketTransport.name(this.fd, which));
+    const info = error === null ? tlsInfo(this.fd) : null;
+    tlsHandshake.publish({
+      localAddress: addressOf(0),
+      remoteAddress: addressOf(1),
+      protocol: info?.protocol ?? null,
+      cipher: info?.cipher ?? null,
+      serverName: info?.serverName ?? null,
+      isResumed: info?.isResumed ?? false,
+      ...(error === null ? {} : { error }),
+      durationMs: (clock.now() - this.#since) / 1000,
+    });
   }
 }
 

@@ -8,7 +8,7 @@
  * connection is aborted, which completes everything.
  */
 import { native } from "../../ffi/load.ts";
-import { config } from "../core/config.ts";
+import { say } from "../core/config.ts";
 import { CLOSE_TIMEOUT_MS, ZERO_COPY_ABORT_MS } from "../core/limits.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
@@ -105,7 +105,7 @@ export class ZeroCopyClose implements Watcher, TimerOwner {
   /** The memory stays pinned for good: it is lost, but nobody ever receives other bytes from it. */
   #giveUp(why: unknown): void {
     const { outstandingBytes } = this.#zeroCopy.counts();
-    config.log(`netpoll: ${outstandingBytes} bytes of a zero-copy send stay pinned: ${why}`);
+    say("warn", `${outstandingBytes} bytes of a zero-copy send stay pinned: ${why}`);
     this.#end();
   }
 }

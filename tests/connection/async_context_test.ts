@@ -191,7 +191,7 @@ test("configure() sets a log that runs in the context of configure()", () => {
   const { log } = config;
   const seen: (string | undefined)[] = [];
   user.run("operator", () => configure({ log: () => void seen.push(user.getStore()) }));
-  user.run("other", () => config.log("line"));
+  user.run("other", () => config.log("line", "warn"));
   configure({ log });
   assertEquals(seen, ["operator"]);
 });

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { config, type Configuration, configure } from "../../src/core/config.ts";
+import { config, type Configuration, configure, isLogged, say } from "../../src/core/config.ts";
 import { show } from "../../src/core/options.ts";
 
 /** Runs a body, and sets everything to what it was before. */
@@ -20,6 +20,8 @@ test("config holds the defaults that are documented", () => {
   assertEquals(rest, {
     debug: false,
     verify: false,
+    logLevel: "warn",
+    slowHandlerMs: 0,
     spinMicros: 0,
     blockMicros: 1000,
     watchRuntime: true,
@@ -37,6 +39,8 @@ test(
       debug: false,
       verify: false,
       log,
+      logLevel: "warn",
+      slowHandlerMs: 0,
       spinMicros: 5,
       blockMicros: 7,
       watchRuntime: true,
@@ -49,8 +53,42 @@ test(
   restored(() => {
     const lines: string[] = [];
     configure({ log: (line) => lines.push(line) });
-    config.log("one");
+    config.log("one", "error");
     assertEquals(lines, ["one"]);
+  }),
+);
+
+test(
+  "configure() sets the least level that is logged, and each line comes with its level",
+  restored(() => {
+    const lines: string[] = [];
+    configure({ log: (line, level) => lines.push(`${level} ${line}`) });
+    const all = ["error", "warn", "info", "debug"] as const;
+    for (const [count, logLevel] of all.entries()) {
+      configure({ logLevel });
+      lines.length = 0;
+      for (const level of all) say(level, "a line");
+      assertEquals(lines, all.slice(0, count + 1).map((level) => `${level} netpoll: a line`));
+      assertEquals(all.filter(isLogged), all.slice(0, count + 1));
+    }
+    for (const logLevel of ["none", "", 1, null, "Warn"]) {
+      const options = { logLevel } as Configuration;
+      assertThrows(() => configure(options), TypeError, "Cannot set logLevel to");
+    }
+    assertEquals(config.logLevel, "debug");
+  }),
+);
+
+test(
+  "configure() takes a time for slowHandlerMs, and refuses what is none",
+  restored(() => {
+    configure({ slowHandlerMs: 0.5 });
+    assertEquals(config.slowHandlerMs, 0.5);
+    for (const slowHandlerMs of [-1, NaN, Infinity, "5"]) {
+      const options = { slowHandlerMs } as Configuration;
+      assertThrows(() => configure(options), RangeError, "Cannot set slowHandlerMs to");
+    }
+    assertEquals(config.slowHandlerMs, 0.5);
   }),
 );
 

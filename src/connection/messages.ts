@@ -1,0 +1,108 @@
+/**
+ * The channels that tell of connections, and their messages (docs/SIGHT.md).
+ */
+import { Channel, Trace, type TraceMessage } from "../core/channel.ts";
+import type { TimeoutOperation } from "../core/errors.ts";
+import { watching } from "../core/watching.ts";
+import type { Connection } from "./connection.ts";
+
+/** The part that all messages about a connection have. */
+export interface ConnectionMessage {
+  /** The connection. Its addresses are known after close, too. */
+  connection: Connection;
+  /** Its number, by which log lines name it, too: `"7"`, and `"2-7"` in Worker 2. */
+  id: string;
+}
+
+/** The message of `netpoll:connection:open`: the connection is watched, and `onConnect` comes next. */
+export interface ConnectionOpenMessage extends ConnectionMessage {
+  /** Whether we have dialled it; otherwise it was accepted, or made of a descriptor or stream. */
+  isDialled: boolean;
+}
+
+/** Why a connection has ended. */
+export type CloseReason =
+  /** The peer has ended its side, and all that it had sent was served. */
+  | "peer"
+  /** This program has closed it. */
+  | "local"
+  /** The peer has reset it, or the network is broken. */
+  | "lost"
+  /** This program has reset it. */
+  | "reset"
+  /** A callback failed, or TLS or a bound did. */
+  | "error"
+  /** A deadline has passed. */
+  | "timeout"
+  /** Its server shut down. */
+  | "shutdown"
+  /** Its descriptor was given away. */
+  | "detached";
+
+/** The message of `netpoll:connection:close`: it is closed, and none of its callbacks runs any more. */
+export interface ConnectionCloseMessage extends ConnectionMessage {
+  /** Why it has ended. */
+  reason: CloseReason;
+  /** The error that has ended it; undefined where there was none. */
+  error?: unknown;
+  /** Bytes that came. */
+  receivedBytes: number;
+  /** Bytes that the kernel took. */
+  sentBytes: number;
+  /** Flushed bytes that the peer did not get. */
+  unsentBytes: number;
+  /** Calls of its handler while somebody listened to requests or to `netpoll:connection:close`. */
+  requestCount: number;
+  /** The time since it was opened, in milliseconds. */
+  durationMs: number;
+}
+
+/** The message of `netpoll:connection:error`: a callback of it failed, and it is closed therefore. */
+export interface ConnectionErrorMessage extends ConnectionMessage {
+  /** What was thrown. */
+  error: unknown;
+}
+
+/** The message of `netpoll:timeout`: a deadline of a connection has passed. */
+export interface TimeoutMessage extends ConnectionMessage {
+  /** What was late. */
+  operation: TimeoutOperation;
+  /** The time that it had, in milliseconds. */
+  timeoutMs: number;
+}
+
+/** The message of `netpoll:request:start`, `:end` and `:error`: one call of a handler. */
+export interface RequestMessage extends ConnectionMessage, TraceMessage {
+  /** Which call of this connection's handler it is, from 1, as in `requestCount`. */
+  request: number;
+  /** The time from when the poller learned of the bytes to the call, in milliseconds. */
+  waitMs: number;
+  /** Bytes that were there to read when it was called. */
+  readableBytes: number;
+  /** Bytes that it has read; 0 until it has settled. */
+  readBytes: number;
+}
+
+/** A connection is open. */
+export const connectionOpen: Channel<ConnectionOpenMessage> = new Channel(
+  "netpoll:connection:open",
+);
+/** A connection is closed. */
+export const connectionClose: Channel<ConnectionCloseMessage> = new Channel(
+  "netpoll:connection:close",
+  watch,
+);
+/** A callback of a connection failed. */
+export const connectionError: Channel<ConnectionErrorMessage> = new Channel(
+  "netpoll:connection:error",
+);
+/** A deadline of a connection has passed. */
+export const timeout: Channel<TimeoutMessage> = new Channel("netpoll:timeout");
+/** Calls of handlers. */
+export const requests: Trace<RequestMessage> = new Trace("netpoll:request", watch);
+
+/** Requests are looked at as long as somebody listens to what comes of it. */
+function watch(): void {
+  watching.want("listeners", connectionClose.isHeard || requests.isHeard);
+}
+watch(); // somebody may have subscribed before the library was there

@@ -1,0 +1,61 @@
+/**
+ * News of a connection, for whoever subscribes to the channels of messages.ts.
+ */
+import type { Ban } from "../buffer/link_chain.ts";
+import { EofError, SystemError, TimeoutError, UnsentError } from "../core/errors.ts";
+import { clock } from "../poll/clock.ts";
+import { writeSide } from "./connection_writer.ts";
+import type { Ending } from "./ending.ts";
+import type { Step } from "./lifecycle.ts";
+import { type CloseReason, connectionClose } from "./messages.ts";
+import { idOf, type WatchedCalls, type WatchedConnection } from "./watched_calls.ts";
+
+/** A connection that has gone. */
+export interface GoneConnection extends WatchedConnection {
+  /** When it was opened, in microseconds. */
+  readonly openedMicros: number;
+  /** The step that has closed it. */
+  readonly lastStep: Step | null;
+  /** Flushed bytes that were dropped. */
+  readonly droppedBytes: number;
+  /** Why no more bytes came. */
+  readonly readEnd: Ban | null;
+}
+
+/** Why a connection has ended. */
+export function closeReason(
+  { lastStep, readEnd }: Pick<GoneConnection, "lastStep" | "readEnd">,
+  ending: Pick<Ending, "failure" | "leaving"> | null,
+): CloseReason {
+  if (lastStep === "detached") return "detached";
+  const error = ending?.failure?.error;
+  const leaving = ending?.leaving ?? null;
+  if (error instanceof TimeoutError || leaving?.reason instanceof TimeoutError) return "timeout";
+  if (leaving !== null) return "shutdown";
+  if (lastStep === "lost" && (error instanceof EofError || error instanceof SystemError)) {
+    return "lost";
+  }
+  if (error instanceof UnsentError) return "local";
+  if (ending?.failure != null) return "error";
+  if (lastStep === "lost") return "reset";
+  return readEnd === null ? "local" : "peer";
+}
+
+/** Tells that a connection has gone. */
+export function tellClose(
+  of: GoneConnection,
+  ending: Ending | null,
+  calls: WatchedCalls | null,
+): void {
+  connectionClose.publish({
+    connection: of.face,
+    id: idOf(of),
+    reason: closeReason(of, ending),
+    ...(ending?.failure != null ? { error: ending.failure.error } : {}),
+    receivedBytes: of.input.total + of.input.length,
+    sentBytes: writeSide.sentBytes(of.writer),
+    unsentBytes: of.droppedBytes,
+    requestCount: calls?.count ?? 0,
+    durationMs: (clock.now() - of.openedMicros) / 1000,
+  });
+}

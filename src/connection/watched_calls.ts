@@ -1,0 +1,144 @@
+/**
+ * The calls of a connection's handler, looked at one by one: how long each waited and took, and what
+ * it failed with. Only while somebody wants to know (core/watching.ts); a connection whose calls
+ * nobody ever looked at has no object of this kind.
+ */
+import { threadId } from "node:worker_threads";
+import type { Scope } from "../../ffi/context.ts";
+import type { LinkChain } from "../buffer/link_chain.ts";
+import { config, say } from "../core/config.ts";
+import { describeAddress, type StreamAddress } from "../net/address.ts";
+import { clock } from "../poll/clock.ts";
+import type { Poller } from "../poll/poller.ts";
+import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+import type { Connection } from "./connection.ts";
+import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
+import type { Failure } from "./ending.ts";
+import { type RequestMessage, requests } from "./messages.ts";
+
+/** The connection whose handler is called. */
+export interface WatchedConnection {
+  /** The connection as its user sees it. */
+  readonly face: Connection;
+  /** Which of this thread's connections it is. */
+  readonly serial: number;
+  /** Received bytes. */
+  readonly input: LinkChain;
+  /** Where answers go. */
+  readonly writer: ConnectionWriter;
+  readonly localAddress: StreamAddress;
+  readonly remoteAddress: StreamAddress;
+}
+
+/** The name of a connection in messages and log lines. */
+export function idOf({ serial }: Pick<WatchedConnection, "serial">): string {
+  return threadId === 0 ? `${serial}` : `${threadId}-${serial}`;
+}
+
+/** Looks at the calls of one connection's handler, of which at most one is under way. */
+export class WatchedCalls implements TimerOwner {
+  /** Calls the handler in the scope of its service. Its caller says when it has settled: `end`. */
+  readonly scope: Scope;
+  /** The number of calls that were looked at. */
+  count = 0;
+  readonly #of: WatchedConnection;
+  readonly #poller: Poller;
+  /** When the call that is under way began, in microseconds; 0 for none. */
+  #since = 0;
+  /** Bytes that had been read and sent when it began. */
+  #readBefore = 0;
+  #sentBefore = 0;
+  /** Whether it has returned, and waits for something. */
+  #isAsync = false;
+  #message: RequestMessage | null = null;
+  /** Made for the first asynchronous call that may be slow. */
+  #timer: Timer | null = null;
+
+  /** Those of a connection that are called from now on. */
+  constructor(of: WatchedConnection, { poller, scope }: { poller: Poller; scope: Scope }) {
+    this.#of = of;
+    this.#poller = poller;
+    this.scope = (handler, connection, context) => {
+      this.#begin();
+      const result = requests.isHeard
+        ? scope(this.#told(handler), connection, context)
+        : scope(handler, connection, context);
+      if (result !== undefined) this.#wait();
+      return result;
+    };
+  }
+
+  #begin(): void {
+    const { input, writer } = this.#of;
+    this.count += 1;
+    this.#readBefore = input.total;
+    this.#sentBefore = writeSide.sentBytes(writer);
+    this.#isAsync = false;
+    this.#message = null;
+    this.#since = clock.now();
+  }
+
+  /** The handler, so that its call is told of as well. */
+  #told<A, B, R>(handler: (a: A, b: B) => R): (a: A, b: B) => R {
+    const { face, input } = this.#of;
+    const message: RequestMessage = this.#message = {
+      connection: face,
+      id: idOf(this.#of),
+      request: this.count,
+      waitMs: Math.max(0, this.#since - this.#poller.batchMicros) / 1000,
+      readableBytes: input.length,
+      readBytes: 0,
+      durationMs: null,
+    };
+    return (a, b) => requests.start(message, handler, a, b);
+  }
+
+  /** The call has returned a promise, most likely. */
+  #wait(): void {
+    this.#isAsync = true;
+    if (config.slowHandlerMs === 0) return;
+    this.#timer ??= new Timer(this);
+    this.#poller.setTimer(this.#timer, config.slowHandlerMs);
+  }
+
+  /** The call has settled, whatever came of it. */
+  end(failure: Failure | null): void {
+    if (this.#since === 0) return;
+    const micros = clock.now() - this.#since;
+    this.#since = 0;
+    if (this.#timer !== null) this.#poller.cancelTimer(this.#timer);
+    if (config.slowHandlerMs > 0 && micros >= config.slowHandlerMs * 1000) {
+      this.#complain(`took ${ms(micros)} ms${this.#isAsync ? " until it settled" : ""}`);
+    }
+    const message = this.#message;
+    if (message === null) return;
+    this.#message = null;
+    message.readBytes = this.#of.input.total - this.#readBefore;
+    if (failure === null) requests.end(message, micros / 1000);
+    else requests.fail(message, micros / 1000, failure.error);
+  }
+
+  onTimer(): void {
+    this.#complain(`has not settled for ${ms(clock.now() - this.#since)} ms`);
+  }
+
+  #complain(what: string): void {
+    const { input, writer, localAddress, remoteAddress } = this.#of;
+    const read = input.total - this.#readBefore;
+    const sent = writeSide.sentBytes(writer) - this.#sentBefore;
+    try {
+      say(
+        "warn",
+        `slow handler: call ${this.count} of connection ${idOf(this.#of)}, ` +
+          `${describeAddress(localAddress)} ↔ ${describeAddress(remoteAddress)}, ${what}; ` +
+          `${read} bytes read, ${sent} sent`,
+      );
+    } catch {
+      // A log that fails has nowhere to say so.
+    }
+  }
+}
+
+function ms(micros: number): string {
+  return (micros / 1000).toFixed(micros < 10_000 ? 2 : 0);
+}

@@ -1,0 +1,197 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { channel } from "node:diagnostics_channel";
+import { test } from "node:test";
+import { type Connection, dial, type RequestMessage } from "../../mod.ts";
+import { config, configure, type LogLevel } from "../../src/core/config.ts";
+import { watching } from "../../src/core/watching.ts";
+import { Listening } from "../support/heard.ts";
+import { receive, send } from "../support/pair.ts";
+import { echo, serve } from "../support/serve.ts";
+import { delay, until } from "../support/until.ts";
+
+/** Serves, dials, and gives the client to a body. */
+async function withClient(
+  onRequest: (connection: Connection) => void | Promise<void>,
+  body: (client: Connection) => Promise<void>,
+): Promise<void> {
+  const { loop, listener, served } = serve(onRequest, { onError: () => {} });
+  const { address } = listener;
+  const client = await dial("tcp", `127.0.0.1:${address.transport === "tcp" ? address.port : 0}`);
+  try {
+    await body(client);
+  } finally {
+    await client.close({ timeoutMs: 0 });
+    await loop.shutdown();
+    await served;
+  }
+}
+
+/** The lines that are logged while a body runs. */
+async function logged(slowHandlerMs: number, body: () => Promise<void>): Promise<string[]> {
+  const lines: string[] = [];
+  const before = { ...config };
+  configure({ slowHandlerMs, log: (line, level: LogLevel) => lines.push(`${level} ${line}`) });
+  try {
+    await body();
+  } finally {
+    configure(before);
+  }
+  return lines;
+}
+
+test("requests are not looked at while nobody wants to know", () => {
+  assertEquals(watching.isOn, false);
+  {
+    using _ = new Listening("request:end");
+    assertEquals(watching.isOn, true);
+  }
+  assertEquals(watching.isOn, false);
+});
+
+test("netpoll:request tells start and end of a synchronous call, with one message", async () => {
+  using listening = new Listening<RequestMessage>("request:start", "request:end", "request:error");
+  await withClient(echo, async (client) => {
+    for (const text of ["one", "three"]) {
+      await send(client, text);
+      await receive(client, text.length);
+    }
+  });
+  assertEquals(listening.names, ["request:start", "request:end", "request:start", "request:end"]);
+  const [start, end, second] = listening.messages;
+  assert(start === end && second !== end);
+  assertEquals([end!.request, end!.readableBytes, end!.readBytes], [1, 3, 3]);
+  assertEquals([second!.request, second!.readableBytes, second!.readBytes], [2, 5, 5]);
+  assertEquals([second!.connection, second!.id], [end!.connection, end!.id]);
+  assert(end!.durationMs! >= 0 && end!.waitMs >= 0 && end!.waitMs < 60_000, JSON.stringify(end));
+});
+
+test("netpoll:request:end of an asynchronous call comes when it has settled", async () => {
+  using listening = new Listening<RequestMessage>("request:start", "request:end");
+  const gate = Promise.withResolvers<void>();
+  await withClient(async (it) => {
+    echo(it);
+    await gate.promise;
+  }, async (client) => {
+    await send(client, "hello");
+    await receive(client, 5);
+    assertEquals(listening.names, ["request:start"]);
+    assertEquals(listening.messages[0]!.durationMs, null);
+    await delay(5);
+    gate.resolve();
+    await until(() => listening.heard.length === 2, "its end");
+    assert(listening.messages[1]!.durationMs! >= 4, `${listening.messages[1]!.durationMs}`);
+  });
+});
+
+for (const style of ["throws", "rejects"] as const) {
+  test(`netpoll:request:error comes before the end of a call that ${style}`, async () => {
+    using listening = new Listening<RequestMessage>("request:error", "request:end");
+    await withClient((it) => {
+      it.reader.skip(it.reader.length);
+      if (style === "rejects") return Promise.reject(new RangeError("no"));
+      throw new RangeError("no");
+    }, async (client) => {
+      await send(client, "hello");
+      await until(() => listening.heard.length === 2, "its end");
+    });
+    assertEquals(listening.names, ["request:error", "request:end"]);
+    assert(listening.messages[0] === listening.messages[1]);
+    assertEquals(`${listening.messages[0]!.error}`, "RangeError: no");
+    assertEquals(listening.messages[0]!.readBytes, 5);
+  });
+}
+
+test("a store that is bound to netpoll:request:start is there in the handler and after its waits", async () => {
+  const store = new AsyncLocalStorage<string>();
+  const start = channel("netpoll:request:start");
+  start.bindStore(store as AsyncLocalStorage<unknown>, (message) => {
+    return `request ${(message as RequestMessage).request}`;
+  });
+  const seen: (string | undefined)[] = [];
+  try {
+    await withClient(async ({ reader, writer }) => {
+      seen.push(store.getStore());
+      await reader.wait(3);
+      seen.push(store.getStore());
+      writer.writeString(reader.readString(3));
+      await writer.flush();
+      reader.release();
+      await delay(1);
+      seen.push(store.getStore());
+    }, async (client) => {
+      for (let n = 1; n <= 2; n++) {
+        await send(client, "ab");
+        await send(client, "c");
+        await receive(client, 3);
+        await until(() => seen.length === 3 * n, "the last look");
+      }
+    });
+  } finally {
+    start.unbindStore(store as AsyncLocalStorage<unknown>);
+  }
+  const [one, two] = ["request 1", "request 2"];
+  assertEquals(seen, [one, one, one, two, two, two]);
+  assertEquals(store.getStore(), undefined);
+});
+
+test("whoever begins to listen in the middle hears of the next calls of open connections", async () => {
+  await withClient(echo, async (client) => {
+    await send(client, "one");
+    await receive(client, 3);
+    using listening = new Listening<RequestMessage>("request:end");
+    await send(client, "three");
+    await receive(client, 5);
+    await until(() => listening.heard.length === 1, "the second call");
+    assertEquals(listening.messages[0]!.readBytes, 5);
+  });
+});
+
+test("slowHandlerMs logs a line of a synchronous call that took longer", async () => {
+  const lines = await logged(20, () =>
+    withClient((it) => {
+      const isSlow = it.reader.length > 4;
+      echo(it);
+      for (const end = performance.now() + 30; isSlow && performance.now() < end;);
+    }, async (client) => {
+      for (const text of ["fast", "slowly"]) {
+        await send(client, text);
+        await receive(client, text.length);
+      }
+    }));
+  // A machine may be so slow that the fast one is slow as well.
+  const line = lines.find((each) => each.includes("6 bytes read"));
+  const told = (line ?? lines.join("\n")).replace(/connection \d+/, "connection N")
+    .replace(/127\.0\.0\.1:\d+/g, "HERE").replace(/[\d.]+ ms/, "T ms");
+  assertEquals(
+    told,
+    "warn netpoll: slow handler: call 2 of connection N, HERE ↔ HERE, took T ms; 6 bytes read, 6 sent",
+  );
+});
+
+test("slowHandlerMs logs that an asynchronous call lasts, and how long it took", async () => {
+  const lines = await logged(20, () =>
+    withClient(async (it) => {
+      echo(it);
+      await delay(60);
+    }, async (client) => {
+      await send(client, "hello");
+      await receive(client, 5);
+      await delay(100);
+    }));
+  assertEquals(lines.length, 2, lines.join("\n"));
+  assertMatch(lines[0]!, /has not settled for \d+ ms; 5 bytes read, 5 sent$/);
+  assertMatch(lines[1]!, /took \d+ ms until it settled; 5 bytes read, 5 sent$/);
+});
+
+test("slowHandlerMs logs no line of calls that are fast, and leaves no timer", async () => {
+  const lines = await logged(4000, () =>
+    withClient(async (it) => {
+      echo(it);
+      await delay(1);
+    }, async (client) => {
+      await send(client, "hello");
+      await receive(client, 5);
+    }));
+  assertEquals(lines, []);
+});
