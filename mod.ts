@@ -175,6 +175,8 @@ export type {
   ZeroCopyTotals,
 } from "./src/core/counts.ts";
 export { type Configuration, configure, type LogLevel } from "./src/core/config.ts";
+export { type HistogramMetrics, percentileMicros } from "./src/core/histogram.ts";
+export type { LatencyMetrics } from "./src/core/latency.ts";
 export type { TraceMessage } from "./src/core/channel.ts";
 export type {
   CloseReason,

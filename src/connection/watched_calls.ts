@@ -7,6 +7,7 @@ import { threadId } from "node:worker_threads";
 import type { Scope } from "../../ffi/context.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { config, say } from "../core/config.ts";
+import { latency } from "../core/latency.ts";
 import { describeAddress, type StreamAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -76,6 +77,7 @@ export class WatchedCalls implements TimerOwner {
     this.#isAsync = false;
     this.#message = null;
     this.#since = clock.now();
+    if (latency !== null) latency.wait.record(this.#since - this.#poller.batchMicros);
   }
 
   /** The handler, so that its call is told of as well. */
@@ -106,6 +108,7 @@ export class WatchedCalls implements TimerOwner {
     if (this.#since === 0) return;
     const micros = clock.now() - this.#since;
     this.#since = 0;
+    if (latency !== null) latency.handler.record(micros);
     if (this.#timer !== null) this.#poller.cancelTimer(this.#timer);
     if (config.slowHandlerMs > 0 && micros >= config.slowHandlerMs * 1000) {
       this.#complain(`took ${ms(micros)} ms${this.#isAsync ? " until it settled" : ""}`);

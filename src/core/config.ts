@@ -2,6 +2,7 @@
  * Settings for the whole thread. A program sets them once, before it begins.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { measureLatency } from "./latency.ts";
 import {
   checkFunction,
   checkNumber,
@@ -47,6 +48,11 @@ export interface Configuration {
    */
   slowHandlerMs?: number;
   /**
+   * Measure how long handlers take, how long bytes wait for them, and how long turns are: `latency` of
+   * `metrics()`. Costs two looks at the clock a call of a handler. `false` unless set.
+   */
+  measure?: boolean;
+  /**
    * The time in microseconds that a poller polls without sleeping before it blocks. Lowers latency on
    * machines with cores to spare, at the price of one of them. 0 unless set.
    */
@@ -72,6 +78,7 @@ export const config: Required<Configuration> = {
   log: (line) => console.error(line),
   logLevel: "warn",
   slowHandlerMs: 0,
+  measure: false,
   spinMicros: 0,
   blockMicros: 1000,
   watchRuntime: true,
@@ -81,6 +88,7 @@ const OPTIONS: Known<Configuration> = {
   ...config,
   debug: "boolean",
   verify: "boolean",
+  measure: "boolean",
   watchRuntime: "boolean",
 };
 
@@ -129,6 +137,8 @@ export function configure(options: Configuration): void {
   // A line has many causes: what it is logged in is the async context of this call.
   if (options.log !== undefined) config.log = AsyncLocalStorage.bind(options.log);
   watching.want("slow", config.slowHandlerMs > 0);
+  watching.want("measure", config.measure);
+  measureLatency(config.measure);
   for (const follower of followers) follower();
 }
 

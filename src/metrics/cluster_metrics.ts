@@ -1,6 +1,7 @@
 /**
  * The metrics of a cluster: of each thread, and of all together.
  */
+import { mergeLatency } from "../core/latency.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** One poller of a cluster. */
@@ -43,11 +44,17 @@ export function clusterMetrics(
   acceptor: Metrics,
   pollers: readonly ClusterPollerMetrics[],
 ): ClusterMetrics {
-  let sum = acceptor as unknown as Tree;
-  for (const poller of pollers) {
-    if (poller.metrics !== null) sum = add(sum, poller.metrics as unknown as Tree) as Tree;
-  }
+  const threads = [acceptor, ...pollers.map(({ metrics }) => metrics)].filter((one) =>
+    one !== null
+  );
+  const sum = threads.map(({ latency: _, ...counts }) => counts as unknown as Tree)
+    .reduce((sum, one) => add(sum, one) as Tree);
   // These are of the process already.
   const { takenAtMs, process } = acceptor;
-  return { total: { ...sum as unknown as Metrics, takenAtMs, process }, acceptor, pollers };
+  const latency = mergeLatency(threads.map((one) => one.latency)); // percentiles add up to nothing
+  return {
+    total: { ...sum as unknown as Metrics, takenAtMs, process, latency },
+    acceptor,
+    pollers,
+  };
 }

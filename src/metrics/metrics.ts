@@ -16,6 +16,7 @@ import {
   type TlsCounts,
   type ZeroCopyTotals,
 } from "../core/counts.ts";
+import { type LatencyMetrics, latencyMetrics } from "../core/latency.ts";
 import { threadPollerIfAny } from "../poll/thread_poller.ts";
 import { type CallCounts, type CallName, readCallCounts, type WaitCounts } from "./call_counts.ts";
 
@@ -109,6 +110,8 @@ export interface Metrics {
   timeouts: TimeoutCounts;
   /** TLS handshakes. */
   tls: TlsCounts;
+  /** How long handlers, waits and turns took; null without `configure({ measure: true })`. */
+  latency: LatencyMetrics | null;
   /** System calls and sockets that failed, by the name of the error: `{ ECONNRESET: 3 }`. */
   errors: Record<string, number>;
 }
@@ -209,6 +212,7 @@ export function metrics(): Metrics {
     datagrams: datagramTotals(),
     timeouts: { ...counts.timeouts },
     tls: { ...counts.tls, failures: { ...counts.tls.failures } },
+    latency: latencyMetrics(),
     errors,
   };
 }

@@ -3,6 +3,7 @@
  */
 import type { ClusterMetrics } from "./cluster_metrics.ts";
 import type { Metrics } from "./metrics.ts";
+import type { HistogramMetrics } from "../core/histogram.ts";
 import { show } from "../core/options.ts";
 
 /** Labels, as they stand between the braces, and a value. */
@@ -55,6 +56,36 @@ function batchSamples({ poller: { batches, events } }: Metrics): Sample[] {
     samples.push([`le="${2 ** bits - 1}"`, count, "_bucket"]);
   }
   return [...samples, ['le="+Inf"', count, "_bucket"], ["", events, "_sum"], ["", count, "_count"]];
+}
+
+/** The upper bounds of the buckets of times, in seconds. */
+const TIME_BOUNDS = [-6, -5, -4, -3, -2, -1, 0].flatMap((power) =>
+  [1, 2.5, 5].map((factor) => Number(`${factor}e${power}`))
+);
+
+/** A histogram of times, by our own buckets, which are narrower. */
+function timeSamples({ buckets, count, sumMicros }: HistogramMetrics): Sample[] {
+  const entries = Object.entries(buckets).map(([micros, each]) => [Number(micros), each] as const);
+  const upTo = (seconds: number) =>
+    entries.reduce((sum, [micros, each]) => micros / 1e6 <= seconds ? sum + each : sum, 0);
+  return [
+    ...TIME_BOUNDS.map((bound): Sample => [`le="${bound}"`, upTo(bound), "_bucket"]),
+    ['le="+Inf"', count, "_bucket"],
+    ["", sumMicros / 1e6, "_sum"],
+    ["", count, "_count"],
+  ];
+}
+
+function times(name: string, help: string, read: Read<HistogramMetrics | undefined>): Family {
+  return {
+    name: `${name}_seconds`,
+    type: "histogram",
+    help,
+    read: (of) => {
+      const found = read(of);
+      return found === undefined ? [] : timeSamples(found);
+    },
+  };
 }
 
 /** One number of each kind of call. */
@@ -259,22 +290,31 @@ const THREAD: readonly Family[] = [
   gauge("spare_nodes", "Nodes that are kept to be used again.", (of) => of.memory.spareNodeCount),
 ];
 
+/** Times, of threads that measure them. */
+const TIMES: readonly Family[] = [
+  times("handler", "How long calls of handlers took.", (of) => of.latency?.handler),
+  times("queue_wait", "How long bytes waited for the handler.", (of) => of.latency?.wait),
+  times("turn", "How long turns with something to do took.", (of) => of.latency?.turn),
+  times("turn_gap", "How long the runtime had the thread.", (of) => of.latency?.gap),
+];
+
 /** The metrics that each thread has of its own. */
-const OWN: readonly Family[] = [...CONNECTIONS, ...BYTES, ...DATAGRAMS, ...THREAD];
+const OWN: readonly Family[] = [...CONNECTIONS, ...BYTES, ...DATAGRAMS, ...THREAD, ...TIMES];
 
 /** A thread, and the label that tells it from others: none when there is one only. */
 type Thread = readonly [label: string, of: Metrics];
 
 function write({ name, type, help, read }: Family, threads: readonly Thread[]): string {
   const full = `netpoll_${name}`;
-  let text = `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n`;
+  const head = `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n`;
+  let text = "";
   for (const [label, of] of threads) {
     for (const [own, value, suffix = ""] of read(of)) {
       const labels = label !== "" && own !== "" ? `${label},${own}` : label + own;
       text += `${full}${suffix}${labels === "" ? "" : `{${labels}}`} ${value}\n`;
     }
   }
-  return text;
+  return text === "" && type === "histogram" ? "" : head + text; // nothing is measured
 }
 
 function writeCluster({ acceptor, pollers }: ClusterMetrics): string {

@@ -21,6 +21,7 @@ import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { config } from "../core/config.ts";
+import { latency } from "../core/latency.ts";
 import { clock } from "./clock.ts";
 import { turn } from "./turn.ts";
 import { RuntimeLoop, type RuntimeSet } from "./runtime_loop.ts";
@@ -38,6 +39,8 @@ const OUTSIDE_TURNS = 2;
 export interface Turns extends RuntimeSet {
   /** The microseconds of the clock when what is polled next begins. */
   nowMicros: number;
+  /** The microseconds of the clock when what is being told came. */
+  readonly batchMicros: number;
   /** Events that were taken and not told yet. An edge among them is reported by nobody again. */
   readonly untoldCount: number;
   /**
@@ -76,6 +79,10 @@ export class Pace {
   #isQuiet = false;
   /** The period of the timer, in microseconds; 0 while it is off. */
   #period = 0;
+  /** When this turn had something to do, in microseconds, while that is measured; 0 before. */
+  #workingSince = 0;
+  /** When the last turn ended; 0 while nothing is measured, and after a sleep. */
+  #endedAt = 0;
 
   /**
    * The pace of whoever waits for `epoll`.
@@ -152,6 +159,7 @@ export class Pace {
       isOver = this.#run(runtime);
     } finally {
       turn.end();
+      if (latency !== null) this.#measure(latency);
       if (this.#phase === "running") {
         if (isOver) {
           this.#sleep();
@@ -168,11 +176,13 @@ export class Pace {
     const turns = this.#turns;
     const begin = turns.nowMicros = clock.now();
     const deadline = begin + (runtime.isHeard ? TURN_MICROS : BLIND_TURN_MICROS);
+    if (latency !== null && this.#endedAt > 0) latency.gap.record(begin - this.#endedAt);
     const mayBlock = this.#mayBlock(runtime);
     this.#isTickOwed = false;
     let count = mayBlock ? this.#block(runtime, deadline) : turns.poll(0, deadline);
     if (count === 0 && turns.untoldCount === 0) return this.#onNothing(runtime, mayBlock, begin);
     this.#emptyTurns = 0;
+    if (latency !== null) this.#workingSince = mayBlock ? turns.batchMicros : begin;
     do {
       this.#sawEvents = true;
       this.#eventAt = turns.nowMicros;
@@ -187,6 +197,13 @@ export class Pace {
     } while (count > 0);
     // User code ran: before anything blocks, the runtime has a tick for what that began.
     return false;
+  }
+
+  /** The turn has ended. */
+  #measure({ turn }: NonNullable<typeof latency>): void {
+    this.#endedAt = clock.now();
+    if (this.#workingSince > 0) turn.record(this.#endedAt - this.#workingSince);
+    this.#workingSince = 0;
   }
 
   #mayBlock(runtime: RuntimeLoop): boolean {
@@ -237,6 +254,7 @@ export class Pace {
     this.#isQuiet = false;
     this.#isTickOwed = true;
     this.#emptyTurns = 0;
+    this.#endedAt = 0;
     this.counts.colds += 1;
     this.#setTimer(0);
     if (this.#runtime === null || this.#runtime.giveThread()) return;

@@ -60,7 +60,7 @@ export class Poller {
   readonly #epoll: number;
   /** The microseconds of the clock when the current batch of events began. */
   nowMicros = 0;
-  /** The microseconds of the clock when what is being told came; kept while calls are looked at. */
+  /** The microseconds of the clock when what is being told came. */
   batchMicros = 0;
   readonly #watchers: (Watcher | null)[] = [null, null, null];
   readonly #generations: number[] = [0, 0, 0];
@@ -371,8 +371,8 @@ export class Poller {
     this.#waitsLeft -= 1;
     if (count < 0) check("wait for events", count);
     this.#batchCount = count & EVENTS_MASK;
-    // A wait that does not block takes no longer than a look at the clock.
-    if (watching.isOn) this.batchMicros = micros === 0 ? this.nowMicros : clock.now();
+    // A wait that does not block takes hardly longer than a look at the clock.
+    this.batchMicros = watching.isOn && micros !== 0 ? clock.now() : this.nowMicros;
     return count > EVENTS_MASK ? this.#complete(count >>> 16) : 0;
   }
 

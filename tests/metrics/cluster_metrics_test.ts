@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "node:test";
 import { metrics } from "../../mod.ts";
+import { latency, latencyMetrics, measureLatency } from "../../src/core/latency.ts";
 import { clusterMetrics } from "../../src/metrics/cluster_metrics.ts";
 import { TestCluster } from "../support/cluster.ts";
 import { soon, until } from "../support/until.ts";
@@ -23,6 +24,29 @@ test("clusterMetrics() sums what several threads did, name by name", () => {
   assertEquals(total.poller.batches, [11, 22, 33]);
   assertEquals([total.process, total.takenAtMs], [a.process, a.takenAtMs]);
   assertEquals(acceptor.calls.send.calls, 1); // not changed by the sum
+  assertEquals(total.latency, null);
+});
+
+test("clusterMetrics() merges the times of the threads that measure", () => {
+  const [a, b, c] = [metrics(), metrics(), metrics()];
+  measureLatency(true);
+  for (let n = 0; n < 99; n++) latency!.handler.record(10);
+  b.latency = latencyMetrics();
+  measureLatency(false);
+  measureLatency(true);
+  latency!.handler.record(1000);
+  c.latency = latencyMetrics();
+  measureLatency(false);
+  const pollers = [b, c].map((metrics, index) => ({
+    index,
+    connectionCount: 0,
+    pendingCount: 0,
+    metrics,
+  }));
+  const { total } = clusterMetrics(a, pollers);
+  const { count, sumMicros, maxMicros, p50Micros, p999Micros } = total.latency!.handler;
+  assertEquals([count, sumMicros, maxMicros, p50Micros, p999Micros], [100, 1990, 1000, 10, 1000]);
+  assertEquals(total.latency!.turn.count, 0);
 });
 
 test("Cluster.metrics() has what each Worker did, and the thread that accepts", async () => {
