@@ -61,7 +61,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
-enum { ABI = 8 };
+enum { ABI = 9 };
 
 enum {
   SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
@@ -107,7 +107,7 @@ EXPORT int32_t np_abi(void) {
 // The calls that are counted. ffi/symbols.ts has this list, and a test compares.
 enum call {
   CALL_SOCKET, CALL_ACCEPT, CALL_CONNECT, CALL_EPOLL_CTL, CALL_EPOLL_WAIT, CALL_RECV, CALL_SEND, CALL_OPEN,
-  CALL_PIPE, CALL_PREAD, CALL_SENDFILE, CALL_SPLICE, CALL_SEND_ZERO_COPY, CALLS,
+  CALL_PIPE, CALL_PREAD, CALL_PWRITE, CALL_SENDFILE, CALL_SPLICE, CALL_SEND_ZERO_COPY, CALLS,
 };
 
 // The counts of this thread's calls of each kind: how many, the sum of what they returned, how many were
@@ -846,6 +846,13 @@ EXPORT int32_t np_pread(int32_t fd, uint32_t slab, uint32_t offset, uint32_t len
   return counted(CALL_PREAD, RETRY(pread(fd, base, length, position(low, high))));
 }
 
+// Write to a position of a file, in two halves; the file's own stays. Bytes.
+EXPORT int32_t np_pwrite(int32_t fd, uint32_t slab, uint32_t offset, uint32_t length, uint32_t low, uint32_t high) {
+  uint8_t *base = piece(slab, offset, length);
+  if (!base) return -EFAULT;
+  return counted(CALL_PWRITE, RETRY(pwrite(fd, base, length, position(low, high))));
+}
+
 // Send a piece of a file from a position of its own, in two halves; the file's own stays. Bytes, or
 // 0 behind the end. A closed peer is -EPIPE because both runtimes ignore SIGPIPE.
 EXPORT int32_t np_sendfile(int32_t to, int32_t from, uint32_t low, uint32_t high, uint32_t length) {
@@ -866,6 +873,12 @@ EXPORT int32_t np_pipe_resize(int32_t fd, uint32_t bytes) {
 // Move bytes without reading them; one of both is a pipe, neither waits. Bytes, or 0 at the end.
 EXPORT int32_t np_splice(int32_t from, int32_t to, uint32_t length) {
   return counted(CALL_SPLICE, RETRY(splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)));
+}
+
+// Move bytes from a pipe to a position of a file, in two halves; the file's own stays. Bytes.
+EXPORT int32_t np_splice_file(int32_t from, int32_t to, uint32_t low, uint32_t high, uint32_t length) {
+  off_t at = position(low, high);
+  return counted(CALL_SPLICE, RETRY(splice(from, NULL, to, &at, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)));
 }
 
 // ---- TLS ----------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ export {
 export { socketPair } from "./src/client/from_fd.ts";
 export { memoryPair, type MemoryPairOptions } from "./src/client/memory_pair.ts";
 export { FakeClock } from "./src/poll/fake_clock.ts";
+export type { ReceiveFileOptions } from "./src/transport/receive_file.ts";
 export type { SendFileOptions } from "./src/transport/send_file.ts";
 export { pipe, type PipeOptions, type PipeResult } from "./src/connection/pipe.ts";
 export type { ConnectionOptions } from "./src/connection/settings.ts";
@@ -199,6 +200,7 @@ export {
   LoadError,
   type LoadReason,
   NetpollError,
+  ReceiveFileError,
   SendFileError,
   SystemError,
   TimeoutError,

@@ -137,6 +137,7 @@ export const bunHost: Host | null = Bun
     checkUnix() {},
     plainPath: (path) => path,
     checkRead() {},
+    checkWrite() {},
     checkModule() {},
     mayCopyEnv: true,
   }

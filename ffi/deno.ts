@@ -141,9 +141,17 @@ function checkFile(name: "read" | "write", path: string): void {
   if (!isGranted({ name, path })) throw notCapable(name, ` to "${path}"`);
 }
 
+/** Deno does not ask for what was denied, and says so itself, or (--ignore-read) that it is not there. */
+function checkUnasked(name: "read" | "write", path: string): void {
+  if (stateOf({ name, path }) === "prompt") throw notCapable(name, ` to "${path}"`);
+}
+
 function checkRead(path: string): void {
-  // It does not ask for what was denied, and says so itself, or (--ignore-read) that it is not there.
-  if (stateOf({ name: "read", path }) === "prompt") throw notCapable("read", ` to "${path}"`);
+  checkUnasked("read", path);
+}
+
+function checkWrite(path: string): void {
+  checkUnasked("write", path);
 }
 
 function checkModule(url: string): void {
@@ -204,6 +212,7 @@ export const denoHost: Host | null = isDeno
     checkUnix,
     plainPath,
     checkRead,
+    checkWrite,
     checkModule,
     get mayCopyEnv() {
       return isGranted({ name: "env" });

@@ -85,6 +85,8 @@ export interface Host {
   plainPath(path: string): string;
   /** Throws the same where the runtime would ask its user before it reads a file. */
   checkRead(path: string): void;
+  /** Throws the same where it would ask before it writes one. */
+  checkWrite(path: string): void;
   /** Throws where the runtime would ask its user before a Worker imports a module. */
   checkModule(url: string): void;
   /** True if a Worker may be given a copy of all environment variables, which is the default. */

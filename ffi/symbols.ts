@@ -37,7 +37,7 @@ function call<Call>(
 }
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 8;
+export const ABI = 9;
 
 /** Every function, with its contract. */
 export const SYMBOLS = {
@@ -215,6 +215,10 @@ export const SYMBOLS = {
   pread: call<
     (fd: number, slab: number, offset: number, length: number, low: number, high: number) => number
   >("np_pread", ["i32", "u32", "u32", "u32", "u32", "u32"], "i32"),
+  /** Writes to a position of a file, in two halves. Bytes. */
+  pwrite: call<
+    (fd: number, slab: number, offset: number, length: number, low: number, high: number) => number
+  >("np_pwrite", ["i32", "u32", "u32", "u32", "u32", "u32"], "i32"),
   /** Sends a piece of a file at a position in two halves. Bytes, 0 behind the end. */
   sendfile: call<
     (to: number, from: number, low: number, high: number, length: number) => number
@@ -229,6 +233,10 @@ export const SYMBOLS = {
     "i32",
     "u32",
   ], "i32"),
+  /** Moves bytes from a pipe to a position of a file, in two halves. Bytes. */
+  spliceFile: call<
+    (from: number, to: number, low: number, high: number, length: number) => number
+  >("np_splice_file", ["i32", "i32", "u32", "u32", "u32"], "i32"),
   /**
    * Sends `count` pieces from our own pages (MSG_ZEROCOPY). A result above 0 takes the socket's next
    * number; the pieces stay as they are until a completion names it.
@@ -452,6 +460,7 @@ export const CALLS = [
   "open",
   "pipe",
   "pread",
+  "pwrite",
   "sendfile",
   "splice",
   "sendZeroCopy",

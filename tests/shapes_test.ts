@@ -177,6 +177,7 @@ const CONNECTION: Shape<Connection> = {
   pauseRead: 1,
   resumeRead: 1,
   sendFile: 1,
+  receiveFile: 1,
   closeWrite: 1,
   close: 1,
   reset: 1,

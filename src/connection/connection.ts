@@ -8,6 +8,7 @@ import type { Reader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
 import type { StreamAddress } from "../net/address.ts";
 import type { ConnectionMetrics } from "./connection_metrics.ts";
+import type { ReceiveFileOptions } from "../transport/receive_file.ts";
 import type { SendFileOptions } from "../transport/send_file.ts";
 import type { ConnectionOptions } from "./settings.ts";
 import type { TlsClientOptions, TlsServerOptions } from "../tls/options.ts";
@@ -402,6 +403,35 @@ export class Connection implements AsyncDisposable {
    */
   sendFile(file: string | number, options?: SendFileOptions): Promise<number> {
     return this.#inside.sendFile(file, options);
+  }
+
+  /**
+   * Writes the next `bytes` bytes to a file: those that are here first, then what comes, by splice,
+   * so that it never comes here. The file is given by its path, or by a descriptor, which stays the
+   * caller's. Until then nobody else may read; `readTimeoutMs` bounds how long nothing comes. What
+   * follows stays with the reader, and so does what was not written. A slow disk blocks the thread.
+   *
+   * Under Deno a path needs `--allow-write`. A descriptor needs nothing.
+   *
+   * @returns The number of bytes.
+   * @throws {RangeError} `bytes` or `offset` is no whole number from 0 on.
+   * @throws {SystemError} The file cannot be opened or written; nothing was received.
+   * @throws {ReceiveFileError} It did not get all, and `writtenBytes` says how many; see `cause`.
+   * @throws {BusyError} Somebody waits for bytes already.
+   *
+   * @example
+   * ```ts
+   * import { socketPair } from "@netpoll/netpoll";
+   *
+   * const [a, b] = socketPair();
+   * a.writer.writeString("hello");
+   * await a.writer.flush();
+   * console.log(await b.receiveFile("/dev/null", 5)); // 5
+   * await Promise.all([a.close(), b.close()]);
+   * ```
+   */
+  receiveFile(file: string | number, bytes: number, options?: ReceiveFileOptions): Promise<number> {
+    return this.#inside.receiveFile(file, bytes, options);
   }
 
   /**

@@ -21,6 +21,7 @@ import { RESOLVED } from "../core/promises.ts";
 import { turn } from "../poll/turn.ts";
 import { Stop } from "./lifecycle.ts";
 import type { ConnectionSettings } from "./settings.ts";
+import type { FileReader, FileReceiving } from "../transport/receive_file.ts";
 import { FIRST_SIZE, type ReadSize } from "../transport/read_size.ts";
 import { receive, receiving, type Transport } from "../transport/transport.ts";
 
@@ -60,6 +61,8 @@ interface Waiting {
   search: Search | null;
   /** The bytes are there: it waits for the next turn only. */
   readonly isPutOff: boolean;
+  /** The file to which the bytes go, or null: they stay here. */
+  readonly file: FileReceiving | null;
   readonly promise: Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
@@ -74,6 +77,10 @@ export interface ReadSide {
   isWaiting(reader: ConnectionReader): boolean;
   /** Whether somebody waits for bytes that have not come. */
   isLacking(reader: ConnectionReader): boolean;
+  /** Whether bytes go to a file. */
+  isFilling(reader: ConnectionReader): boolean;
+  /** The way for bytes to a file. */
+  forFiles(reader: ConnectionReader): FileReader;
   /** The most bytes that are received for one event. */
   eventBytes(reader: ConnectionReader): number;
   /** A handler's call took so long for so many bytes. */
@@ -97,6 +104,13 @@ export class ConnectionReader extends ChainReader implements Reader {
     readSide = {
       isWaiting: (reader) => reader.#waiting !== null,
       isLacking: (reader) => reader.#waiting !== null && !reader.#waiting.isPutOff,
+      isFilling: (reader) => reader.#waiting !== null && reader.#waiting.file !== null,
+      forFiles: (reader) => ({
+        input: reader.#owner.input,
+        io: reader.#owner.io,
+        checkFill: () => reader.#checkFill(),
+        fill: (file, signal) => reader.#fill(file, signal),
+      }),
       eventBytes(reader) {
         const missing = (reader.#waiting?.count ?? 0) - reader.#owner.input.length;
         return Math.min(Math.max(reader.#size.eventBytes, missing), BYTES_PER_EVENT_MAX);
@@ -106,7 +120,10 @@ export class ConnectionReader extends ChainReader implements Reader {
       },
       receive(reader, fd) {
         const { io, input } = reader.#owner;
-        const count = receive(io, fd, input, reader.#size, reader.#waiting?.count ?? 0);
+        const waiting = reader.#waiting;
+        const file = waiting === null ? null : waiting.file;
+        if (file !== null && file.isReceiving) return file.receive(io, fd);
+        const count = receive(io, fd, input, reader.#size, waiting === null ? 0 : waiting.count);
         if (count > 0) reader.#size = reader.#size.learn(count, receiving.wasFilled);
         return count;
       },
@@ -213,6 +230,7 @@ export class ConnectionReader extends ChainReader implements Reader {
     maxBytes: number,
     signal: AbortSignal | undefined,
     isPutOff = false,
+    file: FileReceiving | null = null,
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const onAbort = signal === undefined ? null : () => this.#fail(signal.reason);
@@ -222,6 +240,7 @@ export class ConnectionReader extends ChainReader implements Reader {
       maxBytes,
       search: null,
       isPutOff,
+      file,
       promise,
       resolve,
       reject,
@@ -243,11 +262,13 @@ export class ConnectionReader extends ChainReader implements Reader {
     if (waiting === null) return null;
     this.#waiting = null;
     if (waiting.onAbort !== null) waiting.signal!.removeEventListener("abort", waiting.onAbort);
+    waiting.file?.close();
     this.#owner.onWaitEnd();
     return waiting;
   }
 
   #settle(waiting: Waiting): void {
+    if (waiting.file !== null) return this.#settleFile(waiting, waiting.file);
     if (waiting.delimiter !== null) this.#settleDelimiter(waiting, waiting.delimiter);
     else if (waiting.count <= this.#owner.input.length) this.#take()!.resolve(undefined);
     const { readEnd } = this.#owner;
@@ -267,7 +288,53 @@ export class ConnectionReader extends ChainReader implements Reader {
   }
 
   #fail(error: unknown): void {
-    this.#take()?.reject(error);
+    const waiting = this.#take();
+    if (waiting === null) return;
+    const { file, signal } = waiting;
+    const isAborted = signal !== undefined && signal.aborted && signal.reason === error;
+    waiting.reject(file === null || isAborted ? error : file.cut(error));
+  }
+
+  // ---- files ---------------------------------------------------------------------------------
+
+  /** Throws when no file can be received. One that is here already can, also behind the end. */
+  #checkFill(): void {
+    this.#owner.input.checkReadable();
+    if (this.#waiting !== null) {
+      throw new BusyError("Cannot receive a file: a wait of this connection is under way");
+    }
+  }
+
+  #fill(file: FileReceiving, signal: AbortSignal | undefined): Promise<void> {
+    const count = Math.min(file.bytes, BYTES_PER_EVENT_MAX);
+    const promise = this.#begin(count, null, 0, signal, false, file) as Promise<void>;
+    const waiting = this.#waiting;
+    if (waiting === null) return promise; // nobody could time it
+    file.writeInput();
+    if (this.#waiting === waiting) this.#endFile(waiting, file);
+    if ((this.#owner.stops & Stop.FULL) !== 0) this.#owner.onRelease();
+    return promise;
+  }
+
+  #settleFile(waiting: Waiting, file: FileReceiving): void {
+    file.writeReceived();
+    // Its user may have closed it, when he was shown what was written.
+    if (this.#waiting !== waiting || this.#endFile(waiting, file)) return;
+    if (file.hasMore()) this.#owner.onWait(); // the time of a wait begins anew
+  }
+
+  /** Ends the wait for a file that is full, or cannot be. Whether it did. */
+  #endFile(waiting: Waiting, file: FileReceiving): boolean {
+    const { readEnd } = this.#owner;
+    if (file.failure === null && file.missingBytes > 0) {
+      if (readEnd === null) return false;
+      this.#fail(readEnd.error(readEnd.message));
+      return true;
+    }
+    this.#take();
+    if (file.failure === null) waiting.resolve(undefined);
+    else waiting.reject(file.failure.error);
+    return true;
   }
 
   override release(): void {

@@ -29,6 +29,7 @@ import type { TlsClientOptions, TlsServerOptions } from "../tls/options.ts";
 import { ignore } from "../core/promises.ts";
 import { checkTimeout } from "../core/options.ts";
 import { beginTls, type TlsRole } from "../transport/start_tls.ts";
+import { receiveFile, type ReceiveFileOptions } from "../transport/receive_file.ts";
 import { sendFile, type SendFileOptions } from "../transport/send_file.ts";
 import type { Service } from "./service.ts";
 import { hasDeadlines } from "./settings.ts";
@@ -130,6 +131,14 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
 
   sendFile(source: string | number, options: SendFileOptions = {}): Promise<number> {
     return sendFile(writeSide.forFiles(this.writer), source, options);
+  }
+
+  receiveFile(
+    target: string | number,
+    bytes: number,
+    options: ReceiveFileOptions = {},
+  ): Promise<number> {
+    return receiveFile(readSide.forFiles(this.reader), target, bytes, options);
   }
 
   // ---- piping --------------------------------------------------------------------------------
@@ -263,6 +272,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
     while (readSide.isWaiting(this.reader) && this.readEnd === null && this.state !== "draining") {
       if ((this.stops & Stop.PAUSED) !== 0 || !this.receiveUnasked()) return;
       this.service.poller.again(this); // for what follows from it
+      if (readSide.isFilling(this.reader)) return; // a file may take for ever what a peer sends
     }
   }
 

@@ -246,6 +246,7 @@ export class SocketConnection<C> extends ControlledStream<C>
   }
 
   get isUnanswered(): boolean {
+    if (readSide.isFilling(this.reader)) return true; // a file is a message, also of one who dialled
     const { owner, isDialled } = this.service;
     if (isDialled || (owner === null && !this.#isCalling)) return false;
     return this.input.total > this.answeredBytes;

@@ -31,7 +31,7 @@ const TABLE: Readonly<Record<number, readonly [name: string, meaning: string]>> 
   26: ["ETXTBSY", "the file is a program that runs"],
   27: ["EFBIG", "the file is too large"],
   28: ["ENOSPC", "no space left"],
-  29: ["ESPIPE", "it has no positions to read from"],
+  29: ["ESPIPE", "it has no positions"],
   30: ["EROFS", "read-only file system"],
   31: ["EMLINK", "too many links"],
   32: ["EPIPE", "the peer has closed the connection"],

@@ -300,6 +300,39 @@ export class SendFileError extends NetpollError {
 }
 
 /**
+ * A file was not received to its end: the peer has ended or broken the stream, a deadline has passed,
+ * the connection was closed, or the file takes no more. `cause` is the error that says which. While
+ * the connection is open, what was not written can be read: the reader goes on with the byte behind
+ * the last that was written.
+ *
+ * @example
+ * ```ts
+ * import { type Connection, ReceiveFileError } from "@netpoll/netpoll";
+ *
+ * export async function receive(connection: Connection, path: string, bytes: number): Promise<void> {
+ *   try {
+ *     await connection.receiveFile(path, bytes);
+ *   } catch (error) {
+ *     if (!(error instanceof ReceiveFileError)) throw error;
+ *     console.error(`${path} has ${error.writtenBytes} of ${bytes} bytes`, error.cause);
+ *   }
+ * }
+ * ```
+ */
+export class ReceiveFileError extends NetpollError {
+  /** The name of the class. */
+  override name = "ReceiveFileError";
+  /** The number of its bytes that the file has. */
+  readonly writtenBytes: number;
+
+  /** An error that says how many bytes were written. */
+  constructor(message: string, writtenBytes: number, options?: ErrorOptions) {
+    super(message, options);
+    this.writtenBytes = writtenBytes;
+  }
+}
+
+/**
  * The kernel said no.
  *
  * @example

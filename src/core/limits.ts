@@ -103,6 +103,11 @@ export const DESTINATIONS_MAX = 4096;
 export const FILE_BYTES_PER_EVENT_MAX = 2 * 1024 * 1024;
 /** The bytes that are read of a file at a time where the kernel cannot send it by itself. */
 export const FILE_READ_BYTES = 64 * 1024;
+/**
+ * The bytes that are received at a time for a file, where they have to be read. Of what a pipe moves
+ * the bound is {@linkcode PIPE_BYTES}: so long a write may keep the thread.
+ */
+export const FILE_RECEIVE_BYTES = 256 * 1024;
 /** Files that wait to be sent, each with its descriptor, at which `isWritable` turns false. */
 export const FILES_UNSENT_MAX = 16;
 /** The bytes that a pipe between two connections holds, where the kernel lets it. */

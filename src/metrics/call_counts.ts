@@ -16,6 +16,7 @@ const KINDS: Readonly<Record<CallName, Call>> = {
   send: "send",
   open: "open",
   readFile: "pread",
+  writeFile: "pwrite",
   sendFile: "sendfile",
   splice: "splice",
   sendZeroCopy: "sendZeroCopy",
@@ -27,7 +28,7 @@ const ERRNO_COUNT = 134;
 
 /**
  * A kind of system call: `watch` is epoll_ctl, `wait` epoll_wait, `receive` recv and readv, `send`
- * send, sendmsg and writev, `readFile` pread, `sendZeroCopy` sendmsg with MSG_ZEROCOPY.
+ * send, sendmsg and writev, `readFile` pread, `writeFile` pwrite, `sendZeroCopy` sendmsg with MSG_ZEROCOPY.
  */
 export type CallName =
   | "accept"
@@ -38,6 +39,7 @@ export type CallName =
   | "send"
   | "open"
   | "readFile"
+  | "writeFile"
   | "sendFile"
   | "splice"
   | "sendZeroCopy";

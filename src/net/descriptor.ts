@@ -13,7 +13,15 @@ const TYPE_MASK = 0o170_000;
 const TWO_32 = 2 ** 32;
 
 /** The types of files that are told apart (stat(2)). The kernel gives epoll sets and the like none. */
-export const FileType = { NONE: 0, DIRECTORY: 0o040_000, REGULAR: 0o100_000 } as const;
+export const FileType = {
+  NONE: 0,
+  /** A device that is read and written as it comes: /dev/null. */
+  DEVICE: 0o020_000,
+  DIRECTORY: 0o040_000,
+  /** A device of blocks: a disk. */
+  BLOCKS: 0o060_000,
+  REGULAR: 0o100_000,
+} as const;
 
 /** {mode, size low, size high}. */
 const about = new Uint32Array(3);

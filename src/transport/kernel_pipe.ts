@@ -5,6 +5,8 @@
 import { native } from "../../ffi/load.ts";
 import { PIPE_BYTES, PIPES_SPARE_MAX } from "../core/limits.ts";
 
+const TWO_32 = 2 ** 32;
+
 const ends = new Int32Array(2);
 
 /** A pipe, and how much is in it. */
@@ -22,9 +24,9 @@ export class KernelPipe {
     this.writing = writing;
   }
 
-  /** Moves bytes into the pipe, which must be empty. How many, 0 at the end, or `-errno`. */
-  fill(from: number): number {
-    const count = native.splice(from, this.writing, PIPE_BYTES);
+  /** Moves `most` bytes into the pipe, which must be empty. How many, 0 at the end, or `-errno`. */
+  fill(from: number, most: number = PIPE_BYTES): number {
+    const count = native.splice(from, this.writing, Math.min(most, PIPE_BYTES));
     if (count > 0) this.heldBytes += count;
     return count;
   }
@@ -32,6 +34,14 @@ export class KernelPipe {
   /** Moves bytes out of it. How many, or `-errno`. */
   drain(to: number): number {
     const count = native.splice(this.reading, to, this.heldBytes);
+    if (count > 0) this.heldBytes -= count;
+    return count;
+  }
+
+  /** Moves bytes out of it, to a position of a file. How many, or `-errno`. */
+  drainToFile(to: number, at: number): number {
+    const held = this.heldBytes;
+    const count = native.spliceFile(this.reading, to, at >>> 0, at / TWO_32 >>> 0, held);
     if (count > 0) this.heldBytes -= count;
     return count;
   }

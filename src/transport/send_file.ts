@@ -2,18 +2,18 @@
  * Files among the bytes of a stream: sendfile, and reading where the kernel has no sendfile.
  */
 import { currentScope } from "../../ffi/context.ts";
-import { closeSync, constants, openSync } from "node:fs";
+import { constants } from "node:fs";
 import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
-import { check } from "../core/check.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SendFileError, SystemError } from "../core/errors.ts";
 import { FILE_BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
-import { checkFunction, checkSignal, type Known, readOptions, show } from "../core/options.ts";
+import { checkFunction, checkSignal, type Known, readOptions } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
-import { FileType, isDescriptor, statOf } from "../net/descriptor.ts";
+import { FileType, statOf } from "../net/descriptor.ts";
+import { checkFileBytes, type FileUse, openFile } from "./open_file.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
 
 /** Options of {@linkcode Connection.sendFile}. */
@@ -55,34 +55,11 @@ const SEND_FILE_OPTIONS: Known<SendFileOptions> = {
 
 const TWO_32 = 2 ** 32;
 
-// O_NONBLOCK means nothing to files, and keeps a FIFO without a writer from blocking the thread
-// (open(2)).
-const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
-const OPEN_FLAGS = O_RDONLY | O_NONBLOCK | O_NOCTTY;
-
-/** Opens a file. It is the runtime that does, which alone knows what its sandbox lets be opened. */
-function open(path: string): number {
-  if (path === "") throw new TypeError("Cannot send a file: its path is empty");
-  if (path.includes("\0")) throw new TypeError("Cannot send a file: its path has a zero byte");
-  // Before, since the runtime would stop the program and ask its user.
-  host.checkRead(path);
-  const theirs = openByRuntime(path);
-  try {
-    return check("open", native.dup(theirs), path);
-  } finally {
-    closeSync(theirs);
-  }
-}
-
-function openByRuntime(path: string): number {
-  try {
-    return openSync(path, OPEN_FLAGS);
-  } catch (error) {
-    const { errno } = error as { errno?: unknown };
-    // An error that is not the kernel's is the sandbox's, or about the path.
-    throw typeof errno === "number" ? new SystemError("open", Math.abs(errno), path) : error;
-  }
-}
+const SENT: FileUse = {
+  call: "send",
+  flags: constants.O_RDONLY,
+  permit: (path) => host.checkRead(path),
+};
 
 /** The size of a file. Throws for what is no file. */
 function sizeOf(fd: number, name: string): number {
@@ -90,13 +67,6 @@ function sizeOf(fd: number, name: string): number {
   if (type === FileType.DIRECTORY) throw new SystemError("send", ERRNO.EISDIR, name);
   if (type !== FileType.REGULAR) throw new SystemError("send", ERRNO.ESPIPE, name);
   return bytes;
-}
-
-function checkBytes(name: string, bytes: number): void {
-  if (Number.isSafeInteger(bytes) && bytes >= 0) return;
-  throw new RangeError(
-    `Cannot send a file with ${name} ${show(bytes)}: it is a whole number from 0 on`,
-  );
 }
 
 function measure(fd: number, name: string, options: SendFileOptions): [number, number] {
@@ -108,14 +78,8 @@ function measure(fd: number, name: string, options: SendFileOptions): [number, n
 }
 
 function openPiece(source: string | number, options: SendFileOptions): Piece {
-  const isPath = typeof source === "string";
-  if (!isPath && !isDescriptor(source)) {
-    throw new TypeError(`Cannot send a file: ${show(source)} is neither a path nor a descriptor`);
-  }
-  const name = isPath ? source : `descriptor ${source}`;
-  // A file may be queued for longer than its sender waits for it (`writeTimeoutMs`), and by then the
-  // number may be another file's: what is sent is open for itself.
-  const fd = isPath ? open(source) : check("send", native.dup(source), name);
+  // A file may be queued for longer than its sender waits for it (`writeTimeoutMs`).
+  const { fd, name } = openFile(source, SENT);
   try {
     const [offset, length] = measure(fd, name, options);
     return { fd, name, offset, length };
@@ -148,7 +112,7 @@ async function queueFile(
   checkSignal("sendFile", signal);
   if (onProgress !== undefined) checkFunction("onProgress", onProgress);
   for (const name of ["offset", "length"] as const) {
-    if (read[name] !== undefined) checkBytes(name, read[name]);
+    if (read[name] !== undefined) checkFileBytes("send", name, read[name]);
   }
   signal?.throwIfAborted();
   const piece = openPiece(source, read);

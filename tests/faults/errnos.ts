@@ -55,9 +55,11 @@ const NAMES: Readonly<Record<Call, string>> = {
   copied: "",
   fstat: "EBADF EFAULT EIO ENOMEM EOVERFLOW",
   pread: "EAGAIN EBADF EFAULT EINTR EINVAL EIO EISDIR ENXIO EOVERFLOW ESPIPE",
+  pwrite: "EAGAIN EBADF EDQUOT EFAULT EFBIG EINTR EINVAL EIO ENOSPC ENXIO EOVERFLOW EPERM ESPIPE",
   sendfile: "EAGAIN EBADF ECONNRESET EFAULT EINTR EINVAL EIO ENOMEM EOVERFLOW EPIPE ESPIPE",
   pipe: "EFAULT EINVAL EMFILE ENFILE",
   splice: "EAGAIN EBADF ECONNRESET EINTR EINVAL ENOMEM EPIPE ESPIPE",
+  spliceFile: "EAGAIN EBADF EDQUOT EFBIG EINTR EINVAL EIO ENOMEM ENOSPC ESPIPE",
   epollCreate: "EINVAL EMFILE ENFILE ENOMEM",
   epollCtl: "EBADF EEXIST EINVAL ELOOP ENOENT ENOMEM ENOSPC EPERM",
   epollWait: "EBADF EFAULT EINTR EINVAL",
@@ -84,8 +86,10 @@ const SHORTENED: ReadonlySet<Call> = new Set<Call>([
   "send",
   "sendZeroCopy",
   "pread",
+  "pwrite",
   "sendfile",
   "splice",
+  "spliceFile",
 ]);
 
 /** The codes of getaddrinfo (netdb.h), as numbers behind its base. */

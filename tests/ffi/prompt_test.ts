@@ -32,6 +32,7 @@ for (const ffi of ["--allow-ffi", `--allow-ffi=${root}libnetpoll.so`]) {
         "dial a name: NotCapable",
         "listen at a path: NotCapable",
         "send a file: NotCapable",
+        "receive a file: NotCapable",
         "send a special file: NotCapable",
         "a large buffer: done",
         "a descriptor: done",

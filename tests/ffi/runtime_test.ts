@@ -126,11 +126,12 @@ test("open() throws the runtime's error, when there is no such library", () => {
   assertThrows(() => host.open("/nowhere/x.so", {}));
 });
 
-test("checkNet(), checkUnix() and checkRead() let a program pass that may do everything", () => {
+test("checkNet(), checkUnix(), checkRead() and checkWrite() let a program pass that may do everything", () => {
   host.checkNet("127.0.0.1", 80);
   host.checkNet("::1", 80);
   host.checkUnix("/tmp/x.sock");
   host.checkRead("/tmp/x.txt");
+  host.checkWrite("/tmp/x.txt");
 });
 
 test("checkNet() throws what the runtime throws, for a port that was not granted", {

@@ -364,7 +364,10 @@ static void call_file(struct run *run) {
   int32_t fd = fd_of(run);
   uint32_t low = number_of(&run->in), high = byte_of(&run->in) % 4, length = number_of(&run->in);
   int32_t from = byte_of(&run->in) < 0xc0 ? memory_file : fd_of(run);
-  if (byte_of(&run->in) & 1) np_pread(from, slab_of(run), number_of(&run->in), length, low, high);
+  uint8_t choice = byte_of(&run->in) & 3;
+  if (choice == 0) np_pread(from, slab_of(run), number_of(&run->in), length, low, high);
+  else if (choice == 1) np_pwrite(from, slab_of(run), number_of(&run->in), length % 65536, low, high);
+  else if (choice == 2) np_splice_file(fd, from, low, high, length);
   else np_sendfile(fd, from, low, high, length);
 }
 

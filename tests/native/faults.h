@@ -37,7 +37,8 @@ enum fault_kind {
   FAULT_SOCKET, FAULT_SOCKETPAIR, FAULT_BIND, FAULT_LISTEN, FAULT_ACCEPT, FAULT_CONNECT, FAULT_SOCKNAME,
   FAULT_SETSOCKOPT, FAULT_GETSOCKOPT, FAULT_SHUTDOWN, FAULT_CLOSE, FAULT_POLL, FAULT_IOCTL, FAULT_FCNTL,
   FAULT_RECV, FAULT_SEND, FAULT_SEND_ZERO_COPY, FAULT_WAKE, FAULT_COMPLETION, FAULT_COPIED, FAULT_FSTAT,
-  FAULT_PREAD, FAULT_SENDFILE, FAULT_PIPE, FAULT_SPLICE, FAULT_EPOLL_CREATE, FAULT_EPOLL_CTL,
+  FAULT_PREAD, FAULT_PWRITE, FAULT_SENDFILE, FAULT_PIPE, FAULT_SPLICE, FAULT_SPLICE_FILE,
+  FAULT_EPOLL_CREATE, FAULT_EPOLL_CTL,
   FAULT_EPOLL_WAIT, FAULT_EVENTFD, FAULT_EVENTFD_WRITE, FAULT_EVENTFD_READ, FAULT_TIMERFD,
   FAULT_TIMERFD_SET, FAULT_MMAP, FAULT_MUNMAP, FAULT_MADVISE, FAULT_THREAD, FAULT_RESOLVE, FAULT_PROC,
   FAULT_LIMIT, FAULT_MEMORY, FAULT_KINDS,
@@ -224,14 +225,20 @@ static ssize_t fault_pread(int fd, void *to, size_t length, off_t at) {
   return is_refused(FAULT_PREAD, fd, &most) ? -1 : pread(fd, to, least(length, most), at);
 }
 
+static ssize_t fault_pwrite(int fd, const void *from, size_t length, off_t at) {
+  size_t most = SIZE_MAX;
+  return is_refused(FAULT_PWRITE, fd, &most) ? -1 : pwrite(fd, from, least(length, most), at);
+}
+
 static ssize_t fault_sendfile(int to, int from, off_t *at, size_t length) {
   size_t most = SIZE_MAX;
   return is_refused(FAULT_SENDFILE, to, &most) ? -1 : sendfile(to, from, at, least(length, most));
 }
 
-static ssize_t fault_splice(int from, int to, size_t length, unsigned flags) {
+static ssize_t fault_splice(int from, int to, off_t *at, size_t length, unsigned flags) {
   size_t most = SIZE_MAX;
-  return is_refused(FAULT_SPLICE, from, &most) ? -1 : splice(from, NULL, to, NULL, least(length, most), flags);
+  int kind = at == NULL ? FAULT_SPLICE : FAULT_SPLICE_FILE;
+  return is_refused(kind, from, &most) ? -1 : splice(from, NULL, to, at, least(length, most), flags);
 }
 
 // ---- calls that have done something when they fail ----------------------------------------------
@@ -318,9 +325,10 @@ static enum fault_kind kind_of_number(long number) {
 #define recvmmsg fault_recvmmsg
 #define sendmmsg fault_sendmmsg
 #define pread fault_pread
+#define pwrite fault_pwrite
 #define sendfile fault_sendfile
 #define pipe2(...) OR_FAULT(FAULT_PIPE, -1, pipe2(__VA_ARGS__))
-#define splice(from, from_at, to, to_at, length, flags) fault_splice(from, to, length, flags)
+#define splice(from, from_at, to, to_at, length, flags) fault_splice(from, to, to_at, length, flags)
 #define epoll_create1(...) OR_FAULT(FAULT_EPOLL_CREATE, -1, epoll_create1(__VA_ARGS__))
 #define epoll_ctl(epoll, op, fd, event) OR_FAULT(FAULT_EPOLL_CTL, fd, epoll_ctl(epoll, op, fd, event))
 #define epoll_wait(fd, ...) OR_FAULT(FAULT_EPOLL_WAIT, fd, epoll_wait(fd, __VA_ARGS__))

@@ -57,6 +57,42 @@ TEST("np_pread() reads at a position, and leaves the file's own alone") {
   CHECK_EQUAL(np_pread(pair[0], to, 0, 1, 0, 0), -ESPIPE);
 }
 
+TEST("np_pwrite() writes at a position, above 4 GiB too, and leaves the file's own alone") {
+  uint32_t slab = a_filled_slab(), to = a_slab();
+  int32_t fd = a_file(slab), pair[2];
+  off_t before = lseek(fd, 0, SEEK_CUR);
+  CHECK_EQUAL(np_pwrite(fd, slab, 500, 100, 7, 0), 100);
+  CHECK_EQUAL(np_pread(fd, to, 0, 100, 7, 0), 100);
+  CHECK(memcmp(bytes_of(to), bytes_of(slab) + 500, 100) == 0);
+  CHECK_EQUAL(np_pwrite(fd, slab, 0, 10, 1, 5), 10);
+  CHECK_EQUAL(lseek(fd, 0, SEEK_END), (5LL << 32) + 11);
+  CHECK_EQUAL(lseek(fd, before, SEEK_SET), before);
+  CHECK_EQUAL(np_pwrite(fd, slab, 0, 0, 0, 0), 0);
+  CHECK_EQUAL(np_pwrite(fd, to, HUGE_PAGE_BYTES - 1, 2, 0, 0), -EFAULT);
+  CHECK_EQUAL(np_pwrite(fd, SLABS_MAX, 0, 1, 0, 0), -EFAULT);
+  CHECK_EQUAL(np_pwrite(fd, to, 0, 1, 0, UINT32_MAX), -EINVAL);
+  make_pair(pair);
+  CHECK_EQUAL(np_pwrite(pair[0], to, 0, 1, 0, 0), -ESPIPE);
+}
+
+TEST("np_splice_file() moves bytes from a pipe to a position of a file, above 4 GiB too") {
+  uint32_t slab = a_filled_slab(), to = a_slab();
+  int32_t fd = memfd_create("file", 0), from[2], ends[2];
+  connect_tcp(from);
+  CHECK_EQUAL(np_pipe(ends), 0);
+  CHECK_EQUAL(np_splice_file(ends[0], fd, 0, 0, 100), -EAGAIN);
+  CHECK_EQUAL(np_send(from[0], slab, 0, 5000, 0), 5000);
+  await(from[1], POLLIN);
+  CHECK_EQUAL(np_splice(from[1], ends[1], 5000), 5000);
+  CHECK_EQUAL(np_splice_file(ends[0], fd, 3, 0, 3000), 3000);
+  CHECK_EQUAL(np_splice_file(ends[0], fd, 1, 5, 3000), 2000);
+  CHECK_EQUAL(lseek(fd, 0, SEEK_CUR), 0);
+  CHECK_EQUAL(np_pread(fd, to, 0, 3000, 3, 0), 3000);
+  CHECK(memcmp(bytes_of(to), bytes_of(slab), 3000) == 0);
+  CHECK_EQUAL(np_pread(fd, to, 0, 3000, 1, 5), 2000);
+  CHECK(memcmp(bytes_of(to), bytes_of(slab) + 3000, 2000) == 0);
+}
+
 TEST("np_sendfile() sends from a position, above 4 GiB too, and leaves the file's own alone") {
   uint32_t slab = a_filled_slab(), to = a_slab();
   int32_t fd = a_file(slab), pair[2];
@@ -129,10 +165,14 @@ TEST("np_fault() fails and shortens the calls on files and pipes") {
   CHECK_FAILS_ONCE(FAULT_FCNTL, np_dup(0));
   CHECK_FAILS_ONCE(FAULT_PIPE, np_pipe(ends));
   CHECK_FAILS_ONCE(FAULT_PREAD, np_pread(fd, to, 0, 1, 0, 0));
+  CHECK_FAILS_ONCE(FAULT_PWRITE, np_pwrite(fd, to, 0, 1, 0, 0));
+  CHECK_FAILS_ONCE(FAULT_SPLICE_FILE, np_splice_file(ends[0], fd, 0, 0, 1));
   CHECK_FAILS_ONCE(FAULT_SENDFILE, np_sendfile(pair[0], fd, 0, 0, 1));
   CHECK_FAILS_ONCE(FAULT_SPLICE, np_splice(pair[1], ends[1], 1));
   CHECK_EQUAL(np_fault(FAULT_PREAD, ANY, 0, 1, 7), 0);
   CHECK_EQUAL(np_pread(fd, to, 0, 100, 0, 0), 7);
+  CHECK_EQUAL(np_fault(FAULT_PWRITE, ANY, 0, 1, 7), 0);
+  CHECK_EQUAL(np_pwrite(fd, to, 0, 100, 0, 0), 7);
   CHECK_EQUAL(np_fault(FAULT_SENDFILE, pair[0], 0, 1, 7), 0);
   CHECK_EQUAL(np_sendfile(pair[0], fd, 0, 0, 100), 7);
   CHECK_EQUAL(np_fault(FAULT_SPLICE, pair[1], 0, 1, 5), 0);

@@ -215,6 +215,37 @@ for (const flags of READ_FLAGS) {
   );
 }
 
+const WRITE_FLAGS = [
+  "",
+  "-A",
+  "--allow-write",
+  "--allow-write=DIR/ok",
+  "--allow-write --deny-write=DIR/no",
+  "--allow-write=DIR,/proc,/sys,/dev --allow-read",
+  "--allow-read --allow-env --allow-net",
+  "--allow-write --deny-write",
+];
+
+for (const flags of WRITE_FLAGS) {
+  test(
+    `receiveFile() says what the runtime says to its own open: ${flags || "no flags"}`,
+    { skip },
+    () =>
+      withLinks((directory) => {
+        const places = [
+          ...["ok/file", "ok/new", "no/file", "no/new", "ok/link", "ok/into/file"],
+          ...["ok/../no/file", "ok/none/file", "ok"],
+        ];
+        const paths = places.map((place) => `${directory}/${place}`);
+        const special = ["/proc/self/comm", "/dev/null", "/dev/shm", "/sys/kernel"];
+        const calls = [...paths, ...special, relative(root, paths[2]!)].map(
+          (path): Attempted => ["write", path],
+        );
+        return compare(flags.replaceAll("DIR", directory), calls);
+      }),
+  );
+}
+
 test(
   "runInTerminal() notices that a program was stopped to ask, so that the tests above can fail",
   {

@@ -22,5 +22,6 @@ await printVerdicts({
   listen: (address) => Deno.listen(at(address)).close(),
   connectUnix: async (path) => (await Deno.connect(unix(path))).close(),
   listenUnix: (path) => Deno.listen(unix(path)).close(),
+  write: (path) => Deno.openSync(path, { write: true, create: true, truncate: true }).close(),
   open: (path) => Deno.openSync(path).close(),
 }, process.argv[2]!);

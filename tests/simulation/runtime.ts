@@ -190,6 +190,7 @@ export const host: Host = {
   checkUnix() {},
   plainPath: (path) => path,
   checkRead() {},
+  checkWrite() {},
   checkModule() {},
   mayCopyEnv: true,
 };

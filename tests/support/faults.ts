@@ -32,9 +32,11 @@ export const FAULT_KINDS = [
   "copied",
   "fstat",
   "pread",
+  "pwrite",
   "sendfile",
   "pipe",
   "splice",
+  "spliceFile",
   "epollCreate",
   "epollCtl",
   "epollWait",
@@ -109,7 +111,15 @@ export function failWith(call: CallName, errno: number, fault: Fault = {}): void
 
 /** Lets a call move at most so many bytes. */
 export function shorten(
-  call: "recv" | "send" | "sendZeroCopy" | "pread" | "sendfile" | "splice",
+  call:
+    | "recv"
+    | "send"
+    | "sendZeroCopy"
+    | "pread"
+    | "pwrite"
+    | "sendfile"
+    | "splice"
+    | "spliceFile",
   bytesMax: number,
   fault: Fault = {},
 ): void {

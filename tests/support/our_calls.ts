@@ -16,6 +16,15 @@ async function sendFile(path: string): Promise<void> {
   }
 }
 
+async function receiveFile(path: string): Promise<void> {
+  const [a, b] = socketPair();
+  try {
+    await a.receiveFile(path, 0);
+  } finally {
+    await Promise.all([a.close(), b.close()]);
+  }
+}
+
 console.log(`terminal ${process.stdin.isTTY} ${process.stderr.isTTY}`);
 await printVerdicts({
   connect: async (address) => (await dial("tcp", address, { timeoutMs: 2000 })).close(),
@@ -23,4 +32,5 @@ await printVerdicts({
   connectUnix: async (path) => (await dial("unix", path)).close(),
   listenUnix: (path) => createListener("unix", path).close(),
   open: sendFile,
+  write: receiveFile,
 }, process.argv[2]!);

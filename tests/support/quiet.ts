@@ -54,6 +54,7 @@ const calls: Record<string, () => unknown> = {
   "dial a name": () => dial("unix", "@none"),
   "listen at a path": () => createListener("unix", "./none.sock"),
   "send a file": () => socketPair()[0].sendFile("LICENSE"),
+  "receive a file": () => socketPair()[0].receiveFile("/dev/shm/netpoll-quiet", 0),
   "send a special file": () => socketPair()[0].sendFile("/proc/self/environ"),
   "a large buffer": buffer,
   "a descriptor": fromFd,
