@@ -73,6 +73,19 @@ export type {
 export type { PeerCertificate } from "./src/tls/certificate.ts";
 export type { TlsInfo } from "./src/transport/tls_info.ts";
 export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
+export {
+  type AcquireOptions,
+  ConnectionPool,
+  type Lease,
+  type PoolDialOptions,
+  type PoolDrainOptions,
+  type PoolDrainResult,
+  type PoolMetrics,
+  type PoolOptions,
+  type PoolSource,
+  type Probe,
+} from "./src/client/pool.ts";
+export type { PoolAddressMetrics, PoolCloseReason } from "./src/client/pool/metrics.ts";
 export { bytesOf, readableOf } from "./src/adapter/readable.ts";
 export { writableOf } from "./src/adapter/writable.ts";
 export {

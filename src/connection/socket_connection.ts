@@ -245,6 +245,21 @@ export class SocketConnection<C> extends ControlledStream<C>
     return isServing;
   }
 
+  /**
+   * Whether it could be anybody's: open both ways, nothing of it unread, unsent or awaited. It looks
+   * at what the kernel has, too, so that a peer's end is known that no event has told of.
+   */
+  isAtRest(): boolean {
+    if (this.isWatched && this.canRead() && this.receiveUnasked()) {
+      queueMicrotask(() => this.goOn()); // whoever asks must not meet a callback
+    }
+    const { writer, ending } = this;
+    return this.state === "open" && this.stops === 0 && this.readEnd === null &&
+      this.handler === null && this.input.length === 0 && !this.#isWaiting &&
+      writer.mallocLength === 0 && writeSide.unsentBytes(writer) === 0 && !this.#isFlushing &&
+      (ending === null || (ending.leaving === null && ending.errand === null));
+  }
+
   get isUnanswered(): boolean {
     if (readSide.isFilling(this.reader)) return true; // a file is a message, also of one who dialled
     const { owner, isDialled } = this.service;

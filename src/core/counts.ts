@@ -165,7 +165,16 @@ export const counts: {
   },
   zeroCopy: noZeroCopy(),
   datagrams: { ...noDatagrams(), opened: 0, activeCount: 0, droppedByKernel: 0 },
-  timeouts: { read: 0, write: 0, dial: 0, handshake: 0, idle: 0, lifetime: 0, request: 0 },
+  timeouts: {
+    read: 0,
+    write: 0,
+    dial: 0,
+    acquire: 0,
+    handshake: 0,
+    idle: 0,
+    lifetime: 0,
+    request: 0,
+  },
   socketErrors: {},
 };
 

@@ -109,6 +109,7 @@ export type TimeoutOperation =
   | "read"
   | "write"
   | "dial"
+  | "acquire"
   | "handshake"
   | "idle"
   | "lifetime"
@@ -118,6 +119,7 @@ const SLOW: Readonly<Record<TimeoutOperation, string>> = {
   read: "The bytes that were waited for did not come within",
   write: "What was flushed did not leave within",
   dial: "The connection was not there within",
+  acquire: "No connection of the pool was free within",
   handshake: "The TLS handshake did not finish within",
   idle: "No byte moved for",
   lifetime: "The connection is older than",

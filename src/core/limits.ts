@@ -201,6 +201,33 @@ export const DIAL_ATTEMPT_DELAY_MS = 250;
 /** The number of times that a connection to itself is tried again, as in netpoll. */
 export const SELF_CONNECT_RETRIES = 2;
 
+// ---- pools and reconnecting ------------------------------------------------------------------------
+
+/** Connections of a pool: as many as a server of the field grants one client without being asked. */
+export const POOL_CONNECTIONS_MAX = 10;
+/** The time that a connection of a pool may lie idle: below the minute or more that servers wait. */
+export const POOL_IDLE_MS = 50_000;
+/** The age of a connection of a pool: names get new addresses, and loads move, within half an hour. */
+export const POOL_LIFETIME_MS = 30 * 60_000;
+/** The part of that age that chance takes off, so that connections made together do not go together. */
+export const POOL_LIFETIME_JITTER = 0.2;
+/** The time that somebody waits for a connection of a pool. */
+export const POOL_ACQUIRE_TIMEOUT_MS = 30_000;
+/** The time that a pool gives a dial that says none itself: the kernel would try for two minutes. */
+export const POOL_DIAL_TIMEOUT_MS = 10_000;
+/** Those who wait for a connection of one pool: as many as a multiplexer has requests. */
+export const POOL_WAITING_MAX = 65_536;
+/** The time that a pool gives a probe. */
+export const POOL_PROBE_TIMEOUT_MS = 5000;
+/** Failures of one address in a row, after which the others are used: as in envoy. */
+export const EJECT_AFTER = 5;
+/** The time of the first ejection; each that follows is twice as long. */
+export const EJECT_MS = 1000;
+/** The longest ejection. */
+export const EJECT_MS_MAX = 60_000;
+/** The first time between two tries to connect, and the longest. */
+export const RECONNECT_MS: readonly [first: number, last: number] = [100, 30_000];
+
 // ---- listening ----------------------------------------------------------------------------------
 
 /** The length of the accept queue; the kernel cuts it to net.core.somaxconn. */

@@ -1,0 +1,158 @@
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { test } from "node:test";
+import {
+  type Connection,
+  ConnectionPool,
+  FakeClock,
+  type Lease,
+  memoryPair,
+} from "../../../mod.ts";
+import { leaks } from "../../support/leaks.ts";
+import { ask, echo, MemorySource, serveAt, type Served } from "../../support/pool_bed.ts";
+import { type Random, seededRandom } from "../../support/random.ts";
+import { soon, ticks, until } from "../../support/until.ts";
+
+/** Those who wait, and have: as a schedule sees them. */
+class Users {
+  readonly held: Lease[] = [];
+  readonly asked: { state: string; count: number; abort: AbortController }[] = [];
+  /** The number of each one that was served, in the order of being served. */
+  readonly served: number[] = [];
+
+  ask(pool: ConnectionPool, timeoutMs: number): void {
+    const abort = new AbortController();
+    const user = { state: "waiting", count: 0, abort };
+    const n = this.asked.push(user) - 1;
+    const settle = (state: string) => {
+      user.state = state;
+      user.count += 1;
+    };
+    pool.acquire({ timeoutMs, signal: abort.signal }).then((lease) => {
+      settle("served");
+      this.served.push(n);
+      this.held.push(lease);
+    }, () => settle("failed"));
+  }
+
+  giveBack(random: Random): void {
+    if (this.held.length === 0) return;
+    const [lease] = this.held.splice(random.below(this.held.length), 1);
+    const { connection } = lease!;
+    if (random.chance(0.1) && connection.isActive) connection.writer.writeString("not flushed");
+    if (random.chance(0.1)) connection.reset();
+    lease!.release(random.chance(0.1) ? new Error("failed") : undefined);
+  }
+}
+
+async function runSchedule(seed: number): Promise<void> {
+  using clock = new FakeClock();
+  const random = seededRandom(seed);
+  const sources = Array.from({ length: 1 + random.below(3) }, () => new MemorySource(false));
+  const max = 1 + random.below(4);
+  const pool = new ConnectionPool(sources.map((source) => source.connect), {
+    max,
+    min: random.below(max + 1),
+    idleTimeoutMs: 50,
+    lifetimeMs: 200,
+    ejectAfter: 2,
+    ejectMs: 20,
+    ...(random.chance(0.5) ? { probe: () => random.chance(0.9) } : {}),
+  });
+  const users = new Users();
+  for (let step = 0; step < 150; step++) {
+    const source = random.pick(sources);
+    if (random.chance(0.3)) users.ask(pool, random.pick([0, 10, 40]));
+    else if (random.chance(0.4)) users.giveBack(random);
+    else if (random.chance(0.5) && source.dials.length > 0) {
+      if (random.chance(0.75)) source.make();
+      else source.fail(new Error("refused"));
+    } else if (random.chance(0.2)) random.pick(source.peers)?.reset();
+    else if (random.chance(0.25)) users.asked.at(-1)?.abort.abort();
+    else await clock.advance(random.below(12));
+    await ticks(random.below(2));
+    const { size, idle, inUse, dialing, probing, addresses } = pool.metrics();
+    assert(size <= max, `${size} connections, seed ${seed}`);
+    assertEquals(size, idle + inUse + dialing + probing);
+    assertEquals(addresses.reduce((sum, each) => sum + each.size, 0), size, `seed ${seed}`);
+    assertEquals(addresses.reduce((sum, each) => sum + each.inUse, 0), inUse + probing);
+  }
+  for (const lease of users.held.splice(0)) lease.release();
+  await soon(pool.close());
+  for (const source of sources) while (source.dials.length > 0) source.make();
+  await until(() => sources.every(({ open }) => open === 0), `all are closed, seed ${seed}`);
+  assertEquals(users.asked.filter(({ count }) => count !== 1), [], `seed ${seed}`);
+  // First come, first served.
+  assertEquals(users.served, users.served.toSorted((a, b) => a - b), `seed ${seed}`);
+  const { created, closed, size } = pool.metrics();
+  assertEquals([Object.values(closed).reduce((a, b) => a + b), size], [created, 0], `seed ${seed}`);
+}
+
+test("a pool keeps its promises in any order of events", async () => {
+  for (let seed = 1; seed <= 60; seed++) await runSchedule(seed);
+});
+
+test("several addresses share the load, an ejected one is left alone, and let in again", async () => {
+  await leaks(async () => {
+    const servers: Served[] = [serveAt(), serveAt(), serveAt()];
+    const pool = new ConnectionPool(servers.map(({ address }) => address), {
+      max: 12,
+      ejectAfter: 2,
+      ejectMs: 20,
+    });
+    const round = () =>
+      Promise.all(Array.from({ length: 12 }, () =>
+        pool.use(async (connection) => {
+          assertEquals(await ask(connection, "hello"), "hello");
+        })));
+    const sizes = () => pool.metrics().addresses.map(({ size }) => size);
+    await soon(round());
+    await until(() => pool.metrics().dialing === 0, "all have connected");
+    await soon(round());
+    assert(Math.max(...sizes()) - Math.min(...sizes()) <= 4, `${sizes()}`);
+    await servers[1]!.stop();
+    await until(() => sizes()[1] === 0, "its connections have ended");
+    for (let i = 0; i < 5; i++) await soon(round());
+    await until(() => pool.metrics().dialing === 0, "nothing is under way");
+    assertEquals([pool.metrics().addresses[1]!.isEjected, sizes()[1]], [true, 0]);
+    servers[1] = serveAt(echo, servers[1]!.address);
+    for (let i = 0; sizes()[1]! < 3; i++) {
+      assert(i < 2000, `it never gets its share: ${sizes()}`);
+      await soon(round());
+      await ticks(5);
+    }
+    await pool.close();
+    for (const server of servers) await server.stop();
+  });
+});
+
+test("all addresses are tried when all of them fail", async () => {
+  await leaks(async () => {
+    const servers = [serveAt(), serveAt()];
+    const addresses = servers.map(({ address }) => address);
+    for (const server of servers) await server.stop();
+    const pool = new ConnectionPool(addresses, { ejectAfter: 1, ejectMs: 60_000 });
+    for (let i = 0; i < 3; i++) await pool.acquire().then(() => assert(false), () => {});
+    assertEquals(pool.metrics().addresses.map(({ isEjected }) => isEjected), [true, true]);
+    const back = serveAt(echo, addresses[1]!);
+    assertEquals(await soon(pool.use((connection) => ask(connection, "back"))), "back");
+    await pool.close();
+    await back.stop();
+  });
+});
+
+test("an idle pool has one timer, which does not keep the process, and none when it is closed", async () => {
+  const { threadPoller } = await import("../../../src/poll/thread_poller.ts");
+  const made: Connection[] = [];
+  const pool = new ConnectionPool(() => {
+    const [ours] = memoryPair();
+    made.push(ours);
+    return Promise.resolve(ours);
+  });
+  const before = threadPoller().timerCount;
+  const leases = await soon(Promise.all([1, 2, 3, 4].map(() => pool.acquire())));
+  for (const lease of leases) lease.release();
+  assertEquals(threadPoller().timerCount - before, 1);
+  assertStrictEquals((await soon(pool.acquire())).connection, made[3]);
+  await pool.close();
+  assertEquals(threadPoller().timerCount, before);
+});

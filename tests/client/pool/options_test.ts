@@ -1,0 +1,26 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import { ConnectionPool } from "../../../mod.ts";
+import { poolSettings } from "../../../src/client/pool/options.ts";
+
+test("ConnectionPool() refuses what means nothing", () => {
+  const make = (options: unknown, source: unknown = "127.0.0.1:1") => () =>
+    void new ConnectionPool(source as string, options as undefined);
+  assertThrows(make({ maxx: 1 }), TypeError, 'Unknown option "maxx" of ConnectionPool');
+  assertThrows(make({ max: 0 }), RangeError);
+  assertThrows(make({ max: 2, min: 3 }), RangeError);
+  assertThrows(make({ idleTimeoutMs: -1 }), RangeError);
+  assertThrows(make({ dial: { signal: AbortSignal.abort() } }), TypeError, '"signal"');
+  assertThrows(make({ dial: { onRequest: () => {} } }), TypeError, '"onRequest"');
+  assertThrows(make({ probe: 5 }), TypeError);
+  assertThrows(make({}, []), TypeError, "no address");
+  assertThrows(make({}, [{}]), TypeError);
+  assertThrows(make(null), TypeError);
+});
+
+test("poolSettings() has a value for each option", () => {
+  const { dial, probe, ...numbers } = poolSettings({ max: 3, dial: { readTimeoutMs: 5 } });
+  assertEquals([dial, probe], [{ readTimeoutMs: 5, timeoutMs: 10_000 }, null]);
+  assertEquals(Object.values(numbers).every((value) => Number.isInteger(value)), true);
+  assertEquals(poolSettings({ dial: { timeoutMs: 0 } }).dial.timeoutMs, 0);
+});
