@@ -61,7 +61,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
-enum { ABI = 9 };
+enum { ABI = 10 };
 
 enum {
   SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
@@ -563,6 +563,64 @@ static int32_t send_pieces(enum call call, int32_t fd, const uint32_t *table, in
 // Send several pieces in one call.
 EXPORT int32_t np_sendmsg(int32_t fd, const uint32_t *table, int32_t count, int32_t flags) {
   return send_pieces(CALL_SEND, fd, table, count, flags);
+}
+
+// Descriptors in one message: the kernel's own bound (net/core/scm.h, SCM_MAX_FD).
+enum { RIGHTS_MAX = 253 };
+
+// Room for the descriptors of one message, and for what a socket may have been told to add: credentials, a pidfd.
+union rights {
+  struct cmsghdr header;
+  char bytes[CMSG_SPACE(RIGHTS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))];
+};
+
+// Send several pieces, the first byte with descriptors (unix(7), SCM_RIGHTS), which stay open here. They have left
+// when one byte has.
+EXPORT int32_t np_send_rights(int32_t fd, const uint32_t *table, int32_t count, const int32_t *fds, int32_t fd_count) {
+  struct iovec pieces[IOVECS_MAX];
+  union rights control = {0};
+  int32_t code = gather(table, count, pieces);
+  if (code < 0) return code;
+  if (fd_count < 1 || fd_count > RIGHTS_MAX) return -EINVAL;
+  size_t bytes = (size_t)fd_count * sizeof *fds;
+  control.header = (struct cmsghdr){CMSG_LEN(bytes), SOL_SOCKET, SCM_RIGHTS};
+  memcpy(CMSG_DATA(&control.header), fds, bytes);
+  struct msghdr message = {
+    .msg_iov = pieces, .msg_iovlen = (size_t)count, .msg_control = &control, .msg_controllen = CMSG_SPACE(bytes),
+  };
+  return counted(CALL_SEND, RETRY(sendmsg(fd, &message, MSG_NOSIGNAL)));
+}
+
+// The descriptors of a message, this thread's from now on, go to `out`; of those that nobody can own, none does.
+static int32_t take_rights(struct msghdr *message, int32_t *out) {
+  int32_t count = 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    size_t bytes = header->cmsg_len - CMSG_LEN(0);
+    for (size_t at = 0; at + sizeof(int) <= bytes && count < RIGHTS_MAX; at += sizeof(int)) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(header) + at, sizeof fd);
+      if (own(fd) >= 0) out[count++] = fd;
+    }
+  }
+  return count;
+}
+
+// Receive into one piece, with the descriptors that came with it, close-on-exec: {how many, whether more came than
+// there was room for, each of them} go to `out`. Bytes, 0 at the end, or -errno.
+EXPORT int32_t np_recv_rights(int32_t fd, uint32_t slab, uint32_t offset, uint32_t length, int32_t *out) {
+  union rights control;
+  struct iovec to = {piece(slab, offset, length), length};
+  out[0] = out[1] = 0;
+  if (!to.iov_base) return -EFAULT;
+  struct msghdr message = {
+    .msg_iov = &to, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control,
+  };
+  int32_t code = counted(CALL_RECV, RETRY(recvmsg(fd, &message, MSG_CMSG_CLOEXEC)));
+  if (code < 0) return code;
+  out[0] = take_rights(&message, out + 2);
+  out[1] = (message.msg_flags & MSG_CTRUNC) != 0;
+  return code;
 }
 
 // Write several pieces to what is no socket. A closed pipe is -EPIPE because both runtimes ignore

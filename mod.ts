@@ -23,7 +23,13 @@
  */
 import "./src/sight/life_log.ts"; // it waits for configure({ logLevel })
 
-export { createListener, type Listener, type ListenerOptions } from "./src/net/listener.ts";
+export {
+  createListener,
+  type InheritedOptions,
+  type Listener,
+  type ListenerFromFdOptions,
+  type ListenerOptions,
+} from "./src/net/listener.ts";
 export {
   EventLoop,
   type EventLoopOptions,
@@ -53,12 +59,19 @@ export {
   type RequestHandler,
 } from "./src/connection/connection.ts";
 export { socketPair } from "./src/client/from_fd.ts";
+export {
+  closeDescriptor,
+  type PeerCredentials,
+  peerCredentials,
+  receiveDescriptors,
+  sendDescriptors,
+} from "./src/client/descriptors.ts";
 export { memoryPair, type MemoryPairOptions } from "./src/client/memory_pair.ts";
 export { FakeClock } from "./src/poll/fake_clock.ts";
 export type { ReceiveFileOptions } from "./src/transport/receive_file.ts";
 export type { SendFileOptions } from "./src/transport/send_file.ts";
 export { pipe, type PipeOptions, type PipeResult } from "./src/connection/pipe.ts";
-export type { ConnectionOptions } from "./src/connection/settings.ts";
+export type { ConnectionOptions, Unread } from "./src/connection/settings.ts";
 export type { ZeroCopyCounts, ZeroCopyMode, ZeroCopyObstacle } from "./src/transport/zero_copy.ts";
 export { shutdownOnSignals, type SignalOptions, type Stoppable } from "./src/server/signals.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";

@@ -37,7 +37,7 @@ function call<Call>(
 }
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 9;
+export const ABI = 10;
 
 /** Every function, with its contract. */
 export const SYMBOLS = {
@@ -164,6 +164,17 @@ export const SYMBOLS = {
     ["i32", "buffer", "i32", "i32"],
     "i32",
   ),
+  /** Sends `count` pieces, the first byte with `fdCount` descriptors, which stay open here. */
+  sendRights: call<
+    (fd: number, table: Uint32Array, count: number, fds: Int32Array, fdCount: number) => number
+  >("np_send_rights", ["i32", "buffer", "i32", "buffer", "i32"], "i32"),
+  /**
+   * Receives into one piece. Bytes, 0 at the end of the stream; the number of descriptors that came
+   * with them, whether more came than could be taken, and the descriptors go to `out`.
+   */
+  recvRights: call<
+    (fd: number, slab: number, offset: number, length: number, out: Int32Array) => number
+  >("np_recv_rights", ["i32", "u32", "u32", "u32", "buffer"], "i32"),
   /** Writes `count` pieces to what is no socket. */
   writev: call<(fd: number, table: Uint32Array, count: number) => number>("np_writev", [
     "i32",

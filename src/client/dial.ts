@@ -6,9 +6,9 @@ import { native } from "../../ffi/load.ts";
 import { checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
-import { socketTransport } from "../transport/descriptor.ts";
 import { Handshake } from "../transport/handshake.ts";
 import { tlsTransport } from "../transport/tls_transport.ts";
+import { transportTo } from "../transport/unix_transport.ts";
 import { clientTlsOf } from "../transport/client_tls.ts";
 import { type ConnectionSettings, settings } from "../connection/settings.ts";
 import { check } from "../core/check.ts";
@@ -391,7 +391,7 @@ async function open<C>(
     scope,
     settings: bounds,
     owner: null,
-    io: tls === null ? socketTransport : tlsTransport,
+    io: tls === null ? transportTo(attempt.remote) : tlsTransport,
     isDialled: true,
   };
   const ends = { local: null, remote: attempt.remote };

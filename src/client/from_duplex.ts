@@ -7,12 +7,15 @@ import { type Known, readOptions, show } from "../core/options.ts";
 import { CALLBACKS, checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection, FromFdOptions } from "../connection/connection.ts";
 import { DuplexConnection } from "../connection/duplex_connection.ts";
-import { DEFAULTS, settings } from "../connection/settings.ts";
+import { DEFAULTS, settings, type Unread } from "../connection/settings.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { DuplexTransport } from "../transport/duplex_transport.ts";
 
 const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
-const FROM_DUPLEX_OPTIONS: Known<FromFdOptions> = { ...DEFAULTS, ...LATER_CALLBACKS };
+const FROM_DUPLEX_OPTIONS: Known<Omit<FromFdOptions, keyof Unread>> = {
+  ...DEFAULTS,
+  ...LATER_CALLBACKS,
+};
 const METHODS = ["on", "read", "pause", "resume", "write", "end", "destroy"] as const;
 
 /** Streams that a connection has, or had. */

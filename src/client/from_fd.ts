@@ -3,9 +3,11 @@
  */
 import { currentScope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
+import { byteCount } from "../core/bytes.ts";
 import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
 import { type Known, readOptions } from "../core/options.ts";
+import { Family } from "../net/address.ts";
 import { closeOriginal, FileType, isDescriptor, statOf } from "../net/descriptor.ts";
 import { getOption, INT_MAX, Option } from "../net/socket.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
@@ -16,21 +18,22 @@ import { SocketConnection } from "../connection/socket_connection.ts";
 import { fromDuplex } from "./from_duplex.ts";
 import { fileTransport, onlyWay, socketTransport } from "../transport/descriptor.ts";
 import type { Transport } from "../transport/transport.ts";
+import { unixTransport } from "../transport/unix_transport.ts";
 
 const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
-const FROM_FD_OPTIONS: Known<FromFdOptions> = { ...DEFAULTS, ...LATER_CALLBACKS };
+const FROM_FD_OPTIONS: Known<FromFdOptions> = { ...DEFAULTS, ...LATER_CALLBACKS, unread: 1 };
 
 const SOCK_STREAM = 1;
 
-/** Throws unless bytes in order come and go through a descriptor. Whether it is a socket. */
-function checkStream(fd: number): boolean {
+/** The transport of a descriptor. Throws unless bytes in order come and go through it. */
+function transportOf(fd: number): Transport {
   let type: number;
   try {
     type = getOption(fd, Option.TYPE);
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOTSOCK") throw error;
     // An epoll set, an eventfd, a timer: the runtime and this library have some, too.
-    if (statOf(fd, "look at a descriptor").type !== FileType.NONE) return false;
+    if (statOf(fd, "look at a descriptor").type !== FileType.NONE) return fileTransport;
     throw new TypeError(
       `Cannot make a connection of descriptor ${fd}: it is no socket, pipe or device`,
     );
@@ -38,7 +41,7 @@ function checkStream(fd: number): boolean {
   if (type !== SOCK_STREAM || getOption(fd, Option.ACCEPTS) !== 0) {
     throw new TypeError(`Cannot make a connection of descriptor ${fd}: it is no stream socket`);
   }
-  return true;
+  return getOption(fd, Option.DOMAIN) === Family.UNIX ? unixTransport : socketTransport;
 }
 
 /** Throws unless a descriptor can be watched, and is not yet. */
@@ -71,6 +74,10 @@ function connect<C>(
   const connection = new SocketConnection<C>(service, fd, { local: null, remote: null });
   const only = io === fileTransport ? onlyWay(fd) : null;
   if (only !== null) connection.limitTo(only);
+  if (callbacks.unread !== undefined) {
+    connection.input.copyIn(callbacks.unread);
+    connection.input.publish();
+  }
   connection.start();
   return connection.face;
 }
@@ -81,12 +88,13 @@ function fromFd<C = undefined>(fd: number, options: FromFdOptions<C> = {}): Conn
   const read = readOptions("Connection.fromFd", options, FROM_FD_OPTIONS);
   checkCallbacks(read);
   const bounds = settings(read);
+  if (read.unread !== undefined) byteCount(read.unread, "begin with");
   if (!isDescriptor(fd)) {
     throw new TypeError(
       `Cannot make a connection of ${fd}: a descriptor is a whole number from 0 to ${INT_MAX}`,
     );
   }
-  const io = checkStream(fd) ? socketTransport : fileTransport;
+  const io = transportOf(fd);
   checkFree(fd);
   // The original is as it was until nothing can fail any more: whoever opened it may have noted its
   // number, and what is set for the open file holds for all its descriptors.
@@ -128,8 +136,8 @@ export function socketPair(): [Connection, Connection] {
   check("open a pair of sockets", native.socketpair(pair));
   let a: Connection | null = null;
   try {
-    a = connect(pair[0]!, socketTransport, bounds, {});
-    return [a, connect(pair[1]!, socketTransport, bounds, {})];
+    a = connect(pair[0]!, unixTransport, bounds, {});
+    return [a, connect(pair[1]!, unixTransport, bounds, {})];
   } catch (error) {
     if (a === null) native.close(pair[0]!);
     else void a.close();

@@ -5,7 +5,7 @@ import { currentScope } from "../../ffi/context.ts";
 import { reclaimFrom } from "../buffer/dropped.ts";
 import { CALLBACKS, checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection, FromFdOptions } from "../connection/connection.ts";
-import { DEFAULTS, settings } from "../connection/settings.ts";
+import { DEFAULTS, settings, type Unread } from "../connection/settings.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
 import { MEMORY_WINDOW_BYTES } from "../core/limits.ts";
 import { checkNumber, type Known, readOptions } from "../core/options.ts";
@@ -27,7 +27,7 @@ export interface MemoryPairOptions<A = undefined, B = undefined> {
 
 const PAIR_OPTIONS: Known<MemoryPairOptions> = { first: 1, second: 1, windowBytes: 1 };
 const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
-const END_OPTIONS: Known<FromFdOptions> = { ...DEFAULTS, ...LATER_CALLBACKS };
+const END_OPTIONS: Known<Omit<FromFdOptions, keyof Unread>> = { ...DEFAULTS, ...LATER_CALLBACKS };
 
 /** The options of one end, checked. */
 function readEnd<C>(name: "first" | "second", options: FromFdOptions<C> = {}) {

@@ -10,7 +10,7 @@ import type { StreamAddress } from "../net/address.ts";
 import type { ConnectionMetrics } from "./connection_metrics.ts";
 import type { ReceiveFileOptions } from "../transport/receive_file.ts";
 import type { SendFileOptions } from "../transport/send_file.ts";
-import type { ConnectionOptions } from "./settings.ts";
+import type { ConnectionOptions, Unread } from "./settings.ts";
 import type { TlsClientOptions, TlsServerOptions } from "../tls/options.ts";
 import type { TlsRole } from "../transport/start_tls.ts";
 import type { TlsInfo } from "../transport/tls_info.ts";
@@ -63,7 +63,7 @@ export type CloseCallback = (connection: Connection) => void;
 
 /** Options of {@linkcode Connection.fromFd} and {@linkcode Connection.fromDuplex}. */
 export interface FromFdOptions<C = undefined>
-  extends ConnectionOptions, Omit<Callbacks<C>, "onPrepare"> {}
+  extends ConnectionOptions, Unread, Omit<Callbacks<C>, "onPrepare"> {}
 
 /** All that a connection forwards to its inside. */
 export type Inside = Omit<Connection, typeof Symbol.asyncDispose | "startTls"> & {
@@ -462,8 +462,8 @@ export class Connection implements AsyncDisposable {
 
   /**
    * Gives the descriptor away, open and non-blocking; this is closed then. What was received and
-   * not read, or written and not sent, is lost. It is the caller's to close, by
-   * `Connection.fromFd(fd).reset()` for one: Deno's `closeSync` closes only what Deno has opened.
+   * not read, or written and not sent, is lost: read it before, for whoever goes on, who calls
+   * `Connection.fromFd(fd, { unread })`. The caller closes it: {@linkcode closeDescriptor}.
    *
    * @throws {ClosedError} It is closed, or closing.
    * @throws {NetpollError} Zero-copy sends are under way; `await writer.released()` first.

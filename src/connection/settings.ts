@@ -63,6 +63,15 @@ export interface ConnectionOptions {
   zeroCopy?: ZeroCopyMode;
 }
 
+/** Bytes with which a connection begins. */
+export interface Unread {
+  /**
+   * Of `Connection.fromFd`: bytes that somebody else has received from it and not used. They are read
+   * before all others, and copied.
+   */
+  unread?: Uint8Array;
+}
+
 /** All of them, checked. */
 export type ConnectionSettings = Readonly<Required<ConnectionOptions>>;
 

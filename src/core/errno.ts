@@ -76,6 +76,7 @@ const TABLE: Readonly<Record<number, readonly [name: string, meaning: string]>> 
   106: ["EISCONN", "already connected"],
   107: ["ENOTCONN", "not connected"],
   108: ["ESHUTDOWN", "the other end was shut down"],
+  109: ["ETOOMANYREFS", "too many descriptors are under way"],
   110: ["ETIMEDOUT", "the kernel's own time ran out"],
   111: ["ECONNREFUSED", "nobody listens there"],
   112: ["EHOSTDOWN", "the host is down"],

@@ -56,6 +56,13 @@ export const WRITE_BUFFER_BYTES_MAX = 4 * 1024 * 1024;
 export const JOINED_BYTES_MAX = 64 * 1024;
 /** Pieces in one sendmsg; libnetpoll.c takes no more. */
 export const IOVECS_MAX = 64;
+/** Descriptors in one message over a Unix socket: the kernel's own bound (SCM_MAX_FD). */
+export const DESCRIPTORS_PER_MESSAGE_MAX = 253;
+/**
+ * Descriptors that came over the Unix sockets of a thread and that nobody has taken: a peer who
+ * sends some to a program that wants none must not use up all that the process may open.
+ */
+export const DESCRIPTORS_UNCLAIMED_MAX = 4 * DESCRIPTORS_PER_MESSAGE_MAX;
 /** Bytes between the two ends of `memoryPair`, each way: as much as leaves together. */
 export const MEMORY_WINDOW_BYTES = 64 * 1024;
 

@@ -1,15 +1,13 @@
 /**
  * Listeners: sockets that connections arrive at.
  */
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { resolve } from "node:path";
 import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { unloadables } from "../../ffi/unload.ts";
 import { check } from "../core/check.ts";
-import { ERRNO } from "../core/errno.ts";
-import { ClosedError, SystemError } from "../core/errors.ts";
-import { BACKLOG } from "../core/limits.ts";
+import { ClosedError } from "../core/errors.ts";
 import { checkNumber, type Known, readOptions, show } from "../core/options.ts";
 import {
   describeAddress,
@@ -23,19 +21,19 @@ import {
   rawAddress,
   type StreamAddress,
 } from "./address.ts";
-import { bindFirst, type Binding } from "./binding.ts";
+import { bindFirst } from "./binding.ts";
 import { beginServer } from "../tls/context.ts";
 import { Credentials } from "../tls/credentials.ts";
 import type { TlsServerOptions } from "../tls/options.ts";
+import { isDescriptor, kindOf, STANDARD_MAX } from "./descriptor.ts";
+import { applyListenerOptions, listen, listenUnix, open, removeFile } from "./listening.ts";
 import { listenerClose, listenerOpen } from "./messages.ts";
-import { bind, connect } from "./permitted.ts";
 import { type AddressLike, givenStream } from "./written.ts";
 import {
   applyOptions,
   getOption,
   INT_MAX,
   Option,
-  setOption,
   SOCKET_OPTIONS,
   type SocketOptions,
 } from "./socket.ts";
@@ -88,6 +86,19 @@ export interface ListenerOptions extends SocketOptions {
   tls?: TlsServerOptions;
 }
 
+/**
+ * The options of a listener over a descriptor that listens already. What is not given is left as it
+ * is, but for `noDelay`.
+ */
+export interface InheritedOptions
+  extends SocketOptions, Pick<ListenerOptions, "backlog" | "deferAcceptMs" | "fastOpen" | "tls"> {}
+
+/** The options of `createListener({ fd })`. */
+export interface ListenerFromFdOptions extends InheritedOptions {
+  /** The descriptor, which is the listener's from now on. */
+  fd: number;
+}
+
 /** A socket that connections arrive at; `EventLoop.serve` takes it over. */
 export interface Listener {
   /** The address where it listens. For port 0 it has the port that the kernel chose. */
@@ -117,7 +128,7 @@ export class ListenerSocket implements Listener {
   /** The absolute path of a Unix socket's file, also after chdir; null of any other. */
   readonly #path: string | null;
   /** Which file is ours: another server may have put its own in the place. */
-  readonly #file: string | null;
+  #file: string | null;
   /**
    * The address of this end of what is accepted: the listener's, unless that is every address of
    * the machine.
@@ -139,6 +150,7 @@ export class ListenerSocket implements Listener {
     options: ListenerOptions | null,
     credentials: Credentials | null = null,
     tlsContext: number = credentials?.id ?? -1,
+    ownsFile = true,
   ) {
     this.credentials = credentials;
     this.tlsContext = tlsContext;
@@ -151,8 +163,9 @@ export class ListenerSocket implements Listener {
     this.localOfAccepted = isWildcard(raw) ? null : packAddress(raw);
     const path = this.address.transport === "unix" ? this.address.path : "@";
     this.#path = path.startsWith("@") ? null : resolve(path);
-    this.#file = this.#path === null ? null : identify(this.#path);
+    this.#file = this.#path === null || !ownsFile ? null : identify(this.#path);
     unloadables.add(this);
+    taken.add(fd);
     if (listenerOpen.isHeard && !this.#isBorrowed) listenerOpen.publish({ address: this.address });
   }
 
@@ -160,9 +173,19 @@ export class ListenerSocket implements Listener {
     return this.#fd;
   }
 
+  /** Whether the file of a Unix socket goes with it. */
+  get ownsFile(): boolean {
+    return this.#file !== null;
+  }
+
+  set ownsFile(owns: boolean) {
+    this.#file = this.#path === null || !owns ? null : identify(this.#path);
+  }
+
   close(): void {
     if (this.#fd < 0) return;
     unloadables.delete(this);
+    taken.delete(this.#fd);
     this.onClose?.();
     if (this.#isBorrowed) return void (this.#fd = -1);
     // Before the descriptor is closed: until then the file's number cannot be another file's.
@@ -279,93 +302,6 @@ function listenerOver(fd: number, make: () => ListenerSocket, path = "@"): Liste
   }
 }
 
-function removeFile(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Somebody removed it, or may: the socket is closed either way.
-  }
-}
-
-function applyListenerOptions(fd: number, options: ListenerOptions): void {
-  const { deferAcceptMs, fastOpen } = options;
-  // The kernel counts in seconds, and rounds up to its own retries.
-  if (deferAcceptMs !== undefined) {
-    const ms = checkNumber("deferAcceptMs", deferAcceptMs, 0, INT_MAX);
-    setOption(fd, Option.DEFER_ACCEPT, Math.max(1, Math.round(ms / 1000)));
-  }
-  if (fastOpen !== undefined) {
-    setOption(fd, Option.FAST_OPEN, checkNumber("fastOpen", fastOpen, 0, INT_MAX));
-  }
-}
-
-/** A bound and listening socket for one raw address. The descriptor is closed when that fails. */
-function open(raw: Uint32Array, options: ListenerOptions, binding: Binding): number {
-  const family = raw[0]!;
-  const subject = describeAddress(formatAddress(raw));
-  const fd = check("open a socket for", native.socket(family), subject);
-  try {
-    // A server that restarts must not wait for the connections of its predecessor (TIME_WAIT).
-    if (family !== Family.UNIX) setOption(fd, Option.REUSE_ADDRESS, 1);
-    if (family === Family.IPV6) setOption(fd, Option.V6_ONLY, binding.v6Only ? 1 : 0);
-    if (options.reusePort) setOption(fd, Option.REUSE_PORT, 1);
-    applyOptions(fd, family, options);
-    if (family !== Family.UNIX) applyListenerOptions(fd, options);
-    check("listen on", bind(fd, raw, binding.origin), subject);
-    if (family === Family.UNIX) listenAtFile(fd, subject, options);
-    else listen(fd, subject, options);
-    return fd;
-  } catch (error) {
-    native.close(fd);
-    throw error;
-  }
-}
-
-function listen(fd: number, subject: string, options: ListenerOptions): void {
-  check("listen on", native.listen(fd, options.backlog ?? BACKLOG), subject);
-}
-
-/**
- * Binding has made the file: it gets its permissions before anybody can connect, and goes if that
- * fails.
- */
-function listenAtFile(fd: number, path: string, options: ListenerOptions): void {
-  const isFile = !path.startsWith("@");
-  try {
-    if (isFile && options.mode !== undefined) chmodSync(path, options.mode);
-    listen(fd, path, options);
-  } catch (error) {
-    if (isFile) removeFile(path);
-    throw error;
-  }
-}
-
-/**
- * Whether a path is only left over from a server that died: a socket, and nobody accepts
- * connections there.
- */
-function isStale(path: string, raw: Uint32Array): boolean {
-  if (path.startsWith("@") || !lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return false;
-  const fd = check("open a socket", native.socket(Family.UNIX));
-  const code = connect(fd, raw, "written");
-  native.close(fd);
-  return code === -ERRNO.ECONNREFUSED;
-}
-
-function listenUnix(address: string, options: ListenerOptions): number {
-  const raw = parsePath(address);
-  const path = describeAddress(formatAddress(raw));
-  const binding: Binding = { v6Only: false, origin: "written" };
-  try {
-    return open(raw, options, binding);
-  } catch (error) {
-    const isTaken = error instanceof SystemError && error.code === "EADDRINUSE";
-    if (!isTaken || !isStale(path, raw)) throw error;
-    unlinkSync(path);
-    return open(raw, options, binding);
-  }
-}
-
 /**
  * Opens a socket that connections arrive at, before it returns.
  *
@@ -400,12 +336,48 @@ export function createListener(
 ): Listener;
 /** Listens at an address that says its network itself, such as another listener's. */
 export function createListener(address: AddressLike, options?: ListenerOptions): Listener;
+/**
+ * Takes over a descriptor that listens already: of systemd ({@linkcode listenersFromSystemd}), of a
+ * parent, of another process ({@linkcode receiveDescriptors}).
+ *
+ * The listener owns the descriptor from now on, and closes it; 0, 1 and 2 stay open, and a duplicate
+ * is used. Others may have the same socket: whoever accepts first gets the connection, and it listens
+ * until the last of them has closed it. So the file of a Unix socket stays. The socket is made
+ * non-blocking, which the others see as well. After an error the descriptor is the caller's.
+ *
+ * No permission is asked for: who has a descriptor may use it (docs/SECURITY.md).
+ *
+ * @throws {TypeError} It is no whole number from 0 to 2^31 - 1, or no socket of TCP or Unix streams
+ * that listens: the message says what it is. Or a listener of this thread has it.
+ * @throws {SystemError} It is not open (`code` is `"EBADF"`), or the kernel refuses an option.
+ *
+ * @example
+ * ```ts
+ * import { createListener, receiveDescriptors, sendDescriptors, socketPair } from "@netpoll/netpoll";
+ *
+ * const [a, b] = socketPair();
+ * using first = createListener("tcp", "127.0.0.1:0");
+ * await sendDescriptors(a, [first.fd]);
+ * const [fd] = await receiveDescriptors(b);
+ * using second = createListener({ fd: fd! }); // of the same socket
+ * await a.close();
+ * await b.close();
+ * ```
+ */
+export function createListener(from: ListenerFromFdOptions): Listener;
 export function createListener(
-  first: Network | AddressLike,
+  first: Network | AddressLike | ListenerFromFdOptions,
   second?: AddressLike | ListenerOptions,
   third?: ListenerOptions,
 ): Listener {
-  const { network, text: address, options } = givenStream(first, second, third);
+  if (typeof first === "object" && first !== null && "fd" in first) {
+    return new UserListener(inherit(first));
+  }
+  const { network, text, options } = givenStream(first, second, third);
+  return new UserListener(listenAt(network, text, options));
+}
+
+function listenAt(network: Network, address: string, options: ListenerOptions): ListenerSocket {
   const read = readOptions("createListener", options, LISTENER_OPTIONS);
   const { backlog, mode } = read;
   if (backlog !== undefined) checkNumber("backlog", backlog, 1, INT_MAX);
@@ -421,9 +393,47 @@ export function createListener(
     const fd = network === "unix"
       ? listenUnix(address, read)
       : bindFirst(network, address, read.v6Only, (raw, binding) => open(raw, read, binding));
-    const make = () => new ListenerSocket(fd, read, credentials);
-    return new UserListener(listenerOver(fd, make, path));
+    return listenerOver(fd, () => new ListenerSocket(fd, read, credentials), path);
   } catch (error) {
+    credentials?.close();
+    throw error;
+  }
+}
+
+/** The numbers that listeners of this thread own. */
+const taken = new Set<number>();
+
+/** The descriptor, which must be a listener's of nobody in this thread. */
+function checkListening(fd: unknown): asserts fd is number {
+  const action = `Cannot listen at ${isDescriptor(fd) ? `descriptor ${fd}` : show(fd)}`;
+  if (!isDescriptor(fd)) {
+    throw new TypeError(`${action}: a descriptor is a whole number from 0 to ${INT_MAX}`);
+  }
+  const kind = kindOf(fd);
+  if (kind !== "listener") throw new TypeError(`${action}: it is ${kind}`);
+  if (taken.has(fd)) throw new TypeError(`${action}: a listener of this thread has it`);
+}
+
+/** A listener over somebody else's descriptor, which is ours as soon as nothing can fail any more. */
+function inherit(options: ListenerFromFdOptions): ListenerSocket {
+  const read = readOptions("createListener", options, FROM_FD_OPTIONS);
+  const { fd: given, backlog } = read;
+  if (backlog !== undefined) checkNumber("backlog", backlog, 1, INT_MAX);
+  checkListening(given);
+  const credentials = read.tls === undefined ? null : new Credentials(read.tls);
+  let fd = given;
+  try {
+    const family = getOption(given, Option.DOMAIN);
+    applyOptions(given, family, read);
+    if (family !== Family.UNIX) applyListenerOptions(given, read);
+    if (backlog !== undefined) listen(given, `descriptor ${given}`, read);
+    const reusePort = family !== Family.UNIX && getOption(given, Option.REUSE_PORT) !== 0;
+    if (given <= STANDARD_MAX) fd = check("duplicate a descriptor", native.dup(given));
+    check("make a descriptor non-blocking", native.adopt(fd));
+    return new ListenerSocket(fd, { ...read, reusePort }, credentials, undefined, false);
+  } catch (error) {
+    if (fd !== given) native.close(fd);
+    else native.disown(given);
     credentials?.close();
     throw error;
   }
@@ -437,6 +447,15 @@ const LISTENER_OPTIONS: Known<ListenerOptions> = {
   deferAcceptMs: 1,
   fastOpen: 1,
   mode: 1,
+  tls: 1,
+};
+
+const FROM_FD_OPTIONS: Known<ListenerFromFdOptions> = {
+  ...SOCKET_OPTIONS,
+  fd: 1,
+  backlog: 1,
+  deferAcceptMs: 1,
+  fastOpen: 1,
   tls: 1,
 };
 

@@ -105,10 +105,14 @@ export const Option = {
   LINGER: [SOL_SOCKET, 13],
   /** Several sockets listen on one address. */
   REUSE_PORT: [SOL_SOCKET, 15],
+  /** SO_PEERCRED: {pid, uid, gid} of whoever made or dialled the other end of a Unix socket. */
+  PEER_CREDENTIALS: [SOL_SOCKET, 17],
   /** SO_ACCEPTCONN: whether it listens. */
   ACCEPTS: [SOL_SOCKET, 30],
   /** SO_MARK. */
   MARK: [SOL_SOCKET, 36],
+  /** SO_DOMAIN: the family of addresses. */
+  DOMAIN: [SOL_SOCKET, 39],
   /** SO_ZEROCOPY: the socket takes MSG_ZEROCOPY. */
   ZERO_COPY: [SOL_SOCKET, 60],
   /** IP_TOS. */

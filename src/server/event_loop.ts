@@ -11,6 +11,7 @@ import { SocketConnection } from "../connection/socket_connection.ts";
 import { type ConnectionOptions, DEFAULTS, settings } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../transport/endpoint.ts";
 import { socketTransport } from "../transport/descriptor.ts";
+import { transportTo } from "../transport/unix_transport.ts";
 import type { Choose } from "../transport/handshake.ts";
 import { tlsTransport } from "../transport/tls_transport.ts";
 import type { Credentials } from "../tls/credentials.ts";
@@ -328,12 +329,15 @@ export class EventLoop<C = undefined> {
   #sourceOwner(credentials: Credentials | null = null): SourceOwner {
     const service = { ...this.#service, scope: asCallbackOf(this, currentScope) };
     const secured = { ...service, io: tlsTransport };
+    let plain = service; // the listeners of one source are of one kind, but for an inbox
     const choose = credentials === null ? null : (name: string | null) => credentials.choose(name);
     return {
       onAccept: (fd, ends) => {
         const key = peerKey(ends.remote);
         if (!this.#peers.add(key)) return this.#refuse(fd);
-        if (native.tlsTimeout(fd) < 0) this.#begin(service, fd, ends);
+        const io = transportTo(ends.remote);
+        if (plain.io !== io) plain = { ...service, io };
+        if (native.tlsTimeout(fd) < 0) this.#begin(plain, fd, ends);
         else this.#secure(secured, fd, ends, choose);
       },
       onAcceptFailure: (error) => {

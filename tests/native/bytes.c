@@ -312,3 +312,46 @@ TEST("np_accept() goes on after signals") {
   CHECK_EQUAL(interruptions, 3);
   CHECK(memcmp(peer.bytes, LOOPBACK4, 4) == 0);
 }
+
+// ---- descriptors beside the bytes ---------------------------------------------------------------
+
+static int32_t incoming[2 + RIGHTS_MAX];
+
+TEST("np_send_rights() sends descriptors with its first byte, and np_recv_rights() owns them") {
+  int32_t pair[2], sent[RIGHTS_MAX];
+  make_pair(pair);
+  uint32_t slab = a_slab();
+  static const uint32_t PIECE[1][3] = {{0, 0, 4}};
+  for (int n = 0; n < RIGHTS_MAX; n++) sent[n] = pair[0];
+  CHECK_EQUAL(np_send(pair[0], slab, 0, 2, 0), 2);
+  CHECK_EQUAL(np_send_rights(pair[0], table_of(1, PIECE), 1, sent, RIGHTS_MAX), 4);
+  CHECK_EQUAL(np_send(pair[0], slab, 0, 2, 0), 2);
+  CHECK_EQUAL(np_recv_rights(pair[1], slab, 0, 100, incoming), 6);
+  CHECK_EQUAL(incoming[0], RIGHTS_MAX);
+  CHECK_EQUAL(incoming[1], 0);
+  for (int n = 0; n < RIGHTS_MAX; n++) {
+    CHECK_EQUAL(fcntl(incoming[2 + n], F_GETFD), FD_CLOEXEC);
+    CHECK_EQUAL(np_close(incoming[2 + n]), 0);
+  }
+  CHECK_EQUAL(np_recv_rights(pair[1], slab, 0, 100, incoming), 2);
+  CHECK_EQUAL(incoming[0], 0);
+  CHECK_EQUAL(np_recv_rights(pair[1], slab, 0, 100, incoming), -EAGAIN);
+}
+
+TEST("np_send_rights() and np_recv_rights() refuse what is out of bounds, and send nothing of it") {
+  int32_t pair[2];
+  make_pair(pair);
+  uint32_t slab = a_slab();
+  static const uint32_t PIECE[1][3] = {{0, 0, 1}}, OUTSIDE[1][3] = {{0, HUGE_PAGE_BYTES, 1}};
+  const uint32_t *table = table_of(1, PIECE);
+  CHECK_EQUAL(np_send_rights(pair[0], table, 1, pair, 0), -EINVAL);
+  CHECK_EQUAL(np_send_rights(pair[0], table, 1, pair, -1), -EINVAL);
+  CHECK_EQUAL(np_send_rights(pair[0], table, 1, pair, RIGHTS_MAX + 1), -EINVAL);
+  CHECK_EQUAL(np_send_rights(pair[0], table, IOVECS_MAX + 1, pair, 1), -EINVAL);
+  const int32_t closed[] = {-1};
+  CHECK_EQUAL(np_send_rights(pair[0], table, 1, closed, 1), -EBADF);
+  CHECK_EQUAL(np_send_rights(pair[0], table_of(1, OUTSIDE), 1, pair, 1), -EFAULT);
+  CHECK_EQUAL(np_recv_rights(pair[1], slab, HUGE_PAGE_BYTES, 1, incoming), -EFAULT);
+  CHECK_EQUAL(np_recv_rights(pair[1], slab, 0, 1, incoming), -EAGAIN);
+  CHECK_EQUAL(incoming[0], 0);
+}

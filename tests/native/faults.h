@@ -167,10 +167,24 @@ static ssize_t fault_sendmsg(int fd, const struct msghdr *message, int flags) {
   return sendmsg(fd, &less, flags);
 }
 
+// What is received without the error queue is bytes, and descriptors with them.
+static ssize_t fault_recv_rights(int fd, struct msghdr *message, int flags) {
+  struct iovec fewer[FAULT_IOVECS_MAX];
+  struct iovec *all = message->msg_iov;
+  size_t most = SIZE_MAX;
+  if (is_refused(FAULT_RECV, fd, &most)) return -1;
+  cut(fewer, all, message->msg_iovlen, most);
+  message->msg_iov = fewer;
+  ssize_t value = recvmsg(fd, message, flags);
+  message->msg_iov = all;
+  return value;
+}
+
 // The effect of FAULT_COPIED is the code of a notification, 1 for copied. A notification that was cut
 // off is a fault of ours: its memory would stay pinned, and tests must hear of it.
 static ssize_t fault_recvmsg(int fd, struct msghdr *message, int flags) {
   size_t most;
+  if (!(flags & MSG_ERRQUEUE)) return fault_recv_rights(fd, message, flags);
   if (is_refused(FAULT_COMPLETION, fd, &most)) return -1;
   ssize_t value = recvmsg(fd, message, flags);
   if (value < 0) return value;
