@@ -73,6 +73,14 @@ export type { SendFileOptions } from "./src/transport/send_file.ts";
 export { pipe, type PipeOptions, type PipeResult } from "./src/connection/pipe.ts";
 export type { ConnectionOptions, Unread } from "./src/connection/settings.ts";
 export type { ZeroCopyCounts, ZeroCopyMode, ZeroCopyObstacle } from "./src/transport/zero_copy.ts";
+export {
+  listenersFromSystemd,
+  type NamedListener,
+  notifySystemd,
+  type OtherDescriptor,
+  type SystemdOptions,
+  systemdWatchdogMs,
+} from "./src/server/systemd.ts";
 export { shutdownOnSignals, type SignalOptions, type Stoppable } from "./src/server/signals.ts";
 export { dial, type DialOptions } from "./src/client/dial.ts";
 export type {
