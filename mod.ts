@@ -143,6 +143,8 @@ export { ordered } from "./src/codec/ordered.ts";
 export { type Tagged, tagged } from "./src/codec/tagged.ts";
 export {
   Multiplexer,
+  type MultiplexerDrainOptions,
+  type MultiplexerDrainResult,
   type MultiplexerOptions,
   type RequestOptions,
 } from "./src/mux/multiplexer.ts";
@@ -241,5 +243,6 @@ export {
   type TimeoutOperation,
   TlsError,
   type TlsReason,
+  UnansweredError,
   UnsentError,
 } from "./src/core/errors.ts";

@@ -104,6 +104,45 @@ export class EofError extends ClosedError {
   override name = "EofError";
 }
 
+/**
+ * The connection of a request ended before its answer came. `sent` says whether any byte of it had
+ * left: if not, the other side has not seen it, and it can be sent again; if so, nobody knows whether it
+ * was done. `cause` is the {@linkcode SystemError} of a reset, as of every `EofError`.
+ *
+ * @example
+ * ```ts
+ * import { type Multiplexer, UnansweredError } from "@netpoll/netpoll";
+ *
+ * export async function ask(client: Multiplexer<Uint8Array, string>): Promise<Uint8Array | null> {
+ *   try {
+ *     return await client.request("a question");
+ *   } catch (error) {
+ *     if (!(error instanceof UnansweredError) || error.sent) throw error;
+ *     return null; // it was never sent: ask somebody else
+ *   }
+ * }
+ * ```
+ */
+export class UnansweredError extends EofError {
+  /** The name of the class. */
+  override name = "UnansweredError";
+  /** Whether any byte of the request was given to the kernel. */
+  readonly sent: boolean;
+  /** `"ERR_UNANSWERED"` for one that was sent, else `"ERR_NOT_SENT"`. */
+  readonly code: "ERR_UNANSWERED" | "ERR_NOT_SENT";
+
+  /** An error for a request that was sent, or not, because of what ended the connection. */
+  constructor(sent: boolean, reason: unknown) {
+    const why = reason instanceof Error ? reason.message : String(reason);
+    const what = sent
+      ? "The request was sent and has no answer"
+      : "The request was not sent and can be repeated";
+    super(`${what}: ${why}`, { cause: reason instanceof EofError ? reason.cause : reason });
+    this.sent = sent;
+    this.code = sent ? "ERR_UNANSWERED" : "ERR_NOT_SENT";
+  }
+}
+
 /** An operation that can run into a deadline. */
 export type TimeoutOperation =
   | "read"

@@ -7,9 +7,17 @@ import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { Errand } from "../connection/leaving.ts";
+import { writeSide } from "../connection/connection_writer.ts";
 import { insideOf, type SocketConnection } from "../connection/socket_connection.ts";
 import { counts } from "../core/counts.ts";
-import { BusyError, ClosedError, TimeoutError, TornFrameError } from "../core/errors.ts";
+import {
+  BusyError,
+  ClosedError,
+  EofError,
+  TimeoutError,
+  TornFrameError,
+  UnansweredError,
+} from "../core/errors.ts";
 import { MESSAGES_PER_TASK, REQUESTS_PENDING_MAX } from "../core/limits.ts";
 import {
   checkNumber,
@@ -19,6 +27,7 @@ import {
   type Known,
 } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
+import { withSignal } from "../core/signal.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { turn } from "../poll/turn.ts";
@@ -40,6 +49,21 @@ export interface RequestOptions {
   signal?: AbortSignal;
 }
 
+/** The options of {@linkcode Multiplexer.drain}. */
+export interface MultiplexerDrainOptions {
+  /** The time in milliseconds to wait for the answers; 0 for ever, unless given. */
+  timeoutMs?: number;
+  /** Ends the wait, with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** The result of {@linkcode Multiplexer.drain}. */
+export interface MultiplexerDrainResult {
+  /** Requests that had no answer when the time was over. They still wait for one. */
+  unansweredCount: number;
+}
+
+const DRAIN_OPTIONS: Known<MultiplexerDrainOptions> = { timeoutMs: 1, signal: 1 };
 const MULTIPLEXER_OPTIONS: Known<MultiplexerOptions> = { pendingMax: 1, timeoutMs: 1 };
 const REQUEST_OPTIONS: Known<RequestOptions> = { timeoutMs: 1, signal: 1 };
 
@@ -49,6 +73,8 @@ const ID_MAX = 2 ** 32 - 1;
 class Pending<In, Out> implements TimerOwner {
   readonly result: PromiseWithResolvers<In> = Promise.withResolvers<In>();
   readonly message: Tagged<Out>;
+  /** Bytes that were written before it; Infinity until it is. */
+  startBytes = Infinity;
   readonly #options: RequestOptions;
   readonly #forget: (pending: Pending<In, Out>) => void;
   #timer: Timer | null = null;
@@ -102,9 +128,10 @@ class Pending<In, Out> implements TimerOwner {
  * multiplexer from now on: nothing else may read. While too much is unsent, requests wait for their
  * turn. What one turn asks is flushed together, when the code that asks has returned.
  *
- * When the connection ends, requests without an answer reject with why: `EofError` (its `cause`
- * says whether it was a reset), `ClosedError`, or the `FrameError` of what is no message, after
- * which the connection is closed. Whether the other side had seen them, nobody can know.
+ * When the connection ends, requests without an answer reject with why: an `UnansweredError`, which
+ * is an `EofError` (its `cause` says whether it was a reset) and says whether the request had been
+ * `sent`; `ClosedError` after `close()`; or the `FrameError` of what is no message, after which the
+ * connection is closed. Whether the other side had seen what was sent, nobody can know.
  *
  * A connection that has reached its `lifetimeMs` takes no new request: `request` rejects with a
  * `ClosedError` whose `cause` is the `TimeoutError` of the lifetime. It closes when all that were
@@ -138,7 +165,9 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   readonly #forget = (pending: Pending<In, Out>) => {
     this.#pending.delete(pending.message.id);
     this.#unsent.delete(pending);
-    if (this.#pending.size === 0) this.#socket.onErrandEnd();
+    if (this.#pending.size > 0) return;
+    this.#answered?.resolve();
+    this.#socket.onErrandEnd();
   };
   /** The connection, as the one that it tells when its requests have their answers. */
   readonly #socket: SocketConnection<unknown>;
@@ -151,6 +180,9 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   #strayCount = 0;
   /** The reason why no request is taken any more. */
   #end: { readonly error: unknown } | null = null;
+  /** Resolves when no request is without an answer; made for `drain`. */
+  #answered: PromiseWithResolvers<void> | null = null;
+  readonly #closed = Promise.withResolvers<unknown>();
 
   /**
    * Sends requests over a connection, which it closes when it is closed.
@@ -189,6 +221,19 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     };
   }
 
+  /** Whether requests are taken: the connection is there, and nobody drains or closes it. */
+  get isActive(): boolean {
+    return this.#end === null && this.#connection.isActive;
+  }
+
+  /**
+   * Resolves, once no answer can come any more, with the reason: an `EofError` or `FrameError`, or the
+   * `ClosedError` of `close()`. Never rejects.
+   */
+  get closed(): Promise<unknown> {
+    return this.#closed.promise;
+  }
+
   /** The number of requests without an answer. */
   get pendingCount(): number {
     return this.#pending.size;
@@ -208,7 +253,8 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
    *
    * @throws {TimeoutError} No answer came within `timeoutMs`. This and the others as rejections.
    * @throws {BusyError} `pendingMax` requests have no answer: await some of them first.
-   * @throws {ClosedError} The connection has ended, or the multiplexer was closed.
+   * @throws {UnansweredError} The connection has ended; `sent` says whether the request had left.
+   * @throws {ClosedError} The multiplexer was closed or drained, or the connection's life is over.
    */
   request(body: Out, options?: RequestOptions): Promise<In> {
     const { timeoutMs = this.#timeoutMs, signal } = options ?? {};
@@ -217,7 +263,10 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
       checkSignal("request", signal);
       checkTimeout("timeoutMs", timeoutMs);
       signal?.throwIfAborted();
-      if (this.#end !== null) throw this.#end.error;
+      if (this.#end !== null) {
+        const { error } = this.#end;
+        throw error instanceof EofError ? new UnansweredError(false, error) : error;
+      }
       if (this.#pending.size >= this.#pendingMax) {
         throw new BusyError(`Cannot request: ${this.#pendingMax} requests have no answer`);
       }
@@ -243,6 +292,9 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
 
   #send(pending: Pending<In, Out>): void {
     this.#isEncoding = true;
+    const { writer } = this.#socket;
+    const queuedBytes = writeSide.unsentBytes(writer) + writer.mallocLength;
+    pending.startBytes = writeSide.sentBytes(writer) + queuedBytes;
     try {
       encodeWhole(this.#codec, this.#connection.writer, pending.message);
       this.#flush.plan();
@@ -313,8 +365,41 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
   #fail(error: unknown): void {
     this.#end ??= { error };
     this.#unsent.clear();
-    for (const pending of [...this.#pending.values()]) pending.reject(error);
+    // Of what was written the kernel has taken so much, and what it has may have arrived.
+    const sentBytes = writeSide.sentBytes(this.#socket.writer);
+    for (const pending of [...this.#pending.values()]) {
+      const isSent = pending.startBytes < sentBytes;
+      const isOurs = error instanceof ClosedError && !(error instanceof EofError);
+      const isPlain = isOurs || (isSent && !(error instanceof EofError));
+      pending.reject(isPlain ? error : new UnansweredError(isSent, error));
+    }
+    this.#closed.resolve(error);
     void this.#connection.close();
+  }
+
+  /**
+   * Takes no new request, and waits until those that were begun have their answers, or have failed.
+   * The connection stays open: `close()` it then.
+   *
+   * @throws {Error} The reason of the signal (as a rejection).
+   */
+  async drain(options: MultiplexerDrainOptions = {}): Promise<MultiplexerDrainResult> {
+    checkOptions("drain", options, DRAIN_OPTIONS);
+    checkSignal("drain", options.signal);
+    const timeoutMs = checkTimeout("timeoutMs", options.timeoutMs ?? 0);
+    options.signal?.throwIfAborted();
+    this.#end ??= { error: new ClosedError("Cannot request: the multiplexer is drained") };
+    if (this.#pending.size === 0) return { unansweredCount: 0 };
+    const answered = this.#answered ??= Promise.withResolvers<void>();
+    const late = Promise.withResolvers<void>();
+    const timer = new Timer({ onTimer: () => late.resolve() }, true);
+    if (timeoutMs > 0) threadPoller().setTimer(timer, timeoutMs);
+    try {
+      await withSignal(Promise.race([answered.promise, late.promise]), options.signal);
+    } finally {
+      threadPoller().cancelTimer(timer);
+    }
+    return { unansweredCount: this.#pending.size };
   }
 
   /**

@@ -17,6 +17,7 @@ import {
   EofError,
   FrameError,
   TimeoutError,
+  UnansweredError,
 } from "../../src/core/errors.ts";
 import { Multiplexer } from "../../src/mux/multiplexer.ts";
 import { textOf } from "../buffer/balanced.ts";
@@ -349,4 +350,64 @@ test("Multiplexer refuses options that make no sense", async () => {
   await assertRejects(() => client.request("x", { timeoutMs: NaN }), RangeError);
   await client.close();
   await closeAll(b);
+});
+
+test("a loss tells which requests had been sent, and closed tells why", async () => {
+  await leaks(async () => {
+    const [a, b] = pairWith();
+    const client = new Multiplexer(a, codec);
+    b.pauseRead();
+    const sent = client.request("sent");
+    await tick();
+    // So much that the kernel does not take all of it: what is written behind has not left.
+    const large = client.request(new Uint8Array(8 << 20));
+    const waiting = client.request("never sent");
+    assertEquals([client.isActive, await stateOf(client.closed)], [true, "pending"]);
+    const errors = Promise.all(
+      [sent, large, waiting].map((each) => assertRejects(() => each, UnansweredError)),
+    );
+    await tick();
+    b.reset();
+    const [first, second, third] = await soon(errors);
+    assertEquals([first!.sent, second!.sent, third!.sent], [true, true, false]);
+    assertEquals([first!.code, third!.code], ["ERR_UNANSWERED", "ERR_NOT_SENT"]);
+    assertInstanceOf(await soon(client.closed), EofError);
+    assertEquals(client.isActive, false);
+    const late = await assertRejects(() => client.request("late"), UnansweredError);
+    assertEquals(late.sent, false);
+    a.closed.catch(() => {});
+    await client.close();
+    await closeAll(b);
+  });
+});
+
+test("drain() takes no new request, and resolves when all have their answers or time is over", async () => {
+  await leaks(async () => {
+    await withFakeClock(async (clock) => {
+      const [a, b] = pairWith();
+      const client = new Multiplexer(a, codec);
+      const [one, two] = [client.request("1"), client.request("2")];
+      const requests = [await receiveRequest(b), await receiveRequest(b)];
+      const late = client.drain({ timeoutMs: 50 });
+      assertEquals(client.isActive, false);
+      await assertRejects(() => client.request("3"), ClosedError, "is drained");
+      await clock.advance(52);
+      assertEquals(await soon(late), { unansweredCount: 2 });
+      const drained = client.drain();
+      await answer(b, requests[1]!.id, "two");
+      assertEquals(textOf(await soon(two)), "two");
+      assertEquals(await stateOf(drained), "pending");
+      await answer(b, requests[0]!.id, "one");
+      assertEquals(textOf(await soon(one)), "one");
+      assertEquals([await soon(drained), await client.drain()], [
+        { unansweredCount: 0 },
+        { unansweredCount: 0 },
+      ]);
+      const signal = AbortSignal.abort(new Error("enough"));
+      await assertRejects(() => client.drain({ signal }), Error, "enough");
+      await client.close();
+      assertInstanceOf(await soon(client.closed), ClosedError);
+      await closeAll(b);
+    });
+  });
 });
