@@ -107,6 +107,13 @@ export {
   type Probe,
 } from "./src/client/pool.ts";
 export type { PoolAddressMetrics, PoolCloseReason } from "./src/client/pool/metrics.ts";
+export {
+  Reconnecting,
+  reconnecting,
+  type ReconnectingOptions,
+  type ReconnectingRequestOptions,
+  type ReconnectingState,
+} from "./src/client/reconnecting.ts";
 export { bytesOf, readableOf } from "./src/adapter/readable.ts";
 export { writableOf } from "./src/adapter/writable.ts";
 export {

@@ -338,7 +338,10 @@ const EVENT_LOOP: Shape<EventLoop> = {
 const MULTIPLEXER: Shape<Multiplexer<unknown, unknown>> = {
   pendingCount: 1,
   strayCount: 1,
+  isActive: 1,
+  closed: 1,
   request: 1,
+  drain: 1,
   close: 1,
   [Symbol.asyncDispose]: 1,
 };

@@ -34,6 +34,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "src/client": [
     "ffi",
     "src/buffer",
+    "src/codec",
+    "src/mux",
     "src/poll",
     "src/tls",
     "src/net",

@@ -27,7 +27,7 @@ import {
   type Known,
 } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
-import { withSignal } from "../core/signal.ts";
+import { settlesWithin } from "../poll/settles_within.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { turn } from "../poll/turn.ts";
@@ -390,15 +390,8 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     options.signal?.throwIfAborted();
     this.#end ??= { error: new ClosedError("Cannot request: the multiplexer is drained") };
     if (this.#pending.size === 0) return { unansweredCount: 0 };
-    const answered = this.#answered ??= Promise.withResolvers<void>();
-    const late = Promise.withResolvers<void>();
-    const timer = new Timer({ onTimer: () => late.resolve() }, true);
-    if (timeoutMs > 0) threadPoller().setTimer(timer, timeoutMs);
-    try {
-      await withSignal(Promise.race([answered.promise, late.promise]), options.signal);
-    } finally {
-      threadPoller().cancelTimer(timer);
-    }
+    this.#answered ??= Promise.withResolvers<void>();
+    await settlesWithin(this.#answered.promise, timeoutMs, options.signal);
     return { unansweredCount: this.#pending.size };
   }
 

@@ -11,7 +11,7 @@ import {
   checkTimeout,
   type Known,
 } from "../../core/options.ts";
-import { withSignal } from "../../core/signal.ts";
+import { settlesWithin } from "../../poll/settles_within.ts";
 import { threadPoller } from "../../poll/thread_poller.ts";
 import { Timer } from "../../poll/timer_wheel.ts";
 import { Endpoint, type Member } from "./endpoint.ts";
@@ -37,7 +37,7 @@ export class PoolCore {
   readonly #settings: PoolSettings;
   readonly #group: Group;
   readonly #maker: Maker;
-  readonly #waiting = new WaitQueue<Lease>();
+  readonly #waiting = new WaitQueue<Lease>("acquire");
   readonly #leased = new Set<Member>();
   /** Connections that are closing. */
   readonly #closing = new Set<Promise<unknown>>();
@@ -260,7 +260,10 @@ export class PoolCore {
     connection.reader.release();
     const fault = failure === null ? this.#faultOf(member) : "failed";
     if (failure !== null && failure.error instanceof NetpollError) this.#fail(endpoint);
-    else if (fault === null) endpoint.succeed();
+    // One that the peer has ended has worked, if anything came of it.
+    else if (fault === null || (failure === null && member.inside.input.total > 0)) {
+      endpoint.succeed();
+    }
     if (fault !== null) this.#drop(member, fault);
     else if (this.#makesRoom(member)) this.#drop(member, "moved");
     else {
@@ -399,12 +402,7 @@ export class PoolCore {
     if (this.#waiting.count === 0) this.#closeIdle();
     this.#emptied ??= Promise.withResolvers();
     this.#checkEmpty();
-    const late = new AbortController();
-    const timer = new Timer({ onTimer: () => late.abort() }, true);
-    if (timeoutMs > 0) threadPoller().setTimer(timer, timeoutMs);
-    const isEmpty = await withSignal(this.#emptied.promise, late.signal)
-      .then(() => true, () => false);
-    threadPoller().cancelTimer(timer);
+    const isEmpty = await settlesWithin(this.#emptied.promise, timeoutMs);
     const cutCount = isEmpty ? 0 : this.#leased.size;
     await this.close();
     return { cutCount };

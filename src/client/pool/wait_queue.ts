@@ -11,6 +11,8 @@ import { Timer, type TimerOwner } from "../../poll/timer_wheel.ts";
 interface Queue<T> {
   /** Takes out somebody who gives up. */
   remove(waiter: Waiter<T>): void;
+  /** The operation that takes too long. */
+  readonly operation: "acquire" | "request";
   /** Why nothing was there in time, if anything is known. */
   readonly cause: unknown;
 }
@@ -54,10 +56,10 @@ export class Waiter<T> implements TimerOwner {
   }
 
   onTimer(): void {
-    counts.timeouts.acquire += 1;
-    const { cause } = this.#queue;
+    const { operation, cause } = this.#queue;
+    counts.timeouts[operation] += 1;
     const options = cause === undefined ? undefined : { cause };
-    this.#giveUp(new TimeoutError("acquire", this.#timeoutMs, options));
+    this.#giveUp(new TimeoutError(operation, this.#timeoutMs, options));
   }
 
   #giveUp(reason: unknown): void {
@@ -85,6 +87,7 @@ export class Waiter<T> implements TimerOwner {
 
 /** First come, first served. */
 export class WaitQueue<T> implements Queue<T> {
+  readonly operation: "acquire" | "request";
   #first: Waiter<T> | null = null;
   #last: Waiter<T> | null = null;
   #count = 0;
@@ -92,6 +95,11 @@ export class WaitQueue<T> implements Queue<T> {
   givenUpCount = 0;
   /** The last failure, which a wait that is too long tells of. */
   cause: unknown;
+
+  /** Nobody waits yet, for what an error calls by this name. */
+  constructor(operation: "acquire" | "request") {
+    this.operation = operation;
+  }
 
   /** The number of those who wait. */
   get count(): number {

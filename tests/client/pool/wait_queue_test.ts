@@ -7,7 +7,7 @@ const FOR_EVER = { timeoutMs: 0, signal: undefined };
 
 test("shift() takes who has waited longest, whoever gave up before", async () => {
   const random = seededRandom(18);
-  const queue = new WaitQueue<number>();
+  const queue = new WaitQueue<number>("acquire");
   const model: number[] = [];
   const promises: Promise<number>[] = [];
   const aborts: AbortController[] = [];
@@ -35,7 +35,7 @@ test("shift() takes who has waited longest, whoever gave up before", async () =>
 });
 
 test("a wait that is too long tells of the last failure", async () => {
-  const queue = new WaitQueue<number>();
+  const queue = new WaitQueue<number>("acquire");
   queue.cause = new Error("refused");
   const waiter = queue.add(0, { timeoutMs: 1, signal: undefined });
   const error = await assertRejects(() => waiter.promise, Error, "within 1 ms");
