@@ -177,6 +177,17 @@ test("examples/rpc_client.ts asks rpc_server.ts: in one go, out of order, with a
   assertEquals(ended, { code: 0, signal: null });
 });
 
+test("examples/rpc_pool.ts has every request answered although a server is killed", async () => {
+  const { code, stdout, stderr } = await run("examples/rpc_pool.ts");
+  assertEquals([code, stderr], [0, ""]);
+  const lines = stdout.split("\n");
+  assertEquals(lines.slice(0, 2), [
+    "Killed a server: 2000 of 2000 requests are answered",
+    "It is back: 3000 of 3000 requests are answered",
+  ]);
+  assertMatch(lines[2]!, /^\d+ connections were made, [1-9]\d* were lost$/);
+});
+
 test("examples/compare/node_net.ts echoes", async () => {
   await withServer("examples/compare/node_net.ts", checkEcho);
 });

@@ -42,8 +42,10 @@ export interface ReconnectingOptions {
   backoffMs?: number;
   /** The longest pause, in milliseconds; 30 000 unless given. */
   backoffMsMax?: number;
-  /** Repeats of sent requests, as a part of all requests; 0.1 unless given, 0 for none. */
+  /** Repeats of sent requests, as a part of all requests; 0.1 unless given. */
   retryRatio?: number;
+  /** The most repeats in reserve, and those that there are at first; 1000 unless given, 0 for none. */
+  retryBudget?: number;
   /** The options of dial, where addresses are given. */
   dial?: PoolDialOptions;
   /** Hears of each change of the state, and of the error that caused it, if one did. */
@@ -62,6 +64,7 @@ const OPTIONS: Known<ReconnectingOptions> = {
   backoffMs: 1,
   backoffMsMax: 1,
   retryRatio: 1,
+  retryBudget: 1,
   dial: 1,
   onStateChange: 1,
 };
@@ -74,15 +77,16 @@ const REQUEST_OPTIONS: Known<ReconnectingRequestOptions> = {
 /** Repeats that are allowed: each request adds a part of one, each repeat takes one. */
 class Budget {
   readonly #ratio: number;
+  readonly #most: number;
   #tokens: number;
 
-  constructor(ratio: number) {
-    this.#ratio = ratio;
-    this.#tokens = ratio === 0 ? 0 : RETRY_BUDGET;
+  constructor({ retryRatio, retryBudget }: { retryRatio: number; retryBudget: number }) {
+    this.#ratio = retryRatio;
+    this.#tokens = this.#most = retryBudget;
   }
 
   add(): void {
-    this.#tokens = Math.min(RETRY_BUDGET, this.#tokens + this.#ratio);
+    this.#tokens = Math.min(this.#most, this.#tokens + this.#ratio);
   }
 
   take(): boolean {
@@ -127,10 +131,11 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
       backoffMs,
       backoffMsMax: checkNumber("backoffMsMax", read.backoffMsMax ?? last, backoffMs, Infinity),
       retryRatio: checkRatio(read.retryRatio ?? 0.1),
+      retryBudget: checkNumber("retryBudget", read.retryBudget ?? RETRY_BUDGET, 0, Infinity),
     };
     if (onStateChange !== undefined) checkFunction("onStateChange", onStateChange);
     this.#onStateChange = onStateChange;
-    this.#budget = new Budget(this.#options.retryRatio);
+    this.#budget = new Budget(this.#options);
     this.#codec = codec;
     this.#ownsPool = !(source instanceof ConnectionPool);
     // One connection at a time, which lives as long as it can; nothing waits for it but this.

@@ -232,8 +232,11 @@ export const EJECT_AFTER = 5;
 export const EJECT_MS = 1000;
 /** The longest ejection. */
 export const EJECT_MS_MAX = 60_000;
-/** Repeats of requests at once, before those that a part of the requests allows: as in gRPC. */
-export const RETRY_BUDGET = 10;
+/**
+ * Repeats of requests in reserve: what was under way over one connection is lost together. Later ones
+ * are a part of the requests, so that a server in trouble does not get twice as many.
+ */
+export const RETRY_BUDGET = 1000;
 /** The first time between two tries to connect, and the longest. */
 export const RECONNECT_MS: readonly [first: number, last: number] = [100, 30_000];
 

@@ -96,7 +96,7 @@ test("request() that was sent rejects with sent: true, and is repeated if it is 
 });
 
 test("request() is repeated no more than the budget allows", async () => {
-  for (const [retryRatio, repeats] of [[0, 0], [0.1, 10]] as const) {
+  for (const retryBudget of [0, 10]) {
     const line = new Line();
     let sends = 0;
     const client = reconnecting(
@@ -109,11 +109,11 @@ test("request() is repeated no more than the budget allows", async () => {
         return connection;
       },
       codec,
-      { backoffMs: 1, backoffMsMax: 1, retryRatio },
+      { backoffMs: 1, backoffMsMax: 1, retryBudget },
     );
     const result = client.request("x", { idempotent: true });
     await soon(assertRejects(() => result, UnansweredError));
-    assertEquals(sends, 1 + repeats);
+    assertEquals(sends, 1 + retryBudget);
     await client.close();
   }
 });
