@@ -28,7 +28,7 @@ ACCEPTANCE_TESTS ?= tests/acceptance
 # ACCEPTANCE=full does ten times as much.
 ACCEPTANCE_S := $(if $(filter full,$(ACCEPTANCE)),3600,$(SUITE_S))
 # What docs/TRUST.md has a table of; each has its part in tests/.
-DRIVERS  := $(if $(wildcard tests/faults/run.ts),faults) simulate fuzz hostile network exits soak
+DRIVERS  := $(if $(wildcard tests/faults/run.ts),faults) simulate fuzz hostile network exits restart soak
 # Runs a driver under both runtimes at the same time.
 BOTH     := $(BUN) scripts/trust/both.ts
 # Each with its arguments, as one word of the shell.
@@ -159,6 +159,9 @@ faults: all  ## each native call fails, is short or late, in every scenario (OPT
 
 exits: all  ## servers, Workers and peers that end under load in every way, 100 times each (OPTIONS=--help)
 	@$(BOTH) tests/exits/run.ts $(OPTIONS)
+
+restart: all  ## a server and a cluster, 100 restarts each under load: nothing refused, reset or lost (OPTIONS=--help)
+	@$(BOTH) tests/restart/run.ts $(OPTIONS)
 
 hostile: all  ## servers of every kind under attack: others are served, memory is bounded (OPTIONS=--help)
 	@$(BOTH) tests/hostile/run.ts $(OPTIONS)

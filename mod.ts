@@ -74,6 +74,14 @@ export { pipe, type PipeOptions, type PipeResult } from "./src/connection/pipe.t
 export type { ConnectionOptions, Unread } from "./src/connection/settings.ts";
 export type { ZeroCopyCounts, ZeroCopyMode, ZeroCopyObstacle } from "./src/transport/zero_copy.ts";
 export {
+  type Offer,
+  offerListeners,
+  type OfferOptions,
+  takeListeners,
+  type Taken,
+  type TakeOptions,
+} from "./src/restart/hot_restart.ts";
+export {
   listenersFromSystemd,
   type NamedListener,
   notifySystemd,

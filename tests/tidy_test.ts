@@ -43,6 +43,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "src/connection",
   ],
   "src/metrics": ["ffi", "src/buffer", "src/poll"],
+  "src/restart": ["ffi", "src/net", "src/connection", "src/client", "src/server"],
   "src/server": [
     "ffi",
     "src/buffer",

@@ -63,6 +63,10 @@ export const DESCRIPTORS_PER_MESSAGE_MAX = 253;
  * sends some to a program that wants none must not use up all that the process may open.
  */
 export const DESCRIPTORS_UNCLAIMED_MAX = 4 * DESCRIPTORS_PER_MESSAGE_MAX;
+/** The time that a new process has to be ready to take over: a cold start and its warm-up. */
+export const READY_TIMEOUT_MS = 60_000;
+/** The time that the old one has for an answer: it may be busy, and is on the same machine. */
+export const TAKE_TIMEOUT_MS = 10_000;
 /** Bytes between the two ends of `memoryPair`, each way: as much as leaves together. */
 export const MEMORY_WINDOW_BYTES = 64 * 1024;
 
