@@ -4,7 +4,7 @@
 import { checkCodec, type Codec } from "../codec/codec.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import { say } from "../core/config.ts";
-import { BusyError, ClosedError, UnansweredError } from "../core/errors.ts";
+import { BusyError, ClosedError, TimeoutError, UnansweredError } from "../core/errors.ts";
 import { fullJitter } from "../core/jitter.ts";
 import { RECONNECT_MS, REQUESTS_PENDING_MAX, RETRY_BUDGET } from "../core/limits.ts";
 import {
@@ -181,6 +181,8 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
    * @throws {TimeoutError} No answer came within `timeoutMs`; its `cause` is why there was no connection.
    * @throws {BusyError} `pendingMax` requests have no answer.
    * @throws {ClosedError} It was drained or closed.
+   * @throws {Error} Deno's `NotCapable`, and mistakes of a function that makes connections: no later
+   * try can do better.
    */
   async request(body: Out, options: ReconnectingRequestOptions = {}): Promise<In> {
     const read = readOptions("request", options, REQUEST_OPTIONS);
@@ -196,6 +198,10 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
     this.#pendingCount += 1;
     try {
       return await this.#ask(body, { timeoutMs, signal, idempotent });
+    } catch (error) {
+      // It knows the time of its last try only.
+      if (!(error instanceof TimeoutError)) throw error;
+      throw new TimeoutError("request", timeoutMs, { cause: error.cause });
     } finally {
       this.#pendingCount -= 1;
       if (this.#pendingCount === 0) this.#answered?.resolve();
@@ -260,12 +266,17 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
       } catch (error) {
         this.#waiting.cause = error;
         if (!this.#pool.isActive) return void this.close();
+        if (isMistake(error)) this.#rejectWaiting(error);
         tries += 1;
       }
       if (this.#ending.signal.aborted) return;
       this.#setState("waiting", this.#waiting.cause);
       await this.#pause(tries - 1);
     }
+  }
+
+  #rejectWaiting(error: unknown): void {
+    for (let waiter; (waiter = this.#waiting.shift()) !== null;) waiter.reject(error);
   }
 
   /** Sends requests over a connection until it ends: why it did, and whether that was soon. */
@@ -326,7 +337,7 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
     const error = closedError();
     this.#setState("closed", error);
     this.#ending.abort(error);
-    for (let waiter; (waiter = this.#waiting.shift()) !== null;) waiter.reject(error);
+    this.#rejectWaiting(error);
     await this.#mux?.close();
     if (this.#ownsPool) await this.#pool.close();
     this.#closed.resolve(error);
@@ -340,6 +351,12 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
 
 function closedError(): ClosedError {
   return new ClosedError("Cannot request: the client was closed, or is drained");
+}
+
+/** Whether no later try can do better: the program is wrong, or may not go there. */
+function isMistake(error: unknown): boolean {
+  return error instanceof TypeError || error instanceof RangeError ||
+    (error as Error | undefined)?.name === "NotCapable";
 }
 
 function checkRatio(ratio: number): number {

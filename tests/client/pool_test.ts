@@ -10,8 +10,11 @@ import {
   SystemError,
   TimeoutError,
 } from "../../mod.ts";
+import { run } from "../support/child.ts";
 import { leaks } from "../support/leaks.ts";
 import { ask, echo, MemorySource, serveAt } from "../support/pool_bed.ts";
+import { tlsTest } from "../support/pki.ts";
+import { echoBack, serveSecure, trust } from "../support/secure.ts";
 import { soon, stateOf, ticks, until } from "../support/until.ts";
 
 test("acquire() lends the connection that was used last, again and again", async () => {
@@ -251,6 +254,44 @@ test("warmUp() makes connections before anybody asks, and says why it cannot", a
   });
 });
 
+test("warmUp() counts the dials of others, and never makes more than max", async () => {
+  const source = new MemorySource(false);
+  const pool = new ConnectionPool(source.connect, { min: 2, max: 4 });
+  await ticks(2);
+  const waiting = pool.acquire();
+  const warm = [pool.warmUp(4), pool.warmUp(3)];
+  await ticks(2);
+  assertEquals([source.dials.length, pool.size], [4, 4]);
+  for (let i = 0; i < 4; i++) source.make();
+  await soon(Promise.all(warm));
+  assertEquals([pool.metrics().idle, pool.metrics().inUse], [3, 1]);
+  const closing = new ConnectionPool(new MemorySource(false).connect);
+  const given = assertRejects(() => closing.warmUp(1), ClosedError);
+  await closing.close();
+  await soon(given);
+  (await waiting).release();
+  await pool.close();
+});
+
+test("a process ends when the idle connections of its pool have", async () => {
+  const server = serveAt();
+  const { hostname, port } = server.address as { hostname: string; port: number };
+  const { code, stdout, stderr } = await run("tests/support/pool_exit.ts", {
+    args: [`${hostname}:${port}`],
+  });
+  assertEquals([code, stderr, stdout], [0, "", "hello\nclosed 1\n"]);
+  await server.stop();
+});
+
+tlsTest("a pool over TLS", async () => {
+  await using server = serveSecure(echoBack);
+  const pool = new ConnectionPool(server.listener.address, { min: 1, dial: { tls: trust() } });
+  assertEquals(await soon(pool.use((connection) => ask(connection, "hi"))), "hi");
+  assertEquals(await soon(pool.use((connection) => ask(connection, "again"))), "again");
+  assertEquals(pool.metrics().created, 1);
+  await pool.close();
+});
+
 test("drain() serves who waits already and nobody else, and cuts what is late", async () => {
   using clock = new FakeClock();
   const source = new MemorySource();
@@ -294,7 +335,7 @@ test("close() rejects who waits, ends dials, and closes what is in use", async (
   });
 });
 
-test("a pool over TLS, Unix sockets, and names with several addresses", async () => {
+test("a pool over Unix sockets, and names with several addresses", async () => {
   await leaks(async () => {
     const unix = serveAt(echo, "unix:@pool-test");
     const named = serveAt(echo, "localhost:0");

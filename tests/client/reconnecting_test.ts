@@ -134,7 +134,10 @@ test("request() waits for a connection until its deadline or signal, and says wh
   aborting.abort(new Error("enough"));
   await clock.advance(5001);
   const [error] = await soon(failures);
-  assertEquals([error.operation, (error.cause as Error).message], ["request", "refused"]);
+  assertEquals([error.message, (error.cause as Error).message], [
+    "The answer did not come within 5000 ms",
+    "refused",
+  ]);
   // Full jitter below 100, 200, 400, 800, 1000 … ms: neither a storm, nor a long silence.
   assert(line.dials >= 5 && line.dials < 200, `${line.dials} dials`);
   line.failures = 0;
@@ -142,6 +145,22 @@ test("request() waits for a connection until its deadline or signal, and says wh
   await until(() => client.state === "connected", "it connects in the end");
   line.serve();
   assertEquals(textOf(await soon(client.request("at last"))), "at last");
+  await client.close();
+});
+
+test("request() does not wait when no try can do better, and the client goes on", async () => {
+  let isWrong = true;
+  const line = new Line();
+  const make = () => {
+    if (isWrong) throw new TypeError("a mistake");
+    return line.connect();
+  };
+  const client = reconnecting(make, codec, { backoffMs: 1, backoffMsMax: 2 });
+  await soon(assertRejects(() => client.request("x"), TypeError, "a mistake"));
+  isWrong = false;
+  await until(() => client.state === "connected", "it goes on");
+  line.serve();
+  assertEquals(textOf(await soon(client.request("y"))), "y");
   await client.close();
 });
 

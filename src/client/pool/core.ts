@@ -32,6 +32,11 @@ import { WaitQueue } from "./wait_queue.ts";
 const ACQUIRE_OPTIONS: Known<AcquireOptions> = { timeoutMs: 1, signal: 1 };
 const DRAIN_OPTIONS: Known<PoolDrainOptions> = { timeoutMs: 1 };
 
+/** Why something came to nothing. */
+interface Failure {
+  readonly error: unknown;
+}
+
 /** A pool, without what its users see. */
 export class PoolCore {
   readonly #settings: PoolSettings;
@@ -39,6 +44,8 @@ export class PoolCore {
   readonly #maker: Maker;
   readonly #waiting = new WaitQueue<Lease>("acquire");
   readonly #leased = new Set<Member>();
+  /** Dials that are under way. */
+  readonly #dials = new Set<Promise<Failure | null>>();
   /** Connections that are closing. */
   readonly #closing = new Set<Promise<unknown>>();
   readonly #sweep = new Timer({ onTimer: () => this.#tend() });
@@ -189,9 +196,15 @@ export class PoolCore {
   // ---- making and probing -----------------------------------------------------------------------
 
   /** Connects to an address, or when it fails to another. Why none could be; else null. */
-  async #dial(first: Endpoint): Promise<{ readonly error: unknown } | null> {
+  #dial(first: Endpoint): Promise<Failure | null> {
+    const dialing = this.#tryAll(first);
+    this.#dials.add(dialing);
+    return dialing.finally(() => this.#dials.delete(dialing));
+  }
+
+  async #tryAll(first: Endpoint): Promise<Failure | null> {
     const tried = new Set<Endpoint>();
-    let failure: { readonly error: unknown } | null = null;
+    let failure: Failure | null = null;
     this.#dialingCount += 1;
     for (let at: Endpoint | null = first; at !== null;) {
       tried.add(at);
@@ -253,7 +266,7 @@ export class PoolCore {
 
   // ---- coming back ------------------------------------------------------------------------------
 
-  #takeBack(member: Member, failure: { readonly error: unknown } | null): void {
+  #takeBack(member: Member, failure: Failure | null): void {
     if (!this.#leased.delete(member)) return; // the pool was closed meanwhile
     const { endpoint, connection } = member;
     endpoint.usedCount -= 1;
@@ -359,7 +372,7 @@ export class PoolCore {
     while (this.size < this.#settings.min) void this.#fillOne();
   }
 
-  async #fillOne(): Promise<{ readonly error: unknown } | null> {
+  async #fillOne(): Promise<void> {
     const failure = await this.#dial(this.#group.toDial()!);
     if (failure === null) this.#fillFailureCount = 0;
     else {
@@ -367,17 +380,17 @@ export class PoolCore {
       this.#fill();
     }
     this.#serve();
-    return failure;
   }
 
   /** Makes connections until there are so many. */
   async warmUp(count: number = this.#settings.min): Promise<void> {
     checkNumber("the count of warmUp", count, 0, this.#settings.max);
-    if (this.#state !== "open") throw new ClosedError("Cannot warm up: the pool was closed");
-    while (this.size - this.#dialingCount < count) {
-      const missing = count - (this.size - this.#dialingCount);
-      const dials = Array.from({ length: missing }, () => this.#fillOne());
-      const failure = (await Promise.all(dials)).find((each) => each !== null);
+    for (;;) {
+      if (this.#state !== "open") throw new ClosedError("Cannot warm up: the pool was closed");
+      // Those that others have begun count as well.
+      while (this.size < count) void this.#fillOne();
+      if (this.size - this.#dialingCount >= count) return;
+      const failure = (await Promise.all(this.#dials)).find((each) => each !== null);
       if (failure !== undefined) throw failure!.error;
     }
   }
