@@ -98,6 +98,17 @@ class Budget {
 
 /**
  * A {@linkcode Multiplexer} over one connection after the other; {@linkcode reconnecting} makes it.
+ *
+ * @example
+ * ```ts
+ * import { lengthPrefixed, type Reconnecting, reconnecting, tagged } from "@netpoll/netpoll";
+ *
+ * const codec = tagged(lengthPrefixed());
+ * const client: Reconnecting<Uint8Array, string> = reconnecting("127.0.0.1:1", codec);
+ * console.log(client.state, client.isActive); // "connecting" true
+ * await client.close();
+ * console.log(client.state, client.isActive); // "closed" false
+ * ```
  */
 export class Reconnecting<In, Out> implements AsyncDisposable {
   readonly #codec: Codec<Tagged<In>, Tagged<Out>>;

@@ -6,6 +6,7 @@ import {
   FakeClock,
   type Lease,
   memoryPair,
+  NetpollError,
 } from "../../../mod.ts";
 import { leaks } from "../../support/leaks.ts";
 import { ask, echo, MemorySource, serveAt, type Served } from "../../support/pool_bed.ts";
@@ -155,4 +156,67 @@ test("an idle pool has one timer, which does not keep the process, and none when
   assertStrictEquals((await soon(pool.acquire())).connection, made[3]);
   await pool.close();
   assertEquals(threadPoller().timerCount, before);
+});
+
+/** Answers, or resets, ends, hangs, or answers late: by chance. */
+function unreliable(random: Random): (connection: Connection) => Promise<void> {
+  return async ({ reader, writer }: Connection) => {
+    await reader.wait(8);
+    const question = reader.readString(8);
+    reader.release();
+    const dice = random.below(20);
+    if (dice === 0) throw new Error("the server has a fault");
+    if (dice === 1) return; // it hangs
+    if (dice < 5) await ticks(40);
+    writer.writeString(question);
+    await writer.flush();
+  };
+}
+
+test("nobody gets another's answer from servers that die, hang, answer late and come back", async () => {
+  const random = seededRandom(7);
+  await leaks(async () => {
+    const serve = (at?: Served) => serveAt(unreliable(random), at?.address, { onError: () => {} });
+    const servers = [serve(), serve(), serve()];
+    const pool = new ConnectionPool(servers.map(({ address }) => address), {
+      max: 6,
+      min: 2,
+      ejectAfter: 2,
+      ejectMs: 5,
+      dial: { readTimeoutMs: 15 },
+    });
+    let [answered, failed] = [0, 0];
+    const user = async (n: number) => {
+      for (let i = 0; i < 40; i++) {
+        const question = `${n}`.padStart(4, "0") + `${i}`.padStart(4, "0");
+        await pool.use(async (connection) => {
+          assertEquals(await ask(connection, question), question);
+          answered += 1;
+        }).catch((error) => {
+          failed += 1;
+          assert(error instanceof NetpollError, `${error}`);
+        });
+      }
+    };
+    let isOver = false;
+    const killer = async () => {
+      while (!isOver) {
+        const at = random.below(3);
+        await servers[at]!.stop();
+        await ticks(random.below(10));
+        servers[at] = serve(servers[at]);
+        await ticks(20 + random.below(60));
+      }
+    };
+    const killing = killer();
+    await Promise.all(Array.from({ length: 12 }, (_, n) => user(n)));
+    isOver = true;
+    await killing;
+    assertEquals(answered + failed, 480);
+    assert(answered > 100, `${answered} answered, ${failed} failed`);
+    assertEquals(pool.metrics().inUse, 0);
+    await pool.drain();
+    assertEquals(pool.size, 0);
+    for (const server of servers) await server.stop();
+  });
 });
