@@ -101,10 +101,11 @@ class Budget {
  *
  * @example
  * ```ts
- * import { lengthPrefixed, type Reconnecting, reconnecting, tagged } from "@netpoll/netpoll";
+ * import { type FrameInput, lengthPrefixed, reconnecting, tagged } from "@netpoll/netpoll";
+ * import type { Reconnecting } from "@netpoll/netpoll";
  *
  * const codec = tagged(lengthPrefixed());
- * const client: Reconnecting<Uint8Array, string> = reconnecting("127.0.0.1:1", codec);
+ * const client: Reconnecting<Uint8Array, FrameInput> = reconnecting("127.0.0.1:1", codec);
  * console.log(client.state, client.isActive); // "connecting" true
  * await client.close();
  * console.log(client.state, client.isActive); // "closed" false

@@ -32,6 +32,14 @@ import { WaitQueue } from "./wait_queue.ts";
 const ACQUIRE_OPTIONS: Known<AcquireOptions> = { timeoutMs: 1, signal: 1 };
 const DRAIN_OPTIONS: Known<PoolDrainOptions> = { timeoutMs: 1 };
 
+/** An idle connection that ends within so many milliseconds was none. */
+const SOON_MS = 1000;
+
+/** Whether the peer has ended a connection of which nothing ever came. */
+function isUseless({ inside }: Member): boolean {
+  return inside.readEnd !== null && inside.input.total === 0 && inside.input.length === 0;
+}
+
 /** Why something came to nothing. */
 interface Failure {
   readonly error: unknown;
@@ -161,6 +169,7 @@ export class PoolCore {
       else if (this.#isHelped || this.size >= max) break;
       else void this.#dialForWaiting();
     }
+    this.#fill();
     this.#even();
     this.#checkEmpty();
   }
@@ -254,8 +263,10 @@ export class PoolCore {
       this.#waiting.cause = failure!.error;
       this.#fail(endpoint);
     }
-    if (fault === null) this.#offer(member);
-    else this.#drop(member, fault);
+    if (fault === null) {
+      endpoint.succeed();
+      this.#offer(member);
+    } else this.#drop(member, fault);
     this.#serve();
   }
 
@@ -272,11 +283,9 @@ export class PoolCore {
     endpoint.usedCount -= 1;
     connection.reader.release();
     const fault = failure === null ? this.#faultOf(member) : "failed";
-    if (failure !== null && failure.error instanceof NetpollError) this.#fail(endpoint);
-    // One that the peer has ended has worked, if anything came of it.
-    else if (fault === null || (failure === null && member.inside.input.total > 0)) {
-      endpoint.succeed();
-    }
+    const isFailed = failure === null ? isUseless(member) : failure.error instanceof NetpollError;
+    if (isFailed) this.#fail(endpoint);
+    else if (failure === null) this.#succeed(endpoint);
     if (fault !== null) this.#drop(member, fault);
     else if (this.#makesRoom(member)) this.#drop(member, "moved");
     else {
@@ -284,6 +293,11 @@ export class PoolCore {
       this.#offer(member);
     }
     this.#serve();
+  }
+
+  #succeed(endpoint: Endpoint): void {
+    endpoint.succeed();
+    this.#fillFailureCount = 0;
   }
 
   #resetTimeouts({ connection, timeoutsMs: [read, write, idle] }: Member): void {
@@ -306,7 +320,12 @@ export class PoolCore {
     if (member.state !== "idle") return;
     this.#group.remove(member);
     this.#drop(member, "ended");
-    this.#fill();
+    // A server that takes connections and ends them at once must not get one after the other.
+    if (isUseless(member) && nowMs() - member.idleSinceMs < SOON_MS) {
+      this.#fail(member.endpoint);
+      this.#delayFill();
+    }
+    this.#serve();
   }
 
   // ---- several addresses ------------------------------------------------------------------------
@@ -374,12 +393,12 @@ export class PoolCore {
 
   async #fillOne(): Promise<void> {
     const failure = await this.#dial(this.#group.toDial()!);
-    if (failure === null) this.#fillFailureCount = 0;
-    else {
-      this.#fillMs = nowMs() + fullJitter(this.#fillFailureCount++, ...RECONNECT_MS);
-      this.#fill();
-    }
+    if (failure !== null) this.#delayFill();
     this.#serve();
+  }
+
+  #delayFill(): void {
+    this.#fillMs = nowMs() + fullJitter(this.#fillFailureCount++, ...RECONNECT_MS);
   }
 
   /** Makes connections until there are so many. */

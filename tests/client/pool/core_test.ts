@@ -220,3 +220,28 @@ test("nobody gets another's answer from servers that die, hang, answer late and 
     for (const server of servers) await server.stop();
   });
 });
+
+test("min is made again, and not in a storm where the server ends connections at once", async () => {
+  using clock = new FakeClock();
+  let dials = 0;
+  let isEnding = true;
+  const pool = new ConnectionPool(() => {
+    const [ours, theirs] = memoryPair();
+    dials += 1;
+    if (isEnding) theirs.reset();
+    return Promise.resolve(ours);
+  }, { min: 1, max: 2, idleTimeoutMs: 0 });
+  for (let i = 0; i < 100; i++) await clock.advance(50);
+  assert(dials >= 3 && dials < 60, `${dials} dials in 5 s`);
+  isEnding = false;
+  for (let i = 0; pool.metrics().idle === 0; i++) {
+    assert(i < 100, "it is made in the end");
+    await clock.advance(1000);
+  }
+  const before = dials;
+  const lease = await soon(pool.acquire());
+  lease.release(new Error("of no use"));
+  await until(() => pool.metrics().idle === 1, "another one takes its place");
+  assertEquals([dials, pool.size], [before + 1, 1]);
+  await pool.close();
+});
