@@ -67,6 +67,11 @@ export const BENCHES: readonly Bench[] = [
   ),
   bench("proxy", "4 min", "CPU a MiB of a TCP proxy: ours, Bun.listen, node:net", "haproxy"),
   bench("send-file", "2 min", "CPU a MiB of a file of 1 GiB over HTTP/1.1", "nginx"),
+  bench(
+    "receive-file",
+    "1 min",
+    "CPU a MiB of a file of 1 GiB that comes, by splice and by writing it",
+  ),
   bench("http", "1 min", "HTTP/1.1: ours, Bun.serve, Deno.serve, node:http", "wrk"),
   bench("redis", "6 min", "GET and SET: ours, Bun.listen and node:net with npm's parser", "redis"),
   bench(

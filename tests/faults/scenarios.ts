@@ -2,7 +2,7 @@
  * What users do with the library, each as a function: with right bytes at its end, or a typed error.
  */
 import { assertEquals } from "@std/assert";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -173,6 +173,33 @@ async function sendFile(note: Note): Promise<void> {
     assertBytes(reader.next(1000), pattern(1000, 100));
     reader.release();
   });
+}
+
+async function receiveFile(note: Note): Promise<void> {
+  const path = join(tmpdir(), `netpoll-faults-${process.pid}.received`);
+  try {
+    await withClient(note, async (connection) => {
+      const { reader, writer } = connection;
+      await reader.wait(1);
+      reader.skip(1);
+      reader.release();
+      await connection.receiveFile(path, MANY);
+      assertBytes(readFileSync(path), pattern(MANY));
+      await connection.receiveFile(path, 1000, { offset: 5, onBytes: () => {} });
+      writer.writeString("got it");
+      await writer.flush();
+    }, async ({ reader, writer }) => {
+      writer.writeString("x");
+      writer.writeBinary(pattern(MANY));
+      writer.writeBinary(pattern(1000));
+      await writer.flush();
+      await reader.wait(6);
+      assertEquals(reader.readString(6), "got it");
+      reader.release();
+    });
+  } finally {
+    rmSync(path, { force: true });
+  }
 }
 
 async function zeroCopy(note: Note): Promise<void> {
@@ -362,6 +389,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   proxySplice: (note) => proxied(note, MANY, 2),
   proxyCopy: (note) => proxied(note, MESSAGE, 5),
   sendFile,
+  receiveFile,
   zeroCopy,
   dialName,
   unixSocket,
