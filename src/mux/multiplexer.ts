@@ -362,15 +362,15 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     if (body instanceof LinkBuffer) body.close();
   }
 
-  #fail(error: unknown): void {
+  /** No answer comes any more. With `isClosing` because of `close()`: whoever asked knows why. */
+  #fail(error: unknown, isClosing = false): void {
     this.#end ??= { error };
     this.#unsent.clear();
     // Of what was written the kernel has taken so much, and what it has may have arrived.
     const sentBytes = writeSide.sentBytes(this.#socket.writer);
     for (const pending of [...this.#pending.values()]) {
       const isSent = pending.startBytes < sentBytes;
-      const isOurs = error instanceof ClosedError && !(error instanceof EofError);
-      const isPlain = isOurs || (isSent && !(error instanceof EofError));
+      const isPlain = isClosing || (isSent && !(error instanceof ClosedError));
       pending.reject(isPlain ? error : new UnansweredError(isSent, error));
     }
     this.#closed.resolve(error);
@@ -400,7 +400,7 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
    * may be called again.
    */
   async close(): Promise<void> {
-    this.#fail(new ClosedError("Cannot go on: the multiplexer was closed"));
+    this.#fail(new ClosedError("Cannot go on: the multiplexer was closed"), true);
     await this.#connection.close();
   }
 

@@ -95,6 +95,24 @@ test("request() that was sent rejects with sent: true, and is repeated if it is 
   await client.close();
 });
 
+test("request() that was sent over a connection that we close ourselves is not repeated either", async () => {
+  using clock = new FakeClock();
+  const peers: Connection[] = [];
+  const client = reconnecting(() => {
+    const [ours, theirs] = memoryPair({ first: { idleTimeoutMs: 1000 } });
+    peers.push(theirs);
+    return Promise.resolve(ours);
+  }, codec);
+  await until(() => client.state === "connected", "it connects");
+  const failure = assertRejects(() => client.request("once"), UnansweredError);
+  await clock.advance(1100);
+  const error = await soon(failure);
+  assertEquals(error.sent, true);
+  assertInstanceOf(error.cause, ClosedError);
+  await client.close();
+  for (const peer of peers) await peer.close();
+});
+
 test("request() is repeated no more than the budget allows", async () => {
   for (const retryBudget of [0, 10]) {
     const line = new Line();
