@@ -124,6 +124,8 @@ export class ListenerSocket implements Listener {
   readonly address: StreamAddress;
   /** Called before the descriptor is closed: whoever serves it stops watching. */
   onClose: (() => void) | null = null;
+  /** Whether others in this process accept from the descriptor, or from siblings of it. */
+  isShared = false;
   #fd: number;
   /** The absolute path of a Unix socket's file, also after chdir; null of any other. */
   readonly #path: string | null;

@@ -196,7 +196,8 @@ class ListenerOffer implements Offer {
  * The offer keeps no process alive. Serve the listeners with an {@linkcode EventLoop}, or with a
  * {@linkcode Cluster} in its default mode. docs/RESTART.md has a whole server.
  *
- * @throws {TypeError} One is no listener, or an option means nothing.
+ * @throws {TypeError} One is no listener, or of a cluster with `acceptMode: "reuseport"`, or an option
+ * means nothing.
  * @throws {RangeError} There are none, or more than 253.
  * @throws {SystemError} Nobody can listen at `path`: `code` is `"EADDRINUSE"` while another process
  * offers there.
@@ -233,7 +234,13 @@ export function offerListeners(
       `Cannot offer ${length} listeners: from 1 to ${DESCRIPTORS_PER_MESSAGE_MAX} pass on at once`,
     );
   }
-  return new ListenerOffer(path, listeners.map(listenerSocket), readyTimeoutMs);
+  const sockets = listeners.map(listenerSocket);
+  if (sockets.some(({ isShared }) => isShared)) {
+    throw new TypeError(
+      'Cannot offer the listener of a cluster with acceptMode "reuseport": its Workers have more of them',
+    );
+  }
+  return new ListenerOffer(path, sockets, readyTimeoutMs);
 }
 
 const OFFER: Known<OfferOptions> = { readyTimeoutMs: 1 };

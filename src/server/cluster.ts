@@ -189,6 +189,7 @@ export class Cluster {
       // One for each poller otherwise. They stay ours: what waits in one outlives its Worker.
       const count = this.#isHandover ? 1 : this.#pollerCount;
       while (sockets.length < count) sockets.push(sockets[0]!.sibling());
+      sockets[0]!.isShared = !this.#isHandover;
       await (this.#started ??= this.#start());
       this.#checkServes("connections", "onRequest, onConnect or onPrepare");
       // It may have been shut down meanwhile.

@@ -7,6 +7,7 @@ import process from "node:process";
 import { test } from "node:test";
 import {
   ClosedError,
+  Cluster,
   configure,
   createListener,
   dial,
@@ -224,6 +225,16 @@ s.connect("\\0" + sys.argv[1])
 try: print(len(socket.recv_fds(s, 100, 10)[1]))
 except ConnectionResetError: print(0)
 `;
+
+test("the sockets of a cluster with one for each Worker are not offered", async () => {
+  const handler = new URL("../support/cluster_handler.ts", import.meta.url);
+  const cluster = new Cluster(handler, { pollerCount: 1, acceptMode: "reuseport" });
+  const listener = createListener("tcp", "127.0.0.1:0", { reusePort: true });
+  const served = cluster.serve(listener);
+  assertThrows(() => offerListeners(newPath(), [listener]), TypeError, "reuseport");
+  await cluster.shutdown();
+  await served;
+});
 
 test("a process of another user gets no listener", { skip }, () =>
   logged(async (lines) => {
