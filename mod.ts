@@ -217,6 +217,7 @@ export type {
   ConnectionState,
   QueueMetrics,
 } from "./src/connection/connection_metrics.ts";
+export type { TcpTotals } from "./src/net/tcp_totals.ts";
 export type { AcceptQueue, TcpMetrics } from "./src/net/tcp_info.ts";
 export type {
   ConnectionCounts,

@@ -10,6 +10,7 @@
 import process from "node:process";
 import {
   type ClusterMetrics,
+  configure,
   type Connection,
   createListener,
   EventLoop,
@@ -69,6 +70,7 @@ export function exposeMetrics(
 }
 
 if (import.meta.main) {
+  configure({ measure: true });
   const [at = "localhost:6382", tellsAt = "localhost:9464"] = process.argv.slice(2);
   const listener = createListener("tcp", at);
   const loop = new EventLoop(({ reader, writer }) => {

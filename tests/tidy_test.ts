@@ -42,8 +42,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "src/transport",
     "src/connection",
   ],
-  "src/metrics": ["ffi", "src/buffer", "src/poll"],
   "src/restart": ["ffi", "src/net", "src/connection", "src/client", "src/server"],
+  "src/metrics": ["ffi", "src/buffer", "src/poll", "src/net"],
   "src/server": [
     "ffi",
     "src/buffer",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ConnectionMetrics, Metrics } from "../../mod.ts";
+import { type ConnectionMetrics, type Metrics, percentileMicros } from "../../mod.ts";
 import type { Snapshot } from "../metered_server.ts";
 
 const BARS = "▁▂▃▄▅▆▇█";
@@ -112,6 +112,38 @@ function datagramLine(
   ];
 }
 
+/** A time in microseconds. */
+function time(micros: number): string {
+  return micros < 1000
+    ? `${Number(micros.toPrecision(3))} µs`
+    : `${Number((micros / 1000).toPrecision(3))} ms`;
+}
+
+/** How long things took since the last frame, and how the network is, of a server that measures. */
+function measuredLines(now: Metrics, then: Metrics): string[] {
+  const { latency, tcp } = now;
+  if (latency === null || tcp === null) return [];
+  const row = (label: string, name: "handler" | "wait" | "turn" | "gap") => {
+    const of = (percent: number) =>
+      time(percentileMicros(percent, latency[name], then.latency?.[name]));
+    return `${label} p50 ${of(50)}   p99 ${of(99)}   p99.9 ${of(99.9)}   longest ever ${
+      time(latency[name].maxMicros)
+    }`;
+  };
+  const share = (micros: number) =>
+    `${(tcp.busyMicros > 0 ? micros / tcp.busyMicros * 100 : 0).toFixed(0)} %`;
+  return [
+    row("handlers    ", "handler"),
+    row("queue       ", "wait"),
+    row("turns       ", "turn"),
+    row("between     ", "gap"),
+    `network      rtt p50 ${time(tcp.rtt.p50Micros)}   p99 ${time(tcp.rtt.p99Micros)}   ` +
+    `${short(tcp.retransmits)} retransmits   ${short(tcp.deliveryBytesPerSecond, "B")}/s   ` +
+    `held up by peers ${share(tcp.receiveWindowLimitedMicros)}, ` +
+    `by send buffers ${share(tcp.sendBufferLimitedMicros)}   of ${tcp.sampledCount}`,
+  ];
+}
+
 /** The lines of a frame: what happened from one snapshot to the next, and what there is now. */
 export function drawFrame(now: Snapshot, then: Snapshot, title: string): string[] {
   const [a, b] = [total(now), total(then)];
@@ -143,6 +175,7 @@ export function drawFrame(now: Snapshot, then: Snapshot, title: string): string[
     `${rate((of) => of.poller.warmWaits)} warm   ${rate((of) => of.poller.sleeps)} cold   ` +
     `${rate((of) => of.poller.wakes)} wakes`,
     `events/wait  ${histogram(poller.batches, b.poller.batches)}`,
+    ...measuredLines(a, b),
     `memory       ${short(process.residentBytes, "B")} resident   ` +
     `${short(process.heapBytes, "B")} heap   ${memory.wrappedSlabCount} slabs in use   ` +
     `${short(memory.blockBytes, "B")} of ${short(memory.slabBytes, "B")} in blocks   ` +

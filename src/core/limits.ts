@@ -360,3 +360,8 @@ export const POLLERS_MAX = 1024;
 
 /** The time that a Worker has to answer with its metrics. */
 export const METRICS_TIMEOUT_MS = 1000;
+
+// ---- sight --------------------------------------------------------------------------------------
+
+/** Descriptors of a thread that a snapshot of its metrics asks TCP about: each costs 2 µs. */
+export const TCP_SAMPLED_MAX = 256;

@@ -2,6 +2,7 @@
  * The metrics of a cluster: of each thread, and of all together.
  */
 import { mergeLatency } from "../core/latency.ts";
+import { mergeTcp } from "../net/tcp_totals.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** One poller of a cluster. */
@@ -47,13 +48,14 @@ export function clusterMetrics(
   const threads = [acceptor, ...pollers.map(({ metrics }) => metrics)].filter((one) =>
     one !== null
   );
-  const sum = threads.map(({ latency: _, ...counts }) => counts as unknown as Tree)
+  const sum = threads.map(({ latency: _, tcp: __, ...counts }) => counts as unknown as Tree)
     .reduce((sum, one) => add(sum, one) as Tree);
   // These are of the process already.
   const { takenAtMs, process } = acceptor;
   const latency = mergeLatency(threads.map((one) => one.latency)); // percentiles add up to nothing
+  const tcp = mergeTcp(threads.map((one) => one.tcp));
   return {
-    total: { ...sum as unknown as Metrics, takenAtMs, process, latency },
+    total: { ...sum as unknown as Metrics, takenAtMs, process, latency, tcp },
     acceptor,
     pollers,
   };

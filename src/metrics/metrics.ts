@@ -7,6 +7,7 @@
 import process from "node:process";
 import { blocks } from "../buffer/block.ts";
 import { spareNodeCount } from "../buffer/link_node.ts";
+import { config } from "../core/config.ts";
 import {
   type ConnectionCounts,
   counts,
@@ -17,6 +18,8 @@ import {
   type ZeroCopyTotals,
 } from "../core/counts.ts";
 import { type LatencyMetrics, latencyMetrics } from "../core/latency.ts";
+import { TCP_SAMPLED_MAX } from "../core/limits.ts";
+import { type TcpTotals, tcpTotals } from "../net/tcp_totals.ts";
 import { threadPollerIfAny } from "../poll/thread_poller.ts";
 import { type CallCounts, type CallName, readCallCounts, type WaitCounts } from "./call_counts.ts";
 
@@ -112,6 +115,11 @@ export interface Metrics {
   tls: TlsCounts;
   /** How long handlers, waits and turns took; null without `configure({ measure: true })`. */
   latency: LatencyMetrics | null;
+  /**
+   * The kernel's account of TCP connections: of up to 256 at a time, others with the next snapshot; null
+   * without `configure({ measure: true })`.
+   */
+  tcp: TcpTotals | null;
   /** System calls and sockets that failed, by the name of the error: `{ ECONNRESET: 3 }`. */
   errors: Record<string, number>;
 }
@@ -213,6 +221,7 @@ export function metrics(): Metrics {
     timeouts: { ...counts.timeouts },
     tls: { ...counts.tls, failures: { ...counts.tls.failures } },
     latency: latencyMetrics(),
+    tcp: config.measure ? tcpTotals(threadPollerIfAny()?.sample(TCP_SAMPLED_MAX) ?? []) : null,
     errors,
   };
 }

@@ -4,6 +4,7 @@
 import type { ClusterMetrics } from "./cluster_metrics.ts";
 import type { Metrics } from "./metrics.ts";
 import type { HistogramMetrics } from "../core/histogram.ts";
+import type { TcpTotals } from "../net/tcp_totals.ts";
 import { show } from "../core/options.ts";
 
 /** Labels, as they stand between the braces, and a value. */
@@ -15,6 +16,8 @@ interface Family {
   readonly type: "counter" | "gauge" | "histogram";
   readonly help: string;
   readonly read: (of: Metrics) => Sample[];
+  /** Left out where no thread has any. */
+  readonly isOptional?: true;
 }
 
 type Read<T> = (of: Metrics) => T;
@@ -81,6 +84,7 @@ function times(name: string, help: string, read: Read<HistogramMetrics | undefin
     name: `${name}_seconds`,
     type: "histogram",
     help,
+    isOptional: true,
     read: (of) => {
       const found = read(of);
       return found === undefined ? [] : timeSamples(found);
@@ -298,13 +302,67 @@ const TIMES: readonly Family[] = [
   times("turn_gap", "How long the runtime had the thread.", (of) => of.latency?.gap),
 ];
 
+/** A gauge of the TCP connections that were looked at. */
+function tcpGauge(name: string, help: string, read: (of: TcpTotals) => number): Family {
+  const samples = ({ tcp }: Metrics): Sample[] => tcp === null ? [] : [["", read(tcp)]];
+  return { name: `tcp_${name}`, type: "gauge", help, isOptional: true, read: samples };
+}
+
+/** Open TCP connections, of threads that measure. */
+const TCP: readonly Family[] = [
+  tcpGauge(
+    "sampled",
+    "TCP connections that the other tcp metrics are of.",
+    (of) => of.sampledCount,
+  ),
+  {
+    name: "tcp_rtt_seconds",
+    type: "gauge",
+    help: "Smoothed round trips.",
+    isOptional: true,
+    read: ({ tcp }) =>
+      tcp === null ? [] : [
+        ['quantile="0.5"', tcp.rtt.p50Micros / 1e6],
+        ['quantile="0.9"', tcp.rtt.p90Micros / 1e6],
+        ['quantile="0.99"', tcp.rtt.p99Micros / 1e6],
+        ['quantile="1"', tcp.rtt.maxMicros / 1e6],
+      ],
+  },
+  tcpGauge("retransmits", "Segments sent again.", (of) => of.retransmits),
+  tcpGauge("unacked_segments", "Segments under way.", (of) => of.unackedCount),
+  tcpGauge("unsent_bytes", "Bytes in the kernel not sent even once.", (of) => of.unsentBytes),
+  tcpGauge(
+    "delivery_bytes_per_second",
+    "Rates at which peers got data of late.",
+    (of) => of.deliveryBytesPerSecond,
+  ),
+  tcpGauge("busy_seconds", "Time with something to send.", (of) => of.busyMicros / 1e6),
+  tcpGauge(
+    "receive_window_limited_seconds",
+    "Time in which peers took no more.",
+    (of) => of.receiveWindowLimitedMicros / 1e6,
+  ),
+  tcpGauge(
+    "send_buffer_limited_seconds",
+    "Time in which a send buffer was too small.",
+    (of) => of.sendBufferLimitedMicros / 1e6,
+  ),
+];
+
 /** The metrics that each thread has of its own. */
-const OWN: readonly Family[] = [...CONNECTIONS, ...BYTES, ...DATAGRAMS, ...THREAD, ...TIMES];
+const OWN: readonly Family[] = [
+  ...CONNECTIONS,
+  ...BYTES,
+  ...DATAGRAMS,
+  ...THREAD,
+  ...TIMES,
+  ...TCP,
+];
 
 /** A thread, and the label that tells it from others: none when there is one only. */
 type Thread = readonly [label: string, of: Metrics];
 
-function write({ name, type, help, read }: Family, threads: readonly Thread[]): string {
+function write({ name, type, help, read, isOptional }: Family, threads: readonly Thread[]): string {
   const full = `netpoll_${name}`;
   const head = `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n`;
   let text = "";
@@ -314,7 +372,7 @@ function write({ name, type, help, read }: Family, threads: readonly Thread[]): 
       text += `${full}${suffix}${labels === "" ? "" : `{${labels}}`} ${value}\n`;
     }
   }
-  return text === "" && type === "histogram" ? "" : head + text; // nothing is measured
+  return text === "" && isOptional ? "" : head + text;
 }
 
 function writeCluster({ acceptor, pollers }: ClusterMetrics): string {

@@ -28,6 +28,14 @@ export interface TcpMetrics {
   receivedAgoMs: number;
   /** The time since the last byte was sent, in milliseconds. */
   sentAgoMs: number;
+  /** The rate at which the peer got data of late, in bytes a second; null before Linux 4.9. */
+  deliveryBytesPerSecond: number | null;
+  /** The time in which there was something to send, in microseconds; null before Linux 4.10. */
+  busyMicros: number | null;
+  /** Of this, the time in which the peer took no more: its receive window; null before Linux 4.10. */
+  receiveWindowLimitedMicros: number | null;
+  /** Of this, the time in which our send buffer was too small; null before Linux 4.10. */
+  sendBufferLimitedMicros: number | null;
 }
 
 /** Connections of a listener that nobody accepted yet. */
@@ -41,7 +49,7 @@ export interface AcceptQueue {
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 // The places of the fields, in 32-bit words (linux/tcp.h, struct tcp_info). The kernel gives as many
-// bytes as it knows: 152 since Linux 4.9, up to the shortest round trip.
+// bytes as it knows: those up to the shortest round trip since Linux 4.6, the lowest that may run this.
 const Word = {
   UNACKED: 6,
   SACKED: 7,
@@ -55,14 +63,21 @@ const Word = {
   BYTES_RECEIVED: 32,
   NOT_SENT_BYTES: 36,
   RTT_MIN: 37,
+  DELIVERY_RATE: 40,
+  BUSY: 42,
+  RECEIVE_WINDOW_LIMITED: 44,
+  SEND_BUFFER_LIMITED: 46,
 } as const;
 
 const words = new Int32Array(64);
 
-/** Whether the kernel has filled the words in: not for what is no TCP socket, or closed. */
-function ask(fd: number): boolean {
+/** The state of a socket that listens (net/tcp_states.h), in the first byte. */
+const TCP_LISTEN = 10;
+
+/** The bytes that the kernel has filled in: 0 or less for what is no TCP socket, or closed. */
+function ask(fd: number): number {
   words.fill(0);
-  return fd >= 0 && native.getsockopt(fd, IPPROTO_TCP, TCP_INFO, words, words.byteLength) > 0;
+  return fd < 0 ? 0 : native.getsockopt(fd, IPPROTO_TCP, TCP_INFO, words, words.byteLength);
 }
 
 function word(index: number): number {
@@ -74,9 +89,15 @@ function long(index: number): number {
   return word(index) + word(index + 1) * 2 ** 32;
 }
 
-/** The kernel's account of a connection; null for a descriptor that is no open TCP socket. */
+/** 64 bits that an older kernel may not know: null beyond the bytes that it gave. */
+function longIfKnown(index: number, bytes: number): number | null {
+  return 4 * (index + 2) <= bytes ? long(index) : null;
+}
+
+/** The kernel's account of a connection; null for a descriptor that is no connected TCP socket. */
 export function tcpInfo(fd: number): TcpMetrics | null {
-  if (!ask(fd)) return null;
+  const bytes = ask(fd);
+  if (bytes <= 0 || (word(0) & 0xff) === TCP_LISTEN) return null;
   return {
     rttMicros: word(Word.RTT),
     rttVarianceMicros: word(Word.RTT_VARIANCE),
@@ -89,12 +110,16 @@ export function tcpInfo(fd: number): TcpMetrics | null {
     unsentBytes: word(Word.NOT_SENT_BYTES),
     receivedAgoMs: word(Word.LAST_DATA_RECEIVED),
     sentAgoMs: word(Word.LAST_DATA_SENT),
+    deliveryBytesPerSecond: longIfKnown(Word.DELIVERY_RATE, bytes),
+    busyMicros: longIfKnown(Word.BUSY, bytes),
+    receiveWindowLimitedMicros: longIfKnown(Word.RECEIVE_WINDOW_LIMITED, bytes),
+    sendBufferLimitedMicros: longIfKnown(Word.SEND_BUFFER_LIMITED, bytes),
   };
 }
 
 /** The queue of a listener; null for a descriptor that is no open TCP socket. */
 export function acceptQueue(fd: number): AcceptQueue | null {
-  if (!ask(fd)) return null;
+  if (ask(fd) <= 0) return null;
   // Of a listener the kernel tells its queue in these two (net/ipv4/tcp.c, tcp_get_info).
   return { waitingCount: word(Word.UNACKED), waitingMax: word(Word.SACKED) };
 }

@@ -84,6 +84,8 @@ export class Poller {
   /** So many waits more, and it is judged although more and more comes. */
   #waitsLeft = 0;
   #watcherCount = 0;
+  /** The slot where `sample` goes on. */
+  #sampledSlot = 0;
   /** The number of these that keep the process alive. */
   #refCount = 0;
   // Events of the current batch that were not dispatched yet, when a turn ran out of time within
@@ -128,6 +130,18 @@ export class Poller {
   /** The number of descriptors that it watches. */
   get watcherCount(): number {
     return this.#watcherCount;
+  }
+
+  /** At most so many of the descriptors that it watches, beginning behind those of the last call. */
+  sample(most: number): number[] {
+    const fds: number[] = [];
+    const slots = this.#watchers.length;
+    for (let looks = 0; looks < slots && fds.length < most; looks++) {
+      this.#sampledSlot = (this.#sampledSlot + 1) % slots;
+      const fd = this.#watchers[this.#sampledSlot]?.fd ?? -1;
+      if (fd >= 0) fds.push(fd);
+    }
+    return fds;
   }
 
   /** The number of watchers that get a turn with the next batch. */
