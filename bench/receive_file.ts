@@ -26,20 +26,26 @@ const WAYS = [
   ["receive", "receiveFile()"],
   ["seen", "receiveFile(), onBytes"],
   ["write", "next() and writeSync"],
-  ["handle", "next() and FileHandle.write"],
 ] as const;
 
 const RUNTIMES: readonly (readonly [Runtime, string])[] = [["bun", "Bun"], ["deno", "Deno"]];
 
 const targetOf = (name: string) => join(directory, name);
 
-const entrants = RUNTIMES.flatMap(([runtime, title]) =>
-  WAYS.map(([way, how]) => {
+const PIPED = "node:net, piped to a file";
+
+const entrants = RUNTIMES.flatMap(([runtime, title]) => [
+  ...WAYS.map(([way, how]) => {
     const name = `${runtime}-${way}`;
     const argv = runFile(runtime, "bench/servers/receive_file.ts", [way, targetOf(name)]);
     return chooser(name, `${title}: ${how}`, argv);
-  })
-);
+  }),
+  chooser(
+    `${runtime}-net`,
+    `${title}: ${PIPED}`,
+    runFile(runtime, "bench/peers/receive_net.mjs", [targetOf(`${runtime}-net`)]),
+  ),
+]);
 
 type Key = "perMib" | "speed";
 
@@ -70,7 +76,10 @@ try {
       "process, user and system. Each file is compared byte by byte (cmp) when it has come.",
     ],
     entrants,
-    bases: [["÷ next() and writeSync", ({ name }) => `${name.split("-")[0]}-write`]],
+    bases: [
+      ["÷ next() and writeSync", ({ name }) => `${name.split("-")[0]}-write`],
+      ["÷ node:net", ({ name }) => `${name.split("-")[0]}-net`],
+    ],
     cases: [{ title: "1 connection", measure: send }],
     figures: [
       { key: "perMib", head: "CPU µs/MiB", decimals: 0 },

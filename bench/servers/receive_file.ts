@@ -3,10 +3,9 @@
  * bytes of length and the file; the answer is the CPU time of this process meanwhile, in µs, as 8 bytes.
  *
  * receive: by receiveFile(). seen: by receiveFile() with a function that looks at the bytes. write: by
- * node:fs's writeSync of views. handle: by the write() of a FileHandle of node:fs/promises.
+ * node:fs's writeSync of views.
  */
 import { closeSync, openSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
 import process from "node:process";
 import { type Connection, createListener, EventLoop, type Reader } from "../../mod.ts";
 
@@ -41,11 +40,6 @@ const MODES: Readonly<Record<string, Receive>> = {
     };
     await eachView(reader, bytes, writeAll);
     closeSync(fd);
-  },
-  async handle({ reader }, path, bytes) {
-    const file = await open(path, "w");
-    await eachView(reader, bytes, (view) => file.write(view));
-    await file.close();
   },
 };
 
