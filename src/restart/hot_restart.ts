@@ -15,7 +15,7 @@ import { dial } from "../client/dial.ts";
 import type { Connection } from "../connection/connection.ts";
 import { check } from "../core/check.ts";
 import { say } from "../core/config.ts";
-import { NetpollError, SystemError } from "../core/errors.ts";
+import { EofError, NetpollError, SystemError } from "../core/errors.ts";
 import { DESCRIPTORS_PER_MESSAGE_MAX, READY_TIMEOUT_MS, TAKE_TIMEOUT_MS } from "../core/limits.ts";
 import { checkFunction, checkTimeout, type Known, readOptions, show } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
@@ -67,7 +67,7 @@ export interface Taken {
   readonly listeners: readonly Listener[];
   /**
    * Tells the old process that this one serves. Resolves when it has closed its own listeners, and its
-   * offer: this process may make one at the same path.
+   * offer: this process may make one at the same path. Resolves, too, if the old process has died.
    *
    * @throws {NetpollError} The old process does not wait any more: too late, or another is ready. End
    * this one.
@@ -80,6 +80,7 @@ export interface Taken {
 /** The bytes that tell of the next step. */
 const READY = 0x52;
 const GO = 0x47;
+const NO = 0x4e;
 /** The first byte says in which version of this protocol the old process speaks. */
 const VERSION = 1;
 /** Flags of a listener: the file of a Unix socket goes with it; it begins with TLS. */
@@ -148,9 +149,12 @@ class ListenerOffer implements Offer {
     await sendDescriptors(taker, fds, Uint8Array.of(VERSION, flags.length, ...flags));
   }
 
+  /** Lets it know, lest it take us for dead. */
   #drop(taker: Connection, why: string): void {
     this.#onGone(taker, why);
-    taker.reset();
+    taker.writer.writeByte(NO);
+    taker.writer.flush().catch(ignore);
+    void taker.close();
   }
 
   #onGone(taker: Connection, why: string): void {
@@ -259,15 +263,16 @@ class TakenListeners implements Taken {
   }
 
   async ready(): Promise<void> {
-    const { reader, writer } = this.#connection;
+    let answer: number | null;
     try {
-      writer.writeByte(READY);
-      await writer.flush();
-      await reader.wait(1);
-      if (reader.readByte() !== GO) throw new NetpollError("The old process gave a wrong answer");
+      answer = await this.#ask();
     } catch (cause) {
       await this.#connection.close();
-      throw new NetpollError("Cannot take over: the old process does not wait any more", { cause });
+      throw new NetpollError("Cannot take over: the old process does not answer", { cause });
+    }
+    if (answer !== GO && answer !== null) {
+      await this.#connection.close();
+      throw new NetpollError("Cannot take over: the old process does not wait any more");
     }
     for (const [index, listener] of this.listeners.entries()) {
       if ((this.#flags[index]! & OWNS_FILE) !== 0 && listener.fd >= 0) {
@@ -275,6 +280,24 @@ class TakenListeners implements Taken {
       }
     }
     await this.#connection.close();
+  }
+
+  /** The answer of the old process, which it may have sent before it was asked; null if it has died. */
+  async #ask(): Promise<number | null> {
+    const { reader, writer } = this.#connection;
+    try {
+      writer.writeByte(READY);
+      await writer.flush();
+    } catch (error) {
+      if (!(error instanceof EofError)) throw error;
+    }
+    try {
+      await reader.wait(1);
+      return reader.readByte();
+    } catch (error) {
+      if (error instanceof EofError) return null;
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

@@ -20,8 +20,9 @@ import {
   TimeoutError,
 } from "../../mod.ts";
 import { config } from "../../src/core/config.ts";
+import { start } from "../support/child.ts";
 import { leaks } from "../support/leaks.ts";
-import { withDirectory } from "../support/library.ts";
+import { root, withDirectory } from "../support/library.ts";
 import { receive, send } from "../support/pair.ts";
 import { serverIdentity, tlsTest } from "../support/pki.ts";
 import { soon, stateOf, until } from "../support/until.ts";
@@ -112,6 +113,18 @@ test("a new process that is not ready in time is told so, and the old one goes o
     await taken.close();
     assertEquals(await stateOf(offer.taken), "pending");
     assert(await serves(ours));
+  }));
+
+test("a new process goes on alone when the old one dies before it has answered", () =>
+  leaks(async () => {
+    const path = newPath();
+    const old = start(`${root}tests/support/offer.ts`, { args: [path] });
+    await old.find(/offered/);
+    const taken = (await takeListeners(path))!;
+    await old.stop("SIGKILL");
+    await taken.ready();
+    assert(await serves(taken.listeners[0]!));
+    assertEquals(await takeListeners(path), null);
   }));
 
 test("of several new processes the last one may be ready, and no other", () =>
