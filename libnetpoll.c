@@ -61,7 +61,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
-enum { ABI = 10 };
+enum { ABI = 11 };
 
 enum {
   SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
@@ -307,8 +307,9 @@ EXPORT int32_t np_find(uint32_t slab, uint32_t offset, uint32_t length, const ui
 // IPv6, or the path of a Unix socket (a leading 0 byte for an abstract one).
 struct address { uint32_t family, port, scope, length; uint8_t bytes[108]; };
 
-// The addresses of a connection, its peer's and ours: of family 0 when nobody has asked.
-struct ends { struct address peer, local; };
+// The addresses of a connection, its peer's and ours: of family 0 when nobody has asked. Then the bounds of the
+// PROXY header that comes before its bytes: no more milliseconds and bytes than that, 0 bytes where none comes.
+struct ends { struct address peer, local; uint32_t header_ms, header_bytes; };
 
 _Static_assert(sizeof(struct address) == 124, "src/net/address.ts relies on this size");
 
@@ -535,6 +536,12 @@ EXPORT int32_t np_recv(int32_t fd, uint32_t slab, uint32_t offset, uint32_t leng
   uint8_t *base = piece(slab, offset, length);
   if (!base) return -EFAULT;
   return receive(fd, base, length);
+}
+
+// Receive to the end of a user's array, from `offset` on, or only look (MSG_PEEK). Bytes, 0 at the end, or -errno.
+EXPORT int32_t np_recv_array(int32_t fd, uint8_t *array, uint32_t bytes, uint32_t offset, int32_t flags) {
+  if (offset > bytes) return -EFAULT;
+  return counted(CALL_RECV, RETRY(recv(fd, array + offset, bytes - offset, flags)));
 }
 
 // Read into several pieces, from any kind of descriptor.

@@ -101,6 +101,20 @@ export type {
 } from "./src/tls/options.ts";
 export type { PeerCertificate } from "./src/tls/certificate.ts";
 export type { TlsInfo } from "./src/transport/tls_info.ts";
+export type { ProxyProtocolOptions } from "./src/net/header_policy.ts";
+export {
+  decodeProxyHeader,
+  type DecodeProxyHeaderOptions,
+  encodeProxyHeader,
+} from "./src/net/proxy_header.ts";
+export type {
+  ProxyHeader,
+  ProxyHeaderOptions,
+  ProxyTls,
+  ProxyTlsOptions,
+  ProxyValue,
+} from "./src/net/proxy_contract.ts";
+export type { ProxyInfo } from "./src/transport/proxied.ts";
 export type { KeepAliveOptions, SocketOptions } from "./src/net/socket.ts";
 export {
   type AcquireOptions,
@@ -223,6 +237,7 @@ export type {
   ConnectionCounts,
   DatagramCounts,
   DatagramTotals,
+  ProxyHeaderCounts,
   TimeoutCounts,
   TlsCounts,
   ZeroCopyTotals,
@@ -252,6 +267,8 @@ export {
   LoadError,
   type LoadReason,
   NetpollError,
+  type ProxyFault,
+  ProxyHeaderError,
   ReceiveFileError,
   SendFileError,
   SystemError,

@@ -37,7 +37,7 @@ function call<Call>(
 }
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 10;
+export const ABI = 11;
 
 /** Every function, with its contract. */
 export const SYMBOLS = {
@@ -146,6 +146,13 @@ export const SYMBOLS = {
     "u32",
     "u32",
   ], "i32"),
+  /**
+   * Receives to the end of an array of `bytes` bytes, from `offset` on, or only looks at what is there
+   * (`flags`: MSG_PEEK).
+   */
+  recvArray: call<
+    (fd: number, array: Uint8Array, bytes: number, offset: number, flags: number) => number
+  >("np_recv_array", ["i32", "buffer", "u32", "u32", "i32"], "i32"),
   /** Reads into `count` pieces, triplets of (slab, offset, length) in `table`. */
   readv: call<(fd: number, table: Uint32Array, count: number) => number>("np_readv", [
     "i32",

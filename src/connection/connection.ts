@@ -14,6 +14,7 @@ import type { ConnectionOptions, Unread } from "./settings.ts";
 import type { TlsClientOptions, TlsServerOptions } from "../tls/options.ts";
 import type { TlsRole } from "../transport/start_tls.ts";
 import type { TlsInfo } from "../transport/tls_info.ts";
+import type { ProxyInfo } from "../transport/proxied.ts";
 import type { ZeroCopyCounts, ZeroCopyMode } from "../transport/zero_copy.ts";
 
 /** Options of {@linkcode Connection.close}. */
@@ -265,6 +266,14 @@ export class Connection implements AsyncDisposable {
   /** Where the other end is. Known after close, too. */
   get remoteAddress(): StreamAddress {
     return this.#inside.remoteAddress;
+  }
+
+  /**
+   * The proxy that it came through, and what that has said of its client (`proxyProtocol` of
+   * {@linkcode createListener}); null for a peer that is none. The two addresses above are the client's then.
+   */
+  get proxy(): ProxyInfo | null {
+    return this.#inside.proxy;
   }
 
   /**

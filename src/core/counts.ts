@@ -2,7 +2,7 @@
  * Counts of this thread beside its system calls, which libnetpoll.c counts itself. Nothing
  * here is touched for a message.
  */
-import type { TimeoutOperation, TlsReason } from "./errors.ts";
+import type { ProxyFault, TimeoutOperation, TlsReason } from "./errors.ts";
 
 /** Connections of a thread, whoever made them. */
 export interface ConnectionCounts {
@@ -30,6 +30,16 @@ export interface TlsCounts {
   handshakes: number;
   /** Those that failed: by the reason of the error, too late, or by an error of the socket. */
   failures: Record<TlsReason | "timeout" | "lost", number>;
+}
+
+/** PROXY headers that came to the listeners of a thread. */
+export interface ProxyHeaderCounts {
+  /** Those that were right. */
+  headers: number;
+  /** Those that were not: by the fault of the error, too late, or by an error of the socket. */
+  failures: Record<ProxyFault | "timeout" | "lost", number>;
+  /** Connections that were reset since their peer is no trusted proxy (`untrusted: "refuse"`). */
+  untrusted: number;
 }
 
 /** The counts of zero copy, for all connections. */
@@ -135,6 +145,7 @@ export type TimeoutCounts = Record<TimeoutOperation, number>;
 export const counts: {
   readonly connections: ConnectionCounts;
   readonly tls: TlsCounts;
+  readonly proxyProtocol: ProxyHeaderCounts;
   readonly zeroCopy: ZeroCopyTotals;
   readonly datagrams: DatagramTotals;
   readonly timeouts: TimeoutCounts;
@@ -163,6 +174,24 @@ export const counts: {
       lost: 0,
     },
   },
+  proxyProtocol: {
+    headers: 0,
+    failures: {
+      signature: 0,
+      version: 0,
+      command: 0,
+      family: 0,
+      address: 0,
+      length: 0,
+      "too-long": 0,
+      truncated: 0,
+      value: 0,
+      checksum: 0,
+      timeout: 0,
+      lost: 0,
+    },
+    untrusted: 0,
+  },
   zeroCopy: noZeroCopy(),
   datagrams: { ...noDatagrams(), opened: 0, activeCount: 0, droppedByKernel: 0 },
   timeouts: {
@@ -171,6 +200,7 @@ export const counts: {
     dial: 0,
     acquire: 0,
     handshake: 0,
+    header: 0,
     idle: 0,
     lifetime: 0,
     request: 0,

@@ -258,6 +258,23 @@ export const ACCEPT_LOG_MS = 10_000;
  */
 export const DRAIN_ACCEPTS_MAX = BACKLOG;
 
+/** PROXY headers and TLS handshakes of a loop that are under way at once. */
+export const HANDSHAKES_MAX = 256;
+/**
+ * The longest header of the PROXY protocol: what its length can say (version 2: 16 bytes, and 65535).
+ * Memory is taken as bytes come, from trusted peers alone, and `handshakesMax` bounds how many at once.
+ */
+export const PROXY_HEADER_BYTES_MAX = 16 + 0xffff;
+/** The longest line of version 1, with its end (the specification, §2.1). */
+export const PROXY_LINE_BYTES_MAX = 107;
+/** The longest unique id of a PROXY header (the specification, §2.2.5). */
+export const PROXY_UNIQUE_ID_BYTES_MAX = 128;
+/**
+ * The time in which a PROXY header comes. The specification wants 3 s at the least, for a packet that is
+ * sent again; this is the time of a TLS handshake, which would begin with the same bytes.
+ */
+export const PROXY_HEADER_TIMEOUT_MS = 10_000;
+
 // ---- closing ------------------------------------------------------------------------------------
 
 /**

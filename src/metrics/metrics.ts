@@ -13,6 +13,7 @@ import {
   counts,
   datagramSockets,
   type DatagramTotals,
+  type ProxyHeaderCounts,
   type TimeoutCounts,
   type TlsCounts,
   type ZeroCopyTotals,
@@ -113,6 +114,8 @@ export interface Metrics {
   timeouts: TimeoutCounts;
   /** TLS handshakes. */
   tls: TlsCounts;
+  /** PROXY headers. */
+  proxyProtocol: ProxyHeaderCounts;
   /** How long handlers, waits and turns took; null without `configure({ measure: true })`. */
   latency: LatencyMetrics | null;
   /**
@@ -220,6 +223,10 @@ export function metrics(): Metrics {
     datagrams: datagramTotals(),
     timeouts: { ...counts.timeouts },
     tls: { ...counts.tls, failures: { ...counts.tls.failures } },
+    proxyProtocol: {
+      ...counts.proxyProtocol,
+      failures: { ...counts.proxyProtocol.failures },
+    },
     latency: latencyMetrics(),
     tcp: config.measure ? tcpTotals(threadPollerIfAny()?.sample(TCP_SAMPLED_MAX) ?? []) : null,
     errors,

@@ -161,6 +161,22 @@ const CONNECTIONS: readonly Family[] = [
     "reason",
     (of) => of.tls.failures,
   ),
+  counter(
+    "proxy_headers",
+    "PROXY headers that were right.",
+    (of) => of.proxyProtocol.headers,
+  ),
+  counters(
+    "proxy_header_failures",
+    "PROXY headers that were not.",
+    "reason",
+    (of) => of.proxyProtocol.failures,
+  ),
+  counter(
+    "proxy_untrusted",
+    "Connections reset since their peer is no trusted proxy.",
+    (of) => of.proxyProtocol.untrusted,
+  ),
   counters("errors", "Failed system calls, and errors of sockets.", "code", (of) => of.errors),
 ];
 

@@ -60,6 +60,7 @@ export const Family = { UNSPECIFIED: 0, UNIX: 1, IPV4: 2, IPV6: 10 } as const;
 /** `struct address` of libnetpoll.c: four numbers, then the bytes. */
 const ADDRESS_BYTES = 124;
 const ADDRESS_WORDS = ADDRESS_BYTES / 4;
+const ENDS_WORDS = 2 * ADDRESS_WORDS + 2;
 const UNIX_PATH_BYTES_MAX = 108;
 const RESOLVE_COUNT_MAX = 16;
 const RESOLVE_BASE = 4096;
@@ -71,16 +72,19 @@ export function rawAddress(count = 1): Uint32Array {
 
 /** `struct ends` of libnetpoll.c: who a connection is from, which may be read from `raw` itself. */
 export interface RawEnds {
-  /** Both addresses, one after the other. */
+  /** Both addresses and the bounds, one after the other. */
   readonly raw: Uint32Array;
-  /** The second one: where it arrived. */
+  /** The second address: where it arrived. */
   readonly local: Uint32Array;
+  /** The bounds of the PROXY header with which it begins: milliseconds, and bytes; 0 where none does. */
+  readonly header: Uint32Array;
 }
 
 /** Room for the addresses of both ends; `local` is known already, or of nobody. */
 export function rawEnds(local: PackedAddress | null = null): RawEnds {
-  const raw = rawAddress(2);
-  const ends = { raw, local: raw.subarray(ADDRESS_WORDS) };
+  const raw = new Uint32Array(ENDS_WORDS);
+  const header = raw.subarray(2 * ADDRESS_WORDS);
+  const ends = { raw, local: raw.subarray(ADDRESS_WORDS, 2 * ADDRESS_WORDS), header };
   if (local !== null) setPacked(ends.local, local);
   return ends;
 }
@@ -94,6 +98,26 @@ function fill(family: number, port: number, scope: number, bytes: Uint8Array): U
   raw.set([family, port, scope, bytes.length]);
   bytesOf(raw).set(bytes);
   return raw;
+}
+
+/** The raw address of a family, a port and its bytes. */
+export function rawFromBytes(family: number, port: number, bytes: Uint8Array): Uint32Array {
+  return fill(family, port, 0, bytes);
+}
+
+/** The bytes of an IP address, those of IPv4 where it is mapped into IPv6; none of a Unix socket's. */
+export function hostBytes(raw: Uint32Array): Uint8Array | null {
+  if (raw[0] === Family.UNIX || raw[0] === Family.UNSPECIFIED) return null;
+  const bytes = bytesOf(raw).slice(0, raw[3]);
+  return raw[0] === Family.IPV6 && isMapped(bytes) ? bytes.subarray(12) : bytes;
+}
+
+/** The same address as one of IPv6. */
+export function mapToIPv6(raw: Uint32Array): Uint32Array {
+  if (raw[0] !== Family.IPV4) return raw;
+  const bytes = new Uint8Array(16).fill(0xff, 10, 12);
+  bytes.set(bytesOf(raw).subarray(0, 4), 12);
+  return fill(Family.IPV6, raw[1]!, 0, bytes);
 }
 
 // ---- what users write ---------------------------------------------------------------------------

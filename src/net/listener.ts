@@ -27,6 +27,7 @@ import { Credentials } from "../tls/credentials.ts";
 import type { TlsServerOptions } from "../tls/options.ts";
 import { isDescriptor, kindOf, STANDARD_MAX } from "./descriptor.ts";
 import { applyListenerOptions, listen, listenUnix, open, removeFile } from "./listening.ts";
+import { HeaderPolicy, type ProxyProtocolOptions } from "./header_policy.ts";
 import { listenerClose, listenerOpen } from "./messages.ts";
 import { type AddressLike, givenStream } from "./written.ts";
 import {
@@ -84,6 +85,11 @@ export interface ListenerOptions extends SocketOptions {
   mode?: number;
   /** TLS for all that it accepts: connections arrive when their handshake is done. */
   tls?: TlsServerOptions;
+  /**
+   * The PROXY protocol, for what proxies have accepted: a connection arrives when its header has
+   * come, and its addresses are those of the client. The header comes before TLS.
+   */
+  proxyProtocol?: ProxyProtocolOptions;
 }
 
 /**
@@ -91,7 +97,9 @@ export interface ListenerOptions extends SocketOptions {
  * is, but for `noDelay`.
  */
 export interface InheritedOptions
-  extends SocketOptions, Pick<ListenerOptions, "backlog" | "deferAcceptMs" | "fastOpen" | "tls"> {}
+  extends
+    SocketOptions,
+    Pick<ListenerOptions, "backlog" | "deferAcceptMs" | "fastOpen" | "tls" | "proxyProtocol"> {}
 
 /** The options of `createListener({ fd })`. */
 export interface ListenerFromFdOptions extends InheritedOptions {
@@ -142,10 +150,12 @@ export class ListenerSocket implements Listener {
   readonly credentials: Credentials | null;
   /** The context that handshakes begin with; -1 without TLS. */
   readonly tlsContext: number;
+  /** Whose connections begin with a PROXY header; null for nobody's. */
+  readonly headers: HeaderPolicy | null;
 
   /**
    * A listener over a socket that listens, with these options; without any it is borrowed, with the
-   * TLS context of whoever lends it.
+   * TLS context and the policy of whoever lends it.
    */
   constructor(
     fd: number,
@@ -153,7 +163,9 @@ export class ListenerSocket implements Listener {
     credentials: Credentials | null = null,
     tlsContext: number = credentials?.id ?? -1,
     ownsFile = true,
+    headers: ProxyProtocolOptions | undefined = options?.proxyProtocol,
   ) {
+    this.headers = headers === undefined ? null : new HeaderPolicy(headers);
     this.credentials = credentials;
     this.tlsContext = tlsContext;
     this.#options = options ?? {};
@@ -389,6 +401,9 @@ function listenAt(network: Network, address: string, options: ListenerOptions): 
       `Cannot listen on the network ${show(network)}: it is "tcp", "tcp4", "tcp6" or "unix"`,
     );
   }
+  if (read.proxyProtocol !== undefined) {
+    read.proxyProtocol = new HeaderPolicy(read.proxyProtocol).options; // before anything is open
+  }
   const credentials = read.tls === undefined ? null : new Credentials(read.tls);
   try {
     const path = network === "unix" ? describeAddress(formatAddress(parsePath(address))) : "@";
@@ -422,6 +437,9 @@ function inherit(options: ListenerFromFdOptions): ListenerSocket {
   const { fd: given, backlog } = read;
   if (backlog !== undefined) checkNumber("backlog", backlog, 1, INT_MAX);
   checkListening(given);
+  if (read.proxyProtocol !== undefined) {
+    read.proxyProtocol = new HeaderPolicy(read.proxyProtocol).options;
+  }
   const credentials = read.tls === undefined ? null : new Credentials(read.tls);
   let fd = given;
   try {
@@ -450,6 +468,7 @@ const LISTENER_OPTIONS: Known<ListenerOptions> = {
   fastOpen: 1,
   mode: 1,
   tls: 1,
+  proxyProtocol: 1,
 };
 
 const FROM_FD_OPTIONS: Known<ListenerFromFdOptions> = {
@@ -459,6 +478,7 @@ const FROM_FD_OPTIONS: Known<ListenerFromFdOptions> = {
   deferAcceptMs: 1,
   fastOpen: 1,
   tls: 1,
+  proxyProtocol: 1,
 };
 
 /** The listener that a user gave us, as what it is. */

@@ -5,6 +5,7 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import { say } from "../core/config.ts";
+import { counts } from "../core/counts.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
 import {
@@ -16,6 +17,7 @@ import {
 import {
   describeAddress,
   packAddress,
+  type PackedAddress,
   type RawEnds,
   rawEnds,
   type StreamAddress,
@@ -125,8 +127,7 @@ export class Acceptor implements Watcher, ConnectionSource {
       const fd = this.#listener.accept(raw);
       if (fd >= 0) {
         this.#backoff = 0;
-        const remote = packAddress(raw);
-        this.#owner.onAccept(fd, { local: this.#listener.localOfAccepted, remote });
+        this.#pass(fd, packAddress(raw));
         if (within?.step()) return n + 1;
       } else if (!PASSING.has(-fd)) {
         if (fd !== NOT_READY) this.#onError(-fd);
@@ -134,6 +135,19 @@ export class Acceptor implements Watcher, ConnectionSource {
       }
     }
     return ACCEPTS_PER_EVENT_MAX;
+  }
+
+  /** Passes a connection on, with the bounds of the PROXY header that a proxy has to begin with. */
+  #pass(fd: number, remote: PackedAddress): void {
+    const { localOfAccepted: local, headers } = this.#listener;
+    if (headers === null) return this.#owner.onAccept(fd, { local, remote, header: null });
+    const header = headers.boundsOf(remote);
+    this.ends.header.set([header?.timeoutMs ?? 0, header?.bytesMax ?? 0]);
+    if (header !== null || !headers.isClosed) {
+      return this.#owner.onAccept(fd, { local, remote, header });
+    }
+    counts.proxyProtocol.untrusted += 1;
+    this.#owner.onRefuse(fd);
   }
 
   onFailure(): void {}

@@ -74,15 +74,15 @@ class ClusterWorker {
   }
 
   #obey(order: Order): void {
-    if (order.type === "listen") this.#listen(order.fd, order.tlsContext);
+    if (order.type === "listen") this.#listen(order);
     else if (order.type === "bind") this.#bind(order.fd, order.settings);
     else if (order.type === "cut") this.#cut.abort();
     else if (order.type === "measure") tell({ type: "measured", metrics: metrics() });
     else void this.#shutdown(order.timeoutMs);
   }
 
-  #listen(fd: number, tlsContext: number): void {
-    void this.#loop.serve(new ListenerSocket(fd, null, null, tlsContext));
+  #listen({ fd, tlsContext, proxyProtocol }: Extract<Order, { type: "listen" }>): void {
+    void this.#loop.serve(new ListenerSocket(fd, null, null, tlsContext, undefined, proxyProtocol));
   }
 
   /** Serves a socket by a descriptor of its own: the cluster's one outlives this thread. */

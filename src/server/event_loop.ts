@@ -1,7 +1,7 @@
 /**
  * EventLoop: a server, that is listeners, the connections they bring, and what is called for each.
  */
-import { currentScope } from "../../ffi/context.ts";
+import { currentScope, type Scope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
 import { CALLBACKS, checkCallbacks } from "../connection/callbacks.ts";
 import type { Callbacks, Inside, RequestHandler } from "../connection/connection.ts";
@@ -11,8 +11,8 @@ import { SocketConnection } from "../connection/socket_connection.ts";
 import { type ConnectionOptions, DEFAULTS, settings } from "../connection/settings.ts";
 import type { EndpointAddresses } from "../transport/endpoint.ts";
 import { socketTransport } from "../transport/descriptor.ts";
+import { setProxy } from "../transport/proxied.ts";
 import { transportTo } from "../transport/unix_transport.ts";
-import type { Choose } from "../transport/handshake.ts";
 import { tlsTransport } from "../transport/tls_transport.ts";
 import type { Credentials } from "../tls/credentials.ts";
 import { type StreamAddress, unpackAddress } from "../net/address.ts";
@@ -27,6 +27,7 @@ import {
   show,
 } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
+import type { HeaderBounds } from "../net/header_policy.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
   checkKeepAlive,
@@ -40,8 +41,13 @@ import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer } from "../poll/timer_wheel.ts";
 import { Acceptor, type ListenerMetrics } from "./acceptor.ts";
 import { asCallbackOf, CallbackWait, isInCallbackOf } from "./callback_wait.ts";
-import { Handshakes } from "./handshakes.ts";
-import { PeerCounts, peerKey } from "./peer_counts.ts";
+import {
+  Arrivals,
+  checkMost,
+  type OnHandshakeError,
+  type Reception,
+  type Visitor,
+} from "./arrivals.ts";
 import { Roster } from "./roster.ts";
 import { Shutdown, type ShutdownOptions, type ShutdownResult } from "./shutdown.ts";
 import type { ConnectionSource, SourceOwner } from "./source.ts";
@@ -80,13 +86,14 @@ export interface EventLoopOptions<C = undefined>
   connectionsMax?: number;
   /** The number of them that may come from one IP address; more are reset. Any number unless given. */
   connectionsPerAddressMax?: number;
-  /** The number of TLS handshakes that run at once; others wait. 256 unless given. */
+  /** The number of TLS handshakes and PROXY headers under way at once; others wait. 256 unless given. */
   handshakesMax?: number;
   /**
-   * Called with the error of each TLS handshake that failed, and the address of the client: there is
-   * no connection then. Without it they are counted, and that is all: anybody can make them fail.
+   * Called with the error of each TLS handshake that failed, and the address of the client, and of
+   * each PROXY header, with that of the proxy: there is no connection then. Without it they are
+   * counted, and that is all: anybody can make them fail.
    */
-  onHandshakeError?: (error: NetpollError, remoteAddress: StreamAddress) => void;
+  onHandshakeError?: OnHandshakeError;
 }
 
 /** The work of a loop so far, and its state. */
@@ -124,9 +131,6 @@ export const EVENT_LOOP_OPTIONS: Known<EventLoopOptions> = {
 };
 const METRICS_OPTIONS: Known<LoopMetricsOptions> = { connectionsMax: 1 };
 
-/** So many handshakes run at once unless it is said. */
-const HANDSHAKES_MAX = 256;
-
 /** The options of a loop, each read once. Throws unless a loop can be made of them. */
 function readLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): EventLoopOptions<C> {
   if (typeof onRequest !== "function" && onRequest !== null) {
@@ -136,8 +140,6 @@ function readLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): EventLoo
   const read = readOptions("EventLoop", options, EVENT_LOOP_OPTIONS);
   checkCallbacks(read);
   checkKeepAlive(read.keepAlive);
-  const { onHandshakeError } = read;
-  if (onHandshakeError !== undefined) checkFunction("onHandshakeError", onHandshakeError);
   return read;
 }
 
@@ -161,10 +163,6 @@ export interface Feed {
 
 /** Connects a loop to a feed. */
 export let feed: <C>(loop: EventLoop<C>, from: Feed) => void;
-
-function checkMost(name: string, most = Infinity): number {
-  return most === Infinity ? most : checkNumber(name, most, 1, Infinity);
-}
 
 /**
  * Serves connections: calls a handler whenever one has bytes to read.
@@ -190,13 +188,11 @@ export class EventLoop<C = undefined> {
   readonly #connections = new Roster<SocketConnection<C>>();
   readonly #socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive">;
   readonly #connectionsMax: number;
-  readonly #peers: PeerCounts;
   readonly #sources = new Set<ConnectionSource>();
   readonly #poller = threadPoller();
   #served: PromiseWithResolvers<void> | null = null;
   readonly #shutdown = new Shutdown();
-  readonly #handshakes: Handshakes;
-  readonly #onHandshakeError: EventLoopOptions["onHandshakeError"];
+  readonly #arrivals: Arrivals;
   /** Made when a callback waits for the shutdown. */
   #callbackWait: CallbackWait | null = null;
   #onIdle: (() => void) | null = null;
@@ -233,12 +229,11 @@ export class EventLoop<C = undefined> {
     };
     this.#socketOptions = { noDelay: read.noDelay, keepAlive: read.keepAlive };
     this.#connectionsMax = checkMost("connectionsMax", read.connectionsMax);
-    const { handshakesMax = HANDSHAKES_MAX } = read;
-    this.#handshakes = new Handshakes(this.#poller, checkMost("handshakesMax", handshakesMax));
-    this.#onHandshakeError = read.onHandshakeError;
-    this.#peers = new PeerCounts(
-      checkMost("connectionsPerAddressMax", read.connectionsPerAddressMax),
-    );
+    this.#arrivals = new Arrivals(this.#poller, read, {
+      onRefused: () => this.#onRefused(),
+      onUnderWay: () => this.#pauseIfFull(),
+      onRoom: () => this.#onRoom(),
+    });
   }
 
   /** The number of connections that are open, or have a handler that still runs. */
@@ -329,17 +324,21 @@ export class EventLoop<C = undefined> {
   #sourceOwner(credentials: Credentials | null = null): SourceOwner {
     const service = { ...this.#service, scope: asCallbackOf(this, currentScope) };
     const secured = { ...service, io: tlsTransport };
-    let plain = service; // the listeners of one source are of one kind, but for an inbox
     const choose = credentials === null ? null : (name: string | null) => credentials.choose(name);
-    return {
-      onAccept: (fd, ends) => {
-        const key = peerKey(ends.remote);
-        if (!this.#peers.add(key)) return this.#refuse(fd);
-        const io = transportTo(ends.remote);
+    let plain = service; // the listeners of one source are of one kind, but for an inbox
+    const reception: Reception = {
+      scope: service.scope,
+      choose,
+      begin: (visitor, isSecure) => {
+        if (isSecure) return this.#begin(secured, visitor);
+        const io = transportTo(visitor.remote);
         if (plain.io !== io) plain = { ...service, io };
-        if (native.tlsTimeout(fd) < 0) this.#begin(plain, fd, ends);
-        else this.#secure(secured, fd, ends, choose);
+        this.#begin(plain, visitor);
       },
+    };
+    return {
+      onAccept: (fd, arrival) => this.#arrivals.receive(fd, arrival, reception),
+      onRefuse: (fd) => this.#arrivals.refuse(fd),
       onAcceptFailure: (error) => {
         this.#served?.reject(error);
         void this.shutdown();
@@ -347,50 +346,37 @@ export class EventLoop<C = undefined> {
     };
   }
 
-  /** Its host has too many. */
-  #refuse(fd: number): void {
-    counts.connections.refused += 1;
+  #onRefused(): void {
     this.#refused += 1;
-    resetOnClose(fd);
-    native.close(fd);
+    this.#onRoom();
   }
 
-  /** The handshake comes before the connection. */
-  #secure(service: Service<C>, fd: number, ends: EndpointAddresses, choose: Choose | null): void {
-    this.#handshakes.add(fd, choose, {
-      onSecure: () => this.#begin(service, fd, ends),
-      onInsecure: (error) => {
-        this.#peers.remove(peerKey(ends.remote));
-        this.#onRoom();
-        const { remote } = ends;
-        const report = this.#onHandshakeError;
-        if (report === undefined || remote === null) return;
-        service.scope(report, error, unpackAddress(remote));
-      },
-    });
+  #pauseIfFull(): void {
     if (this.#isFull) this.#each((source) => source.pause());
   }
 
   /** A connection is there. */
-  #begin(service: Service<C>, fd: number, ends: EndpointAddresses): void {
+  #begin(service: Service<C>, visitor: Visitor): void {
+    const { fd, remote, proxy } = visitor;
     let connection: SocketConnection<C>;
     try {
-      connection = new SocketConnection<C>(service, fd, ends);
+      connection = new SocketConnection<C>(service, fd, visitor);
     } catch (error) {
-      this.#peers.remove(peerKey(ends.remote)); // no descriptor was left for a timer
+      this.#arrivals.leave(remote, proxy); // no descriptor was left for a timer
       native.close(fd);
       throw error;
     }
+    if (proxy !== null) setProxy(connection, proxy);
     this.#connections.add(connection);
     this.#accepted += 1;
     this.#onCount?.(this.#connections.size);
-    if (this.#isFull) this.#each((source) => source.pause());
+    this.#pauseIfFull();
     connection.begin();
   }
 
-  /** Whether no more may come for now. Handshakes count as connections. */
+  /** Whether no more may come for now. What is on its way counts as a connection. */
   get #isFull(): boolean {
-    return this.#connections.size + this.#handshakes.count >= this.#connectionsMax;
+    return this.#connections.size + this.#arrivals.count >= this.#connectionsMax;
   }
 
   /** A descriptor is free again. */
@@ -402,7 +388,7 @@ export class EventLoop<C = undefined> {
   #onGone(inside: Inside): void {
     const gone = inside as SocketConnection<C>;
     if (gone.isCut) this.#cut += 1;
-    this.#peers.remove(peerKey(gone.peer));
+    this.#arrivals.leave(gone.peer, gone.proxy);
     this.#connections.remove(gone);
     this.#onCount?.(this.#connections.size);
     this.#onRoom();
@@ -448,7 +434,7 @@ export class EventLoop<C = undefined> {
     this.#each((source) => source.drain());
     this.#each((source) => source.close());
     this.#sources.clear();
-    this.#handshakes.close();
+    this.#arrivals.close();
     this.#cut = 0;
     const reason = new ClosedError("The server shuts down");
     for (const connection of this.#connections.list()) connection.leave(reason);

@@ -85,6 +85,7 @@ export class Handover {
   accept(socket: ListenerSocket): void {
     const acceptor = new Acceptor(socket, threadPoller(), {
       onAccept: (fd, { remote }) => this.#place(fd, acceptor.ends.raw, remote!),
+      onRefuse: refuse,
       onAcceptFailure: (error) => this.#owner.onAcceptFailure(error),
     });
     if (!this.#isRef) acceptor.unref();

@@ -1,29 +1,29 @@
 /**
- * The handshakes of a loop: so many at once, and the others in their order.
+ * What comes before the connections of a loop, PROXY headers and TLS handshakes: so many at once, and
+ * the others in their order.
  */
 import { native } from "../../ffi/load.ts";
 import type { NetpollError } from "../core/errors.ts";
-import type { Poller } from "../poll/poller.ts";
-import { type Choose, Handshake } from "../transport/handshake.ts";
+import type { OnEnd, Preliminary } from "../transport/preliminary.ts";
 
 /** The owner of a connection that is not there yet. */
-export interface HandshakeOwner {
-  /** The peer is the right one: the descriptor is the owner's. */
-  onSecure(): void;
-  /** It is not, or took too long; the descriptor is closed. */
-  onInsecure(error: NetpollError): void;
+export interface PreliminaryOwner<P extends Preliminary> {
+  /** Makes what comes before it. */
+  make(onEnd: OnEnd): P;
+  /** All is well: the descriptor is the owner's. */
+  onDone(preliminary: P): void;
+  /** It failed, or took too long; the descriptor is closed. */
+  onFailed(error: NetpollError): void;
 }
 
-/** Handshakes that run, and that wait for one to end. */
+/** Preliminaries that run, and that wait for one to end. */
 export class Handshakes {
-  readonly #poller: Poller;
   readonly #most: number;
-  readonly #running = new Set<Handshake>();
+  readonly #running = new Set<Preliminary>();
   readonly #waiting: { fd: number; begin: () => void }[] = [];
 
   /** At most so many run at once. */
-  constructor(poller: Poller, most: number) {
-    this.#poller = poller;
+  constructor(most: number) {
     this.#most = most;
   }
 
@@ -33,20 +33,20 @@ export class Handshakes {
   }
 
   /** Begins with a descriptor, as soon as there is a place. */
-  add(fd: number, choose: Choose | null, owner: HandshakeOwner): void {
+  add<P extends Preliminary>(fd: number, owner: PreliminaryOwner<P>): void {
     const begin = () => {
-      const handshake = new Handshake(this.#poller, fd, choose, (error) => {
-        this.#running.delete(handshake);
+      const preliminary = owner.make((error) => {
+        this.#running.delete(preliminary);
         if (error !== null) native.close(fd);
         try {
-          if (error === null) owner.onSecure();
-          else owner.onInsecure(error);
+          if (error === null) owner.onDone(preliminary);
+          else owner.onFailed(error);
         } finally {
           this.#next();
         }
       });
-      this.#running.add(handshake);
-      handshake.begin();
+      this.#running.add(preliminary);
+      preliminary.begin();
     };
     if (this.#running.size < this.#most) begin();
     else this.#waiting.push({ fd, begin });
@@ -59,9 +59,9 @@ export class Handshakes {
   /** Gives all of them up. */
   close(): void {
     for (const { fd } of this.#waiting.splice(0)) native.close(fd);
-    for (const handshake of this.#running) {
-      handshake.cancel();
-      native.close(handshake.fd);
+    for (const preliminary of this.#running) {
+      preliminary.cancel();
+      native.close(preliminary.fd);
     }
     this.#running.clear();
   }

@@ -47,17 +47,19 @@ export class Inbox implements Watcher, ConnectionSource {
   }
 
   #takeSome(): number {
-    const { raw, local } = this.#ends;
+    const { raw, local, header } = this.#ends;
     for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
       if (this.#isPaused || this.#token < 0) return n;
       const fd = native.ringTake(this.#ring, raw);
       if (fd < 0) return n;
       // Nobody's when it arrived at a listener of every address: the connection asks, if need be.
       const isKnown = local[0] !== Family.UNSPECIFIED;
+      const [timeoutMs, bytesMax] = header as unknown as [number, number];
       try {
         this.#owner.onAccept(fd, {
           local: isKnown ? packAddress(local) : null,
           remote: packAddress(raw),
+          header: bytesMax === 0 ? null : { timeoutMs, bytesMax },
         });
       } finally {
         this.#onTaken();

@@ -1,7 +1,8 @@
 /**
  * The number of connections of each address.
  */
-import { Family, type PackedAddress } from "../net/address.ts";
+import { Family, packAddress, type PackedAddress, rawFromNumeric } from "../net/address.ts";
+import { clientAddress, type ProxyInfo } from "../transport/proxied.ts";
 
 /** The key of a host: its IP address without a port; null for a peer that has none. */
 export type PeerKey = number | string | null;
@@ -19,6 +20,14 @@ export function peerKey(address: PackedAddress | null): PeerKey {
   // A listener of both takes IPv4 hosts as mapped ones: they are the same hosts.
   const [a, b, c, last] = address.subarray(4, 8);
   return a === 0 && b === 0 && c === MAPPED ? last! : `${a},${b},${c},${last}`;
+}
+
+/** The host that a connection comes from: behind a proxy, its client's where the proxy has said it. */
+export function clientKey(peer: PackedAddress | null, proxy: ProxyInfo | null): PeerKey {
+  const client = clientAddress(proxy, "source");
+  if (client === null) return peerKey(peer);
+  if (client.transport === "unix") return null;
+  return peerKey(packAddress(rawFromNumeric(client.hostname, 0)));
 }
 
 /** Counts connections by host, up to a bound. */

@@ -156,8 +156,8 @@ export class PollerWorker implements PollerLoad {
   }
 
   /** Lets it take connections from a socket that stays the caller's. */
-  listen({ fd, tlsContext }: ListenerSocket): void {
-    this.#order({ type: "listen", fd, tlsContext });
+  listen({ fd, tlsContext, headers }: ListenerSocket): void {
+    this.#order({ type: "listen", fd, tlsContext, proxyProtocol: headers?.options });
   }
 
   /** Lets it serve the datagrams of its socket of a group. */

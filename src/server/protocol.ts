@@ -5,6 +5,7 @@
 import { show } from "../core/options.ts";
 import type { DatagramSettings } from "../datagram/options.ts";
 import type { Metrics } from "../metrics/metrics.ts";
+import type { ProxyProtocolOptions } from "../net/header_policy.ts";
 import type { SocketOptions } from "../net/socket.ts";
 
 /** The start values of a Worker. */
@@ -38,7 +39,12 @@ export interface Serves {
 /** A message from a cluster to a Worker. */
 export type Order =
   /** Take connections from this socket, which stays the cluster's. */
-  | { type: "listen"; fd: number; tlsContext: number }
+  | {
+    type: "listen";
+    fd: number;
+    tlsContext: number;
+    proxyProtocol: ProxyProtocolOptions | undefined;
+  }
   /** Serve the datagrams of this socket, which stays the cluster's. */
   | { type: "bind"; fd: number; settings: DatagramSettings }
   /** Shut down, within a time. */

@@ -3,11 +3,20 @@
  */
 import type { EndpointAddresses } from "../transport/endpoint.ts";
 import type { SystemError } from "../core/errors.ts";
+import type { HeaderBounds } from "../net/header_policy.ts";
+
+/** A connection that comes: where it arrived, who it is from, and how it begins. */
+export interface Arrival extends EndpointAddresses {
+  /** The bounds of the PROXY header with which it begins; null where none does. */
+  readonly header: HeaderBounds | null;
+}
 
 /** The loop that takes the connections. */
 export interface SourceOwner {
-  /** A connection, where it arrived and who it is from. */
-  onAccept(fd: number, ends: EndpointAddresses): void;
+  /** A connection. */
+  onAccept(fd: number, arrival: Arrival): void;
+  /** A connection that the listener refuses. */
+  onRefuse(fd: number): void;
   /** The source is broken: nothing comes any more. */
   onAcceptFailure(error: SystemError): void;
 }

@@ -7,6 +7,7 @@ import type { NetpollError } from "../core/errors.ts";
 import { Family, type PackedAddress, type StreamAddress, unpackAddress } from "../net/address.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
+import { clientAddress, type ProxyInfo, proxyOf } from "./proxied.ts";
 import type { Transport } from "./transport.ts";
 
 /** The addresses that are known without asking. */
@@ -167,14 +168,29 @@ export class Endpoint {
     return this.#remote ??= this.io.name(this.fd, 1);
   }
 
-  /** The address of this end. */
-  get localAddress(): StreamAddress {
+  /** The address of this end of the descriptor. */
+  get nearAddress(): StreamAddress {
     return unpackAddress(this.#local ??= this.io.name(this.fd, 0));
   }
 
-  /** The address of the other end. */
-  get remoteAddress(): StreamAddress {
+  /** The address of the other end of the descriptor. */
+  get farAddress(): StreamAddress {
     return unpackAddress(this.peer);
+  }
+
+  /** Its proxy, and what that has said; null where there is none. */
+  get proxy(): ProxyInfo | null {
+    return proxyOf(this);
+  }
+
+  /** The address of this end: the one that the client of a proxy has connected to. */
+  get localAddress(): StreamAddress {
+    return clientAddress(this.proxy, "destination") ?? this.nearAddress;
+  }
+
+  /** The address of the other end: of the client, behind a proxy. */
+  get remoteAddress(): StreamAddress {
+    return clientAddress(this.proxy, "source") ?? this.farAddress;
   }
 
   /** Bytes that are there to be received. What is no socket may not say. */

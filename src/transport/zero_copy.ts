@@ -107,8 +107,9 @@ export interface ZeroCopyCounts extends ZeroCopyTotals {
 
 /** The connection, as zero copy needs it. */
 export interface ZeroCopyOwner {
-  readonly localAddress: StreamAddress;
-  readonly remoteAddress: StreamAddress;
+  /** The two ends of its descriptor. */
+  readonly nearAddress: StreamAddress;
+  readonly farAddress: StreamAddress;
   /** Bytes to be sent. */
   readonly output: LinkChain;
   /** Completions are to be watched from now on. */
@@ -344,9 +345,9 @@ export class ZeroCopy extends SocketTransport {
 
   /** Finds out whether it can be, and lets the socket take it. What is in the way. */
   #begin(fd: number): ZeroCopyObstacle | null {
-    const { localAddress, remoteAddress } = this.#owner;
-    if (remoteAddress.transport === "unix") return "unsupported";
-    if (this.#mode === "auto" && isSameMachine(localAddress, remoteAddress)) return "local";
+    const { nearAddress, farAddress } = this.#owner;
+    if (farAddress.transport === "unix") return "unsupported";
+    if (this.#mode === "auto" && isSameMachine(nearAddress, farAddress)) return "local";
     if (this.#calls !== null) return null;
     if (callBytesMax === 0) return "locked memory";
     try {

@@ -52,6 +52,26 @@ TEST("np_recv() is -EAGAIN without bytes, 0 at the end, -errno otherwise") {
   CHECK_EQUAL(np_recv(np_socket(AF_INET), slab, 0, 10), -ENOTCONN);
 }
 
+TEST("np_recv_array() looks at bytes and leaves them, and takes them from an offset to the end of the array") {
+  int32_t pair[2];
+  connect_tcp(pair);
+  uint8_t array[8] = {0};
+  CHECK_EQUAL(np_recv_array(pair[1], array, sizeof array, 0, 0), -EAGAIN);
+  CHECK_EQUAL(np_send_borrowed(pair[0], (const uint8_t *)"abcdefgh", 8, 0, 8, 0), 8);
+  await(pair[1], POLLIN);
+  CHECK_EQUAL(np_recv_array(pair[1], array, sizeof array, 3, MSG_PEEK), 5);
+  CHECK(memcmp(array, "\0\0\0abcde", 8) == 0);
+  CHECK_EQUAL(np_recv_array(pair[1], array, 4, 1, 0), 3);
+  CHECK(memcmp(array, "\0abcbcde", 8) == 0);
+  CHECK_EQUAL(np_recv_array(pair[1], array, sizeof array, 0, 0), 5);
+  CHECK(memcmp(array, "defghcde", 8) == 0);
+  CHECK_EQUAL(np_recv_array(pair[1], array, 4, 5, 0), -EFAULT);
+  np_close(pair[0]);
+  await(pair[1], POLLRDHUP);
+  CHECK_EQUAL(np_recv_array(pair[1], array, sizeof array, 0, 0), 0);
+  CHECK_EQUAL(np_recv_array(-1, array, sizeof array, 0, 0), -EBADF);
+}
+
 TEST("np_recv() is -ECONNRESET after a reset") {
   int32_t pair[2], linger[2] = {1, 0};
   connect_tcp(pair);

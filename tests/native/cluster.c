@@ -121,7 +121,7 @@ TEST("np_slab_register() uses the number again of memory whose thread has ended"
 static struct ends ends_of(uint32_t n) {
   struct address peer = {.family = AF_INET, .port = n & 0xffff, .scope = n, .length = 4};
   struct address local = {.family = AF_INET6, .scope = ~n, .length = 16, .bytes = {[15] = (uint8_t)n}};
-  return (struct ends){peer, local};
+  return (struct ends){peer, local, n, ~n};
 }
 
 TEST("np_ring_push() and np_ring_take() keep the order, and the addresses of each") {

@@ -1,0 +1,206 @@
+/**
+ * PROXY headers, version 1 and 2, read and written: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
+ * is the specification that the files beside this one name.
+ */
+import { Buffer } from "node:buffer";
+import { isIPv4, isIPv6 } from "node:net";
+import { ProxyHeaderError } from "../core/errors.ts";
+import { PROXY_HEADER_BYTES_MAX, PROXY_LINE_BYTES_MAX } from "../core/limits.ts";
+import { checkNumber, checkOptions, type Known, readOptions, show } from "../core/options.ts";
+import {
+  type Address,
+  Family,
+  formatAddress,
+  mapToIPv6,
+  parseHostPort,
+  rawFromBytes,
+  rawFromNumeric,
+  type TcpAddress,
+} from "./address.ts";
+import { BINARY_SIGNATURE, type BinaryEnds, readBinary, writeBinary } from "./proxy_binary.ts";
+import type { ProxyHeader, ProxyHeaderOptions } from "./proxy_contract.ts";
+import { LINE_SIGNATURE, readLine, writeLine } from "./proxy_line.ts";
+import { writeValues } from "./proxy_values.ts";
+
+/** The options of {@linkcode decodeProxyHeader}. */
+export interface DecodeProxyHeaderOptions {
+  /** The longest header: 107, a line of version 1, to 65551. 65551 unless given. */
+  bytesMax?: number;
+}
+
+const DECODE_OPTIONS: Known<DecodeProxyHeaderOptions> = { bytesMax: 1 };
+
+/** Passes on the longest header that a user allows. */
+export function checkHeaderBytes(bytesMax = PROXY_HEADER_BYTES_MAX): number {
+  return checkNumber("bytesMax", bytesMax, PROXY_LINE_BYTES_MAX, PROXY_HEADER_BYTES_MAX);
+}
+
+function startsAs(bytes: Uint8Array, signature: Uint8Array): boolean {
+  const length = Math.min(bytes.length, signature.length);
+  for (let at = 0; at < length; at++) if (bytes[at] !== signature[at]) return false;
+  return true;
+}
+
+/** Reads a header whose longest length is known to be right. */
+export function readHeader(bytes: Uint8Array, bytesMax: number): ProxyHeader | null {
+  if (bytes.length === 0) return null;
+  if (startsAs(bytes, BINARY_SIGNATURE)) return readBinary(bytes, bytesMax);
+  if (startsAs(bytes, LINE_SIGNATURE)) return readLine(bytes);
+  const begin = JSON.stringify(Buffer.from(bytes.subarray(0, 16)).toString("latin1"));
+  throw new ProxyHeaderError("signature", `the connection begins with ${begin}`);
+}
+
+/**
+ * Reads a PROXY header of version 1 or 2 from the first bytes of a connection, or of a datagram.
+ * Null while it is not whole; `headerBytes` says where it ends. It is yours: no view of `bytes`.
+ *
+ * Whoever receives one must know by other means that its sender may be believed.
+ *
+ * @throws {ProxyHeaderError} It is none, as soon as that can be seen; or it is too long.
+ * @throws {RangeError} `bytesMax` is out of bounds.
+ *
+ * @example
+ * ```ts
+ * import { decodeProxyHeader } from "@netpoll/netpoll";
+ *
+ * const bytes = new TextEncoder().encode("PROXY TCP4 192.0.2.1 203.0.113.7 56324 443\r\nhello");
+ * const header = decodeProxyHeader(bytes)!;
+ * console.log(header.source); // { transport: "tcp", hostname: "192.0.2.1", port: 56324 }
+ * console.log(new TextDecoder().decode(bytes.subarray(header.headerBytes))); // "hello"
+ * ```
+ */
+export function decodeProxyHeader(
+  bytes: Uint8Array,
+  options: DecodeProxyHeaderOptions = {},
+): ProxyHeader | null {
+  checkOptions("decodeProxyHeader", options, DECODE_OPTIONS);
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TypeError(`Cannot read ${show(bytes)} as a PROXY header: it is no Uint8Array`);
+  }
+  return readHeader(bytes, checkHeaderBytes(options.bytesMax));
+}
+
+// ---- written ------------------------------------------------------------------------------------
+
+/** The names of {@linkcode ProxyHeaderOptions}. */
+const HEADER_OPTIONS: Known<ProxyHeaderOptions> = {
+  version: 1,
+  source: 1,
+  destination: 1,
+  alpn: 1,
+  authority: 1,
+  uniqueId: 1,
+  tls: 1,
+  namespace: 1,
+  values: 1,
+  checksum: "boolean",
+};
+/** The options that version 1 has no place for. */
+const BINARY_ONLY = [
+  "alpn",
+  "authority",
+  "uniqueId",
+  "tls",
+  "namespace",
+  "values",
+  "checksum",
+] as const;
+
+function wrongEnd(name: string, given: unknown, why: string): TypeError {
+  return new TypeError(`Cannot use ${show(given)} as the ${name} of a PROXY header: ${why}`);
+}
+
+/** An address as a user gave it. */
+function addressOf(name: string, given: Address | string): Address {
+  if (typeof given === "string") return { transport: "tcp", ...parseHostPort(given) };
+  const { transport } = Object(given) as Partial<Address>;
+  if (transport === "tcp" || transport === "udp" || transport === "unix") return given;
+  throw wrongEnd(name, given, 'it is an Address, or "host:port" with a numeric host');
+}
+
+function rawOf(name: string, given: Address | string): Uint32Array {
+  const address = addressOf(name, given);
+  if (address.transport === "unix") {
+    const { path } = address;
+    const isText = typeof path === "string" && !path.includes("\0");
+    const bytes = Buffer.from(isText && path.startsWith("@") ? `\0${path.slice(1)}` : `${path}`);
+    if (isText && bytes.length <= 108) return rawFromBytes(Family.UNIX, 0, bytes);
+    throw wrongEnd(name, path, "a path has 108 bytes at most, and no 0 byte");
+  }
+  const { hostname, port } = address;
+  // An interface is of one machine only.
+  const host = typeof hostname === "string" ? hostname.split("%")[0]! : "";
+  if (!isIPv4(host) && !isIPv6(host)) throw wrongEnd(name, hostname, "it is no IP address");
+  return rawFromNumeric(host, checkNumber(`the port of ${name}`, port, 0, 0xffff));
+}
+
+/** Both ends, of one family; null when there are none. */
+function endsOf({ source, destination }: ProxyHeaderOptions): BinaryEnds | null {
+  if (source === undefined && destination === undefined) return null;
+  if (source === undefined || destination === undefined) {
+    throw new TypeError("Cannot write a PROXY header of one address: give source and destination");
+  }
+  const raws = [rawOf("source", source), rawOf("destination", destination)] as const;
+  const [from, to] = raws.map((raw) => raw[0]);
+  const kinds = [source, destination].map((end) => typeof end === "string" ? "tcp" : end.transport);
+  if (kinds[0] !== kinds[1]) {
+    throw new TypeError(`Cannot write a PROXY header from ${kinds[0]} to ${kinds[1]}`);
+  }
+  const isDatagram = kinds[0] === "udp";
+  if (from === to) return { raws, isDatagram };
+  return { raws: [mapToIPv6(raws[0]), mapToIPv6(raws[1])], isDatagram };
+}
+
+/** The address of a line: as it is in its family, mapped ones included. */
+function lineAddress(raw: Uint32Array, isMapped: boolean): TcpAddress {
+  const address = formatAddress(raw) as TcpAddress;
+  const isDotted = isMapped && isIPv4(address.hostname);
+  return isDotted ? { ...address, hostname: `::ffff:${address.hostname}` } : address;
+}
+
+function lineOf(ends: BinaryEnds | null): Uint8Array {
+  const family = ends?.raws[0][0];
+  // It knows no others.
+  if (ends === null || ends.isDatagram || family === Family.UNIX) return writeLine(null);
+  const [source, destination] = ends.raws;
+  const isIPv6Line = family === Family.IPV6;
+  return writeLine([lineAddress(source, isIPv6Line), lineAddress(destination, isIPv6Line)]);
+}
+
+/**
+ * Writes a PROXY header: what a proxy sends before the bytes of its client. `dial` does so by itself
+ * (`proxyProtocol`). An IPv4 and an IPv6 address together are written as two of IPv6.
+ *
+ * @throws {TypeError} An option is wrong, or one that version 1 has no place for.
+ * @throws {RangeError} A number is out of bounds, or it is longer than 65551 bytes.
+ *
+ * @example
+ * ```ts
+ * import { decodeProxyHeader, encodeProxyHeader } from "@netpoll/netpoll";
+ *
+ * const bytes = encodeProxyHeader({
+ *   source: "[2001:db8::1]:56324",
+ *   destination: "[2001:db8::2]:443",
+ *   authority: "example.org",
+ *   tls: { protocol: "TLSv1.3" },
+ *   checksum: true,
+ * });
+ * console.log(decodeProxyHeader(bytes)?.tls?.protocol); // "TLSv1.3"
+ * ```
+ */
+export function encodeProxyHeader(options: ProxyHeaderOptions = {}): Uint8Array {
+  const read = readOptions("a PROXY header", options, HEADER_OPTIONS);
+  const { version = 2, checksum = false } = read;
+  if (version !== 1 && version !== 2) {
+    throw new TypeError(`Cannot write version ${show(version)} of a PROXY header: it is 1 or 2`);
+  }
+  const ends = endsOf(read);
+  if (version === 2) return new Uint8Array(writeBinary(ends, writeValues(read), checksum));
+  const extra = BINARY_ONLY.find((name) => read[name] !== undefined && read[name] !== false);
+  if (extra !== undefined) {
+    throw new TypeError(
+      `Cannot write ${extra} into a PROXY header of version 1: it takes version 2`,
+    );
+  }
+  return new Uint8Array(lineOf(ends));
+}
