@@ -52,8 +52,6 @@ export type { Choose, LoadBalance, PollerLoad } from "./src/server/load_balance.
 export {
   type Callbacks,
   type CloseCallback,
-  type CloseOptions,
-  type CloseResult,
   Connection,
   type FromFdOptions,
   type RequestHandler,
@@ -71,7 +69,12 @@ export { FakeClock } from "./src/poll/fake_clock.ts";
 export type { ReceiveFileOptions } from "./src/transport/receive_file.ts";
 export type { SendFileOptions } from "./src/transport/send_file.ts";
 export { pipe, type PipeOptions, type PipeResult } from "./src/connection/pipe.ts";
-export type { ConnectionOptions, Unread } from "./src/connection/settings.ts";
+export type {
+  CloseOptions,
+  CloseResult,
+  ConnectionOptions,
+  Unread,
+} from "./src/connection/settings.ts";
 export type { ZeroCopyCounts, ZeroCopyMode, ZeroCopyObstacle } from "./src/transport/zero_copy.ts";
 export {
   type Offer,

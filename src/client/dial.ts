@@ -6,7 +6,10 @@ import { native } from "../../ffi/load.ts";
 import { checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
+import { socketTransport } from "../transport/descriptor.ts";
 import { Handshake } from "../transport/handshake.ts";
+import type { OnEnd, Preliminary } from "../transport/preliminary.ts";
+import { HeaderSending } from "../transport/proxy_headers.ts";
 import { tlsTransport } from "../transport/tls_transport.ts";
 import { transportTo } from "../transport/unix_transport.ts";
 import { clientTlsOf } from "../transport/client_tls.ts";
@@ -36,6 +39,7 @@ import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
 import { DIAL_OPTIONS, type DialOptions } from "./dial_options.ts";
+import { headerOf } from "./proxy_option.ts";
 import { type DialMessage, dials } from "./messages.ts";
 
 export type { DialOptions };
@@ -371,6 +375,7 @@ async function open<C>(
   bounds: ConnectionSettings,
 ): Promise<Connection> {
   const local = localRaw(read.localAddress);
+  const header = headerOf(read.proxyProtocol);
   const tls = read.tls === undefined ? null : clientTlsOf(read.tls);
   const serverName = tls === null ? "" : tls.nameOf(network, address);
   const destination = locate(network, address);
@@ -378,9 +383,21 @@ async function open<C>(
   poller.prepareTimers(); // from here on an attempt is under way that a failure would leave behind
   const scope = currentScope(); // of the call: what follows an await may have another
   const dialling = new Dialling(destination, read, local);
-  const begin = tls === null ? null : (fd: number) => tls.begin(fd, serverName, address);
+  const steps: Step[] = [];
+  if (header !== null) {
+    steps.push((fd, onEnd) => {
+      const bytes = header((end) => socketTransport.name(fd, end));
+      return new HeaderSending(poller, fd, bytes, onEnd);
+    });
+  }
+  if (tls !== null) {
+    steps.push((fd, onEnd) => {
+      tls.begin(fd, serverName, address);
+      return new Handshake(poller, fd, null, onEnd);
+    });
+  }
   const attempt = await within(
-    dialling.run(poller, begin),
+    dialling.run(poller, steps),
     poller,
     read,
     (error) => dialling.cancel(error),
@@ -405,13 +422,16 @@ async function open<C>(
   }
 }
 
+/** Makes what comes before the first byte: a header that is sent, a handshake. */
+type Step = (fd: number, onEnd: OnEnd) => Preliminary;
+
 /** A look-up and the race after it, either of which can be given up. */
 class Dialling {
   readonly #destination: Destination;
   readonly #route: Route;
   #race: Race | null = null;
   #cancelled: { readonly error: unknown } | null = null;
-  /** Ends the handshake that is under way. */
+  /** Ends the step that is under way. */
   #giveUp: ((error: unknown) => void) | null = null;
 
   constructor(destination: Destination, options: SocketOptions, local: Uint32Array | null) {
@@ -419,8 +439,8 @@ class Dialling {
     this.#route = { options, local, origin: destination.origin };
   }
 
-  /** Connects; with `begin`, which begins TLS, the handshake is done too. */
-  async run(poller: Poller, begin: ((fd: number) => void) | null): Promise<Attempt> {
+  /** Connects, and does what comes before the first byte. */
+  async run(poller: Poller, steps: readonly Step[]): Promise<Attempt> {
     // Without a wait where none is needed: the program may leave its directory after the call.
     const { found } = this.#destination;
     const raws = "network" in found ? await resolve(found) : found;
@@ -431,11 +451,11 @@ class Dialling {
     this.#race = new Race(poller, raws, this.#route);
     this.#race.next();
     const attempt = await this.#race.result;
-    if (begin === null) return attempt;
     try {
-      this.#checkCancelled();
-      begin(attempt.fd);
-      await this.#secure(poller, attempt.fd);
+      for (const step of steps) {
+        this.#checkCancelled();
+        await this.#do(step, attempt.fd);
+      }
       return attempt;
     } catch (error) {
       attempt.cancel();
@@ -448,17 +468,17 @@ class Dialling {
     if (this.#cancelled !== null) throw this.#cancelled.error;
   }
 
-  #secure(poller: Poller, fd: number): Promise<void> {
+  #do(step: Step, fd: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const handshake = new Handshake(poller, fd, null, (error) => {
+    const preliminary = step(fd, (error) => {
       if (error === null) resolve();
       else reject(error);
     });
     this.#giveUp = (error) => {
-      handshake.cancel();
+      preliminary.cancel();
       reject(error);
     };
-    handshake.begin();
+    preliminary.begin();
     return promise;
   }
 

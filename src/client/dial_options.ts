@@ -2,9 +2,10 @@
  * The options of `dial`.
  */
 import { CALLBACKS } from "../connection/callbacks.ts";
-import type { Callbacks } from "../connection/connection.ts";
+import type { Callbacks, Connection } from "../connection/connection.ts";
 import { type ConnectionOptions, DEFAULTS } from "../connection/settings.ts";
 import type { Known } from "../core/options.ts";
+import type { ProxyHeaderOptions } from "../net/proxy_contract.ts";
 import { SOCKET_OPTIONS, type SocketOptions } from "../net/socket.ts";
 import type { AddressLike } from "../net/written.ts";
 import type { TlsClientOptions } from "../tls/options.ts";
@@ -29,6 +30,12 @@ export interface DialOptions<C = undefined>
    * many connections: what is made of it is kept, and so are the sessions with its servers.
    */
   tls?: true | TlsClientOptions;
+  /**
+   * A PROXY header, which is sent before all else, TLS included: that of a client's connection, whose
+   * addresses it passes on with what its own proxy has said of it; or one of these parts; or, with
+   * `true`, that the connection is the program's own (`LOCAL`).
+   */
+  proxyProtocol?: true | Connection | ProxyHeaderOptions;
 }
 
 const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
@@ -42,4 +49,5 @@ export const DIAL_OPTIONS: Known<DialOptions> = {
   signal: 1,
   localAddress: 1,
   tls: 1,
+  proxyProtocol: 1,
 };

@@ -12,7 +12,7 @@ import {
   UnsentError,
 } from "../core/errors.ts";
 import { checkOptions, checkTimeout, type Known } from "../core/options.ts";
-import type { CloseOptions, CloseResult } from "./connection.ts";
+import type { CloseOptions, CloseResult } from "./settings.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
 import { deliver, DELIVERED } from "../transport/deliver.ts";

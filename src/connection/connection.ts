@@ -9,6 +9,7 @@ import type { Writer } from "../buffer/writer.ts";
 import type { StreamAddress } from "../net/address.ts";
 import type { ConnectionMetrics } from "./connection_metrics.ts";
 import type { ReceiveFileOptions } from "../transport/receive_file.ts";
+import type { CloseOptions, CloseResult } from "./settings.ts";
 import type { SendFileOptions } from "../transport/send_file.ts";
 import type { ConnectionOptions, Unread } from "./settings.ts";
 import type { TlsClientOptions, TlsServerOptions } from "../tls/options.ts";
@@ -16,21 +17,6 @@ import type { TlsRole } from "../transport/start_tls.ts";
 import type { TlsInfo } from "../transport/tls_info.ts";
 import type { ProxyInfo } from "../transport/proxied.ts";
 import type { ZeroCopyCounts, ZeroCopyMode } from "../transport/zero_copy.ts";
-
-/** Options of {@linkcode Connection.close}. */
-export interface CloseOptions {
-  /**
-   * The most time in all until the peer has everything, in milliseconds; 0 drops what the kernel
-   * has not taken. Unless given, as long as the peer takes some within each `closeTimeoutMs`.
-   */
-  timeoutMs?: number;
-}
-
-/** The result of {@linkcode Connection.close}. */
-export interface CloseResult {
-  /** Bytes that were flushed and dropped: the peer did not acknowledge them, and saw a reset. */
-  unsentBytes: number;
-}
 
 /** Answers what a connection receives. Called when there are bytes to read, once at a time. */
 export type RequestHandler<C> = (connection: Connection, context: C) => void | Promise<void>;

@@ -5,9 +5,9 @@ import { type Ban, CLOSED } from "../buffer/link_chain.ts";
 import { BusyError, ClosedError, EofError } from "../core/errors.ts";
 import { ignore } from "../core/promises.ts";
 import type { Handshake } from "../transport/handshake.ts";
-import type { CloseResult } from "./connection.ts";
 import type { Draining } from "./draining.ts";
 import type { Errand, Leaving } from "./leaving.ts";
+import type { CloseResult } from "./settings.ts";
 import type { SelfWait } from "./self_wait.ts";
 
 /** We have ended our side. */

@@ -10,6 +10,21 @@ import {
 import { checkNumber, checkTimeout } from "../core/options.ts";
 import { checkZeroCopy, type ZeroCopyMode } from "../transport/zero_copy.ts";
 
+/** Options of `close` of a connection. */
+export interface CloseOptions {
+  /**
+   * The most time in all until the peer has everything, in milliseconds; 0 drops what the kernel
+   * has not taken. Unless given, as long as the peer takes some within each `closeTimeoutMs`.
+   */
+  timeoutMs?: number;
+}
+
+/** The result of `close` of a connection. */
+export interface CloseResult {
+  /** Bytes that were flushed and dropped: the peer did not acknowledge them, and saw a reset. */
+  unsentBytes: number;
+}
+
 /**
  * Deadlines in milliseconds, 0 for none, and bounds in bytes.
  *

@@ -103,7 +103,8 @@ export function readBinary(bytes: Uint8Array, bytesMax: number): ProxyHeader | n
   if (bytes.length < headerBytes) return null;
   const header = { version: VERSION, headerBytes, source: null, destination: null } as const;
   if (isLocal) return { ...header, command: "LOCAL", ...noValues() };
-  const whole = bytes.subarray(0, headerBytes);
+  // A copy, and no Buffer, whose slices would be views.
+  const whole = new Uint8Array(bytes.subarray(0, headerBytes));
   const values = readValues(whole.subarray(valuesAt));
   verify(whole, valuesAt);
   if (family === 0 || protocol === Protocol.UNSPECIFIED) {

@@ -2,6 +2,7 @@
  * The header of the PROXY protocol, as it is read and as it is written.
  */
 import type { Address } from "./address.ts";
+import type { AddressLike } from "./written.ts";
 
 /**
  * One value of a header of version 2: its type, and its bytes.
@@ -154,12 +155,12 @@ export interface ProxyHeaderOptions {
   /** The version of the header. 2 unless given; 1 carries the addresses and nothing else. */
   version?: 1 | 2;
   /**
-   * The address of the client: that of a connection, or `"host:port"` with a numeric host. Without
+   * The address of the client, with a numeric host: that of a connection, or `"host:port"`. Without
    * both addresses the connection is the sender's own: version 2 says `LOCAL`, version 1 `UNKNOWN`.
    */
-  source?: Address | string;
+  source?: AddressLike;
   /** The address that the client has connected to; of the same kind. */
-  destination?: Address | string;
+  destination?: AddressLike;
   /** The protocol that the client agreed on by ALPN. */
   alpn?: string;
   /** The host that the client asked for. */

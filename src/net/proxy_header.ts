@@ -8,7 +8,6 @@ import { ProxyHeaderError } from "../core/errors.ts";
 import { PROXY_HEADER_BYTES_MAX, PROXY_LINE_BYTES_MAX } from "../core/limits.ts";
 import { checkNumber, checkOptions, type Known, readOptions, show } from "../core/options.ts";
 import {
-  type Address,
   Family,
   formatAddress,
   mapToIPv6,
@@ -21,6 +20,7 @@ import { BINARY_SIGNATURE, type BinaryEnds, readBinary, writeBinary } from "./pr
 import type { ProxyHeader, ProxyHeaderOptions } from "./proxy_contract.ts";
 import { LINE_SIGNATURE, readLine, writeLine } from "./proxy_line.ts";
 import { writeValues } from "./proxy_values.ts";
+import { type AddressLike, writtenDatagram, writtenStream } from "./written.ts";
 
 /** The options of {@linkcode decodeProxyHeader}. */
 export interface DecodeProxyHeaderOptions {
@@ -110,28 +110,33 @@ function wrongEnd(name: string, given: unknown, why: string): TypeError {
   return new TypeError(`Cannot use ${show(given)} as the ${name} of a PROXY header: ${why}`);
 }
 
-/** An address as a user gave it. */
-function addressOf(name: string, given: Address | string): Address {
-  if (typeof given === "string") return { transport: "tcp", ...parseHostPort(given) };
-  const { transport } = Object(given) as Partial<Address>;
-  if (transport === "tcp" || transport === "udp" || transport === "unix") return given;
-  throw wrongEnd(name, given, 'it is an Address, or "host:port" with a numeric host');
+/** An end as a user gave it. */
+interface End {
+  readonly kind: "tcp" | "udp" | "unix";
+  readonly raw: Uint32Array;
 }
 
-function rawOf(name: string, given: Address | string): Uint32Array {
-  const address = addressOf(name, given);
-  if (address.transport === "unix") {
-    const { path } = address;
-    const isText = typeof path === "string" && !path.includes("\0");
-    const bytes = Buffer.from(isText && path.startsWith("@") ? `\0${path.slice(1)}` : `${path}`);
-    if (isText && bytes.length <= 108) return rawFromBytes(Family.UNIX, 0, bytes);
+function pathEnd(name: string, path: unknown): End {
+  if (typeof path !== "string") throw wrongEnd(name, path, "a path is a string");
+  const bytes = Buffer.from(path.startsWith("@") ? `\0${path.slice(1)}` : path);
+  // One without a name is that of a socket that was not bound.
+  if (path.includes("\0") || bytes.length > 108) {
     throw wrongEnd(name, path, "a path has 108 bytes at most, and no 0 byte");
   }
-  const { hostname, port } = address;
+  return { kind: "unix", raw: rawFromBytes(Family.UNIX, 0, bytes) };
+}
+
+function endOf(name: string, given: AddressLike): End {
+  const { transport, path } = Object(given) as { transport?: unknown; path?: unknown };
+  if (transport === "unix") return pathEnd(name, path);
+  const isDatagram = transport === "udp" || /^udp/.test(String(given));
+  const { network, text } = isDatagram ? writtenDatagram(given) : writtenStream(given);
+  if (network === "unix") return pathEnd(name, text);
+  const { hostname, port } = parseHostPort(text);
   // An interface is of one machine only.
-  const host = typeof hostname === "string" ? hostname.split("%")[0]! : "";
+  const host = hostname.split("%")[0]!;
   if (!isIPv4(host) && !isIPv6(host)) throw wrongEnd(name, hostname, "it is no IP address");
-  return rawFromNumeric(host, checkNumber(`the port of ${name}`, port, 0, 0xffff));
+  return { kind: isDatagram ? "udp" : "tcp", raw: rawFromNumeric(host, port) };
 }
 
 /** Both ends, of one family; null when there are none. */
@@ -140,15 +145,15 @@ function endsOf({ source, destination }: ProxyHeaderOptions): BinaryEnds | null 
   if (source === undefined || destination === undefined) {
     throw new TypeError("Cannot write a PROXY header of one address: give source and destination");
   }
-  const raws = [rawOf("source", source), rawOf("destination", destination)] as const;
-  const [from, to] = raws.map((raw) => raw[0]);
-  const kinds = [source, destination].map((end) => typeof end === "string" ? "tcp" : end.transport);
-  if (kinds[0] !== kinds[1]) {
-    throw new TypeError(`Cannot write a PROXY header from ${kinds[0]} to ${kinds[1]}`);
+  const [from, to] = [endOf("source", source), endOf("destination", destination)];
+  if (from.kind !== to.kind) {
+    throw new TypeError(`Cannot write a PROXY header from ${from.kind} to ${to.kind}`);
   }
-  const isDatagram = kinds[0] === "udp";
-  if (from === to) return { raws, isDatagram };
-  return { raws: [mapToIPv6(raws[0]), mapToIPv6(raws[1])], isDatagram };
+  const isOne = from.raw[0] === to.raw[0];
+  const raws = isOne
+    ? [from.raw, to.raw] as const
+    : [mapToIPv6(from.raw), mapToIPv6(to.raw)] as const;
+  return { raws, isDatagram: from.kind === "udp" };
 }
 
 /** The address of a line: as it is in its family, mapped ones included. */

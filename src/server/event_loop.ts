@@ -1,7 +1,7 @@
 /**
  * EventLoop: a server, that is listeners, the connections they bring, and what is called for each.
  */
-import { currentScope, type Scope } from "../../ffi/context.ts";
+import { currentScope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
 import { CALLBACKS, checkCallbacks } from "../connection/callbacks.ts";
 import type { Callbacks, Inside, RequestHandler } from "../connection/connection.ts";
@@ -9,30 +9,18 @@ import type { ConnectionMetrics } from "../connection/connection_metrics.ts";
 import type { Service } from "../connection/service.ts";
 import { SocketConnection } from "../connection/socket_connection.ts";
 import { type ConnectionOptions, DEFAULTS, settings } from "../connection/settings.ts";
-import type { EndpointAddresses } from "../transport/endpoint.ts";
 import { socketTransport } from "../transport/descriptor.ts";
 import { setProxy } from "../transport/proxied.ts";
 import { transportTo } from "../transport/unix_transport.ts";
 import { tlsTransport } from "../transport/tls_transport.ts";
 import type { Credentials } from "../tls/credentials.ts";
-import { type StreamAddress, unpackAddress } from "../net/address.ts";
-import { counts } from "../core/counts.ts";
-import { ClosedError, type NetpollError } from "../core/errors.ts";
-import {
-  checkFunction,
-  checkNumber,
-  checkOptions,
-  type Known,
-  readOptions,
-  show,
-} from "../core/options.ts";
+import { ClosedError } from "../core/errors.ts";
+import { checkOptions, type Known, readOptions, show } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
-import type { HeaderBounds } from "../net/header_policy.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
 import {
   checkKeepAlive,
   Option,
-  resetOnClose,
   setKeepAlive,
   setOption,
   type SocketOptions,

@@ -33,6 +33,7 @@ class Scene {
         this.fds.push(fd);
         this.onAccept();
       },
+      onRefuse() {},
       onAcceptFailure() {},
     }, () => this.taken++);
   }

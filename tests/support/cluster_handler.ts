@@ -4,6 +4,7 @@
 import process from "node:process";
 import { setTimeout } from "node:timers";
 import type { Connection, PollerContext } from "../../mod.ts";
+import { describeAddress } from "../../src/net/address.ts";
 import { reachable } from "./reachable.ts";
 
 let index = -1;
@@ -47,6 +48,7 @@ function fail(): never {
 const ANSWERS: Record<string, (connection: Connection) => string> = {
   who: () => String(index),
   shape: (connection) => reachable(connection).map(String).join(" "),
+  client: ({ remoteAddress }) => describeAddress(remoteAddress),
   much: () => "much".repeat(1 << 18),
 };
 

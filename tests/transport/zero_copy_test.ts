@@ -123,8 +123,8 @@ function alone(io: Transport = socketTransport) {
   const address = { transport: "tcp", hostname: "192.0.2.1", port: 1 } as const;
   const remote = { ...address, hostname: "192.0.2.2" };
   return new ZeroCopy(io, {
-    localAddress: address,
-    remoteAddress: remote,
+    nearAddress: address,
+    farAddress: remote,
     output: new LinkChain(),
     onZeroCopyBegin() {},
   });
