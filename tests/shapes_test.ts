@@ -175,6 +175,7 @@ const CONNECTION: Shape<Connection> = {
   setOnRequest: 1,
   addCloseCallback: 1,
   pauseRead: 1,
+  proxy: 1,
   resumeRead: 1,
   sendFile: 1,
   receiveFile: 1,

@@ -6,7 +6,7 @@ import {
   encodeProxyHeader,
   metrics,
   type NetpollError,
-  ProxyHeaderError,
+  type ProxyHeaderError,
   type SystemError,
 } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
