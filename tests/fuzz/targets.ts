@@ -7,6 +7,7 @@ import { CODEC_TARGETS } from "./codecs.ts";
 import { HTTP_TARGETS } from "./http.ts";
 import { OPTION_TARGETS } from "./options.ts";
 import { PEER_TARGETS } from "./peers.ts";
+import { PROXY_TARGETS } from "./proxy.ts";
 import { RESP_TARGETS } from "./resp.ts";
 import type { Target } from "./target.ts";
 import { TLS_TARGETS } from "./tls.ts";
@@ -18,6 +19,7 @@ export const TARGETS: readonly Target[] = [
   ...CODEC_TARGETS,
   ...RESP_TARGETS,
   ...ADDRESS_TARGETS,
+  ...PROXY_TARGETS,
   ...TIMING_TARGETS,
   ...OPTION_TARGETS,
   ...PEER_TARGETS,
