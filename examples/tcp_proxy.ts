@@ -2,7 +2,8 @@
 
 /**
  * Passes every connection at localhost:6380 on to localhost:6379, or from and to the addresses
- * given: a proxy for any protocol over TCP. The kernel moves the bytes.
+ * given: a proxy for any protocol over TCP. The kernel moves the bytes. With `--proxy-protocol` behind
+ * them it tells the server who the client is.
  *
  * @module
  */
@@ -18,11 +19,13 @@ import {
 
 const listener = createListener("tcp", process.argv[2] ?? "localhost:6380");
 const upstream = process.argv[3] ?? "localhost:6379";
-const isVerbose = process.argv[4] === "verbose";
+const isVerbose = process.argv.includes("verbose");
+const isTelling = process.argv.includes("--proxy-protocol");
 
 /** From the first byte to the last of both directions; a client that ends its side still gets an answer. */
 async function proxy(client: Connection): Promise<undefined> {
-  const server = await dial("tcp", upstream, { timeoutMs: 5000 });
+  const header = isTelling ? { proxyProtocol: client } : {};
+  const server = await dial("tcp", upstream, { timeoutMs: 5000, ...header });
   const { aToB, bToA } = await pipe(client, server);
   if (isVerbose) console.log(`${aToB} bytes there, ${bToA} back`);
 }
