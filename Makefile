@@ -223,7 +223,7 @@ dist: all  ## what is published, into dist/: npm, JSR, one file, libraries, chec
 	scripts/dist.sh dist
 
 dist-check: all  ## install each artefact into an empty project and use it (OPTIONS=--emulate: arm64 runtimes, too)
-	scripts/dist.sh --partial dist
+	scripts/dist.sh dist
 	$(BUN) scripts/dist_check.ts dist $(OPTIONS)
 
 matrix: all  ## the suite in the lowest and the latest Deno and Bun (VERSIONS="deno@2.8.0 bun@1.4.0" for others)

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# dist.sh [--partial] DIRECTORY: everything that is published, into a new directory (make dist). With --partial it goes on
-# without the library for a processor that no compiler is here for.
+# dist.sh DIRECTORY: everything that is published, into a new directory (make dist). A processor that no compiler is
+# here for goes without; the last lines say so, and which package of Debian brings the compiler.
 #
 # The same sources and the same tools give the same bytes: nothing in here asks for the time, or for where it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-partial=
-if [ "$1" = --partial ]; then partial=1; shift; fi
+case ${1-} in "" | -*) echo "Use: scripts/dist.sh DIRECTORY" >&2; exit 2 ;; esac
 root=$PWD
 out=$(realpath -m "$1")
 bin=$root/node_modules/.bin
@@ -20,14 +19,16 @@ umask 022
 # A library that names no C library: every symbol comes from the process that loads it, so that one file serves both
 # glibc and musl. By its name a second thread finds it, when it came from memory (ffi/embedded.ts).
 soname=libnetpoll-$(sha256sum libnetpoll.c | cut -c1-16).so
+absent=()
 library() { # ARCHITECTURE MACHINE OPTIONS...
-  local arch=$1 machine=$2 cc=$2-linux-gnu-gcc
+  local arch=$1 machine=$2 cc=$2-linux-gnu-gcc package=gcc-${2/_/-}-linux-gnu
   shift 2
   # Debian's name, elsewhere plain gcc.
   if ! command -v "$cc" >/dev/null && [ "$(uname -m)" = "$machine" ]; then cc=gcc; fi
   if ! command -v "$cc" >/dev/null; then
-    echo "Cannot build the library for $arch: $cc is not installed" >&2
-    [ -n "$partial" ] && return || exit 1
+    absent+=("Without the library for $arch: $cc is not here. Debian: apt-get install $package libc6-dev-${arch/x64/amd64}-cross")
+    if [ "$(uname -m)" = "$machine" ]; then echo "${absent[-1]}" >&2; exit 1; fi
+    return
   fi
   "$cc" -std=gnu11 -pthread -O2 -g0 -Wall -Wextra -Werror "$@" \
     -fPIC -shared -fvisibility=hidden -Wl,-z,now -Wl,-z,nodelete -Wl,-soname,"$soname" \
@@ -77,3 +78,4 @@ mv "$work/provenance.json" "netpoll-$version.provenance.json"
 rm -rf "$out"
 mkdir -p "$(dirname "$out")"
 mv "$work/artefacts" "$out"
+for line in "${absent[@]}"; do echo "$line" >&2; done
