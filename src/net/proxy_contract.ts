@@ -148,7 +148,7 @@ export interface ProxyTlsOptions {
  *   source: "198.51.100.22:35646",
  *   destination: "203.0.113.7:80",
  * });
- * console.log(new TextDecoder().decode(line)); // "PROXY TCP4 198.51.100.22 203.0.113.7 35646 80\r\n"
+ * console.log(new TextDecoder().decode(line).trim()); // "PROXY TCP4 198.51.100.22 203.0.113.7 35646 80"
  * ```
  */
 export interface ProxyHeaderOptions {

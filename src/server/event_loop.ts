@@ -14,7 +14,8 @@ import { setProxy } from "../transport/proxied.ts";
 import { transportTo } from "../transport/unix_transport.ts";
 import { tlsTransport } from "../transport/tls_transport.ts";
 import type { Credentials } from "../tls/credentials.ts";
-import { ClosedError } from "../core/errors.ts";
+import type { StreamAddress } from "../net/address.ts";
+import { ClosedError, type NetpollError } from "../core/errors.ts";
 import { checkOptions, type Known, readOptions, show } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
@@ -29,13 +30,7 @@ import { threadPoller } from "../poll/thread_poller.ts";
 import { Timer } from "../poll/timer_wheel.ts";
 import { Acceptor, type ListenerMetrics } from "./acceptor.ts";
 import { asCallbackOf, CallbackWait, isInCallbackOf } from "./callback_wait.ts";
-import {
-  Arrivals,
-  checkMost,
-  type OnHandshakeError,
-  type Reception,
-  type Visitor,
-} from "./arrivals.ts";
+import { Arrivals, checkMost, type Reception, type Visitor } from "./arrivals.ts";
 import { Roster } from "./roster.ts";
 import { Shutdown, type ShutdownOptions, type ShutdownResult } from "./shutdown.ts";
 import type { ConnectionSource, SourceOwner } from "./source.ts";
@@ -81,7 +76,7 @@ export interface EventLoopOptions<C = undefined>
    * each PROXY header, with that of the proxy: there is no connection then. Without it they are
    * counted, and that is all: anybody can make them fail.
    */
-  onHandshakeError?: OnHandshakeError;
+  onHandshakeError?: (error: NetpollError, remoteAddress: StreamAddress) => void;
 }
 
 /** The work of a loop so far, and its state. */
