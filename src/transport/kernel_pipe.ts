@@ -33,15 +33,16 @@ export class KernelPipe {
 
   /** Moves bytes out of it. How many, or `-errno`. */
   drain(to: number): number {
-    const count = native.splice(this.reading, to, this.heldBytes);
-    if (count > 0) this.heldBytes -= count;
-    return count;
+    return this.#left(native.splice(this.reading, to, this.heldBytes));
   }
 
   /** Moves bytes out of it, to a position of a file. How many, or `-errno`. */
   drainToFile(to: number, at: number): number {
-    const held = this.heldBytes;
-    const count = native.spliceFile(this.reading, to, at >>> 0, at / TWO_32 >>> 0, held);
+    const high = at / TWO_32 >>> 0;
+    return this.#left(native.spliceFile(this.reading, to, at >>> 0, high, this.heldBytes));
+  }
+
+  #left(count: number): number {
     if (count > 0) this.heldBytes -= count;
     return count;
   }

@@ -114,6 +114,12 @@ export class Kernel extends SocketCalls implements Partial<Native> {
     return this.#receive(fd, this.memory.piece(slab, offset, length));
   }
 
+  /** No descriptor travels here. */
+  recvRights(fd: number, slab: number, offset: number, length: number, out: Int32Array): number {
+    out.fill(0, 0, 2);
+    return this.recv(fd, slab, offset, length);
+  }
+
   readv(fd: number, table: Uint32Array, count: number): number {
     const file = this.fileOf(fd);
     if (count === 0) return file instanceof PipeEnd && !file.reads ? -EBADF : 0;
