@@ -126,10 +126,28 @@ export async function sendDescriptors(
  * @throws {TimeoutError} None came within `readTimeoutMs`.
  * @throws {BusyError} Somebody waits for bytes of it.
  *
- * @example
- * ```ts ignore
- * const fds = await receiveDescriptors(connection);
- * const listeners = fds.map((fd) => createListener({ fd }));
+ * @example Go on with a connection that came
+ * ```ts
+ * import {
+ *   closeDescriptor,
+ *   Connection,
+ *   receiveDescriptors,
+ *   sendDescriptors,
+ *   socketPair,
+ * } from "@netpoll/netpoll";
+ *
+ * const [here, there] = socketPair();
+ * const [end, peer] = socketPair();
+ * const fd = end.detach();
+ * await sendDescriptors(here, [fd]); // there may be another process
+ * closeDescriptor(fd);
+ * const [received] = await receiveDescriptors(there);
+ * const connection = Connection.fromFd(received!);
+ * connection.writer.writeString("hello");
+ * await connection.writer.flush();
+ * await peer.reader.wait(5);
+ * console.log(peer.reader.readString(5)); // "hello"
+ * for (const each of [here, there, peer, connection]) await each.close();
  * ```
  */
 export async function receiveDescriptors(

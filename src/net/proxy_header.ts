@@ -52,7 +52,8 @@ export function readHeader(bytes: Uint8Array, bytesMax: number): ProxyHeader | n
 
 /**
  * Reads a PROXY header of version 1 or 2 from the first bytes of a connection, or of a datagram.
- * Null while it is not whole; `headerBytes` says where it ends. It is yours: no view of `bytes`.
+ * Null while it is not whole; `headerBytes` says where it ends. What it returns is owned: all of it is
+ * copied, so that `bytes` may change.
  *
  * Whoever receives one must know by other means that its sender may be believed.
  *
@@ -174,7 +175,8 @@ function lineOf(ends: BinaryEnds | null): Uint8Array {
 
 /**
  * Writes a PROXY header: what a proxy sends before the bytes of its client. `dial` does so by itself
- * (`proxyProtocol`). An IPv4 and an IPv6 address together are written as two of IPv6.
+ * (`proxyProtocol`). An IPv4 and an IPv6 address together are written as two of IPv6. The bytes are
+ * owned by the caller.
  *
  * @throws {TypeError} An option is wrong, or one that version 1 has no place for.
  * @throws {RangeError} A number is out of bounds, or it is longer than 65551 bytes.
