@@ -240,6 +240,7 @@ export type {
   ConnectionCounts,
   DatagramCounts,
   DatagramTotals,
+  LimitCounts,
   ProxyHeaderCounts,
   TimeoutCounts,
   TlsCounts,
@@ -261,6 +262,9 @@ export type {
 export type { AcceptErrorMessage, ListenerMessage } from "./src/net/messages.ts";
 export type { TlsHandshakeMessage } from "./src/transport/messages.ts";
 export type { DialMessage } from "./src/client/messages.ts";
+export { OverloadError } from "./src/core/overload_error.ts";
+export type { ConnectionLimits } from "./src/connection/connection_limits.ts";
+export type { LoopLimits, MemoryPolicy } from "./src/server/loop_limits.ts";
 export {
   BusyError,
   ClosedError,

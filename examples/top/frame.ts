@@ -183,6 +183,7 @@ export function drawFrame(now: Snapshot, then: Snapshot, title: string): string[
     `waiting      ${short(poller.timerCount)} timers   ${poller.againCount} again   ` +
     `${poller.untoldCount} untold   ${poller.outsideWaitCount} outside`,
     `timeouts     ${list(a.timeouts)}`,
+    `limits       ${list({ ...a.limits })}`,
     `errors       ${list(a.errors)}`,
     ...connectionLines(now, then, seconds),
   ];

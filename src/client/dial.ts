@@ -5,7 +5,7 @@ import { currentScope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
 import { checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection } from "../connection/connection.ts";
-import { SocketConnection } from "../connection/socket_connection.ts";
+import { connectionOf } from "../connection/limited_connection.ts";
 import { socketTransport } from "../transport/descriptor.ts";
 import { Handshake } from "../transport/handshake.ts";
 import type { OnEnd, Preliminary } from "../transport/preliminary.ts";
@@ -413,7 +413,7 @@ async function open<C>(
   };
   const ends = { local: null, remote: attempt.remote };
   try {
-    const connection = new SocketConnection<C>(service, attempt.fd, ends);
+    const connection = connectionOf<C>(service, attempt.fd, ends);
     connection.start();
     return connection.face;
   } catch (error) {

@@ -14,7 +14,7 @@ import { threadPoller } from "../poll/thread_poller.ts";
 import { CALLBACKS, checkCallbacks } from "../connection/callbacks.ts";
 import { type Connection, type FromFdOptions, setMakers } from "../connection/connection.ts";
 import { type ConnectionSettings, DEFAULTS, settings } from "../connection/settings.ts";
-import { SocketConnection } from "../connection/socket_connection.ts";
+import { connectionOf } from "../connection/limited_connection.ts";
 import { fromDuplex } from "./from_duplex.ts";
 import { fileTransport, onlyWay, socketTransport } from "../transport/descriptor.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -71,7 +71,7 @@ function connect<C>(
     io,
     isDialled: false,
   };
-  const connection = new SocketConnection<C>(service, fd, { local: null, remote: null });
+  const connection = connectionOf<C>(service, fd, { local: null, remote: null });
   const only = io === fileTransport ? onlyWay(fd) : null;
   if (only !== null) connection.limitTo(only);
   if (callbacks.unread !== undefined) {

@@ -6,7 +6,7 @@ import { reclaimFrom } from "../buffer/dropped.ts";
 import { CALLBACKS, checkCallbacks } from "../connection/callbacks.ts";
 import type { Connection, FromFdOptions } from "../connection/connection.ts";
 import { DEFAULTS, settings, type Unread } from "../connection/settings.ts";
-import { SocketConnection } from "../connection/socket_connection.ts";
+import { connectionOf } from "../connection/limited_connection.ts";
 import { MEMORY_WINDOW_BYTES } from "../core/limits.ts";
 import { checkNumber, type Known, readOptions } from "../core/options.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
@@ -45,7 +45,7 @@ function connect<C>(io: MemoryEnd, end: ReturnType<typeof readEnd<C>>): Connecti
     io,
     isDialled: false,
   };
-  const connection = new SocketConnection<C>(service, io.fd, { local: null, remote: null });
+  const connection = connectionOf<C>(service, io.fd, { local: null, remote: null });
   // No poller holds it: a user may drop both ends, and their memory with them.
   reclaimFrom(connection, connection.input);
   reclaimFrom(connection, connection.output);

@@ -113,7 +113,7 @@ export class ConnectionReader extends ChainReader implements Reader {
       }),
       eventBytes(reader) {
         const missing = (reader.#waiting?.count ?? 0) - reader.#owner.input.length;
-        return Math.min(Math.max(reader.#size.eventBytes, missing), BYTES_PER_EVENT_MAX);
+        return Math.min(Math.max(reader.#size.eventBytes, missing), receiving.most);
       },
       learnTime: (reader, bytes, micros) => {
         reader.#size = reader.#size.learnTime(bytes, micros);

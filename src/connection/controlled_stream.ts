@@ -45,7 +45,7 @@ import {
 } from "../transport/zero_copy.ts";
 
 /** The reasons to read nothing that users call a pause. */
-const PAUSES = Stop.PAUSED | Stop.FULL | Stop.CHOKED;
+const PAUSES = Stop.PAUSED | Stop.FULL | Stop.CHOKED | Stop.SLOWED | Stop.RATIONED | Stop.CROWDED;
 
 /** A stream with settings that may change while it is open. */
 export abstract class ControlledStream<C> extends ClosableStream<C>

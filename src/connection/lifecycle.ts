@@ -65,4 +65,13 @@ export const Stop = {
   LEAVING: 32,
   /** A handshake is under way. */
   SECURING: 64,
+  /** It has received as fast as it may: limited_connection.ts goes on. */
+  SLOWED: 128,
+  /** Its handler was called as often as it may: it is not called, either. */
+  RATIONED: 256,
+  /** All connections together hold too much, and it holds more than its part. */
+  CROWDED: 512,
 } as const;
+
+/** The reasons not to call the handler. */
+export const UNSERVED: number = Stop.CHOKED | Stop.RATIONED;

@@ -4,6 +4,7 @@
 import type { Scope } from "../../ffi/context.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { Callbacks, Inside } from "./connection.ts";
+import type { SharedLimits } from "./connection_limits.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import type { Transport } from "../transport/transport.ts";
 
@@ -19,6 +20,8 @@ export interface Service<C> {
   readonly poller: Poller;
   /** Deadlines and bounds. */
   readonly settings: ConnectionSettings;
+  /** The limits that they have together, if there are any. */
+  readonly limits?: SharedLimits | null;
   /** The calls that receive and send. */
   readonly io: Transport;
   /** Whether we have begun: bytes that were sent are a question, and its answer is waited for. */

@@ -9,6 +9,11 @@ import {
 } from "../core/limits.ts";
 import { checkNumber, checkTimeout } from "../core/options.ts";
 import { checkZeroCopy, type ZeroCopyMode } from "../transport/zero_copy.ts";
+import {
+  type ConnectionLimits,
+  type ConnectionRates,
+  connectionRates,
+} from "./connection_limits.ts";
 
 /** Options of `close` of a connection. */
 export interface CloseOptions {
@@ -76,6 +81,8 @@ export interface ConnectionOptions {
   messageBytesMax?: number;
   /** Whether large flushes leave from our memory without a copy (MSG_ZEROCOPY). Off unless given. */
   zeroCopy?: ZeroCopyMode;
+  /** How fast the connection may be, and how slow. None unless given. */
+  limits?: ConnectionLimits;
 }
 
 /** Bytes with which a connection begins. */
@@ -87,8 +94,10 @@ export interface Unread {
   unread?: Uint8Array;
 }
 
+type Bounds = Required<Omit<ConnectionOptions, "limits">>;
+
 /** All of them, checked. */
-export type ConnectionSettings = Readonly<Required<ConnectionOptions>>;
+export type ConnectionSettings = Readonly<Bounds & { limits: ConnectionRates | null }>;
 
 /** The settings unless a user says otherwise; their names are those of the options. */
 export const DEFAULTS: ConnectionSettings = {
@@ -101,6 +110,7 @@ export const DEFAULTS: ConnectionSettings = {
   writeBufferBytesMax: WRITE_BUFFER_BYTES_MAX,
   messageBytesMax: MESSAGE_BYTES_MAX,
   zeroCopy: "off",
+  limits: null,
 };
 
 function checkNumeric(name: string, value: number): number {
@@ -111,13 +121,13 @@ function checkNumeric(name: string, value: number): number {
  * The settings that follow from a user's options.
  *
  * @throws {RangeError} A number is none that means anything.
- * @throws {TypeError} `zeroCopy` is none of its modes.
+ * @throws {TypeError} `zeroCopy` is none of its modes, or `limits` has what it must not have.
  */
 export function settings(options: ConnectionOptions): ConnectionSettings {
-  const merged: Required<ConnectionOptions> = { ...DEFAULTS };
+  const merged = { ...DEFAULTS, limits: connectionRates(options.limits) };
   for (const name of Object.keys(DEFAULTS) as (keyof ConnectionOptions)[]) {
     const value = options[name];
-    if (value === undefined) continue;
+    if (value === undefined || name === "limits") continue;
     if (name === "zeroCopy") merged.zeroCopy = checkZeroCopy(value as ZeroCopyMode);
     else merged[name] = checkNumeric(name, value as number);
   }

@@ -20,7 +20,7 @@ import type { Deadlines } from "./deadlines.ts";
 import type { Ending, Failure } from "./ending.ts";
 import { Endpoint, type EndpointAddresses } from "../transport/endpoint.ts";
 import type { Leaving } from "./leaving.ts";
-import { type State, Stop } from "./lifecycle.ts";
+import { type State, Stop, UNSERVED } from "./lifecycle.ts";
 import type { Service } from "./service.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { receiving } from "../transport/transport.ts";
@@ -73,7 +73,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   /** `onConnect` is due, or has not settled. */
   protected isConnecting = false;
   /** The count of read bytes when something was last sent: those need no answer any more. */
-  protected answeredBytes = 0;
+  answeredBytes = 0;
   /** Its poller sends what it has flushed at the end of the batch. */
   #isJoined = false;
   #phase: Phase = "idle";
@@ -299,7 +299,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   /** Whether the handler is called for it. Until then a connection that is lost is not torn down. */
   protected get isToServe(): boolean {
-    if (this.handler === null || (this.stops & Stop.CHOKED) !== 0 || !this.isDue) return false;
+    if (this.handler === null || (this.stops & UNSERVED) !== 0 || !this.isDue) return false;
     // A connection that is lost already is served what came before.
     if (this.isConnecting || (this.state !== "open" && this.state !== "closed")) return false;
     return this.ending?.leaving?.isOwing !== false; // what came since is not begun
@@ -321,14 +321,14 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
         break;
       }
       this.#runCount += 1;
-      this.#call();
-    } while ((this.stops & Stop.CHOKED) === 0 && this.isDue);
+      this.call();
+    } while ((this.stops & UNSERVED) === 0 && this.isDue);
     // A handler that goes on may have more answers: they leave together.
     if (this.output.length > 0 && this.#phase === "idle") this.uncork();
     if (config.debug) this.#lookForUnflushed();
   }
 
-  #call(): void {
+  protected call(): void {
     const { input, service, callbacks } = this;
     this.#readBefore = input.total;
     this.#stalledAt = input.total + input.length;

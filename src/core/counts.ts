@@ -138,6 +138,22 @@ export interface DroppingSocket {
 /** The datagram sockets of this thread that are open. */
 export const datagramSockets: Set<DroppingSocket> = new Set();
 
+/** The times that limits held somebody back (docs/LIMITS.md). They only go up. */
+export interface LimitCounts {
+  /** Connections that were not read for a while: `bytesPerSecond`. */
+  byteWaits: number;
+  /** Those whose next call had to wait: `requestsPerSecond`. */
+  requestWaits: number;
+  /** Listeners that took nobody for a while: `acceptsPerSecond`. */
+  acceptWaits: number;
+  /** Connections that were not read for a while: all held too much together (`memoryBytesMax`). */
+  memoryPauses: number;
+  /** Times that new connections had to wait for that. */
+  memoryHolds: number;
+  /** Connections that were closed for that. */
+  memoryCloses: number;
+}
+
 /** Deadlines that passed, by what was late. */
 export type TimeoutCounts = Record<TimeoutOperation, number>;
 
@@ -149,6 +165,7 @@ export const counts: {
   readonly zeroCopy: ZeroCopyTotals;
   readonly datagrams: DatagramTotals;
   readonly timeouts: TimeoutCounts;
+  readonly limits: LimitCounts;
   /** Errors that the kernel told of a socket later than in the call that caused them, by number. */
   readonly socketErrors: Record<number, number>;
 } = {
@@ -203,7 +220,16 @@ export const counts: {
     header: 0,
     idle: 0,
     lifetime: 0,
+    rate: 0,
     request: 0,
+  },
+  limits: {
+    byteWaits: 0,
+    requestWaits: 0,
+    acceptWaits: 0,
+    memoryPauses: 0,
+    memoryHolds: 0,
+    memoryCloses: 0,
   },
   socketErrors: {},
 };

@@ -153,6 +153,7 @@ export type TimeoutOperation =
   | "header"
   | "idle"
   | "lifetime"
+  | "rate"
   | "request";
 
 const SLOW: Readonly<Record<TimeoutOperation, string>> = {
@@ -164,6 +165,7 @@ const SLOW: Readonly<Record<TimeoutOperation, string>> = {
   header: "The PROXY header did not come within",
   idle: "No byte moved for",
   lifetime: "The connection is older than",
+  rate: "The peer was slower than bytesPerSecondMin for",
   request: "The answer did not come within",
 };
 

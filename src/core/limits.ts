@@ -133,6 +133,26 @@ export const SPLICE_BYTES_MIN = 8 * 1024;
 /** Splices of less, in a row, after which bytes are copied again. */
 export const SPLICE_READS_SMALL_MAX = 8;
 
+// ---- limits as a service ------------------------------------------------------------------------
+
+/**
+ * The tokens for which one who waits is called: those of so many milliseconds. Fewer would be a wake-up
+ * and two changes of interest for a few bytes.
+ */
+export const RATION_MS = 20;
+/** The least burst, in milliseconds of the rate: with less, tokens would be lost between two timers. */
+export const RATION_BURST_MS = 4;
+/** The time over which `bytesPerSecondMin` is judged. */
+export const SLOW_GRACE_MS = 5000;
+/** The looks in that time. A look that comes late counts no more than another. */
+export const SLOW_LOOKS = 4;
+/** The part of `memoryBytesMax` below which whoever was held back goes on. */
+export const MEMORY_LOW = 0.75;
+/** The interval at which the memory of connections is looked at while it is above its bound. */
+export const MEMORY_LOOK_MS = 10;
+/** The time in which it has to become less before the largest are closed. */
+export const MEMORY_PATIENCE_MS = 1000;
+
 // ---- pace ---------------------------------------------------------------------------------------
 
 /**

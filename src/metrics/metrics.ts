@@ -13,6 +13,7 @@ import {
   counts,
   datagramSockets,
   type DatagramTotals,
+  type LimitCounts,
   type ProxyHeaderCounts,
   type TimeoutCounts,
   type TlsCounts,
@@ -112,6 +113,8 @@ export interface Metrics {
   datagrams: DatagramTotals;
   /** Deadlines that passed, by what was late. */
   timeouts: TimeoutCounts;
+  /** The times that limits held somebody back. */
+  limits: LimitCounts;
   /** TLS handshakes. */
   tls: TlsCounts;
   /** PROXY headers. */
@@ -222,6 +225,7 @@ export function metrics(): Metrics {
     zeroCopy: { ...counts.zeroCopy },
     datagrams: datagramTotals(),
     timeouts: { ...counts.timeouts },
+    limits: { ...counts.limits },
     tls: { ...counts.tls, failures: { ...counts.tls.failures } },
     proxyProtocol: {
       ...counts.proxyProtocol,

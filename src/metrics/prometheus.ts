@@ -154,6 +154,7 @@ const CONNECTIONS: readonly Family[] = [
     (of) => of.connections.failures,
   ),
   counters("timeouts", "Deadlines that passed.", "operation", (of) => of.timeouts),
+  counters("limits", "Times that limits held somebody back.", "limit", (of) => ({ ...of.limits })),
   counter("tls_handshakes", "TLS handshakes that succeeded.", (of) => of.tls.handshakes),
   counters(
     "tls_handshake_failures",

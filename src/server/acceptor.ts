@@ -25,6 +25,8 @@ import {
 import type { ListenerSocket } from "../net/listener.ts";
 import { acceptError } from "../net/messages.ts";
 import { resetOnClose } from "../net/socket.ts";
+import type { Rate } from "../core/token_bucket.ts";
+import { type Claim, claimOn, Ration } from "../poll/ration.ts";
 import { type AcceptQueue, acceptQueue } from "../net/tcp_info.ts";
 import type { Poller } from "../poll/poller.ts";
 import { type Turn, turn } from "../poll/turn.ts";
@@ -77,6 +79,10 @@ export class Acceptor implements Watcher, ConnectionSource {
    */
   #spare: number;
   #isPaused = false;
+  /** How many may be taken; null for any number. */
+  readonly #claim: Claim | null;
+  /** As many as may be were taken: the next ones wait in the kernel's queue. */
+  #isWaiting = false;
   #isRef = true;
   #backoff = 0;
   /** When it was last said that no descriptor is left. */
@@ -84,12 +90,18 @@ export class Acceptor implements Watcher, ConnectionSource {
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   /**
-   * Begins to take connections.
+   * Begins to take connections, at a rate if there is one.
    *
    * @throws {SystemError} The poller cannot watch the listener.
    */
-  constructor(listener: ListenerSocket, poller: Poller, owner: SourceOwner) {
+  constructor(
+    listener: ListenerSocket,
+    poller: Poller,
+    owner: SourceOwner,
+    rate: Rate | null = null,
+  ) {
     this.#listener = listener;
+    this.#claim = claimOn([rate && new Ration(poller, rate)], () => this.#onTokens());
     this.#poller = poller;
     this.#owner = owner;
     this.ends = rawEnds(listener.localOfAccepted);
@@ -103,8 +115,9 @@ export class Acceptor implements Watcher, ConnectionSource {
   }
 
   onEvent(): void {
+    if (this.#claim !== null) return this.#takeRationed(this.#claim);
     // Level-triggered: connections that are left are reported again on the next turn.
-    this.#takeSome(turn);
+    this.#takeSome(ACCEPTS_PER_EVENT_MAX, turn);
   }
 
   /** The address where it listens, and the queue there. */
@@ -113,13 +126,30 @@ export class Acceptor implements Watcher, ConnectionSource {
     return { address, queue: acceptQueue(fd) };
   }
 
+  /** Takes as many as there are tokens for. */
+  #takeRationed(claim: Claim): void {
+    const { allowance } = claim;
+    if (allowance >= 1) {
+      return claim.take(this.#takeSome(Math.min(allowance, ACCEPTS_PER_EVENT_MAX), turn));
+    }
+    counts.limits.acceptWaits += 1;
+    this.#isWaiting = true;
+    this.#watchIfFree();
+    claim.wait();
+  }
+
+  #onTokens(): void {
+    this.#isWaiting = false;
+    this.#watchIfFree();
+  }
+
   /**
-   * Takes as many as one event may, and as the turn has time for if it is given one. How many came,
-   * those included that were broken already.
+   * Takes as many as it may, and as the turn has time for if it is given one. How many came, those
+   * included that were broken already.
    */
-  #takeSome(within?: Turn): number {
+  #takeSome(most: number, within?: Turn): number {
     const { raw } = this.ends;
-    for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
+    for (let n = 0; n < most; n++) {
       if (this.#isPaused || this.#token < 0) return n;
       // An accept that finds nobody costs 3.6 µs, half of one that does, and this 0.4: most events
       // bring one connection.
@@ -134,7 +164,7 @@ export class Acceptor implements Watcher, ConnectionSource {
         return n;
       }
     }
-    return ACCEPTS_PER_EVENT_MAX;
+    return most;
   }
 
   /** Passes a connection on, with the bounds of the PROXY header that a proxy has to begin with. */
@@ -195,7 +225,7 @@ export class Acceptor implements Watcher, ConnectionSource {
   drain(): void {
     const events = DRAIN_ACCEPTS_MAX / ACCEPTS_PER_EVENT_MAX;
     for (let n = 0; n < events && this.#timer === null && !this.#isPaused; n++) {
-      if (this.#takeSome() < ACCEPTS_PER_EVENT_MAX) return;
+      if (this.#takeSome(ACCEPTS_PER_EVENT_MAX) < ACCEPTS_PER_EVENT_MAX) return;
     }
   }
 
@@ -205,21 +235,27 @@ export class Acceptor implements Watcher, ConnectionSource {
     clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#spare < 0) this.#spare = native.eventfd();
-    if (!this.#isPaused) this.#watch(Interest.READ);
+    this.#watchIfFree();
   }
 
   /** Takes no connections until `resume`: they wait in the kernel's queue. */
   pause(): void {
     if (this.#isPaused) return;
     this.#isPaused = true;
-    this.#watch(Interest.NONE);
+    this.#watchIfFree();
   }
 
   /** Takes connections again. */
   resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    if (this.#timer === null) this.#watch(Interest.READ);
+    this.#watchIfFree();
+  }
+
+  /** Watches the listener unless there is a reason to take nobody. */
+  #watchIfFree(): void {
+    const isFree = !this.#isPaused && !this.#isWaiting && this.#timer === null;
+    this.#watch(isFree ? Interest.READ : Interest.NONE);
   }
 
   ref(): void {
@@ -253,6 +289,7 @@ export class Acceptor implements Watcher, ConnectionSource {
   #stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    this.#claim?.close();
     this.ref(); // the poller counts all that it watches
     this.#poller.remove(this.#token, this.fd);
     this.#token = -1;

@@ -7,7 +7,8 @@ import { CALLBACKS, checkCallbacks } from "../connection/callbacks.ts";
 import type { Callbacks, Inside, RequestHandler } from "../connection/connection.ts";
 import type { ConnectionMetrics } from "../connection/connection_metrics.ts";
 import type { Service } from "../connection/service.ts";
-import { SocketConnection } from "../connection/socket_connection.ts";
+import type { SocketConnection } from "../connection/socket_connection.ts";
+import { connectionOf } from "../connection/limited_connection.ts";
 import { type ConnectionOptions, DEFAULTS, settings } from "../connection/settings.ts";
 import { socketTransport } from "../transport/descriptor.ts";
 import { setProxy } from "../transport/proxied.ts";
@@ -31,6 +32,8 @@ import { Timer } from "../poll/timer_wheel.ts";
 import { Acceptor, type ListenerMetrics } from "./acceptor.ts";
 import { asCallbackOf, CallbackWait, isInCallbackOf } from "./callback_wait.ts";
 import { Arrivals, checkMost, type Reception, type Visitor } from "./arrivals.ts";
+import { checkMemory, type LoopLimits, type LoopRates, loopRates } from "./loop_limits.ts";
+import { forgetAccount, MemoryBound, sharedLimits } from "./memory_bound.ts";
 import { Roster } from "./roster.ts";
 import { Shutdown, type ShutdownOptions, type ShutdownResult } from "./shutdown.ts";
 import type { ConnectionSource, SourceOwner } from "./source.ts";
@@ -60,7 +63,7 @@ import type { ConnectionSource, SourceOwner } from "./source.ts";
 export interface EventLoopOptions<C = undefined>
   extends
     Omit<Callbacks<C>, "onRequest">,
-    ConnectionOptions,
+    Omit<ConnectionOptions, "limits">,
     Pick<SocketOptions, "noDelay" | "keepAlive"> {
   /**
    * The number of connections that may be open. More wait in the kernel's queue until one goes. Any
@@ -71,6 +74,8 @@ export interface EventLoopOptions<C = undefined>
   connectionsPerAddressMax?: number;
   /** The number of TLS handshakes and PROXY headers under way at once; others wait. 256 unless given. */
   handshakesMax?: number;
+  /** How fast it takes what comes, and how much it holds. None unless given. */
+  limits?: LoopLimits;
   /**
    * Called with the error of each TLS handshake that failed, and the address of the client, and of
    * each PROXY header, with that of the proxy: there is no connection then. Without it they are
@@ -87,6 +92,8 @@ export interface LoopMetrics {
   refused: number;
   /** Those that are open, or have a handler that still runs. */
   connectionCount: number;
+  /** The bytes that they hold; 0 unless `memoryBytesMax` is given, without which nobody counts. */
+  heldBytes: number;
   /** Its listeners. */
   listeners: ListenerMetrics[];
   /** Some of its connections, if they were asked for. */
@@ -107,6 +114,7 @@ export const EVENT_LOOP_OPTIONS: Known<EventLoopOptions> = {
   ...OTHER_CALLBACKS,
   noDelay: "boolean",
   keepAlive: 1,
+  limits: 1,
   connectionsMax: 1,
   connectionsPerAddressMax: 1,
   handshakesMax: 1,
@@ -170,6 +178,8 @@ export class EventLoop<C = undefined> {
   readonly #service: Omit<Service<C>, "scope">;
   readonly #connections = new Roster<SocketConnection<C>>();
   readonly #socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive">;
+  readonly #limits: LoopRates | null;
+  readonly #memory: MemoryBound | null;
   readonly #connectionsMax: number;
   readonly #sources = new Set<ConnectionSource>();
   readonly #poller = threadPoller();
@@ -202,14 +212,20 @@ export class EventLoop<C = undefined> {
    */
   constructor(onRequest: RequestHandler<C> | null, options: EventLoopOptions<C> = {}) {
     const read = readLoop(onRequest, options);
+    const rates = this.#limits = loopRates(read.limits);
     this.#service = {
       poller: this.#poller,
       callbacks: { ...read, onRequest },
-      settings: settings(read),
+      settings: settings({ ...read, limits: read.limits?.connection }),
       owner: { onGone: (connection) => this.#onGone(connection) },
       io: socketTransport,
       isDialled: false,
     };
+    checkMemory(rates, this.#service.settings.readBufferBytesMax);
+    this.#memory = rates?.memory == null ? null : new MemoryBound(this.#poller, rates.memory, {
+      connections: () => this.#connections.list(),
+      onMemory: (isFull) => isFull ? this.#pauseIfFull() : this.#onRoom(),
+    });
     this.#socketOptions = { noDelay: read.noDelay, keepAlive: read.keepAlive };
     this.#connectionsMax = checkMost("connectionsMax", read.connectionsMax);
     this.#arrivals = new Arrivals(this.#poller, read, {
@@ -257,6 +273,7 @@ export class EventLoop<C = undefined> {
       accepted: this.#accepted,
       refused: this.#refused,
       connectionCount: this.#connections.size,
+      heldBytes: this.#memory?.heldBytes ?? 0,
       listeners,
       connections: this.#connections.list(connectionsMax).map((one) => one.metrics()),
     };
@@ -279,7 +296,7 @@ export class EventLoop<C = undefined> {
       // Accepted sockets inherit them from the listener.
       setStreamOptions(socket, this.#socketOptions);
       const owner = this.#sourceOwner(socket.credentials);
-      const acceptor = new Acceptor(socket, this.#poller, owner);
+      const acceptor = new Acceptor(socket, this.#poller, owner, this.#limits?.accepts);
       this.#sources.add(acceptor);
       if (!this.#isRef) acceptor.unref();
       if (this.#isFull) acceptor.pause();
@@ -305,7 +322,12 @@ export class EventLoop<C = undefined> {
 
   /** For a source whose connections are called back in the async context of now. */
   #sourceOwner(credentials: Credentials | null = null): SourceOwner {
-    const service = { ...this.#service, scope: asCallbackOf(this, currentScope) };
+    const scope = asCallbackOf(this, currentScope);
+    const service = {
+      ...this.#service,
+      limits: sharedLimits(this.#poller, this.#limits, this.#memory),
+      scope,
+    };
     const secured = { ...service, io: tlsTransport };
     const choose = credentials === null ? null : (name: string | null) => credentials.choose(name);
     let plain = service; // the listeners of one source are of one kind, but for an inbox
@@ -343,7 +365,7 @@ export class EventLoop<C = undefined> {
     const { fd, remote, proxy } = visitor;
     let connection: SocketConnection<C>;
     try {
-      connection = new SocketConnection<C>(service, fd, visitor);
+      connection = connectionOf<C>(service, fd, visitor);
     } catch (error) {
       this.#arrivals.leave(remote, proxy); // no descriptor was left for a timer
       native.close(fd);
@@ -359,6 +381,7 @@ export class EventLoop<C = undefined> {
 
   /** Whether no more may come for now. What is on its way counts as a connection. */
   get #isFull(): boolean {
+    if (this.#memory !== null && this.#memory.isFull) return true;
     return this.#connections.size + this.#arrivals.count >= this.#connectionsMax;
   }
 
@@ -373,6 +396,7 @@ export class EventLoop<C = undefined> {
     if (gone.isCut) this.#cut += 1;
     this.#arrivals.leave(gone.peer, gone.proxy);
     this.#connections.remove(gone);
+    if (this.#memory !== null) forgetAccount(gone);
     this.#onCount?.(this.#connections.size);
     this.#onRoom();
     if (this.#connections.size === 0) this.#onIdle?.();
@@ -422,6 +446,7 @@ export class EventLoop<C = undefined> {
     const reason = new ClosedError("The server shuts down");
     for (const connection of this.#connections.list()) connection.leave(reason);
     const cut = await this.#untilIdle(options);
+    this.#memory?.close();
     this.#served?.resolve();
     return { cut };
   }

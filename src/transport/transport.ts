@@ -86,8 +86,12 @@ export interface Transport {
   tcp(fd: number): TcpMetrics | null;
 }
 
-/** A second result of {@linkcode receive}. */
+/** The bounds of {@linkcode receive}, and a second result. */
 export const receiving = {
+  /** The most that one call receives; less while a connection with limits does. */
+  most: READ_BYTES_MAX,
+  /** The largest block that is taken for it; less while all connections hold too much. */
+  blockMost: Infinity,
   /** Bytes filled what room there was: the kernel may have more. */
   wasFilled: false,
 };
@@ -113,9 +117,12 @@ export function receive(
   wanted: number,
 ): number {
   const missing = Math.min(wanted - chain.length, CONTIGUOUS_BYTES_MAX);
-  const node = chain.room(READ_ROOM_MIN, Math.max(size.blockBytes, missing));
+  const node = chain.room(
+    READ_ROOM_MIN,
+    Math.min(Math.max(size.blockBytes, missing), receiving.blockMost),
+  );
   const { free } = node;
-  const count = io.receive(fd, node.block!.slab, node.malloced, Math.min(free, READ_BYTES_MAX));
+  const count = io.receive(fd, node.block!.slab, node.malloced, Math.min(free, receiving.most));
   receiving.wasFilled = count === free;
   chain.received(count);
   return count;

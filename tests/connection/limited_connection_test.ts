@@ -1,0 +1,202 @@
+import { assert, assertEquals } from "@std/assert";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import {
+  type Connection,
+  createListener,
+  dial,
+  EventLoop,
+  FakeClock,
+  memoryPair,
+  metrics,
+} from "../../mod.ts";
+import { pairWith } from "../support/pair.ts";
+import { needs } from "../support/transport.ts";
+import { seededRandom } from "../support/random.ts";
+import { soon, until } from "../support/until.ts";
+
+function take({ reader }: Connection): void {
+  reader.skip(reader.length);
+  reader.release();
+}
+
+test("bytesPerSecond lets a burst through, then so many bytes a second, and loses none", async () => {
+  using clock = new FakeClock();
+  let got = 0;
+  const [a, b] = memoryPair({
+    windowBytes: 1 << 20,
+    second: {
+      limits: { bytesPerSecond: 1000, bytesBurst: 500 },
+      onRequest: ({ reader }) => {
+        got += reader.length;
+        reader.skip(reader.length);
+        reader.release();
+      },
+    },
+  });
+  const before = metrics().limits.byteWaits;
+  a.writer.writeBinary(new Uint8Array(5500));
+  await a.writer.flush();
+  await clock.advance(0);
+  assertEquals([got, b.isReadPaused], [500, true]);
+  for (let second = 1; second <= 5; second++) {
+    await clock.advance(1000);
+    const most = 500 + 1000 * second;
+    assert(got <= most && got > most - 25, `${got} of ${most}`);
+  }
+  await clock.advance(1000);
+  assertEquals(got, 5500);
+  assert(metrics().limits.byteWaits > before);
+  await Promise.all([a.close(), b.closed]);
+});
+
+test("requestsPerSecond calls the handler so often, and everything in the end", async () => {
+  using clock = new FakeClock();
+  let calls = 0;
+  const [a, b] = memoryPair({
+    second: {
+      limits: { requestsPerSecond: 10, requestsBurst: 3 },
+      onRequest: ({ reader }) => {
+        calls += 1;
+        reader.readByte();
+        reader.release();
+      },
+    },
+  });
+  a.writer.writeBinary(new Uint8Array(24));
+  await a.writer.flush();
+  await clock.advance(0);
+  assertEquals(calls, 3);
+  await clock.advance(1000);
+  assertEquals(calls, 13);
+  await a.close();
+  await clock.advance(2000);
+  assertEquals(calls, 24);
+  await b.closed;
+});
+
+test("requestsPerSecond serves what a lost connection has brought", async () => {
+  using clock = new FakeClock();
+  let calls = 0;
+  const [a, b] = memoryPair({
+    second: {
+      limits: { requestsPerSecond: 1 },
+      onRequest: ({ reader }) => {
+        calls += 1;
+        reader.readByte();
+        reader.release();
+      },
+    },
+  });
+  a.writer.writeBinary(new Uint8Array(5));
+  await a.writer.flush();
+  await clock.advance(0);
+  assertEquals(calls, 1);
+  b.reset();
+  await clock.advance(0);
+  await b.closed;
+  assertEquals(metrics().poller.againCount, 0);
+  await a.close();
+});
+
+test("limits leave every byte as it was, whatever they are and however it is read", async () => {
+  const random = seededRandom();
+  for (let round = 0; round < 6; round++) {
+    const rate = 400_000 + random.below(4_000_000);
+    const limits = {
+      bytesPerSecond: rate,
+      bytesBurst: 1 + random.below(50_000),
+      requestsPerSecond: 500 + random.below(5000),
+    };
+    const sent = createHash("sha256");
+    const got = createHash("sha256");
+    let count = 0;
+    const [a, b] = pairWith(undefined, { limits });
+    b.setOnRequest(async ({ reader }) => {
+      const most = Math.min(reader.length, 1 + random.below(20_000));
+      if (random.chance(0.2)) await reader.wait(Math.min(most, reader.length));
+      const bytes = reader.readBinary(Math.min(most, reader.length));
+      got.update(bytes);
+      count += bytes.length;
+      reader.release();
+    });
+    let total = 0;
+    for (let i = 0; i < 30; i++) {
+      const bytes = crypto.getRandomValues(new Uint8Array(1 + random.below(20_000)));
+      sent.update(bytes);
+      total += bytes.length;
+      a.writer.writeBinary(bytes, { copy: true });
+      await soon(a.writer.flush());
+    }
+    await until(() => count === total, `all bytes of seed ${random.seed}`);
+    assertEquals(got.digest("hex"), sent.digest("hex"));
+    await a.close();
+    await soon(b.closed);
+  }
+});
+
+test("a wait with a deadline takes what came in time, whatever the limits say", async () => {
+  using clock = new FakeClock();
+  const [a, b] = memoryPair({
+    second: { limits: { bytesPerSecond: 1, bytesBurst: 10 }, readTimeoutMs: 1000 },
+  });
+  a.writer.writeBinary(new Uint8Array(100));
+  await a.writer.flush();
+  const waited = b.reader.wait(100);
+  await clock.advance(1000);
+  await soon(waited);
+  await Promise.all([a.close(), b.close()]);
+});
+
+test("the rates of a listener are those of all its connections", needs("listener"), async () => {
+  using clock = new FakeClock();
+  const got = [0, 0, 0, 0];
+  let next = 0;
+  const listener = createListener("tcp", "127.0.0.1:0");
+  const loop = new EventLoop(({ reader }, at: number) => {
+    got[at]! += reader.length;
+    reader.skip(reader.length);
+    reader.release();
+  }, { onPrepare: () => next++, limits: { bytesPerSecond: 100_000, bytesBurst: 10_000 } });
+  const served = loop.serve(listener);
+  const clients = await Promise.all(got.map(() => dial("tcp", listener.address)));
+  for (const client of clients) {
+    client.writer.writeBinary(new Uint8Array(100_000));
+    void client.writer.flush();
+  }
+  await until(() => got.some((each) => each > 0), "the first bytes");
+  await clock.advance(3000);
+  const sum = got.reduce((a, b) => a + b, 0);
+  assert(sum <= 310_000 && sum > 200_000, `${sum} of 310000`);
+  for (const each of got) assert(each > 40_000, `each has its part: ${got}`);
+  for (const client of clients) client.reset();
+  const over = loop.shutdown({ timeoutMs: 0 });
+  await clock.advance(1000);
+  await over;
+  await served;
+});
+
+test(
+  "acceptsPerSecond leaves connections in the queue, and takes all of them",
+  needs("listener"),
+  async () => {
+    using clock = new FakeClock();
+    const before = metrics().limits.acceptWaits;
+    const listener = createListener("tcp", "127.0.0.1:0");
+    const loop = new EventLoop(take, { limits: { acceptsPerSecond: 10, acceptsBurst: 5 } });
+    const served = loop.serve(listener);
+    const clients = await Promise.all(
+      Array.from({ length: 25 }, () => dial("tcp", listener.address)),
+    );
+    await clock.advance(0);
+    assertEquals(loop.metrics().accepted, 5);
+    await clock.advance(1000);
+    assertEquals(loop.metrics().accepted, 15);
+    await clock.advance(1000);
+    assertEquals(loop.metrics().accepted, 25);
+    assert(metrics().limits.acceptWaits > before);
+    await Promise.all(clients.map((client) => client.close()));
+    await loop.shutdown();
+    await served;
+  },
+);
