@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { settings } from "../../src/connection/settings.ts";
+import { type ConnectionSettings, settings } from "../../src/connection/settings.ts";
 import { checkTimeout } from "../../src/core/options.ts";
 import {
   MESSAGE_BYTES_MAX,
@@ -10,7 +10,7 @@ import {
 import { pairWith } from "../support/pair.ts";
 
 test("settings() has defaults for what is not given, undefined included (netpoll 169)", () => {
-  const defaults = {
+  const defaults: ConnectionSettings = {
     readTimeoutMs: 0,
     writeTimeoutMs: 0,
     idleTimeoutMs: 0,
@@ -19,7 +19,8 @@ test("settings() has defaults for what is not given, undefined included (netpoll
     readBufferBytesMax: READ_BUFFER_BYTES_MAX,
     writeBufferBytesMax: WRITE_BUFFER_BYTES_MAX,
     messageBytesMax: MESSAGE_BYTES_MAX,
-    zeroCopy: "off" as const,
+    zeroCopy: "off",
+    limits: null,
   };
   assertEquals(settings({}), defaults);
   assertEquals(settings({ readTimeoutMs: undefined }), defaults);
