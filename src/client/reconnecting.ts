@@ -6,7 +6,7 @@ import type { Tagged } from "../codec/tagged.ts";
 import { say } from "../core/config.ts";
 import { BusyError, ClosedError, TimeoutError, UnansweredError } from "../core/errors.ts";
 import { fullJitter } from "../core/jitter.ts";
-import { RECONNECT_MS, REQUESTS_PENDING_MAX, RETRY_BUDGET } from "../core/limits.ts";
+import { RECONNECT_MS, REQUESTS_PENDING_MAX, RETRY_BUDGET, RETRY_RATIO } from "../core/limits.ts";
 import {
   checkFunction,
   checkNumber,
@@ -14,6 +14,7 @@ import {
   checkTimeout,
   type Known,
   readOptions,
+  show,
 } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
 import {
@@ -134,18 +135,29 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
     codec: Codec<Tagged<In>, Tagged<Out>>,
     options: ReconnectingOptions,
   ) {
-    const { dial, onStateChange, ...read } = readOptions("reconnecting", options, OPTIONS);
-    const [first, last] = RECONNECT_MS;
-    const backoffMs = checkNumber("backoffMs", read.backoffMs ?? first, 1, Infinity);
+    const [firstMs, lastMs] = RECONNECT_MS;
+    const {
+      pendingMax = REQUESTS_PENDING_MAX,
+      timeoutMs = 0,
+      backoffMs = firstMs,
+      backoffMsMax = lastMs,
+      retryRatio = RETRY_RATIO,
+      retryBudget = RETRY_BUDGET,
+      dial,
+      onStateChange,
+    } = readOptions("reconnecting", options, OPTIONS);
     this.#options = {
-      pendingMax: checkNumber("pendingMax", read.pendingMax ?? REQUESTS_PENDING_MAX, 1, Infinity),
-      timeoutMs: checkTimeout("timeoutMs", read.timeoutMs ?? 0),
-      backoffMs,
-      backoffMsMax: checkNumber("backoffMsMax", read.backoffMsMax ?? last, backoffMs, Infinity),
-      retryRatio: checkRatio(read.retryRatio ?? 0.1),
-      retryBudget: checkNumber("retryBudget", read.retryBudget ?? RETRY_BUDGET, 0, Infinity),
+      pendingMax: checkNumber("pendingMax", pendingMax, 1, Infinity),
+      timeoutMs: checkTimeout("timeoutMs", timeoutMs),
+      backoffMs: checkNumber("backoffMs", backoffMs, 1, Infinity),
+      backoffMsMax: checkNumber("backoffMsMax", backoffMsMax, backoffMs, Infinity),
+      retryRatio: checkRatio(retryRatio),
+      retryBudget: checkNumber("retryBudget", retryBudget, 0, Infinity),
     };
     if (onStateChange !== undefined) checkFunction("onStateChange", onStateChange);
+    if (dial !== undefined && source instanceof ConnectionPool) {
+      throw new TypeError("Cannot set dial of reconnecting: the pool that is given has its own");
+    }
     this.#onStateChange = onStateChange;
     this.#budget = new Budget(this.#options);
     this.#codec = codec;
@@ -187,9 +199,11 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
    * When its connection ends, a request that was not sent is sent over the next one. One that was sent
    * and has no answer rejects, for nobody knows whether it was done, unless it is `idempotent`: then it
    * is repeated, as far as the budget of repeats allows. The deadline holds for all of that together.
+   * A body that can be written only once, such as a `LinkBuffer`, is not sent again: the request rejects
+   * then, and `sent` says which it was.
    *
-   * @throws {UnansweredError} It was sent, and its connection has ended: `sent` is true. This and the
-   * others as rejections.
+   * @throws {UnansweredError} It was sent, and its connection has ended: `sent` is true. Or it was not,
+   * and cannot be written again. This and the others as rejections.
    * @throws {TimeoutError} No answer came within `timeoutMs`; its `cause` is why there was no connection.
    * @throws {BusyError} `pendingMax` requests have no answer.
    * @throws {ClosedError} It was drained or closed.
@@ -211,8 +225,8 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
     try {
       return await this.#ask(body, { timeoutMs, signal, idempotent });
     } catch (error) {
-      // It knows the time of its last try only.
-      if (!(error instanceof TimeoutError)) throw error;
+      // It knows the time of its last try only, unless it is the user's own.
+      if (!(error instanceof TimeoutError) || error === signal?.reason) throw error;
       throw new TimeoutError("request", timeoutMs, { cause: error.cause });
     } finally {
       this.#pendingCount -= 1;
@@ -229,6 +243,7 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
     },
   ): Promise<In> {
     const endMs = timeoutMs === 0 ? Infinity : nowMs() + timeoutMs;
+    let lost: UnansweredError | null = null;
     for (;;) {
       if (this.#isClosed) throw closedError();
       const leftMs = endMs === Infinity ? 0 : Math.max(1, endMs - nowMs());
@@ -240,6 +255,9 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
         return await mux.request(body, { timeoutMs: ms, signal });
       } catch (error) {
         // One whose connection has just reached the end of its life was not sent either.
+        // A body that can be written once only, such as a LinkBuffer, cannot be sent again.
+        if (lost !== null && error instanceof TypeError) throw lost;
+        if (error instanceof UnansweredError) lost = error;
         const isNotSent = error instanceof UnansweredError
           ? !error.sent
           : error instanceof ClosedError && !this.#isClosed;
@@ -256,12 +274,10 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
     if (this.#state === "closed") return;
     this.#state = state;
     if (this.#onStateChange === undefined) return;
+    // It may be an async function: what that rejects with must not end the process either.
+    const tell = async () => await this.#onStateChange!(state, error);
     queueMicrotask(() => {
-      try {
-        this.#onStateChange!(state, error);
-      } catch (failure) {
-        say("error", `onStateChange of reconnecting failed: ${failure}`);
-      }
+      tell().catch((failure) => say("error", `onStateChange of reconnecting failed: ${failure}`));
     });
   }
 
@@ -372,8 +388,8 @@ function isMistake(error: unknown): boolean {
 }
 
 function checkRatio(ratio: number): number {
-  if (ratio >= 0 && ratio <= 1) return ratio;
-  throw new RangeError(`Cannot set retryRatio to ${ratio}: it is a number from 0 to 1`);
+  if (typeof ratio === "number" && ratio >= 0 && ratio <= 1) return ratio;
+  throw new RangeError(`Cannot set retryRatio to ${show(ratio)}: it is a number from 0 to 1`);
 }
 
 /**

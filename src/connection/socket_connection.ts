@@ -246,11 +246,11 @@ export class SocketConnection<C> extends ControlledStream<C>
   }
 
   /**
-   * Whether it could be anybody's: open both ways, nothing of it unread, unsent or awaited. It looks
-   * at what the kernel has, too, so that a peer's end is known that no event has told of.
+   * Whether it could be anybody's: open both ways, nothing of it unread, unsent or awaited. When it
+   * receives first, bytes and a peer's end are known that no event has told of.
    */
-  isAtRest(): boolean {
-    if (this.isWatched && this.canRead() && this.receiveUnasked()) {
+  isAtRest(isReceiving: boolean): boolean {
+    if (isReceiving && this.isWatched && this.canRead() && this.receiveUnasked()) {
       queueMicrotask(() => this.goOn()); // whoever asks must not meet a callback
     }
     const { writer, ending } = this;

@@ -261,6 +261,8 @@ export const EJECT_MS_MAX = 60_000;
  * are a part of the requests, so that a server in trouble does not get twice as many.
  */
 export const RETRY_BUDGET = 1000;
+/** Repeats that a request adds to the reserve: so many more does a server in trouble get. */
+export const RETRY_RATIO = 0.1;
 /** The first time between two tries to connect, and the longest. */
 export const RECONNECT_MS: readonly [first: number, last: number] = [100, 30_000];
 

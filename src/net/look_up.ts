@@ -29,12 +29,28 @@ export interface Destination {
   readonly found: readonly Uint32Array[] | Name;
 }
 
+/** The host and the port of somebody who listens. */
+function parseListening(address: string): HostPort {
+  const at = parseHostPort(address);
+  if (at.port !== 0) return at;
+  throw new TypeError(`Cannot dial "${address}": port 0 is for listening`);
+}
+
+/**
+ * Looks at the text of an address only: nobody is asked for a permission, or for the addresses of a name.
+ *
+ * @throws {TypeError} Nobody can be there.
+ */
+export function checkDestination(network: IpNetwork | "unix", address: string): void {
+  if (network === "unix") parsePath(address);
+  else parseListening(address);
+}
+
 /** Takes the text of an address apart, once, and asks whether the program may go there. */
 export function locate(network: IpNetwork | "unix", address: string): Destination {
   if (network === "unix") return { origin: "written", found: [parsePath(address)] };
-  const at = parseHostPort(address);
+  const at = parseListening(address);
   const { hostname, port } = at;
-  if (port === 0) throw new TypeError(`Cannot dial "${address}": port 0 is for listening`);
   if (hostname === "") {
     // Nobody has named this machine: its own addresses are as good as written.
     const found = resolveHost(network, { hostname: "localhost", port });

@@ -240,6 +240,20 @@ export function checkKeepAlive(options: boolean | KeepAliveOptions | undefined):
   if (options !== undefined && typeof options !== "boolean") readKeepAlive(options);
 }
 
+/**
+ * Throws for options that no socket can have, before there is one.
+ *
+ * @throws {RangeError} One is out of range.
+ */
+export function checkSocketOptions(options: SocketOptions): void {
+  const { typeOfService = 0, keepAlive } = options;
+  checkNumber("typeOfService", typeOfService, 0, 255);
+  for (const [key, , most] of NUMBERS) {
+    if (options[key] !== undefined) checkNumber(key, options[key] as number, 0, most);
+  }
+  checkKeepAlive(keepAlive);
+}
+
 /** Sets whether, and how, a silent peer is probed. */
 export function setKeepAlive(fd: number, options: boolean | KeepAliveOptions): void {
   const [idle, interval, count] = typeof options === "boolean" ? [0, 0, 0] : readKeepAlive(options);

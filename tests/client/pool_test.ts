@@ -315,6 +315,30 @@ test("drain() serves who waits already and nobody else, and cuts what is late", 
   late.release(); // harmless
 });
 
+test("drain() waits for nothing that nobody wants: a dial, a probe, or one for who gave up", async () => {
+  const source = new MemorySource(false);
+  const filled = new ConnectionPool(source.connect, { min: 1 });
+  await until(() => filled.metrics().dialing === 1, "min is on its way");
+  assertEquals(await soon(filled.drain()), { cutCount: 0 });
+
+  const asked = new ConnectionPool(source.connect);
+  const abort = new AbortController();
+  const waiting = asked.acquire({ signal: abort.signal });
+  const drained = asked.drain();
+  assertEquals(await stateOf(drained), "pending");
+  abort.abort(new Error("enough"));
+  await assertRejects(() => waiting, Error, "enough");
+  assertEquals(await soon(drained), { cutCount: 0 });
+
+  const ready = new MemorySource();
+  const probed = new ConnectionPool(ready.connect, { probe: () => new Promise(() => {}) });
+  (await soon(probed.acquire())).release();
+  await assertRejects(() => probed.acquire({ timeoutMs: 1 }), TimeoutError);
+  assertEquals(probed.metrics().probing, 1);
+  assertEquals(await soon(probed.drain()), { cutCount: 0 });
+  await until(() => ready.open === 0, "the one that was probed is closed");
+});
+
 test("close() rejects who waits, ends dials, and closes what is in use", async () => {
   await leaks(async () => {
     const source = new MemorySource(false);

@@ -3,10 +3,12 @@ import { test } from "node:test";
 import {
   BusyError,
   ClosedError,
+  configure,
   type Connection,
   ConnectionPool,
   FakeClock,
   lengthPrefixed,
+  LinkBuffer,
   memoryPair,
   reconnecting,
   type ReconnectingState,
@@ -15,6 +17,7 @@ import {
   TimeoutError,
   UnansweredError,
 } from "../../mod.ts";
+import { config } from "../../src/core/config.ts";
 import { textOf } from "../buffer/balanced.ts";
 import { leaks } from "../support/leaks.ts";
 import { serveAt } from "../support/pool_bed.ts";
@@ -280,10 +283,67 @@ test("every request settles once, whatever happens to connections", async () => 
   }
 });
 
+test("a body that can be written once is not sent again: the request says whether it was sent", async () => {
+  const line = new Line();
+  const client = reconnecting(line.connect, codec, { backoffMs: 1, backoffMsMax: 2 });
+  await until(() => client.state === "connected", "it is connected");
+  const body = new LinkBuffer();
+  body.writeString("once");
+  body.flush();
+  const failed = client.request(body, { idempotent: true });
+  await soon(line.peer.reader.wait(1));
+  await line.peer.close({ timeoutMs: 0 });
+  const error = await soon(assertRejects(() => failed, UnansweredError));
+  assertEquals([error.sent, client.pendingCount], [true, 0]);
+  await client.close();
+});
+
+test("request() rejects with the reason of its signal, whatever that is", async () => {
+  const client = reconnecting(() => new Promise<Connection>(() => {}), codec);
+  const abort = new AbortController();
+  const reason = new TimeoutError("read", 77);
+  const failed = client.request("x", { signal: abort.signal }).catch((error) => error);
+  abort.abort(reason);
+  assert(await soon(failed) === reason);
+  await client.close();
+});
+
+test("onStateChange may fail, also later: the client goes on, and the log says so", async () => {
+  const said: string[] = [];
+  const { log } = config;
+  configure({ log: (line) => said.push(line) });
+  try {
+    const line = new Line();
+    let calls = 0;
+    const onStateChange = () => {
+      if (calls++ > 0) return Promise.reject(new Error("later"));
+      throw new Error("at once");
+    };
+    const client = reconnecting(line.connect, codec, { onStateChange });
+    await until(() => said.length >= 2, "both are told");
+    line.serve();
+    assertEquals(textOf(await soon(client.request("x"))), "x");
+    await client.close();
+    assertEquals(said.slice(0, 2).map((each) => /at once|later/.exec(each)?.[0]), [
+      "at once",
+      "later",
+    ]);
+  } finally {
+    configure({ log });
+  }
+});
+
 test("reconnecting() refuses what means nothing", () => {
   const make = (options: unknown) => () => reconnecting("h:1", codec, options as undefined);
   assertThrows(make({ retries: 1 }), TypeError, "Unknown option");
   assertThrows(make({ retryRatio: 2 }), RangeError);
+  assertThrows(make({ retryRatio: "0.5" }), RangeError, '"0.5"');
+  for (const name of ["pendingMax", "timeoutMs", "backoffMs", "retryRatio", "retryBudget"]) {
+    assertThrows(make({ [name]: null }), RangeError, "null");
+  }
+  const pool = new ConnectionPool("h:1");
+  assertThrows(() => reconnecting(pool, codec, { dial: {} }), TypeError, "has its own");
+  assertThrows(() => reconnecting("h", codec), TypeError, "no port");
   assertThrows(make({ backoffMs: 0 }), RangeError);
   assertThrows(make({ backoffMs: 50, backoffMsMax: 10 }), RangeError);
   assertThrows(make({ onStateChange: 5 }), TypeError);

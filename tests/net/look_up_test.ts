@@ -1,8 +1,17 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { NetpollError } from "../../mod.ts";
-import { localRaw, locate, resolve } from "../../src/net/look_up.ts";
+import { checkDestination, localRaw, locate, resolve } from "../../src/net/look_up.ts";
 import { formatAddress, udpAddress } from "../../src/net/address.ts";
+
+test("checkDestination() looks at the text only", () => {
+  for (const text of ["a:1", "127.0.0.1:1", ":1", "[::1]:1"]) checkDestination("tcp", text);
+  for (const text of ["", "a", "a:0", "a:x", "[::1]"]) {
+    assertThrows(() => checkDestination("tcp", text), TypeError);
+  }
+  checkDestination("unix", "@a");
+  assertThrows(() => checkDestination("unix", ""), TypeError);
+});
 
 test("resolve() finds the addresses of a name, with the port that is dialled", async () => {
   const raws = await resolve({ network: "tcp4", at: { hostname: "localhost", port: 7 } });

@@ -7,6 +7,7 @@ import { Family, rawFromNumeric } from "../../src/net/address.ts";
 import {
   applyOptions,
   checkKeepAlive,
+  checkSocketOptions,
   getOption,
   Option,
   resetOnClose,
@@ -190,4 +191,17 @@ test("keepAlive that the kernel would refuse is a RangeError where it is given",
   }
   checkKeepAlive({ idleMs: 32_767_000, intervalMs: 1000, count: 127 });
   for (const none of [undefined, true, false]) checkKeepAlive(none);
+});
+
+test("checkSocketOptions() refuses what no socket can have, and asks none", () => {
+  const bad: SocketOptions[] = [
+    { typeOfService: 256 },
+    { priority: 7 },
+    { mark: -1 },
+    { sendBufferBytes: NaN },
+    { userTimeoutMs: 2 ** 31 },
+    { keepAlive: { count: 0 } },
+  ];
+  for (const options of bad) assertThrows(() => checkSocketOptions(options), RangeError);
+  checkSocketOptions({ typeOfService: 255, priority: 6, keepAlive: true, noDelay: false });
 });

@@ -1,7 +1,7 @@
 /**
  * The inside of a pool: who gets which connection, and when.
  */
-import { BusyError, ClosedError, NetpollError } from "../../core/errors.ts";
+import { BusyError, ClosedError, EofError, NetpollError, TimeoutError } from "../../core/errors.ts";
 import { fullJitter } from "../../core/jitter.ts";
 import { RECONNECT_MS } from "../../core/limits.ts";
 import {
@@ -40,6 +40,14 @@ function isUseless({ inside }: Member): boolean {
   return inside.readEnd !== null && inside.input.total === 0 && inside.input.length === 0;
 }
 
+/** Whether an error says something of the server: it is not the program's own, nor of its load. */
+function isOfPeer(error: unknown): boolean {
+  if (error instanceof TimeoutError) return error.operation !== "acquire";
+  const isOwn = error instanceof BusyError ||
+    (error instanceof ClosedError && !(error instanceof EofError));
+  return error instanceof NetpollError && !isOwn;
+}
+
 /** Why something came to nothing. */
 interface Failure {
   readonly error: unknown;
@@ -50,7 +58,7 @@ export class PoolCore {
   readonly #settings: PoolSettings;
   readonly #group: Group;
   readonly #maker: Maker;
-  readonly #waiting = new WaitQueue<Lease>("acquire");
+  readonly #waiting = new WaitQueue<Lease>("acquire", () => this.#checkEmpty());
   readonly #leased = new Set<Member>();
   /** Dials that are under way. */
   readonly #dials = new Set<Promise<Failure | null>>();
@@ -139,8 +147,11 @@ export class PoolCore {
   }
 
   /** Why a connection cannot be given to anybody; null when it can. */
-  #faultOf({ connection, inside, expiryMs }: Member): PoolCloseReason | null {
-    if (!inside.isAtRest()) {
+  #faultOf(
+    { connection, inside, expiryMs }: Member,
+    isReceiving = true,
+  ): PoolCloseReason | null {
+    if (!inside.isAtRest(isReceiving)) {
       const isOver = !connection.isActive || inside.readEnd !== null;
       return isOver ? "ended" : "unclean";
     }
@@ -282,8 +293,10 @@ export class PoolCore {
     const { endpoint, connection } = member;
     endpoint.usedCount -= 1;
     connection.reader.release();
-    const fault = failure === null ? this.#faultOf(member) : "failed";
-    const isFailed = failure === null ? isUseless(member) : failure.error instanceof NetpollError;
+    // When it lies idle first, the kernel is asked when somebody gets it: once is enough.
+    const isWanted = this.#waiting.count > 0 || member.inside.input.total === 0;
+    const fault = failure === null ? this.#faultOf(member, isWanted) : "failed";
+    const isFailed = failure === null ? isUseless(member) : isOfPeer(failure.error);
     if (isFailed) this.#fail(endpoint);
     else if (failure === null) this.#succeed(endpoint);
     if (fault !== null) this.#drop(member, fault);
@@ -416,10 +429,9 @@ export class PoolCore {
 
   // ---- the end ----------------------------------------------------------------------------------
 
+  /** Nobody waits for what is still under way then: `close()` ends it. */
   #checkEmpty(): void {
-    const isEmpty = this.#waiting.count === 0 && this.#leased.size === 0 &&
-      this.#dialingCount + this.#probingCount === 0;
-    if (isEmpty) this.#emptied?.resolve();
+    if (this.#waiting.count === 0 && this.#leased.size === 0) this.#emptied?.resolve();
   }
 
   #closeIdle(): void {

@@ -73,7 +73,9 @@ export class Lease implements Disposable {
    * Gives the connection back; what its reader has lent is given back, too. It is closed, and not
    * used again, when it is not as it was: closed or ended by its peer, with bytes that are unread,
    * not flushed or not sent, with a wait under way, paused, or with a handler. With an error it is
-   * closed whatever its state; a {@linkcode NetpollError} counts as a failure of the address.
+   * closed whatever its state; a {@linkcode NetpollError} counts as a failure of the address, unless
+   * it is the program's own doing: a `BusyError`, the `ClosedError` of a connection that it closed
+   * itself, or the deadline of another `acquire`.
    *
    * Give an error for a question that was not answered in full: the answer may come later, and whoever
    * has the connection by then would take it for his.

@@ -4,16 +4,21 @@
 import type { Connection } from "../../connection/connection.ts";
 import { insideOf } from "../../connection/socket_connection.ts";
 import { counts } from "../../core/counts.ts";
-import { TimeoutError } from "../../core/errors.ts";
+import { ClosedError, TimeoutError } from "../../core/errors.ts";
 import { chance } from "../../core/jitter.ts";
 import { POOL_LIFETIME_JITTER } from "../../core/limits.ts";
 import { ignore } from "../../core/promises.ts";
 import { withSignal } from "../../core/signal.ts";
+import type { Network } from "../../net/address.ts";
+import { checkDestination, localRaw } from "../../net/look_up.ts";
+import { checkSocketOptions } from "../../net/socket.ts";
 import { type AddressLike, writtenStream } from "../../net/written.ts";
 import { clock } from "../../poll/clock.ts";
 import { threadPoller } from "../../poll/thread_poller.ts";
 import { Timer } from "../../poll/timer_wheel.ts";
+import { clientTlsOf } from "../../transport/client_tls.ts";
 import { dial } from "../dial.ts";
+import { headerOf } from "../proxy_option.ts";
 import type { Connect, Endpoint, Member } from "./endpoint.ts";
 import type { PoolDialOptions, PoolSettings } from "./options.ts";
 
@@ -28,13 +33,29 @@ export function nowMs(): number {
   return clock.now() / 1000;
 }
 
-/** The name of a source, and how it is connected to. */
+/** Throws for options with which no address, or not this one, can be dialled. */
+function checkDialled(network: Network, text: string, options: PoolDialOptions): void {
+  const { localAddress, proxyProtocol, tls } = options;
+  checkDestination(network, text);
+  checkSocketOptions(options);
+  localRaw(localAddress);
+  headerOf(proxyProtocol);
+  if (tls !== undefined) clientTlsOf(tls).nameOf(network, text);
+}
+
+/**
+ * The name of a source, and how it is connected to.
+ *
+ * @throws {TypeError} The address or an option is malformed: no dial could succeed.
+ * @throws {RangeError} A number among the options is out of range.
+ */
 export function connectOf(source: PoolSource, options: PoolDialOptions): [string, Connect] {
   if (typeof source === "function") {
     // One that throws has failed as one that rejects.
     return [source.name || "(a function)", async (signal) => await source({ signal })];
   }
   const { network, text } = writtenStream(source);
+  checkDialled(network, text, options);
   const { timeoutMs: _, onDisconnect, ...rest } = options;
   const name = network === "unix" ? `unix:${text}` : text;
   const dialOptions = {
@@ -68,6 +89,7 @@ export class Maker {
     const close = (late: Connection) => void late?.close?.({ timeoutMs: 0 });
     const connection = await this.#within("dial", timeoutMs, endpoint.connect, close);
     const inside = insideOf(connection, "pool");
+    if (!connection.isActive) throw new ClosedError("Cannot pool a connection that was closed");
     if (pooled.has(connection)) {
       throw new TypeError("Cannot pool a connection that is in a pool already: make a new one");
     }

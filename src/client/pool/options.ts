@@ -119,29 +119,40 @@ export interface PoolSettings extends Readonly<Required<Omit<PoolOptions, "probe
  * @throws {RangeError} A number is out of range.
  */
 export function poolSettings(options: PoolOptions): PoolSettings {
-  const read = readOptions("ConnectionPool", options, POOL_OPTIONS);
-  const dial = readOptions("dial of ConnectionPool", read.dial ?? {}, POOL_DIAL_OPTIONS);
+  const {
+    max = POOL_CONNECTIONS_MAX,
+    min = 0,
+    idleTimeoutMs = POOL_IDLE_MS,
+    lifetimeMs = POOL_LIFETIME_MS,
+    timeoutMs = POOL_ACQUIRE_TIMEOUT_MS,
+    waitingMax = POOL_WAITING_MAX,
+    probe,
+    probeIdleMs = 0,
+    probeTimeoutMs = POOL_PROBE_TIMEOUT_MS,
+    ejectAfter = EJECT_AFTER,
+    ejectMs = EJECT_MS,
+    dial: given = {},
+  } = readOptions("ConnectionPool", options, POOL_OPTIONS);
+  const { timeoutMs: dialMs = POOL_DIAL_TIMEOUT_MS, ...dial } = readOptions(
+    "dial of ConnectionPool",
+    given,
+    POOL_DIAL_OPTIONS,
+  );
   checkCallbacks(dial);
   settings(dial);
-  if (read.probe !== undefined) checkFunction("the probe of ConnectionPool", read.probe);
-  const max = checkNumber("max", read.max ?? POOL_CONNECTIONS_MAX, 1, Infinity);
-  const time = (name: keyof PoolOptions & `${string}Ms`, unless: number) =>
-    checkTimeout(name, read[name] ?? unless);
+  if (probe !== undefined) checkFunction("the probe of ConnectionPool", probe);
   return {
-    max,
-    min: checkNumber("min", read.min ?? 0, 0, max),
-    idleTimeoutMs: time("idleTimeoutMs", POOL_IDLE_MS),
-    lifetimeMs: time("lifetimeMs", POOL_LIFETIME_MS),
-    timeoutMs: time("timeoutMs", POOL_ACQUIRE_TIMEOUT_MS),
-    waitingMax: checkNumber("waitingMax", read.waitingMax ?? POOL_WAITING_MAX, 1, Infinity),
-    probe: read.probe ?? null,
-    probeIdleMs: time("probeIdleMs", 0),
-    probeTimeoutMs: time("probeTimeoutMs", POOL_PROBE_TIMEOUT_MS),
-    ejectAfter: checkNumber("ejectAfter", read.ejectAfter ?? EJECT_AFTER, 0, Infinity),
-    ejectMs: checkNumber("ejectMs", read.ejectMs ?? EJECT_MS, 1, Infinity),
-    dial: {
-      ...dial,
-      timeoutMs: checkTimeout("timeoutMs", dial.timeoutMs ?? POOL_DIAL_TIMEOUT_MS),
-    },
+    max: checkNumber("max", max, 1, Infinity),
+    min: checkNumber("min", min, 0, max),
+    idleTimeoutMs: checkTimeout("idleTimeoutMs", idleTimeoutMs),
+    lifetimeMs: checkTimeout("lifetimeMs", lifetimeMs),
+    timeoutMs: checkTimeout("timeoutMs", timeoutMs),
+    waitingMax: checkNumber("waitingMax", waitingMax, 1, Infinity),
+    probe: probe ?? null,
+    probeIdleMs: checkTimeout("probeIdleMs", probeIdleMs),
+    probeTimeoutMs: checkTimeout("probeTimeoutMs", probeTimeoutMs),
+    ejectAfter: checkNumber("ejectAfter", ejectAfter, 0, Infinity),
+    ejectMs: checkNumber("ejectMs", ejectMs, 1, Infinity),
+    dial: { ...dial, timeoutMs: checkTimeout("timeoutMs", dialMs) },
   };
 }

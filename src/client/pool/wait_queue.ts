@@ -4,6 +4,7 @@
  */
 import { counts } from "../../core/counts.ts";
 import { TimeoutError } from "../../core/errors.ts";
+import { ignore } from "../../core/promises.ts";
 import { threadPoller } from "../../poll/thread_poller.ts";
 import { Timer, type TimerOwner } from "../../poll/timer_wheel.ts";
 
@@ -96,9 +97,12 @@ export class WaitQueue<T> implements Queue<T> {
   /** The last failure, which a wait that is too long tells of. */
   cause: unknown;
 
-  /** Nobody waits yet, for what an error calls by this name. */
-  constructor(operation: "acquire" | "request") {
+  readonly #onGiveUp: () => void;
+
+  /** Nobody waits yet, for what an error calls by this name. `onGiveUp` hears when somebody gives up. */
+  constructor(operation: "acquire" | "request", onGiveUp: () => void = ignore) {
     this.operation = operation;
+    this.#onGiveUp = onGiveUp;
   }
 
   /** The number of those who wait. */
@@ -127,6 +131,7 @@ export class WaitQueue<T> implements Queue<T> {
   remove(waiter: Waiter<T>): void {
     this.givenUpCount += 1;
     this.#unlink(waiter);
+    this.#onGiveUp();
   }
 
   #unlink(waiter: Waiter<T>): void {

@@ -1,13 +1,20 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { test } from "node:test";
 import {
+  BusyError,
+  ClosedError,
   type Connection,
   ConnectionPool,
+  EofError,
   FakeClock,
+  FrameError,
   type Lease,
   memoryPair,
   NetpollError,
+  SystemError,
+  TimeoutError,
 } from "../../../mod.ts";
+import { ERRNO } from "../../../src/core/errno.ts";
 import { leaks } from "../../support/leaks.ts";
 import { ask, echo, MemorySource, serveAt, type Served } from "../../support/pool_bed.ts";
 import { type Random, seededRandom } from "../../support/random.ts";
@@ -124,6 +131,32 @@ test("several addresses share the load, an ejected one is left alone, and let in
     await pool.close();
     for (const server of servers) await server.stop();
   });
+});
+
+test("release() blames the address for errors of its server, and for no others", async () => {
+  const source = new MemorySource();
+  const pool = new ConnectionPool(source.connect);
+  const failures = () => pool.metrics().addresses[0]!.failures;
+  const fail = async (error: Error) => {
+    await pool.use(() => Promise.reject(error)).catch(() => {});
+    return failures();
+  };
+  const own = [
+    new Error("my mistake"),
+    new BusyError("my mistake"),
+    new ClosedError("I closed it"),
+    new TimeoutError("acquire", 1), // of another pool
+  ];
+  for (const error of own) assertEquals(await fail(error), 0, `${error}`);
+  const ofServer = [
+    new EofError("it has gone"),
+    new TimeoutError("read", 1),
+    new FrameError("malformed", 0, "that is no answer"),
+    new SystemError("receive", ERRNO.ECONNRESET),
+  ];
+  for (const [i, error] of ofServer.entries()) assertEquals(await fail(error), i + 1, `${error}`);
+  await pool.close();
+  for (const peer of source.peers) await peer.close({ timeoutMs: 0 });
 });
 
 test("all addresses are tried when all of them fail", async () => {

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "node:test";
 import {
+  ClosedError,
   type Connection,
   ConnectionPool,
   FakeClock,
@@ -34,6 +35,17 @@ test("connect() ends with the time of a dial, and closes what comes later", asyn
   const [ours] = memoryPair();
   late.resolve(ours);
   await until(() => !ours.isActive, "the late one is closed");
+  await pool.close();
+});
+
+test("connect() refuses a connection that was closed before it was there", async () => {
+  const pool = new ConnectionPool(async () => {
+    const [ours] = memoryPair();
+    await ours.close();
+    return ours;
+  });
+  await assertRejects(() => soon(pool.acquire()), ClosedError, "was closed");
+  assertEquals([pool.size, pool.metrics().failures.dial], [0, 1]);
   await pool.close();
 });
 
