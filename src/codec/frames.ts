@@ -3,7 +3,7 @@
  */
 import type { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { Reader } from "../buffer/reader.ts";
-import { endMessage } from "../connection/connection_reader.ts";
+import { endFrame, endMessage } from "../connection/connection_reader.ts";
 import { EofError, FrameError } from "../core/errors.ts";
 import { checkOptions, checkSignal, type Known, show } from "../core/options.ts";
 import { turn } from "../poll/turn.ts";
@@ -91,7 +91,7 @@ async function* read<Frame, Input>(
       yield frame;
       reader.release();
       // However many frames are there, others have their turn in between.
-      if (turn.step() && reader.length > 0) await reader.wait(0);
+      if ((endFrame(reader) || turn.step()) && reader.length > 0) await reader.wait(0);
     } else if (!await hasMore(reader, codec, signal)) {
       return;
     }

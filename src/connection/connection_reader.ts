@@ -47,6 +47,8 @@ export interface ReaderOwner {
   onRelease(): void;
   /** A message is done with, and no other has begun. */
   onMessageEnd(): void;
+  /** A frame was served, of one with limits. Whether the next one has to wait for its turn. */
+  onFrame?(): boolean;
 }
 
 /** A wait that is under way. */
@@ -93,6 +95,8 @@ export interface ReadSide {
   fail(reader: ConnectionReader, error: unknown): void;
   /** A message is done with, and no other has begun. */
   endMessage(reader: ConnectionReader): void;
+  /** A frame was served. Whether the next one has to wait. */
+  endFrame(reader: ConnectionReader): boolean;
 }
 
 /** The one way to the inside of a reader. */
@@ -129,10 +133,11 @@ export class ConnectionReader extends ChainReader implements Reader {
       },
       settle(reader) {
         reader.#metCount = 0;
-        if (reader.#waiting !== null) reader.#settle(reader.#waiting);
+        if (reader.#waiting !== null && !reader.#isRationed) reader.#settle(reader.#waiting);
       },
       fail: (reader, error) => reader.#fail(error),
       endMessage: (reader) => reader.#owner.onMessageEnd(),
+      endFrame: (reader) => reader.#owner.onFrame?.() === true,
     };
   }
 
@@ -199,7 +204,12 @@ export class ConnectionReader extends ChainReader implements Reader {
 
   /** Whether a wait that is met has to wait for the next turn. */
   #putsOff(): boolean {
-    return turn.step() && this.#waiting === null;
+    return (turn.step() || (this.#owner.stops & Stop.RATIONED) !== 0) && this.#waiting === null;
+  }
+
+  /** Whether somebody waits who has his bytes, and whose turn it is not. */
+  get #isRationed(): boolean {
+    return (this.#owner.stops & Stop.RATIONED) !== 0 && this.#waiting!.isPutOff;
   }
 
   #putOff(count: number, delimiter: Uint8Array | null, maxBytes: number): Promise<unknown> {
@@ -354,4 +364,12 @@ function tooLong(maxBytes: number): RangeError {
 /** Notes that a message has ended, and no other has begun. Codecs know that. */
 export function endMessage(reader: Reader): void {
   if (reader instanceof ConnectionReader) readSide.endMessage(reader);
+}
+
+/**
+ * Notes that a frame was served. Whether the next one has to wait for its turn, by `wait(0)`, since
+ * the connection has limits.
+ */
+export function endFrame(reader: Reader): boolean {
+  return reader instanceof ConnectionReader && readSide.endFrame(reader);
 }

@@ -27,6 +27,8 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
   readonly #minimum: MinimumRate | null;
   /** The bytes of it that the account of its server knows of. */
   #accountedBytes = 0;
+  /** The next frame is the first one of a call, which was counted. */
+  #isCallsFrame = false;
   /** A deadline looks: what has come in time is taken, whatever the limits say. */
   #isLooking = false;
 
@@ -92,13 +94,25 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
     this.#isLooking = true;
     super.lookForInput();
     this.#isLooking = false;
+    // Who has his bytes, and waits for his turn, is not late.
+    const isInTurn = readSide.isWaiting(this.reader) && !readSide.isLacking(this.reader);
+    if (isInTurn) this.deadlines?.beginRead(this.clockMicros);
   }
 
   // ---- requests -----------------------------------------------------------------------------------
 
   protected override call(): void {
     if (this.#requests !== null) this.#takeRequest(this.#requests);
+    this.#isCallsFrame = true;
     super.call();
+  }
+
+  /** The first frame of a call is what it was called for. */
+  onFrame(): boolean {
+    if (this.#requests === null) return false;
+    if (!this.#isCallsFrame) this.#takeRequest(this.#requests);
+    this.#isCallsFrame = false;
+    return (this.stops & Stop.RATIONED) !== 0;
   }
 
   #takeRequest(requests: Claim): void {
@@ -109,7 +123,7 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
   }
 
   #onRequests(): void {
-    if (this.isDue || this.unreadBytes > 0) counts.limits.requestWaits += 1;
+    if (this.input.length > 0 || this.unreadBytes > 0) counts.limits.requestWaits += 1;
     this.unstop(Stop.RATIONED);
     this.service.poller.again(this);
   }

@@ -148,6 +148,8 @@ export const SLOW_GRACE_MS = 5000;
 export const SLOW_LOOKS = 4;
 /** The part of `memoryBytesMax` below which whoever was held back goes on. */
 export const MEMORY_LOW = 0.75;
+/** So many times `memoryBytesMax`, and the largest are closed at once: what grows is not what comes in. */
+export const MEMORY_HIGH = 2;
 /** The interval at which the memory of connections is looked at while it is above its bound. */
 export const MEMORY_LOOK_MS = 10;
 /** The time in which it has to become less before the largest are closed. */

@@ -6,7 +6,7 @@ import { checkCodec, type Codec } from "../codec/codec.ts";
 import { encodeWhole } from "../codec/frame_input.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import type { Connection } from "../connection/connection.ts";
-import { endMessage } from "../connection/connection_reader.ts";
+import { endFrame, endMessage } from "../connection/connection_reader.ts";
 import { insideOf } from "../connection/socket_connection.ts";
 import { TimeoutError, TornFrameError } from "../core/errors.ts";
 import { ANSWERS_RUNNING_MAX, MESSAGES_PER_TASK } from "../core/limits.ts";
@@ -158,7 +158,7 @@ class Session<In, Out> {
         this.#answer(message);
         reader.release();
         const isFull = this.#runningCount - runningBefore === MESSAGES_PER_TASK;
-        this.#isTurnOver = (isFull || turn.step()) && reader.length > 0;
+        this.#isTurnOver = (endFrame(reader) || isFull || turn.step()) && reader.length > 0;
         if (this.#isTurnOver) break;
       }
     } catch (error) {

@@ -28,6 +28,7 @@ import {
 import { type ClusterDatagramOptions, DatagramGroup } from "./datagram_group.ts";
 import { setStreamOptions } from "./event_loop.ts";
 import { Handover } from "./handover.ts";
+import { loopRates, partOf } from "./loop_limits.ts";
 import { afterMs } from "./patience.ts";
 import { PollerWorker } from "./poller_worker.ts";
 import type { Serves } from "./protocol.ts";
@@ -119,6 +120,7 @@ export class Cluster {
         onPolicyError: (error) => this.#report(error as Error, -1, "the next one serves it"),
         onAcceptFailure: (error) => this.#onAcceptFailure(error),
       },
+      loopRates(read.limits)?.accepts,
     );
     this.#pollerCount = read.pollerCount ?? availableParallelism();
   }
@@ -278,13 +280,15 @@ export class Cluster {
   #hire(index: number): PollerWorker {
     const { pollerCount } = this;
     const { href } = this.#handler;
+    const { data, limits } = this.#options;
     const worker = new PollerWorker({
       entry: entryOf(import.meta, this.#handler),
       hasRing: this.#isHandover,
       handler: href,
       index,
       pollerCount,
-      data: this.#options.data,
+      limits: limits === undefined ? null : partOf(limits, pollerCount),
+      data,
     }, {
       onEnd: (ended, error) => this.#onEnd(ended, error),
       onClosed: ({ index }) => this.#closeShared(index),

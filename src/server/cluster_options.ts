@@ -2,6 +2,7 @@
  * The options of a cluster, and their checks.
  */
 import type { StreamAddress } from "../net/address.ts";
+import type { LoopLimits } from "./loop_limits.ts";
 import type { LoadBalance } from "./load_balance.ts";
 import { checkFunction, checkNumber, type Known, readOptions, show } from "../core/options.ts";
 import { POLLERS_MAX } from "../core/limits.ts";
@@ -20,6 +21,12 @@ export interface ClusterOptions {
    * addresses; the listener needs `reusePort: true`. "handover" unless given.
    */
   acceptMode?: "handover" | "reuseport";
+  /**
+   * Limits of all Workers together: each has its part, and the thread that accepts all of
+   * `acceptsPerSecond`. Those of a connection hold in each. After `resize` those that ran before keep
+   * theirs. None unless given; the handler module's `options` may have some for each Worker instead.
+   */
+  limits?: LoopLimits;
   /** A value for each Worker's `setup`. It is cloned; a SharedArrayBuffer in it is shared. */
   data?: unknown;
   /**
@@ -40,6 +47,7 @@ export const CLUSTER_OPTIONS: Known<ClusterOptions> = {
   pollerCount: 1,
   loadBalance: 1,
   acceptMode: 1,
+  limits: 1,
   data: 1,
   onWorkerError: 1,
 };

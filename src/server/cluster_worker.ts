@@ -116,14 +116,14 @@ class ClusterWorker {
   }
 }
 
-async function start({ handler, ring, counts, ...context }: Assignment): Promise<void> {
+async function start({ handler, ring, counts, limits, ...context }: Assignment): Promise<void> {
   let isMisuse = false;
   tell({ type: "begun" });
   try {
     const exports = await import(handler);
     isMisuse = true;
     const module = checkHandlerModule(exports, handler);
-    const loop = loopOf(module);
+    const loop = loopOf(module, limits);
     isMisuse = false;
     const teardown = await module.setup?.(context);
     const written = new Int32Array(counts);

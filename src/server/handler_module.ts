@@ -5,6 +5,7 @@ import type { Callbacks } from "../connection/connection.ts";
 import type { DatagramSocket } from "../datagram/contract.ts";
 import type { DatagramCallbacks } from "../datagram/options.ts";
 import { EventLoop, type EventLoopOptions } from "./event_loop.ts";
+import type { LoopLimits } from "./loop_limits.ts";
 import type { Serves } from "./protocol.ts";
 
 /** The poller in which a handler module runs. */
@@ -112,13 +113,24 @@ export function checkHandlerModule(exports: object, name: string): HandlerModule
   return module as HandlerModule<unknown>;
 }
 
-/** The loop of a handler module. */
-export function loopOf(module: HandlerModule<unknown>): EventLoop<unknown> {
+/**
+ * The loop of a handler module, with limits of its cluster if that has some.
+ *
+ * @throws {TypeError} Both have limits.
+ */
+export function loopOf(
+  module: HandlerModule<unknown>,
+  limits: LoopLimits | null = null,
+): EventLoop<unknown> {
   const { onRequest, options, onPrepare, onConnect, onDisconnect, onError } = module;
   const given = { onPrepare, onConnect, onDisconnect, onError };
+  if (limits !== null && options?.limits !== undefined) {
+    throw new TypeError("Cannot serve: the cluster and its handler module both have limits");
+  }
   const callbacks = Object.entries(given).filter(([, callback]) => callback != null);
   return new EventLoop<unknown>(onRequest ?? null, {
     ...options,
+    ...(limits === null ? {} : { limits }),
     ...Object.fromEntries(callbacks),
   });
 }

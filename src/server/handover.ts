@@ -20,6 +20,7 @@ import { type Balancer, balancer, type LoadBalance, type Newcomer } from "./load
 import { threadPoller } from "../poll/thread_poller.ts";
 import { Acceptor } from "./acceptor.ts";
 import { type PeerKey, peerKey } from "./peer_counts.ts";
+import type { Rate } from "../core/token_bucket.ts";
 import type { PollerWorker } from "./poller_worker.ts";
 
 /** The cluster, which has the Workers. */
@@ -59,6 +60,7 @@ export class Handover {
   readonly #owner: HandoverOwner;
   readonly #balancer: Balancer<StreamAddress>;
   readonly #fallback: Balancer<StreamAddress> = balancer<StreamAddress>("round-robin");
+  readonly #accepts: Rate | null;
   readonly #acceptors = new Set<Acceptor>();
   readonly #homeless: Homeless[] = [];
   readonly #newcomer = new LastAccepted();
@@ -68,11 +70,16 @@ export class Handover {
   #isClosed = false;
 
   /**
-   * Hands nothing over yet.
+   * Hands nothing over yet; later so many connections of each listener, if there is a rate.
    *
    * @throws {TypeError} There is no such policy.
    */
-  constructor(policy: LoadBalance<StreamAddress>, owner: HandoverOwner) {
+  constructor(
+    policy: LoadBalance<StreamAddress>,
+    owner: HandoverOwner,
+    accepts: Rate | null = null,
+  ) {
+    this.#accepts = accepts;
     this.#balancer = balancer<StreamAddress>(policy);
     this.#owner = owner;
   }
@@ -87,7 +94,7 @@ export class Handover {
       onAccept: (fd, { remote }) => this.#place(fd, acceptor.ends.raw, remote!),
       onRefuse: refuse,
       onAcceptFailure: (error) => this.#owner.onAcceptFailure(error),
-    });
+    }, this.#accepts);
     if (!this.#isRef) acceptor.unref();
     if (this.#timer !== null) acceptor.pause();
     this.#acceptors.add(acceptor);

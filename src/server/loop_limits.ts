@@ -127,3 +127,12 @@ export function checkMemory(rates: LoopRates | null, readBufferBytesMax: number)
       "connection alone could hold more; set that lower",
   );
 }
+
+/** The part of one thread in the limits of several. Those of a connection hold in each. */
+export function partOf(limits: LoopLimits, count: number): LoopLimits {
+  const read: Record<string, unknown> = { ...readOptions("limits", limits, LOOP_LIMITS) };
+  for (const [name, value] of Object.entries(read)) {
+    if (typeof value === "number") read[name] = Math.max(1, Math.floor(value / count));
+  }
+  return read;
+}

@@ -10,6 +10,7 @@ import { LimitedConnection } from "../connection/limited_connection.ts";
 import { counts } from "../core/counts.ts";
 import { OverloadError } from "../core/overload_error.ts";
 import {
+  MEMORY_HIGH,
   MEMORY_LOOK_MS,
   MEMORY_LOW,
   MEMORY_PATIENCE_MS,
@@ -42,6 +43,8 @@ export class MemoryBound implements MemoryAccount, TimerOwner, Watcher {
   readonly #timer = new Timer(this);
   /** At least what they hold. */
   #bytes = 0;
+  /** With more than that, the next thing is done about it. */
+  #nextBytes: number;
   /** It was too much, and is not little enough again. */
   #isOver = false;
   /** The part of each of them. */
@@ -59,6 +62,7 @@ export class MemoryBound implements MemoryAccount, TimerOwner, Watcher {
     this.#poller = poller;
     this.#owner = owner;
     this.#bytesMax = bytesMax;
+    this.#nextBytes = bytesMax;
     this.#isRefusing = policy === "refuse";
   }
 
@@ -81,7 +85,7 @@ export class MemoryBound implements MemoryAccount, TimerOwner, Watcher {
 
   add(bytes: number): void {
     this.#bytes += bytes;
-    if (this.#bytes > this.#bytesMax && !this.#isOver) this.#poller.again(this);
+    if (this.#bytes > this.#nextBytes) this.#poller.again(this);
   }
 
   roomBeside(heldBytes: number): number {
@@ -100,13 +104,17 @@ export class MemoryBound implements MemoryAccount, TimerOwner, Watcher {
 
   /** With the next batch of events. */
   onEvent(): void {
-    if (!this.#isOver && this.heldBytes > this.#bytesMax) this.#begin();
+    const bytes = this.heldBytes;
+    if (bytes <= this.#nextBytes) return;
+    if (!this.#isOver) this.#begin();
+    else this.#closeLargest(bytes);
   }
 
   onFailure(): void {}
 
   #begin(): void {
     this.#isOver = true;
+    this.#nextBytes = this.#isRefusing ? Infinity : MEMORY_HIGH * this.#bytesMax;
     this.#looks = 0;
     this.#leastBytes = this.#bytes;
     if (this.#isRefusing) {
@@ -160,6 +168,7 @@ export class MemoryBound implements MemoryAccount, TimerOwner, Watcher {
 
   #end(): void {
     this.#isOver = false;
+    this.#nextBytes = this.#bytesMax;
     this.#partBytes = Infinity;
     if (this.#isRefusing) return this.#owner.onMemory(false);
     for (const one of this.#connections()) one.uncrowd();

@@ -28,7 +28,8 @@ import {
 import { modulesOf } from "./worker_entry.ts";
 
 /** The start values of a Worker. */
-export interface WorkerPlan extends Pick<Assignment, "handler" | "index" | "pollerCount" | "data"> {
+export interface WorkerPlan
+  extends Pick<Assignment, "handler" | "index" | "pollerCount" | "limits" | "data"> {
   /** The module that the Worker begins with. */
   readonly entry: { readonly href: string };
   /** Whether connections are handed over to it; otherwise it listens itself. */

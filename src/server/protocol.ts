@@ -4,6 +4,7 @@
  */
 import { show } from "../core/options.ts";
 import type { DatagramSettings } from "../datagram/options.ts";
+import type { LoopLimits } from "./loop_limits.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { ProxyProtocolOptions } from "../net/header_policy.ts";
 import type { SocketOptions } from "../net/socket.ts";
@@ -20,6 +21,8 @@ export interface Assignment {
   readonly ring: number | null;
   /** An Int32Array of {@linkcode Count}, which the Worker writes and the cluster reads. */
   readonly counts: SharedArrayBuffer;
+  /** Its part in the limits of the cluster, if there are any. */
+  readonly limits: LoopLimits | null;
   /** The user's own. */
   readonly data: unknown;
 }

@@ -7,8 +7,12 @@ import {
   dial,
   EventLoop,
   FakeClock,
+  frames,
+  lengthPrefixed,
   memoryPair,
   metrics,
+  responder,
+  tagged,
 } from "../../mod.ts";
 import { pairWith } from "../support/pair.ts";
 import { needs } from "../support/transport.ts";
@@ -97,6 +101,46 @@ test("requestsPerSecond serves what a lost connection has brought", async () => 
   await b.closed;
   assertEquals(metrics().poller.againCount, 0);
   await a.close();
+});
+
+test("requestsPerSecond counts the frames of frames(), and the requests of a responder", async () => {
+  using clock = new FakeClock();
+  const codec = lengthPrefixed();
+  const limits = { requestsPerSecond: 10, requestsBurst: 4 };
+  const counts = { frames: 0, requests: 0 };
+  const [a, b] = memoryPair({
+    second: {
+      limits,
+      readTimeoutMs: 50, // waiting for its turn is not late
+      onRequest: async (connection) => {
+        for await (const _ of frames(connection, codec)) counts.frames += 1;
+      },
+    },
+  });
+  const [c, d] = memoryPair({
+    second: {
+      limits,
+      onRequest: responder(tagged(codec), () => {
+        counts.requests += 1;
+        return undefined;
+      }),
+    },
+  });
+  for (let i = 0; i < 20; i++) {
+    codec.encode(a.writer, "hello");
+    tagged(codec).encode(c.writer, { id: i, body: "hello" });
+  }
+  await a.writer.flush();
+  await c.writer.flush();
+  await clock.advance(0);
+  assertEquals(counts, { frames: 4, requests: 4 });
+  await clock.advance(1000);
+  assertEquals(counts, { frames: 14, requests: 14 });
+  await clock.advance(600);
+  assertEquals(counts, { frames: 20, requests: 20 });
+  await Promise.all([a.closeWrite(), c.close()]);
+  await clock.advance(1000);
+  await Promise.all([b.closed, d.closed, a.close()]);
 });
 
 test("limits leave every byte as it was, whatever they are and however it is read", async () => {

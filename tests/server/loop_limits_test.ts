@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { EventLoop, type LoopLimits } from "../../mod.ts";
-import { loopRates } from "../../src/server/loop_limits.ts";
+import { loopRates, partOf } from "../../src/server/loop_limits.ts";
 
 test("loopRates() refuses what means nothing, or contradicts itself", () => {
   assertEquals(loopRates(undefined), null);
@@ -22,4 +22,12 @@ test("loopRates() refuses what means nothing, or contradicts itself", () => {
   for (const [limits, kind, words] of refused) {
     assertThrows(() => new EventLoop(null, { limits: limits as LoopLimits }), kind, words);
   }
+});
+
+test("partOf() divides what is counted, and nothing below 1", () => {
+  const connection = { bytesPerSecond: 8 };
+  assertEquals(
+    partOf({ acceptsPerSecond: 9, bytesPerSecond: 8, bytesBurst: 1, connection }, 4),
+    { acceptsPerSecond: 2, bytesPerSecond: 2, bytesBurst: 1, connection },
+  );
 });

@@ -19,7 +19,15 @@ class Scene {
   readonly worker: PollerWorker;
 
   constructor({ entry = entryOf({ url: own.href, main: false }, handler), hasRing = true } = {}) {
-    const plan = { entry, hasRing, handler: handler.href, index: 3, pollerCount: 4, data: null };
+    const plan = {
+      entry,
+      hasRing,
+      handler: handler.href,
+      index: 3,
+      pollerCount: 4,
+      limits: null,
+      data: null,
+    };
     this.worker = new PollerWorker(plan, {
       onEnd: (_, error) => this.ends.push(error.message),
       onClosed: () => {},
