@@ -1,10 +1,13 @@
 /**
  * A connection over a stream of the runtime.
  */
-import { SocketConnection } from "./socket_connection.ts";
+import { LimitedConnection } from "./limited_connection.ts";
 
-/** A connection whose events come from the runtime: whoever waits for one waits for the runtime. */
-export class DuplexConnection<C> extends SocketConnection<C> {
+/**
+ * A connection whose events come from the runtime: whoever waits for one waits for the runtime. It
+ * costs so much more than another that one without limits is not told apart.
+ */
+export class DuplexConnection<C> extends LimitedConnection<C> {
   #isNoted = false;
 
   // Its handler that waits for bytes waits for something that is not ours, and so does whoever waits

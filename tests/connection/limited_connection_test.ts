@@ -11,13 +11,16 @@ import {
   lengthPrefixed,
   memoryPair,
   metrics,
+  Multiplexer,
   responder,
   tagged,
 } from "../../mod.ts";
+import { native } from "../../ffi/load.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { pairWith } from "../support/pair.ts";
-import { needs } from "../support/transport.ts";
+import { needs, transport } from "../support/transport.ts";
 import { seededRandom } from "../support/random.ts";
-import { soon, until } from "../support/until.ts";
+import { soon, stateOf, until } from "../support/until.ts";
 
 function take({ reader }: Connection): void {
   reader.skip(reader.length);
@@ -244,3 +247,68 @@ test(
     await served;
   },
 );
+
+test("a shutdown serves what waits for its turn, and leaves no timer", async () => {
+  using clock = new FakeClock();
+  const timers = threadPoller().timerCount;
+  let calls = 0;
+  const listener = createListener("unix", "@netpoll-limits-shutdown");
+  const loop = new EventLoop(({ reader }) => {
+    calls += 1;
+    reader.readByte();
+    reader.release();
+  }, { limits: { requestsPerSecond: 10, requestsBurst: 1, connection: { bytesPerSecondMin: 1 } } });
+  const served = loop.serve(listener);
+  const client = await dial("unix", "@netpoll-limits-shutdown");
+  client.writer.writeBinary(new Uint8Array(5));
+  await client.writer.flush();
+  await until(() => calls === 1, "the first call");
+  const over = loop.shutdown();
+  await clock.advance(1000);
+  assertEquals([calls, (await soon(over)).cut], [5, 0]);
+  await served;
+  await client.close();
+  assert(threadPoller().timerCount <= timers);
+});
+
+test("limits leave no timer when a connection ends while it waits, however it ends", async () => {
+  using clock = new FakeClock();
+  const ends: ((connection: Connection) => unknown)[] = [
+    (connection) => connection.close(),
+    (connection) => connection.reset(),
+    (connection) => native.close(connection.detach()),
+  ];
+  for (const end of transport.lacks["plain bytes"] ? ends.slice(0, 2) : ends) {
+    const timers = threadPoller().timerCount;
+    const limits = { bytesPerSecond: 1, requestsPerSecond: 1, requestsBurst: 5 };
+    const [a, b] = pairWith(undefined, { limits });
+    b.setOnRequest(take);
+    a.writer.writeBinary(new Uint8Array(100));
+    await a.writer.flush();
+    await until(() => b.isReadPaused, "it waits");
+    await end(b);
+    await clock.advance(0);
+    await soon(b.closed.catch(() => {}));
+    a.reset();
+    await clock.advance(10);
+    assert(threadPoller().timerCount <= timers, "a timer is left");
+  }
+});
+
+test("limits hold for a Multiplexer: answers come as fast as they may", async () => {
+  using clock = new FakeClock();
+  const codec = tagged(lengthPrefixed());
+  const [a, b] = memoryPair({
+    windowBytes: 1 << 20,
+    first: { limits: { bytesPerSecond: 1000, bytesBurst: 100 } },
+  });
+  b.setOnRequest(responder(codec, () => [new Uint8Array(1000)]));
+  const client = new Multiplexer(a, codec);
+  const answers = Promise.all([client.request("x"), client.request("y")]);
+  await clock.advance(1000);
+  assertEquals(await stateOf(answers), "pending");
+  await clock.advance(1100);
+  assertEquals((await soon(answers)).map((answer) => answer.length), [1000, 1000]);
+  await client.close();
+  await soon(b.closed);
+});
