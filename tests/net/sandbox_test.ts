@@ -101,6 +101,22 @@ for (const flags of NET_FLAGS) {
   });
 }
 
+test("acquire() and request() may go where dial() may, and do not wait for what they may not", {
+  skip,
+}, async () => {
+  const targets = [`127.0.0.1:${OTHER}`, `127.0.0.1:${PORT}`, `localhost:${PORT}`];
+  const calls = targets.flatMap((at) =>
+    ["connect", "acquire", "request"].map((call): Attempted => [call, at])
+  );
+  const { hasAsked, output } = await runInTerminal(`${root}tests/support/our_calls.ts`, {
+    permissions: ["--allow-ffi", `--allow-net=127.0.0.1:${OTHER}`],
+    args: [JSON.stringify(calls)],
+  });
+  assertEquals(hasAsked, false, output);
+  const expected = calls.map(([, at]) => at === targets[0] ? "ALLOWED" : "NotCapable --allow-net");
+  assertEquals(readVerdicts(output), expected as Verdict[]);
+});
+
 /** Calls in a directory with links, of which `ok` is granted and `no` is not. */
 function withLinks(call: (directory: string) => Promise<void>): Promise<void> {
   return withDirectory(async (directory) => {
