@@ -228,7 +228,7 @@ export type {
 } from "./src/metrics/metrics.ts";
 export type { CallCounts, CallName } from "./src/metrics/call_counts.ts";
 export type { ClusterMetrics, ClusterPollerMetrics } from "./src/metrics/cluster_metrics.ts";
-export { prometheus } from "./src/metrics/prometheus.ts";
+export { prometheus, type PrometheusOptions } from "./src/metrics/prometheus.ts";
 export type {
   ConnectionMetrics,
   ConnectionState,

@@ -43,7 +43,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     "src/connection",
   ],
   "src/restart": ["ffi", "src/net", "src/connection", "src/client", "src/server"],
-  "src/metrics": ["ffi", "src/buffer", "src/poll", "src/net"],
+  "src/metrics": ["ffi", "src/buffer", "src/poll", "src/net", "src/client"],
   "src/server": [
     "ffi",
     "src/buffer",

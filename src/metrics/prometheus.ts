@@ -2,54 +2,22 @@
  * Metrics as Prometheus reads them (exposition format, version 0.0.4).
  */
 import type { ClusterMetrics } from "./cluster_metrics.ts";
+import {
+  counter,
+  counters,
+  escaped,
+  type Family,
+  gauge,
+  type Labelled,
+  type Read,
+  type Sample,
+  write,
+} from "./family.ts";
 import type { Metrics } from "./metrics.ts";
 import type { HistogramMetrics } from "../core/histogram.ts";
 import type { TcpTotals } from "../net/tcp_totals.ts";
-import { show } from "../core/options.ts";
-
-/** Labels, as they stand between the braces, and a value. */
-type Sample = readonly [labels: string, value: number, suffix?: string];
-
-/** All samples of one name. */
-interface Family {
-  readonly name: string;
-  readonly type: "counter" | "gauge" | "histogram";
-  readonly help: string;
-  readonly read: (of: Metrics) => Sample[];
-  /** Left out where no thread has any. */
-  readonly isOptional?: true;
-}
-
-type Read<T> = (of: Metrics) => T;
-
-function counter(name: string, help: string, read: Read<number>): Family {
-  return { name: `${name}_total`, type: "counter", help, read: (of) => [["", read(of)]] };
-}
-
-function gauge(name: string, help: string, read: Read<number>): Family {
-  return { name, type: "gauge", help, read: (of) => [["", read(of)]] };
-}
-
-/** A counter for each value of a label. */
-function counters(
-  name: string,
-  help: string,
-  label: string,
-  read: Read<Record<string, number>>,
-): Family {
-  return {
-    name: `${name}_total`,
-    type: "counter",
-    help,
-    read: (of) =>
-      Object.entries(read(of)).map(([key, value]) => [`${label}="${snake(key)}"`, value]),
-  };
-}
-
-/** `sendZeroCopy` as `send_zero_copy`; names of errors stay as they are. */
-function snake(name: string): string {
-  return name.replace(/[a-z][A-Z]/g, ([a, b]) => `${a}_${b!.toLowerCase()}`);
-}
+import type { PoolAddressMetrics, PoolMetrics } from "../client/pool/metrics.ts";
+import { checkObject, readOptions, show } from "../core/options.ts";
 
 function batchSamples({ poller: { batches, events } }: Metrics): Sample[] {
   const samples: Sample[] = [];
@@ -366,6 +334,64 @@ const TCP: readonly Family[] = [
   ),
 ];
 
+/** A sample for each address of a pool. */
+function ofAddresses(
+  name: string,
+  help: string,
+  read: (of: PoolAddressMetrics) => number,
+): Family<PoolMetrics> {
+  const samples = ({ addresses }: PoolMetrics): Sample[] =>
+    addresses.map((each, i) => [
+      // The same address may be given twice.
+      `address="${escaped(each.address)}",index="${i}"`,
+      read(each),
+    ]);
+  return { name, type: "gauge", help, read: samples };
+}
+
+/** Pools that a caller names. */
+const POOLS: readonly Family<PoolMetrics>[] = [
+  {
+    name: "pool_connections",
+    type: "gauge",
+    help: "Connections of a pool.",
+    read: ({ idle, inUse, dialing, probing }) => [
+      ['state="idle"', idle],
+      ['state="in_use"', inUse],
+      ['state="dialing"', dialing],
+      ['state="probing"', probing],
+    ],
+  },
+  gauge("pool_waiting", "Calls of acquire that wait.", (of) => of.waiting),
+  counter("pool_acquired", "Calls of acquire that got a connection.", (of) => of.acquired),
+  counter("pool_waits", "Those of them that had to wait.", (of) => of.wait.count),
+  counter("pool_wait_seconds", "The time of these waits.", (of) => of.wait.sumMs / 1000),
+  counter("pool_connections_created", "Connections that were made.", (of) => of.created),
+  counters("pool_connections_closed", "Those that were closed.", "reason", (of) => of.closed),
+  counters(
+    "pool_failures",
+    "Dials and probes that failed, and waits given up.",
+    "operation",
+    (of) => of.failures,
+  ),
+  ofAddresses("pool_address_connections", "Connections of an address.", (of) => of.size),
+  ofAddresses(
+    "pool_address_ejected",
+    "Whether an address is left alone.",
+    (of) => of.isEjected ? 1 : 0,
+  ),
+];
+
+function writePools(pools: Readonly<Record<string, PoolMetrics>>): string {
+  const all = Object.entries(pools).map(([name, of]) => {
+    if (typeof of === "object" && of !== null && "addresses" in of) {
+      return [`pool="${escaped(name)}"`, of] as const;
+    }
+    throw new TypeError(`Cannot write ${show(of)} for Prometheus: it is no metrics() of a pool`);
+  });
+  return all.length === 0 ? "" : POOLS.map((family) => write(family, all)).join("");
+}
+
 /** The metrics that each thread has of its own. */
 const OWN: readonly Family[] = [
   ...CONNECTIONS,
@@ -376,25 +402,9 @@ const OWN: readonly Family[] = [
   ...TCP,
 ];
 
-/** A thread, and the label that tells it from others: none when there is one only. */
-type Thread = readonly [label: string, of: Metrics];
-
-function write({ name, type, help, read, isOptional }: Family, threads: readonly Thread[]): string {
-  const full = `netpoll_${name}`;
-  const head = `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n`;
-  let text = "";
-  for (const [label, of] of threads) {
-    for (const [own, value, suffix = ""] of read(of)) {
-      const labels = label !== "" && own !== "" ? `${label},${own}` : label + own;
-      text += `${full}${suffix}${labels === "" ? "" : `{${labels}}`} ${value}\n`;
-    }
-  }
-  return text === "" && isOptional ? "" : head + text;
-}
-
 function writeCluster({ acceptor, pollers }: ClusterMetrics): string {
   const all = pollers.map(({ index, ...poller }) => ({ label: `poller="${index}"`, ...poller }));
-  const threads: Thread[] = [['poller="main"', acceptor]];
+  const threads: Labelled[] = [['poller="main"', acceptor]];
   for (const { label, metrics } of all) if (metrics !== null) threads.push([label, metrics]);
   const ofPollers = (name: string, help: string, read: (of: typeof all[number]) => number) =>
     `# HELP netpoll_${name} ${help}\n# TYPE netpoll_${name} gauge\n` +
@@ -408,11 +418,19 @@ function writeCluster({ acceptor, pollers }: ClusterMetrics): string {
     );
 }
 
+/** The options of {@linkcode prometheus}. */
+export interface PrometheusOptions {
+  /** What `metrics()` of pools returned, each by the name that it has in the label `pool`. */
+  pools?: Readonly<Record<string, PoolMetrics>>;
+}
+
 /**
  * Metrics as Prometheus reads them, to be answered with the type
  * `text/plain; version=0.0.4`. Names begin with `netpoll_`; times are in seconds, sizes in bytes.
  * Those of a cluster have a label `poller`: `"0"`, `"1"`, …, and `"main"` for the thread that
- * accepts. docs/METRICS.md says what each means.
+ * accepts. Pools are written when they are given. docs/METRICS.md says what each means.
+ *
+ * @throws {TypeError} It is given what is none of these.
  *
  * @example
  * ```ts
@@ -422,11 +440,18 @@ function writeCluster({ acceptor, pollers }: ClusterMetrics): string {
  * console.log(text.match(/^netpoll_connections_active .*$/m)?.[0]); // "netpoll_connections_active 0"
  * ```
  */
-export function prometheus(of: Metrics | ClusterMetrics): string {
+export function prometheus(
+  of: Metrics | ClusterMetrics,
+  options: PrometheusOptions = {},
+): string {
+  const { pools = {} } = readOptions("prometheus", options, { pools: 1 });
+  checkObject("pools of prometheus", pools);
   if (typeof of !== "object" || of === null || !("pollers" in of || "calls" in of)) {
     throw new TypeError(`Cannot write ${show(of)} for Prometheus: it is no metrics() of netpoll's`);
   }
   const process = (one: Metrics) => PROCESS.map((family) => write(family, [["", one]])).join("");
-  if ("pollers" in of) return process(of.acceptor) + writeCluster(of);
-  return process(of) + OWN.map((family) => write(family, [["", of]])).join("");
+  const own = "pollers" in of
+    ? process(of.acceptor) + writeCluster(of)
+    : process(of) + OWN.map((family) => write(family, [["", of]])).join("");
+  return own + writePools(pools);
 }

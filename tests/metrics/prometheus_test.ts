@@ -1,11 +1,12 @@
-import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertMatch, assertThrows } from "@std/assert";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { type Metrics, metrics, prometheus, socketPair } from "../../mod.ts";
+import { ConnectionPool, type Metrics, metrics, prometheus, socketPair } from "../../mod.ts";
 import { clusterMetrics } from "../../src/metrics/cluster_metrics.ts";
 import { root } from "../support/library.ts";
 import { closeAll, receive, send } from "../support/pair.ts";
+import { MemorySource } from "../support/pool_bed.ts";
 
 /** One line with a value. */
 interface Sample {
@@ -162,10 +163,63 @@ test("prometheus() of a cluster has a label for each poller, and the process onc
   assertEquals(families.get("netpoll_turns_total")!.samples.length, 2);
 });
 
-test("prometheus() has no family that docs/METRICS.md does not explain", () => {
+/** A pool of two addresses with one that is out, one that lies idle and one that waits. */
+async function withPool(run: (pool: ConnectionPool) => void): Promise<void> {
+  const source = new MemorySource();
+  const pool = new ConnectionPool([source.connect, source.connect], { max: 2 });
+  const leases = [await pool.acquire(), await pool.acquire()];
+  const waiting = pool.acquire();
+  leases[0]!.connection.writer.writeString("unclean");
+  leases[0]!.release();
+  leases[0] = await waiting;
+  const late = pool.acquire({ timeoutMs: 1 }).catch(() => {});
+  await late;
+  leases[1]!.release();
+  run(pool);
+  await pool.close();
+  for (const peer of source.peers) await peer.close({ timeoutMs: 0 });
+}
+
+/** The text with a pool. */
+async function ofPool(): Promise<string> {
+  let text = "";
+  await withPool((pool) => text = prometheus(metrics(), { pools: { db: pool.metrics() } }));
+  return text;
+}
+
+test("prometheus() has the values of the pools that it is given, each by its name", async () => {
+  await withPool((pool) => {
+    const of = pool.metrics();
+    const pools = { db: of, 'a "b"\\\n': of };
+    const families = parse(prometheus(metrics(), { pools }));
+    const value = (name: string, labels: object = {}) =>
+      valueOf(families, `netpoll_pool_${name}`, { pool: "db", ...labels });
+    assertEquals(value("connections", { state: "in_use" }), 1);
+    assertEquals(value("connections", { state: "idle" }), 1);
+    assertEquals(value("waiting"), 0);
+    assertEquals([value("acquired_total"), value("waits_total")], [3, 3]);
+    assertEquals(value("wait_seconds_total"), of.wait.sumMs / 1000);
+    assertEquals(value("connections_created_total"), 3);
+    assertEquals(value("connections_closed_total", { reason: "unclean" }), 1);
+    assertEquals(value("failures_total", { operation: "acquire" }), 1);
+    const sizes = [0, 1].map((i) =>
+      value("address_connections", { address: "connect", index: `${i}` })
+    );
+    assertEquals(sizes.reduce((sum, size) => sum + size), 2);
+    const names = families.get("netpoll_pool_waiting")!.samples.map(({ labels }) => labels.pool);
+    assertEquals(names, ["db", 'a \\"b\\"\\\\\\n']);
+  });
+  assertEquals(prometheus(metrics(), {}).includes("netpoll_pool"), false);
+  for (const pools of [null, 5, { db: null }, { db: {} }, { db: metrics() }]) {
+    assertThrows(() => prometheus(metrics(), { pools } as never), TypeError);
+  }
+});
+
+test("prometheus() has no family that docs/METRICS.md does not explain", async () => {
   const page = readFileSync(`${root}docs/METRICS.md`, "utf8");
   const explained = new Set(page.matchAll(/`([a-z_]+)(?:\{[a-z]+\})?`/g).map(([, name]) => name));
-  const names = [...parse(ofCluster()).keys()].map((name) => name.replace("netpoll_", ""));
+  const families = [...parse(ofCluster()).keys(), ...parse(await ofPool()).keys()];
+  const names = families.map((name) => name.replace("netpoll_", ""));
   assertEquals(names.filter((name) => !explained.has(name)), []);
 });
 
@@ -173,8 +227,8 @@ const PROMTOOL = spawnSync("promtool", ["--version"]).error === undefined
   ? false
   : "needs promtool (Debian's package prometheus)";
 
-test("prometheus() passes promtool check metrics", { skip: PROMTOOL }, () => {
-  for (const text of [prometheus(metrics()), ofCluster()]) {
+test("prometheus() passes promtool check metrics", { skip: PROMTOOL }, async () => {
+  for (const text of [prometheus(metrics()), ofCluster(), await ofPool()]) {
     const checked = spawnSync("promtool", ["check", "metrics"], { input: text, encoding: "utf8" });
     assertEquals([checked.status, checked.stdout + checked.stderr], [0, ""]);
   }
