@@ -257,7 +257,8 @@ export class SocketConnection<C> extends ControlledStream<C>
     return this.state === "open" && this.stops === 0 && this.readEnd === null &&
       this.handler === null && this.input.length === 0 && !this.#isWaiting &&
       writer.mallocLength === 0 && writeSide.unsentBytes(writer) === 0 && !this.#isFlushing &&
-      (ending === null || (ending.leaving === null && ending.errand === null));
+      (ending === null ||
+        (ending.leaving === null && ending.errand === null && !ending.isWriteEnding));
   }
 
   get isUnanswered(): boolean {

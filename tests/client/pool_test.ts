@@ -139,6 +139,7 @@ test("release() closes what is not as it was: unread, unflushed, awaited, ended,
     }],
     ["unclean", ({ connection }) => connection.setOnRequest(() => {})],
     ["unclean", ({ connection }) => connection.pauseRead()],
+    ["unclean", ({ connection }) => void connection.closeWrite()],
     ["ended", async ({ connection }) => void await connection.close()],
     ["ended", async ({ connection }) => {
       await source.peers.at(-1)!.closeWrite();
@@ -161,6 +162,24 @@ test("release() closes what is not as it was: unread, unflushed, awaited, ended,
   assertEquals([again.connection.readTimeoutMs, source.peers.length], [0, spoil.length + 1]);
   await pool.close();
   for (const peer of source.peers) await peer.close({ timeoutMs: 0 });
+});
+
+test("a connection that still sends while it closes counts for max", async () => {
+  const source = new MemorySource();
+  const pool = new ConnectionPool(source.connect, { max: 1 });
+  const lease = await soon(pool.acquire());
+  source.peers[0]!.pauseRead();
+  const { writer } = lease.connection;
+  writer.writeBinary(new Uint8Array(32 << 20)); // more than the other end takes
+  void writer.flush().catch(() => {});
+  lease.release(new Error("enough"));
+  const next = pool.acquire();
+  assertEquals([await stateOf(next), source.open, pool.size], ["pending", 1, 0]);
+  source.peers[0]!.reset();
+  (await soon(next)).release();
+  assertEquals([source.peers.length, source.openMax], [2, 1]);
+  await pool.close();
+  await source.peers[1]!.close();
 });
 
 test("use() gives back what the function gives, and closes the connection when it fails", async () => {

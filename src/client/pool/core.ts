@@ -1,7 +1,7 @@
 /**
  * The inside of a pool: who gets which connection, and when.
  */
-import { BusyError, ClosedError, EofError, NetpollError, TimeoutError } from "../../core/errors.ts";
+import { BusyError, ClosedError } from "../../core/errors.ts";
 import { fullJitter } from "../../core/jitter.ts";
 import { RECONNECT_MS } from "../../core/limits.ts";
 import {
@@ -14,7 +14,7 @@ import {
 import { settlesWithin } from "../../poll/settles_within.ts";
 import { threadPoller } from "../../poll/thread_poller.ts";
 import { Timer } from "../../poll/timer_wheel.ts";
-import { Endpoint, type Member } from "./endpoint.ts";
+import { Endpoint, isOfPeer, type Member } from "./endpoint.ts";
 import { Group } from "./group.ts";
 import { Lease, type Lender } from "./lease.ts";
 import { connectOf, Maker, nowMs, type PoolSource } from "./maker.ts";
@@ -38,14 +38,6 @@ const SOON_MS = 1000;
 /** Whether the peer has ended a connection of which nothing ever came. */
 function isUseless({ inside }: Member): boolean {
   return inside.readEnd !== null && inside.input.total === 0 && inside.input.length === 0;
-}
-
-/** Whether an error says something of the server: it is not the program's own, nor of its load. */
-function isOfPeer(error: unknown): boolean {
-  if (error instanceof TimeoutError) return error.operation !== "acquire";
-  const isOwn = error instanceof BusyError ||
-    (error instanceof ClosedError && !(error instanceof EofError));
-  return error instanceof NetpollError && !isOwn;
 }
 
 /** Why something came to nothing. */
@@ -177,7 +169,7 @@ export class PoolCore {
     while (this.#waiting.count > 0 && this.#state !== "closed") {
       const member = probe === null || !this.#isHelped ? this.#takeIdle() : null;
       if (member !== null) this.#giveOrProbe(member);
-      else if (this.#isHelped || this.size >= max) break;
+      else if (this.#isHelped || this.size + this.#closing.size >= max) break;
       else void this.#dialForWaiting();
     }
     this.#fill();
@@ -325,7 +317,10 @@ export class PoolCore {
     this.#closedBy[reason] += 1;
     const closing = member.connection.close(reason === "ended" ? { timeoutMs: 0 } : undefined);
     this.#closing.add(closing);
-    void closing.finally(() => this.#closing.delete(closing));
+    void closing.finally(() => {
+      this.#closing.delete(closing);
+      this.#serve(); // one that still sends is a connection of the server's, too
+    });
   }
 
   /** An idle connection has ended: its peer, the network or its own deadline did that. */

@@ -10,6 +10,7 @@
  */
 import type { Connection } from "../../connection/connection.ts";
 import type { SocketConnection } from "../../connection/socket_connection.ts";
+import { BusyError, ClosedError, EofError, NetpollError, TimeoutError } from "../../core/errors.ts";
 import { EJECT_MS_MAX } from "../../core/limits.ts";
 import { chance, halfJitter } from "../../core/jitter.ts";
 
@@ -105,6 +106,14 @@ export class Endpoint {
     this.#ejectionCount = 0;
     this.#ejectedUntilMs = 0;
   }
+}
+
+/** Whether an error says something of the server: it is not the program's own, nor of its load. */
+export function isOfPeer(error: unknown): boolean {
+  if (error instanceof TimeoutError) return error.operation !== "acquire";
+  const isOwn = error instanceof BusyError ||
+    (error instanceof ClosedError && !(error instanceof EofError));
+  return error instanceof NetpollError && !isOwn;
 }
 
 /**

@@ -35,7 +35,10 @@ export type Probe = (
 
 /** The options of a {@linkcode ConnectionPool}. */
 export interface PoolOptions {
-  /** The most connections at once, those on their way included; 10 unless given. */
+  /**
+   * The most connections at once, 10 unless given: those on their way included, and those that
+   * still send while they close.
+   */
   max?: number;
   /** The connections that are kept, and made from the start; 0 unless given. */
   min?: number;
