@@ -196,6 +196,14 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
   /** What it has done so far, and what waits in it. They stay after its end, the kernel's excepted. */
   metrics(): DatagramMetrics;
 
+  /** Keeps the process alive while it is open: the default. */
+  ref(): void;
+  /**
+   * Lets the process end although the socket is open, and somebody waits for a datagram: what was
+   * not flushed then is lost. A `close` that waits for room keeps it alive for its `timeoutMs`.
+   */
+  unref(): void;
+
   /**
    * Sends what was written, and closes. It never rejects. Call it in a `finally`, or say
    * `await using`.

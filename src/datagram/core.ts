@@ -62,6 +62,8 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   readonly #token: number;
   #interest: number;
   #isRoomWanted = false;
+  /** Whether it keeps the process alive. */
+  #isRef = true;
   #isJoined = false;
   #tally: Tally | null = null;
   #receiving: Receiving | null = null;
@@ -223,6 +225,20 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     this.want();
   }
 
+  /** Keeps the process alive. */
+  ref(): void {
+    if (this.#isRef || this.fd < 0) return;
+    this.#isRef = true;
+    this.#parts.poller.ref();
+  }
+
+  /** Lets the process end. */
+  unref(): void {
+    if (!this.#isRef || !this.isOpen) return;
+    this.#isRef = false;
+    this.#parts.poller.unref();
+  }
+
   onReceived(): void {
     this.#deadlines?.active();
   }
@@ -375,6 +391,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
       return promise;
     }
     if (this.fd < 0) return promise;
+    this.ref(); // what was written has its time to leave
     this.want();
     this.#closeTimer = new Timer({ onTimer: () => this.end(null) });
     this.#parts.poller.setTimer(this.#closeTimer, timeoutMs);
@@ -385,6 +402,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   end(reason: unknown): void {
     const { fd } = this;
     if (fd < 0) return;
+    this.ref(); // the poller counts all that it watches
     this.#parts.poller.remove(this.#token, fd);
     datagramSockets.delete(this);
     counts.datagrams.activeCount -= 1;

@@ -174,6 +174,14 @@ export class UserDatagramSocket implements DatagramSocket {
     return datagramMetrics(this.#core);
   }
 
+  ref(): void {
+    this.#core.ref();
+  }
+
+  unref(): void {
+    this.#core.unref();
+  }
+
   // ---- the end ----------------------------------------------------------------------------------
 
   close(options: DatagramCloseOptions = {}): Promise<DatagramCloseResult> {

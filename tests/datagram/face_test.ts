@@ -27,6 +27,8 @@ test("a socket has the members that its type declares, and no others", async () 
     joinGroup: 1,
     leaveGroup: 1,
     metrics: 1,
+    ref: 1,
+    unref: 1,
     close: 1,
     closed: 1,
     [Symbol.dispose]: 1,
