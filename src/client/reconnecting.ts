@@ -395,7 +395,8 @@ function checkRatio(ratio: number): number {
 /**
  * Makes a client that sends requests as a {@linkcode Multiplexer} does, and connects again when its
  * connection ends: at once if that has lived for a while, else after a pause by chance that doubles.
- * Requests wait meanwhile, as long as their deadline lets them.
+ * Requests wait meanwhile, as long as their deadline lets them. The client keeps the process until it
+ * is closed.
  *
  * The source is an address, several, a function that makes a connection, or a
  * {@linkcode ConnectionPool}, of which it has one connection. Of several addresses those that fail are
