@@ -193,6 +193,14 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
     this.service.poller.again(watcher);
   }
 
+  /** A pipe is about to receive from it, within `receiving.most`. False while it may not. */
+  beginMove(): boolean {
+    return true;
+  }
+
+  /** The pipe has received so many bytes. */
+  endMove(_count: number): void {}
+
   /** A pipe has moved bytes from it, or to it. */
   touch(): void {
     this.deadlines?.active(this.clockMicros);

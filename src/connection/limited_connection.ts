@@ -6,9 +6,11 @@ import { counts } from "../core/counts.ts";
 import { TimeoutError } from "../core/errors.ts";
 import { READ_BYTES_MAX } from "../core/limits.ts";
 import { type Claim, claimOn, Ration } from "../poll/ration.ts";
+import type { Watcher } from "../poll/watcher.ts";
 import type { EndpointAddresses } from "../transport/endpoint.ts";
 import { receiving } from "../transport/transport.ts";
 import type { LeastRate, MemoryAccount } from "./connection_limits.ts";
+import type { ControlledStream } from "./controlled_stream.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
 import { Stop } from "./lifecycle.ts";
@@ -25,6 +27,8 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
   readonly #requests: Claim | null;
   readonly #memory: MemoryAccount | null;
   readonly #minimum: MinimumRate | null;
+  /** The pipe that moves its bytes, if there is one. */
+  #pipe: Watcher | null = null;
   /** The bytes of it that the account of its server knows of. */
   #accountedBytes = 0;
   /** The next frame is the first one of a call, which was counted. */
@@ -38,7 +42,7 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
     const { poller, limits: shared = null, settings: { limits } } = service;
     const own = (rate: ConstructorParameters<typeof Ration>[1] | null | undefined) =>
       rate == null ? null : new Ration(poller, rate, !this.io.isDescriptor);
-    this.#bytes = claimOn([own(limits?.bytes), shared?.bytes ?? null], () => this.#onBytes());
+    this.#bytes = claimOn([own(limits?.bytes), shared?.bytes ?? null], () => this.#onBytes(), true);
     this.#requests = claimOn(
       [own(limits?.requests), shared?.requests ?? null],
       () => this.#onRequests(),
@@ -71,12 +75,11 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
   #allowedBytes(): number {
     if (this.#bytes === null) return Infinity;
     const { allowance } = this.#bytes;
-    if (allowance < 1) {
-      counts.limits.byteWaits += 1;
-      this.stop(Stop.SLOWED);
-      this.#bytes.wait();
-    }
-    return allowance;
+    if (allowance >= 1) return allowance;
+    if ((this.stops & Stop.SLOWED) === 0) counts.limits.byteWaits += 1;
+    this.stop(Stop.SLOWED);
+    this.#bytes.wait();
+    return 0;
   }
 
   /** The bytes for which there is memory. Below 1 it waits for some. */
@@ -88,6 +91,23 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
 
   #onBytes(): void {
     this.unstop(Stop.SLOWED);
+    if (this.isPiped) this.again(this.#pipe!);
+  }
+
+  override beginPipe(watcher: Watcher, to: ControlledStream<unknown>): void {
+    this.#pipe = watcher;
+    super.beginPipe(watcher, to);
+  }
+
+  override beginMove(): boolean {
+    const most = this.#allowedBytes();
+    if (most >= 1) receiving.most = Math.min(Math.ceil(most / 2), READ_BYTES_MAX);
+    return most >= 1;
+  }
+
+  override endMove(count: number): void {
+    receiving.most = READ_BYTES_MAX;
+    this.#bytes?.take(count);
   }
 
   override lookForInput(): void {

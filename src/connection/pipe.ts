@@ -3,7 +3,7 @@
  */
 import { ERRNO, isNotNow, NOT_READY } from "../core/errno.ts";
 import { ClosedError, type NetpollError, SystemError } from "../core/errors.ts";
-import { BYTES_PER_EVENT_MAX, SPLICE_BYTES_MIN, SPLICE_READS_SMALL_MAX } from "../core/limits.ts";
+import { SPLICE_BYTES_MIN, SPLICE_READS_SMALL_MAX } from "../core/limits.ts";
 import { checkOptions, checkSignal, type Known } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
@@ -14,6 +14,7 @@ import { insideOf } from "./socket_connection.ts";
 import type { ControlledStream } from "./controlled_stream.ts";
 import { fileTransport } from "../transport/descriptor.ts";
 import { FIRST_SIZE, type ReadSize } from "../transport/read_size.ts";
+import { receiving } from "../transport/transport.ts";
 
 /** Options of {@linkcode pipe}. */
 export interface PipeOptions {
@@ -49,6 +50,8 @@ class Direction {
   isDone = false;
   /** `to` has no room: nothing is read before it has. */
   isBlocked = false;
+  /** `from` has limits, and may not be read for a while: it tells when. */
+  isHeld = false;
   /** One of both is broken, and knows. */
   isBroken = false;
   readonly #from: ControlledStream<unknown>;
@@ -73,18 +76,28 @@ class Direction {
   move(): void {
     const before = this.count;
     this.#wasShort = false;
-    while (!this.isDone && !this.isBroken) {
-      this.isBlocked = !this.#drain();
-      if (this.isBlocked) break;
-      if (this.isEnded) {
-        if (!this.#end()) break;
-      } else if (this.count - before >= BYTES_PER_EVENT_MAX || !this.#fill()) break;
+    this.isHeld = !this.isEnded && !this.#from.beginMove();
+    try {
+      this.#moveAll(before + receiving.most);
+    } finally {
+      this.#from.endMove(this.count - before);
     }
     if (this.#isSplicing && !this.isBlocked) this.#learn(this.count - before);
     if (this.#pipe?.heldBytes === 0) this.#givePipe();
     if (this.count === before) return;
     this.#from.touch();
     this.#to.touch();
+  }
+
+  /** Takes and sends, until so many were taken in all. */
+  #moveAll(most: number): void {
+    while (!this.isDone && !this.isBroken) {
+      this.isBlocked = !this.#drain();
+      if (this.isBlocked) break;
+      if (this.isEnded) {
+        if (!this.#end()) break;
+      } else if (this.isHeld || this.count >= most || !this.#fill()) break;
+    }
   }
 
   /** Ends the receiver's side. False while there is no room for what tells the peer. */
@@ -138,7 +151,7 @@ class Direction {
 
   #splice(): number {
     const pipe = this.#pipe ??= kernelPipes.take();
-    const count = pipe === null ? -ERRNO.EINVAL : pipe.fill(this.#from.fd);
+    const count = pipe === null ? -ERRNO.EINVAL : pipe.fill(this.#from.fd, receiving.most);
     if (count !== -ERRNO.EINVAL) return count;
     // This kind of descriptor has no splice, or no pipe is left.
     this.#canSplice = pipe === null;
@@ -224,7 +237,8 @@ class Side implements Watcher {
 
   /** Watches for what there is to do. */
   watch(events: number): void {
-    const isReading = !this.outward.isEnded && !this.outward.isBlocked;
+    const { isEnded, isBlocked, isHeld } = this.outward;
+    const isReading = !isEnded && !isBlocked && !isHeld;
     // A hang-up cannot be masked, and no read will answer it: it is not to be reported again.
     if (!isReading && (events & Event.HANG_UP) !== 0) this.stream.hush();
     this.stream.want(isReading, this.inward.isBlocked);

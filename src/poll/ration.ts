@@ -21,7 +21,7 @@ export class Ration implements TimerOwner {
   readonly #waiting = new Set<Rationed>();
   readonly #timer: Timer;
   /** As many tokens as one who waits is called for. */
-  readonly #share: number;
+  readonly share: number;
 
   /** A full ration. `keepsAlive`: whether the process stays alive while somebody waits. */
   constructor(poller: Poller, { perSecond, burst: given }: Rate, keepsAlive = false) {
@@ -30,7 +30,7 @@ export class Ration implements TimerOwner {
     const burst = Math.max(given, Math.ceil(perSecond * RATION_BURST_MS / 1000));
     this.#bucket = new TokenBucket({ perSecond, burst }, clock.now());
     this.#timer = new Timer(this, keepsAlive);
-    this.#share = Math.min(Math.ceil(burst / 2), Math.ceil(perSecond * RATION_MS / 1000));
+    this.share = Math.min(Math.ceil(burst / 2), Math.ceil(perSecond * RATION_MS / 1000));
   }
 
   /**
@@ -40,7 +40,7 @@ export class Ration implements TimerOwner {
   allowance(isCalled: boolean): number {
     if (this.#waiting.size === 0) return this.#bucket.level(this.#poller.clockMicros);
     if (!isCalled) return 0;
-    return Math.min(this.#share, this.#bucket.level(this.#poller.clockMicros));
+    return Math.min(this.share, this.#bucket.level(this.#poller.clockMicros));
   }
 
   /** Takes tokens, even those that have not come yet. */
@@ -63,11 +63,11 @@ export class Ration implements TimerOwner {
   }
 
   #setTimer(shares: number): void {
-    this.#poller.setTimer(this.#timer, this.#bucket.delayMs(shares * this.#share));
+    this.#poller.setTimer(this.#timer, this.#bucket.delayMs(shares * this.share));
   }
 
   onTimer(): void {
-    const shares = Math.floor(this.#bucket.level(clock.now()) / this.#share);
+    const shares = Math.floor(this.#bucket.level(clock.now()) / this.share);
     const called = [...this.#waiting].slice(0, shares);
     for (const who of called) this.#waiting.delete(who);
     // Those who are called take theirs at once, or soon.
@@ -80,22 +80,28 @@ export class Ration implements TimerOwner {
 export class Claim implements Rationed {
   readonly #rations: readonly Ration[];
   readonly #onTokens: () => void;
+  /** Fewer tokens than that are as good as none. */
+  readonly #least: number;
   /** The ration that it waits for. */
   #waitsFor: Ration | null = null;
   /** Its turn has come, and it has not taken anything yet. */
   #isCalled = false;
 
-  /** `onTokens` is called when a wait is over. */
-  constructor(rations: readonly Ration[], onTokens: () => void) {
+  /**
+   * `onTokens` is called when a wait is over. `isCoarse`: a few tokens are not worth a turn, a quarter
+   * of what one is called for is.
+   */
+  constructor(rations: readonly Ration[], onTokens: () => void, isCoarse = false) {
     this.#rations = rations;
     this.#onTokens = onTokens;
+    this.#least = isCoarse ? Math.max(1, Math.min(...rations.map(({ share }) => share)) / 4) : 1;
   }
 
-  /** The tokens that may be taken now, of all of them. */
+  /** The tokens that may be taken now, of all of them; 0 for too few. */
   get allowance(): number {
     let least = Infinity;
     for (const ration of this.#rations) least = Math.min(least, ration.allowance(this.#isCalled));
-    return Math.max(0, Math.floor(least));
+    return least < this.#least ? 0 : Math.floor(least);
   }
 
   /** Takes tokens, even those that have not come yet. */
@@ -107,10 +113,14 @@ export class Claim implements Rationed {
   /** Waits until there are tokens. */
   wait(): void {
     if (this.#waitsFor !== null) return;
-    const short = this.#rations.find((ration) => ration.allowance(this.#isCalled) < 1);
+    let shortest = this.#rations[0]!;
+    for (const ration of this.#rations) {
+      const isShorter = ration.allowance(this.#isCalled) < shortest.allowance(this.#isCalled);
+      if (isShorter) shortest = ration;
+    }
     this.#isCalled = false;
-    this.#waitsFor = short ?? this.#rations[0]!;
-    this.#waitsFor.wait(this);
+    this.#waitsFor = shortest;
+    shortest.wait(this);
   }
 
   onTokens(): void {
@@ -132,7 +142,8 @@ export class Claim implements Rationed {
 export function claimOn(
   rations: readonly (Ration | null)[],
   onTokens: () => void,
+  isCoarse = false,
 ): Claim | null {
   const all = rations.filter((ration) => ration !== null);
-  return all.length === 0 ? null : new Claim(all, onTokens);
+  return all.length === 0 ? null : new Claim(all, onTokens, isCoarse);
 }

@@ -167,7 +167,7 @@ export class FileReceiving {
     const pipe = kernelPipes.take();
     if (pipe === null) return -ERRNO.EINVAL;
     try {
-      const count = pipe.fill(fd, this.missingBytes);
+      const count = pipe.fill(fd, Math.min(this.missingBytes, receiving.most));
       if (count > 0) this.#drain(pipe);
       receiving.wasFilled = count >= SPLICE_BYTES_MIN;
       return count;
