@@ -12,7 +12,7 @@ PACKAGES=(
   iperf3:iperf3 psql:postgresql
   openssl:openssl nginx:nginx-light haproxy:haproxy stunnel:stunnel4 go:golang-go
   dig:dnsutils dnsperf:dnsperf logger:bsdutils tftp:tftp-hpa ntpdate:ntpdate ip:iproute2
-  systemd-socket-activate:systemd
+  systemd-socket-activate:systemd chromium:chromium
 )
 
 missing=()
