@@ -182,6 +182,27 @@ test("a connection that still sends while it closes counts for max", async () =>
   await source.peers[1]!.close();
 });
 
+test("there are never more than max: not for min, not to even addresses, not after a failure", async () => {
+  const source = new MemorySource();
+  const pool = new ConnectionPool([source.connect, source.connect, source.connect], {
+    max: 2,
+    min: 2,
+  });
+  for (let i = 0; i < 50; i++) {
+    await soon(Promise.all([1, 2, 3].map(async (n) => {
+      const lease = await pool.acquire();
+      await ticks(i % 3);
+      if ((n + i) % 2 === 0) lease.connection.writer.writeString("not flushed");
+      lease.release(i % 7 === 0 ? new Error("failed") : undefined);
+    })));
+    if (i % 5 === 0) await soon(pool.warmUp());
+  }
+  assertEquals(source.openMax, 2);
+  await pool.close();
+  await until(() => source.open === 0, "all are closed");
+  for (const peer of source.peers) await peer.close({ timeoutMs: 0 });
+});
+
 test("use() gives back what the function gives, and closes the connection when it fails", async () => {
   const source = new MemorySource();
   const pool = new ConnectionPool(source.connect);

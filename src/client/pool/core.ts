@@ -163,13 +163,18 @@ export class PoolCore {
     return this.#dialingCount + this.#probingCount >= this.#waiting.count;
   }
 
+  /** Whether one more can be made. One that closes may still send: it is the server's, too. */
+  get #hasRoom(): boolean {
+    return this.size + this.#closing.size < this.#settings.max;
+  }
+
   /** Gives those who wait what there is, and begins to make what there is not. */
   #serve(): void {
-    const { probe, max } = this.#settings;
+    const { probe } = this.#settings;
     while (this.#waiting.count > 0 && this.#state !== "closed") {
       const member = probe === null || !this.#isHelped ? this.#takeIdle() : null;
       if (member !== null) this.#giveOrProbe(member);
-      else if (this.#isHelped || this.size + this.#closing.size >= max) break;
+      else if (this.#isHelped || !this.#hasRoom) break;
       else void this.#dialForWaiting();
     }
     this.#fill();
@@ -319,7 +324,8 @@ export class PoolCore {
     this.#closing.add(closing);
     void closing.finally(() => {
       this.#closing.delete(closing);
-      this.#serve(); // one that still sends is a connection of the server's, too
+      this.#even(); // the room may have been made for that
+      this.#serve();
     });
   }
 
@@ -340,8 +346,7 @@ export class PoolCore {
 
   /** Begins a connection to an address that lacks some: one at a time, and nobody waits for it. */
   #even(): void {
-    const { max } = this.#settings;
-    if (this.#group.endpoints.length === 1 || this.#isEvening || this.size >= max) return;
+    if (this.#group.endpoints.length === 1 || this.#isEvening || !this.#hasRoom) return;
     const endpoint = this.#state === "open" ? this.#group.lacking(nowMs()) : null;
     if (endpoint === null) return;
     this.#isEvening = true;
@@ -396,7 +401,7 @@ export class PoolCore {
   #fill(): void {
     if (this.#state !== "open" || this.size >= this.#settings.min) return;
     if (nowMs() < this.#fillMs) return this.#planAt(this.#fillMs);
-    while (this.size < this.#settings.min) void this.#fillOne();
+    while (this.size < this.#settings.min && this.#hasRoom) void this.#fillOne();
   }
 
   async #fillOne(): Promise<void> {
@@ -415,8 +420,9 @@ export class PoolCore {
     for (;;) {
       if (this.#state !== "open") throw new ClosedError("Cannot warm up: the pool was closed");
       // Those that others have begun count as well.
-      while (this.size < count) void this.#fillOne();
+      while (this.size < count && this.#hasRoom) void this.#fillOne();
       if (this.size - this.#dialingCount >= count) return;
+      if (this.#dials.size === 0) await Promise.race(this.#closing);
       const failure = (await Promise.all(this.#dials)).find((each) => each !== null);
       if (failure !== undefined) throw failure!.error;
     }
