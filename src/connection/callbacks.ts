@@ -5,6 +5,7 @@ import type { Scope } from "../../ffi/context.ts";
 import { say } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
 import { checkFunction, type Known, show } from "../core/options.ts";
+import { callBack } from "../core/promises.ts";
 import type { Callbacks, CloseCallback, Connection } from "./connection.ts";
 import type { Failure } from "./ending.ts";
 
@@ -131,12 +132,11 @@ export class CallbackRunner<C> {
   report(error: unknown): void {
     counts.connections.failures += 1;
     const { onError } = this.#callbacks;
-    try {
-      if (onError !== undefined) this.#scope(onError, error, this.#owner.face);
-      else say("error", `a handler failed, its connection is closed: ${text(error)}`);
-    } catch (second) {
-      say("error", `onError failed: ${text(second)}`);
+    if (onError === undefined) {
+      return say("error", `a handler failed, its connection is closed: ${text(error)}`);
     }
+    const fail = (second: unknown) => say("error", `onError failed: ${text(second)}`);
+    callBack(() => this.#scope(onError, error, this.#owner.face), fail);
   }
 
   /** Adds a close callback; when all is over already it is called soon. Returns what takes it back. */

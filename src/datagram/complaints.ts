@@ -5,6 +5,7 @@
 import type { Scope } from "../../ffi/context.ts";
 import { say } from "../core/config.ts";
 import { DATAGRAM_ERRORS_MAX, DATAGRAM_LOG_MS } from "../core/limits.ts";
+import { callBack } from "../core/promises.ts";
 import type { PackedAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
 import { describePeer } from "./peer.ts";
@@ -26,7 +27,7 @@ export function logLine(line: string): void {
   }
 }
 
-function log(error: unknown, peer: PackedAddress | null): void {
+function log(what: string, error: unknown, peer: PackedAddress | null): void {
   const nowMs = clock.now() / 1000;
   if (nowMs - loggedAt < DATAGRAM_LOG_MS) {
     silentCount += 1;
@@ -37,7 +38,7 @@ function log(error: unknown, peer: PackedAddress | null): void {
   silentCount = 0;
   const about = peer === null ? "" : ` about ${describePeer(peer)}`;
   const text = error instanceof Error ? error.stack : error;
-  logLine(`a datagram socket without onError${about}: ${text}${others}`);
+  logLine(`${what}${about}: ${text}${others}`);
 }
 
 /** The errors of a socket. */
@@ -66,13 +67,13 @@ export class Complaints {
   tell(): void {
     const told = this.#waiting;
     this.#waiting = [];
-    for (const { error, peer } of told) {
-      try {
-        if (this.#onError === undefined) log(error, peer);
-        else this.#scope(this.#onError, error, peer);
-      } catch (second) {
-        log(second, peer); // of the callback itself
-      }
-    }
+    for (const { error, peer } of told) this.#tell(error, peer);
+  }
+
+  #tell(error: unknown, peer: PackedAddress | null): void {
+    const onError = this.#onError;
+    if (onError === undefined) return log("a datagram socket without onError", error, peer);
+    const fail = (second: unknown) => log("onError of a datagram socket failed", second, peer);
+    callBack(() => this.#scope(onError, error, peer), fail);
   }
 }

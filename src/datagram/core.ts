@@ -12,7 +12,7 @@ import { ERRNO } from "../core/errno.ts";
 import { ClosedError, SystemError, TimeoutError } from "../core/errors.ts";
 import { DATAGRAMS_MAX } from "../core/limits.ts";
 import { RESOLVED } from "../core/promises.ts";
-import { describeAddress, type PackedAddress, type UdpAddress } from "../net/address.ts";
+import { describeAddress, Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import { socketErrorIfAny } from "../net/socket.ts";
 import type { Joined, Poller } from "../poll/poller.ts";
 import { Timer } from "../poll/timer_wheel.ts";
@@ -46,6 +46,8 @@ export interface DatagramParts {
   readonly callbacks: DatagramCallbacks & Pick<DatagramSocketOptions, "reportUnreachable">;
   readonly settings: DatagramSettings;
   readonly family: number;
+  /** Whether it is one of IPv6 that does not take IPv4. */
+  readonly isIPv6Only: boolean;
   /** Its own address. */
   readonly local: PackedAddress;
   /** Where it is connected to. */
@@ -106,6 +108,12 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
 
   get family(): number {
     return this.#parts.family;
+  }
+
+  /** Whether it can send by the family of a peer. */
+  speaks(peer: PackedAddress): boolean {
+    const { family, isIPv6Only } = this.#parts;
+    return typeof peer === "number" ? !isIPv6Only : family === Family.IPV6;
   }
 
   get localAddress(): UdpAddress {

@@ -77,11 +77,13 @@ export function datagramsOver(
   settings: DatagramSettings,
 ): DatagramSocket {
   const local = nameOf(fd);
+  const family = typeof local === "number" ? Family.IPV4 : Family.IPV6;
   const core = new DatagramCore(fd, {
     poller: threadPoller(),
     callbacks,
     settings,
-    family: typeof local === "number" ? Family.IPV4 : Family.IPV6,
+    family,
+    isIPv6Only: family === Family.IPV6 && getOption(fd, Option.V6_ONLY) !== 0,
     local,
     remoteAddress: null,
   });

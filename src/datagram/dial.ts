@@ -138,6 +138,7 @@ export async function dialDatagram(
         callbacks: read,
         settings,
         family: raw[0]!,
+        isIPv6Only: false, // it has one peer, and writes to no other
         local: nameOf(fd),
         remoteAddress: udpAddress(raw),
       });

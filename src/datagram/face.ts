@@ -134,8 +134,9 @@ export class UserDatagramSocket implements DatagramSocket {
         }; use write`,
       );
     }
-    if (typeof peer !== "number" && core.family === Family.IPV4) {
-      throw new TypeError(`Cannot write to ${describePeer(peer)}: the socket is one of IPv4`);
+    if (!core.speaks(peer)) {
+      const which = core.family === Family.IPV4 ? "IPv4" : "IPv6 alone (v6Only)";
+      throw new TypeError(`Cannot write to ${describePeer(peer)}: the socket is one of ${which}`);
     }
     checkDestination(peer);
     return core.writing;

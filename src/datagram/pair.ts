@@ -43,6 +43,7 @@ function socketOf(fd: number, remote: number, options: DatagramOptions): Datagra
       callbacks: options,
       settings: datagramSettings(options),
       family: Family.IPV4,
+      isIPv6Only: false,
       local: nameOf(fd),
       remoteAddress: udpOf(nameOf(remote)),
     }),

@@ -23,6 +23,7 @@ const PACKED_MAX = 65_536 * PORT_FACTOR;
 const IPV6_WORDS = 8;
 const IPV6_BYTES = 16;
 const PORT_MAX = 65_535;
+const NO_PEER = 'it is no packed address; packPeer("127.0.0.1:53") makes one';
 
 /**
  * Packs a numeric address, for `writeTo`. A name is looked up by `dialDatagram` alone: that waits.
@@ -69,7 +70,8 @@ export function unpackPeer(peer: PackedAddress): UdpAddress {
   if (typeof peer === "number" && Number.isInteger(peer) && peer >= 0 && peer < PACKED_MAX) {
     return udpOf(peer);
   }
-  return isIPv6(peer) ? udpOf(peer) : udpOf(checkPeer(peer));
+  if (isIPv6(peer)) return udpOf(peer);
+  throw new TypeError(`Cannot unpack ${show(peer)}: ${NO_PEER}`);
 }
 
 /** A packed address of ours as users read it. */
@@ -109,9 +111,7 @@ export function checkPeer(peer: PackedAddress): PackedAddress {
   if (typeof peer === "number") {
     if (Number.isInteger(peer) && peer >= PORT_FACTOR && peer < PACKED_MAX) return peer;
   } else if (isIPv6(peer) && isPort(peer[1]!)) return peer;
-  throw new TypeError(
-    `Cannot send to ${show(peer)}: it is no packed address; packPeer("127.0.0.1:53") makes one`,
-  );
+  throw new TypeError(`Cannot send to ${show(peer)}: ${NO_PEER}`);
 }
 
 function isIPv6(peer: unknown): peer is Uint32Array {

@@ -6,7 +6,7 @@ import type { Scope } from "../../ffi/context.ts";
 import { assert } from "../core/assert.ts";
 import { BusyError } from "../core/errors.ts";
 import { DATAGRAMS_MAX } from "../core/limits.ts";
-import { ignore } from "../core/promises.ts";
+import { heed } from "../core/promises.ts";
 import type { PackedAddress } from "../net/address.ts";
 import { turn } from "../poll/turn.ts";
 import { arena } from "./arena.ts";
@@ -147,8 +147,7 @@ export class Receiving {
 
   /** A handler that waits uses a cursor that has gone on: its author has to know. */
   #checkResult(result: unknown): void {
-    if (typeof (result as { then?: unknown } | null)?.then !== "function") return;
-    (result as Promise<unknown>).then(ignore, (error) => this.#owner.complain(error, null));
+    if (!heed(result, (error) => this.#owner.complain(error, null))) return;
     throw new TypeError(
       "Cannot wait in a handler of datagrams: it is synchronous; take slice() of the datagram, " +
         "begin what waits, and return nothing",

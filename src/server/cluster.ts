@@ -8,6 +8,7 @@ import { say } from "../core/config.ts";
 import { ClosedError, NetpollError, type SystemError } from "../core/errors.ts";
 import { METRICS_TIMEOUT_MS, WORKER_BACKOFF_MS, WORKER_HEALTHY_MS } from "../core/limits.ts";
 import { checkTimeout } from "../core/options.ts";
+import { callBack } from "../core/promises.ts";
 import {
   type ClusterMetrics,
   clusterMetrics,
@@ -316,12 +317,9 @@ export class Cluster {
 
   #report(error: Error, index: number, consequence: string): void {
     const { onWorkerError } = this.#options;
-    try {
-      if (onWorkerError !== undefined) this.#scope(onWorkerError, error, index);
-      else say("error", `${error.message}; ${consequence}`);
-    } catch (second) {
-      say("error", `onWorkerError failed: ${second}`);
-    }
+    if (onWorkerError === undefined) return say("error", `${error.message}; ${consequence}`);
+    const fail = (second: unknown) => say("error", `onWorkerError failed: ${second}`);
+    callBack(() => this.#scope(onWorkerError, error, index), fail);
   }
 
   #replace(index: number): void {

@@ -298,22 +298,28 @@ test("without onError one line goes to the log, for each failure", () =>
     })
   ));
 
-test("an onError that throws reaches the log, and nothing else", () =>
-  logged((lines) =>
-    leaks(async () => {
-      const [a, b] = pairWith({
-        onRequest: () => Promise.reject(new Error("first")),
-        onError: () => {
-          throw new Error("second");
-        },
-      });
-      await send(b, "x");
-      await soon(a.closed.catch(() => {}));
-      assertEquals(lines.length, 1);
-      assertStringIncludes(lines[0]!, "second");
-      await b.close();
-    })
-  ));
+for (
+  const [what, onError] of [
+    ["throws", () => {
+      throw new Error("second");
+    }],
+    ["rejects", () => Promise.reject(new Error("second"))],
+  ] as const
+) {
+  test(`an onError that ${what} reaches the log, and nothing else`, () =>
+    logged((lines) =>
+      leaks(async () => {
+        const onRequest = () => Promise.reject(new Error("first"));
+        const [a, b] = pairWith({ onRequest, onError });
+        await send(b, "x");
+        await soon(a.closed.catch(() => {}));
+        await until(() => lines.length > 0, "a line");
+        assertEquals(lines.length, 1);
+        assertStringIncludes(lines[0]!, "second");
+        await b.close();
+      })
+    ));
+}
 
 test("the ordinary ends of a handler are silent: EofError, ClosedError, a reset", () =>
   logged((lines) =>

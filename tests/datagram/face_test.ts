@@ -1,6 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { ClosedError, type Datagram, type DatagramSocket, packPeer } from "../../mod.ts";
+import {
+  ClosedError,
+  createDatagramSocket,
+  type Datagram,
+  type DatagramSocket,
+  packPeer,
+} from "../../mod.ts";
 import { bound, bytes, dialled, textOf } from "../support/datagrams.ts";
 import { until } from "../support/until.ts";
 
@@ -88,6 +94,10 @@ test("write() is for a connected socket, writeTo() for the others, of its own fa
   assertThrows(() => server.mallocTo(null, 1), TypeError, "not connected");
   assertThrows(() => client.writeTo(packPeer("127.0.0.1:1"), bytes("x")), TypeError, "use write");
   assertThrows(() => server.writeTo(packPeer("[::1]:1"), bytes("x")), TypeError, "one of IPv4");
+  await using six = bound({}, "udp6");
+  assertThrows(() => six.writeTo(packPeer("127.0.0.1:1"), bytes("x")), TypeError, "v6Only");
+  await using both = createDatagramSocket("udp", "[::]:0", { v6Only: false });
+  assertEquals(both.writeTo(packPeer(server.localAddress), bytes("x")), true);
   assertThrows(() => server.writeTo("127.0.0.1:1" as never, bytes("x")), TypeError, "packed");
   assertThrows(() => server.writeTo(null as never, bytes("x")), TypeError, "packed");
 });

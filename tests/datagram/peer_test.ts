@@ -51,5 +51,7 @@ test("checkPeer() refuses what is no packed address, so that no forged one gets 
 
 test("unpackPeer() reads the peer of a datagram whose port is forged to be 0", () => {
   assertEquals(unpackPeer(0x0100_007f), { transport: "udp", hostname: "127.0.0.1", port: 0 });
-  assertThrows(() => unpackPeer("x" as unknown as number), TypeError);
+  for (const wrong of ["x", -1, 0.5, 2 ** 48, new Uint32Array(8), null, 10n, Symbol("x")]) {
+    assertThrows(() => unpackPeer(wrong as PackedAddress), TypeError, "Cannot unpack");
+  }
 });
