@@ -4,6 +4,7 @@
  * One echo server is loaded alike in turn: while nobody asks it, and while it is asked for
  * `/metrics` once a second, over a connection of its own that netpoll serves too. With --baseline,
  * the echo of another checkout stands beside the one here: the cost of counting when nobody asks.
+ * With --uses, the echo stands beside itself while somebody looks, in one way or another.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { get } from "node:http";
@@ -23,12 +24,15 @@ import { median, ratios, spread } from "../harness/statistics.ts";
 const ASK_MS = 1000;
 const SCENARIO = scenariosOf("64x50")[0]!;
 
-const { runtimes, styles, rounds, seconds, baseline } = parse({
+const { runtimes, styles, rounds, seconds, baseline, uses } = parse({
   runtimes: true,
   styles: { help: "which: sync,async", value: "sync,async" },
   rounds: 15,
   seconds: 2,
   baseline: { help: "another checkout, built, to compare with when nobody asks" },
+  uses: {
+    help: "what to use instead: times,slow,log,channels,requests, as in bench/studies/seen.ts",
+  },
 });
 
 /** Asks for `/metrics` and reads the answer to its end: the number of its bytes. */
@@ -85,29 +89,49 @@ function counted(runtime: Runtime, style: string, checkout: string): Promise<num
   return withServers([theirs, argv], (...both) => inRounds(rounds, both.map(job)), SERVER_CPU);
 }
 
+/** With a use and without. */
+function seen(runtime: Runtime, style: string, use: string): Promise<number[][]> {
+  const starters = ["nothing", use].map((each) =>
+    runFile(runtime, "bench/studies/seen.ts", ["0", each, style])
+  );
+  const job = (server: Server) => ({
+    title: `${runtime}, ${style}, ${use}`,
+    measure: () => cost(server),
+  });
+  return withServers(starters, (...both) => inRounds(rounds, both.map(job)), SERVER_CPU);
+}
+
 const directory = mkdtempSync(`${tmpdir()}/netpoll-metrics-`);
 const rows: string[][] = [];
 const raw: unknown[] = [];
 for (const runtime of runtimes.split(",") as Runtime[]) {
   for (const style of styles.split(",")) {
-    const socket = `${directory}/${runtime}-${style}`;
-    const found = baseline === undefined
-      ? await asked(runtime, style, socket)
-      : await counted(runtime, style, baseline);
-    raw.push({ runtime, style, found });
-    rows.push([
-      `${runtime}, ${style}`,
-      ...found.map((micros) => figure(median(micros))),
-      figureAndRange(spread(ratios(found[1]!, found[0]!)), 3),
-    ]);
+    const add = (title: string, found: number[][]) => {
+      raw.push({ runtime, style, title, found });
+      const ratio = figureAndRange(spread(ratios(found[1]!, found[0]!)), 3);
+      rows.push([title, ...found.map((micros) => figure(median(micros))), ratio]);
+    };
+    if (uses !== undefined) {
+      for (const use of uses.split(",")) {
+        add(`${runtime}, ${style}, ${use}`, await seen(runtime, style, use));
+      }
+    } else if (baseline !== undefined) {
+      add(`${runtime}, ${style}`, await counted(runtime, style, baseline));
+    } else {
+      add(`${runtime}, ${style}`, await asked(runtime, style, `${directory}/${runtime}-${style}`));
+    }
   }
 }
 rmSync(directory, { recursive: true });
-const heads = baseline === undefined ? ["nobody asks", "asked once a second"] : ["before", "now"];
+const [name, heads] = uses !== undefined
+  ? ["sight_cost", ["nobody looks", "in use"]]
+  : baseline !== undefined
+  ? ["metrics_baseline", ["before", "now"]]
+  : ["metrics_cost", ["nobody asks", "asked once a second"]];
 const markdown = [
-  `## What metrics cost\n`,
+  `## What ${uses === undefined ? "metrics cost" : "it costs to look"}\n`,
   `CPU µs a message, ${SCENARIO.title}; medians of ${rounds} interleaved rounds of ${seconds} s.\n`,
   table(["", ...heads, "÷ (middle half)"], rows),
   `\n${describeMachine()}.`,
 ].join("\n");
-tell(baseline === undefined ? "metrics_cost" : "metrics_baseline", markdown, raw);
+tell(name, markdown, raw);
