@@ -15,7 +15,7 @@ SHARED := -fPIC -shared -fvisibility=hidden -Wl,-z,now -Wl,-z,nodelete
 # One test that takes longer hangs. Deno's runner has no such limit: there, the whole run has one, and the
 # last name that it printed is the test that hangs.
 TEST_MS  := 60000
-SUITE_S  ?= 600
+SUITE_S  ?= 900
 # All but those that need the clients of others: "make acceptance" is for them.
 TESTS    ?= $(filter-out tests/acceptance/,$(wildcard tests/*/)) $(wildcard tests/*_test.ts)
 # What is tested over each transport of tests/support/transports, by "make test-transports".
