@@ -6,10 +6,11 @@
  * [PAGE-ADDRESS] [--pollers N] [--interval MS]`: the echo is at localhost:6388 unless given, the page at
  * http://localhost:9465. The page is served by the runtime itself, through node:http.
  *
- * Nothing is measured for nobody: metrics are asked for only while a page is open.
+ * Metrics are asked for only while a page is open, or by `top.ts localhost:9465`.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -28,6 +29,7 @@ import {
   shutdownOnSignals,
 } from "../mod.ts";
 import { frameOf } from "./dashboard/frame.ts";
+import type { Snapshot } from "./metered_server.ts";
 
 configure({ measure: true }); // in each Worker, too: it loads this file for its handler
 
@@ -55,12 +57,23 @@ const FILES: Readonly<Record<string, readonly [path: string, type: string]>> = {
 const viewers = new Set<ServerResponse>();
 
 /** Answers with a file, or with events until the page is closed. */
-async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  cluster: Cluster,
+): Promise<void> {
   const path = request.url!.split("?", 1)[0]!;
   if (path === "/events") {
     response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
     response.write("retry: 1000\n\n"); // the page asks again so soon when the server has gone
     viewers.add(response.on("close", () => viewers.delete(response)));
+    return;
+  }
+  if (path === "/snapshot") { // for examples/top.ts
+    const snapshot: Snapshot = { metrics: await cluster.metrics(), loop: null };
+    const body = Buffer.from(JSON.stringify(snapshot));
+    const headers = { "Content-Type": "application/json", "Content-Length": body.length };
+    response.writeHead(200, headers).end(body);
     return;
   }
   const [file, type] = Object.hasOwn(FILES, path) ? FILES[path]! : [];
@@ -120,7 +133,9 @@ if (isMainThread) {
   const leaving = new AbortController();
   const listener = createListener("tcp", at);
   const cluster = new Cluster(new URL(import.meta.url), { pollerCount });
-  const server = createServer((request, response) => void answer(request, response));
+  const server = createServer((request, response) => {
+    answer(request, response, cluster).catch(() => response.destroy());
+  });
   server.listen(Number(page.port || 80), page.hostname.replace(/^\[|\]$/g, ""));
   await once(server, "listening");
   shutdownOnSignals(cluster, { exit: false });

@@ -2,8 +2,9 @@
 
 /**
  * Shows what a server does, like top: connections, traffic, turns, memory, errors. Run
- * examples/metered_server.ts, and this beside it: `top.ts [ADDRESS] [--interval MS] [--once]`. The
- * address is localhost:9464 unless given; a path is a Unix socket. `q` or Ctrl-C leaves.
+ * examples/metered_server.ts or examples/dashboard.ts, and this beside it:
+ * `top.ts [ADDRESS] [--interval MS] [--once]`. The address is localhost:9464 unless given; a path is a
+ * Unix socket. `q` or Ctrl-C leaves.
  *
  * @module
  */
@@ -14,16 +15,37 @@ import { dial } from "../mod.ts";
 import type { Snapshot } from "./metered_server.ts";
 import { drawFrame } from "./top/frame.ts";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { interval: { type: "string", default: "1000" }, once: { type: "boolean" } },
-});
-const [address = "localhost:9464"] = positionals;
-const intervalMs = Number(values.interval);
-if (!(intervalMs >= 10 && intervalMs <= 60_000)) {
-  console.error("--interval is a number of milliseconds, from 10 to 60000");
-  process.exit(2);
+const USAGE = `Usage: top.ts [ADDRESS] [--interval MS] [--once]
+
+  ADDRESS         of a server that tells what it does: localhost:9464; a path is a Unix socket
+  --interval MS   between two looks, from 10 to 60000: 1000
+  --once          prints one frame and ends`;
+
+/** The arguments; it ends here where they make no sense. */
+function readArguments(): { address: string; intervalMs: number; isOnce: boolean } {
+  try {
+    const { values, positionals: [address = "localhost:9464"] } = parseArgs({
+      allowPositionals: true,
+      options: {
+        interval: { type: "string", default: "1000" },
+        once: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+    if (values.help) {
+      console.log(USAGE);
+      process.exit(0);
+    }
+    const intervalMs = Number(values.interval);
+    if (!(intervalMs >= 10 && intervalMs <= 60_000)) throw new Error("--interval is out of range");
+    return { address, intervalMs, isOnce: values.once };
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
 }
+
+const { address, intervalMs, isOnce } = readArguments();
 
 /** Asks the server, on a connection of its own. */
 async function look(): Promise<Snapshot> {
@@ -34,7 +56,7 @@ async function look(): Promise<Snapshot> {
   await writer.flush();
   const headBytes = await reader.waitUntil(new TextEncoder().encode("\r\n\r\n"));
   const head = reader.readString(headBytes);
-  const length = Number(/^Content-Length: (\d+)\r$/m.exec(head)?.[1]);
+  const length = Number(/^Content-Length: (\d+)\r$/im.exec(head)?.[1]);
   if (!head.startsWith("HTTP/1.1 200 ") || !(length > 0)) {
     throw new Error(`${address} is no server that tells what it does`);
   }
@@ -43,7 +65,7 @@ async function look(): Promise<Snapshot> {
 }
 
 const { stdin, stdout } = process;
-const isLive = stdout.isTTY === true && !values.once;
+const isLive = stdout.isTTY === true && !isOnce;
 const leaving = new AbortController();
 /** q, or Ctrl-C where the terminal does not make a signal of it. */
 const LEAVING = new RegExp(`[qQ${String.fromCharCode(3)}]`);
@@ -64,7 +86,7 @@ function restore(): void {
 }
 
 function show(lines: readonly string[]): void {
-  if (!isLive) return void stdout.write(`${lines.join("\n")}\n${values.once ? "" : "\n"}`);
+  if (!isLive) return void stdout.write(`${lines.join("\n")}\n${isOnce ? "" : "\n"}`);
   const fitting = lines.slice(0, stdout.rows - 1).map((line) => line.slice(0, stdout.columns));
   stdout.write(`\x1b[H${fitting.map((line) => `${line}\x1b[K\r\n`).join("")}\x1b[J`);
 }
@@ -76,7 +98,7 @@ async function run(): Promise<void> {
     const now = await look();
     show(drawFrame(now, then, address));
     then = now;
-  } while (!values.once);
+  } while (!isOnce);
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => leaving.abort());

@@ -319,7 +319,7 @@ test("examples/top.ts --once prints one frame of what happens", () =>
       const { localPort } = client;
       const rows = lines.filter((line) => line.includes(`127.0.0.1:${localPort} `));
       assertEquals(rows.length, 1);
-      assertMatch(rows[0]!, / open +0 B\/s +0 B\/s +0 B +0 B +\d+ µs +0$/);
+      assertMatch(rows[0]!, / open +0 B\/s +0 B\/s +0 B +0 B +[\d.]+ [µm]s +0$/);
       client.destroy();
     }, socket);
   }));
@@ -365,6 +365,16 @@ test(
       }, socket);
     }),
 );
+
+test("examples/top.ts --help says how, and what it does not know ends it with the same", async () => {
+  const help = await run("examples/top.ts", { args: ["--help"] });
+  assertEquals([help.code, help.stderr], [0, ""]);
+  assertMatch(help.stdout, /^Usage: top\.ts /);
+  for (const args of [["--interval", "x"], ["--nothing"]]) {
+    const { code, stderr } = await run("examples/top.ts", { args });
+    assertEquals([code, stderr.includes("Usage: top.ts ")], [2, true], args.join(" "));
+  }
+});
 
 test("examples/top.ts says so where nobody tells anything", async () => {
   const { code, stdout, stderr } = await run("examples/top.ts", { args: ["@netpoll-no-such-top"] });

@@ -74,11 +74,11 @@ function connectionLines(now: Snapshot, then: Snapshot, seconds: number): string
     short(sent, "B/s"),
     short(one.unread.bytes, "B"),
     short(one.unsent.bytes, "B"),
-    one.tcp === null ? "-" : `${one.tcp.rttMicros} µs`,
+    one.tcp === null ? "-" : time(one.tcp.rttMicros),
     one.tcp === null ? "-" : String(one.tcp.retransmits),
   ]);
   if (cells.length === 0) return [];
-  const head = ["FD", "PEER", "STATE", "IN", "OUT", "UNREAD", "UNSENT", "RTT", "AGAIN"];
+  const head = ["FD", "PEER", "STATE", "IN", "OUT", "UNREAD", "UNSENT", "RTT", "RESENT"];
   const widths = head.map((name, i) =>
     Math.max(name.length, ...cells.map((row) => row[i]!.length))
   );
@@ -120,27 +120,34 @@ function time(micros: number): string {
 }
 
 /** How long things took since the last frame, and how the network is, of a server that measures. */
-function measuredLines(now: Metrics, then: Metrics): string[] {
+function measuredLines(now: Metrics, then: Metrics, seconds: number): string[] {
   const { latency, tcp } = now;
   if (latency === null || tcp === null) return [];
   const row = (label: string, name: "handler" | "wait" | "turn" | "gap") => {
     const of = (percent: number) =>
       time(percentileMicros(percent, latency[name], then.latency?.[name]));
-    return `${label} p50 ${of(50)}   p99 ${of(99)}   p99.9 ${of(99.9)}   longest ever ${
+    return `${label}p50 ${of(50)}   p99 ${of(99)}   p99.9 ${of(99.9)}   longest ever ${
       time(latency[name].maxMicros)
     }`;
   };
   const share = (micros: number) =>
     `${(tcp.busyMicros > 0 ? micros / tcp.busyMicros * 100 : 0).toFixed(0)} %`;
   return [
-    row("handlers    ", "handler"),
-    row("queue       ", "wait"),
-    row("turns       ", "turn"),
-    row("between     ", "gap"),
+    `handlers     ${
+      short((latency.handler.count - (then.latency?.handler.count ?? 0)) / seconds)
+    }/s   ` +
+    row("", "handler"),
+    row("queue        ", "wait"),
+    row("turns        ", "turn"),
+    row("between      ", "gap"),
     `network      rtt p50 ${time(tcp.rtt.p50Micros)}   p99 ${time(tcp.rtt.p99Micros)}   ` +
-    `${short(tcp.retransmits)} retransmits   ${short(tcp.deliveryBytesPerSecond, "B")}/s   ` +
-    `held up by peers ${share(tcp.receiveWindowLimitedMicros)}, ` +
-    `by send buffers ${share(tcp.sendBufferLimitedMicros)}   of ${tcp.sampledCount}`,
+    `${short(tcp.retransmits)} segments resent   ` +
+    `${short(tcp.deliveryBytesPerSecond, "B")}/s delivered   held up by peers ${
+      share(tcp.receiveWindowLimitedMicros)
+    }, ` +
+    `by send buffers ${share(tcp.sendBufferLimitedMicros)}   of ${
+      short(tcp.sampledCount)
+    } connections`,
   ];
 }
 
@@ -175,7 +182,7 @@ export function drawFrame(now: Snapshot, then: Snapshot, title: string): string[
     `${rate((of) => of.poller.warmWaits)} warm   ${rate((of) => of.poller.sleeps)} cold   ` +
     `${rate((of) => of.poller.wakes)} wakes`,
     `events/wait  ${histogram(poller.batches, b.poller.batches)}`,
-    ...measuredLines(a, b),
+    ...measuredLines(a, b, seconds),
     `memory       ${short(process.residentBytes, "B")} resident   ` +
     `${short(process.heapBytes, "B")} heap   ${memory.wrappedSlabCount} slabs in use   ` +
     `${short(memory.blockBytes, "B")} of ${short(memory.slabBytes, "B")} in blocks   ` +

@@ -101,7 +101,7 @@ test("examples/dashboard.ts tells what was sent, and ends while somebody looks",
     while (last.connections.open > 0) last = await next(frames);
   }));
 
-test("examples/dashboard.ts serves its page and nothing else", () =>
+test("examples/dashboard.ts serves its page, and what top.ts asks for, and nothing else", () =>
   withDashboard(async ({ page }) => {
     for (const [path, type] of [["/", "text/html"], ["/echarts.js", "text/javascript"]]) {
       const response = await request(page + path);
@@ -109,6 +109,10 @@ test("examples/dashboard.ts serves its page and nothing else", () =>
       assert(response.headers["content-type"]?.startsWith(type!));
       response.destroy();
     }
+    const at = new URL(page).host;
+    const top = await run("examples/top.ts", { args: [at, "--once", "--interval", "20"] });
+    assertEquals([top.code, top.stderr], [0, ""]);
+    assertMatch(top.stdout, /^connections +0 open.*\npollers +0: 0 +1: 0$/m);
     for (const path of ["/frame.ts", "/../dashboard.ts", "/constructor", "/%2e%2e/mod.ts"]) {
       const response = await request(page + path);
       assertEquals(response.statusCode, 404, path);
