@@ -102,7 +102,7 @@ class Client {
 
 /** The sums of what was asserted. */
 export interface Withstood {
-  /** Connections of attackers. */
+  /** Connections of attackers, or their datagrams. */
   readonly connected: number;
   /** Bytes that were taken from them. */
   readonly sentBytes: number;

@@ -22,7 +22,7 @@ const chosen = pairs(own.size === "small" ? "small" : "full").filter(({ attack, 
   attack.includes(own.attack ?? "") && target.includes(own.server ?? "")
 );
 const random = seededRandom(seed);
-const sums = { pairs: 0, connected: 0, sentBytes: 0, answered: 0, grownBytes: 0 };
+const sums = { pairs: 0, connections: 0, datagrams: 0, sentBytes: 0, answered: 0, grownBytes: 0 };
 let failed = 0;
 
 /** The name as a word of the shell. */
@@ -37,7 +37,7 @@ const inTurn = seconds === Infinity
     p
   );
 const servers = new Servers();
-for (const { attack, target, obstacle, run } of inTurn) {
+for (const { attack, target, of, obstacle, run } of inTurn) {
   if (performance.now() > end) break;
   const name = `${target}, ${attack}`;
   if (obstacle !== "") {
@@ -47,12 +47,12 @@ for (const { attack, target, obstacle, run } of inTurn) {
   try {
     const { connected, sentBytes, answered, grownBytes } = await run(servers, random);
     sums.pairs += 1;
-    sums.connected += connected;
+    sums[of] += connected;
     sums.sentBytes += sentBytes;
     sums.answered += answered;
     sums.grownBytes = Math.max(sums.grownBytes, grownBytes);
     console.log(
-      `${name}: ${connected} connections, ${(sentBytes / 2 ** 20).toFixed(1)} MiB taken; others ` +
+      `${name}: ${connected} ${of}, ${(sentBytes / 2 ** 20).toFixed(1)} MiB taken; others ` +
         `had ${answered} answers; ${(grownBytes / 2 ** 20).toFixed(0)} MiB more resident at most`,
     );
   } catch (error) {
@@ -70,11 +70,13 @@ if (record && failed === 0) {
   keepRecord({
     name: `hostile-${host.name}`,
     what:
-      "Servers of ten kinds under attack, in a process of their own, beside a client that asks " +
-      "and is answered; the memory, the idle poller and what is left are asserted",
-    amount: `${sums.pairs} pairs of server and attack, ${sums.connected} hostile connections, ` +
-      `${(sums.sentBytes / 2 ** 30).toFixed(2)} GiB taken from them, ${sums.answered} answers to ` +
-      `others; ${(sums.grownBytes / 2 ** 20).toFixed(0)} MiB more resident at most`,
+      "Servers of ten kinds under attack, and seven of datagrams flooded from changing addresses, " +
+      "in a process of their own, beside a client that asks and is answered; the memory, the idle " +
+      "poller and what is left are asserted",
+    amount: `${sums.pairs} pairs of server and attack, ${sums.connections} hostile connections, ` +
+      `${sums.datagrams} datagrams, ${(sums.sentBytes / 2 ** 30).toFixed(2)} GiB of both, ` +
+      `${sums.answered} answers to others; ${(sums.grownBytes / 2 ** 20).toFixed(0)} MiB more ` +
+      "resident at most",
     found:
       "A peer that takes no answers could make a server hold more than readBufferBytesMax; a " +
       "handler that had failed on a lost connection was called for every message left; metrics() " +
