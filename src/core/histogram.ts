@@ -53,7 +53,9 @@ export class Histogram {
 
   /** Counts a time. Allocates nothing. */
   record(micros: number): void {
-    const units = micros > 0 ? Math.min(Math.round(micros * UNITS_PER_MICRO), UNITS_MAX) : 0;
+    const rounded = micros * UNITS_PER_MICRO + 0.5;
+    let units = 0; // of what is less than nothing, and of NaN
+    if (rounded > 0) units = rounded < UNITS_MAX ? rounded >>> 0 : UNITS_MAX;
     this.#counts[slotOf(units)]! += 1;
     this.#sumUnits += units;
     if (units > this.#maxUnits) this.#maxUnits = units;

@@ -15,6 +15,8 @@ export type WatchReason =
 class Watching {
   /** Whether there is one. A field: it is read for each call. */
   isOn = false;
+  /** Whether more than how long they take is wanted. */
+  isClose = false;
   readonly #reasons = new Set<WatchReason>();
 
   /** There is that reason, or there is not. */
@@ -22,6 +24,7 @@ class Watching {
     if (on) this.#reasons.add(reason);
     else this.#reasons.delete(reason);
     this.isOn = this.#reasons.size > 0;
+    this.isClose = this.#reasons.has("listeners") || this.#reasons.has("slow");
   }
 }
 
