@@ -37,6 +37,11 @@ export function idOf({ serial }: Pick<WatchedConnection, "serial">): string {
   return threadId === 0 ? `${serial}` : `${threadId}-${serial}`;
 }
 
+/** Whoever hears of the end of connections alone wants to know how many calls there were, no more. */
+function isTimed(): boolean {
+  return latency !== null || config.slowHandlerMs > 0 || requests.isHeard;
+}
+
 /** Looks at the calls of one connection's handler, of which at most one is under way. */
 export class WatchedCalls implements TimerOwner {
   /** Calls the handler in the scope of its service. Its caller says when it has settled: `end`. */
@@ -65,6 +70,7 @@ export class WatchedCalls implements TimerOwner {
     // What only measures has the shortest way: it is to cost two looks at the clock, and no more.
     this.scope = (handler, connection, context) => {
       this.count += 1;
+      if (!isTimed()) return scope(handler, connection, context);
       this.#isClose = watching.isClose;
       const now = this.#since = clock.now();
       if (latency !== null) latency.wait.record(now - poller.batchMicros);

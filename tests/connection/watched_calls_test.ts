@@ -184,6 +184,21 @@ test("slowHandlerMs logs that an asynchronous call lasts, and how long it took",
   assertMatch(lines[1]!, /took \d+ ms until it settled; 5 bytes read, 5 sent$/);
 });
 
+test("slowHandlerMs that is set in the middle of a call says nothing of that call", async () => {
+  using _ = new Listening("connection:close"); // calls are counted only
+  const lines = await logged(0, () =>
+    withClient(async ({ reader, writer }) => {
+      configure({ slowHandlerMs: 1 });
+      await delay(10);
+      writer.writeString(reader.readString(reader.length));
+      await writer.flush();
+    }, async (client) => {
+      await send(client, "ab");
+      await receive(client, 2);
+    }));
+  assertEquals(lines, []);
+});
+
 test("slowHandlerMs logs no line of calls that are fast, and leaves no timer", async () => {
   const lines = await logged(4000, () =>
     withClient(async (it) => {
