@@ -254,6 +254,7 @@ events.addEventListener("error", () => {
 events.addEventListener("message", ({ data }) => {
   const frame = JSON.parse(data);
   show(frame);
+  document.querySelector("main").hidden = false; // all of it at once, so that nothing moves
   draw(frame);
   tell("Live", "live");
 });
