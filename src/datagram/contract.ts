@@ -110,7 +110,8 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
    * has brought, as `release` does.
    *
    * @throws {TimeoutError} None came within `readTimeoutMs`.
-   * @throws {SystemError} The peer of a connected socket cannot be reached; wait again, if you like.
+   * @throws {SystemError} The peer of a connected socket cannot be reached, or the kernel has no
+   * memory (`"ENOMEM"`); wait again, if you like.
    * @throws {ClosedError} The socket is closed.
    * @throws {BusyError} Somebody waits already.
    * @throws {TypeError} Datagrams go to a handler.

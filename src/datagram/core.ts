@@ -214,8 +214,13 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
 
   #onReceiveError(errno: number): void {
     if (this.takeErrors() > 0) return;
-    if (this.remoteAddress !== null) return this.#onUnreachable(errno, null);
-    this.complain(new SystemError("receive at", errno, this.#describe(null)), null);
+    // Without memory it is no peer's fault.
+    if (this.remoteAddress !== null && errno !== ERRNO.ENOMEM) {
+      return this.#onUnreachable(errno, null);
+    }
+    const error = new SystemError("receive at", errno, describeAddress(this.localAddress));
+    if (this.receiving.fail(error)) this.tally.add("errors");
+    else this.complain(error, null);
   }
 
   /** Tells the poller what is of interest from now on. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
+import { blocks } from "../../src/buffer/block.ts";
 import { Arena } from "../../src/datagram/arena.ts";
 import { Word } from "../../src/datagram/record.ts";
 import { failWith, faultTest } from "../support/faults.ts";
@@ -49,4 +50,31 @@ faultTest("receive() passes on why nothing was received, and nothing is to be do
   failWith("recv", 111, { fd: server.fd });
   assertEquals([arena.receive(server.fd, 1), arena.receive(server.fd, 1)], [-111, -11]);
   arena.leave();
+});
+
+test("without memory there are fewer slots, and without any what comes stays with the kernel", async () => {
+  await using server = bound();
+  await using client = await dialled(server);
+  const arena = new Arena();
+  arena.join();
+  for (const text of ["1", "22", "333"]) client.write(bytes(text));
+  await client.flush();
+  const taken = Object.getOwnPropertyDescriptor(blocks, "takeIfAny");
+  try {
+    blocks.takeIfAny = () => null;
+    assertEquals(arena.receive(server.fd, 2), -12); // ENOMEM
+    delete (blocks as Partial<typeof blocks>).takeIfAny;
+    assertEquals(arena.receive(server.fd, 2), 2);
+    const kept = arena.slots[0]!.retain();
+    blocks.takeIfAny = () => null;
+    arena.done(2);
+    assertEquals(arena.slots.length, 1, "the slot that is kept is not replaced");
+    assertEquals(arena.table[Word.OFFSET], arena.slots[0]!.offset);
+    assertEquals([arena.receive(server.fd, 2), arena.table[Word.LENGTH]], [1, 3]);
+    arena.done(1);
+    kept.release();
+  } finally {
+    if (taken === undefined) delete (blocks as Partial<typeof blocks>).takeIfAny;
+    arena.leave();
+  }
 });

@@ -11,7 +11,16 @@ import {
 } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
-import { bound, bytes, deadAddress, dialled, echo, textOf, texts } from "../support/datagrams.ts";
+import {
+  bound,
+  bytes,
+  deadAddress,
+  dialled,
+  echo,
+  textOf,
+  texts,
+  withLog,
+} from "../support/datagrams.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { start } from "../support/child.ts";
 import { leaks } from "../support/leaks.ts";
@@ -203,7 +212,47 @@ test("idleTimeoutMs closes a silent socket, and says why in every way", async ()
     assertEquals(heard, [reason]);
     const late = await socket.wait().catch((error) => error);
     assertEquals([late instanceof ClosedError, late.cause], [true, reason]);
+    assertEquals(await socket.closed.catch((error) => error), reason);
+    assertEquals(await socket.close(), { unsentCount: 0 });
   });
+});
+
+test("closed rejects for whoever asks for it after the end, and logs nothing that was asked for", async () => {
+  const lines = await withLog(async () => {
+    const socket = bound({ idleTimeoutMs: 1 });
+    await until(() => socket.fd < 0, "it closes");
+    assertInstanceOf(await socket.closed.catch((error) => error), TimeoutError);
+    socket.ref(); // and a socket that is over keeps nothing alive
+    socket.unref();
+    await tick();
+  });
+  assertEquals(lines.length <= 1, true);
+});
+
+test("ref() and unref() are no counts, and another socket is not touched", async () => {
+  await using server = echo();
+  await using client = await dialled(server);
+  for (const socket of [server, client]) {
+    socket.unref();
+    socket.unref();
+    socket.ref();
+  }
+  const idle = bound();
+  idle.unref();
+  await idle.close();
+  client.write(bytes("x"));
+  await client.flush();
+  assertEquals(await texts(client, 1), ["x"]);
+});
+
+test("a handler of a connected socket answers with reply(), as with write()", async () => {
+  await using server = bound({ readTimeoutMs: 3000 });
+  await using client = await dialled(server, {
+    onDatagram: (datagram) => void datagram.reply(datagram.bytes),
+  });
+  server.writeTo(packPeer(client.localAddress), bytes("x"));
+  await server.flush();
+  assertEquals(await texts(server, 1), ["x"]);
 });
 
 test("a handler runs in the async context in which the socket was made", async () => {

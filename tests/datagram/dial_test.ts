@@ -71,3 +71,11 @@ test("a connected socket can have a handler, too", async () => {
   await client.flush();
   assertEquals(await promise, "answered");
 });
+
+test("dialDatagram() takes v6Only, for which its peer is one of IPv6", async () => {
+  await using server = echo({}, "udp6");
+  await using client = await dialled(server, { v6Only: true });
+  client.write(bytes("x"));
+  await client.flush();
+  assertEquals(await texts(client, 1), ["x"]);
+});

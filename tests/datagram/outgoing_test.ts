@@ -228,3 +228,23 @@ faultTest("queueLifetimeMs drops what has waited longer, and sends the rest", as
     clock.now = now;
   }
 });
+
+faultTest(
+  "of a train that is refused, and one of whose datagrams is refused, the others leave",
+  async () => {
+    const errors: unknown[] = [];
+    await using receiver = bound({ readTimeoutMs: 3000 });
+    await using sender = await dialled(receiver, { onError: (error) => errors.push(error) });
+    await withLog(async () => {
+      sender.writeTrain(null, bytes("aabbccd"), 2);
+      failWith("send", ERRNO.EMSGSIZE, { fd: sender.fd, count: 2 });
+      await sender.flush();
+    });
+    assertEquals(await texts(receiver, 3), ["bb", "cc", "d"]);
+    await until(() => errors.length > 0, "the error is told");
+    assertEquals([sender.metrics().dropped.refused, sender.metrics().sent.count], [1, 3]);
+    sender.writeTrain(null, bytes("eeff"), 2); // trains are made no more
+    await sender.flush();
+    assertEquals([await texts(receiver, 2), sender.metrics().sent.messages], [["ee", "ff"], 5]);
+  },
+);

@@ -1,6 +1,9 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { BusyError, type LinkBuffer, TimeoutError } from "../../mod.ts";
+import { BusyError, type LinkBuffer, SystemError, TimeoutError } from "../../mod.ts";
+import { blocks } from "../../src/buffer/block.ts";
+import { ERRNO } from "../../src/core/errno.ts";
+import { DATAGRAM_SLOT_BYTES } from "../../src/core/limits.ts";
 import { bound, bytes, dialled, echo, texts, withLog } from "../support/datagrams.ts";
 import { leaks } from "../support/leaks.ts";
 import { soon, ticks, until } from "../support/until.ts";
@@ -188,3 +191,52 @@ test("a view whose buffer is taken away is empty, and what comes next is as it w
   assertEquals(await texts(client, 3), ["abc", "def", "ghi"]);
   assertEquals(got, ["true", "true", "true"]);
 });
+
+test("a handler of batches that throws, or returns a promise, is told so, and hears the next batch", async () => {
+  const heard: string[] = [];
+  let calls = 0;
+  await using server = bound({
+    onDatagrams: (() => {
+      calls += 1;
+      if (calls === 1) throw new Error("thrown");
+      return calls === 2 ? Promise.reject(new Error("later")) : calls;
+    }) as unknown as () => void,
+    onError: (error, peer) => heard.push(`${(error as Error).message.slice(0, 11)} ${peer}`),
+  });
+  await using client = await dialled(server);
+  for (const [call, errors] of [1, 3, 3].entries()) {
+    client.write(bytes("x"));
+    await client.flush();
+    await until(() => calls === call + 1 && heard.length === errors, "it is called, and told");
+  }
+  assertEquals(heard[0], "thrown null");
+  assertEquals(new Set(heard.slice(1)), new Set(["Cannot wait null", "later null"]));
+});
+
+for (
+  const [what, isFor, left] of [
+    ["receive into", () => true, ["first"]],
+    ["keep it in", (length: number) => length < DATAGRAM_SLOT_BYTES, []],
+  ] as const
+) {
+  test(`a wait is told that there is no memory to ${what}, and the next one has the rest`, async () => {
+    await using server = bound({ readTimeoutMs: 3000 });
+    await using client = await dialled(server);
+    client.write(bytes("first"));
+    await client.flush();
+    const take = blocks.take.bind(blocks);
+    blocks.take = (length) => {
+      if (isFor(length)) throw new SystemError("allocate", ERRNO.ENOMEM);
+      return take(length);
+    };
+    try {
+      await assertRejects(() => server.wait(), SystemError, "ENOMEM");
+    } finally {
+      delete (blocks as Partial<typeof blocks>).take;
+    }
+    assertEquals([server.datagrams.count, server.metrics().received.count], [0, 1 - left.length]);
+    client.write(bytes("next"));
+    await client.flush();
+    assertEquals(await texts(server, left.length + 1), [...left, "next"]);
+  });
+}

@@ -2,6 +2,12 @@ import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@st
 import { test } from "node:test";
 import { packPeer, TimeoutError } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
+import { datagramSettings } from "../../src/datagram/options.ts";
+import { putPeer, recordTable, Word } from "../../src/datagram/record.ts";
+import { Tally } from "../../src/datagram/tally.ts";
+import { Writing, type WritingOwner } from "../../src/datagram/writing.ts";
+import { Family } from "../../src/net/address.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { bound, bytes, dialled, textOf, texts } from "../support/datagrams.ts";
 import { clearFaults, failWith, faultTest } from "../support/faults.ts";
 import { soon } from "../support/until.ts";
@@ -149,4 +155,50 @@ test("a batch answered with more than the queue holds loses nothing", async () =
   await client.flush();
   assertEquals((await texts(client, 60)).length, 60);
   assertEquals(server.metrics().dropped.full, 0);
+});
+
+faultTest("reply() refuses what is too long at once, and says that the queue is full", async () => {
+  const said: unknown[] = [];
+  await using server = bound({
+    queueCountMax: 2,
+    onDatagram(datagram) {
+      assertThrows(() => datagram.reply(new Uint8Array(65_508)), RangeError, "at most 65507");
+      failWith("send", ERRNO.EAGAIN, { fd: server.fd, count: 3 });
+      for (let i = 0; i < 3; i++) said.push(datagram.reply(bytes(`${i}`)));
+      clearFaults();
+    },
+  });
+  await using client = await dialled(server);
+  client.write(bytes("x"));
+  await client.flush();
+  assertEquals(await texts(client, 2), ["0", "1"]);
+  assertEquals([said, server.metrics().dropped.full], [[true, true, false], 1]);
+});
+
+test("flush() ends with its signal, however late that comes, and what was written leaves", async () => {
+  await using receiver = bound({ readTimeoutMs: 3000 });
+  await using sender = await dialled(receiver);
+  await sender.flush(); // nothing was written yet
+  sender.write(bytes("x"));
+  const signal = AbortSignal.abort("mine");
+  assertEquals(await sender.flush({ signal }).catch((reason) => reason), "mine");
+  assertEquals(sender.queuedCount, 1);
+  await sender.flush();
+  assertEquals(await texts(receiver, 1), ["x"]);
+});
+
+test("reply() makes nothing of a forged source that has no port, and counts it", async () => {
+  await using socket = bound();
+  const owner = {
+    fd: socket.fd,
+    tally: new Tally(),
+    settings: datagramSettings({}),
+    family: Family.IPV4,
+  } as Partial<WritingOwner> as WritingOwner; // nothing else is asked for
+  const writing = new Writing(owner, threadPoller());
+  const forged = recordTable(1);
+  putPeer(forged, 0, packPeer("127.0.0.1:1"));
+  forged[Word.END] = Family.IPV4 << 16;
+  assertEquals(writing.reply(forged, 0, bytes("x"), undefined), false);
+  assertEquals([owner.tally.own.droppedRefused, writing.outgoing.queue.count], [1, 0]);
 });
