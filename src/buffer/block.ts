@@ -27,7 +27,7 @@ export class Block {
   readonly offset: number;
   /** Its size in bytes. */
   readonly capacity: number;
-  /** Which list it is in while it is free: its capacity is 2^size KiB. */
+  /** The number of its list while it is free: its capacity is 2^size KiB. */
   readonly size: number;
   /** Up to where in the slab its bytes were published, and so may be linked rather than copied. */
   published = 0;

@@ -17,7 +17,7 @@ const WASM_PAGE_BYTES = 64 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 const NO_VIEW = new DataView(new ArrayBuffer(0));
 
-/** Which slab a buffer belongs to, for views that users give back to us. */
+/** The slab of each buffer, for views that users give back to us. */
 const slabs = new WeakMap<ArrayBufferLike, Slab>();
 
 /**

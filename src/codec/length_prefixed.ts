@@ -31,7 +31,7 @@ const OPTIONS: Known<LengthPrefixedOptions> = {
 export interface LengthPrefixedOptions extends FrameOptions {
   /** The number of bytes of the length itself; 4 unless given. */
   lengthBytes?: 1 | 2 | 3 | 4 | 8;
-  /** Which of them comes first; "big", the high one, unless given. */
+  /** The order of them: "big" is the high one first. "big" unless given. */
   byteOrder?: "big" | "little";
   /** The number of bytes before the length; 0 unless given. */
   offsetBytes?: number;

@@ -361,8 +361,8 @@ export class Connection implements AsyncDisposable {
 
   /**
    * Flushes what was written, and sends a file behind it, by sendfile: its bytes never come here.
-   * What is written afterwards follows it. The file is as long as it is at this moment; it is given
-   * by its path, or by a descriptor, which stays the caller's and may be closed after the call.
+   * Later writes follow it. The file is as long as it is at this moment; it is given by its path, or
+   * by a descriptor, which stays the caller's and may be closed after the call.
    *
    * `writeTimeoutMs` bounds how long nothing of it leaves. As with `flush()`, what is queued stays
    * queued then. The signal takes it back: if a part of it has left, the connection is reset.
@@ -439,7 +439,7 @@ export class Connection implements AsyncDisposable {
 
   /**
    * Delivers what was flushed, then closes: resolves when the peer's kernel has acknowledged it.
-   * What was written and not flushed is dropped, and so is what the peer sends meanwhile. Never
+   * It drops what was written and not flushed, and what the peer sends meanwhile. Never
    * rejects. A connection that is piped is reset.
    *
    * When the peer takes nothing for `closeTimeoutMs`, or in all not everything in `timeoutMs`, what

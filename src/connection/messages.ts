@@ -59,13 +59,13 @@ export interface ConnectionCloseMessage extends ConnectionMessage {
 
 /** The message of `netpoll:connection:error`: a callback of it failed, and it is closed therefore. */
 export interface ConnectionErrorMessage extends ConnectionMessage {
-  /** What was thrown. */
+  /** The error, as it was thrown. */
   error: unknown;
 }
 
 /** The message of `netpoll:timeout`: a deadline of a connection has passed. */
 export interface TimeoutMessage extends ConnectionMessage {
-  /** What was late. */
+  /** The operation that was late. */
   operation: TimeoutOperation;
   /** The time that it had, in milliseconds. */
   timeoutMs: number;
@@ -73,7 +73,7 @@ export interface TimeoutMessage extends ConnectionMessage {
 
 /** The message of `netpoll:request:start`, `:end` and `:error`: one call of a handler. */
 export interface RequestMessage extends ConnectionMessage, TraceMessage {
-  /** Which call of this connection's handler it is, from 1, as in `requestCount`. */
+  /** The number of the call of this connection's handler, from 1, as in `requestCount`. */
   request: number;
   /** The time from when the poller learned of the bytes to the call, in milliseconds. */
   waitMs: number;

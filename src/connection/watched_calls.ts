@@ -22,7 +22,7 @@ import { type RequestMessage, requests } from "./messages.ts";
 export interface WatchedConnection {
   /** The connection as its user sees it. */
   readonly face: Connection;
-  /** Which of this thread's connections it is. */
+  /** The number of the connection in this thread. */
   readonly serial: number;
   /** Received bytes. */
   readonly input: LinkChain;

@@ -68,7 +68,7 @@ export class Channel<M extends object> {
 export interface TraceMessage {
   /** The time that it took, in milliseconds; null until it has ended. */
   durationMs: number | null;
-  /** What it failed with; undefined unless it has. */
+  /** The error that it failed with; undefined unless it has. */
   error?: unknown;
 }
 

@@ -79,13 +79,13 @@ export interface DatagramCounts {
   receivedCount: number;
   /** The bytes of them. */
   receivedBytes: number;
-  /** What they were for the kernel: a train of datagrams is one message. */
+  /** The messages that they were for the kernel: a train of datagrams is one. */
   receivedMessages: number;
   /** Datagrams that the kernel has taken. */
   sentCount: number;
   /** The bytes of them. */
   sentBytes: number;
-  /** What they were for the kernel: a train of datagrams is one message. */
+  /** The messages that they were for the kernel: a train of datagrams is one. */
   sentMessages: number;
   /** Datagrams that were written and dropped: the queue was full. */
   droppedFull: number;

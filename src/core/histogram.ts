@@ -61,7 +61,7 @@ export class Histogram {
     if (units > this.#maxUnits) this.#maxUnits = units;
   }
 
-  /** What was counted so far. */
+  /** The counts so far. */
   snapshot(): HistogramMetrics {
     const buckets: Record<string, number> = {};
     for (const [slot, count] of this.#counts.entries()) {
@@ -104,7 +104,7 @@ function describe(
 
 /** The time that so many percent do not exceed; 0 where there is none. */
 function find(entries: [number, number][], count: number, percent: number): number {
-  // What a sum of decimals exceeds by is no element more: 99.9 % of 1000 are 999.
+  // The small excess of a sum of decimals is no element more: 99.9 % of 1000 are 999.
   let left = Math.max(1, Math.ceil(count * percent / 100 - 1e-9));
   for (const [micros, each] of entries) if ((left -= each) <= 0) return micros;
   return 0;

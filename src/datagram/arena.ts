@@ -43,7 +43,7 @@ export class Arena {
     return count;
   }
 
-  /** What was received was handled: slots that somebody keeps are replaced. */
+  /** Ends a receive, once all of it was handled: slots that somebody keeps are replaced. */
   done(count: number): void {
     this.#isReading = false;
     if (this.#userCount === 0) return this.#giveBack();

@@ -48,7 +48,7 @@ export interface Datagram {
   /** The address of the other end. It is made when it is asked for. */
   readonly remoteAddress: UdpAddress;
   /**
-   * Which of our addresses it was sent to: where the socket is bound to every address of this
+   * The address of this end that it was sent to: where the socket is bound to every address of this
    * machine, the one that was asked.
    */
   readonly localAddress: UdpAddress;
@@ -67,7 +67,7 @@ export interface Datagram {
   slice(): LinkBuffer;
 }
 
-/** What one receive has brought. One object a socket; valid as its datagrams are. */
+/** The datagrams of one receive. One object a socket; valid as its datagrams are. */
 export interface Datagrams extends Iterable<Datagram> {
   /** The number of datagrams. */
   readonly count: number;
@@ -81,7 +81,7 @@ export interface Datagrams extends Iterable<Datagram> {
   [Symbol.iterator](): Iterator<Datagram>;
 }
 
-/** What became of what was not sent. */
+/** The result of a close. */
 export interface DatagramCloseResult {
   /** The number of datagrams that were written and dropped. */
   unsentCount: number;
@@ -117,7 +117,7 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
    * @throws {TypeError} Datagrams go to a handler.
    */
   wait(options?: DatagramWaitOptions): Promise<void>;
-  /** What the last wait has brought, **lent** until `release()` or the next `wait`. */
+  /** The datagrams of the last wait, **lent** until `release()` or the next `wait`. */
   readonly datagrams: Datagrams;
   /** Gives back the memory of what the last wait has brought. */
   release(): void;
@@ -194,7 +194,7 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
    */
   leaveGroup(group: string, options?: GroupOptions): void;
 
-  /** What it has done so far, and what waits in it. They stay after its end, the kernel's excepted. */
+  /** Its counts so far, and what waits in it. They stay after its end, the kernel's excepted. */
   metrics(): DatagramMetrics;
 
   /** Keeps the process alive while it is open: the default. */

@@ -40,7 +40,7 @@ const ERROR_ROUNDS_MAX = 16;
 /** Errors of the error queue. One table a thread. */
 const errorTable = recordTable(DATAGRAMS_MAX);
 
-/** What a socket is made of. */
+/** The parts of a socket. */
 export interface DatagramParts {
   readonly poller: Poller;
   readonly callbacks: DatagramCallbacks & Pick<DatagramSocketOptions, "reportUnreachable">;
@@ -75,7 +75,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   #closing: PromiseWithResolvers<DatagramCloseResult> | null = null;
   #closeTimer: Timer | null = null;
   #closed: PromiseWithResolvers<void> | null = null;
-  /** What has ended it; null for a close. */
+  /** The error that has ended it; null for a close. */
   #reason: unknown = null;
 
   /**
@@ -188,7 +188,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     this.end(error);
   }
 
-  /** What the socket has of errors is always taken: it would be reported for ever. */
+  /** Takes the errors of the socket, always: they would be reported for ever. */
   #onError(): void {
     if (this.fd < 0 || this.takeErrors() > 0) return;
     const error = socketErrorIfAny(this.fd);
@@ -206,7 +206,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     const code = this.receiving.receive(receiveCountMax);
     if (code < 0 && code !== -ERRNO.EAGAIN) {
       this.#onReceiveError(-code);
-      // What ICMP has told is of one peer: the datagrams of all others lie behind it.
+      // An error of ICMP is of one peer: the datagrams of all others lie behind it.
       if (this.#isReceiving) this.receiving.receive(receiveCountMax);
     }
     this.#writing?.outgoing.send();

@@ -132,7 +132,7 @@ class BatchIterator implements Iterator<Datagram> {
   }
 }
 
-/** What a user sees of the batches of a socket. */
+/** The batches of a socket, as its user sees them. */
 export class Cursor {
   /** One datagram. */
   readonly datagram: Datagram;

@@ -75,9 +75,9 @@ export interface DatagramSocketOptions {
    */
   reportUnreachable?: boolean;
   /**
-   * What does not fit the path: `"system"` lets the kernel find the path's MTU and cut datagrams
-   * into fragments, `"fixed"` refuses what is known not to fit, `"probe"` sends it in one piece
-   * whatever is known. As the system is set up unless given.
+   * The treatment of datagrams that do not fit the path: `"system"` lets the kernel find the path's
+   * MTU and cut them into fragments, `"fixed"` refuses those that are known not to fit, `"probe"`
+   * sends them in one piece whatever is known. As the system is set up unless given.
    */
   pathMtu?: PathMtu;
   /** The number of routers that a datagram to a group may pass, 0 to 255. 1 unless given. */

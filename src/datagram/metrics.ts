@@ -18,7 +18,7 @@ const DROPS = 8;
 
 const memory = new Int32Array(9);
 
-/** What a datagram socket has done, and what waits in it. */
+/** The counts of a datagram socket, and what waits in it. */
 export interface DatagramMetrics {
   /** The address of this end. */
   localAddress: UdpAddress;
@@ -93,7 +93,7 @@ export interface MeasuredSocket {
   readonly queuedBytes: number;
 }
 
-/** What the kernel knows of a socket. */
+/** The kernel's counts of a socket. */
 export interface KernelMemory {
   /** The memory of what was not received yet, in bytes. */
   readonly receivedBytes: number;

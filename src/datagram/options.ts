@@ -12,7 +12,7 @@ import type { PackedAddress } from "../net/address.ts";
 import type { Datagram, Datagrams } from "./contract.ts";
 import { type DatagramSocketOptions, KERNEL_OPTIONS } from "./kernel_options.ts";
 
-/** What is called when datagrams come. */
+/** The callbacks of a datagram socket. */
 export interface DatagramCallbacks {
   /**
    * Called for each datagram. Synchronous: `datagram` is valid until it returns, and what it has
@@ -46,7 +46,7 @@ export interface DatagramOptions extends DatagramCallbacks, DatagramSocketOption
   queueCountMax?: number;
   /** The bytes of them. 1 MiB unless given. */
   queueBytesMax?: number;
-  /** What is dropped when more would wait: the new datagram unless given. */
+  /** The datagram that is dropped when more would wait: the new one unless given. */
   onQueueFull?: "drop-new" | "drop-old";
   /** Drops what has waited longer, in milliseconds: for voice and the like. Nothing unless given. */
   queueLifetimeMs?: number;

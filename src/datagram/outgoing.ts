@@ -117,7 +117,7 @@ export class Outgoing implements TimerOwner {
   }
 
   #makeRoom(length: number): boolean {
-    // What the kernel has room for is not held up by a bound of ours.
+    // A bound of ours does not hold up what the kernel has room for.
     if (!this.isBlocked) this.send();
     this.#dropExpired();
     if (this.fits(length)) return true;

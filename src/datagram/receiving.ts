@@ -57,7 +57,7 @@ export class Receiving {
     this.#cursor = new Cursor(this.#batch, owner);
   }
 
-  /** What the last wait has brought. */
+  /** The datagrams that the last wait has brought. */
   get datagrams(): Datagrams {
     return this.#cursor.datagrams;
   }

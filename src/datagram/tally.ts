@@ -18,7 +18,7 @@ function addSent(to: DatagramCounts, count: number, bytes: number, messages: num
 
 /** Counts of a socket. */
 export class Tally {
-  /** What the socket has done so far. */
+  /** The counts of the socket so far. */
   readonly own: DatagramCounts = noDatagrams();
 
   /** Counts one more of what is rare, or several. */

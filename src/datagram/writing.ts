@@ -44,7 +44,7 @@ function flagsOf(options: DatagramWriteOptions | undefined, typeOfService: numbe
   throw new RangeError(`Cannot set ecn to ${show(ecn)}: it is a whole number from 0 to ${ECN_MAX}`);
 }
 
-/** What a socket writes. */
+/** The way out of a socket. */
 export class Writing {
   /** The queue, and what sends it. */
   readonly outgoing: Outgoing;

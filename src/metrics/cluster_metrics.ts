@@ -7,7 +7,7 @@ import type { Metrics } from "./metrics.ts";
 
 /** One poller of a cluster. */
 export interface ClusterPollerMetrics {
-  /** Which one it is. */
+  /** Its number, from 0. */
   index: number;
   /** Connections that it has, or that are on their way to it. */
   connectionCount: number;

@@ -420,7 +420,7 @@ function writeCluster({ acceptor, pollers }: ClusterMetrics): string {
 
 /** The options of {@linkcode prometheus}. */
 export interface PrometheusOptions {
-  /** What `metrics()` of pools returned, each by the name that it has in the label `pool`. */
+  /** The results of `metrics()` of pools, each by the name that it has in the label `pool`. */
   pools?: Readonly<Record<string, PoolMetrics>>;
 }
 

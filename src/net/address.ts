@@ -9,10 +9,10 @@ import { check } from "../core/check.ts";
 import { NetpollError } from "../core/errors.ts";
 import { show } from "../core/options.ts";
 
-/** Which protocol, and for TCP which version of IP: "tcp" takes either. */
+/** The protocol, and for TCP the version of IP: "tcp" takes either. */
 export type Network = "tcp" | "tcp4" | "tcp6" | "unix";
 
-/** Which version of IP a datagram socket speaks: "udp" takes either. */
+/** The version of IP that a datagram socket speaks: "udp" takes either. */
 export type DatagramNetwork = "udp" | "udp4" | "udp6";
 
 /** The networks whose addresses are a host and a port. */

@@ -137,7 +137,7 @@ export class ListenerSocket implements Listener {
   #fd: number;
   /** The absolute path of a Unix socket's file, also after chdir; null of any other. */
   readonly #path: string | null;
-  /** Which file is ours: another server may have put its own in the place. */
+  /** Identifies the file that is ours: another server may have put its own in the place. */
   #file: string | null;
   /**
    * The address of this end of what is accepted: the listener's, unless that is every address of

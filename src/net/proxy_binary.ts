@@ -85,7 +85,7 @@ export function readBinary(bytes: Uint8Array, bytesMax: number): ProxyHeader | n
   }
   if (ends === undefined) return null;
   const isLocal = command === Command.LOCAL;
-  // What a proxy says of its own connection is ignored, the family as well.
+  // A proxy may say anything of its own connection: that is ignored, the family as well.
   const [family, protocol] = isLocal ? [0, 0] : [ends >> 4, ends & 15];
   if (family > UNIX || protocol > Protocol.DATAGRAM) {
     throw new ProxyHeaderError("family", `it has family ${family} and protocol ${protocol}`);

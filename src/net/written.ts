@@ -64,7 +64,7 @@ const DATAGRAMS: Kind<DatagramNetwork> = {
   others: "dial and createListener take it",
 };
 
-/** What a call was given as an address, and the options behind it. */
+/** The address that a call was given, and the options behind it. */
 export type Given<N extends string, O> = Written<N> & { readonly options: O };
 
 /**

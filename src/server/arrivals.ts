@@ -45,7 +45,7 @@ export interface Visitor {
   readonly fd: number;
   readonly local: PackedAddress | null;
   readonly remote: PackedAddress | null;
-  /** What its proxy has said; null where it has none. */
+  /** The information of its proxy; null where it has none. */
   readonly proxy: ProxyInfo | null;
 }
 

@@ -28,7 +28,7 @@ export interface ClusterDatagramOptions
   /**
    * Chooses the poller by the byte at this offset of each datagram, modulo `pollerCount`, in place of
    * the addresses: for protocols whose peers move, and whose first bytes name the connection (QUIC).
-   * What is shorter goes to poller 0.
+   * A shorter datagram goes to poller 0.
    */
   steerOffset?: number;
 }

@@ -10,7 +10,7 @@ import type { Serves } from "./protocol.ts";
 
 /** The poller in which a handler module runs. */
 export interface PollerContext {
-  /** Which poller of the cluster it is, from 0; the same after a Worker was replaced. */
+  /** Its number among the pollers of the cluster, from 0; the same after a Worker was replaced. */
   readonly index: number;
   /** The number of pollers. */
   readonly pollerCount: number;
@@ -67,7 +67,7 @@ const CALLBACKS = [
   "onDatagramError",
 ] as const;
 
-/** What a module serves. */
+/** Tells whether a module serves connections, datagrams, or both. */
 export function servesOf(module: HandlerModule<unknown>): Serves {
   const { onRequest, onConnect, onPrepare, onDatagram, onDatagrams } = module;
   return {

@@ -1,6 +1,6 @@
 /**
- * What comes before the connections of a loop, PROXY headers and TLS handshakes: so many at once, and
- * the others in their order.
+ * The PROXY headers and TLS handshakes that come before the connections of a loop: so many at once,
+ * and the others in their order.
  */
 import { native } from "../../ffi/load.ts";
 import type { NetpollError } from "../core/errors.ts";

@@ -6,7 +6,7 @@ import { show } from "../core/options.ts";
 
 /** A poller, as a policy sees it. */
 export interface PollerLoad {
-  /** Which poller it is: from 0, the same after its Worker was replaced. */
+  /** The number of the poller, from 0; the same after its Worker was replaced. */
   readonly index: number;
   /** Connections that it serves, with those on their way to it. */
   readonly connectionCount: number;

@@ -2,7 +2,7 @@
  * The memory of all connections of a server, and what happens when it is too much.
  *
  * Each connection adds what it holds more or less after each of its events: a sum, and one comparison.
- * What was released elsewhere is in the sum still, so that it is never too small; only when it is above
+ * The sum still has what was released elsewhere, so that it is never too small; only when it is above
  * the bound everybody is asked.
  */
 import type { MemoryAccount, SharedLimits } from "../connection/connection_limits.ts";

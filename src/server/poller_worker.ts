@@ -53,7 +53,7 @@ type State = "starting" | "serving" | "draining" | "over" | "ended";
 /** A Worker from its start to its end. One that ended is replaced by another. */
 export class PollerWorker implements PollerLoad {
   readonly index: number;
-  /** What its handler module serves. */
+  /** Whether its handler module serves connections, datagrams, or both. */
   serves: Serves = { connections: false, datagrams: false };
   /** The options that its listeners shall have. */
   socketOptions: Pick<SocketOptions, "noDelay" | "keepAlive"> = {};

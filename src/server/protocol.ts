@@ -13,7 +13,7 @@ import type { SocketOptions } from "../net/socket.ts";
 export interface Assignment {
   /** The handler module. */
   readonly handler: string;
-  /** Which poller it is. */
+  /** The number of the poller, from 0. */
   readonly index: number;
   /** The number of pollers. */
   readonly pollerCount: number;

@@ -142,7 +142,7 @@ function hand(other: OtherDescriptor, onOther: (other: OtherDescriptor) => void)
   onOther(other);
 }
 
-/** What a variable of the environment has to say about its address. */
+/** The raw address that a variable of the environment names. */
 function notifyAddress(path: string): Uint32Array {
   if (path.startsWith("/") || (path.startsWith("@") && path.length > 1)) return parsePath(path);
   throw new NetpollError(

@@ -21,7 +21,7 @@ type Subscriber = (message: unknown) => void;
 /** A level, and the lines of one channel that have it. */
 type Line = readonly [level: LogLevel, channel: string, text: Subscriber];
 
-/** What was thrown, without the stack. */
+/** The text of an error, without the stack. */
 function reason(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }

@@ -107,7 +107,7 @@ export class Credentials {
       const options = this.#options;
       const identity = await options.chooseIdentity?.(serverName) ?? null;
       if (identity === null || this.#isClosed) return -1;
-      // What was chosen for options that hold no longer must not be shown with them.
+      // A choice for options that hold no longer must not be shown.
       if (options === this.#options) return this.#chosen.of(identity);
     }
   }

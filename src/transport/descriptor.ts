@@ -200,7 +200,7 @@ function writeCopy(fd: number, node: LinkNode, most: number): number {
   return count;
 }
 
-/** Which way a descriptor is open, if one only. It is told before anything is moved (readv(2)). */
+/** The way that a descriptor is open, if one only: known before anything is moved (readv(2)). */
 export function onlyWay(fd: number): "reading" | "writing" | null {
   if (native.readv(fd, table, 0) === -ERRNO.EBADF) return "writing";
   return native.writev(fd, table, 0) === -ERRNO.EBADF ? "reading" : null;

@@ -62,7 +62,7 @@ export class DuplexTransport implements Transport, Watcher {
   #isTelling = false;
   /** The stream shall bring more. */
   #isFlowing = false;
-  /** What was emitted and not received. */
+  /** Chunks that were emitted and not received. */
   #chunks: Uint8Array[] = [];
   /** Bytes of the first chunk that were received. */
   #takenBytes = 0;
@@ -141,7 +141,7 @@ export class DuplexTransport implements Transport, Watcher {
     this.#tell(Event.READABLE | Event.ERROR);
   }
 
-  /** What the stream holds came before it broke, and nobody else will ask for it. */
+  /** Reads what came before the stream broke: nobody else will ask for it. */
   #readRest(): void {
     const { length } = this.#chunks;
     const rest: Uint8Array[] = [];
@@ -156,7 +156,7 @@ export class DuplexTransport implements Transport, Watcher {
     return (this.#interest & Interest.EDGE) !== 0;
   }
 
-  /** What can be done now, of what is of interest. */
+  /** The events of interest that there are now. */
   #ready(): number {
     const interest = this.#interest;
     const isBroken = this.#failure !== null;
@@ -192,7 +192,7 @@ export class DuplexTransport implements Transport, Watcher {
     if (!this.#isEdge && this.#ready() !== 0) poller.again(this);
   }
 
-  /** What was put off, or is left. */
+  /** Tells of what was put off, or is left. */
   onEvent(): void {
     const watcher = this.#watcher;
     if (watcher === null) return;
@@ -344,7 +344,7 @@ export class DuplexTransport implements Transport, Watcher {
     return this.#heldBytes + this.#duplex.readableLength;
   }
 
-  /** What the stream has and has not called back for, beside what counts as unsent. */
+  /** The bytes that the stream has not called back for, without those that count as unsent. */
   unackedBytes(): number {
     const bytes = Math.max(0, this.#duplex.writableLength - this.#inFlightBytes);
     return bytes + (this.#isEnding && !this.#isFinished ? 1 : 0);

@@ -30,7 +30,7 @@ export class Endpoint {
   isWriteEnded = false;
   /** Whether our side is to end as soon as there is room for what tells the peer. */
   isEndBlocked = false;
-  /** Which of this thread's it is, from 1; 0 before it is watched. */
+  /** Its number in this thread, from 1; 0 before it is watched. */
   serial = 0;
   /** The microseconds of the clock when it was first watched. */
   openedMicros = 0;

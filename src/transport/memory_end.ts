@@ -188,7 +188,7 @@ export class MemoryEnd implements Transport, Watcher {
     return this.#wire.length;
   }
 
-  // What is in the window the peer has, as it has what is in its kernel.
+  // The peer has the bytes of the window, as it has those in its kernel.
   unackedBytes(): number {
     return 0;
   }

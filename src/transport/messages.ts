@@ -18,7 +18,7 @@ export interface TlsHandshakeMessage {
   serverName: string | null;
   /** Whether it went on with an earlier session. */
   isResumed: boolean;
-  /** What it failed with; undefined unless it has. */
+  /** The error that it failed with; undefined unless it has. */
   error?: unknown;
   /** The time that it took, in milliseconds. */
   durationMs: number;

@@ -1,5 +1,5 @@
 /**
- * What a pool counts.
+ * The counts of a pool.
  */
 
 /**
