@@ -1,5 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
+import { host } from "../../ffi/runtime.ts";
+import { run } from "../support/child.ts";
 import { root } from "../support/library.ts";
 import { lacksSandbox, runInTerminal } from "../support/terminal.ts";
 import { type Attempted, readVerdicts } from "../support/verdict.ts";
@@ -67,4 +69,18 @@ test("each destination of a write is asked about, whatever writes to it", { skip
 
 test("an answer needs no permission beyond that to bind", { skip }, async () => {
   assertEquals(await verdicts([`--allow-net=${BOUND}`], [["reply", BOUND]]), ["+"]);
+});
+
+test("where all of the network is granted no destination is asked about: Deno would keep each", {
+  skip: host.name !== "deno",
+}, async () => {
+  const asked = async (...permissions: string[]) => {
+    const options = { permissions: ["--allow-ffi", "--allow-read", "--allow-env", ...permissions] };
+    const { stdout, stderr } = await run("tests/runtime/asked.ts", options);
+    return Number(/asked of (\d+)/.exec(stdout)?.[1] ?? assert(false, stderr));
+  };
+  assertEquals(await asked("--allow-net"), 0);
+  for (const part of [["--allow-net=127.0.0.1,127.0.0.2"], ["--allow-net", "--deny-net=[::1]"]]) {
+    assertEquals(await asked(...part) >= 1000, true, part.join(" "));
+  }
 });
