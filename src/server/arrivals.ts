@@ -4,10 +4,12 @@
  */
 import type { Scope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
+import { say } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
 import type { NetpollError } from "../core/errors.ts";
 import { HANDSHAKES_MAX } from "../core/limits.ts";
 import { checkFunction, checkNumber } from "../core/options.ts";
+import { callBack } from "../core/promises.ts";
 import { type PackedAddress, type StreamAddress, unpackAddress } from "../net/address.ts";
 import type { HeaderBounds } from "../net/header_policy.ts";
 import { resetOnClose } from "../net/socket.ts";
@@ -140,7 +142,10 @@ export class Arrivals {
 
   #onFailed(error: NetpollError, peer: StreamAddress | null, { scope }: Reception): void {
     this.#owner.onRoom();
-    if (this.#onError !== undefined && peer !== null) scope(this.#onError, error, peer);
+    const onError = this.#onError;
+    if (onError === undefined || peer === null) return;
+    const fail = (second: unknown) => say("error", `onHandshakeError failed: ${second}`);
+    callBack(() => scope(onError, error, peer), fail);
   }
 
   /** Resets one: its host has too many, or its listener takes none but from proxies. */

@@ -20,6 +20,7 @@ import {
   TimeoutError,
 } from "../../mod.ts";
 import { TestCluster } from "../support/cluster.ts";
+import { withLog } from "../support/datagrams.ts";
 import { leaks } from "../support/leaks.ts";
 import { receive, send } from "../support/pair.ts";
 import { serverIdentity, tlsTest } from "../support/pki.ts";
@@ -372,3 +373,28 @@ for (const acceptMode of ["handover", "reuseport"] as const) {
     await leaks(run);
   });
 }
+
+test("onHandshakeError may throw or reject: that is a line in the log, and others are served", () =>
+  leaks(async () => {
+    const fails = [
+      () => {
+        throw new Error("thrown");
+      },
+      () => Promise.reject(new Error("rejected")),
+    ];
+    for (const onHandshakeError of fails) {
+      const lines = await withLog(async () => {
+        await using server = bed({}, { onHandshakeError });
+        const stranger = new RawPeer(server.listener);
+        stranger.send(Buffer.from("no header at all\r\n"));
+        await until(() => stranger.isReset, "the stranger is reset");
+        stranger.close();
+        const peer = new RawPeer(server.listener);
+        peer.send(Buffer.concat([encodeProxyHeader(OF_CLIENT), Buffer.from("hello")]));
+        assertEquals(await peer.receive(5), "hello");
+        peer.close();
+      });
+      assertEquals(lines.length, 1);
+      assert(/onHandshakeError failed: Error: (thrown|rejected)/.test(lines[0]!), lines[0]);
+    }
+  }));
