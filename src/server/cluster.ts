@@ -5,7 +5,7 @@ import { currentScope, type Scope } from "../../ffi/context.ts";
 import { availableParallelism } from "node:os";
 import { clearTimeout, setTimeout } from "node:timers";
 import { say } from "../core/config.ts";
-import { ClosedError, NetpollError, type SystemError } from "../core/errors.ts";
+import { NetpollError, type SystemError } from "../core/errors.ts";
 import { METRICS_TIMEOUT_MS, WORKER_BACKOFF_MS, WORKER_HEALTHY_MS } from "../core/limits.ts";
 import { checkTimeout } from "../core/options.ts";
 import { callBack } from "../core/promises.ts";
@@ -40,6 +40,7 @@ import {
   type ShutdownOptions,
   type ShutdownResult,
 } from "./shutdown.ts";
+import { Turns } from "./turns.ts";
 import { entryOf } from "./worker_entry.ts";
 
 /** Terminates one Worker of a cluster, as if it had died: for tests. */
@@ -88,10 +89,10 @@ export class Cluster {
   readonly #groups: DatagramGroup[] = [];
   readonly #served = Promise.withResolvers<void>();
   #started: Promise<void> | null = null;
-  /** Listeners that are served, or about to be: while there are any, the failure of one ends no other. */
-  #listenerCount = 0;
-  /** The last change of their number, which the next one waits for. */
-  #resized: Promise<unknown> = Promise.resolve();
+  /** Listeners and groups that are served, or about to be: the failure of one ends no other. */
+  #servedCount = 0;
+  /** Changes of the pollers, and of the groups: these have a socket for each poller. */
+  readonly #turns = new Turns();
   #isRef = true;
   readonly #shutdown = new Shutdown();
 
@@ -187,7 +188,7 @@ export class Cluster {
     }
     const sockets = [listenerSocket(listener)];
     sockets[0]!.credentials?.askNobody();
-    this.#listenerCount += 1;
+    this.#servedCount += 1;
     try {
       // One for each poller otherwise. They stay ours: what waits in one outlives its Worker.
       const count = this.#isHandover ? 1 : this.#pollerCount;
@@ -205,10 +206,7 @@ export class Cluster {
     } catch (error) {
       const isShutDown = this.#shutdown.result !== null;
       for (const socket of sockets) socket.close();
-      this.#listenerCount -= 1;
-      if (this.#started !== null && this.#listenerCount === 0) {
-        await this.shutdown({ timeoutMs: 0 });
-      }
+      await this.#serveOneLess();
       if (!isShutDown) throw error;
     }
     return this.#served.promise;
@@ -230,28 +228,34 @@ export class Cluster {
    * const { port } = await cluster.bindDatagram("udp", "127.0.0.1:0");
    * ```
    */
-  async bindDatagram(
+  bindDatagram(
     network: DatagramNetwork,
     address: AddressLike,
     options: ClusterDatagramOptions = {},
   ): Promise<UdpAddress> {
-    const group = new DatagramGroup(network, address, options, this.#pollerCount);
-    try {
-      await (this.#started ??= this.#start());
-      this.#checkServes("datagrams", "onDatagram or onDatagrams");
-      if (this.#shutdown.result !== null) {
-        throw new ClosedError("Cannot bind: the cluster was shut down");
+    return this.#turns.take(async () => {
+      this.#shutdown.check("bind");
+      const group = new DatagramGroup(network, address, options, this.#pollerCount);
+      this.#servedCount += 1;
+      try {
+        await (this.#started ??= this.#start());
+        this.#checkServes("datagrams", "onDatagram or onDatagrams");
+        this.#shutdown.check("bind");
+      } catch (error) {
+        group.close();
+        await this.#serveOneLess();
+        throw error;
       }
-    } catch (error) {
-      group.close();
-      if (this.#listenerCount === 0 && this.#groups.length === 0) {
-        await this.shutdown({ timeoutMs: 0 });
-      }
-      throw error;
-    }
-    this.#groups.push(group);
-    for (const worker of this.#workers) if (worker?.isServing) worker.bind(group);
-    return group.address;
+      this.#groups.push(group);
+      for (const worker of this.#workers) if (worker?.isServing) worker.bind(group);
+      return group.address;
+    });
+  }
+
+  /** Gives up what was to be served. The Workers end unless they serve something else. */
+  async #serveOneLess(): Promise<void> {
+    this.#servedCount -= 1;
+    if (this.#started !== null && this.#servedCount === 0) await this.shutdown({ timeoutMs: 0 });
   }
 
   #checkServes(kind: keyof Serves, exports: string): void {
@@ -383,21 +387,17 @@ export class Cluster {
         'Cannot resize with acceptMode "reuseport": the kernel resets who waits at a socket that closes',
       );
     }
+    return { cut: await this.#turns.take(() => this.#resize(pollerCount, options)) };
+  }
+
+  async #resize(pollerCount: number, options: ShutdownOptions): Promise<number> {
     if (this.#groups.length > 0) {
       throw new TypeError(
         "Cannot resize with datagram sockets: another number of them moves peers",
       );
     }
-    const resized = this.#resized.then(() => this.#resize(pollerCount, options));
-    this.#resized = resized.catch(() => {}); // its caller is told
-    return { cut: await resized };
-  }
-
-  async #resize(pollerCount: number, options: ShutdownOptions): Promise<number> {
     await this.#started;
-    if (this.#shutdown.result !== null) {
-      throw new ClosedError("Cannot resize: the cluster was shut down");
-    }
+    this.#shutdown.check("resize");
     const before = this.#pollerCount;
     this.#pollerCount = pollerCount;
     if (this.#started === null) return 0;

@@ -1,6 +1,7 @@
 /**
  * Shutting down: once, and within a time.
  */
+import { ClosedError } from "../core/errors.ts";
 import { TIMER_MS_MAX, WORKER_GRACE_MS } from "../core/limits.ts";
 import { checkOptions, checkSignal, type Known, show } from "../core/options.ts";
 import { afterMs } from "./patience.ts";
@@ -63,6 +64,12 @@ export class Shutdown {
     this.result = promise;
     run().then(resolve, reject);
     return promise;
+  }
+
+  /** Throws for an action of a cluster that has begun to shut down. */
+  check(action: string): void {
+    if (this.result === null) return;
+    throw new ClosedError(`Cannot ${action}: the cluster was shut down`);
   }
 }
 

@@ -1,11 +1,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "node:test";
 import {
+  ClosedError,
   Cluster,
   type ClusterDatagramOptions,
   createDatagramSocket,
+  createListener,
   type DatagramSocket,
   dialDatagram,
+  SystemError,
 } from "../../mod.ts";
 import { killWorker } from "../../src/server/cluster.ts";
 import { bytes, texts } from "../support/datagrams.ts";
@@ -133,4 +136,39 @@ test("Cluster.bindDatagram() refuses what it cannot do, and leaves nothing", asy
     assert(error instanceof Error);
     assertEquals(error.name, "ClosedError");
   });
+});
+
+test("Cluster.bindDatagram() of a cluster that was shut down starts no Worker", async () => {
+  await withCluster(async () => {
+    const cluster = new Cluster(HANDLER, { pollerCount: POLLERS });
+    await cluster.shutdown();
+    await assertRejects(() => cluster.bindDatagram("udp", "127.0.0.1:0"), ClosedError);
+  });
+});
+
+test("Cluster.serve() that fails ends no datagrams, and bindDatagram() no other group", () =>
+  withCluster(async (at, cluster) => {
+    const listener = createListener("tcp", "127.0.0.1:0");
+    await assertRejects(() => cluster.serve(listener), TypeError, "exports no onRequest");
+    await assertRejects(() => cluster.bindDatagram("udp", "192.0.2.1:0"), SystemError);
+    await using client = await dial(at);
+    assertEquals(await ask(client, "still"), "still");
+  }));
+
+test("Cluster.resize() and bindDatagram() take turns: each socket has its poller", async () => {
+  for (const isResizedFirst of [true, false]) {
+    const cluster = new Cluster(HANDLER, { pollerCount: POLLERS });
+    const resize = () => cluster.resize(1).then(() => "resized", (error) => error.name);
+    const early = isResizedFirst ? resize() : null;
+    const bound = cluster.bindDatagram("udp4", "127.0.0.1:0", { steerOffset: 0 });
+    const outcome = await (early ?? resize());
+    try {
+      assertEquals(outcome, isResizedFirst ? "resized" : "TypeError");
+      await using client = await dialDatagram(await bound, { readTimeoutMs: 10_000 });
+      // The first byte chooses the poller; a socket that has none would answer nothing.
+      for (const text of ["a", "b"]) assertEquals(await ask(client, text), text);
+    } finally {
+      await cluster.shutdown({ timeoutMs: 100 });
+    }
+  }
 });

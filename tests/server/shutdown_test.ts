@@ -1,5 +1,6 @@
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
+import { ClosedError } from "../../src/core/errors.ts";
 import { Shutdown } from "../../src/server/shutdown.ts";
 
 test("Shutdown.begin() runs once, and a second call has the same promise", async () => {
@@ -34,4 +35,11 @@ test("Shutdown.begin() rejects with what went wrong", async () => {
     Error,
     "why",
   );
+});
+
+test("Shutdown.check() throws once the shutdown has begun", async () => {
+  const shutdown = new Shutdown();
+  shutdown.check("bind");
+  await shutdown.begin({}, () => Promise.resolve({ cut: 0 }));
+  assertThrows(() => shutdown.check("bind"), ClosedError, "Cannot bind: the cluster was shut down");
 });
