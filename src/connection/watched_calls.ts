@@ -67,7 +67,7 @@ export class WatchedCalls implements TimerOwner {
   constructor(of: WatchedConnection, { poller, scope }: { poller: Poller; scope: Scope }) {
     this.#of = of;
     this.#poller = poller;
-    // What only measures has the shortest way: it is to cost two looks at the clock, and no more.
+    // A measurement has the shortest way: it is to cost two looks at the clock, and no more.
     this.scope = (handler, connection, context) => {
       this.count += 1;
       if (!isTimed()) return scope(handler, connection, context);
