@@ -7,7 +7,7 @@ import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
 import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
 import { DESCRIPTORS_PER_MESSAGE_MAX } from "../core/limits.ts";
-import { checkOptions, show } from "../core/options.ts";
+import { checkOptions, checkSignal, show } from "../core/options.ts";
 import type { Connection } from "../connection/connection.ts";
 import { insideOf, type SocketConnection } from "../connection/socket_connection.ts";
 import { closeOriginal, isDescriptor } from "../net/descriptor.ts";
@@ -116,7 +116,8 @@ export async function sendDescriptors(
  *
  * Make of them what they are, with {@linkcode Connection.fromFd} or {@linkcode createListener}, or
  * close them, with {@linkcode closeDescriptor}. Those that nobody has taken when the connection ends
- * are closed; so are those that come while 1012 of this thread have not been taken.
+ * are closed; so are those that come while 1012 of this thread have not been taken. The kernel closes
+ * those that come among bytes that it moves itself, for {@linkcode pipe} or `receiveFile`.
  *
  * @throws {TypeError} It is no plain Unix socket.
  * @throws {SystemError} This process may open no more (`code` is `"EMFILE"`); all that came together
@@ -156,6 +157,8 @@ export async function receiveDescriptors(
 ): Promise<number[]> {
   const inside = unixSocket(connection, "receive descriptors from");
   checkOptions("receiveDescriptors", options, { signal: 1 });
+  checkSignal("receiveDescriptors", options.signal);
+  options.signal?.throwIfAborted();
   const { reader } = connection;
   let arrival = takeArrived(inside.fd);
   while (arrival === null) {

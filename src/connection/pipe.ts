@@ -350,7 +350,7 @@ function isConcerned(side: Side, direction: Direction, events: number): boolean 
  * Sends to each of two connections what the other receives, until both peers have ended their
  * sides. The kernel moves the bytes, by splice; it waits for whoever is slow, and passes an end on
  * as an end: the other direction goes on. What was received already and not read goes first, behind
- * what was written already.
+ * what was written already. Descriptors that come among the bytes of a Unix socket are closed.
  *
  * Both connections belong to the pipe from now on: their handlers are not called, their readers and
  * writers throw a {@linkcode BusyError}, and both are closed when it has ended. When it ends early,

@@ -73,7 +73,10 @@ export interface Taken {
    * this one.
    */
   ready(): Promise<void>;
-  /** Gives up, before `ready()`: the old process goes on. Listeners that are not served are closed. */
+  /**
+   * Gives up: the old process goes on. Listeners that are not served are closed. Does nothing when
+   * `ready()` has resolved.
+   */
   close(): Promise<void>;
 }
 
@@ -107,6 +110,7 @@ class ListenerOffer implements Offer {
   readonly #listener: Listener;
   readonly #readyTimeoutMs: number;
   readonly #uid = ownUid();
+  #isClosed = false;
   /** The process that came last, which alone may say that it is ready. */
   #taker: Connection | null = null;
   #giveUp = () => {};
@@ -135,8 +139,15 @@ class ListenerOffer implements Offer {
       taker.reset();
       return;
     }
-    const before = this.#taker;
-    if (before !== null) this.#drop(before, "another has come");
+    const openCount = this.#listeners.filter(({ fd }) => fd >= 0).length;
+    // This process ends: the new one goes on as if it had come after that.
+    if (openCount === 0) this.close();
+    if (this.#isClosed) return void taker.close().catch(ignore);
+    if (openCount < this.#listeners.length) {
+      say("warn", `process ${pid} cannot take the listeners: ${openCount} of them are still open`);
+      return this.#answer(taker, NO);
+    }
+    if (this.#taker !== null) this.#drop(this.#taker, "another has come");
     this.#taker = taker;
     if (this.#readyTimeoutMs > 0) {
       const late = `it was not ready after ${this.#readyTimeoutMs} ms`;
@@ -152,9 +163,16 @@ class ListenerOffer implements Offer {
   /** Lets it know, lest it take us for dead. */
   #drop(taker: Connection, why: string): void {
     this.#onGone(taker, why);
-    taker.writer.writeByte(NO);
-    taker.writer.flush().catch(ignore);
-    void taker.close();
+    this.#answer(taker, NO);
+  }
+
+  /** Says the last word to a process, which may have gone. */
+  #answer(taker: Connection, word: number): undefined {
+    if (taker.isActive) {
+      taker.writer.writeByte(word);
+      taker.writer.flush().catch(ignore);
+    }
+    taker.close().catch(ignore);
   }
 
   #onGone(taker: Connection, why: string): void {
@@ -164,26 +182,33 @@ class ListenerOffer implements Offer {
     say("warn", `a new process did not take over: ${why}; this one goes on`);
   }
 
-  async #onReady(taker: Connection): Promise<void> {
+  #onReady(taker: Connection): void {
     if (this.#taker !== taker || taker.reader.readByte() !== READY) {
       return this.#drop(taker, "it did not say that it is ready");
     }
     this.#taker = null;
     this.#giveUp();
+    this.#isClosed = true;
     this.#listener.close();
     for (const listener of this.#listeners) {
       listener.ownsFile = false; // it is the new one's
       listener.close();
     }
     this.#taken.resolve();
-    taker.writer.writeByte(GO);
-    await taker.writer.flush();
+    this.#answer(taker, GO);
     void this.#loop.shutdown({ timeoutMs: TAKE_TIMEOUT_MS });
   }
 
   close(): void {
-    this.#giveUp();
-    this.#taker = null;
+    this.#isClosed = true;
+    const taker = this.#taker;
+    if (taker !== null) {
+      // Where this process has none of them any more, the new one is the only one.
+      const isEnding = this.#listeners.every(({ fd }) => fd < 0);
+      this.#taker = null;
+      this.#giveUp();
+      this.#answer(taker, isEnding ? GO : NO);
+    }
     void this.#loop.shutdown({ timeoutMs: 0 });
   }
 
@@ -255,6 +280,7 @@ class TakenListeners implements Taken {
   readonly listeners: readonly Listener[];
   readonly #connection: Connection;
   readonly #flags: Uint8Array;
+  #ready: Promise<void> | null = null;
 
   constructor(connection: Connection, listeners: readonly Listener[], flags: Uint8Array) {
     this.#connection = connection;
@@ -262,7 +288,11 @@ class TakenListeners implements Taken {
     this.#flags = flags;
   }
 
-  async ready(): Promise<void> {
+  ready(): Promise<void> {
+    return this.#ready ??= this.#takeOver();
+  }
+
+  async #takeOver(): Promise<void> {
     let answer: number | null;
     try {
       answer = await this.#ask();
@@ -284,23 +314,19 @@ class TakenListeners implements Taken {
 
   /** The answer of the old process, which it may have sent before it was asked; null if it has died. */
   async #ask(): Promise<number | null> {
-    const { reader, writer } = this.#connection;
+    const { writer } = this.#connection;
     try {
       writer.writeByte(READY);
       await writer.flush();
     } catch (error) {
       if (!(error instanceof EofError)) throw error;
     }
-    try {
-      await reader.wait(1);
-      return reader.readByte();
-    } catch (error) {
-      if (error instanceof EofError) return null;
-      throw error;
-    }
+    return nextWord(this.#connection);
   }
 
   async close(): Promise<void> {
+    // What was taken over is nobody else's any more.
+    if (await this.#ready?.then(() => true, () => false)) return;
     for (const listener of this.listeners) {
       if (listener.fd >= 0 && listenerSocket(listener).onClose === null) listener.close();
     }
@@ -340,8 +366,8 @@ function listenersOf(fds: readonly number[], flags: Uint8Array, options: TakeOpt
 }
 
 /**
- * Takes the listeners that an old process offers at a path; null where nobody offers any: then this is
- * the first, and opens its own. Serve them, and say `ready()`: until then the old process serves as
+ * Takes the listeners that an old process offers at a path; null where nobody offers any, or whoever did is
+ * ending: then this is the first, and opens its own. Serve them, and say `ready()`: until then the old process serves as
  * well, and goes on if this one ends.
  *
  * Under Deno the program needs what `dial` needs for the path.
@@ -378,6 +404,15 @@ export async function takeListeners(
     if (uid !== ownUid()) {
       throw new NetpollError(`Cannot take the listeners at ${path}: user ${uid} offers them`);
     }
+    const word = await nextWord(connection);
+    if (word === NO) {
+      throw new NetpollError(`Cannot take the listeners at ${path}: some of them are closed`);
+    }
+    if (word === null) {
+      await connection.close();
+      return null;
+    }
+    if (word !== VERSION) throw otherWay();
     const fds = await receiveDescriptors(connection);
     const flags = await readHeader(connection, fds);
     return new TakenListeners(connection, listenersOf(fds, flags, { optionsOf }), flags);
@@ -387,13 +422,27 @@ export async function takeListeners(
   }
 }
 
+/** The next byte that an old process says; null where it has ended. */
+async function nextWord({ reader }: Connection): Promise<number | null> {
+  try {
+    await reader.wait(1);
+    return reader.readByte();
+  } catch (error) {
+    if (error instanceof EofError) return null;
+    throw error;
+  }
+}
+
+function otherWay(): NetpollError {
+  return new NetpollError("Cannot take listeners: who offers them speaks in another way");
+}
+
 /** Flags of each listener. The descriptors are closed if who offers them speaks in another way. */
 async function readHeader({ reader }: Connection, fds: readonly number[]): Promise<Uint8Array> {
   try {
-    await reader.wait(2 + fds.length);
-    const [version, length] = reader.readBinary(2);
-    if (version === VERSION && length === fds.length) return reader.readBinary(length);
-    throw new NetpollError("Cannot take listeners: who offers them speaks in another way");
+    await reader.wait(1 + fds.length);
+    if (reader.readByte() === fds.length) return reader.readBinary(fds.length);
+    throw otherWay();
   } catch (error) {
     for (const fd of fds) closeDescriptor(fd);
     throw error;

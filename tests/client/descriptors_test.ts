@@ -15,6 +15,7 @@ import {
   memoryPair,
   NetpollError,
   peerCredentials,
+  pipe,
   receiveDescriptors,
   sendDescriptors,
   socketPair,
@@ -276,6 +277,36 @@ test("receiveDescriptors() ends as a wait for bytes does: at the peer's end, in 
     await a.close();
     await assertRejects(() => receiveDescriptors(b), EofError);
     await b.close();
+  }));
+
+test("receiveDescriptors() with a signal that is aborted leaves what has come", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    await sendDescriptors(a, [2]);
+    await b.reader.wait(1);
+    const reason = new Error("too late");
+    const signal = AbortSignal.abort(reason);
+    assertEquals(await assertRejects(() => receiveDescriptors(b, { signal })), reason);
+    await assertRejects(() => receiveDescriptors(b, { signal: 1 as never }), TypeError, "signal");
+    closeFds(...await receiveDescriptors(b));
+    await closeAll(a, b);
+  }));
+
+test("descriptors among bytes that the kernel moves leave nothing behind", () =>
+  leaks(async () => {
+    const [a, b] = socketPair();
+    const [c, d] = socketPair();
+    const bytes = new Uint8Array(300_000);
+    const received = b.receiveFile("/dev/null", 2 * bytes.length);
+    await send(a, "a".repeat(bytes.length));
+    await sendDescriptors(a, [2, 2], bytes);
+    assertEquals(await received, 2 * bytes.length);
+    const piped = pipe(b, c);
+    const sent = sendDescriptors(a, [2, 2], bytes);
+    await receive(d, bytes.length);
+    await sent;
+    await closeAll(a, d);
+    await piped;
   }));
 
 test("descriptors that came before the peer's end are there after it", () =>

@@ -115,6 +115,78 @@ test("a new process that is not ready in time is told so, and the old one goes o
     assert(await serves(ours));
   }));
 
+test("ready() is asked once: a second call, and close() after it, change nothing", () =>
+  leaks(async () => {
+    const path = newPath();
+    using offer = offerListeners(path, [open()]);
+    const taken = (await takeListeners(path))!;
+    await Promise.all([taken.ready(), taken.ready(), taken.close()]);
+    await soon(offer.taken);
+    await taken.ready();
+    await taken.close();
+    assert(await serves(taken.listeners[0]!), "nobody else has it any more");
+  }));
+
+test("an offer that is closed tells the new process that the old one goes on", () =>
+  logged(async () => {
+    const path = newPath();
+    const ours = open();
+    const offer = offerListeners(path, [ours]);
+    const taken = (await takeListeners(path))!;
+    offer.close();
+    await assertRejects(() => taken.ready(), NetpollError, "does not wait any more");
+    await taken.close();
+    assert(await serves(ours));
+  }));
+
+test("a new process is ready when the old one has closed its listeners and then its offer", () =>
+  logged(async () => {
+    const path = newPath();
+    const ours = open();
+    const offer = offerListeners(path, [ours]);
+    const taken = (await takeListeners(path))!;
+    ours.close();
+    offer.close();
+    await taken.ready();
+    assert(await serves(taken.listeners[0]!));
+  }));
+
+test("an offer that is closed while a new process comes keeps nothing of it", () =>
+  logged(async (lines) => {
+    const path = newPath();
+    const ours = open();
+    const offer = offerListeners(path, [ours], { readyTimeoutMs: 1 });
+    const coming = takeListeners(path); // it waits in the queue
+    offer.close();
+    assertEquals(await coming, null);
+    // Timers run in their order: one of the offer would have come before.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assertEquals(lines, []);
+    assert(await serves(ours));
+  }));
+
+test("takeListeners() is null when the old process ends, whose offer is free again", () =>
+  logged(async () => {
+    const path = newPath();
+    const ours = open();
+    using _offer = offerListeners(path, [ours]);
+    ours.close();
+    assertEquals(await takeListeners(path), null);
+    using next = open();
+    using _next = offerListeners(path, [next]);
+  }));
+
+test("takeListeners() takes all listeners or none", () =>
+  logged(async (lines) => {
+    const path = newPath();
+    const ours = [open(), open()];
+    using _offer = offerListeners(path, ours);
+    ours[0]!.close();
+    await assertRejects(() => takeListeners(path), NetpollError, "some of them are closed");
+    assert(lines[0]!.includes("1 of them are still open"), lines[0]);
+    assert(await serves(ours[1]!));
+  }));
+
 test("a new process goes on alone when the old one dies before it has answered", () =>
   leaks(async () => {
     const path = newPath();
@@ -192,7 +264,7 @@ test("who offers nothing of ours is no old process", () =>
       const [say, timeoutMs, type] of [["", 20, TimeoutError], [
         "hello",
         1000,
-        ClosedError,
+        NetpollError,
       ]] as const
     ) {
       const loop = new EventLoop(null, {
