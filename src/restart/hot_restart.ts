@@ -139,12 +139,16 @@ class ListenerOffer implements Offer {
       taker.reset();
       return;
     }
-    const openCount = this.#listeners.filter(({ fd }) => fd >= 0).length;
+    const open = this.#listeners.filter(({ fd }) => fd >= 0);
     // This process ends: the new one goes on as if it had come after that.
-    if (openCount === 0) this.close();
+    if (open.length === 0) this.close();
     if (this.#isClosed) return void taker.close().catch(ignore);
-    if (openCount < this.#listeners.length) {
-      say("warn", `process ${pid} cannot take the listeners: ${openCount} of them are still open`);
+    // A cluster may have begun to serve one since it was offered.
+    const isWhole = open.length === this.#listeners.length &&
+      !open.some(({ isShared }) => isShared);
+    if (!isWhole) {
+      const why = 'some are closed, or of a cluster with acceptMode "reuseport"';
+      say("warn", `process ${pid} cannot take the listeners: ${why}`);
       return this.#answer(taker, NO);
     }
     if (this.#taker !== null) this.#drop(this.#taker, "another has come");
@@ -366,9 +370,9 @@ function listenersOf(fds: readonly number[], flags: Uint8Array, options: TakeOpt
 }
 
 /**
- * Takes the listeners that an old process offers at a path; null where nobody offers any, or whoever did is
- * ending: then this is the first, and opens its own. Serve them, and say `ready()`: until then the old process serves as
- * well, and goes on if this one ends.
+ * Takes the listeners that an old process offers at a path; null where nobody offers any, or whoever
+ * did is ending: then this is the first, and opens its own. Serve them, and say `ready()`: until then
+ * the old process serves as well, and goes on if this one ends.
  *
  * Under Deno the program needs what `dial` needs for the path.
  *
@@ -406,7 +410,9 @@ export async function takeListeners(
     }
     const word = await nextWord(connection);
     if (word === NO) {
-      throw new NetpollError(`Cannot take the listeners at ${path}: some of them are closed`);
+      throw new NetpollError(
+        `Cannot take the listeners at ${path}: the old process cannot pass them all on`,
+      );
     }
     if (word === null) {
       await connection.close();
