@@ -12,6 +12,7 @@ import { ERRNO } from "../core/errno.ts";
 import { ReceiveFileError, SystemError } from "../core/errors.ts";
 import { FILE_RECEIVE_BYTES, SPLICE_BYTES_MIN } from "../core/limits.ts";
 import { checkFunction, checkSignal, type Known, readOptions } from "../core/options.ts";
+import { heed, ignore } from "../core/promises.ts";
 import { FileType, statOf } from "../net/descriptor.ts";
 import { fileTransport, table } from "./descriptor.ts";
 import { type KernelPipe, kernelPipes } from "./kernel_pipe.ts";
@@ -30,7 +31,8 @@ export interface ReceiveFileOptions {
   signal?: AbortSignal;
   /**
    * Called with all bytes, piece by piece, when they have been written: for a hash of one's own. The
-   * view is **lent** until the function returns. With it the bytes are read and written, not spliced.
+   * view is **lent** until the function returns, and one that returns a promise is refused. With it
+   * the bytes are read and written, not spliced.
    */
   onBytes?: (bytes: Uint8Array) => void;
 }
@@ -233,7 +235,12 @@ export class FileReceiving {
   /** Calls the user, who may end all of it. */
   #tell(view: Uint8Array): void {
     try {
-      this.#scope(this.#onBytes!, view, undefined);
+      const isLate = heed(this.#scope(this.#onBytes!, view, undefined), ignore);
+      if (isLate) {
+        throw new TypeError(
+          "Cannot wait for onBytes: the bytes are lent until it returns; use them before",
+        );
+      }
     } catch (error) {
       this.failure ??= { error };
     }

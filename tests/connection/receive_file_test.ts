@@ -114,6 +114,17 @@ test("receiveFile() rejects with what `onBytes` throws; what was not written sta
     }
   }));
 
+test("receiveFile() refuses an `onBytes` that returns a promise, and hears of its rejection", () =>
+  withPath(async (path) => {
+    const [a, b] = pairWith();
+    const bytes = pattern(1000);
+    const poured = pour(a, "", bytes, "");
+    const onBytes = () => Promise.reject(new Error("nobody waits for this"));
+    await assertRejects(() => b.receiveFile(path, 1000, { onBytes }), TypeError, "onBytes");
+    await poured;
+    await closeAll(a, b);
+  }));
+
 test("receiveFile() may be ended within `onBytes`, in any way", () =>
   withPath(async (path) => {
     const bytes = pattern(300_000);
