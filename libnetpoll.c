@@ -730,7 +730,7 @@ static void take_control(struct datagram *d, const struct cmsghdr *at) {
   } else if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_PKTINFO) {
     struct in_pktinfo info;
     memcpy(&info, data, sizeof info);
-    // What was sent to a group, or to all, is answered from an address of ours.
+    // A datagram to a group, or to all, is answered from an address of ours.
     bool is_group = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
     set_local(d, (void *)&info.ipi_addr, 4, (uint32_t)info.ipi_ifindex, is_group);
   } else if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_PKTINFO) {
@@ -1554,7 +1554,7 @@ EXPORT int32_t np_tls_context_free(int32_t id) {
   return context ? 0 : -EBADF;
 }
 
-// What a thread's contexts hold goes with it: authorities alone are a megabyte.
+// The contexts of a thread go with it: authorities alone are a megabyte.
 static void free_contexts_of(uint16_t owner) {
   for (int32_t id = 0; id < TLS_CONTEXTS_MAX; id++) {
     pthread_mutex_lock(&tls_lock);

@@ -1,5 +1,5 @@
 /**
- * What examples/dashboard.ts tells its page: what happened from one snapshot to the next.
+ * The frames that examples/dashboard.ts sends to its page: each tells what happened since the last.
  *
  * @module
  */
@@ -16,11 +16,11 @@ export interface Times {
 /** Something that should not happen. */
 export interface Trouble {
   name: string;
-  /** How often since the server began. */
+  /** Its count since the server began. */
   total: number;
-  /** How often since the event before. */
+  /** Its count since the event before. */
   recent: number;
-  /** Which of its kinds there were: "read 3, idle 1"; null where it has none. */
+  /** Its kinds that there were: "read 3, idle 1"; null where it has none. */
   kinds: string | null;
 }
 
@@ -71,7 +71,7 @@ function sum(counts: object): number {
   return Object.values(counts).reduce((total, count) => total + count, 0);
 }
 
-/** What counts as trouble: a number, or a number for each kind. */
+/** Counts of trouble: a number, or a number for each kind. */
 const TROUBLES: Readonly<Record<string, (of: Metrics) => Record<string, number>>> = {
   "Connections lost to a reset or the network": (of) => ({ "": of.connections.lost }),
   "Connections refused": (of) => ({ "": of.connections.refused }),

@@ -119,7 +119,7 @@ function time(micros: number): string {
     : `${Number((micros / 1000).toPrecision(3))} ms`;
 }
 
-/** How long things took since the last frame, and how the network is, of a server that measures. */
+/** Times since the last frame, and the state of the network, of a server that measures. */
 function measuredLines(now: Metrics, then: Metrics, seconds: number): string[] {
   const { latency, tcp } = now;
   if (latency === null || tcp === null) return [];

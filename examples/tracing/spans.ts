@@ -107,7 +107,7 @@ export function startTracing(service: string, endpoint?: string): { flush(): Pro
   };
   const bind = (name: string, toSpan: (message: unknown) => Span) =>
     channel(name).bindStore(current as AsyncLocalStorage<unknown>, toSpan);
-  // What called the handler is the poller, and no part of the trace.
+  // The poller called the handler, and is no part of the trace.
   bind("netpoll:request:start", (message) => begin(message as object, "request", SERVER));
   bind("netpoll:dial:start", (message) => {
     return begin(message as object, "dial", CLIENT, current.getStore());

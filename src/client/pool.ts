@@ -31,10 +31,10 @@ export type {
 /**
  * Connections that are used again and again, each by one user at a time.
  *
- * Whoever acquires one while none is idle waits, in the order of coming, for the first that comes
- * back or can be made: as many are made as there are who wait, up to `max`. When an address refuses,
- * the others are tried; when all do, one of those who wait rejects with why. A connection that is made
- * for somebody who has given up stays in the pool.
+ * While none is idle, `acquire` waits for the first that comes back or can be made, in the order of
+ * the calls. One is made for each call that waits, up to `max`. When an address refuses, the others
+ * are tried; when all do, one call that waits rejects with the reason. A connection that is made for
+ * a call that was given up stays in the pool.
  *
  * Of several addresses the less busy one of two at random gets the next connection. One that fails
  * `ejectAfter` times in a row is left alone for a while, which grows; then one dial finds out whether it

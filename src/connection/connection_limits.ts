@@ -7,8 +7,8 @@ import { type Rate, readRate } from "../core/token_bucket.ts";
 import type { Ration } from "../poll/ration.ts";
 
 /**
- * How fast one connection may be, and how slow. Who is too fast is not read until it is his turn
- * again: nothing is lost, the peer is held back by TCP. Who is too slow is closed.
+ * The bounds of one connection's speed. A peer that is too fast is not read until it is its turn
+ * again: nothing is lost, TCP holds the peer back. A peer that is too slow is closed.
  *
  * @example
  * ```ts

@@ -81,7 +81,7 @@ export interface ConnectionOptions {
   messageBytesMax?: number;
   /** Whether large flushes leave from our memory without a copy (MSG_ZEROCOPY). Off unless given. */
   zeroCopy?: ZeroCopyMode;
-  /** How fast the connection may be, and how slow. None unless given. */
+  /** The bounds of its speed. None unless given. */
   limits?: ConnectionLimits;
 }
 

@@ -37,7 +37,7 @@ export function idOf({ serial }: Pick<WatchedConnection, "serial">): string {
   return threadId === 0 ? `${serial}` : `${threadId}-${serial}`;
 }
 
-/** Whoever hears of the end of connections alone wants to know how many calls there were, no more. */
+/** False where only the end of connections is heard: that tells the number of calls, and no time. */
 function isTimed(): boolean {
   return latency !== null || config.slowHandlerMs > 0 || requests.isHeard;
 }

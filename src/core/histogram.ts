@@ -41,7 +41,7 @@ export interface HistogramMetrics {
   p99Micros: number;
   /** 99.9 % were no longer. */
   p999Micros: number;
-  /** How many there were of each length: by the most microseconds that fall under it, as text. */
+  /** The count of each length: by the most microseconds that fall under it, as text. */
   buckets: Record<string, number>;
 }
 

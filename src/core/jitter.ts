@@ -18,7 +18,7 @@ export function fullJitter(tries: number, firstMs: number, lastMs: number): numb
   return chance.next() * doubled(tries, firstMs, lastMs);
 }
 
-/** The same, but no less than half of it: for a time that is a rest, too. */
+/** As fullJitter, but no less than half of the whole: for a time that is a rest, too. */
 export function halfJitter(tries: number, firstMs: number, lastMs: number): number {
   return (0.5 + chance.next() / 2) * doubled(tries, firstMs, lastMs);
 }

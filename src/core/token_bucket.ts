@@ -6,7 +6,7 @@ import { checkNumber } from "./options.ts";
 
 const MICROS_PER_SECOND = 1_000_000;
 
-/** How fast tokens come, and how many can be there. */
+/** The speed at which tokens come, and the most that can be there. */
 export interface Rate {
   /** Tokens a second. */
   readonly perSecond: number;

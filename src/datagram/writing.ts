@@ -49,7 +49,7 @@ export class Writing {
   /** The queue, and what sends it. */
   readonly outgoing: Outgoing;
   readonly #owner: WritingOwner;
-  /** Whoever waits until all has left. */
+  /** Resolved when all has left, for whoever waits for that. */
   #flushing: PromiseWithResolvers<void> | null = null;
 
   /** Of a socket. */

@@ -119,7 +119,7 @@ export interface Metrics {
   tls: TlsCounts;
   /** PROXY headers. */
   proxyProtocol: ProxyHeaderCounts;
-  /** How long handlers, waits and turns took; null without `configure({ measure: true })`. */
+  /** The times of handlers, waits and turns; null without `configure({ measure: true })`. */
   latency: LatencyMetrics | null;
   /**
    * The kernel's account of TCP connections: of up to 256 at a time, others with the next snapshot; null

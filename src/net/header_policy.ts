@@ -1,5 +1,5 @@
 /**
- * Whose connections to a listener begin with a PROXY header, and what that may take.
+ * The rule of a listener for PROXY headers: which peers send one, in which time and how long.
  */
 import { PROXY_HEADER_TIMEOUT_MS } from "../core/limits.ts";
 import { checkTimeout, type Known, readOptions, show } from "../core/options.ts";

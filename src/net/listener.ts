@@ -150,7 +150,7 @@ export class ListenerSocket implements Listener {
   readonly credentials: Credentials | null;
   /** The context that handshakes begin with; -1 without TLS. */
   readonly tlsContext: number;
-  /** Whose connections begin with a PROXY header; null for nobody's. */
+  /** Says which peers send a PROXY header; null where nobody does. */
   readonly headers: HeaderPolicy | null;
 
   /**

@@ -55,7 +55,7 @@ export function readHeader(bytes: Uint8Array, bytesMax: number): ProxyHeader | n
  * Null while it is not whole; `headerBytes` says where it ends. What it returns is owned: all of it is
  * copied, so that `bytes` may change.
  *
- * Whoever receives one must know by other means that its sender may be believed.
+ * The receiver must know by other means that the sender may be believed.
  *
  * @throws {ProxyHeaderError} It is none, as soon as that can be seen; or it is too long.
  * @throws {RangeError} `bytesMax` is out of bounds.

@@ -8,7 +8,7 @@ import { clock } from "./clock.ts";
 import type { Poller } from "./poller.ts";
 import { Timer, type TimerOwner } from "./timer_wheel.ts";
 
-/** Whoever waits for tokens. */
+/** Waits for tokens. */
 export interface Rationed {
   /** It is his turn to take some. */
   onTokens(): void;

@@ -329,7 +329,7 @@ class TakenListeners implements Taken {
   }
 
   async close(): Promise<void> {
-    // What was taken over is nobody else's any more.
+    // Listeners that were taken over are nobody else's any more.
     if (await this.#ready?.then(() => true, () => false)) return;
     for (const listener of this.listeners) {
       if (listener.fd >= 0 && listenerSocket(listener).onClose === null) listener.close();

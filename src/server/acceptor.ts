@@ -79,7 +79,7 @@ export class Acceptor implements Watcher, ConnectionSource {
    */
   #spare: number;
   #isPaused = false;
-  /** How many may be taken; null for any number. */
+  /** Says how many may be taken; null for any number. */
   readonly #claim: Claim | null;
   /** As many as may be were taken: the next ones wait in the kernel's queue. */
   #isWaiting = false;

@@ -74,7 +74,7 @@ export interface EventLoopOptions<C = undefined>
   connectionsPerAddressMax?: number;
   /** The number of TLS handshakes and PROXY headers under way at once; others wait. 256 unless given. */
   handshakesMax?: number;
-  /** How fast it takes what comes, and how much it holds. None unless given. */
+  /** Its bounds of speed and memory. None unless given. */
   limits?: LoopLimits;
   /**
    * Called with the error of each TLS handshake that failed, and the address of the client, and of

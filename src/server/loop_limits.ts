@@ -14,8 +14,8 @@ import { type Rate, readRate } from "../core/token_bucket.ts";
 export type MemoryPolicy = "pause" | "refuse";
 
 /**
- * How fast a server takes what comes, and how much it holds. Nobody is refused: whoever is too fast
- * waits, connections in the kernel's queue and bytes in its buffers.
+ * The bounds of a server's speed and memory. Nobody is refused: a peer that is too fast waits, its
+ * connections in the kernel's queue and its bytes in the kernel's buffers.
  *
  * @example
  * ```ts
@@ -56,7 +56,7 @@ export interface LoopLimits {
    * queue. "pause" unless given.
    */
   memoryPolicy?: MemoryPolicy;
-  /** How fast each connection may be, and how slow. */
+  /** The bounds of each connection's speed. */
   connection?: ConnectionLimits;
 }
 

@@ -126,7 +126,7 @@ export class MemoryBound implements MemoryAccount, TimerOwner, Watcher {
     this.#poller.setTimer(this.#timer, MEMORY_LOOK_MS);
   }
 
-  /** Whoever holds more than his part is not read. If it is too much, there is at least one. */
+  /** Stops reading from each that holds more than its part. Above the bound there is at least one. */
   #crowd(): void {
     const all = this.#connections();
     this.#partBytes = this.#bytesMax / all.length;

@@ -194,8 +194,8 @@ export function notifySystemd(state: string): boolean {
 }
 
 /**
- * How often systemd wants to hear `"WATCHDOG=1"`, in milliseconds: half of `WatchdogSec=`, as
- * sd_watchdog_enabled(3) advises. 0 where it does not watch this process.
+ * The interval in milliseconds at which systemd wants to hear `"WATCHDOG=1"`: half of `WatchdogSec=`,
+ * as sd_watchdog_enabled(3) advises. 0 where it does not watch this process.
  *
  * @throws {NetpollError} WATCHDOG_USEC or WATCHDOG_PID is malformed.
  *

@@ -17,7 +17,7 @@ import type { Transport } from "./transport.ts";
 
 /** Descriptors that leave with a byte of the output: duplicates, ours until then. */
 interface Parcel {
-  /** How many bytes of memory are sent before that byte, in all. */
+  /** The bytes of memory that are sent before that byte, in all. */
   readonly at: number;
   readonly fds: Int32Array;
 }

@@ -35,7 +35,7 @@ const DRAIN_OPTIONS: Known<PoolDrainOptions> = { timeoutMs: 1 };
 /** An idle connection that ends within so many milliseconds was none. */
 const SOON_MS = 1000;
 
-/** Whether the peer has ended a connection of which nothing ever came. */
+/** True for a connection of which nothing ever came, and which the peer has ended. */
 function isUseless({ inside }: Member): boolean {
   return inside.readEnd !== null && inside.input.total === 0 && inside.input.length === 0;
 }
@@ -158,7 +158,7 @@ export class PoolCore {
     return new Lease(this.#lender, member);
   }
 
-  /** Whether as many connections are on the way as there are who wait. */
+  /** True when each who waits has a connection on the way. */
   get #isHelped(): boolean {
     return this.#dialingCount + this.#probingCount >= this.#waiting.count;
   }

@@ -26,13 +26,13 @@ export interface Member {
   readonly expiryMs: number;
   /** Its deadlines at first, which whoever has it may change: of a read, of a write, of silence. */
   readonly timeoutsMs: readonly [read: number, write: number, idle: number];
-  /** Who has it. A connection that is gone is the pool's no more. */
+  /** Its holder. A connection that is gone is the pool's no more. */
   state: "made" | "idle" | "probed" | "leased" | "gone";
   /** Since when it lies idle, in milliseconds. */
   idleSinceMs: number;
 }
 
-/** How an endpoint is connected to. */
+/** The way to connect to an endpoint. */
 export type Connect = (signal: AbortSignal) => Promise<Connection>;
 
 /** An address of a pool. */
@@ -67,7 +67,7 @@ export class Endpoint {
     return this.idle.length + this.usedCount + this.dialingCount;
   }
 
-  /** How busy it is. */
+  /** The connections of it that are in use or on the way. */
   get load(): number {
     return this.usedCount + this.dialingCount;
   }

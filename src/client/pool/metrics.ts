@@ -54,7 +54,7 @@ export interface PoolMetrics {
   closed: Record<PoolCloseReason, number>;
   /** Calls of `acquire` that have got a connection. */
   acquired: number;
-  /** How long those have waited that had to, in milliseconds. */
+  /** The waits of calls that had to wait, in milliseconds. */
   wait: { count: number; sumMs: number; maxMs: number };
   /** Dials and probes that failed; waits that were given up, by deadline or signal. */
   failures: { dial: number; probe: number; acquire: number };
