@@ -2,9 +2,7 @@
  * HAProxy and nginx send us PROXY headers, and read ours.
  */
 import { assert, assertEquals } from "@std/assert";
-import { cpSync, existsSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { freePort } from "../../bench/harness/child.ts";
 import {
   type Connection,
   createListener,
@@ -14,16 +12,15 @@ import {
   type ProxyHeaderOptions,
   type ProxyInfo,
 } from "../../mod.ts";
-import { withDirectory } from "../support/library.ts";
-import { pemFolder, serverOf, shown } from "../support/outside.ts";
+import { shown } from "../support/outside.ts";
+import { HAS_NGINX_STREAM, nginxHead, withProxy } from "../support/outside_proxy.ts";
 import { send } from "../support/pair.ts";
 import { authority, identity, NO_TLS } from "../support/pki.ts";
 import { lacks } from "../support/tool.ts";
 import { until } from "../support/until.ts";
 
-const NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so";
 const NO_HAPROXY = lacks("haproxy");
-const NO_NGINX = lacks("nginx") || (existsSync(NGINX_STREAM) ? false : "nginx without streams");
+const NO_NGINX = lacks("nginx") || (HAS_NGINX_STREAM ? false : "nginx without streams");
 const CLIENT = { transport: "tcp", hostname: "192.0.2.1", port: 56324 } as const;
 const SERVICE = { transport: "tcp", hostname: "203.0.113.7", port: 443 } as const;
 const OF_CLIENT = { source: CLIENT, destination: SERVICE };
@@ -73,25 +70,6 @@ async function withOurs(call: (ours: Ours) => Promise<void>): Promise<void> {
   }
 }
 
-/** Runs a proxy of others with a configuration while it calls. */
-function withProxy(
-  name: "haproxy" | "nginx",
-  configure: (port: number, folder: string) => string,
-  call: (port: number) => Promise<void>,
-): Promise<void> {
-  return withDirectory(async (folder) => {
-    cpSync(pemFolder(), folder, { recursive: true });
-    const port = await freePort();
-    const file = `${folder}/configuration`;
-    writeFileSync(file, configure(port, folder));
-    const args = name === "haproxy"
-      ? ["-f", file, "-db"]
-      : ["-c", file, "-p", folder, "-e", `${folder}/error`, "-g", "daemon off;"];
-    await using _running = await serverOf(port, name, args);
-    await call(port);
-  });
-}
-
 function haproxy(bind: string, to: number, server: string, more = ""): string {
   return `global
   log stderr format raw local0 emerg
@@ -108,8 +86,7 @@ listen it
 }
 
 function nginx(folder: string, server: string): string {
-  return `load_module ${NGINX_STREAM}; worker_processes 1; master_process off; pid ${folder}/pid;
-events {} stream { server { ${server} } }`;
+  return `${nginxHead(folder)} stream { server { ${server} } }`;
 }
 
 /** A line that comes when something was sent, and who asked. */

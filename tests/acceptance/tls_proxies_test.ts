@@ -3,14 +3,14 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createHash, randomBytes } from "node:crypto";
-import { cpSync, existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { freePort } from "../../bench/harness/child.ts";
 import { type Connection, dial, pipe, type TlsClientOptions, type TlsError } from "../../mod.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { leaks } from "../support/leaks.ts";
 import { withDirectory } from "../support/library.ts";
-import { pemFolder, serverOf, shown } from "../support/outside.ts";
+import { shown } from "../support/outside.ts";
+import { nginxHead, type ProxyName, withProxy } from "../support/outside_proxy.ts";
 import { receive, send } from "../support/pair.ts";
 import { authority, identity, NO_TLS } from "../support/pki.ts";
 import { echoBack, serveSecure } from "../support/secure.ts";
@@ -18,19 +18,15 @@ import { serve } from "../support/serve.ts";
 import { lacks, runTool, SCALE, TOOL_MS_MAX } from "../support/tool.ts";
 
 const BODY_BYTES = 1_000_003;
-/** The part of Debian's nginx that passes on what is no HTTP; a package of its own. */
-const NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so";
 const TEXT = "Hello, World!";
 
-/** A proxy: the lines of its configuration for what it dials and how it listens, and its start. */
+/** A proxy: the lines of its configuration for what it dials and how it listens. */
 interface Proxy {
-  readonly name: string;
+  readonly name: ProxyName;
   /** Listens without TLS, and dials a server whose certificate it verifies; shows its own. */
   before(port: number, to: number, folder: string, host?: string): string;
   /** Listens with TLS, wants certificates of clients, and dials without. */
   behind(port: number, to: number, folder: string): string;
-  /** The arguments that start it with a file of configuration. */
-  args(file: string, folder: string): string[];
 }
 
 const nginx: Proxy = {
@@ -48,13 +44,7 @@ const nginx: Proxy = {
   ssl_certificate server.pem; ssl_certificate_key server.pem; ssl_verify_client on;
   ssl_client_certificate ca.pem; ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:a:1m;
   proxy_half_close on; proxy_pass 127.0.0.1:${to}; } }`,
-  args: (file, folder) => ["-c", file, "-p", folder, "-e", `${folder}/error`, "-g", "daemon off;"],
 };
-
-function nginxHead(folder: string): string {
-  const load = existsSync(NGINX_STREAM) ? `load_module ${NGINX_STREAM};` : "";
-  return `${load} worker_processes 1; master_process off; pid ${folder}/pid; events {}`;
-}
 
 /** The folders of bodies that nginx keeps: the whole list, or it wants its own. */
 function nginxPaths(folder: string): string {
@@ -87,7 +77,6 @@ listen theirs
   bind 127.0.0.1:${port} ssl crt ${folder}/server.pem ca-file ${folder}/ca.pem verify required
   server one 127.0.0.1:${to}
 `,
-  args: (file) => ["-f", file, "-db"],
 };
 
 const STUNNEL = "foreground = yes\npid =\nsyslog = no\ndebug = warning\n[service]\n";
@@ -111,26 +100,9 @@ cert = ${folder}/server.pem
 CAfile = ${folder}/ca.pem
 verifyChain = yes
 `,
-  args: (file) => [file],
 };
 
 const PROXIES = [nginx, haproxy, stunnel];
-
-/** Runs a proxy with a configuration, at a free port, while it calls with that. */
-function withProxy(
-  proxy: Proxy,
-  configure: (port: number, folder: string) => string,
-  call: (port: number) => Promise<void>,
-): Promise<void> {
-  return withDirectory(async (folder) => {
-    cpSync(pemFolder(), folder, { recursive: true });
-    const port = await freePort();
-    writeFileSync(`${folder}/configuration`, configure(port, folder));
-    const args = proxy.args(`${folder}/configuration`, folder);
-    await using _running = await serverOf(port, proxy.name, args);
-    await call(port);
-  });
-}
 
 function lacking(proxy: Proxy, ...programs: string[]): string | false {
   return NO_TLS || lacks(proxy.name, ...programs);
@@ -147,22 +119,26 @@ for (const proxy of PROXIES) {
     const options = { args, timeoutMs: 5 * TOOL_MS_MAX };
     const ended = await withExample("examples/http_server.ts", "127.0.0.1:0", (at) => {
       const to = portOf(at);
-      return withProxy(proxy, (port, folder) => proxy.before(port, to, folder), async (port) => {
-        const url = `http://127.0.0.1:${port}`;
-        const curl = (...more: string[]) => runTool("curl", [...CURL, ...more]);
-        assertEquals((await curl(`${url}/`, `${url}/count?to=3`)).stdout, `${TEXT}1\n2\n3\n`);
-        await withDirectory(async (directory) => {
-          const bytes = randomBytes(BODY_BYTES);
-          writeFileSync(`${directory}/body`, bytes);
-          const { stdout } = await curl("-T", `${directory}/body`, `${url}/digest`);
-          const sha256 = createHash("sha256").update(bytes).digest("hex");
-          assertEquals(JSON.parse(stdout), { bytes: BODY_BYTES, sha256 });
-        });
-        const total = 500 * SCALE;
-        const load = ["--h1", "-n", `${total}`, "-c", "20", `${url}/`];
-        const { stdout } = await runTool("h2load", load);
-        assertMatch(stdout, new RegExp(`status codes: ${total} 2xx, 0 3xx, 0 4xx, 0 5xx`));
-      });
+      return withProxy(
+        proxy.name,
+        (port, folder) => proxy.before(port, to, folder),
+        async (port) => {
+          const url = `http://127.0.0.1:${port}`;
+          const curl = (...more: string[]) => runTool("curl", [...CURL, ...more]);
+          assertEquals((await curl(`${url}/`, `${url}/count?to=3`)).stdout, `${TEXT}1\n2\n3\n`);
+          await withDirectory(async (directory) => {
+            const bytes = randomBytes(BODY_BYTES);
+            writeFileSync(`${directory}/body`, bytes);
+            const { stdout } = await curl("-T", `${directory}/body`, `${url}/digest`);
+            const sha256 = createHash("sha256").update(bytes).digest("hex");
+            assertEquals(JSON.parse(stdout), { bytes: BODY_BYTES, sha256 });
+          });
+          const total = 500 * SCALE;
+          const load = ["--h1", "-n", `${total}`, "-c", "20", `${url}/`];
+          const { stdout } = await runTool("h2load", load);
+          assertMatch(stdout, new RegExp(`status codes: ${total} 2xx, 0 3xx, 0 4xx, 0 5xx`));
+        },
+      );
     }, options);
     assertEquals(ended, { code: 0, signal: null, stderr: "" });
   });
@@ -179,7 +155,7 @@ for (const proxy of PROXIES) {
       const to = server.port;
       const configure = (port: number, folder: string) =>
         proxy.before(port, to, folder, "other.example.org");
-      await withProxy(proxy, configure, async (port) => {
+      await withProxy(proxy.name, configure, async (port) => {
         const args = ["-s", "-o", "/dev/null", "-w", "%{http_code}", `http://127.0.0.1:${port}/`];
         const { stdout } = await runTool("sh", ["-c", 'curl "$@" || true', "curl", ...args]);
         assert(["000", "502", "503"].includes(stdout), stdout);
@@ -195,25 +171,29 @@ for (const proxy of PROXIES) {
       const { loop, listener, served } = serve(echoBack);
       const { address } = listener;
       const to = address.transport === "tcp" ? address.port : 0;
-      await withProxy(proxy, (port, folder) => proxy.behind(port, to, folder), async (port) => {
-        const trust = { authorities: authority().certificate };
-        for (const versionMax of ["1.2", "1.3"] as const) {
-          const tls = { ...trust, ...shown(identity("client")), versionMax };
-          for (const isResumed of [false, true, true]) {
-            const client = await connect(port, tls);
-            await echoes(client);
-            assertEquals(client.tls!.isResumed, isResumed);
-            assertEquals(client.tls!.protocol, `TLSv${versionMax}`);
-            await client.close();
+      await withProxy(
+        proxy.name,
+        (port, folder) => proxy.behind(port, to, folder),
+        async (port) => {
+          const trust = { authorities: authority().certificate };
+          for (const versionMax of ["1.2", "1.3"] as const) {
+            const tls = { ...trust, ...shown(identity("client")), versionMax };
+            for (const isResumed of [false, true, true]) {
+              const client = await connect(port, tls);
+              await echoes(client);
+              assertEquals(client.tls!.isResumed, isResumed);
+              assertEquals(client.tls!.protocol, `TLSv${versionMax}`);
+              await client.close();
+            }
+            const refused = connect(port, { ...trust, versionMax }).then((client) =>
+              client.reader.wait(1).finally(() => client.close())
+            );
+            const error = await refused.catch((error) => error);
+            assert((error.cause ?? error) instanceof Error, `${error}`);
           }
-          const refused = connect(port, { ...trust, versionMax }).then((client) =>
-            client.reader.wait(1).finally(() => client.close())
-          );
-          const error = await refused.catch((error) => error);
-          assert((error.cause ?? error) instanceof Error, `${error}`);
-        }
-        await throughOurs(port, { ...trust, ...shown(identity("client")) });
-      });
+          await throughOurs(port, { ...trust, ...shown(identity("client")) });
+        },
+      );
       await loop.shutdown();
       await served;
     }));
