@@ -114,7 +114,7 @@ check-types: all  ## types, with and without those of Bun
 	$(DENO) check --config .bun_types.json; code=$$?; rm .bun_types.json; exit $$code
 
 check-docs: all  ## every export is documented, every example runs
-	$(DENO) doc --lint mod.ts
+	$(DENO) doc --lint mod.ts src/entries/*.ts
 	$(DENO) check --doc-only mod.ts src README.md docs
 	$(BUN) scripts/run_documents.ts $(BUN)
 	$(BUN) scripts/run_documents.ts $(DENO) run -A --no-check

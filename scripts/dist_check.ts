@@ -212,11 +212,33 @@ function versionOf(tool: string): string {
 
 /** Declarations that were missing once. */
 const DISPOSABLES = `
-import type { Connection, LinkBuffer, Listener, Multiplexer, ShardQueue } from "${name}";
+import type { Connection, LinkBuffer, Listener } from "${name}";
+import type { Multiplexer, ShardQueue } from "${name}/mux";
 const disposable: Disposable[] = [null! as LinkBuffer, null! as Listener];
 const asyncDisposable: AsyncDisposable[] = [
   null! as Connection, null! as Multiplexer<Uint8Array, Uint8Array>, null! as ShardQueue,
 ];`;
+
+/** Imports every entry; a value of one has to be that of all. */
+const ENTRIES = `
+import { readFileSync } from "node:fs";
+import * as all from "${name}/all";
+const manifest = readFileSync(new URL("./node_modules/${name}/package.json", import.meta.url), "utf8");
+let count = 0;
+for (const key of Object.keys(JSON.parse(manifest).exports)) {
+  for (const [one, value] of Object.entries(await import("${name}" + key.slice(1)))) {
+    if (all[one] !== value) throw new Error(one + " of " + key + " is another than that of ./all");
+    count += 1;
+  }
+}
+console.log("entries " + count);`;
+
+function checkEntries(...command: readonly string[]): void {
+  const path = npmProject();
+  writeFileSync(join(path, "entries.ts"), ENTRIES);
+  const printed = run([...command, "entries.ts"], path);
+  if (!/^entries [1-9]\d\d$/m.test(printed)) throw new Error(printed);
+}
 
 const CHECKS: readonly [string, () => void | Promise<void>][] = [
   ["the checksums are those of the files", () => {
@@ -249,6 +271,8 @@ const CHECKS: readonly [string, () => void | Promise<void>][] = [
   }],
   ["npm install, Bun", () => serves([bun, "server.ts"], npmProject())],
   ["npm install, Deno", () => serves([...DENO_RUN, "server.ts"], npmProject())],
+  ["npm install, every entry, Bun", () => checkEntries(bun)],
+  ["npm install, every entry, Deno", () => checkEntries(...DENO_RUN, "--allow-read")],
   ["npm install, the types", () => {
     const path = npmProject();
     // A port is of a TCP address alone; the rest of the example is checked as it stands.

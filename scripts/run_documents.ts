@@ -17,7 +17,6 @@ import { setTimeout } from "node:timers";
 import { Program } from "./program.ts";
 
 const EXAMPLE_MS = 15_000;
-const NAME = "@netpoll/netpoll";
 
 interface Example {
   /** Its place, as "README.md:12". */
@@ -73,8 +72,8 @@ function unprinted(code: string, printed: string): string | undefined {
 /** Runs an example. Returns its failure, or null. */
 async function failureOf(example: Example, command: readonly string[]): Promise<string | null> {
   const file = `.example_${process.pid}.ts`;
-  // From the root, the package's own name means mod.ts.
-  writeFileSync(file, example.code.replaceAll(`"${NAME}"`, '"./mod.ts"'));
+  // In the root, the package's own name means the entries of deno.json and package.json.
+  writeFileSync(file, example.code);
   const over = new AbortController();
   try {
     const program = new Program({ argv: [...command, file], timeoutMs: EXAMPLE_MS });

@@ -22,8 +22,24 @@ function headingOf(content) {
   return line.slice(2).replaceAll("`", "");
 }
 
+/** The member of an entry that a comment links to from another entry: "dial", "Cluster.metrics". */
+function linked(project, path) {
+  const entries = project.children ?? [];
+  const find = (one, [name, ...rest]) => {
+    const child = one?.children?.find((each) => each.name === name);
+    return rest.length === 0 ? child : find(child, rest);
+  };
+  return entries.map((entry) => find(entry, path)).find(Boolean);
+}
+
 /** Called by TypeDoc with its application. */
 export function load(app) {
+  // TypeDoc knows the names of one entry, and those that the file of the comment imports.
+  app.converter.addUnknownSymbolResolver((reference, { project }, part) => {
+    const path = (reference.symbolReference?.path ?? []).map(({ path }) => path);
+    const target = part && linked(project, path);
+    return target && { target, caption: path.join(".") };
+  });
   const titles = new Map();
   app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_, document) => {
     const file = document.project.files.getReflectionPath(document);

@@ -39,7 +39,7 @@ function take(reader: Reader): Uint8Array {
  *
  * @example
  * ```ts
- * import { bytesOf, readerFrom } from "@netpoll/netpoll";
+ * import { bytesOf, readerFrom } from "@netpoll/netpoll/adapter";
  *
  * const reader = readerFrom(new Blob(["hello"]).stream());
  * for await (const bytes of bytesOf(reader)) console.log(bytes.length); // 5
@@ -63,7 +63,7 @@ async function* pieces(reader: Reader): AsyncGenerator<Uint8Array, void, void> {
  *
  * @example
  * ```ts
- * import { readableOf, readerFrom } from "@netpoll/netpoll";
+ * import { readableOf, readerFrom } from "@netpoll/netpoll/adapter";
  *
  * const reader = readerFrom(new Blob(["hello"]).stream());
  * console.log(await new Response(readableOf(reader)).text()); // "hello"

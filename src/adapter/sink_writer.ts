@@ -34,7 +34,7 @@ export interface SinkWriter extends Writer, AsyncDisposable {
  *
  * @example
  * ```ts
- * import { writerTo } from "@netpoll/netpoll";
+ * import { writerTo } from "@netpoll/netpoll/adapter";
  *
  * const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
  * const writer = writerTo(writable);

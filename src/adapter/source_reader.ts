@@ -52,7 +52,7 @@ const PIECE_BYTES = 64 * 1024;
  *
  * @example
  * ```ts
- * import { readerFrom } from "@netpoll/netpoll";
+ * import { readerFrom } from "@netpoll/netpoll/adapter";
  *
  * const reader = readerFrom(new Blob(["one\ntwo\n"]).stream());
  * const length = await reader.waitUntil(0x0a);

@@ -12,7 +12,8 @@ import { show } from "../core/options.ts";
  *
  * @example
  * ```ts
- * import { LinkBuffer, writableOf } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { writableOf } from "@netpoll/netpoll/adapter";
  *
  * const buffer = new LinkBuffer();
  * await new Blob(["hello"]).stream().pipeTo(writableOf(buffer));

@@ -69,7 +69,12 @@ function duplicates(fds: readonly number[]): Int32Array {
  *
  * @example
  * ```ts
- * import { closeDescriptor, receiveDescriptors, sendDescriptors, socketPair } from "@netpoll/netpoll";
+ * import { socketPair } from "@netpoll/netpoll";
+ * import {
+ *   closeDescriptor,
+ *   receiveDescriptors,
+ *   sendDescriptors,
+ * } from "@netpoll/netpoll/operations";
  *
  * const [a, b] = socketPair();
  * const [left, right] = socketPair();
@@ -129,13 +134,12 @@ export async function sendDescriptors(
  *
  * @example Go on with a connection that came
  * ```ts
+ * import { Connection, socketPair } from "@netpoll/netpoll";
  * import {
  *   closeDescriptor,
- *   Connection,
  *   receiveDescriptors,
  *   sendDescriptors,
- *   socketPair,
- * } from "@netpoll/netpoll";
+ * } from "@netpoll/netpoll/operations";
  *
  * const [here, there] = socketPair();
  * const [end, peer] = socketPair();
@@ -180,7 +184,8 @@ export async function receiveDescriptors(
  *
  * @example
  * ```ts
- * import { closeDescriptor, socketPair } from "@netpoll/netpoll";
+ * import { socketPair } from "@netpoll/netpoll";
+ * import { closeDescriptor } from "@netpoll/netpoll/operations";
  *
  * const [a, b] = socketPair();
  * closeDescriptor(a.detach());
@@ -203,7 +208,8 @@ const credentials = new Int32Array(3);
  *
  * @example
  * ```ts
- * import { peerCredentials, socketPair } from "@netpoll/netpoll";
+ * import { socketPair } from "@netpoll/netpoll";
+ * import { peerCredentials } from "@netpoll/netpoll/operations";
  * import process from "node:process";
  *
  * const [a, b] = socketPair();

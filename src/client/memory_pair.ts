@@ -69,7 +69,7 @@ function connect<C>(io: MemoryEnd, end: ReturnType<typeof readEnd<C>>): Connecti
  *
  * @example A server's handler without a server
  * ```ts
- * import { memoryPair } from "@netpoll/netpoll";
+ * import { memoryPair } from "@netpoll/netpoll/testing";
  *
  * const [client, server] = memoryPair();
  * server.setOnRequest(({ reader, writer }) => {

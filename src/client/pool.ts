@@ -48,7 +48,8 @@ export type {
  *
  * @example
  * ```ts
- * import { ConnectionPool, createListener, EventLoop } from "@netpoll/netpoll";
+ * import { createListener, EventLoop } from "@netpoll/netpoll";
+ * import { ConnectionPool } from "@netpoll/netpoll/client";
  *
  * const loop = new EventLoop(({ reader, writer }) => {
  *   writer.writeBinary(reader.next(reader.length));

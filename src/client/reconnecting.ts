@@ -102,8 +102,10 @@ class Budget {
  *
  * @example
  * ```ts
- * import { type FrameInput, lengthPrefixed, reconnecting, tagged } from "@netpoll/netpoll";
- * import type { Reconnecting } from "@netpoll/netpoll";
+ * import { type FrameInput, lengthPrefixed } from "@netpoll/netpoll/codec";
+ * import { tagged } from "@netpoll/netpoll/mux";
+ * import { reconnecting } from "@netpoll/netpoll/client";
+ * import type { Reconnecting } from "@netpoll/netpoll/client";
  *
  * const codec = tagged(lengthPrefixed());
  * const client: Reconnecting<Uint8Array, FrameInput> = reconnecting("127.0.0.1:1", codec);
@@ -408,7 +410,9 @@ function checkRatio(ratio: number): number {
  * @example
  * ```ts
  * import { createListener, dial, EventLoop } from "@netpoll/netpoll";
- * import { lengthPrefixed, reconnecting, responder, tagged } from "@netpoll/netpoll";
+ * import { lengthPrefixed } from "@netpoll/netpoll/codec";
+ * import { responder, tagged } from "@netpoll/netpoll/mux";
+ * import { reconnecting } from "@netpoll/netpoll/client";
  *
  * const codec = tagged(lengthPrefixed());
  * const listener = createListener("unix:@reconnecting-example");

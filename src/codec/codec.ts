@@ -14,7 +14,8 @@ import { show } from "../core/options.ts";
  *
  * @example
  * ```ts
- * import { type Codec, LinkBuffer, lines } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { type Codec, lines } from "@netpoll/netpoll/codec";
  *
  * const line = lines();
  * const jsonLines: Codec<unknown> = {

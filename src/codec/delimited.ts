@@ -42,7 +42,8 @@ export interface LinesOptions extends DelimitedOptions {
  *
  * @example
  * ```ts
- * import { delimited, LinkBuffer } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { delimited } from "@netpoll/netpoll/codec";
  *
  * const codec = delimited(0);
  * const buffer = new LinkBuffer();
@@ -66,7 +67,8 @@ export function delimited(delimiter: Delimiter, options: DelimitedOptions = {}):
  *
  * @example
  * ```ts
- * import { lines, LinkBuffer } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { lines } from "@netpoll/netpoll/codec";
  *
  * const buffer = new LinkBuffer();
  * buffer.writeString("HELO\r\nQUIT\n");

@@ -13,7 +13,8 @@ import { inputBytes, writeInput } from "./frame_input.ts";
  *
  * @example
  * ```ts
- * import { fixedLength, LinkBuffer } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { fixedLength } from "@netpoll/netpoll/codec";
  *
  * const buffer = new LinkBuffer();
  * buffer.writeString("onetwothr");

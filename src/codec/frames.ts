@@ -38,7 +38,8 @@ export interface FramesOptions {
  *
  * @example
  * ```ts
- * import { frames, lengthPrefixed, socketPair } from "@netpoll/netpoll";
+ * import { socketPair } from "@netpoll/netpoll";
+ * import { frames, lengthPrefixed } from "@netpoll/netpoll/codec";
  *
  * const [a, b] = socketPair();
  * const codec = lengthPrefixed();

@@ -66,7 +66,8 @@ const scratchView = new DataView(scratch.buffer);
  *
  * @example
  * ```ts
- * import { lengthPrefixed, LinkBuffer } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { lengthPrefixed } from "@netpoll/netpoll/codec";
  *
  * const codec = lengthPrefixed({ lengthBytes: 2, byteOrder: "little" });
  * const buffer = new LinkBuffer();

@@ -31,7 +31,9 @@ function unasked(): FrameError {
  *
  * @example
  * ```ts
- * import { createListener, dial, EventLoop, lines, Multiplexer, ordered } from "@netpoll/netpoll";
+ * import { createListener, dial, EventLoop } from "@netpoll/netpoll";
+ * import { lines } from "@netpoll/netpoll/codec";
+ * import { Multiplexer, ordered } from "@netpoll/netpoll/mux";
  *
  * const line = lines();
  * const listener = createListener("unix", "@ordered-example");

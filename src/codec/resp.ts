@@ -77,7 +77,8 @@ export interface RespCodec<Bulk> extends Codec<RespValue<Bulk>, RespInput> {
  *
  * @example
  * ```ts
- * import { LinkBuffer, resp } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { resp } from "@netpoll/netpoll/resp";
  *
  * const codec = resp({ bulk: "text" });
  * const buffer = new LinkBuffer();

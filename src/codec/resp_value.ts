@@ -50,7 +50,8 @@ export type RespInput =
  *
  * @example
  * ```ts
- * import { LinkBuffer, resp, RespError } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { resp, RespError } from "@netpoll/netpoll/resp";
  *
  * const codec = resp();
  * using buffer = new LinkBuffer();
@@ -75,7 +76,8 @@ export class RespError extends NetpollError {
  *
  * @example
  * ```ts
- * import { LinkBuffer, resp, RespSimple } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { resp, RespSimple } from "@netpoll/netpoll/resp";
  *
  * using buffer = new LinkBuffer();
  * resp().encode(buffer, new RespSimple("OK"));
@@ -99,7 +101,8 @@ export class RespSimple {
  *
  * @example
  * ```ts
- * import { LinkBuffer, resp, RespNullArray } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { resp, RespNullArray } from "@netpoll/netpoll/resp";
  *
  * const codec = resp();
  * using buffer = new LinkBuffer();
@@ -115,7 +118,8 @@ export class RespNullArray {}
  *
  * @example
  * ```ts
- * import { LinkBuffer, resp, RespVerbatim } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { resp, RespVerbatim } from "@netpoll/netpoll/resp";
  *
  * const codec = resp({ version: 3 });
  * using buffer = new LinkBuffer();
@@ -143,7 +147,8 @@ export class RespVerbatim {
  *
  * @example
  * ```ts
- * import { LinkBuffer, resp, RespPush } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { resp, RespPush } from "@netpoll/netpoll/resp";
  *
  * const codec = resp({ version: 3, bulk: "text" });
  * using buffer = new LinkBuffer();

@@ -32,7 +32,9 @@ const scratch = new Uint8Array(ID_BYTES);
  *
  * @example
  * ```ts
- * import { lengthPrefixed, LinkBuffer, tagged } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { lengthPrefixed } from "@netpoll/netpoll/codec";
+ * import { tagged } from "@netpoll/netpoll/mux";
  *
  * const codec = tagged(lengthPrefixed());
  * const buffer = new LinkBuffer();

@@ -29,7 +29,8 @@ const scratch = new Uint8Array(VARINT_BYTES_MAX);
  *
  * @example
  * ```ts
- * import { LinkBuffer, varintPrefixed } from "@netpoll/netpoll";
+ * import { LinkBuffer } from "@netpoll/netpoll";
+ * import { varintPrefixed } from "@netpoll/netpoll/codec";
  *
  * const codec = varintPrefixed();
  * const buffer = new LinkBuffer();

@@ -111,7 +111,8 @@ export class EofError extends ClosedError {
  *
  * @example
  * ```ts
- * import { type Multiplexer, UnansweredError } from "@netpoll/netpoll";
+ * import { UnansweredError } from "@netpoll/netpoll";
+ * import { type Multiplexer } from "@netpoll/netpoll/mux";
  *
  * export async function ask(client: Multiplexer<Uint8Array, string>): Promise<Uint8Array | null> {
  *   try {
@@ -242,7 +243,8 @@ export type FrameFault = "malformed" | "too-long" | "truncated";
  *
  * @example
  * ```ts
- * import { FrameError, LinkBuffer, lines } from "@netpoll/netpoll";
+ * import { FrameError, LinkBuffer } from "@netpoll/netpoll";
+ * import { lines } from "@netpoll/netpoll/codec";
  *
  * const buffer = new LinkBuffer();
  * buffer.writeString("a line that is too long\n");
@@ -472,7 +474,8 @@ export type ProxyFault =
  *
  * @example
  * ```ts
- * import { decodeProxyHeader, ProxyHeaderError } from "@netpoll/netpoll";
+ * import { ProxyHeaderError } from "@netpoll/netpoll";
+ * import { decodeProxyHeader } from "@netpoll/netpoll/operations";
  *
  * try {
  *   decodeProxyHeader(new TextEncoder().encode("GET / HTTP/1.1\r\n"));

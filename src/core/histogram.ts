@@ -132,7 +132,8 @@ export function mergeHistograms(all: readonly HistogramMetrics[]): HistogramMetr
  *
  * @example
  * ```ts
- * import { configure, metrics, percentileMicros } from "@netpoll/netpoll";
+ * import { configure } from "@netpoll/netpoll";
+ * import { metrics, percentileMicros } from "@netpoll/netpoll/metrics";
  *
  * configure({ measure: true });
  * const before = metrics().latency!.handler;

@@ -11,7 +11,7 @@ import type { DatagramMetrics } from "./metrics.ts";
  *
  * @example
  * ```ts
- * import { createDatagramSocket, packPeer } from "@netpoll/netpoll";
+ * import { createDatagramSocket, packPeer } from "@netpoll/netpoll/udp";
  *
  * using socket = createDatagramSocket("udp4", "127.0.0.1:0");
  * socket.writeTo(packPeer("127.0.0.1:9"), new Uint8Array(10), { ecn: 1 });

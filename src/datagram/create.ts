@@ -130,7 +130,7 @@ function open(
  *
  * @example An echo
  * ```ts
- * import { createDatagramSocket, dialDatagram } from "@netpoll/netpoll";
+ * import { createDatagramSocket, dialDatagram } from "@netpoll/netpoll/udp";
  *
  * await using server = createDatagramSocket("udp", "127.0.0.1:0", {
  *   onDatagram(datagram) {

@@ -89,7 +89,7 @@ function open(
  *
  * @example A question and its answer
  * ```ts
- * import { createDatagramSocket, dialDatagram } from "@netpoll/netpoll";
+ * import { createDatagramSocket, dialDatagram } from "@netpoll/netpoll/udp";
  *
  * await using server = createDatagramSocket("udp4", "127.0.0.1:0", {
  *   onDatagram: (datagram) => void datagram.reply(datagram.bytes),

@@ -60,7 +60,7 @@ function socketOf(fd: number, remote: number, options: DatagramOptions): Datagra
  *
  * @example
  * ```ts
- * import { datagramPair } from "@netpoll/netpoll";
+ * import { datagramPair } from "@netpoll/netpoll/udp";
  *
  * const [a, b] = datagramPair({}, { readTimeoutMs: 1000 });
  * a.write(new TextEncoder().encode("ping"));

@@ -32,7 +32,7 @@ const NO_PEER = 'it is no packed address; packPeer("127.0.0.1:53") makes one';
  *
  * @example
  * ```ts
- * import { packPeer, unpackPeer } from "@netpoll/netpoll";
+ * import { packPeer, unpackPeer } from "@netpoll/netpoll/udp";
  *
  * const peer = packPeer("127.0.0.1:5353");
  * console.log(unpackPeer(peer)); // { transport: "udp", hostname: "127.0.0.1", port: 5353 }
@@ -60,7 +60,7 @@ function isPort(port: number): boolean {
  *
  * @example
  * ```ts
- * import { packPeer, unpackPeer } from "@netpoll/netpoll";
+ * import { packPeer, unpackPeer } from "@netpoll/netpoll/udp";
  *
  * console.log(unpackPeer(packPeer("[::1]:53")).hostname); // "::1"
  * ```

@@ -199,7 +199,8 @@ function datagramTotals(): DatagramTotals {
  *
  * @example
  * ```ts
- * import { metrics, socketPair } from "@netpoll/netpoll";
+ * import { socketPair } from "@netpoll/netpoll";
+ * import { metrics } from "@netpoll/netpoll/metrics";
  *
  * const before = metrics();
  * const [a, b] = socketPair();

@@ -434,7 +434,7 @@ export interface PrometheusOptions {
  *
  * @example
  * ```ts
- * import { metrics, prometheus } from "@netpoll/netpoll";
+ * import { metrics, prometheus } from "@netpoll/netpoll/metrics";
  *
  * const text = prometheus(metrics());
  * console.log(text.match(/^netpoll_connections_active .*$/m)?.[0]); // "netpoll_connections_active 0"

@@ -140,7 +140,8 @@ class Pending<In, Out> implements TimerOwner {
  * @example
  * ```ts
  * import { createListener, dial, EventLoop } from "@netpoll/netpoll";
- * import { lengthPrefixed, Multiplexer, responder, tagged } from "@netpoll/netpoll";
+ * import { lengthPrefixed } from "@netpoll/netpoll/codec";
+ * import { Multiplexer, responder, tagged } from "@netpoll/netpoll/mux";
  *
  * const codec = tagged(lengthPrefixed());
  * const listener = createListener("unix", "@multiplexer-example");

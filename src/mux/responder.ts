@@ -58,7 +58,8 @@ interface Responding<In, Out> {
  * @example
  * ```ts
  * import { createListener, dial, EventLoop } from "@netpoll/netpoll";
- * import { lengthPrefixed, Multiplexer, responder, tagged } from "@netpoll/netpoll";
+ * import { lengthPrefixed } from "@netpoll/netpoll/codec";
+ * import { Multiplexer, responder, tagged } from "@netpoll/netpoll/mux";
  *
  * const codec = tagged(lengthPrefixed());
  * const listener = createListener("unix", "@responder-example");

@@ -44,7 +44,8 @@ function failed(error: unknown): Promise<never> {
  *
  * @example
  * ```ts
- * import { LinkBuffer, ShardQueue, socketPair } from "@netpoll/netpoll";
+ * import { LinkBuffer, socketPair } from "@netpoll/netpoll";
+ * import { ShardQueue } from "@netpoll/netpoll/mux";
  *
  * const [a, b] = socketPair();
  * const queue = new ShardQueue(a);

@@ -367,7 +367,8 @@ export function createListener(address: AddressLike, options?: ListenerOptions):
  *
  * @example
  * ```ts
- * import { createListener, receiveDescriptors, sendDescriptors, socketPair } from "@netpoll/netpoll";
+ * import { createListener, socketPair } from "@netpoll/netpoll";
+ * import { receiveDescriptors, sendDescriptors } from "@netpoll/netpoll/operations";
  *
  * const [a, b] = socketPair();
  * using first = createListener("tcp", "127.0.0.1:0");

@@ -9,7 +9,8 @@ import type { AddressLike } from "./written.ts";
  *
  * @example
  * ```ts
- * import { encodeProxyHeader, type ProxyValue } from "@netpoll/netpoll";
+ * import { type ProxyValue } from "@netpoll/netpoll";
+ * import { encodeProxyHeader } from "@netpoll/netpoll/operations";
  *
  * // A type of 0xe0 to 0xef is yours (the specification, §2.2.8).
  * const zone: ProxyValue = { type: 0xe7, bytes: new TextEncoder().encode("zone-a") };
@@ -141,7 +142,7 @@ export interface ProxyTlsOptions {
  *
  * @example
  * ```ts
- * import { encodeProxyHeader } from "@netpoll/netpoll";
+ * import { encodeProxyHeader } from "@netpoll/netpoll/operations";
  *
  * const line = encodeProxyHeader({
  *   version: 1,

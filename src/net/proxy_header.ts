@@ -62,7 +62,7 @@ export function readHeader(bytes: Uint8Array, bytesMax: number): ProxyHeader | n
  *
  * @example
  * ```ts
- * import { decodeProxyHeader } from "@netpoll/netpoll";
+ * import { decodeProxyHeader } from "@netpoll/netpoll/operations";
  *
  * const bytes = new TextEncoder().encode("PROXY TCP4 192.0.2.1 203.0.113.7 56324 443\r\nhello");
  * const header = decodeProxyHeader(bytes)!;
@@ -183,7 +183,7 @@ function lineOf(ends: BinaryEnds | null): Uint8Array {
  *
  * @example
  * ```ts
- * import { decodeProxyHeader, encodeProxyHeader } from "@netpoll/netpoll";
+ * import { decodeProxyHeader, encodeProxyHeader } from "@netpoll/netpoll/operations";
  *
  * const bytes = encodeProxyHeader({
  *   source: "[2001:db8::1]:56324",

@@ -20,7 +20,8 @@ let current: FakeClock | null = null;
  *
  * @example A deadline, without waiting for it
  * ```ts
- * import { FakeClock, memoryPair, TimeoutError } from "@netpoll/netpoll";
+ * import { TimeoutError } from "@netpoll/netpoll";
+ * import { FakeClock, memoryPair } from "@netpoll/netpoll/testing";
  *
  * using clock = new FakeClock();
  * const [a, b] = memoryPair({ first: { readTimeoutMs: 60_000 } });

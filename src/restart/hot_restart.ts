@@ -237,7 +237,8 @@ class ListenerOffer implements Offer {
  *
  * @example
  * ```ts
- * import { createListener, EventLoop, offerListeners, takeListeners } from "@netpoll/netpoll";
+ * import { createListener, EventLoop } from "@netpoll/netpoll";
+ * import { offerListeners, takeListeners } from "@netpoll/netpoll/operations";
  *
  * const before = await takeListeners("@netpoll-example");
  * const listener = before?.listeners[0] ?? createListener("tcp", "127.0.0.1:0");
@@ -382,7 +383,7 @@ function listenersOf(fds: readonly number[], flags: Uint8Array, options: TakeOpt
  *
  * @example
  * ```ts
- * import { takeListeners } from "@netpoll/netpoll";
+ * import { takeListeners } from "@netpoll/netpoll/operations";
  *
  * console.log(await takeListeners("@netpoll-nobody-is-there")); // null
  * ```

@@ -96,7 +96,8 @@ function passedNames(): string[] {
  *
  * @example
  * ```ts
- * import { createListener, listenersFromSystemd } from "@netpoll/netpoll";
+ * import { createListener } from "@netpoll/netpoll";
+ * import { listenersFromSystemd } from "@netpoll/netpoll/operations";
  *
  * const [activated] = listenersFromSystemd();
  * using listener = activated?.listener ?? createListener("tcp", "127.0.0.1:0");
@@ -164,7 +165,7 @@ function notifyAddress(path: string): Uint32Array {
  *
  * @example
  * ```ts
- * import { notifySystemd } from "@netpoll/netpoll";
+ * import { notifySystemd } from "@netpoll/netpoll/operations";
  *
  * notifySystemd("READY=1\nSTATUS=Serving");
  * ```
@@ -201,7 +202,7 @@ export function notifySystemd(state: string): boolean {
  *
  * @example
  * ```ts
- * import { notifySystemd, systemdWatchdogMs } from "@netpoll/netpoll";
+ * import { notifySystemd, systemdWatchdogMs } from "@netpoll/netpoll/operations";
  *
  * const everyMs = systemdWatchdogMs();
  * if (everyMs > 0) setInterval(() => notifySystemd("WATCHDOG=1"), everyMs);

@@ -43,7 +43,8 @@ test("the site has the documents, the guide, and a page of every export", () => 
     "index.html",
     "documents/docs_LIMITS.html",
     "documents/docs_guide_1-first-server.html",
-    "functions/mod.dial.html",
+    "functions/core.dial.html",
+    "functions/codec.lines.html",
   ];
   for (const file of expected) assert(pages.has(file), file);
 });

@@ -27,6 +27,7 @@ interface Reflection {
 }
 
 /** Kinds of TypeDoc. */
+const MODULE = 2;
 const INTERFACE = 256;
 const CONSTRUCTOR = 512;
 const TYPE = 2_097_152;
@@ -34,7 +35,9 @@ const TYPE = 2_097_152;
 const { root, json, remove } = makeSite();
 after(remove);
 const project = JSON.parse(readFileSync(json, "utf8")) as Reflection;
-const exports = project.children!.find(({ name }) => name === "mod")!.children!;
+/** Of all entries: a module of TypeDoc each. */
+const exports = project.children!.filter(({ kind }) => kind === MODULE)
+  .flatMap(({ children }) => children!);
 
 function wordsOf({ comment }: Reflection): string {
   return (comment?.summary ?? []).map(({ text }) => text).join("");

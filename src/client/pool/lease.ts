@@ -20,7 +20,8 @@ export interface Lender {
  *
  * @example
  * ```ts
- * import { ConnectionPool, createListener, EventLoop } from "@netpoll/netpoll";
+ * import { createListener, EventLoop } from "@netpoll/netpoll";
+ * import { ConnectionPool } from "@netpoll/netpoll/client";
  *
  * const loop = new EventLoop(({ reader, writer }) => {
  *   writer.writeBinary(reader.next(reader.length));
