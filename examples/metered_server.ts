@@ -45,7 +45,7 @@ export function exposeMetrics(
 ): EventLoop {
   const loop = new EventLoop(async (connection: Connection) => {
     const { reader, writer } = connection;
-    const end = await reader.waitUntil(new TextEncoder().encode("\r\n\r\n"), {
+    const end = await reader.waitUntil("\r\n\r\n", {
       maxBytes: REQUEST_BYTES_MAX,
     });
     const [, path] = reader.readString(end).split(" ", 2);

@@ -54,7 +54,7 @@ async function look(): Promise<Snapshot> {
   const { reader, writer } = connection;
   writer.writeString("GET /snapshot HTTP/1.1\r\nHost: netpoll\r\n\r\n");
   await writer.flush();
-  const headBytes = await reader.waitUntil(new TextEncoder().encode("\r\n\r\n"));
+  const headBytes = await reader.waitUntil("\r\n\r\n");
   const head = reader.readString(headBytes);
   const length = Number(/^Content-Length: (\d+)\r$/im.exec(head)?.[1]);
   if (!head.startsWith("HTTP/1.1 200 ") || !(length > 0)) {

@@ -53,6 +53,7 @@ const BUFFER_READER: Shape<BufferReader> = {
   until: 1,
   indexOf: 1,
   readString: 1,
+  peekString: 1,
   readBinary: 1,
   readInto: 1,
   readByte: 1,
@@ -113,6 +114,17 @@ const WRITER: Shape<Writer> = {
   flush: 1,
   released: 1,
 };
+
+/** What reads and has no counterpart that writes: it reads as others do, and keeps or fills. */
+const READS_ALONE = ["readInto"];
+
+test("writers write all that readers read, by names that differ in one word", () => {
+  const reads = Object.keys(BUFFER_READER).filter((name) => name.startsWith("read"))
+    .filter((name) => !READS_ALONE.includes(name));
+  const writes = Object.keys(WRITER).filter((name) => name.startsWith("write"))
+    .filter((name) => name !== "writeDirect"); // it inserts, and nothing reads from the middle
+  assertEquals(reads.map((name) => name.replace("read", "write")).sort(), writes.sort());
+});
 
 const LINK_BUFFER: Shape<LinkBuffer> = {
   ...BUFFER_READER,

@@ -55,6 +55,12 @@ export interface BufferReader {
    */
   readString(count: number, encoding?: TextEncoding): string;
   /**
+   * The next `count` bytes as text, without reading past them. Owned, as by `readString`.
+   *
+   * @throws {RangeError} Fewer than `count` bytes are readable.
+   */
+  peekString(count: number, encoding?: TextEncoding): string;
+  /**
    * Reads a copy of `count` bytes. Owned: yours for as long as you like.
    *
    * @throws {RangeError} Fewer than `count` bytes are readable.
@@ -66,9 +72,9 @@ export interface BufferReader {
    * @throws {TypeError} It is no `Uint8Array`, or its memory was taken away.
    */
   readInto(target: Uint8Array): number;
-  /** Reads one byte. @throws {RangeError} None is readable. */
+  /** An alias of `readUint8`, by netpoll's name. @throws {RangeError} No byte is readable. */
   readByte(): number;
-  /** Reads an unsigned 8-bit integer. @throws {RangeError} No byte is readable. */
+  /** Reads an unsigned 8-bit integer: a byte. @throws {RangeError} No byte is readable. */
   readUint8(): number;
   /** Reads a signed 8-bit integer. @throws {RangeError} No byte is readable. */
   readInt8(): number;
@@ -213,10 +219,10 @@ export interface Writer {
    * @throws {TypeError} It is no `Uint8Array`, or was released (in debug mode).
    */
   writeBinary(bytes: Uint8Array, options?: { copy?: boolean }): number;
-  /** Writes one byte, 0 to 255. */
+  /** An alias of `writeUint8`, by netpoll's name. */
   writeByte(value: number): void;
   /**
-   * Writes an unsigned 8-bit integer. What is out of range wraps, here and below, as in a
+   * Writes an unsigned 8-bit integer: a byte. What is out of range wraps, here and below, as in a
    * `DataView`.
    */
   writeUint8(value: number): void;
@@ -324,8 +330,8 @@ export interface LinkBuffer extends BufferReader, Writer, Disposable {
   close(): void;
 }
 
-/** The constructor of buffers. */
-export interface LinkBufferConstructor {
+/** Makes buffers; the interface of the same name says what they do. */
+export let LinkBuffer: {
   /**
    * An empty buffer. Its first block has at least `bytes` bytes; without a number, or with 0 or
    * less, it takes memory when it is first written to.
@@ -335,12 +341,9 @@ export interface LinkBufferConstructor {
   new (bytes?: number): LinkBuffer;
   /** The prototype of all buffers. */
   readonly prototype: LinkBuffer;
-}
-
-/** Makes buffers; the interface of the same name says what they do. */
-export let LinkBuffer: LinkBufferConstructor;
+};
 
 /** Sets what makes buffers: link_buffer.ts, which imports what a buffer consists of. */
-export function setLinkBuffer(constructor: LinkBufferConstructor): void {
+export function setLinkBuffer(constructor: typeof LinkBuffer): void {
   LinkBuffer = constructor;
 }

@@ -4,22 +4,29 @@
 import { Buffer } from "node:buffer";
 import { native } from "../../ffi/load.ts";
 import { byteCount, presentCount } from "../core/bytes.ts";
+import { show } from "../core/options.ts";
 import type { LinkChain } from "./link_chain.ts";
 import type { LinkNode } from "./link_node.ts";
 
-/** The end of a piece of input: one byte, or several in a row. */
-export type Delimiter = number | Uint8Array;
+/** The end of a piece of input: one byte, several in a row, or those of a text in UTF-8. */
+export type Delimiter = number | string | Uint8Array;
 
 const needle = new Uint8Array(1);
+// A protocol looks for the same text again and again.
+let lastText = "";
+let lastBytes = new Uint8Array(0);
 
-/** The bytes of a delimiter. A single one is only valid until the next call. */
+/** The bytes of a delimiter, to be read only. A single one is only valid until the next call. */
 export function delimiterBytes(delimiter: Delimiter): Uint8Array {
   if (delimiter instanceof Uint8Array) {
     if (presentCount(delimiter, "look for") > 0) return delimiter;
     throw new RangeError("Cannot look for a delimiter of no bytes");
   }
+  if (typeof delimiter === "string") return textBytes(delimiter);
   if (typeof delimiter !== "number") {
-    throw new TypeError("Cannot look for a delimiter that is neither a byte nor a Uint8Array");
+    throw new TypeError(
+      `Cannot look for ${show(delimiter)}: a delimiter is a byte, a text or a Uint8Array`,
+    );
   }
   if (!Number.isInteger(delimiter) || delimiter < 0 || delimiter > 255) {
     throw new RangeError(
@@ -28,6 +35,15 @@ export function delimiterBytes(delimiter: Delimiter): Uint8Array {
   }
   needle[0] = delimiter;
   return needle;
+}
+
+function textBytes(text: string): Uint8Array {
+  if (text === "") throw new RangeError("Cannot look for a delimiter of no bytes");
+  if (text !== lastText) {
+    lastBytes = new Uint8Array(Buffer.from(text));
+    lastText = text;
+  }
+  return lastBytes;
 }
 
 /** The first place of the bytes among the readable ones, at `from` or after; -1 without one. */

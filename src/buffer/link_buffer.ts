@@ -6,12 +6,12 @@ import { RESOLVED } from "../core/promises.ts";
 import { chainOf } from "./chained.ts";
 import { drawChain, INSPECT } from "./drawing.ts";
 import { forgetOwner, reclaimFrom } from "./dropped.ts";
-import { LinkBuffer, type LinkBufferConstructor, setLinkBuffer } from "./contract.ts";
+import { LinkBuffer, setLinkBuffer } from "./contract.ts";
 import { CLOSED, LinkChain } from "./link_chain.ts";
 import { ChainReader, checkCount, setSliceMaker } from "./reader.ts";
 import { ChainWriter, setChainAccess } from "./writer.ts";
 
-export { LinkBuffer, type LinkBufferConstructor };
+export { LinkBuffer };
 
 /** A chain for the next buffer that is made: a slice's. Nobody else's may be given to the constructor. */
 let sliced: LinkChain | null = null;

@@ -117,23 +117,30 @@ export class ChainReader extends Chained implements BufferReader {
 
   readString(count: number, encoding: TextEncoding = "utf-8"): string {
     if (!this.#begin("read", count)) return "";
+    const text = this.#text(count, encoding);
+    chainOf(this).consume(count);
+    return text;
+  }
+
+  peekString(count: number, encoding: TextEncoding = "utf-8"): string {
+    return this.#begin("peek at", count) ? this.#text(count, encoding) : "";
+  }
+
+  /** The text of the next `count` bytes, which are there. */
+  #text(count: number, encoding: TextEncoding): string {
     const chain = chainOf(this);
     const node = chain.front()!;
     const isLatin1 = isOneByte(encoding);
-    let text: string;
     if (node.block !== null && node.readable >= count) {
-      text = decode(node.block, node.read, count, isLatin1);
-    } else {
-      const copy = blocks.take(count);
-      try {
-        chain.copyOut(copy.slab.bytes, copy.offset, count);
-        text = decode(copy, copy.offset, count, isLatin1);
-      } finally {
-        copy.release();
-      }
+      return decode(node.block, node.read, count, isLatin1);
     }
-    chain.consume(count);
-    return text;
+    const copy = blocks.take(count);
+    try {
+      chain.copyOut(copy.slab.bytes, copy.offset, count);
+      return decode(copy, copy.offset, count, isLatin1);
+    } finally {
+      copy.release();
+    }
   }
 
   readBinary(count: number): Uint8Array {

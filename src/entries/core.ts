@@ -62,7 +62,7 @@ export { pipe, type PipeOptions, type PipeResult } from "../connection/pipe.ts";
 export type { ReceiveFileOptions } from "../transport/receive_file.ts";
 export type { SendFileOptions } from "../transport/send_file.ts";
 export type { ZeroCopyCounts, ZeroCopyMode, ZeroCopyObstacle } from "../transport/zero_copy.ts";
-export { LinkBuffer, type LinkBufferConstructor } from "../buffer/link_buffer.ts";
+export { LinkBuffer } from "../buffer/link_buffer.ts";
 export type { BufferReader, Delimiter, Reader, TextEncoding } from "../buffer/reader.ts";
 export type { Writer } from "../buffer/writer.ts";
 export type { Address, Network, StreamAddress, TcpAddress, UnixAddress } from "../net/address.ts";

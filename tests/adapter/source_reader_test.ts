@@ -80,7 +80,7 @@ balanced("waitUntil() fetches until the delimiter is there (netpoll 88)", async 
   const reader = readerFrom(source);
   const length = await reader.waitUntil(bytesOfText("\r\n\r\n"));
   assertEquals([length, source.asked], [18, 5]);
-  assertEquals(textOf(reader.until(bytesOfText("\r\n\r\n"))), "GET / HTTP/1.1\r\n\r\n");
+  assertEquals(textOf(reader.until("\r\n\r\n")), "GET / HTTP/1.1\r\n\r\n");
   assertEquals(reader.readString(4), "body");
   await reader.close();
 });

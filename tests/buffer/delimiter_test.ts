@@ -10,11 +10,18 @@ test("delimiterBytes() is the byte, or the bytes themselves", () => {
   assertEquals(delimiterBytes(bytes), bytes);
 });
 
+test("delimiterBytes() of a text are its UTF-8, the next time too, and after another text", () => {
+  for (const text of ["\r\n", "\r\n", "é–😀", "\ud800", "\n", "\r\n"]) {
+    assertEquals(delimiterBytes(text), new TextEncoder().encode(text));
+  }
+});
+
 test("delimiterBytes() refuses what is no byte, and no bytes", () => {
   for (const byte of [-1, 256, 1.5, NaN]) assertThrows(() => delimiterBytes(byte), RangeError);
   assertThrows(() => delimiterBytes(new Uint8Array(0)), RangeError, "no bytes");
-  for (const other of ["\n", null, undefined, [10], new DataView(new ArrayBuffer(1))]) {
-    assertThrows(() => delimiterBytes(other as unknown as Delimiter), TypeError, "neither");
+  assertThrows(() => delimiterBytes(""), RangeError, "no bytes");
+  for (const other of [10n, null, undefined, [10], new DataView(new ArrayBuffer(1))]) {
+    assertThrows(() => delimiterBytes(other as unknown as Delimiter), TypeError, "a text");
   }
 });
 

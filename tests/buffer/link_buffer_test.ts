@@ -84,6 +84,7 @@ for (const count of [0, -1, -2, -3, -4]) {
     assertEquals(buffer.peek(count).length, 0);
     buffer.skip(count);
     assertEquals(buffer.readString(count), "");
+    assertEquals(buffer.peekString(count), "");
     assertEquals(buffer.readBinary(count).length, 0);
     const slice = buffer.slice(count);
     assertEquals(slice.length, 0);
@@ -101,6 +102,7 @@ balanced("what is no whole number is a TypeError and changes nothing", () => {
     assertThrows(() => buffer.peek(count), TypeError);
     assertThrows(() => buffer.skip(count), TypeError);
     assertThrows(() => buffer.readString(count), TypeError);
+    assertThrows(() => buffer.peekString(count), TypeError);
     assertThrows(() => buffer.readBinary(count), TypeError);
     assertThrows(() => buffer.slice(count), TypeError);
     assertThrows(() => buffer.malloc(count), TypeError);
@@ -121,6 +123,7 @@ balanced("reading too much consumes nothing, whatever reads", () => {
     () => buffer.peek(4),
     () => buffer.skip(4),
     () => buffer.readString(4),
+    () => buffer.peekString(4),
     () => buffer.readBinary(4),
     () => buffer.slice(4),
     () => buffer.readUint32BE(),

@@ -294,6 +294,7 @@ const OPERATIONS = {
       () => buffer.peek(count),
       () => buffer.skip(count),
       () => buffer.readString(count),
+      () => buffer.peekString(count),
       () => buffer.readBinary(count),
       () => buffer.slice(count),
     ];
@@ -311,10 +312,9 @@ const OPERATIONS = {
   },
   readString(pair) {
     const count = Math.min(this.within(pair), 5000);
-    assertEquals(
-      pair.buffer.readString(count, "latin1"),
-      Buffer.from(pair.readable.shift(count)).toString("latin1"),
-    );
+    const peeked = pair.buffer.peekString(count, "latin1");
+    assertEquals(pair.buffer.readString(count, "latin1"), peeked);
+    assertEquals(peeked, Buffer.from(pair.readable.shift(count)).toString("latin1"));
   },
   readNumber(pair) {
     const kind = this.pick(NUMBERS);

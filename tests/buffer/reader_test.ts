@@ -127,6 +127,30 @@ balanced("until() lends up to and including the delimiter, else keeps all (netpo
   buffer.close();
 });
 
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+balanced("a delimiter may be a text, of one byte or several", () => {
+  const buffer = inPieces([utf8("a: é\r\n\r\nb")], "own");
+  assertEquals([buffer.indexOf(":"), buffer.indexOf("é"), buffer.indexOf("\r\n", 6)], [1, 3, 7]);
+  assertEquals(buffer.until("\r\n\r\n"), utf8("a: é\r\n\r\n"));
+  assertThrows(() => buffer.until("\n"), RangeError, "waitUntil it first");
+  assertThrows(() => buffer.until(""), RangeError, "no bytes");
+  assertEquals(buffer.readString(1), "b");
+  buffer.close();
+});
+
+balanced("peekString() is what readString() reads next, in one node and across nodes", () => {
+  for (const pieces of [["héllo, "], ["h", "éllo", ", "], ["x".repeat(300), "é"]]) {
+    const buffer = inPieces(pieces.map(utf8), "own");
+    const { length } = buffer;
+    assertEquals(buffer.peekString(length), pieces.join(""));
+    assertEquals(buffer.peekString(1, "latin1"), pieces[0]!.slice(0, 1));
+    assertEquals(buffer.length, length);
+    assertEquals(buffer.readString(length), pieces.join(""));
+    buffer.close();
+  }
+});
+
 for (const memory of MEMORIES) {
   balanced(`a delimiter of several bytes may lie across nodes anywhere, ${memory} memory`, () => {
     const bytes = bytesOfText("one\r\r\n\r\ntwo\r\n\r\n");

@@ -32,6 +32,13 @@ balanced("delimited() by several bytes that resemble what is before them", () =>
   assertFrames(boundary, bytes, ["\r\n--", "part\r\n"], textOf);
 });
 
+balanced("delimited() by a text, of one byte or several", () => {
+  assertFrames(delimited("|"), bytesOfText("one||two|"), ["one", "", "two"], textOf);
+  const bytes = new TextEncoder().encode("é-oneé–é–");
+  assertFrames(delimited("é–"), bytes, ["é-one", ""], (frame) => new TextDecoder().decode(frame));
+  assertThrows(() => delimited(""), RangeError, "no bytes");
+});
+
 balanced("delimited() keeps its delimiter when the caller's array changes", () => {
   const delimiter = bytesOfText("|");
   const codec = delimited(delimiter);
