@@ -3,13 +3,13 @@
  */
 import process from "node:process";
 import { absence, CANDIDATES, LIMIT, SKETCHES } from "./harness/candidates.ts";
-import { type ClientResults, CLIENTS, describeClients, measureClients } from "./harness/clients.ts";
+import { CLIENTS, describeClients, measureClients } from "./harness/clients.ts";
 import { describe } from "./harness/markdown.ts";
 import { DEFAULT_SECONDS, measure, type Plan, ROUNDS, roundsOf } from "./harness/measure.ts";
 import { commandLine, number, parse, select } from "./harness/options.ts";
-import { cpuPlot, latencyPlot } from "./harness/plot.ts";
+import { cpuPlot, latencyPlot, readmePlot } from "./harness/plot.ts";
 import { updateReadme } from "./harness/readme.ts";
-import { describeMachine, keep, keepText, readJson, RESULTS } from "./harness/report.ts";
+import { describeMachine, keep, keepText, RESULTS } from "./harness/report.ts";
 import type { Results, Series } from "./harness/results.ts";
 import { GROUPS, SCENARIOS, scenariosOf, tooLarge } from "./harness/scenarios.ts";
 
@@ -101,6 +101,7 @@ await measure(plan, (series, notes) => {
   const folder = options.results ?? RESULTS;
   keep("figures", describe(results), results, folder);
   keepText("cpu.svg", cpuPlot(results), folder);
+  keepText("readme.svg", readmePlot(results), folder);
   const latency = latencyPlot(results);
   if (latency !== null) keepText("latency.svg", latency, folder);
 });
@@ -116,7 +117,7 @@ if (clientRounds > 0) {
   console.log(`\n${describeClients(clients)}`);
 }
 if (options.results === undefined) {
-  console.error(updateReadme(results, readJson<ClientResults>("client")));
+  console.error(updateReadme(results));
 }
 const failures = results.series.filter(({ failure }) => failure !== null);
 for (const { candidate, scenario, failure } of failures) {

@@ -50,16 +50,20 @@ version=$("$bin/bun" "$root/scripts/package_config.ts" "$root" .)
 "$bin/deno" publish --quiet --dry-run --allow-dirty
 
 # The notes of pack are about modules without public types, every one of them.
-"$bin/deno" pack --quiet --allow-dirty --no-source-maps --output "netpoll-$version.tgz" |& { grep -v '^Could not generate types' || true; }
+"$bin/deno" pack --quiet --allow-dirty --output "netpoll-$version.tgz" |& { grep -v '^Could not generate types' || true; }
 mkdir npm
 tar xzf "netpoll-$version.tgz" -C npm
 rm "netpoll-$version.tgz"
 "$bin/bun" "$root/scripts/npm_package.ts" "$root" npm/package
 (cd npm && find package -type f | sort) |
   tar -C npm --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - -T - | gzip -n9 > "$work/artefacts/netpoll-$version.tgz"
+# One file is imported by its path: its declarations stand beside it, and its first line says so to Deno.
+echo '{ "compilerOptions": { "module": "nodenext", "target": "es2023", "types": ["node"], "skipLibCheck": true } }' > npm/tsconfig.json
+"$bin/dts-bundle-generator" --silent --no-check --no-banner --export-referenced-types=false --out-file "netpoll-$version.d.ts" npm/package/mod.d.ts
 rm -r npm
-"$bin/esbuild" mod.ts --bundle --format=esm --platform=neutral --target=es2023 --log-level=warning \
-  '--external:node:*' --outfile="$work/artefacts/netpoll-$version.js"
+"$bin/esbuild" mod.ts --bundle --format=esm --platform=neutral --target=es2023 --log-level=warning --sourcemap \
+  "--banner:js=// @ts-self-types=\"./netpoll-$version.d.ts\"" '--external:node:*' --outfile="netpoll-$version.js"
+mv "netpoll-$version".{js,js.map,d.ts} "$work/artefacts/"
 mkdir examples
 cp "$root/examples/echo_server.ts" examples/
 # For this machine's processor: for another, Bun would download itself.

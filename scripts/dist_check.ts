@@ -23,7 +23,7 @@ import {
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { Program } from "./program.ts";
@@ -99,6 +99,24 @@ function example(specifier = name): string {
     throw new Error("README.md begins with another example than this script knows");
   }
   return free;
+}
+
+/** The example without its port, which is of a TCP address alone; the rest is checked as it stands. */
+function untyped(text: string): string {
+  return text.replace(/^console.log.*$/m, "");
+}
+
+/** `program` out of `server.ts`, by deno compile, which fetches a part of itself. */
+function compileByDeno(path: string): void {
+  const options = ["--no-check", "--allow-ffi", "--allow-net", "--allow-read", "--output=program"];
+  try {
+    run([deno, "compile", ...options, "server.ts"], path, { ...npmEnv, DENO_DIR: env["DENO_DIR"] });
+  } catch (error) {
+    if (!/error sending request|client error|dns error|failed to lookup/i.test(String(error))) {
+      throw error;
+    }
+    throw new Skipped("deno compile cannot fetch its runtime here");
+  }
 }
 
 /** Sends messages in pieces that are none, and compares every byte that comes back. */
@@ -275,9 +293,7 @@ const CHECKS: readonly [string, () => void | Promise<void>][] = [
   ["npm install, every entry, Deno", () => checkEntries(...DENO_RUN, "--allow-read")],
   ["npm install, the types", () => {
     const path = npmProject();
-    // A port is of a TCP address alone; the rest of the example is checked as it stands.
-    const typed = example().replace(/^console.log.*$/m, "");
-    writeFileSync(join(path, "typed.ts"), `${DISPOSABLES}\n${typed}`);
+    writeFileSync(join(path, "typed.ts"), `${DISPOSABLES}\n${untyped(example())}`);
     run([deno, "check", "typed.ts"], path);
   }],
   ["bun add, Bun", () => {
@@ -299,6 +315,49 @@ const CHECKS: readonly [string, () => void | Promise<void>][] = [
       const path = project({ "server.ts": example(url) });
       return serves([...DENO_RUN, "--allow-import", "server.ts"], path);
     })],
+  ["by an import map, Deno", () => {
+    const config = JSON.stringify({ imports: { [name]: join(directory, "package/mod.ts") } });
+    const path = project({ "deno.json": config, "server.ts": example() });
+    return serves([...DENO_RUN, "server.ts"], path);
+  }],
+  ["compiled by Deno", () => {
+    const path = npmProject();
+    compileByDeno(path);
+    rmSync(join(path, "node_modules"), { recursive: true });
+    return serves([join(path, "program")], project());
+  }],
+  ["one file, the types", () => {
+    const path = project({
+      "package.json": '{ "type": "module" }',
+      "typed.ts": `${DISPOSABLES}\n${untyped(example())}`.replaceAll(
+        `"${name}"`,
+        `"./netpoll-${version}.js"`,
+      ),
+    });
+    for (const file of [bundle, bundle.replace(/js$/, "d.ts")]) {
+      cpSync(file, join(path, basename(file)));
+    }
+    run([deno, "check", "typed.ts"], path);
+    const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2023"];
+    const libraries = ["--lib", "esnext,dom", "--skipLibCheck"];
+    run([join(bin, "tsc"), ...options, ...libraries, "typed.ts"], path);
+  }],
+  ["an error of the npm package and of the one file points to its line of TypeScript", () => {
+    for (
+      const [path, source] of [
+        [join(npmProject(), "node_modules", name, "src/core/errors.js"), "errors.ts"],
+        [bundle, "src/core/errors.ts"],
+      ] as const
+    ) {
+      const { sources, sourcesContent, mappings } = JSON.parse(readFileSync(`${path}.map`, "utf8"));
+      const at = sources.indexOf(source);
+      if (at < 0 || !sourcesContent[at].includes("class NetpollError") || mappings.length < 100) {
+        throw new Error(`${path}.map does not map ${source}`);
+      }
+      const named = /\/\/# sourceMappingURL=(\S+)\s*$/.exec(readFileSync(path, "utf8"))?.[1];
+      if (named !== `${basename(path)}.map`) throw new Error(`${path} names the map ${named}`);
+    }
+  }],
   ["one file, Bun", () => {
     const path = project({ "server.ts": example("./netpoll.js") });
     cpSync(bundle, join(path, "netpoll.js"));

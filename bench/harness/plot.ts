@@ -8,9 +8,16 @@ import { LIMIT_NAME, type Results, type Series, seriesOf, summarize } from "./re
 import type { Scenario } from "./scenarios.ts";
 import { median } from "./statistics.ts";
 
-const WIDTH = 920;
-/** Room for the names of servers at the left, and for their numbers at the right. */
-const SIDES = { left: 200, right: 190 };
+/** Pixels: the whole width, room for the names of servers at the left and for their numbers at the right. */
+interface Layout {
+  readonly width: number;
+  readonly left: number;
+  readonly right: number;
+}
+
+const WIDE: Layout = { width: 920, left: 200, right: 190 };
+/** A phone shows it without making it smaller. */
+const NARROW: Layout = { width: 380, left: 160, right: 45 };
 const ROW = 20;
 const HEAD = 48;
 const FOOT = 40;
@@ -79,7 +86,12 @@ function rowAxis(gridIndex: number, position: "left" | "right", texts: readonly 
 }
 
 /** A panel for each scenario, below each other. */
-function draw(results: Results, scenarios: readonly Scenario[], kind: Kind): string {
+function draw(
+  results: Results,
+  scenarios: readonly Scenario[],
+  kind: Kind,
+  { width, left, right }: Layout = WIDE,
+): string {
   let top = 0;
   const panels = scenarios.map((scenario, i) => {
     const rows = rowsOf(results, scenario);
@@ -93,7 +105,7 @@ function draw(results: Results, scenarios: readonly Scenario[], kind: Kind): str
         top: top + 12,
         textStyle: { fontSize: 13, color: INK },
       },
-      grid: { ...SIDES, top: top + HEAD, height },
+      grid: { left, right, top: top + HEAD, height },
       x: {
         type: kind.axis,
         gridIndex: i,
@@ -115,7 +127,7 @@ function draw(results: Results, scenarios: readonly Scenario[], kind: Kind): str
     yAxis: panels.flatMap(({ y }) => y),
     series: panels.flatMap(({ series }) => series),
   } as EChartsOption;
-  const chart = init(null, null, { renderer: "svg", ssr: true, width: WIDTH, height: top });
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height: top });
   chart.setOption(options);
   const svg = chart.renderToSVGString();
   chart.dispose();
@@ -148,6 +160,23 @@ const CPU: Kind = {
         `${figure(cpu.median)} (${figure(cpuRatio.median)} × C)`
       ),
     };
+  },
+};
+
+/** Bars of the ratios to C. */
+const RATIO: Kind = {
+  title: "CPU ÷ C",
+  axis: "value",
+  draw(results, rows) {
+    const ratios = rows.map(({ series }) => summarize(results, series).cpuRatio.median);
+    const data = ratios.map((value, i) => ({ value, itemStyle: { color: rows[i]!.color } }));
+    const series: SeriesOption = {
+      type: "bar",
+      barWidth: ROW - 6,
+      data,
+      markLine: limitLine(rows, ratios),
+    };
+    return { series: [series], numbers: ratios.map((ratio) => figure(ratio)) };
   },
 };
 
@@ -184,6 +213,11 @@ function measured(results: Results, isWanted: (scenario: Scenario) => boolean): 
 /** CPU a message of everybody, a panel for each scenario that was timed. */
 export function cpuPlot(results: Results): string {
   return draw(results, measured(results, (one) => !one.isMemory), CPU);
+}
+
+/** README's picture, for a phone, too: the first scenario of netpoll-benchmark. */
+export function readmePlot(results: Results): string {
+  return draw(results, measured(results, ({ name }) => name === "long100"), RATIO, NARROW);
 }
 
 /**

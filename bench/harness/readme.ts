@@ -4,9 +4,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { CANDIDATES } from "./candidates.ts";
 import { projectPath } from "./child.ts";
-import { type ClientResults, clientTable } from "./clients.ts";
 import { figure, table } from "./markdown.ts";
-import { type Results, seriesOf, summarize } from "./results.ts";
+import { LIMIT_NAME, type Results, seriesOf, summarize } from "./results.ts";
 import { GROUPS } from "./scenarios.ts";
 
 const BEGIN = "<!-- figures:begin -->";
@@ -16,36 +15,17 @@ const COLUMNS_MAX = 100;
 /** Fewer rounds are for looking, not for README. */
 const ROUNDS_MIN = 9;
 
-/** A column of README's table. */
-interface Column {
-  readonly scenario: string;
-  readonly head: string;
-  readonly figure: "cpu" | "p99" | "resident";
-}
+/** The scenario that weighs memory and times nothing. */
+const MEMORY = "memory";
 
-/** README's tables of servers. */
-const TABLES: readonly { readonly about: string; readonly columns: readonly Column[] }[] = [
-  {
-    about: "CPU µs a message (÷ C)",
-    columns: [
-      { scenario: "64x50", head: "64 B, 50 connections", figure: "cpu" },
-      { scenario: "64x1", head: "64 B, 1 connection", figure: "cpu" },
-      { scenario: "pipeline", head: "50 connections, 16 in flight on each", figure: "cpu" },
-      { scenario: "1mx4", head: "1 MiB, 4 connections", figure: "cpu" },
-      { scenario: "churn", head: "connect, echo, close", figure: "cpu" },
-      { scenario: "memory", head: "B/idle connection", figure: "resident" },
-    ],
-  },
-  {
-    about: "netpoll-benchmark, and tails",
-    columns: [
-      { scenario: "long100", head: "1 KiB frames, 100 connections", figure: "cpu" },
-      { scenario: "mux100", head: "100 in flight over 4", figure: "cpu" },
-      { scenario: "delayed", head: "1 in 100 takes 10 ms: CPU", figure: "cpu" },
-      { scenario: "delayed", head: "its p99 µs", figure: "p99" },
-      { scenario: "rate", head: "p99 µs, same rate for all", figure: "p99" },
-    ],
-  },
+/** The columns of README's table, by scenario. */
+const COLUMNS: readonly { readonly scenario: string; readonly head: string }[] = [
+  { scenario: "long100", head: "RPC: 1 KiB frames, 100 connections" },
+  { scenario: "mux100", head: "RPC: 100 in flight over 4 connections" },
+  { scenario: "64x50", head: "64 B, 50 connections" },
+  { scenario: "pipeline", head: "16 in flight on each of them" },
+  { scenario: "churn", head: "connect, echo, close" },
+  { scenario: MEMORY, head: "bytes of an idle connection" },
 ];
 
 /** Puts text between the marks of README. */
@@ -85,7 +65,6 @@ export function unfitForReadme(
  */
 export function updateReadme(
   results: Results | null,
-  clients: ClientResults | null = null,
   path = projectPath("README.md"),
   everybody?: readonly string[],
 ): string {
@@ -94,18 +73,18 @@ export function updateReadme(
     : unfitForReadme(results, everybody);
   if (reason !== null) return `README stays as it is, the last run is not for it: ${reason}`;
   const before = readFileSync(path, "utf8");
-  writeFileSync(path, insertFigures(before, readmeFigures(results!, clients)));
+  writeFileSync(path, insertFigures(before, readmeFigures(results!)));
   return `README's table is that of ${results!.date}`;
 }
 
-function cell(results: Results, candidate: string, column: Column): string {
-  const series = seriesOf(results, column.scenario, candidate);
+/** A ratio to C, or C's own figure. */
+function cell(results: Results, candidate: string, scenario: string): string {
+  const series = seriesOf(results, scenario, candidate);
   if (series === undefined) return "–";
   if (series.failure !== null) return "failed";
-  const { cpu, cpuRatio, p99, p99Ratio, resident } = summarize(results, series);
-  if (column.figure === "resident") return figure(resident.median, 0);
-  if (column.figure === "p99") return `${figure(p99, 0)} (${figure(p99Ratio.median)})`;
-  return `${figure(cpu.median)} (${figure(cpuRatio.median)})`;
+  const { cpu, cpuRatio, resident } = summarize(results, series);
+  if (scenario === MEMORY) return figure(resident.median, 0);
+  return candidate === LIMIT_NAME ? `${figure(cpu.median)} µs` : figure(cpuRatio.median);
 }
 
 /** Fills lines up to the width that `deno fmt` would. */
@@ -121,31 +100,22 @@ function wrap(text: string): string {
   return [...lines, line].join("\n");
 }
 
-function clientsAbout({ command, date, rounds }: ClientResults): string {
-  return `Clients (\`${command}\` on ${date}, medians of ${rounds} rounds): 64 B asked and answered over ` +
-    `1 and 50 connections to the C server; "÷ connect" is the ratio to the runtime's own:`;
-}
-
-/** The text between the marks: the command, the machine and the date, and the tables. */
-export function readmeFigures(results: Results, clients: ClientResults | null = null): string {
+/** The text between the marks: the command, the machine and the date, and the table. */
+export function readmeFigures(results: Results): string {
   const { command, date, machine, rounds } = results;
   const others = results.scenarios.filter((one) => one.rounds !== rounds)
     .map((one) => `${one.rounds} for ${one.name}`);
   const how = [`${rounds} interleaved rounds`, ...others].join(", ");
-  const about = `\`${command}\` on ${date}, ${machine}; medians of ${how}. CPU in µs a message, ` +
-    `and in brackets the median of the rounds' ratios to C:`;
-  const skipped = results.skipped.length === 0 ? "" : `Left out: ${results.skipped.join("; ")}.`;
-  const tables = TABLES.map((one) =>
-    table(
-      [one.about, ...one.columns.map(({ head }) => head)],
-      results.candidates.map(({ name, title, isOurs }) => [
-        isOurs ? `**${title}**` : title,
-        ...one.columns.map((column) => cell(results, name, column)),
-      ]),
-    )
-  );
-  const asked = clients === null ? [] : [wrap(clientsAbout(clients)), clientTable(clients)];
-  return [wrap(about), ...tables, ...asked, ...(skipped === "" ? [] : [wrap(skipped)])].join(
-    "\n\n",
-  );
+  const about = `\`${command}\` on ${date}, ${machine}; medians of ${how}. CPU of the server's ` +
+    `process for a message, as a ratio to the C server of the same round:`;
+  const rows = results.candidates.map(({ name, title, isOurs }) => [
+    isOurs ? `**${title}**` : title,
+    ...COLUMNS.map(({ scenario }) => cell(results, name, scenario)),
+  ]);
+  const { skipped } = results;
+  return [
+    wrap(about),
+    table(["CPU ÷ C", ...COLUMNS.map(({ head }) => head)], rows),
+    ...(skipped.length === 0 ? [] : [wrap(`Left out: ${skipped.join("; ")}.`)]),
+  ].join("\n\n");
 }

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
-import { cpuPlot, latencyPlot } from "../../bench/harness/plot.ts";
+import { cpuPlot, latencyPlot, readmePlot } from "../../bench/harness/plot.ts";
 import { benchRun } from "../support/bench_run.ts";
 
 /** The texts of a picture, without markup. */
@@ -19,6 +19,14 @@ test("cpuPlot() has the name and the figures of each server in each timed scenar
   assertEquals(count(texts, "server a&lt;b&gt;&amp;&quot;c&quot;"), 9);
   assertEquals(count(texts, "5.40 (1.00 × C)"), 9);
   assertEquals(count(texts, "20.40 (3.78 × C)"), 9);
+});
+
+test("readmePlot() has the ratios of one scenario, as wide as a phone", () => {
+  const svg = readmePlot(benchRun());
+  const texts = textsOf(svg);
+  assertEquals(count(texts, "server bun-async"), 1);
+  assertEquals(count(texts, "3.78"), 1);
+  assert(/^<svg width="3\d\d"/.test(svg));
 });
 
 test("cpuPlot() leaves out who failed", () => {
