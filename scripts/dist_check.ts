@@ -328,7 +328,6 @@ const CHECKS: readonly [string, () => void | Promise<void>][] = [
   }],
   ["one file, the types", () => {
     const path = project({
-      "package.json": '{ "type": "module" }',
       "typed.ts": `${DISPOSABLES}\n${untyped(example())}`.replaceAll(
         `"${name}"`,
         `"./netpoll-${version}.js"`,
@@ -338,6 +337,7 @@ const CHECKS: readonly [string, () => void | Promise<void>][] = [
       cpSync(file, join(path, basename(file)));
     }
     run([deno, "check", "typed.ts"], path);
+    writeFileSync(join(path, "package.json"), '{ "type": "module" }');
     const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2023"];
     const libraries = ["--lib", "esnext,dom", "--skipLibCheck"];
     run([join(bin, "tsc"), ...options, ...libraries, "typed.ts"], path);
