@@ -13,6 +13,7 @@ PACKAGES=(
   openssl:openssl nginx:nginx-light haproxy:haproxy stunnel:stunnel4 go:golang-go
   dig:dnsutils dnsperf:dnsperf logger:bsdutils tftp:tftp-hpa ntpdate:ntpdate ip:iproute2
   systemd-socket-activate:systemd chromium:chromium
+  memccapable:libmemcached-tools memcached:memcached
 )
 
 missing=()
@@ -21,8 +22,10 @@ for entry in "${PACKAGES[@]}"; do
 done
 # Debian's nginx passes on what is no HTTP by a package of its own.
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
-# A module of Debian's own Python.
-/usr/bin/python3 -c "import statsd" 2>/dev/null || missing+=(python3-statsd)
+# Modules of Debian's own Python.
+for module in statsd pymemcache pylibmc; do
+  /usr/bin/python3 -c "import $module" 2>/dev/null || missing+=("python3-$module")
+done
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "Not installed, and this is not root on Debian: ${missing[*]}; tests that need them are skipped"

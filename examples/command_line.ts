@@ -1,0 +1,86 @@
+/**
+ * The command line of an example that serves: where it listens, its own options, `--help`.
+ */
+import process from "node:process";
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { createListener, type Listener, NetpollError } from "../mod.ts";
+
+type Options = NonNullable<ParseArgsConfig["options"]>;
+
+/** The options of every server. */
+const SERVER_OPTIONS = {
+  host: { type: "string" },
+  port: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+const SERVER_USAGE = `
+  HOST:PORT     where to listen; the host is this machine alone unless given
+  --host HOST   the same in two options
+  --port PORT
+  --help        prints this`;
+
+/** The arguments of a server. */
+export interface Arguments<T extends Options> {
+  /** Where to listen: "localhost:11211". */
+  readonly at: string;
+  /** Its own options. */
+  readonly values: ReturnType<typeof parseArgs<{ options: T }>>["values"];
+}
+
+/** Ends the program with one line that says why. */
+export function fail(error: unknown, status = 1): never {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(status);
+}
+
+/**
+ * Reads the arguments: `[HOST:PORT]`, or `--host` and `--port`, and options of its own. The program
+ * ends here after `--help`, and where the arguments make no sense.
+ */
+export function readArguments<const T extends Options>(
+  usage: string,
+  port: number,
+  options: T,
+): Arguments<T> {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { ...options, ...SERVER_OPTIONS },
+    });
+    const given = values as { host?: string; port?: string; help?: boolean };
+    if (given.help) {
+      console.log(usage + SERVER_USAGE);
+      process.exit(0);
+    }
+    if (positionals.length > 1) throw new Error(`Cannot use "${positionals[1]}": --help says how`);
+    const at = positionals[0] ?? `${given.host ?? "localhost"}:${given.port ?? port}`;
+    return { at, values: values as Arguments<T>["values"] };
+  } catch (error) {
+    return fail(error, 2);
+  }
+}
+
+/** The number that an option has. The program ends here where it is none, or out of range. */
+export function numberOf(name: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  return fail(`Cannot use --${name} ${text}: it is a whole number from ${min} to ${max}`, 2);
+}
+
+/** Listens there. The program ends here where that cannot be, as when the port is in use. */
+export function listen(at: string): Listener {
+  try {
+    return createListener("tcp", at);
+  } catch (error) {
+    if (error instanceof NetpollError) return fail(error);
+    return fail(error, 2);
+  }
+}
+
+/** The host and the port that a listener has; it had no port before when it was asked for any. */
+export function placeOf({ address }: Listener): { host: string; port: number; at: string } {
+  if (address.transport !== "tcp") return fail("Cannot serve here: this is no address of TCP", 2);
+  const { hostname: host, port } = address;
+  return { host, port, at: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}` };
+}
