@@ -150,7 +150,13 @@ test("a LinkBuffer and a slice show what LinkBuffer declares", () => {
   buffer.writeString("ab");
   buffer.flush();
   const slice = buffer.slice(1);
-  for (const each of [buffer, slice]) assertShape(each, LINK_BUFFER);
+  for (const each of [buffer, slice]) {
+    assertShape(each, LINK_BUFFER);
+    assert(each instanceof LinkBuffer);
+  }
+  for (const other of [{}, null, slice.peek(1)]) {
+    assert(!((other as unknown) instanceof LinkBuffer));
+  }
   slice.close();
   buffer.close();
 });

@@ -19,6 +19,7 @@ import { counts, countSocketError } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { SystemError, TimeoutError } from "../core/errors.ts";
 import { DIAL_ATTEMPT_DELAY_MS, SELF_CONNECT_RETRIES } from "../core/limits.ts";
+import { placed } from "../core/place.ts";
 import { checkSignal, checkTimeout, readOptions, show } from "../core/options.ts";
 import {
   describeAddress,
@@ -28,10 +29,11 @@ import {
   packAddress,
   type PackedAddress,
   rawAddress,
+  unpackAddress,
 } from "../net/address.ts";
-import { type Destination, localRaw, locate, resolve } from "../net/look_up.ts";
+import { bindLocal, type Destination, localRaw, locate, resolve } from "../net/look_up.ts";
 import { type AddressLike, givenStream } from "../net/written.ts";
-import { bind, checkPermitted, connect, type Origin } from "../net/permitted.ts";
+import { checkPermitted, connect, type Origin } from "../net/permitted.ts";
 import { applyOptions, getOption, Option, type SocketOptions } from "../net/socket.ts";
 import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -75,9 +77,7 @@ class Attempt implements Watcher {
     this.fd = check("open a socket", native.socket(raw[0]!));
     try {
       applyOptions(this.fd, raw[0]!, options);
-      if (local !== null) {
-        check("use the local address", bind(this.fd, local, "written"), subject(local));
-      }
+      if (local !== null) bindLocal(this.fd, local);
     } catch (error) {
       native.close(this.fd);
       throw error;
@@ -118,7 +118,7 @@ class Attempt implements Watcher {
   }
 
   #errorOf(errno: number): SystemError {
-    return new SystemError("connect to", errno, subject(this.#raw));
+    return connectError(errno, this.#raw);
   }
 
   /**
@@ -145,8 +145,9 @@ class Attempt implements Watcher {
   }
 }
 
-function subject(raw: Uint32Array): string {
-  return describeAddress(formatAddress(raw));
+function connectError(errno: number, raw: Uint32Array): SystemError {
+  const address = formatAddress(raw);
+  return placed(new SystemError("connect", errno, `to ${describeAddress(address)}`), address);
 }
 
 /**
@@ -213,7 +214,7 @@ class Race implements TimerOwner {
     attempt.cancel();
     if (error !== null) this.#onError(error);
     else if (this.#choosesPort && this.#selfCount++ < SELF_CONNECT_RETRIES) this.#start(raw);
-    else this.#onError(new SystemError("connect to", ERRNO.ECONNREFUSED, subject(raw)));
+    else this.#onError(connectError(ERRNO.ECONNREFUSED, raw));
   }
 
   /** Whether the kernel chooses our port: then it may choose another one. */
@@ -291,11 +292,11 @@ async function within(
  * resolves to must not be one of `--deny-net`.
  *
  * @throws {SystemError} Nobody listens (`code` is `"ECONNREFUSED"`), there is no way to it, …; of
- * several addresses, the first's.
+ * several addresses, the first's. `address` and `port` say which, as of the other errors below.
  * @throws {TimeoutError} It took longer than `timeoutMs`; its `operation` is `"dial"`. Or the TLS
  * handshake did: `"handshake"`.
  * @throws {TlsError} The server's certificate is not trusted or for another host, or it speaks no TLS.
- * @throws {NetpollError} The host name is unknown.
+ * @throws {ResolveError} The host name is unknown (`code` is `"ENOTFOUND"`).
  * @throws {Error} Deno's `NotCapable`: `Deno.connect` would not be permitted that address either.
  * @throws {TypeError} The network or the address is malformed.
  *
@@ -401,7 +402,9 @@ async function open<C>(
     poller,
     read,
     (error) => dialling.cancel(error),
-  );
+  ).catch((error) => {
+    throw placed(error, dialling.at === null ? null : unpackAddress(dialling.at));
+  });
   const service = {
     poller,
     callbacks: read,
@@ -429,6 +432,8 @@ type Step = (fd: number, onEnd: OnEnd) => Preliminary;
 class Dialling {
   readonly #destination: Destination;
   readonly #route: Route;
+  /** The address of errors that know none: the first of several, until one has won. */
+  at: PackedAddress | null = null;
   #race: Race | null = null;
   #cancelled: { readonly error: unknown } | null = null;
   /** Ends the step that is under way. */
@@ -448,9 +453,11 @@ class Dialling {
     // The runtime's own call tries the first address alone: where that is refused, so is the name.
     // Of the others each is asked for when its turn comes.
     checkPermitted(raws[0]!, this.#route.origin);
+    this.at = packAddress(raws[0]!);
     this.#race = new Race(poller, raws, this.#route);
     this.#race.next();
     const attempt = await this.#race.result;
+    this.at = attempt.remote;
     try {
       for (const step of steps) {
         this.#checkCancelled();

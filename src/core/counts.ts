@@ -2,7 +2,8 @@
  * Counts of this thread beside its system calls, which libnetpoll.c counts itself. Nothing
  * here is touched for a message.
  */
-import type { ProxyFault, TimeoutOperation, TlsReason } from "./errors.ts";
+import type { TimeoutOperation, TlsReason } from "./errors.ts";
+import type { ProxyFault } from "./proxy_header_error.ts";
 
 /** Connections of a thread, whoever made them. */
 export interface ConnectionCounts {

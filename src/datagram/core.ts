@@ -10,6 +10,7 @@ import { native } from "../../ffi/load.ts";
 import { counts, datagramSockets } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
 import { ClosedError, SystemError, TimeoutError } from "../core/errors.ts";
+import { placed } from "../core/place.ts";
 import { DATAGRAMS_MAX } from "../core/limits.ts";
 import { RESOLVED } from "../core/promises.ts";
 import { describeAddress, Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
@@ -24,7 +25,7 @@ import { type DatagramDeadline, DatagramDeadlines } from "./deadlines.ts";
 import type { DatagramSocketOptions } from "./kernel_options.ts";
 import type { DatagramCallbacks, DatagramSettings } from "./options.ts";
 import { kernelMemory } from "./metrics.ts";
-import { describePeer, udpOf } from "./peer.ts";
+import { udpOf } from "./peer.ts";
 import { Receiving, type ReceivingOwner } from "./receiving.ts";
 import { peerAt, RECORD_WORDS, recordTable, Word } from "./record.ts";
 import { Tally } from "./tally.ts";
@@ -218,7 +219,8 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     if (this.remoteAddress !== null && errno !== ERRNO.ENOMEM) {
       return this.#onUnreachable(errno, null);
     }
-    const error = new SystemError("receive at", errno, describeAddress(this.localAddress));
+    const at = this.localAddress;
+    const error = placed(new SystemError("receive at", errno, describeAddress(at)), at);
     if (this.receiving.fail(error)) this.tally.add("errors");
     else this.complain(error, null);
   }
@@ -352,22 +354,22 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   #onUnreachable(errno: number, peer: PackedAddress | null): void {
     // The kernel tells a connected socket all the same.
     if (this.#parts.callbacks.reportUnreachable === false) return;
-    this.#report(new SystemError("reach", errno, this.#describe(peer)), peer);
+    this.#report(this.#errorOf("reach", errno, peer), peer);
   }
 
   onRefused(errno: number, peer: PackedAddress | null): void {
-    this.#report(new SystemError("send to", errno, this.#describe(peer)), peer);
+    this.#report(this.#errorOf("send to", errno, peer), peer);
   }
 
   onTrainsRefused(errno: number, segmentMax: number): void {
-    const { message } = new SystemError("send a train of datagrams from", errno, this.#describe());
+    const { message } = this.#errorOf("send a train of datagrams from", errno, null);
     const which = segmentMax === 0 ? "they" : `those of more than ${segmentMax} bytes`;
     logLine(`${message}; ${which} leave one by one from now on, and nothing is lost`);
   }
 
-  #describe(peer: PackedAddress | null = null): string {
-    if (peer !== null) return describePeer(peer);
-    return describeAddress(this.remoteAddress ?? this.localAddress);
+  #errorOf(action: string, errno: number, peer: PackedAddress | null): SystemError {
+    const address = peer === null ? this.remoteAddress ?? this.localAddress : udpOf(peer);
+    return placed(new SystemError(action, errno, describeAddress(address)), address);
   }
 
   /** An error of a peer. Whoever waits for the one peer of a connected socket hears of it. */

@@ -3,16 +3,17 @@
  */
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
+import { placed } from "../core/place.ts";
 import { readOptions, show } from "../core/options.ts";
 import {
   type DatagramNetwork,
   describeAddress,
   Family,
-  formatAddress,
   isWildcard,
   packAddress,
   type PackedAddress,
   rawAddress,
+  udpAddress,
 } from "../net/address.ts";
 import { bindFirst, type Binding } from "../net/binding.ts";
 import { bind } from "../net/permitted.ts";
@@ -97,7 +98,8 @@ function open(
   { v6Only, origin }: Binding,
 ): number {
   const family = raw[0]!;
-  const subject = describeAddress(formatAddress(raw));
+  const address = udpAddress(raw);
+  const subject = describeAddress(address);
   const fd = check("open a socket for", native.datagramSocket(family), subject);
   try {
     if (family === Family.IPV6) setOption(fd, Option.V6_ONLY, v6Only ? 1 : 0);
@@ -108,7 +110,7 @@ function open(
     return fd;
   } catch (error) {
     native.close(fd);
-    throw error;
+    throw placed(error, address);
   }
 }
 
@@ -125,7 +127,7 @@ function open(
  * @throws {TypeError} The network, the address or an option is malformed.
  * @throws {RangeError} A number is out of range.
  * @throws {SystemError} The kernel refuses: `code` is `"EADDRINUSE"`, `"EACCES"`, …
- * @throws {NetpollError} The host name is unknown.
+ * @throws {ResolveError} The host name is unknown.
  * @throws {Error} Deno's `NotCapable`: `Deno.listenDatagram` would not be permitted that address.
  *
  * @example An echo

@@ -4,17 +4,12 @@
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { NetpollError } from "../core/errors.ts";
+import { placed } from "../core/place.ts";
 import { checkSignal, type Known, readOptions } from "../core/options.ts";
 import { withSignal } from "../core/signal.ts";
-import {
-  type DatagramNetwork,
-  describeAddress,
-  Family,
-  formatAddress,
-  udpAddress,
-} from "../net/address.ts";
-import { localRaw, locate, resolve } from "../net/look_up.ts";
-import { bind, connect, type Origin } from "../net/permitted.ts";
+import { type DatagramNetwork, describeAddress, Family, udpAddress } from "../net/address.ts";
+import { bindLocal, localRaw, locate, resolve } from "../net/look_up.ts";
+import { connect, type Origin } from "../net/permitted.ts";
 import { Option, setOption } from "../net/socket.ts";
 import { type AddressLike, givenDatagram } from "../net/written.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
@@ -50,23 +45,18 @@ function open(
   options: DialDatagramOptions,
 ): number {
   const family = raw[0]!;
-  const subject = describeAddress(formatAddress(raw));
+  const address = udpAddress(raw);
+  const subject = describeAddress(address);
   const fd = check("open a socket for", native.datagramSocket(family), subject);
   try {
     if (family === Family.IPV6 && options.v6Only === true) setOption(fd, Option.V6_ONLY, 1);
     applyKernelOptions(fd, family, options, options.reportUnreachable !== false);
-    if (local !== null) {
-      check(
-        "use the local address",
-        bind(fd, local, "written"),
-        describeAddress(formatAddress(local)),
-      );
-    }
-    check("connect to", connect(fd, raw, origin), subject);
+    if (local !== null) bindLocal(fd, local);
+    check("connect", connect(fd, raw, origin), `to ${subject}`);
     return fd;
   } catch (error) {
     native.close(fd);
-    throw error;
+    throw placed(error, address);
   }
 }
 
@@ -84,7 +74,7 @@ function open(
  * @throws {TypeError} The network, the address or an option is malformed.
  * @throws {RangeError} A number is out of range.
  * @throws {SystemError} There is no way to the address.
- * @throws {NetpollError} The host name is unknown.
+ * @throws {ResolveError} The host name is unknown.
  * @throws {Error} Deno's `NotCapable`.
  *
  * @example A question and its answer

@@ -83,6 +83,8 @@ export type { ProxyHeader, ProxyTls, ProxyValue } from "../net/proxy_contract.ts
 export type { ProxyInfo } from "../transport/proxied.ts";
 export { type Configuration, configure, type LogLevel } from "../core/config.ts";
 export { OverloadError } from "../core/overload_error.ts";
+export { type ProxyFault, ProxyHeaderError } from "../core/proxy_header_error.ts";
+export { ResolveError } from "../core/resolve_error.ts";
 export {
   BusyError,
   ClosedError,
@@ -92,8 +94,6 @@ export {
   LoadError,
   type LoadReason,
   NetpollError,
-  type ProxyFault,
-  ProxyHeaderError,
   ReceiveFileError,
   SendFileError,
   SystemError,

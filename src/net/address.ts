@@ -7,6 +7,7 @@ import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { NetpollError } from "../core/errors.ts";
+import { ResolveError } from "../core/resolve_error.ts";
 import { show } from "../core/options.ts";
 
 /** The protocol, and for TCP the version of IP: "tcp" takes either. */
@@ -276,7 +277,7 @@ const WELL_KNOWN: Readonly<Record<string, readonly string[]>> = {
  * The raw addresses of a host that a network can use, best first: numeric ones, "" and "localhost"
  * need no resolver; other names ask the system's and **block** the thread until it has answered.
  *
- * @throws {NetpollError} The name is unknown, or has no address for the network.
+ * @throws {ResolveError} The name is unknown, or has no address for the network.
  */
 export function resolveHost(network: IpNetwork, at: HostPort): Uint32Array[] {
   const { hostname, port } = at;
@@ -285,6 +286,9 @@ export function resolveHost(network: IpNetwork, at: HostPort): Uint32Array[] {
     lookUp(hostname, FAMILY_OF[network], port);
   const fitting = raws.filter((raw) => serves(raw[0]!, network));
   if (fitting.length > 0) return fitting;
+  if (!isNumeric(hostname)) {
+    throw new ResolveError(hostname, "ENOTFOUND", `it has no address for ${network}`);
+  }
   throw new NetpollError(`Cannot use "${hostname}" with ${network}: it has no such address`);
 }
 
@@ -316,19 +320,21 @@ export function interfaceNumber(given: number | string): number {
 }
 
 /** getaddrinfo's own codes (netdb.h, the same in glibc and musl). */
-const LOOKUP_ERRORS: Readonly<Record<number, string>> = {
-  [-2]: "no such host",
-  [-3]: "the name server does not answer; try again",
-  [-4]: "the name server refuses",
-  [-5]: "the host has no address",
+const LOOKUP_ERRORS: Readonly<Record<number, readonly [code: string, meaning: string]>> = {
+  [-2]: ["EAI_NONAME", "no such host"],
+  [-3]: ["EAI_AGAIN", "the name server does not answer; try again"],
+  [-4]: ["EAI_FAIL", "the name server refuses"],
+  [-5]: ["EAI_NODATA", "the host has no address"],
+  [-9]: ["EAI_ADDRFAMILY", "the host has no such address"],
 };
 
 function lookUp(hostname: string, family: number, port: number): Uint32Array[] {
   const out = rawAddress(RESOLVE_COUNT_MAX);
   const count = native.resolve(Buffer.from(hostname + "\0"), family, out, RESOLVE_COUNT_MAX);
   if (count < -RESOLVE_BASE) {
-    const why = LOOKUP_ERRORS[count + RESOLVE_BASE] ?? `getaddrinfo said ${count + RESOLVE_BASE}`;
-    throw new NetpollError(`Cannot resolve "${hostname}": ${why}`);
+    const said = count + RESOLVE_BASE;
+    const [code, why] = LOOKUP_ERRORS[said] ?? [`EAI_${-said}`, `getaddrinfo said ${said}`];
+    throw new ResolveError(hostname, code, why);
   }
   check("resolve", count, hostname);
   const words = ADDRESS_BYTES / 4;

@@ -333,7 +333,7 @@ function listenerOver(fd: number, make: () => ListenerSocket, path = "@"): Liste
  * @throws {TypeError} The network or the address is malformed.
  * @throws {Error} Deno's `NotCapable`: `Deno.listen` would not be permitted that address either.
  * @throws {SystemError} The kernel refuses: `code` is `"EADDRINUSE"`, `"EACCES"`, `"ENOENT"`, …
- * @throws {NetpollError} The host name is unknown.
+ * @throws {ResolveError} The host name is unknown.
  *
  * @example
  * ```ts

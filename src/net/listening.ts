@@ -6,6 +6,7 @@ import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { ERRNO } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
+import { placed } from "../core/place.ts";
 import { BACKLOG } from "../core/limits.ts";
 import { checkNumber } from "../core/options.ts";
 import { describeAddress, Family, formatAddress, parsePath } from "./address.ts";
@@ -47,7 +48,8 @@ export function applyListenerOptions(fd: number, options: ListenOptions): void {
 /** A bound and listening socket for one raw address. The descriptor is closed when that fails. */
 export function open(raw: Uint32Array, options: ListenOptions, binding: Binding): number {
   const family = raw[0]!;
-  const subject = describeAddress(formatAddress(raw));
+  const address = formatAddress(raw);
+  const subject = describeAddress(address);
   const fd = check("open a socket for", native.socket(family), subject);
   try {
     // A server that restarts must not wait for the connections of its predecessor (TIME_WAIT).
@@ -56,19 +58,19 @@ export function open(raw: Uint32Array, options: ListenOptions, binding: Binding)
     if (options.reusePort) setOption(fd, Option.REUSE_PORT, 1);
     applyOptions(fd, family, options);
     if (family !== Family.UNIX) applyListenerOptions(fd, options);
-    check("listen on", bind(fd, raw, binding.origin), subject);
+    check("listen", bind(fd, raw, binding.origin), `on ${subject}`);
     if (family === Family.UNIX) listenAtFile(fd, subject, options);
     else listen(fd, subject, options);
     return fd;
   } catch (error) {
     native.close(fd);
-    throw error;
+    throw placed(error, address);
   }
 }
 
 /** Begins to take connections, or changes how many may wait. */
 export function listen(fd: number, subject: string, options: ListenOptions): void {
-  check("listen on", native.listen(fd, options.backlog ?? BACKLOG), subject);
+  check("listen", native.listen(fd, options.backlog ?? BACKLOG), `on ${subject}`);
 }
 
 /**

@@ -3,8 +3,12 @@
  */
 import { lookup } from "node:dns/promises";
 import { host } from "../../ffi/runtime.ts";
-import { NetpollError } from "../core/errors.ts";
+import { check } from "../core/check.ts";
+import { placed } from "../core/place.ts";
+import { ResolveError } from "../core/resolve_error.ts";
 import {
+  describeAddress,
+  formatAddress,
   type HostPort,
   type IpNetwork,
   isNumeric,
@@ -14,7 +18,7 @@ import {
   resolveHost,
   wellKnown,
 } from "./address.ts";
-import type { Origin } from "./permitted.ts";
+import { bind, type Origin } from "./permitted.ts";
 import { type AddressLike, writtenHostPort } from "./written.ts";
 
 /** A name that a resolver has to look up. */
@@ -72,6 +76,16 @@ export function localRaw(given: AddressLike | undefined): Uint32Array | null {
   throw new TypeError(`Cannot use the local address "${address}": its host must be numeric`);
 }
 
+/** Gives a socket the address of our own end. */
+export function bindLocal(fd: number, local: Uint32Array): void {
+  const address = formatAddress(local);
+  try {
+    check("use the local address", bind(fd, local, "written"), describeAddress(address));
+  } catch (error) {
+    throw placed(error, address);
+  }
+}
+
 /** The version of IP that a network means; 0 is both. */
 function versionOf(network: IpNetwork): 0 | 4 | 6 {
   return network.endsWith("4") ? 4 : network.endsWith("6") ? 6 : 0;
@@ -85,7 +99,7 @@ export async function resolve({ network, at }: Name): Promise<Uint32Array[]> {
   if (found === null) return resolveHost(network, at);
   const fitting = found.filter((each) => family === 0 || each.family === family);
   if (fitting.length === 0) {
-    throw new NetpollError(`Cannot dial "${hostname}" with ${network}: it has no such address`);
+    throw new ResolveError(hostname, "ENOTFOUND", `it has no address for ${network}`);
   }
   const [first, second] = [fitting[0]!.family, fitting[0]!.family === 6 ? 4 : 6].map(
     (each) => fitting.filter((one) => one.family === each),
@@ -111,7 +125,8 @@ async function lookUp(
     return await lookup(name, { all: true, family });
   } catch (cause) {
     if ((cause as { code?: string }).code === "EPERM") return null;
-    const why = (cause as { code?: string }).code ?? "it failed";
-    throw new NetpollError(`Cannot resolve "${name}": ${why}`, { cause });
+    const { code = "EAI_FAIL" } = cause as { code?: string };
+    const why = "the runtime's resolver found no address";
+    throw new ResolveError(name, code, why, { cause });
   }
 }

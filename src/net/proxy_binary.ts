@@ -2,7 +2,7 @@
  * Version 2 of the PROXY protocol: a binary header (the specification, §2.2).
  */
 import { Buffer } from "node:buffer";
-import { ProxyHeaderError } from "../core/errors.ts";
+import { ProxyHeaderError } from "../core/proxy_header_error.ts";
 import { type Address, Family, formatAddress, rawFromBytes, udpAddress } from "./address.ts";
 import { crc32c } from "./crc32c.ts";
 import { type ProxyHeader, ProxyType } from "./proxy_contract.ts";

@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { isIPv4, isIPv6 } from "node:net";
-import { ProxyHeaderError } from "../core/errors.ts";
+import { ProxyHeaderError } from "../core/proxy_header_error.ts";
 import { PROXY_HEADER_BYTES_MAX, PROXY_LINE_BYTES_MAX } from "../core/limits.ts";
 import { checkNumber, checkOptions, type Known, readOptions, show } from "../core/options.ts";
 import {

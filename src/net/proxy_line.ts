@@ -3,7 +3,7 @@
  */
 import { Buffer } from "node:buffer";
 import { isIPv6 } from "node:net";
-import { ProxyHeaderError } from "../core/errors.ts";
+import { ProxyHeaderError } from "../core/proxy_header_error.ts";
 import { PROXY_LINE_BYTES_MAX } from "../core/limits.ts";
 import { formatAddress, rawFromNumeric, type TcpAddress } from "./address.ts";
 import type { ProxyHeader } from "./proxy_contract.ts";

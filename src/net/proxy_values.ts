@@ -2,7 +2,7 @@
  * The values of a PROXY header of version 2 (the specification, §2.2.1 to §2.2.8): type, length, bytes.
  */
 import { Buffer } from "node:buffer";
-import { ProxyHeaderError } from "../core/errors.ts";
+import { ProxyHeaderError } from "../core/proxy_header_error.ts";
 import { PROXY_UNIQUE_ID_BYTES_MAX } from "../core/limits.ts";
 import { checkNumber, checkOptions, type Known, show } from "../core/options.ts";
 import {

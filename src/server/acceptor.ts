@@ -8,6 +8,7 @@ import { say } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SystemError } from "../core/errors.ts";
+import { placed } from "../core/place.ts";
 import {
   ACCEPT_BACKOFF_MS,
   ACCEPT_LOG_MS,
@@ -183,9 +184,10 @@ export class Acceptor implements Watcher, ConnectionSource {
   onFailure(): void {}
 
   #onError(errno: number): void {
-    const where = describeAddress(this.#listener.address);
-    const error = new SystemError("accept a connection on", errno, where);
-    if (acceptError.isHeard) acceptError.publish({ address: this.#listener.address, error });
+    const { address } = this.#listener;
+    const where = describeAddress(address);
+    const error = placed(new SystemError("accept a connection on", errno, where), address);
+    if (acceptError.isHeard) acceptError.publish({ address, error });
     if (EXHAUSTED.has(errno)) this.#backOff(error);
     else this.#owner.onAcceptFailure(error);
   }

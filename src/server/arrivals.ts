@@ -7,6 +7,7 @@ import { native } from "../../ffi/load.ts";
 import { say } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
 import type { NetpollError } from "../core/errors.ts";
+import { placed } from "../core/place.ts";
 import { HANDSHAKES_MAX } from "../core/limits.ts";
 import { checkFunction, checkNumber } from "../core/options.ts";
 import { callBack } from "../core/promises.ts";
@@ -145,7 +146,7 @@ export class Arrivals {
     const onError = this.#onError;
     if (onError === undefined || peer === null) return;
     const fail = (second: unknown) => say("error", `onHandshakeError failed: ${second}`);
-    callBack(() => scope(onError, error, peer), fail);
+    callBack(() => scope(onError, placed(error, peer), peer), fail);
   }
 
   /** Resets one: its host has too many, or its listener takes none but from proxies. */

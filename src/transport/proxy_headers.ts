@@ -4,7 +4,8 @@
 import { native } from "../../ffi/load.ts";
 import { counts } from "../core/counts.ts";
 import { NOT_READY } from "../core/errno.ts";
-import { type NetpollError, ProxyHeaderError, SystemError, TimeoutError } from "../core/errors.ts";
+import { type NetpollError, SystemError, TimeoutError } from "../core/errors.ts";
+import { ProxyHeaderError } from "../core/proxy_header_error.ts";
 import type { HeaderBounds } from "../net/header_policy.ts";
 import type { ProxyHeader } from "../net/proxy_contract.ts";
 import { readHeader } from "../net/proxy_header.ts";
