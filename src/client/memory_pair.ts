@@ -10,7 +10,10 @@ import { connectionOf } from "../connection/limited_connection.ts";
 import { MEMORY_WINDOW_BYTES } from "../core/limits.ts";
 import { checkNumber, type Known, readOptions } from "../core/options.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
+import { type LineFaults, linePlan } from "../transport/line.ts";
 import { MemoryEnd } from "../transport/memory_end.ts";
+
+export type { LineDelay, LineFaults } from "../transport/line.ts";
 
 /** Options of {@linkcode memoryPair}: each end has its own, as one of `Connection.fromFd` has. */
 export interface MemoryPairOptions<A = undefined, B = undefined> {
@@ -23,9 +26,19 @@ export interface MemoryPairOptions<A = undefined, B = undefined> {
    * other. 64 KiB unless given.
    */
   windowBytes?: number;
+  /** The faults on the way from the second connection to the first. None unless given. */
+  toFirst?: LineFaults;
+  /** The faults on the way from the first connection to the second. None unless given. */
+  toSecond?: LineFaults;
 }
 
-const PAIR_OPTIONS: Known<MemoryPairOptions> = { first: 1, second: 1, windowBytes: 1 };
+const PAIR_OPTIONS: Known<MemoryPairOptions> = {
+  first: 1,
+  second: 1,
+  windowBytes: 1,
+  toFirst: 1,
+  toSecond: 1,
+};
 const { onPrepare: _, ...LATER_CALLBACKS } = CALLBACKS;
 const END_OPTIONS: Known<Omit<FromFdOptions, keyof Unread>> = { ...DEFAULTS, ...LATER_CALLBACKS };
 
@@ -64,6 +77,10 @@ function connect<C>(io: MemoryEnd, end: ReturnType<typeof readEnd<C>>): Connecti
  * over a socket. A pair keeps the process alive while bytes are under way or somebody waits with a
  * deadline, and not for its own sake: nobody else could send anything.
  *
+ * With `toFirst` and `toSecond` the way is as bad as a test wants it: bytes come in pieces, late,
+ * changed or not at all, and the connection ends or breaks, each at the offset that is given.
+ * {@linkcode everySplit} and {@linkcode everyLoss} try every offset.
+ *
  * @throws {TypeError} An option is none, or its value is none that it may have.
  * @throws {RangeError} A number is none that means anything.
  *
@@ -84,10 +101,40 @@ function connect<C>(io: MemoryEnd, end: ReturnType<typeof readEnd<C>>): Connecti
  * await client.close();
  * await server.closed;
  * ```
+ *
+ * @example A peer that dies in the middle of its answer
+ * ```ts
+ * import { EofError } from "@netpoll/netpoll";
+ * import { memoryPair } from "@netpoll/netpoll/testing";
+ *
+ * const [client, server] = memoryPair({ toFirst: { splitAt: [2], resetAt: 3 } });
+ * server.writer.writeString("answer");
+ * await server.writer.flush();
+ *
+ * const error = await client.reader.wait(6).catch((error) => error);
+ * console.log(error instanceof EofError, error.cause.code); // true "ECONNRESET"
+ * console.log(client.reader.readString(client.reader.length)); // "ans"
+ * await client.close();
+ * await server.close();
+ * ```
  */
 export function memoryPair<A = undefined, B = undefined>(
   options: MemoryPairOptions<A, B> = {},
 ): [Connection, Connection] {
+  const { first, second } = pairOf(options);
+  return [first, second];
+}
+
+/** A pair, and what only a test of every case needs of it. */
+export interface MemoryPair {
+  readonly first: Connection;
+  readonly second: Connection;
+  /** The bytes that were sent so far, to the first connection and to the second. */
+  readonly sentBytes: { toFirst: number; toSecond: number };
+}
+
+/** {@linkcode memoryPair}. */
+export function pairOf<A, B>(options: MemoryPairOptions<A, B>): MemoryPair {
   const read = readOptions("memoryPair", options, PAIR_OPTIONS);
   const [first, second] = [readEnd("first", read.first), readEnd("second", read.second)];
   const windowBytes = checkNumber(
@@ -96,6 +143,14 @@ export function memoryPair<A = undefined, B = undefined>(
     1,
     Infinity,
   );
-  const [a, b] = MemoryEnd.pair(windowBytes);
-  return [connect(a, first), connect(b, second)];
+  const toFirst = linePlan("memoryPair's toFirst", read.toFirst);
+  const toSecond = linePlan("memoryPair's toSecond", read.toSecond);
+  const [a, b] = MemoryEnd.pair(windowBytes, toFirst, toSecond);
+  return {
+    first: connect(a, first),
+    second: connect(b, second),
+    get sentBytes() {
+      return { toFirst: a.sentHereBytes, toSecond: b.sentHereBytes };
+    },
+  };
 }

@@ -69,6 +69,14 @@ export const READY_TIMEOUT_MS = 60_000;
 export const TAKE_TIMEOUT_MS = 10_000;
 /** Bytes between the two ends of `memoryPair`, each way: as much as leaves together. */
 export const MEMORY_WINDOW_BYTES = 64 * 1024;
+/** Cases of `everySplit` or `everyLoss`: some seconds. Beyond, they are spread evenly. */
+export const CASES_MAX = 2000;
+/** Rounds of the runtime without an event of ours: whoever could go on in a case has gone on. */
+export const CASE_QUIET_ROUNDS = 50;
+/** Deadlines that pass in one case. Looks that repeat would let time pass for ever. */
+export const CASE_DEADLINES_MAX = 1000;
+/** Real time without an event until a case hangs: it may wait for what is not ours, a file for one. */
+export const CASE_HANG_MS = 500;
 
 // ---- datagrams ----------------------------------------------------------------------------------
 

@@ -21,5 +21,20 @@
  *
  * @module
  */
-export { memoryPair, type MemoryPairOptions } from "../client/memory_pair.ts";
+export {
+  type CaseCounts,
+  type CaseFaults,
+  type CaseRun,
+  everyLoss,
+  type EveryLossOptions,
+  everySplit,
+  type EverySplitOptions,
+  type Loss,
+} from "../client/every_case.ts";
+export {
+  type LineDelay,
+  type LineFaults,
+  memoryPair,
+  type MemoryPairOptions,
+} from "../client/memory_pair.ts";
 export { FakeClock } from "../poll/fake_clock.ts";

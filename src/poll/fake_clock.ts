@@ -12,6 +12,11 @@ const MICROS_PER_MS = 1000;
 
 let current: FakeClock | null = null;
 
+/** The fake clock of this thread, if it has one. */
+export function fakeClockIfAny(): FakeClock | null {
+  return current;
+}
+
 /**
  * The clock of this thread, in a test's hands: from its making until it is disposed of, no deadline
  * of this library passes unless `advance` lets it. That holds for every connection of the thread, for
@@ -93,6 +98,17 @@ export class FakeClock implements Disposable {
     }
     this.#micros = end;
     await this.#settled();
+  }
+
+  /**
+   * Lets time pass until a deadline may be due: the next one, or a moment before it. Then what
+   * follows from that has happened, as with `advance`. False, at once, where no deadline is set.
+   */
+  async advanceToNext(): Promise<boolean> {
+    if (this.#isOver) throw new TypeError("Cannot advance a clock that was disposed of");
+    if (this.#dueMicros === Infinity) return false;
+    await this.advance(Math.max(0, this.#dueMicros - this.#micros) / MICROS_PER_MS);
+    return true;
   }
 
   /** The timer expires, for every thread that polls. */

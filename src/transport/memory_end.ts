@@ -13,6 +13,7 @@ import { Family, type PackedAddress } from "../net/address.ts";
 import type { TcpMetrics } from "../net/tcp_info.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Event, Interest, type Watcher } from "../poll/watcher.ts";
+import { Line, type LineOwner, type LinePlan } from "./line.ts";
 import { sending, TAKEN_AWAY, type Transport } from "./transport.ts";
 
 /** The token of every registration: an end has one watcher. */
@@ -20,8 +21,11 @@ const TOKEN = 0;
 /** The address of a socket without a name: of each end of `socketPair`, too. */
 const NOWHERE: PackedAddress = Uint32Array.of(Family.UNIX, 0, 0, 0);
 
+/** The end of a sender. Each is more than those before it. */
+const End = { NONE: 0, ENDED: 1, GONE: 2, RESET: 3 } as const;
+
 /** One of two ends: the transport of one connection. */
-export class MemoryEnd implements Transport, Watcher {
+export class MemoryEnd implements Transport, Watcher, LineOwner {
   readonly isDescriptor = false;
   readonly fd = -1;
   readonly canPin = false;
@@ -30,6 +34,16 @@ export class MemoryEnd implements Transport, Watcher {
   readonly #windowBytes: number;
   /** Bytes that the peer has sent and this end has not received. */
   readonly #wire = new LinkChain();
+  /** The bytes that the peer has sent so far. */
+  sentHereBytes = 0;
+  /** The way of these bytes, where it has faults. */
+  #line: Line | null = null;
+  /** The end of the peer that follows them. */
+  #sentEnd: number = End.NONE;
+  /** Whatever the peer sends is dropped, as if its end had come. */
+  #isCut = false;
+  /** Bytes that were sent to a peer that was gone, before that was known. */
+  #lostBytes = 0;
   #peer: MemoryEnd = this;
   #poller: Poller | null = null;
   #watcher: Watcher | null = null;
@@ -51,11 +65,17 @@ export class MemoryEnd implements Transport, Watcher {
     reclaimFrom(this, this.#wire); // nobody else knows of a pair that its user drops
   }
 
-  /** Two ends, with so many bytes between them at most, each way. */
-  static pair(windowBytes: number): [MemoryEnd, MemoryEnd] {
+  /** Two ends, with so many bytes between them at most, each way, and the faults on the way to each. */
+  static pair(
+    windowBytes: number,
+    toFirst: LinePlan | null = null,
+    toSecond: LinePlan | null = null,
+  ): [MemoryEnd, MemoryEnd] {
     const [a, b] = [new MemoryEnd(windowBytes), new MemoryEnd(windowBytes)];
     a.#peer = b;
     b.#peer = a;
+    if (toFirst !== null) a.#line = new Line(toFirst, a);
+    if (toSecond !== null) b.#line = new Line(toSecond, b);
     return [a, b];
   }
 
@@ -63,14 +83,18 @@ export class MemoryEnd implements Transport, Watcher {
 
   receive(_fd: number, slab: Slab, offset: number, length: number): number {
     const wire = this.#wire;
-    if (wire.length === 0) {
+    const count = Math.min(length, this.unreadBytes());
+    if (count === 0) {
       if (this.#isBroken) return -ERRNO.ECONNRESET;
       return this.#isPeerEnded ? 0 : NOT_READY;
     }
-    const count = Math.min(length, wire.length);
     wire.copyOut(slab.bytes, offset, count);
     wire.consume(count);
     wire.release();
+    if (this.#line !== null) {
+      this.#line.pass(slab.bytes, offset, count);
+      this.#arrive();
+    }
     if ((this.#peer.#interest & Interest.WRITE) !== 0) this.#peer.#change();
     return count;
   }
@@ -80,7 +104,11 @@ export class MemoryEnd implements Transport, Watcher {
     if (this.#isBroken) return -ERRNO.ECONNRESET;
     if (this.#isPeerGone || this.#isWriteEnded) return -ERRNO.EPIPE;
     const count = Math.min(most, this.#room);
-    return count > 0 ? this.#peer.#take(chain, first, count) : NOT_READY;
+    if (count === 0) return NOT_READY;
+    const peer = this.#peer;
+    if (!peer.#isCut && !peer.#isGone) return peer.#take(chain, first, count);
+    if (peer.#isGone) this.#lostBytes += count;
+    return count;
   }
 
   /**
@@ -105,12 +133,52 @@ export class MemoryEnd implements Transport, Watcher {
     }
     if (taken === 0) return failure;
     wire.publish();
+    this.sentHereBytes += taken;
+    this.#line?.onMore();
     this.#change();
     return taken;
   }
 
   get #room(): number {
-    return this.#windowBytes - this.#peer.#wire.length;
+    return this.#windowBytes - this.#peer.#wire.length - this.#lostBytes;
+  }
+
+  // ---- the line -----------------------------------------------------------------------------------
+
+  get hasMore(): boolean {
+    return this.#wire.length > 0 || this.#sentEnd !== End.NONE;
+  }
+
+  onLineOpen(): void {
+    this.#arrive();
+    this.#change();
+  }
+
+  onLineCut(how: "end" | "reset"): void {
+    this.#isCut = true;
+    this.#wire.consume(this.#wire.length);
+    this.#wire.release();
+    if (how === "reset") this.#peer.#end(End.RESET);
+    this.#sentEnd = Math.max(this.#sentEnd, how === "reset" ? End.RESET : End.ENDED);
+    this.onLineOpen();
+    if ((this.#peer.#interest & Interest.WRITE) !== 0) this.#peer.#change();
+  }
+
+  /** The peer's end is on its way here. */
+  #end(end: number): void {
+    if (this.#isGone || end <= this.#sentEnd) return;
+    this.#sentEnd = end;
+    this.#line?.onMore();
+    this.#arrive();
+    this.#change();
+  }
+
+  /** The peer's end has come; on a line it does so behind the bytes that were sent before. */
+  #arrive(): void {
+    if (this.#line !== null && (this.#wire.length > 0 || !this.#line.isOpen)) return;
+    this.#isPeerEnded = this.#sentEnd >= End.ENDED;
+    this.#isPeerGone = this.#sentEnd >= End.GONE;
+    this.#isBroken = this.#sentEnd >= End.RESET;
   }
 
   sendFile(): number {
@@ -126,6 +194,7 @@ export class MemoryEnd implements Transport, Watcher {
     this.#poller = poller;
     this.#watcher = watcher;
     this.modify(poller, TOKEN, this.fd, interest);
+    this.#line?.begin(poller);
     return TOKEN;
   }
 
@@ -158,7 +227,7 @@ export class MemoryEnd implements Transport, Watcher {
     if ((interest & Interest.EDGE) !== 0 && !this.#isNew) return 0;
     const isOver = this.#isPeerEnded || this.#isBroken;
     let events = 0;
-    if (isOver || this.#wire.length > 0) events |= Event.READABLE;
+    if (isOver || this.unreadBytes() > 0) events |= Event.READABLE;
     if (isOver) events |= Event.PEER_ENDED;
     // Half of the window: the two ends need not take turns for each byte.
     if (this.#isPeerGone || 2 * this.#room >= this.#windowBytes) events |= Event.WRITABLE;
@@ -185,12 +254,16 @@ export class MemoryEnd implements Transport, Watcher {
   // ---- its state --------------------------------------------------------------------------------
 
   unreadBytes(): number {
-    return this.#wire.length;
+    const { length } = this.#wire;
+    return this.#line === null ? length : this.#line.openBytes(length);
   }
 
-  // The peer has the bytes of the window, as it has those in its kernel.
+  // The peer has the bytes of the window, as it has those in its kernel. What a line holds for ever
+  // is acknowledged by nobody, and our end counts as one.
   unackedBytes(): number {
-    return 0;
+    const peer = this.#peer;
+    if (peer.#isGone || peer.#line === null || !peer.#line.isStalled) return 0;
+    return peer.#wire.length + (this.#isWriteEnded ? 1 : 0);
   }
 
   hasPending(): boolean {
@@ -217,8 +290,7 @@ export class MemoryEnd implements Transport, Watcher {
 
   shutdownWrite(): number {
     this.#isWriteEnded = true;
-    this.#peer.#isPeerEnded = true;
-    this.#peer.#change();
+    this.#peer.#end(End.ENDED);
     return 0;
   }
 
@@ -232,13 +304,9 @@ export class MemoryEnd implements Transport, Watcher {
     this.#isGone = true;
     const isReset = this.#resets || this.#wire.length > 0;
     this.#wire.close(CLOSED);
+    this.#line?.close();
     forgetOwner(this.#wire);
-    const peer = this.#peer;
-    if (peer.#isGone) return;
-    peer.#isPeerEnded = true;
-    peer.#isPeerGone = true;
-    peer.#isBroken = isReset;
-    peer.#change();
+    this.#peer.#end(isReset ? End.RESET : End.GONE);
   }
 
   disown(): number {

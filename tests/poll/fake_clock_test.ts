@@ -126,3 +126,27 @@ test("FakeClock is one at a time, and advances by milliseconds", async () => {
   await assertRejects(() => fake.advance(1), TypeError);
   new FakeClock()[Symbol.dispose]();
 });
+
+test("FakeClock.advanceToNext() lets one deadline after the other pass, until there is none", () =>
+  leaks(async () => {
+    using fake = new FakeClock();
+    const begin = fake.nowMs;
+    const [a, b] = memoryPair({
+      first: { readTimeoutMs: MINUTE_MS },
+      second: { readTimeoutMs: 2 * MINUTE_MS },
+    });
+    const passed: number[] = [];
+    for (const each of [a, b]) {
+      each.reader.wait(1).catch(() => passed.push(fake.nowMs - begin));
+    }
+    for (let count = 0; count < 2;) {
+      assertEquals(await fake.advanceToNext(), true);
+      if (passed.length > count) assertEquals(passed.length, ++count);
+    }
+    assertEquals(passed, [MINUTE_MS, 2 * MINUTE_MS]);
+    await closeAll(a, b);
+    while (await fake.advanceToNext());
+    assertEquals(await fake.advanceToNext(), false);
+    fake[Symbol.dispose]();
+    await assertRejects(() => fake.advanceToNext(), TypeError);
+  }));
