@@ -17,7 +17,7 @@ const ROWS: Readonly<Record<string, readonly number[]>> = {
   "files that wait to be sent": [limits.FILES_UNSENT_MAX],
   "bytes between two piped connections": [limits.PIPE_BYTES],
   "`windowBytes` of `memoryPair`": [limits.MEMORY_WINDOW_BYTES],
-  "`casesMax` of `everySplit`": [limits.CASES_MAX],
+  "`casesMax` of `everySplit`, `everyLoss`": [limits.CASES_MAX],
   "`fromDuplex`: bytes that wait unreceived": [limits.BROUGHT_BYTES_MAX],
   "… that it brings in a row": [limits.STREAM_BYTES_PER_TURN_MAX],
   "… one write to it": [limits.STREAM_WRITE_BYTES_MAX],
