@@ -23,7 +23,7 @@ done
 # Debian's nginx passes on what is no HTTP by a package of its own.
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
 # Modules of Debian's own Python.
-for module in statsd pymemcache pylibmc; do
+for module in statsd pymemcache pylibmc socks; do
   /usr/bin/python3 -c "import $module" 2>/dev/null || missing+=("python3-$module")
 done
 if [ ${#missing[@]} -gt 0 ]; then
