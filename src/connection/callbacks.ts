@@ -8,6 +8,7 @@ import { checkFunction, type Known, show } from "../core/options.ts";
 import { callBack } from "../core/promises.ts";
 import type { Callbacks, CloseCallback, Connection } from "./connection.ts";
 import type { Failure } from "./ending.ts";
+import type { ConnectionEnd } from "./settings.ts";
 
 /** The callbacks that a user may give. */
 export const CALLBACKS: Known<Callbacks<unknown>> = {
@@ -31,6 +32,8 @@ export function checkCallbacks<C>(callbacks: Callbacks<C>): void {
 export interface CallbacksOwner {
   /** The connection as its user sees it. */
   readonly face: Connection;
+  /** How it has ended, so far. */
+  readonly end: ConnectionEnd;
   /** `onConnect` has settled; `failure` is what it failed with. */
   onConnected(failure: Failure | null): void;
   /** `onDisconnect` has settled. */
@@ -100,8 +103,10 @@ export class CallbackRunner<C> {
     const { onDisconnect } = this.#callbacks;
     if (onDisconnect === undefined || this.#isDisconnectTold) return;
     this.#isDisconnectTold = true;
+    const { end } = this.#owner;
     const settle = () => this.#owner.onDisconnected();
-    this.#run(onDisconnect, settle, (error) => {
+    const tell = (connection: Connection, context: C) => onDisconnect(connection, context, end);
+    this.#run(tell, settle, (error) => {
       this.report(error);
       settle();
     });
@@ -166,7 +171,7 @@ export class CallbackRunner<C> {
 
   #callClose(callback: CloseCallback): void {
     try {
-      this.#scope(callback, this.#owner.face, undefined);
+      this.#scope(callback, this.#owner.face, this.#owner.end);
     } catch (error) {
       this.report(error);
     }

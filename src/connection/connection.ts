@@ -9,9 +9,14 @@ import type { Writer } from "../buffer/writer.ts";
 import type { StreamAddress } from "../net/address.ts";
 import type { ConnectionMetrics } from "./connection_metrics.ts";
 import type { ReceiveFileOptions } from "../transport/receive_file.ts";
-import type { CloseOptions, CloseResult } from "./settings.ts";
 import type { SendFileOptions } from "../transport/send_file.ts";
-import type { ConnectionOptions, Unread } from "./settings.ts";
+import type {
+  CloseOptions,
+  CloseResult,
+  ConnectionEnd,
+  ConnectionOptions,
+  Unread,
+} from "./settings.ts";
 import type { TlsClientOptions, TlsServerOptions } from "../tls/options.ts";
 import type { TlsRole } from "../transport/start_tls.ts";
 import type { TlsInfo } from "../transport/tls_info.ts";
@@ -37,16 +42,16 @@ export interface Callbacks<C> {
   onConnect?: (connection: Connection, context: C) => C | Promise<C>;
   /** There are bytes to read. */
   onRequest?: RequestHandler<C> | null;
-  /** The peer ended or reset the connection. A running `onRequest` goes on meanwhile. */
-  onDisconnect?: (connection: Connection, context: C) => void | Promise<void>;
+  /** The peer has ended or reset it, as `end` says. A running `onRequest` goes on meanwhile. */
+  onDisconnect?: (connection: Connection, context: C, end: ConnectionEnd) => void | Promise<void>;
   /**
    * A callback failed; its connection is closed. Without it one line goes to `configure({ log })`.
    */
   onError?: (error: unknown, connection: Connection) => void;
 }
 
-/** Called when all is over. */
-export type CloseCallback = (connection: Connection) => void;
+/** Called when all is over, with what `netpoll:connection:close` says: the reason and the error. */
+export type CloseCallback = (connection: Connection, end: ConnectionEnd) => void;
 
 /** Options of {@linkcode Connection.fromFd} and {@linkcode Connection.fromDuplex}. */
 export interface FromFdOptions<C = undefined>

@@ -5,6 +5,7 @@ import { Channel, Trace, type TraceMessage } from "../core/channel.ts";
 import type { TimeoutOperation } from "../core/errors.ts";
 import { watching } from "../core/watching.ts";
 import type { Connection } from "./connection.ts";
+import type { ConnectionEnd } from "./settings.ts";
 
 /** The part that all messages about a connection have. */
 export interface ConnectionMessage {
@@ -20,31 +21,8 @@ export interface ConnectionOpenMessage extends ConnectionMessage {
   isDialled: boolean;
 }
 
-/** Why a connection has ended. */
-export type CloseReason =
-  /** The peer has ended its side, and all that it had sent was served. */
-  | "peer"
-  /** This program has closed it. */
-  | "local"
-  /** The peer has reset it, or the network is broken. */
-  | "lost"
-  /** This program has reset it. */
-  | "reset"
-  /** A callback failed, or TLS or a bound did. */
-  | "error"
-  /** A deadline has passed. */
-  | "timeout"
-  /** Its server shut down. */
-  | "shutdown"
-  /** Its descriptor was given away. */
-  | "detached";
-
 /** The message of `netpoll:connection:close`: it is closed, and none of its callbacks runs any more. */
-export interface ConnectionCloseMessage extends ConnectionMessage {
-  /** Why it has ended. */
-  reason: CloseReason;
-  /** The error that has ended it; undefined where there was none. */
-  error?: unknown;
+export interface ConnectionCloseMessage extends ConnectionMessage, ConnectionEnd {
   /** Bytes that came. */
   receivedBytes: number;
   /** Bytes that the kernel took. */

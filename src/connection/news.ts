@@ -7,7 +7,8 @@ import { clock } from "../poll/clock.ts";
 import { writeSide } from "./connection_writer.ts";
 import type { Ending } from "./ending.ts";
 import type { Step } from "./lifecycle.ts";
-import { type CloseReason, connectionClose } from "./messages.ts";
+import { connectionClose } from "./messages.ts";
+import type { CloseReason, ConnectionEnd } from "./settings.ts";
 import { idOf, type WatchedCalls, type WatchedConnection } from "./watched_calls.ts";
 
 /** A connection that has gone. */
@@ -41,6 +42,16 @@ export function closeReason(
   return readEnd === null ? "local" : "peer";
 }
 
+/** The reason and the error of the end, so far. */
+export function endOf(
+  of: Pick<GoneConnection, "lastStep" | "readEnd">,
+  ending: Pick<Ending, "failure" | "leaving"> | null,
+): ConnectionEnd {
+  const reason = closeReason(of, ending);
+  const failure = ending?.failure ?? null;
+  return failure === null ? { reason } : { reason, error: failure.error };
+}
+
 /** Tells that a connection has gone. */
 export function tellClose(
   of: GoneConnection,
@@ -50,8 +61,7 @@ export function tellClose(
   connectionClose.publish({
     connection: of.face,
     id: idOf(of),
-    reason: closeReason(of, ending),
-    ...(ending?.failure != null ? { error: ending.failure.error } : {}),
+    ...endOf(of, ending),
     receivedBytes: of.input.total + of.input.length,
     sentBytes: writeSide.sentBytes(of.writer),
     unsentBytes: of.droppedBytes,

@@ -85,6 +85,33 @@ export interface ConnectionOptions {
   limits?: ConnectionLimits;
 }
 
+/** Why a connection has ended. */
+export type CloseReason =
+  /** The peer has ended its side, and all that it had sent was served. */
+  | "peer"
+  /** This program has closed it. */
+  | "local"
+  /** The peer has reset it, or the network is broken. */
+  | "lost"
+  /** This program has reset it. */
+  | "reset"
+  /** A callback failed, or TLS or a bound did. */
+  | "error"
+  /** A deadline has passed. */
+  | "timeout"
+  /** Its server shut down. */
+  | "shutdown"
+  /** Its descriptor was given away. */
+  | "detached";
+
+/** How a connection has ended, for its callbacks and for `netpoll:connection:close`. */
+export interface ConnectionEnd {
+  /** Why it has ended. */
+  reason: CloseReason;
+  /** The error that has ended it; not there where there was none. */
+  error?: unknown;
+}
+
 /** Bytes with which a connection begins. */
 export interface Unread {
   /**

@@ -14,7 +14,8 @@ import { closedBan, closedError } from "./ending.ts";
 import { type Errand, Leaving, type LeavingOwner } from "./leaving.ts";
 import { next, Stop } from "./lifecycle.ts";
 import { connectionClose, connectionError, connectionOpen } from "./messages.ts";
-import { tellClose } from "./news.ts";
+import { endOf, tellClose } from "./news.ts";
+import type { ConnectionEnd } from "./settings.ts";
 import { SelfWait, type SelfWaitOwner } from "./self_wait.ts";
 import { idOf } from "./watched_calls.ts";
 
@@ -313,6 +314,10 @@ export class SocketConnection<C> extends ControlledStream<C>
   override get isCut(): boolean {
     const leaving = this.ending?.leaving;
     return super.isCut || (leaving != null && leaving.reason === this.ending!.failure?.error);
+  }
+
+  get end(): ConnectionEnd {
+    return endOf(this, this.ending);
   }
 
   addCloseCallback(callback: CloseCallback): () => void {

@@ -52,12 +52,13 @@ export {
 } from "../connection/connection.ts";
 export type {
   CloseOptions,
+  CloseReason,
   CloseResult,
+  ConnectionEnd,
   ConnectionOptions,
   Unread,
 } from "../connection/settings.ts";
 export type { ConnectionLimits } from "../connection/connection_limits.ts";
-export type { CloseReason } from "../connection/messages.ts";
 export { pipe, type PipeOptions, type PipeResult } from "../connection/pipe.ts";
 export type { ReceiveFileOptions } from "../transport/receive_file.ts";
 export type { SendFileOptions } from "../transport/send_file.ts";

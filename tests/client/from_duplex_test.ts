@@ -42,9 +42,12 @@ test("Connection.fromDuplex() serves a socket of node:net by its callbacks, in t
           await writer.flush();
           reader.release();
         },
-        onDisconnect: () => void calls.push("disconnect"),
+        onDisconnect: (_, __, { reason }) => void calls.push(`disconnect ${reason}`),
       });
-      connection.addCloseCallback(() => ended.resolve());
+      connection.addCloseCallback((_, { reason }) => {
+        calls.push(reason);
+        ended.resolve();
+      });
     });
     await once(server.listen(0, "127.0.0.1"), "listening");
     const client = await dial("tcp", `127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -53,7 +56,7 @@ test("Connection.fromDuplex() serves a socket of node:net by its callbacks, in t
     assertEquals(await soon(receive(client, 4)), "ping");
     await client.close();
     await soon(ended.promise);
-    assertEquals(calls, ["connect", "request 5", "disconnect"]);
+    assertEquals(calls, ["connect", "request 5", "disconnect peer", "peer"]);
     server.close();
     await once(server, "close");
   }));

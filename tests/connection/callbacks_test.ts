@@ -195,11 +195,11 @@ test("addCloseCallback() after the end calls soon, and not within the call (netp
     const [a, b] = pairWith();
     await a.close();
     await ticks(2);
-    let called = 0;
-    a.addCloseCallback(() => called += 1);
-    assertEquals(called, 0);
+    const ends: unknown[] = [];
+    a.addCloseCallback((_, end) => ends.push(end));
+    assertEquals(ends, []);
     await ticks(1);
-    assertEquals(called, 1);
+    assertEquals(ends, [{ reason: "local" }]);
     await b.close();
   }));
 

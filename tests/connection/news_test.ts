@@ -1,9 +1,10 @@
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import { test } from "node:test";
 import {
   type CloseReason,
   type Connection,
   type ConnectionCloseMessage,
+  type ConnectionEnd,
   type ConnectionOpenMessage,
   dial,
   EofError,
@@ -89,9 +90,18 @@ const WAYS: Record<string, Way> = {
 };
 
 for (const [name, way] of Object.entries(WAYS)) {
-  test(`netpoll:connection:close tells the reason when ${name}: ${way.reason}`, async () => {
+  test(`netpoll:connection:close and close callbacks tell the reason when ${name}: ${way.reason}`, async () => {
     using listening = new Listening<News>("connection:open", "connection:close");
-    const { loop, listener, served } = serve(way.onRequest ?? echo, way.options);
+    const ends: ConnectionEnd[] = [];
+    const disconnected: ConnectionEnd[] = [];
+    const { loop, listener, served } = serve(way.onRequest ?? echo, {
+      ...way.options,
+      onConnect: (it) => void it.addCloseCallback((_, end) => ends.push(end)) as undefined,
+      onDisconnect: (it, _, end) => {
+        disconnected.push(end);
+        it.addCloseCallback((_, later) => ends.push(later));
+      },
+    });
     const { address } = listener;
     const at = `127.0.0.1:${address.transport === "tcp" ? address.port : 0}`;
     const client = await dial("tcp", at);
@@ -117,6 +127,13 @@ for (const [name, way] of Object.entries(WAYS)) {
     const { reason, receivedBytes, requestCount, durationMs, error } = closed!.message;
     assertEquals([reason, receivedBytes, requestCount], [way.reason, 5, 1]);
     assert(durationMs >= 0 && durationMs < 60_000, `${durationMs} ms`);
+    const isPeers = way.reason === "peer" || way.reason === "lost";
+    assertEquals([ends.length, disconnected.length], isPeers ? [2, 1] : [1, 0]);
+    for (const end of [...ends, ...disconnected]) {
+      assertEquals(Object.keys(end), "error" in closed!.message ? ["reason", "error"] : ["reason"]);
+      assertEquals(end.reason, reason);
+      assertStrictEquals(end.error, error);
+    }
     if (way.error !== undefined) assertInstanceOf(error, way.error);
     else if (way.reason !== "error") assert(!("error" in closed!.message), `${error}`);
   });

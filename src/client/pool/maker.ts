@@ -2,6 +2,7 @@
  * Making connections for a pool, and probing them: what may take long, and is ended with the pool.
  */
 import type { Connection } from "../../connection/connection.ts";
+import type { ConnectionEnd } from "../../connection/settings.ts";
 import { insideOf } from "../../connection/socket_connection.ts";
 import { counts } from "../../core/counts.ts";
 import { ClosedError, TimeoutError } from "../../core/errors.ts";
@@ -60,9 +61,9 @@ export function connectOf(source: PoolSource, options: PoolDialOptions): [string
   const name = network === "unix" ? `unix:${text}` : text;
   const dialOptions = {
     ...rest,
-    onDisconnect(connection: Connection) {
+    onDisconnect(connection: Connection, context: undefined, end: ConnectionEnd) {
       pooled.get(connection)?.(); // an idle one is of no use once its peer has ended its side
-      return onDisconnect?.(connection, undefined);
+      return onDisconnect?.(connection, context, end);
     },
   };
   return [name, (signal) => dial(network, text, { ...dialOptions, signal })];
