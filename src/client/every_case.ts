@@ -3,7 +3,7 @@
  */
 import { setImmediate, setTimeout } from "node:timers";
 import type { Connection, FromFdOptions } from "../connection/connection.ts";
-import { NetpollError } from "../core/errors.ts";
+import { BusyError, FrameError, NetpollError, TornFrameError } from "../core/errors.ts";
 import { CASE_DEADLINES_MAX, CASE_HANG_MS, CASE_QUIET_ROUNDS, CASES_MAX } from "../core/limits.ts";
 import {
   checkFunction,
@@ -206,6 +206,8 @@ function describe(name: string, connection: Connection): string {
 /** Whether an error says that a connection was lost, or is the consequence of one that does. */
 function tellsLoss(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
+    if (at instanceof FrameError) return at.fault === "truncated";
+    if (at instanceof BusyError || at instanceof TornFrameError) return false; // no network does that
     if (at instanceof NetpollError) return true;
   }
   return false;
@@ -237,20 +239,20 @@ class Trial<A, B> {
   /** Runs one case. The bytes that went each way. */
   async case(faults: CaseFaults, isLossy = this.#isLossy): Promise<Sent> {
     const { windowBytes, outsideMs = 0 } = this.#options;
-    const failures: { error: unknown }[] = [];
+    const errors: unknown[] = [];
     const end = <C>(options: FromFdOptions<C> = {}): FromFdOptions<C> => ({
-      onError: (error) => failures.push({ error }),
+      onError: (error) => errors.push(error),
       ...options,
     });
     const [one, two] = [end(this.#options.first), end(this.#options.second)];
     const pair = pairOf({ ...faults, first: one, second: two, windowBytes });
     const { first, second } = pair;
     const run = async () => await this.#run(first, second, this.#clock);
-    const running = run().catch((error) => void failures.unshift({ error }));
+    const running = run().catch((error) => void errors.unshift(error));
     try {
       if (!await settles(running, this.#clock, outsideMs)) throw this.#hang(faults, first, second);
-      const failure = failures.find(({ error }) => !(isLossy && tellsLoss(error)));
-      if (failure !== undefined) throw this.#failed(faults, failure.error);
+      const isFine = isLossy ? errors.every(tellsLoss) : errors.length === 0;
+      if (!isFine) throw this.#failed(faults, errors);
       return pair.sentBytes;
     } finally {
       await this.#end(first, second);
@@ -273,8 +275,14 @@ class Trial<A, B> {
     );
   }
 
-  #failed(faults: CaseFaults, cause: unknown): Error {
-    return new Error(`${this.#name} failed: ${cause}\n${this.#alone(faults)}`, { cause });
+  /** Names first what is no consequence of a loss: the end of a connection often is one. */
+  #failed(faults: CaseFaults, errors: readonly unknown[]): Error {
+    const [cause, ...others] = [
+      ...errors.filter((error) => !tellsLoss(error)),
+      ...errors.filter(tellsLoss),
+    ];
+    const also = others.map((error) => `\nThen: ${error}`).join("");
+    return new Error(`${this.#name} failed: ${cause}${also}\n${this.#alone(faults)}`, { cause });
   }
 
   #alone(faults: CaseFaults): string {
