@@ -6,6 +6,7 @@ import { say } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
 import { checkFunction, type Known, show } from "../core/options.ts";
 import { callBack } from "../core/promises.ts";
+import { turn } from "../poll/turn.ts";
 import type { Callbacks, CloseCallback, Connection } from "./connection.ts";
 import type { Failure } from "./ending.ts";
 import type { ConnectionEnd } from "./settings.ts";
@@ -83,7 +84,7 @@ export class CallbackRunner<C> {
   prepare(): void {
     const { onPrepare } = this.#callbacks;
     if (onPrepare !== undefined) {
-      this.context = this.#scope(onPrepare, this.#owner.face, undefined);
+      this.context = this.#call(onPrepare, this.#owner.face, undefined);
     }
   }
 
@@ -125,7 +126,7 @@ export class CallbackRunner<C> {
     };
     let result: T | Promise<T>;
     try {
-      result = this.#scope(callback, this.#owner.face, this.context);
+      result = this.#call(callback, this.#owner.face, this.context);
     } catch (error) {
       return end(fail)(error);
     }
@@ -141,7 +142,7 @@ export class CallbackRunner<C> {
       return say("error", `a handler failed, its connection is closed: ${text(error)}`);
     }
     const fail = (second: unknown) => say("error", `onError failed: ${text(second)}`);
-    callBack(() => this.#scope(onError, error, this.#owner.face), fail);
+    callBack(() => this.#call(onError, error, this.#owner.face), fail);
   }
 
   /** Adds a close callback; when all is over already it is called soon. Returns what takes it back. */
@@ -169,9 +170,15 @@ export class CallbackRunner<C> {
     }
   }
 
+  /** The time of it is not that of the next call of a handler, whosever that is. */
+  #call<A, B, R>(callback: (a: A, b: B) => R, a: A, b: B): R {
+    turn.spoilStep();
+    return this.#scope(callback, a, b);
+  }
+
   #callClose(callback: CloseCallback): void {
     try {
-      this.#scope(callback, this.#owner.face, this.#owner.end);
+      this.#call(callback, this.#owner.face, this.#owner.end);
     } catch (error) {
       this.report(error);
     }

@@ -49,11 +49,15 @@ export interface TimeoutMessage extends ConnectionMessage {
   timeoutMs: number;
 }
 
-/** The message of `netpoll:request:start`, `:end` and `:error`: one call of a handler. */
+/**
+ * The message of `netpoll:request:start`, `:end` and `:error`: one call of a handler. It is an object
+ * of its own for each call, and whoever hears of it may keep it. Its `durationMs` has the receiving of
+ * the bytes as well.
+ */
 export interface RequestMessage extends ConnectionMessage, TraceMessage {
   /** The number of the call of this connection's handler, from 1, as in `requestCount`. */
   request: number;
-  /** The time from when the poller learned of the bytes to the call, in milliseconds. */
+  /** The time from when the poller learned of the bytes until it turned to them, in milliseconds. */
   waitMs: number;
   /** Bytes that were there to read when it was called. */
   readableBytes: number;
@@ -81,6 +85,7 @@ export const requests: Trace<RequestMessage> = new Trace("netpoll:request", watc
 
 /** Requests are looked at as long as somebody listens to what comes of it. */
 function watch(): void {
-  watching.want("listeners", connectionClose.isHeard || requests.isHeard);
+  watching.want("count", connectionClose.isHeard);
+  watching.want("requests", requests.isHeard);
 }
 watch(); // somebody may have subscribed before the library was there

@@ -310,10 +310,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     this.#stalledAt = NOT_STALLED;
   }
 
-  /**
-   * Calls the handler, which is due, until nothing is left for it to do, it has to wait, or it had
-   * its share of the turn.
-   */
+  /** Calls the handler, which is due, until nothing is left, it waits, or its share is used up. */
   protected serve(): void {
     do {
       if (this.#runCount > 0 && (this.#runCount === RUNS_PER_EVENT_MAX || turn.step())) {
@@ -337,7 +334,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     try {
       const context = callbacks === null ? undefined as C : callbacks.context;
       const scope = watching.isOn
-        ? (this.calls ??= new WatchedCalls(this, service)).scope
+        ? (this.calls ??= new WatchedCalls(this, service)).begin()
         : service.scope;
       const result = scope(this.handler!, this.face, context);
       if (begin > 0) this.#time(begin);
@@ -357,6 +354,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   #await(result: Promise<void>): void {
     this.#phase = "waiting";
+    this.calls?.wait();
     this.setOutside(!this.isAwaited);
     this.#onSettled ??= () => {
       this.#settle();
@@ -372,7 +370,7 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   }
 
   #settle(failure: Failure | null = null): void {
-    this.calls?.end(failure);
+    this.calls?.end(failure, this.#phase !== "dispatching");
     if (this.#phase === "outside") this.setOutside(false);
     this.#phase = "idle";
     if (this.input.total !== this.#readBefore) this.#stalledAt = NOT_STALLED;

@@ -13,6 +13,7 @@ import { describeAddress, type StreamAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
+import { turn } from "../poll/turn.ts";
 import type { Connection } from "./connection.ts";
 import { type ConnectionWriter, writeSide } from "./connection_writer.ts";
 import type { Failure } from "./ending.ts";
@@ -37,19 +38,15 @@ export function idOf({ serial }: Pick<WatchedConnection, "serial">): string {
   return threadId === 0 ? `${serial}` : `${threadId}-${serial}`;
 }
 
-/** False where only the end of connections is heard: that tells the number of calls, and no time. */
-function isTimed(): boolean {
-  return latency !== null || config.slowHandlerMs > 0 || requests.isHeard;
-}
-
 /** Looks at the calls of one connection's handler, of which at most one is under way. */
 export class WatchedCalls implements TimerOwner {
-  /** Calls the handler in the scope of its service. Its caller says when it has settled: `end`. */
-  readonly scope: Scope;
   /** The number of calls that were looked at. */
   count = 0;
   readonly #of: WatchedConnection;
   readonly #poller: Poller;
+  readonly #scope: Scope;
+  /** Tells of each call as well. Made for the first one. */
+  #tellingScope: Scope | null = null;
   /** When the call that is under way began, in microseconds; 0 for none. */
   #since = 0;
   /** Whether more than how long it takes is wanted. */
@@ -57,9 +54,9 @@ export class WatchedCalls implements TimerOwner {
   /** Bytes that had been read and sent when it began. */
   #readBefore = 0;
   #sentBefore = 0;
-  /** Whether it has returned, and waits for something. */
-  #isAsync = false;
   #message: RequestMessage | null = null;
+  /** Made for the first call that is told of. */
+  #id: string | null = null;
   /** Made for the first asynchronous call that may be slow. */
   #timer: Timer | null = null;
 
@@ -67,67 +64,72 @@ export class WatchedCalls implements TimerOwner {
   constructor(of: WatchedConnection, { poller, scope }: { poller: Poller; scope: Scope }) {
     this.#of = of;
     this.#poller = poller;
-    // A measurement has the shortest way: it is to cost two looks at the clock, and no more.
-    this.scope = (handler, connection, context) => {
-      this.count += 1;
-      if (!isTimed()) return scope(handler, connection, context);
-      this.#isClose = watching.isClose;
-      const now = this.#since = clock.now();
-      if (latency !== null) latency.wait.record(now - poller.batchMicros);
-      return this.#isClose
-        ? this.#lookAt(scope, handler, connection, context)
-        : scope(handler, connection, context);
-    };
+    this.#scope = scope;
   }
 
-  #lookAt<A, B, R>(scope: Scope, handler: (a: A, b: B) => R, a: A, b: B): R {
+  /**
+   * A call begins: it is to be made in the scope that is returned, and its caller says when it has
+   * settled: `end`. A measurement costs one look at the clock, mostly, and nothing is allocated.
+   */
+  begin(): Scope {
+    this.count += 1;
+    if (!watching.isTimed) return this.#scope;
+    const since = this.#since = turn.since();
+    if (latency !== null) latency.wait.record(since - this.#poller.batchMicros);
+    this.#isClose = watching.isClose;
+    return this.#isClose ? this.#lookClosely() : this.#scope;
+  }
+
+  #lookClosely(): Scope {
     const { input, writer } = this.#of;
     this.#readBefore = input.total;
     this.#sentBefore = writeSide.sentBytes(writer);
-    this.#isAsync = false;
-    this.#message = null;
-    const result = scope(requests.isHeard ? this.#told(handler) : handler, a, b);
-    if (result !== undefined) this.#wait();
-    return result;
-  }
-
-  /** The handler, so that its call is told of as well. */
-  #told<A, B, R>(handler: (a: A, b: B) => R): (a: A, b: B) => R {
-    const { face, input } = this.#of;
-    const message: RequestMessage = this.#message = {
-      connection: face,
-      id: idOf(this.#of),
+    if (!requests.isHeard) return this.#scope;
+    this.#message = {
+      connection: this.#of.face,
+      id: this.#id ??= idOf(this.#of),
       request: this.count,
       waitMs: Math.max(0, this.#since - this.#poller.batchMicros) / 1000,
       readableBytes: input.length,
       readBytes: 0,
       durationMs: null,
     };
-    return (a, b) => requests.start(message, handler, a, b);
+    return this.#tellingScope ??= this.#makeTellingScope();
   }
 
-  /** The call has returned a promise, most likely. */
-  #wait(): void {
-    this.#isAsync = true;
-    if (config.slowHandlerMs === 0) return;
+  /** The scope of the service, within which the start of a call is told before it is made. */
+  #makeTellingScope(): Scope {
+    let handler: (a: never, b: never) => unknown;
+    const call = (a: never, b: never) => requests.start(this.#message!, handler, a, b);
+    return <A, B, R>(given: (a: A, b: B) => R, a: A, b: B): R => {
+      handler = given;
+      return this.#scope(call, a as never, b as never) as R;
+    };
+  }
+
+  /** The call has returned a promise. */
+  wait(): void {
+    if (this.#since === 0 || !this.#isClose || config.slowHandlerMs === 0) return;
     this.#timer ??= new Timer(this);
     this.#poller.setTimer(this.#timer, config.slowHandlerMs);
   }
 
-  /** The call has settled, whatever came of it. */
-  end(failure: Failure | null): void {
+  /** The call has settled, whatever came of it; `isAsync`: not before it returned. */
+  end(failure: Failure | null, isAsync: boolean): void {
     const since = this.#since;
     if (since === 0) return;
-    const micros = clock.now() - since;
+    const now = clock.now();
+    const micros = now - since;
     this.#since = 0;
+    turn.endStep(now);
     if (latency !== null) latency.handler.record(micros);
-    if (this.#isClose) this.#conclude(micros, failure);
+    if (this.#isClose) this.#conclude(micros, failure, isAsync);
   }
 
-  #conclude(micros: number, failure: Failure | null): void {
+  #conclude(micros: number, failure: Failure | null, isAsync: boolean): void {
     if (this.#timer !== null) this.#poller.cancelTimer(this.#timer);
     if (config.slowHandlerMs > 0 && micros >= config.slowHandlerMs * 1000) {
-      this.#complain(`took ${ms(micros)} ms${this.#isAsync ? " until it settled" : ""}`);
+      this.#complain(`took ${ms(micros)} ms${isAsync ? " until it settled" : ""}`);
     }
     const message = this.#message;
     if (message === null) return;

@@ -12,6 +12,8 @@ const EXACT_BITS = 7;
 const HALF_BITS = EXACT_BITS - 1;
 const VALUE_BITS = 32;
 const SLOTS = (VALUE_BITS - EXACT_BITS + 2) << HALF_BITS;
+const SUM_AT = SLOTS;
+const MAX_AT = SLOTS + 1;
 
 /** The slot of a value. */
 function slotOf(units: number): number {
@@ -47,30 +49,30 @@ export interface HistogramMetrics {
 
 /** Counts times. */
 export class Histogram {
-  readonly #counts = new Float64Array(SLOTS);
-  #sumUnits = 0;
-  #maxUnits = 0;
+  /** The counts of the slots, and behind them the sum and the longest time. */
+  readonly #counts = new Float64Array(SLOTS + 2);
 
   /** Counts a time. Allocates nothing. */
   record(micros: number): void {
     const rounded = micros * UNITS_PER_MICRO + 0.5;
     let units = 0; // of what is less than nothing, and of NaN
     if (rounded > 0) units = rounded < UNITS_MAX ? rounded >>> 0 : UNITS_MAX;
-    this.#counts[slotOf(units)]! += 1;
-    this.#sumUnits += units;
-    if (units > this.#maxUnits) this.#maxUnits = units;
+    const counts = this.#counts;
+    counts[slotOf(units)]! += 1;
+    counts[SUM_AT]! += units;
+    if (units > counts[MAX_AT]!) counts[MAX_AT] = units;
   }
 
   /** The counts so far. */
   snapshot(): HistogramMetrics {
     const buckets: Record<string, number> = {};
-    for (const [slot, count] of this.#counts.entries()) {
+    for (const [slot, count] of this.#counts.subarray(0, SLOTS).entries()) {
       if (count > 0) buckets[endOf(slot) / UNITS_PER_MICRO] = count;
     }
     return describe(
       buckets,
-      this.#sumUnits / UNITS_PER_MICRO,
-      this.#maxUnits / UNITS_PER_MICRO,
+      this.#counts[SUM_AT]! / UNITS_PER_MICRO,
+      this.#counts[MAX_AT]! / UNITS_PER_MICRO,
     );
   }
 }

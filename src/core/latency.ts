@@ -5,9 +5,9 @@ import { Histogram, type HistogramMetrics, mergeHistograms } from "./histogram.t
 
 /** Times of a thread. */
 export interface LatencyMetrics {
-  /** Calls of handlers, from the call until they have settled. */
+  /** Calls of handlers until they have settled, with the receiving of the bytes that they are for. */
   handler: HistogramMetrics;
-  /** From when the poller learned of bytes until the handler was called for them. */
+  /** From when the poller learned of bytes until it turned to them. */
   wait: HistogramMetrics;
   /** Turns that had something to do, from the first event to their end. */
   turn: HistogramMetrics;

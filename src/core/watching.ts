@@ -4,8 +4,10 @@
 
 /** Why they are looked at. */
 export type WatchReason =
-  /** Somebody subscribed to a channel that tells of them. */
-  | "listeners"
+  /** Somebody subscribed to a channel that tells their number. */
+  | "count"
+  /** Somebody subscribed to a channel that tells of each. */
+  | "requests"
   /** `configure({ measure: true })`. */
   | "measure"
   /** `configure({ slowHandlerMs })`. */
@@ -15,7 +17,9 @@ export type WatchReason =
 class Watching {
   /** Whether there is one. A field: it is read for each call. */
   isOn = false;
-  /** Whether more than how long they take is wanted. */
+  /** Whether it is wanted how long they take; otherwise they are only counted. */
+  isTimed = false;
+  /** Whether more is wanted than how long they take. */
   isClose = false;
   readonly #reasons = new Set<WatchReason>();
 
@@ -24,7 +28,8 @@ class Watching {
     if (on) this.#reasons.add(reason);
     else this.#reasons.delete(reason);
     this.isOn = this.#reasons.size > 0;
-    this.isClose = this.#reasons.has("listeners") || this.#reasons.has("slow");
+    this.isClose = this.#reasons.has("requests") || this.#reasons.has("slow");
+    this.isTimed = this.isClose || this.#reasons.has("measure");
   }
 }
 

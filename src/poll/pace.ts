@@ -186,12 +186,13 @@ export class Pace {
     do {
       this.#sawEvents = true;
       this.#eventAt = turns.nowMicros;
+      turn.isTelling = false;
       // Handlers may have settled promises that others await.
       host.drainMicrotasks?.();
       turns.sendJoined();
       if (host.drainMicrotasks === null) return false;
-      if (this.#phase !== "running") return true;
       turns.nowMicros = clock.now();
+      if (this.#phase !== "running") return true;
       if (runtime.isReady || turns.nowMicros > deadline || clock.stands) return false;
       count = turns.poll(0, deadline);
     } while (count > 0);
@@ -201,7 +202,9 @@ export class Pace {
 
   /** The turn has ended. */
   #measure({ turn }: NonNullable<typeof latency>): void {
-    this.#endedAt = clock.now();
+    // A turn that had something to do has just looked at the clock.
+    const hasLooked = this.#workingSince > 0 && host.drainMicrotasks !== null;
+    this.#endedAt = hasLooked ? this.#turns.nowMicros : clock.now();
     if (this.#workingSince > 0) turn.record(this.#endedAt - this.#workingSince);
     this.#workingSince = 0;
   }

@@ -386,7 +386,7 @@ export class Poller {
     if (count < 0) check("wait for events", count);
     this.#batchCount = count & EVENTS_MASK;
     // A wait that does not block takes hardly longer than a look at the clock.
-    this.batchMicros = watching.isOn && micros !== 0 ? clock.now() : this.nowMicros;
+    this.batchMicros = watching.isOn && micros !== 0 ? turn.beginStep() : this.nowMicros;
     return count > EVENTS_MASK ? this.#complete(count >>> 16) : 0;
   }
 

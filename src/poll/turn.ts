@@ -10,6 +10,9 @@ const STEP_MICROS_LONG = 50;
 /** The longest time that code has outside a turn: as much as a turn. */
 const OUTSIDE_MICROS = 1000;
 
+/** Never equal to the number of a step. */
+const NO_STEP = -1;
+
 /** Until when this thread is ours. Outside a turn that counts from the first look at the clock. */
 export class Turn {
   #deadline = Infinity;
@@ -17,9 +20,19 @@ export class Turn {
   /** Steps between two looks: fewer where steps are long. */
   #stride = 1;
   #left = 1;
+  /** Watchers are told one after the other, and nothing else runs between two of them. */
+  isTelling = false;
+  /** The number of this step. */
+  #stepCount = 0;
+  /** The number of the step that is known to begin at {@linkcode #stepMicros}. */
+  #knownStep = NO_STEP;
+  #stepMicros = 0;
 
   /** A batch of a turn begins, which lasts until then. */
   begin(deadline: number, nowMicros: number): void {
+    this.isTelling = true;
+    this.#stepMicros = nowMicros;
+    this.#knownStep = this.#stepCount;
     if (this.#deadline === deadline) return;
     this.#deadline = deadline;
     this.#lookedAt = nowMicros;
@@ -28,6 +41,7 @@ export class Turn {
 
   /** The thread is the runtime's. */
   end(): void {
+    this.isTelling = false;
     this.#deadline = Infinity;
   }
 
@@ -37,12 +51,41 @@ export class Turn {
    * looked at every few steps.
    */
   step(): boolean {
+    this.#stepCount += 1;
     return this.#left-- <= 0 && this.#look();
   }
 
   /** The work that follows may take long: the next step looks at the clock. */
   hurry(): void {
     this.#left = 0;
+  }
+
+  /**
+   * When this step began, in microseconds. That is when the one before it ended, if somebody has
+   * looked at the clock then; otherwise it is now. So steps that are measured one after the other take
+   * one look each.
+   */
+  since(): number {
+    const isKnown = this.isTelling && this.#knownStep === this.#stepCount;
+    this.#knownStep = NO_STEP;
+    return isKnown ? this.#stepMicros : clock.now();
+  }
+
+  /** This step has ended then, and the next one begins. */
+  endStep(micros: number): void {
+    this.#stepMicros = micros;
+    this.#knownStep = this.#stepCount + 1;
+  }
+
+  /** This step begins now, and not with the batch. Now. */
+  beginStep(): number {
+    this.#knownStep = this.#stepCount;
+    return this.#stepMicros = clock.now();
+  }
+
+  /** Something has run in this step that is no part of the next one. */
+  spoilStep(): void {
+    this.#knownStep = NO_STEP;
   }
 
   #look(): boolean {

@@ -2,11 +2,18 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { channel } from "node:diagnostics_channel";
 import { test } from "node:test";
-import { type Connection, dial, type RequestMessage } from "../../mod.ts";
+import {
+  type Connection,
+  dial,
+  type EventLoopOptions,
+  metrics,
+  type RequestMessage,
+} from "../../mod.ts";
 import { config, configure, type LogLevel } from "../../src/core/config.ts";
 import { watching } from "../../src/core/watching.ts";
 import { Listening } from "../support/heard.ts";
 import { receive, send } from "../support/pair.ts";
+import { type FakeClock, withFakeClock } from "../support/fake_clock.ts";
 import { echo, serve } from "../support/serve.ts";
 import { delay, until } from "../support/until.ts";
 
@@ -210,3 +217,111 @@ test("slowHandlerMs logs no line of calls that are fast, and leaves no timer", a
     }));
   assertEquals(lines, []);
 });
+
+/** The microseconds that something takes, by the clock of the test: less than a turn. */
+const MICROS = 400;
+
+/** Takes so long. */
+type Block = () => void;
+
+/** Who takes long, and the times of the calls of handlers that follow from it, in microseconds. */
+interface Blame {
+  readonly title: string;
+  /** Handles "A", which takes long somewhere. */
+  handle(it: Connection, block: Block): void | Promise<void>;
+  options?(block: Block): EventLoopOptions<undefined>;
+  /** The times of the handlers: their sum and the longest. */
+  readonly times: readonly [sum: number, max: number];
+}
+
+const BLAMES: readonly Blame[] = [
+  {
+    title: "a handler before it",
+    handle: (it, block) => (echo(it), block()),
+    times: [MICROS, MICROS],
+  },
+  {
+    title: "the synchronous part of an asynchronous one",
+    handle: async (it, block) => {
+      echo(it);
+      block();
+      await Promise.resolve();
+    },
+    times: [MICROS, MICROS],
+  },
+  {
+    title: "two calls of one event",
+    handle: ({ reader, writer }, block) => {
+      block();
+      writer.writeString(reader.readString(1));
+      void writer.flush();
+    },
+    times: [2 * MICROS, MICROS],
+  },
+  {
+    title: "a close callback of another connection",
+    handle: (it, block) => {
+      echo(it);
+      it.addCloseCallback(block);
+      void it.close();
+    },
+    times: [0, 0],
+  },
+  {
+    title: "onDisconnect of another connection",
+    handle: (it) => {
+      echo(it);
+      void it.close();
+    },
+    options: (block) => ({ onDisconnect: block }),
+    times: [0, 0],
+  },
+  {
+    title: "onError of another connection",
+    handle: (it) => {
+      echo(it);
+      throw new Error("no");
+    },
+    options: (block) => ({ onError: block }),
+    times: [0, 0],
+  },
+  {
+    title: "a microtask",
+    handle: (it, block) => {
+      echo(it);
+      queueMicrotask(block);
+    },
+    times: [0, 0],
+  },
+];
+
+/** Sends to three connections at once, "AA" to the first one. Each gets back what it sent. */
+async function sendToAll(fake: FakeClock, { handle, options }: Blame): Promise<void> {
+  const block = () => fake.block(MICROS / 1000);
+  const { loop, listener, served } = serve((it) => {
+    return it.reader.peek(1)[0] === 0x41 ? handle(it, block) : echo(it);
+  }, options?.(block));
+  const { address } = listener;
+  const at = `127.0.0.1:${address.transport === "tcp" ? address.port : 0}`;
+  const clients = await Promise.all([dial("tcp", at), dial("tcp", at), dial("tcp", at)]);
+  const texts = ["AA", "bb", "cc"];
+  await Promise.all(clients.map((client, i) => send(client, texts[i]!)));
+  await Promise.all(clients.map((client, i) => receive(client, texts[i]!.length)));
+  await Promise.all(clients.map((client) => client.close({ timeoutMs: 0 })));
+  await loop.shutdown();
+  await served;
+}
+
+for (const blame of BLAMES) {
+  test(`the time of a call does not have that of ${blame.title}`, () =>
+    withFakeClock(async (fake) => {
+      configure({ measure: true });
+      try {
+        await sendToAll(fake, blame);
+        const { sumMicros, maxMicros } = metrics().latency!.handler;
+        assertEquals([sumMicros, maxMicros], [...blame.times]);
+      } finally {
+        configure({ measure: false });
+      }
+    }));
+}

@@ -55,3 +55,34 @@ test("Turn.step() gives code outside a turn as much time, from its first look on
     turn.end(); // there was a turn meanwhile
     assertEquals(turn.step(), false);
   }));
+
+test("Turn.since() is when the step before ended, if that was looked at, and now otherwise", () =>
+  withFakeClock((fake) => {
+    const turn = new Turn();
+    const begin = clock.now();
+    const since = () => turn.since() - begin;
+    turn.begin(begin + 1000, begin);
+    fake.block(0.1);
+    assertEquals(since(), 0); // the first step begins with the batch
+    fake.block(0.1);
+    assertEquals(since(), 200); // it is known once
+    turn.endStep(clock.now());
+    turn.step();
+    fake.block(0.1);
+    assertEquals(since(), 200);
+    turn.endStep(clock.now());
+    turn.step();
+    turn.step(); // of somebody who has not looked
+    fake.block(0.1);
+    assertEquals(since(), 400);
+    turn.endStep(clock.now());
+    turn.spoilStep();
+    turn.step();
+    fake.block(0.1);
+    assertEquals(since(), 500);
+    turn.endStep(clock.now());
+    turn.end();
+    turn.step();
+    fake.block(0.1);
+    assertEquals(since(), 600); // outside a turn anything may have run
+  }));
