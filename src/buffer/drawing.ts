@@ -9,9 +9,6 @@
 import type { LinkChain } from "./link_chain.ts";
 import type { LinkNode } from "./link_node.ts";
 
-/** The method that `console.log` and `inspect` of node:util call, in both runtimes. */
-export const INSPECT: unique symbol = Symbol.for("nodejs.util.inspect.custom") as never;
-
 /** Columns that a node is drawn in. */
 const COLUMNS = 32;
 /** Nodes that are drawn; of a longer chain the first and the last ones. */

@@ -4,7 +4,8 @@
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
 import { RESOLVED } from "../core/promises.ts";
 import { chainOf } from "./chained.ts";
-import { drawChain, INSPECT } from "./drawing.ts";
+import { showAs } from "../core/inspect.ts";
+import { drawChain } from "./drawing.ts";
 import { forgetOwner, reclaimFrom } from "./dropped.ts";
 import { LinkBuffer, setLinkBuffer } from "./contract.ts";
 import { CLOSED, LinkChain } from "./link_chain.ts";
@@ -24,6 +25,7 @@ class Implementation extends ChainReader {
       return new LinkBuffer();
     });
     setChainAccess((buffer) => #chain in buffer ? chainOf(buffer) : null);
+    showAs(this.prototype, "LinkBuffer", (buffer) => drawChain("LinkBuffer", buffer.#chain));
   }
 
   get #chain(): LinkChain {
@@ -59,11 +61,6 @@ class Implementation extends ChainReader {
 
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  /** The drawing for `console.log`. */
-  [INSPECT](): string {
-    return drawChain("LinkBuffer", this.#chain);
   }
 }
 

@@ -2,6 +2,7 @@
  * Reading: bytes that are there, as views, numbers, strings and slices.
  */
 import { byteCount, presentCount } from "../core/bytes.ts";
+import { showAs } from "../core/inspect.ts";
 import { show } from "../core/options.ts";
 import { type Block, blocks } from "./block.ts";
 import { Chained, chainIfAny, chainOf } from "./chained.ts";
@@ -305,6 +306,8 @@ export class ChainReader extends Chained implements BufferReader {
     chainOf(this).release();
   }
 }
+
+showAs(ChainReader.prototype, "Reader", ["length"]);
 
 /** The chain that a reader reads, for codecs, which look at bytes without a view of them. */
 export function readChain(reader: BufferReader): LinkChain {

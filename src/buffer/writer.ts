@@ -3,6 +3,7 @@
  */
 import { PIECE_BYTES_MAX } from "../core/limits.ts";
 import { checkOptions, checkSignal, show } from "../core/options.ts";
+import { showAs } from "../core/inspect.ts";
 import { countToWrite, insertedNode, nodeOf } from "./array_node.ts";
 import { Chained, chainOf } from "./chained.ts";
 import { writeLatin1 } from "./latin1.ts";
@@ -323,6 +324,8 @@ export abstract class ChainWriter extends Chained implements Writer {
     if (other.length + other.pending > 0) move(chain, other, buffer);
   }
 }
+
+showAs(ChainWriter.prototype, "Writer", ["mallocLength", "isWritable"]);
 
 // See reader.ts: LinkBuffer tells us how to get at its chain; null for what is no LinkBuffer.
 let bufferChain: (buffer: LinkBuffer) => LinkChain | null;

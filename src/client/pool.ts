@@ -3,6 +3,7 @@
  */
 import type { Connection } from "../connection/connection.ts";
 import { checkFunction } from "../core/options.ts";
+import { showAs } from "../core/inspect.ts";
 import { PoolCore } from "./pool/core.ts";
 import type { Lease } from "./pool/lease.ts";
 import type { PoolSource } from "./pool/maker.ts";
@@ -77,6 +78,21 @@ export type {
  */
 export class ConnectionPool implements AsyncDisposable {
   readonly #core: PoolCore;
+
+  static {
+    showAs(this.prototype, "ConnectionPool", (pool) => {
+      const { size, idle, inUse, waiting, addresses } = pool.metrics();
+      const { isActive } = pool;
+      return {
+        addresses: addresses.map((each) => each.address),
+        isActive,
+        size,
+        idle,
+        inUse,
+        waiting,
+      };
+    });
+  }
 
   /** A pool for an address, or for several that are all as good. */
   constructor(source: PoolSource | readonly PoolSource[], options: PoolOptions = {}) {

@@ -4,6 +4,7 @@
 import { checkCodec, type Codec } from "../codec/codec.ts";
 import type { Tagged } from "../codec/tagged.ts";
 import { say } from "../core/config.ts";
+import { showAs } from "../core/inspect.ts";
 import { BusyError, ClosedError, TimeoutError, UnansweredError } from "../core/errors.ts";
 import { fullJitter } from "../core/jitter.ts";
 import { RECONNECT_MS, REQUESTS_PENDING_MAX, RETRY_BUDGET, RETRY_RATIO } from "../core/limits.ts";
@@ -378,6 +379,8 @@ export class Reconnecting<In, Out> implements AsyncDisposable {
     return this.close().catch(ignore);
   }
 }
+
+showAs(Reconnecting.prototype, "Reconnecting", ["state", "pendingCount"]);
 
 function closedError(): ClosedError {
   return new ClosedError("Cannot request: the client was closed, or is drained");

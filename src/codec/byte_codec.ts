@@ -1,6 +1,7 @@
 /**
  * The base of all codecs whose frames are bytes. They differ in where a frame ends.
  */
+import { showAs } from "../core/inspect.ts";
 import { LinkBuffer } from "../buffer/link_buffer.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
 import { type BufferReader, readChain } from "../buffer/reader.ts";
@@ -122,6 +123,8 @@ export class WindowCodec implements ByteCodec {
     return frame;
   }
 }
+
+showAs(WindowCodec.prototype, "ByteCodec", ["frameBytesMax"]);
 
 function write(window: FrameWindow, writer: Writer, frame: FrameInput): void {
   window.write(writer, settledInput(writer, frame));

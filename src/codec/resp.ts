@@ -1,6 +1,7 @@
 /**
  * RESP, the protocol of Redis, versions 2 and 3.
  */
+import { showAs } from "../core/inspect.ts";
 import { Buffer } from "node:buffer";
 import { countToWrite } from "../buffer/array_node.ts";
 import type { LinkChain } from "../buffer/link_chain.ts";
@@ -343,6 +344,8 @@ class Resp implements RespCodec<Bulk> {
     writer.writeString("\r\n");
   }
 }
+
+showAs(Resp.prototype, "RespCodec", ["frameBytesMax"]);
 
 function checkText(text: string): string {
   if (typeof text === "string") return text;

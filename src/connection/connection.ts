@@ -3,7 +3,7 @@
  * `SocketConnection`. So a user reaches what is declared here, and nothing else.
  */
 import type { Duplex } from "node:stream";
-import { INSPECT } from "../buffer/drawing.ts";
+import { INSPECT, showAs } from "../core/inspect.ts";
 import type { Reader } from "../buffer/reader.ts";
 import type { Writer } from "../buffer/writer.ts";
 import type { StreamAddress } from "../net/address.ts";
@@ -112,11 +112,7 @@ export class Connection implements AsyncDisposable {
       typeof connection === "object" && connection !== null && #inside in connection
         ? connection.#inside
         : null;
-    Object.defineProperty(this.prototype, INSPECT, {
-      value(this: Connection): string {
-        return this.#inside[INSPECT]();
-      },
-    });
+    showAs(this.prototype, "Connection", (connection) => connection.#inside[INSPECT]());
   }
 
   /**

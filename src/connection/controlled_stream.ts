@@ -2,7 +2,7 @@
  * Everything that users set of a stream or ask it, beside its messages and its end: timeouts, zero
  * copy, files, pausing, figures. And the part of it that a pipe uses.
  */
-import { INSPECT } from "../buffer/drawing.ts";
+import { INSPECT } from "../core/inspect.ts";
 import { CLOSED } from "../buffer/link_chain.ts";
 import {
   BusyError,

@@ -3,6 +3,7 @@
  */
 import type { LinkBuffer } from "../buffer/contract.ts";
 import { show } from "../core/options.ts";
+import { showAs } from "../core/inspect.ts";
 import type { PackedAddress, UdpAddress } from "../net/address.ts";
 import type { Batch } from "./batch.ts";
 import type { Datagram, Datagrams, DatagramWriteOptions } from "./contract.ts";
@@ -85,6 +86,8 @@ class BatchDatagram implements Datagram {
   }
 }
 
+showAs(BatchDatagram.prototype, "Datagram", ["length", "remoteAddress"]);
+
 /** {@linkcode Datagrams} over a batch. */
 class BatchDatagrams implements Datagrams {
   readonly #batch: Batch;
@@ -115,6 +118,8 @@ class BatchDatagrams implements Datagrams {
     return this.#iterator;
   }
 }
+
+showAs(BatchDatagrams.prototype, "Datagrams", ["count"]);
 
 /** Goes through a batch. The results are one object: nothing is made for a datagram. */
 class BatchIterator implements Iterator<Datagram> {

@@ -3,6 +3,7 @@
  */
 import { CLOSE_TIMEOUT_MS } from "../core/limits.ts";
 import { ignore } from "../core/promises.ts";
+import { showAs } from "../core/inspect.ts";
 import { checkOptions, checkSignal, checkTimeout, type Known } from "../core/options.ts";
 import { describeAddress, Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import type {
@@ -204,3 +205,10 @@ export class UserDatagramSocket implements DatagramSocket {
     await this.#core.close(CLOSE_TIMEOUT_MS);
   }
 }
+
+showAs(UserDatagramSocket.prototype, "DatagramSocket", [
+  "fd",
+  "localAddress",
+  "remoteAddress",
+  "queuedCount",
+]);

@@ -10,6 +10,7 @@ import type { Errand } from "../connection/leaving.ts";
 import { writeSide } from "../connection/connection_writer.ts";
 import { insideOf, type SocketConnection } from "../connection/socket_connection.ts";
 import { counts } from "../core/counts.ts";
+import { showAs } from "../core/inspect.ts";
 import {
   BusyError,
   ClosedError,
@@ -410,6 +411,8 @@ export class Multiplexer<In, Out> implements AsyncDisposable {
     return this.close();
   }
 }
+
+showAs(Multiplexer.prototype, "Multiplexer", ["isActive", "pendingCount", "strayCount"]);
 
 function ignoreTimeout(error: unknown): void {
   if (!(error instanceof TimeoutError)) throw error;

@@ -8,6 +8,7 @@ import type { Writer } from "../buffer/writer.ts";
 import type { Connection } from "../connection/connection.ts";
 import { insideOf } from "../connection/socket_connection.ts";
 import { ClosedError } from "../core/errors.ts";
+import { showAs } from "../core/inspect.ts";
 import { checkFunction } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
 
@@ -158,6 +159,8 @@ export class ShardQueue implements AsyncDisposable {
     }
   }
 }
+
+showAs(ShardQueue.prototype, "ShardQueue", ["length"]);
 
 function appendAll(_by: null, writer: Writer, buffers: readonly LinkBuffer[]): void {
   for (const buffer of buffers) writer.append(buffer);

@@ -7,6 +7,7 @@ import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { unloadables } from "../../ffi/unload.ts";
 import { check } from "../core/check.ts";
+import { showAs } from "../core/inspect.ts";
 import { ClosedError } from "../core/errors.ts";
 import { checkNumber, type Known, readOptions, show } from "../core/options.ts";
 import {
@@ -264,6 +265,7 @@ let socketOf: (listener: object) => ListenerSocket | null;
 class UserListener implements Listener {
   static {
     socketOf = (listener) => #socket in listener ? listener.#socket : null;
+    showAs(this.prototype, "Listener", ["address", "fd"]);
   }
 
   readonly #socket: ListenerSocket;
@@ -484,13 +486,8 @@ const FROM_FD_OPTIONS: Known<ListenerFromFdOptions> = {
 
 /** The listener that a user gave us, as what it is. */
 export function listenerSocket(listener: Listener): ListenerSocket {
-  const isObject = typeof listener === "object" && listener !== null;
-  // A Worker of a cluster serves what the cluster listens at.
-  const socket = listener instanceof ListenerSocket
-    ? listener
-    : isObject
-    ? socketOf(listener)
-    : null;
+  // A Worker of a cluster serves what the cluster listens at. Nothing else has a socket inside.
+  const socket = listener instanceof ListenerSocket ? listener : socketOf(Object(listener));
   if (socket === null) {
     throw new TypeError("Cannot serve: the listener was not made by createListener");
   }

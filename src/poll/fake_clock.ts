@@ -1,6 +1,7 @@
 /**
  * A clock for tests: time passes when a test says so, and only then.
  */
+import { showAs } from "../core/inspect.ts";
 import { setImmediate } from "node:timers";
 import { native } from "../../ffi/load.ts";
 import { clock } from "./clock.ts";
@@ -145,3 +146,5 @@ export class FakeClock implements Disposable {
     if (this.#dueMicros < Infinity) threadPoller().retime();
   }
 }
+
+showAs(FakeClock.prototype, "FakeClock", ["nowMs"]);

@@ -5,6 +5,7 @@ import { currentScope, type Scope } from "../../ffi/context.ts";
 import { availableParallelism } from "node:os";
 import { clearTimeout, setTimeout } from "node:timers";
 import { say } from "../core/config.ts";
+import { showAs } from "../core/inspect.ts";
 import { NetpollError, type SystemError } from "../core/errors.ts";
 import { METRICS_TIMEOUT_MS, WORKER_BACKOFF_MS, WORKER_HEALTHY_MS } from "../core/limits.ts";
 import { checkTimeout } from "../core/options.ts";
@@ -495,3 +496,5 @@ export class Cluster {
     );
   }
 }
+
+showAs(Cluster.prototype, "Cluster", ["pollerCount", "connectionCount"]);

@@ -17,6 +17,7 @@ import { tlsTransport } from "../transport/tls_transport.ts";
 import type { Credentials } from "../tls/credentials.ts";
 import type { StreamAddress } from "../net/address.ts";
 import { ClosedError, type NetpollError } from "../core/errors.ts";
+import { showAs } from "../core/inspect.ts";
 import { checkOptions, type Known, readOptions, show } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
 import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
@@ -197,6 +198,11 @@ export class EventLoop<C = undefined> {
   #cut = 0;
 
   static {
+    showAs(this.prototype, "EventLoop", (loop) => ({
+      state: loop.#shutdown.result !== null ? "shut down" : loop.#served ? "serving" : "new",
+      listeners: loop.metrics().listeners.map(({ address }) => address),
+      connectionCount: loop.connectionCount,
+    }));
     feed = (loop, { open, onCount }) => {
       loop.#onCount = onCount;
       if (open !== null) loop.#sources.add(open(loop.#sourceOwner()));

@@ -1,6 +1,7 @@
 /**
  * Leases: a connection of a pool in somebody's hands.
  */
+import { showAs } from "../../core/inspect.ts";
 import type { Connection } from "../../connection/connection.ts";
 
 /** A connection that is lent. */
@@ -95,3 +96,5 @@ export class Lease implements Disposable {
     if (this.#lent !== null) this.release();
   }
 }
+
+showAs(Lease.prototype, "Lease", ["isReleased"]);
