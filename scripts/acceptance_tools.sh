@@ -13,7 +13,7 @@ PACKAGES=(
   openssl:openssl nginx:nginx-light haproxy:haproxy stunnel:stunnel4 go:golang-go
   dig:dnsutils dnsperf:dnsperf logger:bsdutils tftp:tftp-hpa ntpdate:ntpdate ip:iproute2
   systemd-socket-activate:systemd chromium:chromium
-  memccapable:libmemcached-tools memcached:memcached
+  memccapable:libmemcached-tools memcached:memcached mosquitto_sub:mosquitto-clients
 )
 
 missing=()
@@ -26,6 +26,7 @@ done
 for module in statsd pymemcache pylibmc socks; do
   /usr/bin/python3 -c "import $module" 2>/dev/null || missing+=("python3-$module")
 done
+/usr/bin/python3 -c "import paho.mqtt.client" 2>/dev/null || missing+=(python3-paho-mqtt)
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     echo "Not installed, and this is not root on Debian: ${missing[*]}; tests that need them are skipped"
