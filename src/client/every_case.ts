@@ -250,21 +250,17 @@ class Trial<A, B> {
     const run = async () => await this.#run(first, second, this.#clock);
     const running = run().catch((error) => void errors.unshift(error));
     try {
-      if (!await settles(running, this.#clock, outsideMs)) throw this.#hang(faults, first, second);
-      const isFine = isLossy ? errors.every(tellsLoss) : errors.length === 0;
-      if (!isFine) throw this.#failed(faults, errors);
-      return pair.sentBytes;
+      const hasSettled = await settles(running, this.#clock, outsideMs);
+      if (!hasSettled) throw this.#hang(faults, first, second);
+      if (!isLossy && errors.length > 0) throw this.#failed(faults, errors);
     } finally {
-      await this.#end(first, second);
+      first.reset();
+      second.reset();
     }
-  }
-
-  /** Ends both connections, and waits for what their callbacks do then. */
-  async #end(first: Connection, second: Connection): Promise<void> {
-    first.reset();
-    second.reset();
-    const ended = Promise.allSettled([first.closed, second.closed]);
-    await settles(ended, this.#clock, this.#options.outsideMs ?? 0);
+    // What callbacks do then may fail, too; that the connection is gone is our own doing.
+    await settles(Promise.allSettled([first.closed, second.closed]), this.#clock, outsideMs);
+    if (!errors.every(tellsLoss)) throw this.#failed(faults, errors);
+    return pair.sentBytes;
   }
 
   #hang(faults: CaseFaults, first: Connection, second: Connection): Error {

@@ -11,6 +11,7 @@ import {
   FakeClock,
   frames,
   lines,
+  metrics,
   TimeoutError,
 } from "../../mod.ts";
 import { leaks } from "../support/leaks.ts";
@@ -288,3 +289,26 @@ test("everySplit() and everyLoss() refuse options that mean nothing", async () =
   await refused(echo, { only: { toThird: {} } }, TypeError, "toThird");
   await assertRejects(() => everyLoss(echo, { losses: ["fire" as "end"] }), TypeError, "stall");
 });
+
+test("everySplit() fails a case whose callback fails when the connections end", () =>
+  leaks(async () => {
+    const second = {
+      onDisconnect: () => {
+        throw new TypeError("a bug at the end");
+      },
+    };
+    const error = await failure(everySplit((client) => client.reset(), { second }));
+    assertStringIncludes(error.message, "a bug at the end");
+  }));
+
+test("everySplit() ends the connections of a case whose clock the protocol disposes of", () =>
+  leaks(async () => {
+    const { activeCount } = metrics().connections;
+    const running = everySplit(async (client, _server, clock) => {
+      clock[Symbol.dispose]();
+      await client.reader.wait(1);
+    });
+    await assertRejects(() => running, TypeError, "disposed of");
+    assertEquals(metrics().connections.activeCount, activeCount);
+    await everySplit(echo);
+  }));
