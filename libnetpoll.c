@@ -541,7 +541,10 @@ EXPORT int32_t np_recv(int32_t fd, uint32_t slab, uint32_t offset, uint32_t leng
 // Receive to the end of a user's array, from `offset` on, or only look (MSG_PEEK). Bytes, 0 at the end, or -errno.
 EXPORT int32_t np_recv_array(int32_t fd, uint8_t *array, uint32_t bytes, uint32_t offset, int32_t flags) {
   if (offset > bytes) return -EFAULT;
-  return counted(CALL_RECV, RETRY(recv(fd, array + offset, bytes - offset, flags)));
+  int32_t count = RETRY(recv(fd, array + offset, bytes - offset, flags));
+  bool was_look = (flags & MSG_PEEK) && count > 0;  // what it has seen is counted when it is received
+  counted(CALL_RECV, was_look ? 0 : count);
+  return count;
 }
 
 // Read into several pieces, from any kind of descriptor.

@@ -111,10 +111,8 @@ export function frameOf(now: ClusterMetrics, before: ClusterMetrics, intervalMs:
       acceptedPerSecond: rate((of) => of.connections.accepted),
     },
     callsPerSecond: rate(calls),
-    receivedBytesPerSecond: rate((of) => of.calls.receive.bytes),
-    sentBytesPerSecond: rate(({ calls: { send, sendFile, sendZeroCopy } }) =>
-      send.bytes + sendFile.bytes + sendZeroCopy.bytes
-    ),
+    receivedBytesPerSecond: rate((of) => of.bytes.received),
+    sentBytesPerSecond: rate((of) => of.bytes.sent),
     times: {
       handler: timesOf("handler", now, before),
       wait: timesOf("wait", now, before),

@@ -159,8 +159,6 @@ export function drawFrame(now: Snapshot, then: Snapshot, title: string): string[
     `${short((read(a) - read(b)) / seconds, unit)}/s`;
   const cpu = (of: Metrics) => of.process.userMicros + of.process.systemMicros;
   const calls = (of: Metrics) => of.calls.receive.calls + of.calls.send.calls;
-  const sent = ({ calls: { send, sendFile, sendZeroCopy } }: Metrics) =>
-    send.bytes + sendFile.bytes + sendZeroCopy.bytes;
   const queues = now.loop?.listeners.map(({ queue }) => queue).filter((queue) => queue !== null);
   const waiting = queues?.map((one) =>
     `   ${one!.waitingCount} of ${one!.waitingMax} in the queue`
@@ -174,7 +172,9 @@ export function drawFrame(now: Snapshot, then: Snapshot, title: string): string[
     `${rate((of) => of.connections.lost)} lost   ${short(connections.refused)} refused` +
     (waiting?.join("") ?? ""),
     ...pollerLine(now),
-    `traffic      ${rate((of) => of.calls.receive.bytes, "B")} in   ${rate(sent, "B")} out   ` +
+    `traffic      ${rate((of) => of.bytes.received, "B")} in   ${
+      rate((of) => of.bytes.sent, "B")
+    } out   ` +
     `${rate(calls)} calls   ${rate((of) => of.calls.receive.notReady)} for nothing`,
     ...datagramLine(a, rate),
     `thread       ${((cpu(a) - cpu(b)) / seconds / 1e4).toFixed(0)} % CPU   ` +

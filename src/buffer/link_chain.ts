@@ -92,6 +92,8 @@ export class LinkChain {
   consumed = 0;
   /** Bytes read in all. */
   total = 0;
+  /** Bytes of its stream that were never read from it: they were moved past it, or dropped. */
+  bypassed = 0;
   /** A codec's knowledge of the bytes that are read next, or null. */
   unfinished: Unfinished | null = null;
   /** The reason why nothing may be written any more, or null. */
@@ -281,6 +283,7 @@ export class LinkChain {
 
   /** Takes over all bytes of another chain, read ones excepted, as written and not flushed. */
   take(other: LinkChain): void {
+    other.bypassed += other.length;
     other.release();
     let node = other.head;
     other.#forget();
@@ -418,6 +421,7 @@ export class LinkChain {
 
   /** Gives back everything, and says why from now on nothing can be done. */
   close(ban: Ban): void {
+    this.bypassed += this.length;
     this.readBan = ban;
     this.writeBan = ban;
     this.unfinished = null;

@@ -43,9 +43,9 @@ export interface ConnectionMetrics {
   localAddress: StreamAddress;
   /** Where the other end is. */
   remoteAddress: StreamAddress;
-  /** Bytes that were received, after close those that were read; what `pipe` moves excepted. */
+  /** Bytes that were received, read or not, and however they were moved on. */
   receivedBytes: number;
-  /** Bytes that the kernel took to send, those of files included; what `pipe` moves excepted. */
+  /** Bytes that the kernel took to send: written ones, those of files, and those of a pipe. */
   sentBytes: number;
   /** Bytes that were received and not read. */
   unread: QueueMetrics;
@@ -87,6 +87,11 @@ function stateOf({ state }: Measured): ConnectionState {
   return state === "connecting" ? "open" : state;
 }
 
+/** Bytes that came to a connection. */
+export function receivedBytes({ total, length, bypassed }: LinkChain): number {
+  return total + length + bypassed;
+}
+
 function queueMetrics(chain: LinkChain): QueueMetrics {
   return { bytes: chain.length, heldBytes: chain.heldBytes, nodeCount: nodeCount(chain) };
 }
@@ -101,7 +106,7 @@ export function connectionMetrics(of: Measured): ConnectionMetrics {
     state: stateOf(of),
     localAddress,
     remoteAddress,
-    receivedBytes: input.total + input.length,
+    receivedBytes: receivedBytes(input),
     sentBytes: writeSide.sentBytes(writer),
     unread: queueMetrics(input),
     unsent: { ...queueMetrics(output), ...(of.isOpen ? {} : { bytes: of.droppedBytes }) },

@@ -10,6 +10,7 @@ import type { Watcher } from "../poll/watcher.ts";
 import type { EndpointAddresses } from "../transport/endpoint.ts";
 import { receiving } from "../transport/transport.ts";
 import type { LeastRate, MemoryAccount } from "./connection_limits.ts";
+import { receivedBytes } from "./connection_metrics.ts";
 import type { ControlledStream } from "./controlled_stream.ts";
 import { readSide } from "./connection_reader.ts";
 import { writeSide } from "./connection_writer.ts";
@@ -208,7 +209,7 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
   }
 
   get receivedBytes(): number {
-    return this.input.total + this.input.length;
+    return receivedBytes(this.input);
   }
 
   get messageBytes(): number {

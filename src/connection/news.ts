@@ -8,6 +8,7 @@ import { writeSide } from "./connection_writer.ts";
 import type { Ending } from "./ending.ts";
 import type { Step } from "./lifecycle.ts";
 import { connectionClose } from "./messages.ts";
+import { receivedBytes } from "./connection_metrics.ts";
 import type { CloseReason, ConnectionEnd } from "./settings.ts";
 import { idOf, type WatchedCalls, type WatchedConnection } from "./watched_calls.ts";
 
@@ -62,7 +63,7 @@ export function tellClose(
     connection: of.face,
     id: idOf(of),
     ...endOf(of, ending),
-    receivedBytes: of.input.total + of.input.length,
+    receivedBytes: receivedBytes(of.input),
     sentBytes: writeSide.sentBytes(of.writer),
     unsentBytes: of.droppedBytes,
     requestCount: calls?.count ?? 0,

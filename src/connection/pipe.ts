@@ -120,6 +120,7 @@ class Direction {
     while (pipe !== null && pipe.heldBytes > 0) {
       const count = pipe.drain(this.#to.fd);
       if (isNotNow(count)) return false;
+      if (count > 0) this.#to.output.total += count;
       if (count === -ERRNO.EINVAL) return this.#drainByCopying(pipe);
       if (count <= 0) return this.#lose(this.#to, errorOf("send", count));
     }
@@ -133,7 +134,7 @@ class Direction {
     while (pipe.heldBytes > 0) {
       const count = this.#to.takeFrom(fileTransport, pipe.reading, this.#size);
       if (count <= 0) return this.#lose(this.#to, errorOf("read a pipe", count));
-      pipe.heldBytes -= count;
+      pipe.copiedOut(count);
     }
     return this.#drain();
   }
@@ -145,6 +146,7 @@ class Direction {
     const { io, fd } = this.#from;
     if (count < 0) return this.#lose(this.#from, io.error(fd, "receive", -count));
     this.count += count;
+    this.#from.input.bypassed += count;
     if (count === 0) this.isEnded = true;
     return true;
   }

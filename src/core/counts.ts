@@ -139,6 +139,14 @@ export interface DroppingSocket {
 /** The datagram sockets of this thread that are open. */
 export const datagramSockets: Set<DroppingSocket> = new Set();
 
+/** Bytes that the kernel has moved from or to connections (splice), and that never came here. */
+export interface SplicedTotals {
+  /** Bytes that were received. */
+  received: number;
+  /** Bytes that were sent. */
+  sent: number;
+}
+
 /** The times that limits held somebody back (docs/LIMITS.md). They only go up. */
 export interface LimitCounts {
   /** Connections that were not read for a while: `bytesPerSecond`. */
@@ -164,6 +172,7 @@ export const counts: {
   readonly tls: TlsCounts;
   readonly proxyProtocol: ProxyHeaderCounts;
   readonly zeroCopy: ZeroCopyTotals;
+  readonly spliced: SplicedTotals;
   readonly datagrams: DatagramTotals;
   readonly timeouts: TimeoutCounts;
   readonly limits: LimitCounts;
@@ -211,6 +220,7 @@ export const counts: {
     untrusted: 0,
   },
   zeroCopy: noZeroCopy(),
+  spliced: { received: 0, sent: 0 },
   datagrams: { ...noDatagrams(), opened: 0, activeCount: 0, droppedByKernel: 0 },
   timeouts: {
     read: 0,

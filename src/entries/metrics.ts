@@ -23,7 +23,7 @@ export type {
   PollerMetrics,
   ProcessMetrics,
 } from "../metrics/metrics.ts";
-export type { CallCounts, CallName } from "../metrics/call_counts.ts";
+export type { ByteTotals, CallCounts, CallName } from "../metrics/call_counts.ts";
 export type { ClusterMetrics, ClusterPollerMetrics } from "../metrics/cluster_metrics.ts";
 export { prometheus, type PrometheusOptions } from "../metrics/prometheus.ts";
 export type {

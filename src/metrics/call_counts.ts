@@ -59,6 +59,14 @@ function placeOf(name: CallName): number {
   return 3 * CALLS.indexOf(KINDS[name]);
 }
 
+/** Bytes of connections and datagram sockets, as the kernel moved them: those of TLS are encrypted. */
+export interface ByteTotals {
+  /** Bytes that came, those that `pipe` and `receiveFile` have moved included. */
+  received: number;
+  /** Bytes that the kernel took to send, those of files and pipes included. */
+  sent: number;
+}
+
 /** Waits for events. */
 export interface WaitCounts {
   /** Those that only looked. */
@@ -122,6 +130,15 @@ function errorCounts(): Record<string, number> {
     if (count > 0) errors[nameOf(errno)] = count;
   }
   return errors;
+}
+
+/** The bytes that calls of this thread have moved. */
+export function byteTotals(calls: Record<CallName, CallCounts>): ByteTotals {
+  const { receive, send, sendFile, sendZeroCopy } = calls;
+  return {
+    received: receive.bytes + counts.spliced.received,
+    sent: send.bytes + sendFile.bytes + sendZeroCopy.bytes + counts.spliced.sent,
+  };
 }
 
 /** The calls of this thread so far. */

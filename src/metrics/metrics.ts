@@ -23,7 +23,14 @@ import { type LatencyMetrics, latencyMetrics } from "../core/latency.ts";
 import { TCP_SAMPLED_MAX } from "../core/limits.ts";
 import { type TcpTotals, tcpTotals } from "../net/tcp_totals.ts";
 import { threadPollerIfAny } from "../poll/thread_poller.ts";
-import { type CallCounts, type CallName, readCallCounts, type WaitCounts } from "./call_counts.ts";
+import {
+  type ByteTotals,
+  byteTotals,
+  type CallCounts,
+  type CallName,
+  readCallCounts,
+  type WaitCounts,
+} from "./call_counts.ts";
 
 /** The process, all of its threads together. */
 export interface ProcessMetrics {
@@ -103,6 +110,8 @@ export interface Metrics {
   connections: ConnectionTotals;
   /** System calls, by what they do. */
   calls: Record<CallName, CallCounts>;
+  /** Bytes that came and left, by whichever of them. */
+  bytes: ByteTotals;
   /** The counts of how the thread is shared. */
   poller: PollerMetrics;
   /** Slabs and blocks. */
@@ -221,6 +230,7 @@ export function metrics(): Metrics {
     process: processMetrics(),
     connections: { accepted, ...counts.connections },
     calls,
+    bytes: byteTotals(calls),
     poller: pollerMetrics(waits),
     memory: memoryMetrics(),
     zeroCopy: { ...counts.zeroCopy },

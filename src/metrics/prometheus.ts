@@ -157,12 +157,12 @@ const BYTES: readonly Family[] = [
     "call",
     ofCalls(({ notReady }) => notReady),
   ),
-  counter("received_bytes", "Bytes received.", (of) => of.calls.receive.bytes),
-  counters("sent_bytes", "Bytes sent, by how.", "call", ({ calls }) => ({
-    send: calls.send.bytes,
-    sendFile: calls.sendFile.bytes,
-    sendZeroCopy: calls.sendZeroCopy.bytes,
-  })),
+  counter("received_bytes", "Bytes received.", (of) => of.bytes.received),
+  counters("sent_bytes", "Bytes sent, by how.", "call", ({ bytes, calls }) => {
+    const [send, sendFile] = [calls.send.bytes, calls.sendFile.bytes];
+    const sendZeroCopy = calls.sendZeroCopy.bytes;
+    return { send, sendFile, sendZeroCopy, splice: bytes.sent - send - sendFile - sendZeroCopy };
+  }),
   counter("spliced_bytes", "Bytes moved by splice, in and out.", (of) => of.calls.splice.bytes),
   counter(
     "zero_copy_completions",

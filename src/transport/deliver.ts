@@ -7,6 +7,7 @@
  * closed when the peer's kernel has acknowledged everything.
  */
 import { blocks } from "../buffer/block.ts";
+import type { LinkChain } from "../buffer/link_chain.ts";
 import { isNotNow } from "../core/errno.ts";
 import type { NetpollError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, DROP_BYTES } from "../core/limits.ts";
@@ -15,6 +16,8 @@ import { endOf, isOurs } from "./lost.ts";
 
 /** An endpoint that sends no more. */
 export interface Finishing extends Endpoint {
+  /** Received bytes, those that are dropped among them. */
+  readonly input: LinkChain;
   /** Whether the peer's side has ended. */
   readonly isReadEnded: boolean;
   /** The peer has ended its side (null), or the connection is broken. */
@@ -33,6 +36,7 @@ export function dropInput(owner: Finishing): number {
     if (isNotNow(count)) break;
     if (count > 0) {
       sum += count;
+      owner.input.bypassed += count;
       continue;
     }
     owner.onReadEnd(endOf(owner, count));

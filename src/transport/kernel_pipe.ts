@@ -3,6 +3,7 @@
  * bringing them here.
  */
 import { native } from "../../ffi/load.ts";
+import { counts } from "../core/counts.ts";
 import { PIPE_BYTES, PIPES_SPARE_MAX } from "../core/limits.ts";
 
 const TWO_32 = 2 ** 32;
@@ -27,13 +28,24 @@ export class KernelPipe {
   /** Moves `most` bytes into the pipe, which must be empty. How many, 0 at the end, or `-errno`. */
   fill(from: number, most: number = PIPE_BYTES): number {
     const count = native.splice(from, this.writing, Math.min(most, PIPE_BYTES));
-    if (count > 0) this.heldBytes += count;
+    if (count > 0) {
+      this.heldBytes += count;
+      counts.spliced.received += count;
+    }
     return count;
+  }
+
+  /** So many bytes were read from it, and so counted once more as received. */
+  copiedOut(count: number): void {
+    this.heldBytes -= count;
+    counts.spliced.received -= count;
   }
 
   /** Moves bytes out of it. How many, or `-errno`. */
   drain(to: number): number {
-    return this.#left(native.splice(this.reading, to, this.heldBytes));
+    const count = this.#left(native.splice(this.reading, to, this.heldBytes));
+    if (count > 0) counts.spliced.sent += count;
+    return count;
   }
 
   /** Moves bytes out of it, to a position of a file. How many, or `-errno`. */

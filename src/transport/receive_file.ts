@@ -197,7 +197,7 @@ export class FileReceiving {
       );
       // Nothing can go on behind a gap: whoever receives resets the connection.
       if (count <= 0) throw new SystemError("read a pipe", count < 0 ? -count : ERRNO.EPIPE);
-      pipe.heldBytes -= count;
+      pipe.copiedOut(count);
     }
   }
 
@@ -271,7 +271,10 @@ export class FileReceiving {
   /** Gives the bytes that it has not written to its reader, where somebody may still read them. */
   #giveBack(input: LinkChain): void {
     const chain = this.#received;
-    if (chain.length === 0 || input.readBan !== null) return chain.close(CLOSED);
+    if (chain.length === 0 || input.readBan !== null) {
+      input.bypassed += chain.length;
+      return chain.close(CLOSED);
+    }
     input.take(chain);
     input.publish();
   }

@@ -58,6 +58,7 @@ function feed({ fd, input }: SecureOwner): void {
   input.copyOut(early, 0, length);
   check("begin TLS", native.tlsFeed(fd, early, length));
   input.consume(length);
+  input.total -= length; // they are no bytes of the connection, but of TLS
 }
 
 /**

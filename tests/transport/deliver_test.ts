@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
+import { LinkChain } from "../../src/buffer/link_chain.ts";
 import type { SystemError } from "../../src/core/errors.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { deliver, DELIVERED, dropInput } from "../../src/transport/deliver.ts";
@@ -11,6 +12,7 @@ import { leaks } from "../support/leaks.ts";
 
 /** An endpoint that notes the end of its peer. */
 class Finishing extends Endpoint {
+  readonly input = new LinkChain();
   isReadEnded = false;
   readonly ends: (SystemError | null)[] = [];
 
