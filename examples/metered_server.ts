@@ -80,7 +80,7 @@ if (import.meta.main) {
   });
   const telling = exposeMetrics(tellsAt, () => ({
     metrics: metrics(),
-    loop: loop.metrics({ connectionsMax: CONNECTIONS_MAX }),
+    loop: loop.metrics({ listedMax: CONNECTIONS_MAX }),
   }));
   shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });
   const { address } = listener;

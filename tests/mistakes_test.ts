@@ -1,6 +1,6 @@
 /**
- * Mistakes of callers, each told at once and by name: misspelt options, null for options, what is no
- * function, no signal, no number.
+ * Mistakes of callers, each told at once and by name: what is no function, no signal, no number. Those
+ * in the names of options are in options_test.ts.
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
@@ -9,7 +9,6 @@ import {
   configure,
   Connection,
   createListener,
-  delimited,
   dial,
   EventLoop,
   frames,
@@ -24,12 +23,10 @@ import {
   readerFrom,
   resp,
   responder,
-  serve,
   ShardQueue,
   shutdownOnSignals,
   socketPair,
   tagged,
-  varintPrefixed,
   writableOf,
   writerTo,
 } from "../mod.ts";
@@ -58,41 +55,6 @@ async function errorOf(call: () => unknown): Promise<Error> {
   return error;
 }
 
-/** Each function that takes options, as the options are given to it; and a name that is nearly right. */
-function callsWithOptions(a: Connection): Record<string, [(options: Any) => unknown, string]> {
-  const client = new Multiplexer(socketPair()[0], codec);
-  return {
-    EventLoop: [(options) => new EventLoop(null, options), "idleTimeoutMS"],
-    "EventLoop.metrics": [(options) => new EventLoop(null).metrics(options), "connectionsmax"],
-    shutdown: [(options) => new EventLoop(null).shutdown(options), "timeout"],
-    dial: [(options) => dial("tcp", "127.0.0.1:9", options), "timeoutms"],
-    createListener: [(options) => createListener("tcp", "127.0.0.1:0", options), "backLog"],
-    "Connection.fromFd": [(options) => Connection.fromFd(0, options), "readTimeout"],
-    close: [(options) => socketPairEnd((end) => end.close(options)), "timeOutMs"],
-    wait: [(options) => a.reader.wait(1, options), "sginal"],
-    waitUntil: [(options) => a.reader.waitUntil(10, options), "maxbytes"],
-    flush: [(options) => a.writer.flush(options), "Signal"],
-    writeBinary: [(options) => a.writer.writeBinary(new Uint8Array(1), options), "Copy"],
-    receiveFile: [(options) => a.receiveFile("/nowhere/file", 1, options), "onbytes"],
-    sendFile: [(options) => a.sendFile("/nowhere", options), "onprogress"],
-    pipe: [(options) => socketPairEnd((end) => pipe(a, end, options)), "signals"],
-    lengthPrefixed: [(options) => lengthPrefixed(options), "byteorder"],
-    varintPrefixed: [(options) => varintPrefixed(options), "frameBytes"],
-    delimited: [(options) => delimited(10, options), "stripped"],
-    lines: [(options) => lines(options), "endings"],
-    resp: [(options) => resp(options), "versions"],
-    tagged: [(options) => tagged(lengthPrefixed(), options), "Body"],
-    frames: [(options) => frames(a, lines(), options), "memroy"],
-    Multiplexer: [(options) => new Multiplexer(a, codec, options), "pendingmax"],
-    request: [(options) => client.request("x", options), "timeoutMS"],
-    responder: [(options) => responder(codec, ignore, options), "runingMax"],
-    Cluster: [(options) => new Cluster(HANDLER, options), "pollercount"],
-    serve: [(options) => serve(null as Any, HANDLER, options), "loadBalanc"],
-    shutdownOnSignals: [(options) => shutdownOnSignals(new EventLoop(null), options), "timeoutms"],
-    configure: [(options) => configure(options), "debugg"],
-  };
-}
-
 async function socketPairEnd(use: (end: Connection) => unknown): Promise<void> {
   const [a, b] = socketPair();
   try {
@@ -102,33 +64,6 @@ async function socketPairEnd(use: (end: Connection) => unknown): Promise<void> {
     b.reset();
   }
 }
-
-test("an unknown option is a TypeError that names it, the function, and the nearest one", async () => {
-  const [a, b] = socketPair();
-  for (const [name, [call, typo]] of Object.entries(callsWithOptions(a))) {
-    const error = await errorOf(() => call({ [typo]: undefined }));
-    assert(error instanceof TypeError, `${name}: ${error}`);
-    assert(
-      error.message.startsWith(`Unknown option "${typo}" of ${name}: did you mean `),
-      error.message,
-    );
-  }
-  a.reset();
-  b.reset();
-});
-
-test("null, a number and a function for options are TypeErrors", async () => {
-  const [a, b] = socketPair();
-  for (const [name, [call]] of Object.entries(callsWithOptions(a))) {
-    for (const options of [null, 5, "x", ignore]) {
-      const error = await errorOf(() => call(options));
-      assert(error instanceof TypeError, `${name}: ${error}`);
-      assert(error.message.endsWith(`as the options of ${name}: it is no object`), error.message);
-    }
-  }
-  a.reset();
-  b.reset();
-});
 
 test("what is no signal is a TypeError wherever a signal is taken", async () => {
   const [a, b] = socketPair();

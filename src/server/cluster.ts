@@ -7,8 +7,7 @@ import { clearTimeout, setTimeout } from "node:timers";
 import { say } from "../core/config.ts";
 import { showAs } from "../core/inspect.ts";
 import { NetpollError, type SystemError } from "../core/errors.ts";
-import { METRICS_TIMEOUT_MS, WORKER_BACKOFF_MS, WORKER_HEALTHY_MS } from "../core/limits.ts";
-import { checkTimeout } from "../core/options.ts";
+import { WORKER_BACKOFF_MS, WORKER_HEALTHY_MS } from "../core/limits.ts";
 import { callBack } from "../core/promises.ts";
 import {
   type ClusterMetrics,
@@ -24,6 +23,7 @@ import { isClusterWorker } from "./cluster_worker.ts"; // which begins by itself
 import {
   checkPollerCount,
   type ClusterOptions,
+  measureMs,
   type MeasureOptions,
   readCluster,
 } from "./cluster_options.ts";
@@ -149,7 +149,7 @@ export class Cluster {
    * Worker. One that does not answer in time, because a handler keeps its thread, or that has ended
    * and is being replaced, is there without metrics.
    *
-   * @throws {RangeError} `timeoutMs` is no time.
+   * @throws {RangeError} `timeoutMs` is no time. As a rejection.
    *
    * @example
    * ```ts ignore
@@ -157,8 +157,8 @@ export class Cluster {
    * console.log(total.connections.activeCount, pollers.length);
    * ```
    */
-  async metrics({ timeoutMs = METRICS_TIMEOUT_MS }: MeasureOptions = {}): Promise<ClusterMetrics> {
-    checkTimeout("timeoutMs", timeoutMs);
+  async metrics(options: MeasureOptions = {}): Promise<ClusterMetrics> {
+    const timeoutMs = measureMs(options);
     const { promise: late, resolve } = Promise.withResolvers<null>();
     const giveUp = afterMs(timeoutMs, () => resolve(null));
     const pollers = await Promise.all(

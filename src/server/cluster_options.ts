@@ -4,8 +4,16 @@
 import type { StreamAddress } from "../net/address.ts";
 import type { LoopLimits } from "./loop_limits.ts";
 import type { LoadBalance } from "./load_balance.ts";
-import { checkFunction, checkNumber, type Known, readOptions, show } from "../core/options.ts";
-import { POLLERS_MAX } from "../core/limits.ts";
+import {
+  checkFunction,
+  checkNumber,
+  checkOptions,
+  checkTimeout,
+  type Known,
+  readOptions,
+  show,
+} from "../core/options.ts";
+import { METRICS_TIMEOUT_MS, POLLERS_MAX } from "../core/limits.ts";
 import type { ShutdownOptions } from "./shutdown.ts";
 import type { SignalOptions } from "./signals.ts";
 
@@ -40,6 +48,14 @@ export interface ClusterOptions {
 export interface MeasureOptions {
   /** The time in milliseconds that a Worker has to answer. 1000 unless given. */
   timeoutMs?: number;
+}
+
+const MEASURE_OPTIONS: Known<MeasureOptions> = { timeoutMs: 1 };
+
+/** The time that a Worker has to answer. Throws unless it is one. */
+export function measureMs(options: MeasureOptions): number {
+  checkOptions("Cluster.metrics", options, MEASURE_OPTIONS);
+  return checkTimeout("timeoutMs", options.timeoutMs ?? METRICS_TIMEOUT_MS);
 }
 
 /** The names of {@linkcode ClusterOptions}. */

@@ -67,8 +67,9 @@ export interface EventLoopOptions<C = undefined>
     Omit<ConnectionOptions, "limits">,
     Pick<SocketOptions, "noDelay" | "keepAlive"> {
   /**
-   * The number of connections that may be open. More wait in the kernel's queue until one goes. Any
-   * number unless given.
+   * The number of connections that may be open in this loop, over all its listeners. More wait in the
+   * kernel's queue until one goes. Each Worker of a cluster has a loop, and so a bound, of its own.
+   * Any number unless given.
    */
   connectionsMax?: number;
   /** The number of them that may come from one IP address; more are reset. Any number unless given. */
@@ -103,7 +104,9 @@ export interface LoopMetrics {
 
 /** The options of {@linkcode EventLoop.metrics}. */
 export interface LoopMetricsOptions {
-  /** The number of connections to look at. Each costs some microseconds. None unless given. */
+  /** The most connections to list. Each costs some microseconds. None unless given. */
+  listedMax?: number;
+  /** @deprecated It is `listedMax`: `connectionsMax` bounds the connections of a loop. */
   connectionsMax?: number;
 }
 
@@ -121,7 +124,7 @@ export const EVENT_LOOP_OPTIONS: Known<EventLoopOptions> = {
   handshakesMax: 1,
   onHandshakeError: 1,
 };
-const METRICS_OPTIONS: Known<LoopMetricsOptions> = { connectionsMax: 1 };
+const METRICS_OPTIONS: Known<LoopMetricsOptions> = { listedMax: 1, connectionsMax: 1 };
 
 /** The options of a loop, each read once. Throws unless a loop can be made of them. */
 function readLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): EventLoopOptions<C> {
@@ -250,7 +253,7 @@ export class EventLoop<C = undefined> {
    * The work of this loop so far, and its state: a snapshot that is yours. {@linkcode metrics} tells
    * of its thread.
    *
-   * @throws {RangeError} `connectionsMax` is no number of connections.
+   * @throws {RangeError} `listedMax` is no number of connections.
    *
    * @example
    * ```ts
@@ -263,7 +266,7 @@ export class EventLoop<C = undefined> {
    * const connection = await dial("unix", "@netpoll-loop-metrics");
    * await accepted.promise;
    * console.log(loop.metrics().accepted); // 1
-   * console.log(loop.metrics({ connectionsMax: 10 }).connections[0]?.state); // "open"
+   * console.log(loop.metrics({ listedMax: 10 }).connections[0]?.state); // "open"
    * await connection.close();
    * await loop.shutdown();
    * await served;
@@ -271,8 +274,9 @@ export class EventLoop<C = undefined> {
    */
   metrics(options: LoopMetricsOptions = {}): LoopMetrics {
     checkOptions("EventLoop.metrics", options, METRICS_OPTIONS);
-    const { connectionsMax = 0 } = options;
-    if (connectionsMax !== 0) checkMost("connectionsMax", connectionsMax);
+    const name = options.listedMax === undefined ? "connectionsMax" : "listedMax"; // its old name
+    const listedMax = options[name] ?? 0;
+    if (listedMax !== 0) checkMost(name, listedMax);
     const listeners: ListenerMetrics[] = [];
     this.#each((source) => source instanceof Acceptor && listeners.push(source.metrics()));
     return {
@@ -281,7 +285,7 @@ export class EventLoop<C = undefined> {
       connectionCount: this.#connections.size,
       heldBytes: this.#memory?.heldBytes ?? 0,
       listeners,
-      connections: this.#connections.list(connectionsMax).map((one) => one.metrics()),
+      connections: this.#connections.list(listedMax).map((one) => one.metrics()),
     };
   }
 

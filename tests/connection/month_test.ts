@@ -224,7 +224,7 @@ test("loop.metrics() of its connections: nothing stays", async () => {
   const served = loop.serve(listener);
   const a = await dial("unix", `@netpoll-month-metrics-${process.pid}`);
   await until(() => loop.connectionCount === 1, "it is served");
-  await staysSmall(LESS_OFTEN, () => void loop.metrics({ connectionsMax: 5 }));
+  await staysSmall(LESS_OFTEN, () => void loop.metrics({ listedMax: 5 }));
   await a.close();
   await loop.shutdown();
   await served;

@@ -23,7 +23,7 @@ test("shutdown() tells whom it cuts why: `closed`, waits, flushes, and what is t
       });
       using peer = new RawPeer(listener);
       peer.send("pi"); // a message in part: it is under way
-      await until(() => loop.metrics({ connectionsMax: 1 }).connections[0]?.isWaiting === true, "");
+      await until(() => loop.metrics({ listedMax: 1 }).connections[0]?.isWaiting === true, "");
       const options = isSignal ? { signal: AbortSignal.timeout(20) } : { timeoutMs: 20 };
       assertEquals(await soon(loop.shutdown(options)), { cut: 1 });
       await soon(served);
@@ -46,7 +46,7 @@ test("shutdown() cuts nobody whose peer has gone already, although the handler s
     await until(() => loop.connectionCount === 1, "a connection");
     await ticks(3);
     peer.reset();
-    await until(() => loop.metrics({ connectionsMax: 1 }).connections[0]?.fd === -1, "the reset");
+    await until(() => loop.metrics({ listedMax: 1 }).connections[0]?.fd === -1, "the reset");
     assertEquals(await soon(loop.shutdown({ timeoutMs: 20 })), { cut: 0 });
     await soon(served);
     open();

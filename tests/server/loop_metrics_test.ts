@@ -19,8 +19,9 @@ test("EventLoop.metrics() counts what came, and looks at connections when asked"
     const { accepted, connectionCount, refused, connections } = loop.metrics();
     assertEquals([accepted, connectionCount, refused, connections], [2, 2, 0, []]);
     assertEquals(metrics().connections.accepted - before, 2);
-    assertEquals(loop.metrics({ connectionsMax: 1 }).connections.length, 1);
-    const each = loop.metrics({ connectionsMax: 10 }).connections;
+    assertEquals(loop.metrics({ listedMax: 1 }).connections.length, 1);
+    assertEquals(loop.metrics({ connectionsMax: 1 }).connections.length, 1); // the old name
+    const each = loop.metrics({ listedMax: 10 }).connections;
     assertEquals(each.map(({ receivedBytes, sentBytes }) => [receivedBytes, sentBytes]), [
       [5, 5],
       [5, 5],
@@ -65,11 +66,12 @@ test("EventLoop.metrics() counts who was too many from one address", async () =>
 
 test("EventLoop.metrics() refuses a number of connections that is none", () => {
   const loop = new EventLoop(null);
-  for (const connectionsMax of [-1, 1.5, NaN]) {
-    assertThrows(() => loop.metrics({ connectionsMax }), RangeError, "connectionsMax");
+  for (const most of [-1, 1.5, NaN]) {
+    assertThrows(() => loop.metrics({ listedMax: most }), RangeError, "listedMax");
+    assertThrows(() => loop.metrics({ connectionsMax: most }), RangeError, "connectionsMax");
   }
   using listener = createListener("unix", `@netpoll-metrics-${crypto.randomUUID()}`);
   void loop.serve(listener);
-  assertEquals(loop.metrics({ connectionsMax: 0 }).listeners[0]!.queue, null);
+  assertEquals(loop.metrics({ listedMax: 0 }).listeners[0]!.queue, null);
   void loop.shutdown();
 });

@@ -85,7 +85,7 @@ tell("connection", connection);
 tell("tls", connection.tls);
 tell("listener", listener);
 tell("loop", loop);
-tell("loop's metrics", loop.metrics({ connectionsMax: 10 }));
+tell("loop's metrics", loop.metrics({ listedMax: 10 }));
 tell("metrics", metrics());
 tell("prometheus", prometheus(metrics()));
 await connection.close();

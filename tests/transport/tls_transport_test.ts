@@ -125,7 +125,7 @@ tlsTest(
       client.writer.writeByte(1);
       await client.writer.flush();
       await until(
-        () => (server.loop.metrics({ connectionsMax: 1 }).connections[0]?.unsent.bytes ?? 0) > MIB,
+        () => (server.loop.metrics({ listedMax: 1 }).connections[0]?.unsent.bytes ?? 0) > MIB,
         "bytes that the peer does not take",
       );
       client.resumeRead();
@@ -147,7 +147,7 @@ tlsTest(
       client.pauseRead();
       client.writer.writeBinary(new Uint8Array(32 * MIB));
       void client.writer.flush();
-      const state = () => server.loop.metrics({ connectionsMax: 1 }).connections[0];
+      const state = () => server.loop.metrics({ listedMax: 1 }).connections[0];
       await until(() => state()?.isWritable === false, "the server is held back");
       const { unread, unsent } = state()!;
       assert(
