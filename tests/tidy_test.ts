@@ -77,6 +77,7 @@ const UNTESTED: Readonly<Record<string, string>> = {
   "src/buffer/contract.ts": "types, and what link_buffer.ts sets",
   "src/core/limits.ts": "constants only",
   "src/net/proxy_contract.ts": "types and constants only",
+  "src/net/listener_contract.ts": "types only",
   "src/client/pool/metrics.ts": "types, and zeros",
   "src/connection/service.ts": "types only",
   "src/codec/codec.ts": "types only",

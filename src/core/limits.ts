@@ -67,6 +67,14 @@ export const DESCRIPTORS_UNCLAIMED_MAX = 4 * DESCRIPTORS_PER_MESSAGE_MAX;
 export const READY_TIMEOUT_MS = 60_000;
 /** The time that the old one has for an answer: it may be busy, and is on the same machine. */
 export const TAKE_TIMEOUT_MS = 10_000;
+/**
+ * The times that a new process asks, and the time between: one that comes when another has just taken
+ * over finds the offer closed, and the next one is not there yet.
+ */
+export const TAKE_ATTEMPTS_MAX = 10;
+export const TAKE_RETRY_MS = 50;
+/** Of TAKE_TIMEOUT_MS, the time that its Workers have to accept no more: a handler may keep their threads. */
+export const STOP_TIMEOUT_MS = 5_000;
 /** Bytes between the two ends of `memoryPair`, each way: as much as leaves together. */
 export const MEMORY_WINDOW_BYTES = 64 * 1024;
 /** Cases of `everySplit` or `everyLoss`: some seconds. Beyond, they are spread evenly. */

@@ -25,13 +25,13 @@
  */
 import "../sight/life_log.ts"; // it waits for configure({ logLevel })
 
-export {
-  createListener,
-  type InheritedOptions,
-  type Listener,
-  type ListenerFromFdOptions,
-  type ListenerOptions,
-} from "../net/listener.ts";
+export { createListener } from "../net/listener.ts";
+export type {
+  InheritedOptions,
+  Listener,
+  ListenerFromFdOptions,
+  ListenerOptions,
+} from "../net/listener_contract.ts";
 export { EventLoop, type EventLoopOptions, type LoopMetricsOptions } from "../server/event_loop.ts";
 export type { LoopLimits, MemoryPolicy } from "../server/loop_limits.ts";
 export type { ShutdownOptions, ShutdownResult } from "../server/shutdown.ts";

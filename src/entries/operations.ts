@@ -22,14 +22,8 @@ export {
   receiveDescriptors,
   sendDescriptors,
 } from "../client/descriptors.ts";
-export {
-  type Offer,
-  offerListeners,
-  type OfferOptions,
-  takeListeners,
-  type Taken,
-  type TakeOptions,
-} from "../restart/hot_restart.ts";
+export { type Offer, offerListeners, type OfferOptions } from "../restart/offer.ts";
+export { takeListeners, type Taken, type TakeOptions } from "../restart/take.ts";
 export {
   listenersFromSystemd,
   type NamedListener,

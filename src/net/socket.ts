@@ -105,6 +105,8 @@ export const Option = {
   LINGER: [SOL_SOCKET, 13],
   /** Several sockets listen on one address. */
   REUSE_PORT: [SOL_SOCKET, 15],
+  /** Of the sockets that share a port: takes away the program that chooses among them. */
+  NO_STEERING: [SOL_SOCKET, 68],
   /** SO_PEERCRED: {pid, uid, gid} of whoever made or dialled the other end of a Unix socket. */
   PEER_CREDENTIALS: [SOL_SOCKET, 17],
   /** SO_ACCEPTCONN: whether it listens. */

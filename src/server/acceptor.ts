@@ -23,7 +23,7 @@ import {
   rawEnds,
   type StreamAddress,
 } from "../net/address.ts";
-import type { ListenerSocket } from "../net/listener.ts";
+import type { ListenerSocket } from "../net/listener_socket.ts";
 import { acceptError } from "../net/messages.ts";
 import { resetOnClose } from "../net/socket.ts";
 import type { Rate } from "../core/token_bucket.ts";
@@ -298,5 +298,6 @@ export class Acceptor implements Watcher, ConnectionSource {
     this.#listener.onClose = null;
     if (this.#spare >= 0) native.close(this.#spare);
     this.#spare = -1;
+    this.#owner.onStop(this);
   }
 }

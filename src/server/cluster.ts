@@ -15,7 +15,9 @@ import {
   type ClusterPollerMetrics,
 } from "../metrics/cluster_metrics.ts";
 import { metrics } from "../metrics/metrics.ts";
-import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
+import { listenerSocket } from "../net/listener.ts";
+import type { Listener } from "../net/listener_contract.ts";
+import type { ListenerSocket } from "../net/listener_socket.ts";
 import type { DatagramNetwork, UdpAddress } from "../net/address.ts";
 import type { AddressLike } from "../net/written.ts";
 import type { PollerLoad } from "./load_balance.ts";
@@ -34,6 +36,7 @@ import { loopRates, partOf } from "./loop_limits.ts";
 import { afterMs } from "./patience.ts";
 import { PollerWorker } from "./poller_worker.ts";
 import type { Serves } from "./protocol.ts";
+import { SharedListener } from "./shared_listener.ts";
 import {
   drainWithin,
   Shutdown,
@@ -84,8 +87,8 @@ export class Cluster {
   /** The number of times that each poller's Worker ended lately. */
   readonly #failures: number[] = [];
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
-  /** With "reuseport", the sockets of each listener, one a poller. */
-  readonly #shared: ListenerSocket[][] = [];
+  /** With "reuseport", the sockets of each listener. */
+  #shared: SharedListener[] = [];
   /** The sockets of datagrams, a group each address. */
   readonly #groups: DatagramGroup[] = [];
   readonly #served = Promise.withResolvers<void>();
@@ -187,26 +190,23 @@ export class Cluster {
       listener.close();
       return void await this.#shutdown.result;
     }
-    const sockets = [listenerSocket(listener)];
-    sockets[0]!.credentials?.askNobody();
+    const socket = listenerSocket(listener);
+    socket.credentials?.askNobody();
     this.#servedCount += 1;
     try {
-      // One for each poller otherwise. They stay ours: what waits in one outlives its Worker.
-      const count = this.#isHandover ? 1 : this.#pollerCount;
-      while (sockets.length < count) sockets.push(sockets[0]!.sibling());
-      sockets[0]!.isShared = !this.#isHandover;
+      const shared = this.#isHandover ? null : this.#share(socket);
       await (this.#started ??= this.#start());
       this.#checkServes("connections", "onRequest, onConnect or onPrepare");
-      // It may have been shut down meanwhile.
-      if (this.#shutdown.result !== null) { for (const socket of sockets) socket.close(); }
-      else if (!this.#isHandover) this.#listenIn(sockets);
+      if (this.#shutdown.result !== null) socket.close(); // it was shut down meanwhile
+      else if (shared !== null) this.#listenIn(shared);
       else {
-        setStreamOptions(sockets[0]!, this.#workers[0]?.socketOptions ?? {});
-        this.#handover.accept(sockets[0]!);
+        const { socketOptions = {} } = this.#workers[0] ?? {};
+        for (const one of [socket, ...socket.siblings]) setStreamOptions(one, socketOptions);
+        this.#handover.accept(socket);
       }
     } catch (error) {
       const isShutDown = this.#shutdown.result !== null;
-      for (const socket of sockets) socket.close();
+      socket.close();
       await this.#serveOneLess();
       if (!isShutDown) throw error;
     }
@@ -297,7 +297,7 @@ export class Cluster {
       data,
     }, {
       onEnd: (ended, error) => this.#onEnd(ended, error),
-      onClosed: ({ index }) => this.#closeShared(index),
+      onClosed: (closed) => this.#onClosed(closed),
       onTeardownError: (ended, error) => this.#report(error, ended.index, "it ends all the same"),
     });
     if (!this.#isRef) worker.unref();
@@ -354,7 +354,7 @@ export class Cluster {
 
   #onReplaced(worker: PollerWorker): void {
     if (this.#shutdown.result !== null) return; // it would take what nobody serves
-    for (const sockets of this.#shared) worker.listen(sockets[worker.index]!);
+    this.#spread();
     for (const group of this.#groups) worker.bind(group);
   }
 
@@ -367,9 +367,10 @@ export class Cluster {
    * A {@linkcode PollerContext} tells how many there were when its Worker started.
    *
    * @throws {RangeError} `pollerCount` is no number of pollers, or `timeoutMs` no time.
-   * @throws {TypeError} With "reuseport": the kernel would reset who waits at a socket that closes.
+   * @throws {TypeError} It serves datagrams.
    * @throws {ClosedError} The cluster has shut down.
    * @throws {NetpollError} A Worker could not start; there are as many as before.
+   * @throws {SystemError} With "reuseport", no descriptor is left for its socket; the same holds.
    *
    * @example
    * ```ts
@@ -383,11 +384,6 @@ export class Cluster {
   async resize(pollerCount: number, options: ShutdownOptions = {}): Promise<ShutdownResult> {
     checkPollerCount(pollerCount);
     shutdownMs(options);
-    if (!this.#isHandover) {
-      throw new TypeError(
-        'Cannot resize with acceptMode "reuseport": the kernel resets who waits at a socket that closes',
-      );
-    }
     return { cut: await this.#turns.take(() => this.#resize(pollerCount, options)) };
   }
 
@@ -405,6 +401,7 @@ export class Cluster {
     if (pollerCount <= before) return await this.#dismiss(pollerCount, options);
     try {
       await this.#start();
+      this.#spread();
       return 0;
     } catch (error) {
       this.#pollerCount = before;
@@ -417,6 +414,7 @@ export class Cluster {
   async #dismiss(pollerCount: number, options: ShutdownOptions): Promise<number> {
     const leaving = this.#workers.splice(pollerCount).filter((worker) => worker !== null);
     for (const worker of leaving) this.#leaving.add(worker);
+    this.#spread(); // before it drains: what waits at its socket is served by another
     try {
       return await this.#drain(leaving, options);
     } finally {
@@ -430,20 +428,25 @@ export class Cluster {
 
   // ---- sharing the port -------------------------------------------------------------------------
 
-  #listenIn(sockets: ListenerSocket[]): void {
-    this.#shared.push(sockets);
-    for (const [index, socket] of sockets.entries()) {
-      const worker = this.#workers[index];
-      // One that was replaced meanwhile is told when it is ready.
-      if (!worker?.isServing) continue;
-      setStreamOptions(socket, worker.socketOptions);
-      worker.listen(socket);
-    }
+  #share(socket: ListenerSocket): SharedListener {
+    const fail = (error: Error) => this.#report(error, -1, "others serve its part");
+    const spread = () => void this.#turns.take(() => this.#spread()).catch(fail);
+    return new SharedListener(socket, this.#pollerCount, spread);
   }
 
-  /** Closes the sockets of one poller, which takes nothing from them any more. */
-  #closeShared(index: number): void {
-    for (const sockets of this.#shared) sockets[index]!.close();
+  #listenIn(shared: SharedListener): void {
+    this.#shared = [...this.#shared.filter(({ isStopped }) => !isStopped), shared];
+    shared.spread(this.#workers);
+  }
+
+  #spread(): void {
+    if (this.#shutdown.result !== null) return;
+    for (const shared of this.#shared) shared.spread(this.#workers);
+  }
+
+  /** A Worker takes nothing any more. Others go on with its sockets unless all shut down. */
+  #onClosed(worker: PollerWorker): void {
+    if (!this.#leaving.has(worker)) { for (const shared of this.#shared) shared.closeOf(worker); }
   }
 
   // ---- the end ----------------------------------------------------------------------------------
@@ -474,14 +477,11 @@ export class Cluster {
     const homeless = this.#handover.close();
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
-    // A socket without a Worker would let its peers wait until all others have drained.
-    for (const [index, worker] of this.#workers.entries()) {
-      if (!worker?.isServing) this.#closeShared(index);
-    }
+    for (const shared of this.#shared) shared.closeUnserved();
     const workers = [...this.#workers.filter((worker) => worker !== null), ...this.#leaving];
     const cut = homeless + await this.#drain(workers, options);
     for (const worker of workers) worker.terminate();
-    for (const sockets of this.#shared) for (const socket of sockets) socket.close();
+    for (const shared of this.#shared) shared.close();
     for (const group of this.#groups) group.close();
     this.#served.resolve();
     return { cut };

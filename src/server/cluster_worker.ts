@@ -13,7 +13,7 @@ import type { DatagramSocket } from "../datagram/contract.ts";
 import { datagramsOver } from "../datagram/create.ts";
 import type { DatagramSettings } from "../datagram/options.ts";
 import { metrics } from "../metrics/metrics.ts";
-import { ListenerSocket } from "../net/listener.ts";
+import { ListenerSocket } from "../net/listener_socket.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { type EventLoop, feed } from "./event_loop.ts";
 import {
@@ -59,6 +59,8 @@ class ClusterWorker {
   readonly #loop: EventLoop<unknown>;
   readonly #module: HandlerModule<unknown>;
   readonly #teardown: Teardown | null;
+  /** The listeners that the cluster lends, by their descriptors. */
+  readonly #listeners = new Map<number, ListenerSocket>();
   readonly #sockets: DatagramSocket[] = [];
   readonly #cut = new AbortController();
 
@@ -75,6 +77,7 @@ class ClusterWorker {
 
   #obey(order: Order): void {
     if (order.type === "listen") this.#listen(order);
+    else if (order.type === "unlisten") this.#unlisten(order.fd);
     else if (order.type === "bind") this.#bind(order.fd, order.settings);
     else if (order.type === "cut") this.#cut.abort();
     else if (order.type === "measure") tell({ type: "measured", metrics: metrics() });
@@ -82,7 +85,15 @@ class ClusterWorker {
   }
 
   #listen({ fd, tlsContext, proxyProtocol }: Extract<Order, { type: "listen" }>): void {
-    void this.#loop.serve(new ListenerSocket(fd, null, null, tlsContext, undefined, proxyProtocol));
+    const lent = new ListenerSocket(fd, null, null, tlsContext, undefined, proxyProtocol);
+    this.#listeners.set(fd, lent);
+    void this.#loop.serve(lent);
+  }
+
+  #unlisten(fd: number): void {
+    this.#listeners.get(fd)?.close();
+    this.#listeners.delete(fd);
+    tell({ type: "unlistened" });
   }
 
   /** Serves a socket by a descriptor of its own: the cluster's one outlives this thread. */

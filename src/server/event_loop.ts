@@ -20,7 +20,9 @@ import { ClosedError, type NetpollError } from "../core/errors.ts";
 import { showAs } from "../core/inspect.ts";
 import { checkOptions, type Known, readOptions, show } from "../core/options.ts";
 import { ignore } from "../core/promises.ts";
-import { type Listener, type ListenerSocket, listenerSocket } from "../net/listener.ts";
+import { listenerSocket } from "../net/listener.ts";
+import type { Listener } from "../net/listener_contract.ts";
+import type { ListenerSocket } from "../net/listener_socket.ts";
 import {
   checkKeepAlive,
   Option,
@@ -300,22 +302,28 @@ export class EventLoop<C = undefined> {
       listener.close();
       return this.#shutdown.result.then(ignore);
     }
-    let socket: ListenerSocket | null = null;
+    let ours: ListenerSocket | null = null;
     try {
-      socket = listenerSocket(listener);
-      // Accepted sockets inherit them from the listener.
-      setStreamOptions(socket, this.#socketOptions);
+      const socket = listenerSocket(listener);
+      if (socket.onClose === null) ours = socket;
       const owner = this.#sourceOwner(socket.credentials);
-      const acceptor = new Acceptor(socket, this.#poller, owner, this.#limits?.accepts);
-      this.#sources.add(acceptor);
-      if (!this.#isRef) acceptor.unref();
-      if (this.#isFull) acceptor.pause();
+      this.#take(socket, owner);
+      for (const sibling of socket.siblings) this.#take(sibling, owner);
     } catch (error) {
-      if (socket?.onClose === null) socket.close(); // nobody would ever answer those who connect
+      ours?.close(); // nobody would ever answer those who connect
       return Promise.reject(error);
     }
     this.#served ??= Promise.withResolvers<void>();
     return this.#served.promise;
+  }
+
+  #take(socket: ListenerSocket, owner: SourceOwner): void {
+    // Accepted sockets inherit them from the listener.
+    setStreamOptions(socket, this.#socketOptions);
+    const acceptor = new Acceptor(socket, this.#poller, owner, this.#limits?.accepts);
+    this.#sources.add(acceptor);
+    if (!this.#isRef) acceptor.unref();
+    if (this.#isFull) acceptor.pause();
   }
 
   /** Keeps the process alive while it listens: the default. */
@@ -354,6 +362,7 @@ export class EventLoop<C = undefined> {
     return {
       onAccept: (fd, arrival) => this.#arrivals.receive(fd, arrival, reception),
       onRefuse: (fd) => this.#arrivals.refuse(fd),
+      onStop: (source) => this.#sources.delete(source),
       onAcceptFailure: (error) => {
         this.#served?.reject(error);
         void this.shutdown();

@@ -14,7 +14,7 @@ import {
   type StreamAddress,
   unpackAddress,
 } from "../net/address.ts";
-import type { ListenerSocket } from "../net/listener.ts";
+import type { ListenerSocket } from "../net/listener_socket.ts";
 import { resetOnClose } from "../net/socket.ts";
 import { type Balancer, balancer, type LoadBalance, type Newcomer } from "./load_balance.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
@@ -90,9 +90,15 @@ export class Handover {
    * @throws {SystemError} It cannot be watched.
    */
   accept(socket: ListenerSocket): void {
+    this.#acceptFrom(socket);
+    for (const sibling of socket.siblings) this.#acceptFrom(sibling);
+  }
+
+  #acceptFrom(socket: ListenerSocket): void {
     const acceptor = new Acceptor(socket, threadPoller(), {
       onAccept: (fd, { remote }) => this.#place(fd, acceptor.ends.raw, remote!),
       onRefuse: refuse,
+      onStop: () => this.#acceptors.delete(acceptor),
       onAcceptFailure: (error) => this.#owner.onAcceptFailure(error),
     }, this.#accepts);
     if (!this.#isRef) acceptor.unref();

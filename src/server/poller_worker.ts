@@ -11,8 +11,9 @@ import { check } from "../core/check.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { ClosedError, NetpollError, SystemError } from "../core/errors.ts";
 import { RING_COUNT_MAX } from "../core/limits.ts";
+import { RESOLVED } from "../core/promises.ts";
 import type { Metrics } from "../metrics/metrics.ts";
-import type { ListenerSocket } from "../net/listener.ts";
+import type { ListenerSocket } from "../net/listener_socket.ts";
 import type { SocketOptions } from "../net/socket.ts";
 import type { DatagramGroup } from "./datagram_group.ts";
 import type { PollerLoad } from "./load_balance.ts";
@@ -71,6 +72,8 @@ export class PollerWorker implements PollerLoad {
   #cut: number | null = null;
   /** The callers that wait for its metrics, in the order of their questions. */
   readonly #measuring: ((metrics: Metrics | null) => void)[] = [];
+  /** The callers that wait until it takes no more from a socket, in the same order. */
+  readonly #unlistening: (() => void)[] = [];
   #state: State = "starting";
   #ring: number;
   /** The number of connections that were handed over. */
@@ -161,6 +164,15 @@ export class PollerWorker implements PollerLoad {
     this.#order({ type: "listen", fd, tlsContext, proxyProtocol: headers?.options });
   }
 
+  /** Lets it take no more connections from a socket; resolves when it does not, or has ended. */
+  unlisten(fd: number): Promise<void> {
+    if (this.#state === "starting" || this.#state === "ended") return RESOLVED;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#unlistening.push(resolve);
+    this.#order({ type: "unlisten", fd });
+    return promise;
+  }
+
   /** Lets it serve the datagrams of its socket of a group. */
   bind(group: DatagramGroup): void {
     this.#order({ type: "bind", fd: group.fdOf(this.index), settings: group.settings });
@@ -233,6 +245,7 @@ export class PollerWorker implements PollerLoad {
   #onReport(report: Report): void {
     if (this.#state === "ended") return;
     if (report.type === "measured") return this.#measuring.shift()?.(report.metrics);
+    if (report.type === "unlistened") return this.#unlistening.shift()?.();
     if (report.type === "closed") return this.#owner.onClosed(this);
     if (report.type === "drained") return void (this.#cut = report.cut);
     if (report.type === "over") return this.#onOver(report);
@@ -306,6 +319,7 @@ export class PollerWorker implements PollerLoad {
     this.#ready.reject(new ClosedError("Cannot serve: the cluster was shut down"));
     this.#over.resolve(this.#cut ?? lost);
     for (const resolve of this.#measuring.splice(0)) resolve(null);
+    for (const resolve of this.#unlistening.splice(0)) resolve();
   }
 
   #closeRing(): void {

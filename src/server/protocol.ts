@@ -48,6 +48,8 @@ export type Order =
     tlsContext: number;
     proxyProtocol: ProxyProtocolOptions | undefined;
   }
+  /** Take no more connections from this socket. */
+  | { type: "unlisten"; fd: number }
   /** Serve the datagrams of this socket, which stays the cluster's. */
   | { type: "bind"; fd: number; settings: DatagramSettings }
   /** Shut down, within a time. */
@@ -67,6 +69,8 @@ export type Report =
   | { type: "failed"; error: unknown; isMisuse: boolean; system: KernelFault | null }
   /** The metrics of its thread: the answer to each "measure", in order. */
   | { type: "measured"; metrics: Metrics }
+  /** It takes no more connections from a socket: the answer to each "unlisten", in order. */
+  | { type: "unlistened" }
   /** It has begun to shut down, and takes nothing any more: the sockets where it listens may close. */
   | { type: "closed" }
   /** Its last connection has gone; its teardown comes next. */

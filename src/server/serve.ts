@@ -2,7 +2,7 @@
  * serve: a cluster from its start to the signal that ends it, in one call.
  */
 import { checkOptions, checkSignal } from "../core/options.ts";
-import type { Listener } from "../net/listener.ts";
+import type { Listener } from "../net/listener_contract.ts";
 import { Cluster } from "./cluster.ts";
 import { SERVE_OPTIONS, type ServeOptions } from "./cluster_options.ts";
 import { shutdownOnSignals } from "./signals.ts";

@@ -17,6 +17,8 @@ export interface SourceOwner {
   onAccept(fd: number, arrival: Arrival): void;
   /** A connection that the listener refuses. */
   onRefuse(fd: number): void;
+  /** Its listener was closed: nothing comes from it any more. */
+  onStop(source: ConnectionSource): void;
   /** The source is broken: nothing comes any more. */
   onAcceptFailure(error: SystemError): void;
 }

@@ -10,7 +10,8 @@ import { NetpollError, SystemError } from "../core/errors.ts";
 import { checkFunction, type Known, readOptions, show } from "../core/options.ts";
 import { Family, parsePath } from "../net/address.ts";
 import { kindOf, statOf } from "../net/descriptor.ts";
-import { createListener, type InheritedOptions, type Listener } from "../net/listener.ts";
+import { createListener } from "../net/listener.ts";
+import type { InheritedOptions, Listener } from "../net/listener_contract.ts";
 import { connect } from "../net/permitted.ts";
 
 /** The first descriptor that is passed on. */

@@ -8,7 +8,7 @@ export class Turns {
   #last: Promise<unknown> = RESOLVED;
 
   /** Makes a change when all before it have settled. Its caller alone hears that it failed. */
-  take<T>(change: () => Promise<T>): Promise<T> {
+  take<T>(change: () => T | Promise<T>): Promise<T> {
     const result = this.#last.then(change);
     this.#last = result.catch(ignore);
     return result;

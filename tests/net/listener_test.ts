@@ -25,7 +25,8 @@ import {
 import { ERRNO } from "../../src/core/errno.ts";
 import { show } from "../../src/core/options.ts";
 import { parsePath } from "../../src/net/address.ts";
-import { ListenerSocket, listenerSocket } from "../../src/net/listener.ts";
+import { listenerSocket } from "../../src/net/listener.ts";
+import { ListenerSocket } from "../../src/net/listener_socket.ts";
 import { getOption, Option, type OptionName } from "../../src/net/socket.ts";
 import { commandFor } from "../support/child.ts";
 import { failWith, faultTest } from "../support/faults.ts";

@@ -1,5 +1,6 @@
 /**
- * The server of examples/hot_restart.ts on two cores.
+ * The server of examples/hot_restart.ts on two cores. With "reuseport" as the last argument its Workers
+ * share the port, and each process has another number of them.
  */
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
@@ -33,13 +34,16 @@ export async function onRequest(connection: Connection): Promise<void> {
 }
 
 if (isMainThread) {
-  const [address, path] = process.argv.slice(2);
+  const [address, path, mode] = process.argv.slice(2);
+  const reusePort = mode === "reuseport";
+  const acceptMode = reusePort ? "reuseport" : "handover";
+  const pollerCount = reusePort ? 1 + process.pid % 3 : 2;
   const data = new Int32Array(new SharedArrayBuffer(4));
-  const cluster = new Cluster(new URL(import.meta.url), { pollerCount: 2, data });
+  const cluster = new Cluster(new URL(import.meta.url), { pollerCount, acceptMode, data });
   const before = await takeListeners(path!);
-  const listener = before?.listeners[0] ?? createListener("tcp", address!);
+  const listener = before?.listeners[0] ?? createListener("tcp", address!, { reusePort });
   const served = cluster.serve(listener);
-  while (cluster.pollers.length < 2) await delay(5);
+  while (cluster.pollers.length < pollerCount) await delay(5);
   await before?.ready();
   console.log("Listening on", listener.address);
   using offer = offerListeners(path!, [listener]);

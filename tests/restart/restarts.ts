@@ -7,12 +7,20 @@ import { type Counts, Load } from "./load.ts";
 
 /** What a run does. */
 export interface Plan {
-  /** The program, which gets an address and the path where old and new meet. */
+  /** The program, which gets an address, the path where old and new meet, and `args`. */
   readonly file: string;
+  readonly args?: readonly string[];
   readonly times: number;
   readonly shortCount: number;
   readonly keptCount: number;
 }
+
+/** The servers that are restarted, and what they are told. */
+export const SERVERS: readonly (readonly [string, ...string[]])[] = [
+  ["examples/hot_restart.ts"],
+  ["tests/restart/cluster_server.ts"],
+  ["tests/restart/cluster_server.ts", "reuseport"],
+];
 
 /** The figures of a run. */
 export interface Outcome {
@@ -28,23 +36,25 @@ export interface Outcome {
 let number = 0;
 
 /** Starts one, which serves as soon as this returns. */
-async function startOne(file: string, port: number, path: string): Promise<[Program, number]> {
-  const program = start(file, { args: [`127.0.0.1:${port}`, path], timeoutMs: 600_000 });
+async function startOne(plan: Plan, port: number, path: string): Promise<[Program, number]> {
+  const args = [`127.0.0.1:${port}`, path, ...plan.args ?? []];
+  const program = start(plan.file, { args, timeoutMs: 600_000 });
   const [, found] = await program.find(/port: (\d+)/);
   return [program, Number(found)];
 }
 
 /** Restarts it so many times under load. */
-export async function restarts({ file, times, shortCount, keptCount }: Plan): Promise<Outcome> {
+export async function restarts(plan: Plan): Promise<Outcome> {
+  const { times, shortCount, keptCount } = plan;
   const path = `@netpoll-restarts-${process.pid}-${++number}`;
-  let [serving, port] = await startOne(file, 0, path);
+  let [serving, port] = await startOne(plan, 0, path);
   const load = new Load(port, { shortCount, keptCount });
   const old: Program[] = [];
   const begin = performance.now();
   try {
     for (let n = 0; n < times; n++) {
       old.push(serving);
-      [serving] = await startOne(file, port, path);
+      [serving] = await startOne(plan, port, path);
     }
     const statuses = await Promise.all(old.map(async ({ ended }) => (await ended).code));
     const counts = await load.stop();

@@ -6,7 +6,7 @@ import process from "node:process";
 import { host } from "../../ffi/runtime.ts";
 import { driverOptions, wholeNumber } from "../../scripts/trust/options.ts";
 import { keepRecord } from "../../scripts/trust/record.ts";
-import { restarts } from "./restarts.ts";
+import { restarts, SERVERS } from "./restarts.ts";
 
 const { record, seconds, own } = driverOptions("Restarts a server under load.", {
   times: { help: "how often each server is restarted", value: "100" },
@@ -17,14 +17,15 @@ const { record, seconds, own } = driverOptions("Restarts a server under load.", 
 const times = wholeNumber("times", own.times!);
 const shortCount = wholeNumber("short", own.short!);
 const keptCount = wholeNumber("kept", own.kept!);
-const FILES = ["examples/hot_restart.ts", "tests/restart/cluster_server.ts"];
 const end = performance.now() + 1000 * seconds;
 const total = { passed: 0, failed: 0, restarts: 0, connections: 0, requests: 0, told: 0 };
 
-for (const file of FILES.filter((name) => name.includes(own.only ?? ""))) {
+for (const [file, ...args] of SERVERS) {
+  const name = [file, ...args].join(" ");
+  if (!name.includes(own.only ?? "")) continue;
   // A part at a time, so that it may end when its time is over.
   for (let done = 0; done < times && performance.now() < end; done += 5) {
-    const plan = { file, times: Math.min(5, times - done), shortCount, keptCount };
+    const plan = { file, args, times: Math.min(5, times - done), shortCount, keptCount };
     const { counts, statuses, errors, seconds } = await restarts(plan);
     const { refused, reset, lost, told, connections, requests } = counts;
     const isGood = refused + reset + lost === 0 && statuses.every((status) => status === 0);
@@ -35,7 +36,7 @@ for (const file of FILES.filter((name) => name.includes(own.only ?? ""))) {
     total.told += told;
     const rate = Math.round(connections / seconds);
     console.log(
-      `${file}: ${
+      `${name}: ${
         done + plan.times
       } restarts, ${rate} connections/s, ${refused} refused, ${reset} reset, ` +
         `${lost} lost, ${told} told`,

@@ -161,8 +161,6 @@ test("resize() before serve() says how many start; it rejects what means nothing
     await assertRejects(() => cluster.resize(count), RangeError, "pollerCount");
   }
   await assertRejects(() => cluster.resize(2, { timeoutMs: -1 }), RangeError, "-1");
-  const shared = new Cluster(url, { acceptMode: "reuseport" });
-  await assertRejects(() => shared.resize(2), TypeError, "reuseport");
   const listener = createListener("tcp", "127.0.0.1:0");
   const served = cluster.serve(listener);
   using peer = new RawPeer(listener);

@@ -34,6 +34,7 @@ class Scene {
         this.onAccept();
       },
       onRefuse() {},
+      onStop() {},
       onAcceptFailure() {},
     }, () => this.taken++);
   }

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { native } from "../../ffi/load.ts";
 import { createListener } from "../../mod.ts";
 import { rawAddress } from "../../src/net/address.ts";
-import { ListenerSocket, listenerSocket } from "../../src/net/listener.ts";
+import { listenerSocket } from "../../src/net/listener.ts";
+import { ListenerSocket } from "../../src/net/listener_socket.ts";
 import { RawPeer } from "../support/raw_peer.ts";
 
 test("ListenerSocket.sibling() listens at the same address, and takes its share", () => {
@@ -37,7 +38,7 @@ test("a borrowed ListenerSocket closes nothing but itself", () => {
   const borrowed = new ListenerSocket(listener.fd, null);
   assertEquals(borrowed.address, listener.address);
   let isTold = false;
-  borrowed.onClose = () => isTold = true;
+  borrowed.onClose = () => void (isTold = true);
   borrowed.close();
   assertEquals([borrowed.fd, isTold], [-1, true]);
   using peer = new RawPeer(listener);

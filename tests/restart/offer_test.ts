@@ -7,7 +7,6 @@ import process from "node:process";
 import { test } from "node:test";
 import {
   ClosedError,
-  Cluster,
   configure,
   createListener,
   dial,
@@ -17,8 +16,8 @@ import {
   offerListeners,
   SystemError,
   takeListeners,
-  TimeoutError,
 } from "../../mod.ts";
+import { listenerSocket } from "../../src/net/listener.ts";
 import { config } from "../../src/core/config.ts";
 import { start } from "../support/child.ts";
 import { leaks } from "../support/leaks.ts";
@@ -243,6 +242,60 @@ test("the file of a Unix socket goes on to the new process, and with it", () =>
     })
   ));
 
+for (const isReady of [true, false]) {
+  const what = isReady ? "goes on to a new one" : "goes, if the new one gives up";
+  test(`the file of a Unix socket that the old process closes before ready() ${what}`, () =>
+    logged(() =>
+      withDirectory(async (directory) => {
+        const [path, meeting] = [join(directory, "served"), join(directory, "meeting")];
+        const ours = createListener("unix", path);
+        const offer = offerListeners(meeting, [ours]);
+        const taken = (await takeListeners(meeting))!;
+        ours.close();
+        assert(existsSync(path), "another process has it, too");
+        if (isReady) {
+          offer.close();
+          await taken.ready();
+          assert(await serves(taken.listeners[0]!));
+        } else {
+          await taken.close();
+          await until(() => !existsSync(path), "its last owner has removed it");
+          offer.close();
+        }
+        assert(!existsSync(path));
+      })
+    ));
+}
+
+test("the file of a Unix socket goes with the new process when the old one has ended before it gives up", () =>
+  leaks(() =>
+    withDirectory(async (directory) => {
+      const [path, meeting] = [join(directory, "served"), join(directory, "meeting")];
+      const old = start(`${root}tests/support/offer.ts`, { args: [meeting, path] });
+      await old.find(/offered/);
+      const taken = (await takeListeners(meeting))!;
+      await old.stop("SIGKILL");
+      assert(existsSync(path));
+      await taken.close();
+      assert(!existsSync(path));
+    })
+  ));
+
+test("the file of a Unix socket stays when a new process gives up", () =>
+  logged(() =>
+    withDirectory(async (directory) => {
+      const [path, meeting] = [join(directory, "served"), join(directory, "meeting")];
+      const ours = createListener("unix", path);
+      using _offer = offerListeners(meeting, [ours]);
+      const taken = (await takeListeners(meeting))!;
+      await taken.close();
+      assert(existsSync(path));
+      await until(() => listenerSocket(ours).ownsFile, "it is the old one's again");
+      assert(await serves(ours));
+      assert(!existsSync(path));
+    })
+  ));
+
 tlsTest("a listener of TLS is never taken without", () =>
   logged(async () => {
     const path = newPath();
@@ -255,30 +308,6 @@ tlsTest("a listener of TLS is never taken without", () =>
     await taken.ready();
     await soon(offer.taken);
     taken.listeners[0]!.close();
-  }));
-
-test("who offers nothing of ours is no old process", () =>
-  leaks(async () => {
-    const path = newPath();
-    for (
-      const [say, timeoutMs, type] of [["", 20, TimeoutError], [
-        "hello",
-        1000,
-        NetpollError,
-      ]] as const
-    ) {
-      const loop = new EventLoop(null, {
-        onConnect: async (connection) => {
-          if (say === "") return;
-          await send(connection, say);
-          void connection.close();
-        },
-      });
-      const served = loop.serve(createListener("unix", path));
-      await assertRejects(() => takeListeners(path, { timeoutMs }), type);
-      await loop.shutdown({ timeoutMs: 0 });
-      await served;
-    }
   }));
 
 test("offerListeners() and takeListeners() refuse what they cannot pass on", () =>
@@ -310,29 +339,6 @@ s.connect("\\0" + sys.argv[1])
 try: print(len(socket.recv_fds(s, 100, 10)[1]))
 except ConnectionResetError: print(0)
 `;
-
-test("the sockets of a cluster with one for each Worker are not offered", async () => {
-  const handler = new URL("../support/cluster_handler.ts", import.meta.url);
-  const cluster = new Cluster(handler, { pollerCount: 1, acceptMode: "reuseport" });
-  const listener = createListener("tcp", "127.0.0.1:0", { reusePort: true });
-  const served = cluster.serve(listener);
-  assertThrows(() => offerListeners(newPath(), [listener]), TypeError, "reuseport");
-  await cluster.shutdown();
-  await served;
-});
-
-test("a listener that a cluster with one for each Worker serves later is not taken", () =>
-  logged(async () => {
-    const handler = new URL("../support/cluster_handler.ts", import.meta.url);
-    const cluster = new Cluster(handler, { pollerCount: 1, acceptMode: "reuseport" });
-    const listener = createListener("tcp", "127.0.0.1:0", { reusePort: true });
-    const path = newPath();
-    using _offer = offerListeners(path, [listener]);
-    const served = cluster.serve(listener);
-    await assertRejects(() => takeListeners(path), NetpollError, "cannot pass them all on");
-    await cluster.shutdown();
-    await served;
-  }));
 
 test("a process of another user gets no listener", { skip }, () =>
   logged(async (lines) => {

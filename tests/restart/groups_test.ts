@@ -1,0 +1,187 @@
+/**
+ * Listeners of clusters that share a port, which pass from one to another with all their sockets.
+ */
+import { assert, assertEquals } from "@std/assert";
+import process from "node:process";
+import { test } from "node:test";
+import {
+  Cluster,
+  type ClusterOptions,
+  createListener,
+  EventLoop,
+  type Listener,
+} from "../../mod.ts";
+import { offerListeners, takeListeners } from "../../src/entries/operations.ts";
+import { listenerSocket } from "../../src/net/listener.ts";
+import { TestCluster } from "../support/cluster.ts";
+import { leaks } from "../support/leaks.ts";
+import { RawPeer } from "../support/raw_peer.ts";
+import { soon, until } from "../support/until.ts";
+
+const SHARED = { reusePort: true } as const;
+const HANDLER = new URL("../support/cluster_handler.ts", import.meta.url);
+const ECHO = (
+  { reader, writer }: Parameters<NonNullable<ConstructorParameters<typeof EventLoop>[0]>>[0],
+) => {
+  writer.writeString(reader.readString(reader.length));
+  void writer.flush();
+};
+let number = 0;
+const newPath = () => `@netpoll-groups-${process.pid}-${++number}`;
+const socketsOf = (listener: Listener) => 1 + listenerSocket(listener).siblings.length;
+
+interface Server {
+  serve(listener: Listener): Promise<void>;
+  shutdown(options: { timeoutMs: number }): Promise<unknown>;
+}
+
+/** Peers that have said something each. */
+function come(listener: Listener, count = 40): RawPeer[] {
+  const peers = Array.from({ length: count }, () => new RawPeer(listener));
+  for (const peer of peers) peer.send("hello");
+  return peers;
+}
+
+async function areServed(peers: readonly RawPeer[]): Promise<void> {
+  for (const peer of peers) {
+    assertEquals([await peer.receive(5), peer.isReset], ["hello", false]);
+    peer.close();
+  }
+}
+
+/** Another server takes over from a cluster of two; the numbers of sockets before and after. */
+async function takeOver(server: Server, isThere: () => boolean): Promise<[number, number]> {
+  const path = newPath();
+  const old = new TestCluster({ acceptMode: "reuseport" }, SHARED);
+  await old.askMany(2);
+  using offer = offerListeners(path, [old.listener]);
+  const taken = (await takeListeners(path))!;
+  const listener = taken.listeners[0]!;
+  const served = server.serve(listener);
+  const before = socketsOf(listener);
+  const peers = come(listener);
+  await until(isThere, "all Workers serve");
+  peers.push(...come(listener));
+  await soon(taken.ready());
+  await soon(offer.taken);
+  assertEquals(old.listener.fd, -1);
+  peers.push(...come(listener));
+  await areServed(peers);
+  await old[Symbol.asyncDispose]();
+  await areServed(come(listener, 20));
+  await until(() => !listenerSocket(listener).isFrozen, "it is its own");
+  const after = socketsOf(listener);
+  await server.shutdown({ timeoutMs: 1000 });
+  await served;
+  return [before, after];
+}
+
+for (
+  const [acceptMode, pollerCount, after] of [
+    ["reuseport", 1, 2],
+    ["reuseport", 2, 2],
+    ["reuseport", 4, 4],
+    ["handover", 2, 2],
+  ] as [NonNullable<ClusterOptions["acceptMode"]>, number, number][]
+) {
+  test(`a cluster of ${pollerCount} takes the sockets of one of 2, and loses nobody: ${acceptMode}`, async () => {
+    const run = async () => {
+      const cluster = new Cluster(HANDLER, { pollerCount, acceptMode });
+      const isThere = () => cluster.pollers.length === pollerCount;
+      assertEquals(await takeOver(cluster, isThere), [2, after]);
+    };
+    await run(); // what a runtime opens for its first Worker, it keeps
+    await leaks(run);
+  });
+}
+
+test("an EventLoop takes the sockets of a cluster, and loses nobody", async () => {
+  const run = async () => {
+    assertEquals(await takeOver(new EventLoop(ECHO), () => true), [2, 2]);
+  };
+  await run();
+  await leaks(run);
+});
+
+test("a cluster that shares its port takes one socket, and opens more when it is ready", async () => {
+  const path = newPath();
+  const ours = createListener("tcp", "127.0.0.1:0", SHARED);
+  const loop = new EventLoop(ECHO);
+  const served = loop.serve(ours);
+  using offer = offerListeners(path, [ours]);
+  const taken = (await takeListeners(path))!;
+  const cluster = new Cluster(HANDLER, { pollerCount: 3, acceptMode: "reuseport" });
+  const listener = taken.listeners[0]!;
+  const servedNext = cluster.serve(listener);
+  await until(() => cluster.pollers.length === 3, "it serves");
+  const peers = come(listener);
+  assertEquals(socketsOf(listener), 1);
+  await taken.ready();
+  await offer.taken;
+  await until(() => socketsOf(listener) === 3, "each of its pollers has one");
+  await areServed([...peers, ...come(listener)]);
+  await loop.shutdown();
+  await served;
+  await cluster.shutdown();
+  await servedNext;
+});
+
+test("a cluster opens no sockets while a new process has them, and more when that has given up", async () => {
+  await using test = new TestCluster({ acceptMode: "reuseport" }, SHARED);
+  await test.askMany(1);
+  const path = newPath();
+  using _offer = offerListeners(path, [test.listener]);
+  const taken = (await takeListeners(path))!;
+  await test.cluster.resize(4);
+  assertEquals(socketsOf(test.listener), 2);
+  await taken.close();
+  await until(() => socketsOf(test.listener) === 4, "each poller has one");
+  await areServed(come(test.listener));
+  assertEquals(test.errors, []);
+});
+
+test("a cluster that begins to serve a listener while a new process has it passes it on all the same", async () => {
+  const path = newPath();
+  const listener = createListener("tcp", "127.0.0.1:0", SHARED);
+  using offer = offerListeners(path, [listener]);
+  const taken = (await takeListeners(path))!;
+  const cluster = new Cluster(HANDLER, { pollerCount: 2, acceptMode: "reuseport" });
+  const served = cluster.serve(listener);
+  await until(() => cluster.pollers.length === 2, "it serves");
+  const peers = come(listener);
+  await areServed(peers);
+  const waiting = taken.ready();
+  await offer.taken;
+  await waiting;
+  const loop = new EventLoop(ECHO);
+  const servedNext = loop.serve(taken.listeners[0]!);
+  await areServed(come(taken.listeners[0]!));
+  for (const one of [cluster, loop]) await one.shutdown();
+  await Promise.all([served, servedNext]);
+});
+
+test("ready() resolves although a Worker of the old process has no time to stop", async () => {
+  const flags = new Int32Array(new SharedArrayBuffer(12));
+  const path = newPath();
+  await using old = new TestCluster({ acceptMode: "reuseport", data: flags }, SHARED);
+  using offer = offerListeners(path, [old.listener]);
+  const [busy] = await old.connectAndAsk();
+  busy.send("block");
+  await until(() => Atomics.load(flags, 1) === 1, "it blocks");
+  const taken = (await takeListeners(path))!;
+  const loop = new EventLoop(ECHO);
+  const served = loop.serve(taken.listeners[0]!);
+  const peers = come(taken.listeners[0]!, 30); // some at the socket of the one that blocks
+  let isTaken = false;
+  void offer.taken.then(() => isTaken = true);
+  const ready = taken.ready();
+  await areServed(peers);
+  assert(!isTaken, "the old one has not said that it has stopped");
+  Atomics.store(flags, 0, 1);
+  Atomics.notify(flags, 0);
+  await soon(ready); // its end is an answer, too
+  await areServed(come(taken.listeners[0]!, 20));
+  busy.close();
+  await loop.shutdown();
+  await served;
+});
