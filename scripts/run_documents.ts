@@ -2,9 +2,11 @@
  * Runs every TypeScript example of every document and doc comment, each in a process of its own.
  *
  * Its arguments are the command that runs a file: `bun scripts/run_documents.ts
- * node_modules/.bin/bun`. A block that opens with "```ts ignore" is a fragment and is left out. An
- * example that serves for ever is asked to echo, and passes when it does. An example must print the
- * output that its comments promise, as "console.log(x); // 5".
+ * node_modules/.bin/bun`, and behind "--" the documents, which are all unless given. A block that
+ * opens with "```ts ignore" is a fragment and is left out; one with "```ts ignore bun" or
+ * "```ts ignore deno" is a program of that runtime alone. An example that serves for ever is asked
+ * to echo, and passes when it does. An example must print the output that its comments promise, as
+ * "console.log(x); // 5".
  *
  * @module
  */
@@ -12,6 +14,7 @@ import { Buffer } from "node:buffer";
 import { execFileSync } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
+import { basename } from "node:path";
 import process from "node:process";
 import { setTimeout } from "node:timers";
 import { Program } from "./program.ts";
@@ -24,13 +27,14 @@ interface Example {
   code: string;
 }
 
-/** The examples of a document, or of the comments of a source file. */
-function examplesOf(path: string): Example[] {
+/** The examples of a document, or of the comments of a source file, that a runtime can run. */
+function examplesOf(path: string, runtime: string): Example[] {
   const file = readFileSync(path, "utf8");
   const text = path.endsWith(".ts") ? file.replace(/^ *\* ?/gm, "") : file;
-  return [...text.matchAll(/^```(?:ts|typescript)\n([^]*?)^```$/gm)].map((match) => ({
+  const blocks = [...text.matchAll(/^```(?:ts|typescript)(?: ignore (\w+))?\n([^]*?)^```$/gm)];
+  return blocks.filter(([, only]) => only === undefined || only === runtime).map((match) => ({
     at: `${path}:${text.slice(0, match.index).split("\n").length}`,
-    code: match[1]!,
+    code: match[2]!,
   }));
 }
 
@@ -94,12 +98,16 @@ async function failureOf(example: Example, command: readonly string[]): Promise<
   }
 }
 
-const command = process.argv.slice(2);
+const given = process.argv.slice(2);
+const end = given.indexOf("--");
+const command = end < 0 ? given : given.slice(0, end);
 if (command.length === 0) throw new TypeError("Cannot run examples: name the command of a runtime");
-const places = ["ls-files", "*.md", "mod.ts", "src"];
-const documents = execFileSync("git", places, { encoding: "utf8" }).trim().split("\n");
+const places = end < 0 ? ["*.md", "mod.ts", "src"] : given.slice(end + 1);
+const documents = execFileSync("git", ["ls-files", ...places], { encoding: "utf8" }).trim()
+  .split("\n");
+const runtime = basename(command[0]!);
 let passed = 0, failed = 0;
-for (const example of documents.flatMap(examplesOf)) {
+for (const example of documents.flatMap((path) => examplesOf(path, runtime))) {
   const failure = await failureOf(example, command);
   if (failure === null) passed += 1;
   else failed += 1;
