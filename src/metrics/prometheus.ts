@@ -192,7 +192,11 @@ const BYTES: readonly Family[] = [
 ];
 
 const DATAGRAMS: readonly Family[] = [
-  gauge("datagram_sockets", "Datagram sockets that are open.", (of) => of.datagrams.activeCount),
+  gauge(
+    "datagram_sockets_active",
+    "Datagram sockets that are open.",
+    (of) => of.datagrams.activeCount,
+  ),
   counter(
     "datagram_sockets_opened",
     "Datagram sockets that were opened.",
@@ -259,7 +263,7 @@ const THREAD: readonly Family[] = [
     "Connections that get a turn without an event.",
     (of) => of.poller.againCount,
   ),
-  gauge("queued_events", "Events that came and were not told yet.", (of) => of.poller.untoldCount),
+  gauge("untold_events", "Events that came and were not told yet.", (of) => of.poller.untoldCount),
   gauge(
     "outside_waits",
     "Handlers that wait for something not of netpoll.",
@@ -267,7 +271,7 @@ const THREAD: readonly Family[] = [
   ),
   gauge("heap_bytes", "JavaScript heap in use.", (of) => of.process.heapBytes),
   gauge("slabs_mapped", "Slabs ever mapped.", (of) => of.memory.slabCount),
-  gauge("slabs_in_use", "Slabs that have pages.", (of) => of.memory.wrappedSlabCount),
+  gauge("slabs_wrapped", "Slabs that have pages.", (of) => of.memory.wrappedSlabCount),
   gauge("slab_bytes", "Bytes of slabs that have pages.", (of) => of.memory.slabBytes),
   gauge("blocks", "Blocks in use.", (of) => of.memory.blockCount),
   gauge("block_bytes", "Bytes of blocks in use.", (of) => of.memory.blockBytes),
