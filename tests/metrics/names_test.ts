@@ -111,7 +111,7 @@ function wordsOf(path: string): string[] {
   // A number of a record, as of calls.send, is called by the record too.
   const field = isCount && names.length > 2 ? names.at(-2)! : last;
   return snake(
-    field.replace("By", "").replace(/(Count|Micros|Ms)$/, "").replace(/^is(?=[A-Z])/, ""),
+    field.replace(/By(?=[A-Z])/, "").replace(/(Count|Micros|Ms)$/, "").replace(/^is(?=[A-Z])/, ""),
   ).split(/[_-]/);
 }
 
