@@ -15,7 +15,7 @@ import {
 } from "../core/options.ts";
 import { FakeClock, fakeClockIfAny } from "../poll/fake_clock.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
-import { type LineFaults, type MemoryPairOptions, pairOf } from "./memory_pair.ts";
+import { type LineFaults, type MemoryPair, type MemoryPairOptions, pairOf } from "./memory_pair.ts";
 
 /**
  * A protocol under test: what both ends of a connection do, and what has to come of it. The case is
@@ -151,11 +151,12 @@ function round(): Promise<void> {
 
 /** Lets everybody go on who can, without time that passes. */
 async function quiet(isOver: () => boolean): Promise<void> {
-  const { counts } = threadPoller();
+  const poller = threadPoller();
+  const { counts } = poller;
   let { told } = counts;
   for (let left = CASE_QUIET_ROUNDS; left > 0 && !isOver(); left--) {
     await round();
-    if (counts.told !== told) left = CASE_QUIET_ROUNDS;
+    if (counts.told !== told || poller.againCount > 0) left = CASE_QUIET_ROUNDS;
     told = counts.told;
   }
 }
@@ -192,15 +193,16 @@ async function settles(
   }
 }
 
-function describe(name: string, connection: Connection): string {
+function describe(name: string, connection: Connection, heldBytes: number): string {
   const { state, isWaiting, flushCount, unread, unsent, isReadPaused } = connection.metrics();
   const waits = [
     isWaiting ? "waits to read" : "",
     flushCount > 0 ? `waits for a flush of which ${unsent.bytes} bytes are not sent` : "",
   ].filter((each) => each !== "");
   const does = waits.length === 0 ? "waits for nothing" : waits.join(" and ");
+  const held = heldBytes > 0 ? `, ${heldBytes} more are held on the way to it` : "";
   const paused = isReadPaused ? ", and does not read" : "";
-  return `${name} (${state}) ${does}, has ${unread.bytes} bytes unread${paused}`;
+  return `${name} (${state}) ${does}, has ${unread.bytes} bytes unread${held}${paused}`;
 }
 
 /** Whether an error says that a connection was lost, or is the consequence of one that does. */
@@ -251,7 +253,7 @@ class Trial<A, B> {
     const running = run().catch((error) => void errors.unshift(error));
     try {
       const hasSettled = await settles(running, this.#clock, outsideMs);
-      if (!hasSettled) throw this.#hang(faults, first, second);
+      if (!hasSettled) throw this.#hang(faults, pair);
       if (!isLossy && errors.length > 0) throw this.#failed(faults, errors);
     } finally {
       first.reset();
@@ -263,10 +265,11 @@ class Trial<A, B> {
     return pair.sentBytes;
   }
 
-  #hang(faults: CaseFaults, first: Connection, second: Connection): Error {
-    const [one, two] = [describe("first", first), describe("second", second)];
+  #hang(faults: CaseFaults, { first, second, heldBytes }: MemoryPair): Error {
+    const one = describe("first", first, heldBytes.toFirst);
+    const two = describe("second", second, heldBytes.toSecond);
     return new Error(
-      `${this.#name} hangs: ${one}; ${two}; nothing is on its way and no deadline is set. ` +
+      `${this.#name} hangs: ${one}; ${two}; nothing moves and no deadline is set. ` +
         this.#alone(faults),
     );
   }

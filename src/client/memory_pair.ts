@@ -131,6 +131,8 @@ export interface MemoryPair {
   readonly second: Connection;
   /** The bytes that were sent so far, to the first connection and to the second. */
   readonly sentBytes: { toFirst: number; toSecond: number };
+  /** Those of them that a line holds back now. */
+  readonly heldBytes: { toFirst: number; toSecond: number };
 }
 
 /** {@linkcode memoryPair}. */
@@ -151,6 +153,9 @@ export function pairOf<A, B>(options: MemoryPairOptions<A, B>): MemoryPair {
     second: connect(b, second),
     get sentBytes() {
       return { toFirst: a.sentHereBytes, toSecond: b.sentHereBytes };
+    },
+    get heldBytes() {
+      return { toFirst: a.heldBytes, toSecond: b.heldBytes };
     },
   };
 }

@@ -258,6 +258,11 @@ export class MemoryEnd implements Transport, Watcher, LineOwner {
     return this.#line === null ? length : this.#line.openBytes(length);
   }
 
+  /** Bytes that its line holds back now. */
+  get heldBytes(): number {
+    return this.#wire.length - this.unreadBytes();
+  }
+
   // The peer has the bytes of the window, as it has those in its kernel. What a line holds for ever
   // is acknowledged by nobody, and our end counts as one.
   unackedBytes(): number {

@@ -175,7 +175,8 @@ test("everyLoss() fails whatever goes wrong where nothing is lost", () =>
 test("everyLoss() lets deadlines pass where all is quiet, for a peer that stalls", () =>
   leaks(async () => {
     const losses = ["stall"] as const;
-    await failure(everyLoss(echo, { losses }));
+    const forgotten = await failure(everyLoss(echo, { losses }));
+    assertStringIncludes(forgotten.message, "has 0 bytes unread, 8 more are held on the way to it");
     let late = 0;
     const first = { readTimeoutMs: 3_600_000 };
     const counts = await everyLoss(async (client, server, clock) => {

@@ -44,6 +44,12 @@ const EXAMPLES: Readonly<Record<string, Row>> = {
       "\x80\x0a\0\0\0\0\0\0\0\0\0\0noop\0\0\0\0\0\0\0\0",
     hears: /^<81><01>(<00>){10}abcd[^]{8,32}<81>\n(<00>){10}noop(<..>){8}$/,
   },
+  "mqtt_broker.ts": {
+    file: "mqtt_broker.ts",
+    asks: "\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01a" + "\x82\x06\0\x01\0\x01t\x01" +
+      "\x32\x07\0\x01t\0\x02hi" + "\xc0\0" + "\x40\x02\0\x01" + "\xe0\0",
+    hears: /^ <02><00><00><90><03><00><01><01>[^]*<d0><00>/,
+  },
   "socks5_proxy.ts, on the way to itself": {
     file: "socks5_proxy.ts",
     asks: (port) =>
