@@ -23,7 +23,7 @@ done
 # Debian's nginx passes on what is no HTTP by a package of its own.
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
 # Modules of Debian's own Python.
-for module in statsd pymemcache pylibmc socks; do
+for module in statsd pymemcache pylibmc socks websocket websockets; do
   /usr/bin/python3 -c "import $module" 2>/dev/null || missing+=("python3-$module")
 done
 /usr/bin/python3 -c "import paho.mqtt.client" 2>/dev/null || missing+=(python3-paho-mqtt)

@@ -26,6 +26,8 @@ type State = "none" | "counted" | "chunks" | "until-close" | "ended";
 export class HttpResponse {
   /** True when the connection stays open behind it. */
   keepsAlive: boolean;
+  /** True when another protocol is spoken behind it. */
+  isSwitched = false;
   readonly #connection: Connection;
   readonly #request: HttpRequest;
   #state: State = "none";
@@ -88,6 +90,21 @@ export class HttpResponse {
     if (typeof piece === "string") writer.writeString(piece);
     else writer.writeBinary(piece);
     if (isChunk) writer.writeString("\r\n");
+  }
+
+  /**
+   * Leaves HTTP (RFC 9110 §15.2.2): all that follows the request is the handler's that `begin` makes.
+   */
+  switchTo(fields: Fields, begin: (connection: Connection) => () => void | Promise<void>): void {
+    if (this.#state !== "none") throw new Error("Cannot answer a request twice");
+    const { writer } = this.#connection;
+    writer.writeBinary(beginningOf(101));
+    writer.writeBinary(fields.bytes);
+    writer.writeString("\r\n");
+    this.#state = "ended";
+    this.isSwitched = true;
+    this.keepsAlive = true;
+    this.#connection.setOnRequest(begin(this.#connection));
   }
 
   /** Sends what was written; resolves when there is room for more. */

@@ -85,7 +85,8 @@ function exchange(
     if (request.bodyBytes > service.bodyBytesMax) throw new HttpError(413, "The body is too large");
     const answering = service.answer(request, response);
     const isDone = answering === undefined && request.body.isEnded && response.isEnded;
-    if (isDone && response.keepsAlive) return undefined;
+    // Bytes behind a switch are no request: they are left to the new handler.
+    if (isDone && response.keepsAlive && !response.isSwitched) return undefined;
     return finish(connection, request, response, answering);
   } catch (error) {
     return refuse(connection, response, error);
@@ -144,7 +145,7 @@ function reasonOf(error: unknown): HttpError | null {
  * connection by a reset, which may overtake the answer: they are dropped until the client has ended
  * its side.
  */
-async function sendAway(connection: Connection): Promise<void> {
+export async function sendAway(connection: Connection): Promise<void> {
   const { reader, writer } = connection;
   const signal = AbortSignal.timeout(LINGER_MS);
   try {
