@@ -6,6 +6,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import process from "node:process";
 import { isMainThread } from "node:worker_threads";
 import { type Connection, createListener, serve } from "../mod.ts";

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import process from "node:process";
 import { setInterval } from "node:timers";
 import { parseArgs } from "node:util";

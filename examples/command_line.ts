@@ -3,6 +3,7 @@
  */
 import process from "node:process";
 import { parseArgs, type ParseArgsConfig } from "node:util";
+import { lineOf } from "./one_line.ts";
 import { createListener, type Listener, NetpollError } from "../mod.ts";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
@@ -30,7 +31,7 @@ export interface Arguments<T extends Options> {
 
 /** Ends the program with one line that says why. */
 export function fail(error: unknown, status = 1): never {
-  console.error(error instanceof Error ? error.message : error);
+  console.error(lineOf(error) ?? (error instanceof Error ? error.message : error));
   process.exit(status);
 }
 

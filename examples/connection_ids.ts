@@ -12,6 +12,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { parseArgs } from "node:util";

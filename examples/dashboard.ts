@@ -10,6 +10,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -136,8 +137,11 @@ if (isMainThread) {
   const server = createServer((request, response) => {
     answer(request, response, cluster).catch(() => response.destroy());
   });
+  const listening = once(server, "listening").catch((error) => {
+    throw Object.assign(new Error(`Cannot listen on ${page.host}`), { code: error.code });
+  });
   server.listen(Number(page.port || 80), page.hostname.replace(/^\[|\]$/g, ""));
-  await once(server, "listening");
+  await listening;
   shutdownOnSignals(cluster, { exit: false });
   const told = tell(cluster, intervalMs, leaving.signal);
   const { address } = listener;

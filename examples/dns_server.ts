@@ -9,6 +9,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { createDatagramSocket } from "../mod.ts";

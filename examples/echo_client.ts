@@ -6,6 +6,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import process from "node:process";

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import process from "node:process";
 import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
 

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { realpathSync, statSync } from "node:fs";
 import { extname, join, sep } from "node:path";
 import process from "node:process";

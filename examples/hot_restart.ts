@@ -11,6 +11,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import {

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { createHash } from "node:crypto";
 import { METHODS } from "node:http";
 import process from "node:process";

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import process from "node:process";
 import {
   type ClusterMetrics,

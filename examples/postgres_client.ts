@@ -7,6 +7,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { Buffer } from "node:buffer";
 import { readFileSync } from "node:fs";
 import process from "node:process";

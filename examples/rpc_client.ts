@@ -6,6 +6,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import process from "node:process";
 import { dial, type FrameInput, Multiplexer, type RequestOptions } from "../mod.ts";
 import { codec, Method, Status } from "./rpc/protocol.ts";

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import {
   ConnectionPool,
   createListener,

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { createHash } from "node:crypto";
 import process from "node:process";
 import { setTimeout } from "node:timers/promises";

@@ -14,6 +14,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import process from "node:process";
@@ -50,6 +51,9 @@ const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => 
   secure.emit("connection", socket);
 });
 const end = at.lastIndexOf(":");
+server.on("error", ({ code }: NodeJS.ErrnoException) => {
+  throw Object.assign(new Error(`Cannot listen on ${at}`), { code });
+});
 server.listen(Number(at.slice(end + 1)), at.slice(0, end), () => {
   const { address, port } = server.address() as AddressInfo;
   console.log(`Listening on ${address}:${port}; Ctrl-C stops it`);

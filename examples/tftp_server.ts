@@ -8,6 +8,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { join, resolve, sep } from "node:path";
 import process from "node:process";
 import { createDatagramSocket } from "../mod.ts";

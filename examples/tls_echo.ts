@@ -8,6 +8,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import process from "node:process";
 import { setTimeout } from "node:timers/promises";
 import { parseArgs } from "node:util";

@@ -12,6 +12,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import process from "node:process";
 import { type Connection, createListener, dial, EventLoop, shutdownOnSignals } from "../mod.ts";
 import { continueTrace, startTracing, traceparent } from "./tracing/spans.ts";

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import "./one_line.ts";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import "../one_line.ts";
 import process from "node:process";
 import { setInterval } from "node:timers";
 import {

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import "../one_line.ts";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { type Connection, dial } from "../../mod.ts";

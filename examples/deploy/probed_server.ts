@@ -10,6 +10,7 @@
  *
  * @module
  */
+import "../one_line.ts";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Connection, createListener, EventLoop } from "../../mod.ts";

@@ -19,7 +19,10 @@ for (const name of SERVERS) {
     try {
       const inUse = await run(file, { args: ["--host", "127.0.0.1", "--port", `${port}`] });
       assertEquals([inUse.code, inUse.stdout], [1, ""]);
-      assertMatch(inUse.stderr, /^Cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE\)\n$/);
+      assertMatch(
+        inUse.stderr,
+        /^Cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE\); another program .*\n$/,
+      );
     } finally {
       taken.close();
     }
