@@ -5,8 +5,10 @@ import {
   ClosedError,
   ConnectionPool,
   createListener,
+  everyLoss,
   FakeClock,
   type Lease,
+  memoryPair,
   SystemError,
   TimeoutError,
 } from "../../mod.ts";
@@ -413,3 +415,20 @@ test("a pool over Unix sockets, and names with several addresses", async () => {
     await named.stop();
   });
 });
+
+test("use() tells a loss of its connection once, wherever it is, and goes on with another", () =>
+  leaks(async () => {
+    const second = { onRequest: echo };
+    await everyLoss(async (first) => {
+      const connections = [first];
+      const pool = new ConnectionPool(
+        () => Promise.resolve(connections.pop() ?? memoryPair({ second })[0]),
+      );
+      const use = () => pool.use((connection) => ask(connection, "ping"));
+      const results: string[] = [];
+      for (let i = 0; i < 3; i++) results.push(await use().catch(({ name }) => name));
+      await pool.close();
+      const failed = results.filter((each) => each !== "ping");
+      assertEquals(failed, failed.length === 0 ? [] : ["EofError"]);
+    }, { second });
+  }));

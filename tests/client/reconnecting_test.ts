@@ -6,6 +6,7 @@ import {
   configure,
   type Connection,
   ConnectionPool,
+  everyLoss,
   FakeClock,
   lengthPrefixed,
   LinkBuffer,
@@ -350,3 +351,20 @@ test("reconnecting() refuses what means nothing", () => {
   assertThrows(() => reconnecting("h:1", {} as typeof codec), TypeError);
   assertThrows(() => reconnecting("nowhere://h", codec), TypeError);
 });
+
+test("request() that may be repeated is answered wherever its first connection is lost", () =>
+  leaks(async () => {
+    const second = { onRequest: answering };
+    await everyLoss(async (first) => {
+      const connections = [first];
+      const client = reconnecting(() => {
+        const connection = connections.pop() ?? memoryPair({ second })[0];
+        return Promise.resolve(connection);
+      }, codec);
+      const asked = ["a", "b"].map((text) => client.request(text, { idempotent: true }));
+      const answers = await Promise.allSettled(asked);
+      await client.close();
+      assertEquals(answers.map((each) => each.status), ["fulfilled", "fulfilled"]);
+      assertEquals((await Promise.all(asked)).map(textOf), ["a", "b"]);
+    }, { second });
+  }));
