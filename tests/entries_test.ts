@@ -5,6 +5,7 @@ import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import * as all from "../mod.ts";
+import { namesIn } from "./support/names.ts";
 
 const read = (path: string) =>
   readFileSync(new URL(`../${path}`, import.meta.url).pathname, "utf8");
@@ -19,13 +20,6 @@ type Names = Readonly<Record<string, unknown>>;
 
 /** A module by the name that users write. */
 const load = async (key: string): Promise<Names> => await import(name + key.slice(1));
-
-/** The names that the text of a module exports, types included. */
-function namesIn(text: string): string[] {
-  const lists = text.matchAll(/^export (?:type )?\{([^}]*)\} from /gm);
-  return [...lists].flatMap(([, list]) => list!.split(",").map((one) => one.trim()).filter(Boolean))
-    .map((one) => one.replace(/^type /, "").replace(/^.* as /, ""));
-}
 
 test("package.json has the entries of deno.json: Bun reads the one, Deno the other", () => {
   assertEquals(JSON.parse(read("package.json")).exports, exports);
