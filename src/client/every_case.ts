@@ -296,7 +296,7 @@ async function every<A, B>(
   name: string,
   run: CaseRun,
   options: EverySplitOptions<A, B>,
-  casesOf: ((sent: Sent) => Cases[]) | null,
+  casesOf: (sent: Sent) => Cases[],
   isLossy: boolean,
 ): Promise<CaseCounts> {
   const { casesMax = CASES_MAX, only, outsideMs = 0 } = options;
@@ -315,7 +315,7 @@ async function every<A, B>(
     const sent = await trial.case(only ?? {}, only !== undefined && isLossy);
     const counts = { toFirstBytes: sent.toFirst, toSecondBytes: sent.toSecond };
     let [cases, skipped] = [1, 0];
-    for (const kind of only === undefined ? casesOf!(sent) : []) {
+    for (const kind of only === undefined ? casesOf(sent) : []) {
       const before = cases;
       for (const faults of spread(kind, casesMax - cases)) {
         await trial.case(faults);

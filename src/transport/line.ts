@@ -160,11 +160,6 @@ export class Line implements TimerOwner {
     return this.#isStalled;
   }
 
-  /** Whether what follows the bytes that have come may come now. */
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
   /** The bytes that may be received now, of so many. */
   openBytes(bytes: number): number {
     return this.#isOpen ? Math.min(bytes, this.#pieceEnd - this.#at) : 0;
@@ -197,7 +192,7 @@ export class Line implements TimerOwner {
     if (pause === null) return;
     this.#pause = null;
     const goOn = () => this.#goOn();
-    if (pause.until !== undefined) pause.until.then(goOn, goOn);
+    if (pause.until !== undefined) Promise.resolve(pause.until).then(goOn, goOn);
     else this.#poller!.setTimer(this.#timer, pause.ms);
   }
 
@@ -226,8 +221,9 @@ export class Line implements TimerOwner {
 
   #wait(pause: Step & { kind: "delay" }): void {
     this.#pause = pause;
-    const next = this.#plan.steps[this.#step];
-    const isCutHere = next !== undefined && next.at === this.#at && next.kind !== "stall";
+    const isCutHere = this.#plan.steps.some(({ kind, at }) =>
+      at === this.#at && (kind === "end" || kind === "reset")
+    );
     if (isCutHere || this.#owner.hasMore) this.onMore();
   }
 

@@ -173,9 +173,10 @@ export class MemoryEnd implements Transport, Watcher, LineOwner {
     this.#change();
   }
 
-  /** The peer's end has come; on a line it does so behind the bytes that were sent before. */
+  /** The peer's end has come; a line that holds what lies before it holds it, too. */
   #arrive(): void {
-    if (this.#line !== null && (this.#wire.length > 0 || !this.#line.isOpen)) return;
+    const { length } = this.#wire;
+    if (this.#line !== null && this.#line.openBytes(length + 1) <= length) return;
     this.#isPeerEnded = this.#sentEnd >= End.ENDED;
     this.#isPeerGone = this.#sentEnd >= End.GONE;
     this.#isBroken = this.#sentEnd >= End.RESET;

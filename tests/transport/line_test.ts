@@ -183,6 +183,24 @@ test("Line that ends where the sender does, and resets where the sender has gone
     }
   }));
 
+test("Line lets a reset overtake bytes that have come and nobody reads, and not those it holds", () =>
+  leaks(async () => {
+    const [a, b] = memoryPair({ toSecond: { splitAt: [3] } });
+    const [c, d] = memoryPair({ toSecond: { splitAt: [9] } });
+    for (const [from, to] of [[a, b], [c, d]] as const) {
+      to.pauseRead();
+      await send(from, "abcd");
+      from.reset();
+    }
+    await ticks(20);
+    await send(b, "taken, though nobody is there");
+    await soon(assertRejects(() => send(d, "refused"), EofError));
+    b.resumeRead();
+    await soon(assertRejects(() => b.reader.wait(5), EofError));
+    assertEquals(b.reader.length, 4);
+    await closeAll(a, b, c, d);
+  }));
+
 test("linePlan() refuses what means nothing, and says what it takes", () => {
   const given = (faults: unknown) => () => linePlan("it", faults as LineFaults);
   assertThrows(given({ splitsAt: [1] }), TypeError, "splitAt");
