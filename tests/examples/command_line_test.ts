@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { run, start } from "../support/child.ts";
 
-const SERVERS = ["memcached_server", "mqtt_broker", "socks5_proxy", "websocket_server"];
+const SERVERS = ["ingest", "memcached_server", "mqtt_broker", "socks5_proxy", "websocket_server"];
 
 for (const name of SERVERS) {
   const file = `examples/${name}.ts`;
