@@ -54,6 +54,6 @@ export type {
   RequestMessage,
   TimeoutMessage,
 } from "../connection/messages.ts";
-export type { AcceptErrorMessage, ListenerMessage } from "../net/messages.ts";
+export type { AcceptErrorMessage, AcceptRefusedMessage, ListenerMessage } from "../net/messages.ts";
 export type { TlsHandshakeMessage } from "../transport/messages.ts";
 export type { DialMessage } from "../client/messages.ts";

@@ -32,6 +32,7 @@ import { type AcceptQueue, acceptQueue } from "../net/tcp_info.ts";
 import type { Poller } from "../poll/poller.ts";
 import { type Turn, turn } from "../poll/turn.ts";
 import { Interest, type Watcher } from "../poll/watcher.ts";
+import { tellRefused } from "./refusals.ts";
 import type { ConnectionSource, SourceOwner } from "./source.ts";
 
 /**
@@ -178,6 +179,7 @@ export class Acceptor implements Watcher, ConnectionSource {
       return this.#owner.onAccept(fd, { local, remote, header });
     }
     counts.proxyProtocol.untrusted += 1;
+    tellRefused({ fd, local, remote }, "untrusted");
     this.#owner.onRefuse(fd);
   }
 

@@ -21,6 +21,7 @@ import { clientAddress, type ProxyInfo } from "../transport/proxied.ts";
 import { HeaderReading } from "../transport/proxy_headers.ts";
 import { Handshakes } from "./handshakes.ts";
 import { clientKey, PeerCounts } from "./peer_counts.ts";
+import { tellRefused } from "./refusals.ts";
 import type { Arrival } from "./source.ts";
 
 /** Called with the error of what failed before there was a connection, and the address of its peer. */
@@ -115,14 +116,20 @@ export class Arrivals {
         const at = unpackAddress(local ?? socketTransport.name(fd, 0));
         this.#admit({ fd, local, remote, proxy: { ...header!, peer, local: at } }, reception);
       },
-      onFailed: (error) => this.#onFailed(error, peer, reception),
+      onFailed: (error) => {
+        tellRefused({ fd, local, remote }, "header", error);
+        this.#onFailed(error, peer, reception);
+      },
     });
     this.#owner.onUnderWay();
   }
 
   #admit(visitor: Visitor, reception: Reception): void {
     const { fd, remote, proxy } = visitor;
-    if (!this.#peers.add(clientKey(remote, proxy))) return this.refuse(fd);
+    if (!this.#peers.add(clientKey(remote, proxy))) {
+      tellRefused(visitor, "per-address");
+      return this.refuse(fd);
+    }
     if (native.tlsTimeout(fd) < 0) reception.begin(visitor, false);
     else this.#secure(visitor, reception);
   }

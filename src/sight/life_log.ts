@@ -13,7 +13,7 @@ import type {
 } from "../connection/messages.ts";
 import { followers, isLogged, type LogLevel, say } from "../core/config.ts";
 import { describeAddress } from "../net/address.ts";
-import type { ListenerMessage } from "../net/messages.ts";
+import type { AcceptRefusedMessage, ListenerMessage } from "../net/messages.ts";
 import type { TlsHandshakeMessage } from "../transport/messages.ts";
 
 type Subscriber = (message: unknown) => void;
@@ -63,6 +63,17 @@ function closed(message: ConnectionCloseMessage): string {
     `, ${requestCount} requests; ${ends(message)}`;
 }
 
+function refused(of: AcceptRefusedMessage): string {
+  const why = {
+    header: `its PROXY header (${reason(of.error)})`,
+    untrusted: "it is no trusted proxy",
+    "per-address": "too many connections from its address",
+  }[of.reason];
+  return `refused, ${why}: ${describeAddress(of.localAddress)} ↔ ${
+    describeAddress(of.remoteAddress)
+  }`;
+}
+
 function settled({ id, request, durationMs, waitMs, readBytes, ...rest }: RequestMessage): string {
   return `connection ${id}, request ${request} ` +
     ("error" in rest ? `failed (${reason(rest.error)})` : "served") +
@@ -90,6 +101,7 @@ const LINES: readonly Line[] = [
     "listener:close",
     (of) => `listens no more on ${describeAddress(of.address)}`,
   ),
+  line("info", "accept:refused", refused),
   line("info", "connection:open", opened),
   line("info", "connection:close", closed),
   line<TimeoutMessage>(

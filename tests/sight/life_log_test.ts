@@ -27,6 +27,7 @@ async function logging(
 const CHANNELS = [
   "listener:open",
   "listener:close",
+  "accept:refused",
   "connection:open",
   "connection:close",
   "timeout",
@@ -40,7 +41,9 @@ test("the log listens to the channels of its level only, and to none unless it w
   const heard = () => CHANNELS.filter((name) => hasSubscribers(`netpoll:${name}`)).length;
   const before = config.logLevel;
   assertEquals([before, heard()], ["warn", 0]);
-  for (const [logLevel, count] of [["info", 7], ["debug", 9], ["info", 7], ["error", 0]] as const) {
+  for (
+    const [logLevel, count] of [["info", 8], ["debug", 10], ["info", 8], ["error", 0]] as const
+  ) {
     configure({ logLevel });
     configure({ logLevel });
     assertEquals([logLevel, heard()], [logLevel, count]);
