@@ -1,9 +1,9 @@
-// deno run --allow-ffi --allow-net --allow-read --allow-write examples/hot_restart.ts   or   bun …
+// deno run --allow-ffi --allow-net --allow-read --allow-write --allow-run examples/hot_restart.ts   or   bun …
 
 /**
- * A server that is restarted without a refused connection: start it again, and the new process takes
- * over from the one that serves. It listens at localhost:8080 or the address given, and the two meet at
- * the abstract Unix socket @netpoll-hot-restart, or at the path behind the address.
+ * A server that is restarted without a refused connection: at SIGHUP it starts itself again, as its
+ * file is now, and so does whoever starts it a second time. The new process takes over, and the old
+ * one ends when it has served what it has.
  *
  * It answers each HTTP request with the number of its process. The old process goes on with the
  * connections that it has: each is told with its next answer that it was the last, and closed; those
@@ -12,18 +12,22 @@
  * @module
  */
 import "./one_line.ts";
+import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   type Connection,
-  createListener,
   EventLoop,
+  notifySystemd,
   offerListeners,
   shutdownOnSignals,
   takeListeners,
 } from "../mod.ts";
+import { fail, listen, placeOf, readArguments } from "./command_line.ts";
 
-const [address = "localhost:8080", path = "@netpoll-hot-restart"] = process.argv.slice(2);
+const USAGE = `Usage: hot_restart.ts [HOST:PORT] [--meet PATH]
+
+  --meet PATH   the Unix socket where old and new meet: @netpoll-hot-restart-PORT unless given`;
 const BLANK_LINE = new TextEncoder().encode("\r\n\r\n");
 const PATIENCE_MS = 10_000;
 let isLeaving = false;
@@ -40,18 +44,45 @@ async function answer(connection: Connection): Promise<void> {
   if (last !== "") void connection.close();
 }
 
-const before = await takeListeners(path); // null: nobody serves yet
-const listener = before?.listeners[0] ?? createListener("tcp", address);
+const { at, values } = readArguments(USAGE, 8080, { meet: { type: "string" } });
+const meetingOf = (place: string) =>
+  values.meet ?? `@netpoll-hot-restart-${place.split(":").at(-1)}`;
+
+// null: nobody serves yet.
+const before = await takeListeners(meetingOf(at)).catch(fail);
+const listener = before?.listeners[0] ?? listen(at);
 const loop = new EventLoop(answer);
 const served = loop.serve(listener);
-await before?.ready(); // from here on the old process accepts nothing
+await before?.ready().catch(fail); // from here on the old process accepts nothing
+const place = placeOf(listener).at;
+const meeting = meetingOf(place);
+using offer = offerListeners(meeting, [listener]);
 shutdownOnSignals(loop);
-console.log("Listening on", listener.address, `in process ${process.pid}`);
+process.on("SIGHUP", startNext);
+notifySystemd(`MAINPID=${process.pid}\nREADY=1`);
+console.log(`Listening on ${place} in process ${process.pid}; SIGHUP restarts it, Ctrl-C ends it`);
+console.log(`Try: curl http://${place}/`);
 
-using offer = offerListeners(path, [listener]);
+let next: ChildProcess | null = null;
+
+/** Starts the next version, which takes over as soon as it is ready. If it is not, this one goes on. */
+function startNext(): void {
+  if (next !== null || isLeaving) return;
+  const args = [...process.execArgv, process.argv[1]!, place, "--meet", meeting];
+  next = spawn(process.execPath, args, { stdio: "inherit" });
+  next.on("error", (error) => console.error(`Cannot start the next version: ${error.message}`));
+  next.on("exit", (code, signal) => {
+    next = null;
+    if (isLeaving) return;
+    console.log(`The next version ended with ${code ?? signal}; process ${process.pid} goes on`);
+  });
+  next.unref();
+}
+
 await Promise.race([offer.taken, served]);
 isLeaving = true;
 const end = performance.now() + PATIENCE_MS;
 while (loop.connectionCount > 0 && performance.now() < end) await delay(50);
 await loop.shutdown({ timeoutMs: PATIENCE_MS });
 await served;
+process.exit(0); // whatever has become of the next one

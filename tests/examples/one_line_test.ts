@@ -18,7 +18,6 @@ const ARGUMENTS: Readonly<Record<string, (at: string, files: readonly string[]) 
   "dashboard.ts": (at) => ["localhost:0", at],
   "metered_server.ts": (at) => ["localhost:0", at],
   "deploy/probed_server.ts": (at) => ["127.0.0.1:0", at],
-  "hot_restart.ts": (at) => [at, `@netpoll-test-${at}`],
   "tls_echo.ts": (at, files) => [at, ...files],
   "runtime_tls.ts": (at, files) => [at, ...files],
   "mqtt_broker.ts": (at) => ["--host", at.split(":")[0]!, "--port", at.split(":")[1]!],

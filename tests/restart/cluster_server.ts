@@ -13,6 +13,7 @@ import {
   type PollerContext,
   takeListeners,
 } from "../../mod.ts";
+import { describeAddress } from "../../src/net/address.ts";
 
 const BLANK_LINE = new TextEncoder().encode("\r\n\r\n");
 let leaving: Int32Array;
@@ -34,7 +35,7 @@ export async function onRequest(connection: Connection): Promise<void> {
 }
 
 if (isMainThread) {
-  const [address, path, mode] = process.argv.slice(2);
+  const [address, , path, mode] = process.argv.slice(2);
   const reusePort = mode === "reuseport";
   const acceptMode = reusePort ? "reuseport" : "handover";
   const pollerCount = reusePort ? 1 + process.pid % 3 : 2;
@@ -45,7 +46,7 @@ if (isMainThread) {
   const served = cluster.serve(listener);
   while (cluster.pollers.length < pollerCount) await delay(5);
   await before?.ready();
-  console.log("Listening on", listener.address);
+  console.log("Listening on", describeAddress(listener.address));
   using offer = offerListeners(path!, [listener]);
   await offer.taken;
   Atomics.store(data, 0, 1);

@@ -37,9 +37,9 @@ let number = 0;
 
 /** Starts one, which serves as soon as this returns. */
 async function startOne(plan: Plan, port: number, path: string): Promise<[Program, number]> {
-  const args = [`127.0.0.1:${port}`, path, ...plan.args ?? []];
+  const args = [`127.0.0.1:${port}`, "--meet", path, ...plan.args ?? []];
   const program = start(plan.file, { args, timeoutMs: 600_000 });
-  const [, found] = await program.find(/port: (\d+)/);
+  const [, found] = await program.find(/Listening on 127\.0\.0\.1:(\d+)/);
   return [program, Number(found)];
 }
 
