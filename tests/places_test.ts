@@ -63,12 +63,10 @@ test("dial() that is refused says the address and the port, or the path", () =>
 test("dial() from an address that this machine does not have says that address", () =>
   leaks(async () => {
     const options = { localAddress: "192.0.2.1:0" };
-    for (const call of [() => dial("tcp", "127.0.0.1:9", options)]) {
-      const error = await failureOf(call);
+    for (const call of [dial, dialDatagram] as ((...given: unknown[]) => Promise<unknown>)[]) {
+      const error = await failureOf(() => call("127.0.0.1:9", options));
       assertEquals(whereOf(error), ["192.0.2.1", 0]);
     }
-    const error = await failureOf(() => dialDatagram("udp", "127.0.0.1:9", options));
-    assertEquals(whereOf(error), ["192.0.2.1", 0]);
   }));
 
 test(
@@ -88,7 +86,7 @@ test(
       const { address } = listener;
       assert(address.transport === "tcp");
       const tls = { serverName: "localhost", handshakeTimeoutMs: 300 };
-      const refused = await failureOf(() => dial(address, { tls }));
+      const refused = await failureOf(() => dial(address, { tls: { serverName: "localhost" } }));
       assertInstanceOf(refused, TlsError);
       assertEquals(whereOf(refused), ["127.0.0.1", address.port]);
       isSilent = true;

@@ -100,8 +100,9 @@ function open(
   const family = raw[0]!;
   const address = udpAddress(raw);
   const subject = describeAddress(address);
-  const fd = check("open a socket for", native.datagramSocket(family), subject);
+  let fd = -1;
   try {
+    fd = check("open a socket for", native.datagramSocket(family), subject);
     if (family === Family.IPV6) setOption(fd, Option.V6_ONLY, v6Only ? 1 : 0);
     applyKernelOptions(fd, family, options, options.reportUnreachable === true);
     // Bound to one address, that is where everything is sent to, but what groups get.
@@ -109,7 +110,7 @@ function open(
     check("bind", bind(fd, raw, origin), subject);
     return fd;
   } catch (error) {
-    native.close(fd);
+    if (fd >= 0) native.close(fd);
     throw placed(error, address);
   }
 }

@@ -47,15 +47,16 @@ function open(
   const family = raw[0]!;
   const address = udpAddress(raw);
   const subject = describeAddress(address);
-  const fd = check("open a socket for", native.datagramSocket(family), subject);
+  let fd = -1;
   try {
+    fd = check("open a socket for", native.datagramSocket(family), subject);
     if (family === Family.IPV6 && options.v6Only === true) setOption(fd, Option.V6_ONLY, 1);
     applyKernelOptions(fd, family, options, options.reportUnreachable !== false);
     if (local !== null) bindLocal(fd, local);
     check("connect", connect(fd, raw, origin), `to ${subject}`);
     return fd;
   } catch (error) {
-    native.close(fd);
+    if (fd >= 0) native.close(fd);
     throw placed(error, address);
   }
 }

@@ -12,7 +12,9 @@
  * codec.encode(a.writer, "hello");
  * await a.writer.flush();
  * await a.closeWrite();
- * for await (const line of frames(b, codec)) console.log(line); // "hello"
+ * for await (const line of frames(b, codec)) {
+ *   console.log(new TextDecoder().decode(line)); // "hello"
+ * }
  * await a.close();
  * await b.close();
  * ```

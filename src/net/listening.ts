@@ -50,8 +50,9 @@ export function open(raw: Uint32Array, options: ListenOptions, binding: Binding)
   const family = raw[0]!;
   const address = formatAddress(raw);
   const subject = describeAddress(address);
-  const fd = check("open a socket for", native.socket(family), subject);
+  let fd = -1;
   try {
+    fd = check("open a socket for", native.socket(family), subject);
     // A server that restarts must not wait for the connections of its predecessor (TIME_WAIT).
     if (family !== Family.UNIX) setOption(fd, Option.REUSE_ADDRESS, 1);
     if (family === Family.IPV6) setOption(fd, Option.V6_ONLY, binding.v6Only ? 1 : 0);
@@ -63,7 +64,7 @@ export function open(raw: Uint32Array, options: ListenOptions, binding: Binding)
     else listen(fd, subject, options);
     return fd;
   } catch (error) {
-    native.close(fd);
+    if (fd >= 0) native.close(fd);
     throw placed(error, address);
   }
 }
