@@ -4,7 +4,7 @@
  * Takes in what programs report over TCP, at localhost:6514 or the address given: syslog (RFC 5424,
  * RFC 3164), behind its length or line by line (RFC 6587), and NDJSON. Each record is parsed, counted,
  * and becomes a line of JSON in a file; who sends faster than the file can be written waits. Once a
- * second, and at the end, it says how fast that was. Measured with
+ * second, and at the end, it says how fast that was. See it with
  * `yes '{"level":"info","text":"hello"}' | head -n 2000000 | nc -N localhost 6514`.
  *
  * @module
