@@ -4,7 +4,7 @@
 import process from "node:process";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { lineOf } from "./one_line.ts";
-import { createListener, type Listener, NetpollError } from "../mod.ts";
+import { createListener, type Listener, type ListenerOptions, NetpollError } from "../mod.ts";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
@@ -25,6 +25,8 @@ const SERVER_USAGE = `
 export interface Arguments<T extends Options> {
   /** Where to listen: "localhost:11211". */
   readonly at: string;
+  /** What stands behind that: files, as many as were allowed at most. */
+  readonly operands: readonly string[];
   /** Its own options. */
   readonly values: ReturnType<typeof parseArgs<{ options: T }>>["values"];
 }
@@ -43,6 +45,7 @@ export function readArguments<const T extends Options>(
   usage: string,
   port: number,
   options: T,
+  operandsMax = 0,
 ): Arguments<T> {
   try {
     const { values, positionals } = parseArgs({
@@ -54,9 +57,10 @@ export function readArguments<const T extends Options>(
       console.log(usage + SERVER_USAGE);
       process.exit(0);
     }
-    if (positionals.length > 1) throw new Error(`Cannot use "${positionals[1]}": --help says how`);
-    const at = positionals[0] ?? `${given.host ?? "localhost"}:${given.port ?? port}`;
-    return { at, values: values as Arguments<T>["values"] };
+    const [at = atOf(given.host ?? "localhost", given.port ?? port), ...operands] = positionals;
+    const [extra] = operands.slice(operandsMax);
+    if (extra !== undefined) throw new Error(`Cannot use "${extra}": --help says how`);
+    return { at, operands, values: values as Arguments<T>["values"] };
   } catch (error) {
     return fail(error, 2);
   }
@@ -70,18 +74,22 @@ export function numberOf(name: string, text: string, min: number, max: number): 
 }
 
 /** Listens there. The program ends here where that cannot be, as when the port is in use. */
-export function listen(at: string): Listener {
+export function listen(at: string, options: ListenerOptions = {}): Listener {
   try {
-    return createListener("tcp", at);
+    return createListener("tcp", at, options);
   } catch (error) {
-    if (error instanceof NetpollError) return fail(error);
-    return fail(error, 2);
+    return fail(error, error instanceof NetpollError ? 1 : 2);
   }
+}
+
+/** An address in one text: those of IPv6 are in brackets. */
+function atOf(host: string, port: number | string): string {
+  return /^[^[].*:/.test(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** The host and the port that a listener has; it had no port before when it was asked for any. */
 export function placeOf({ address }: Listener): { host: string; port: number; at: string } {
   if (address.transport !== "tcp") return fail("Cannot serve here: this is no address of TCP", 2);
   const { hostname: host, port } = address;
-  return { host, port, at: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}` };
+  return { host, port, at: atOf(host, port) };
 }

@@ -1,41 +1,53 @@
 // deno run --allow-ffi --allow-net --allow-read examples/tls_echo.ts AT KEY CERT   or   bun examples/tls_echo.ts …
 
 /**
- * Echoes over TLS, at the address given. Try it with `openssl s_client -quiet -connect
- * localhost:6443`; a key and a certificate for trials are made by `openssl req -x509 -newkey
- * rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=localhost`. SIGHUP reads both files
- * again; connections that are there go on.
+ * Echoes over TLS, at the address given, with a key and a certificate; those for trials are made by
+ * `openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=localhost`.
+ * SIGHUP reads both files again; connections that are there go on.
  *
  * @module
  */
-import "./one_line.ts";
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { createListener, EventLoop, shutdownOnSignals } from "../mod.ts";
+import { EventLoop, shutdownOnSignals } from "../mod.ts";
+import { fail, listen, placeOf, readArguments } from "./command_line.ts";
 
-const [at, keyPath, certificatePath] = process.argv.slice(2);
-if (at === undefined || keyPath === undefined || certificatePath === undefined) {
-  console.error("usage: tls_echo.ts HOST:PORT KEY CERTIFICATE");
-  process.exit(2);
-}
+const USAGE = `Usage: tls_echo.ts HOST:PORT KEY CERTIFICATE
 
+  KEY           the file of a private key, in PEM
+  CERTIFICATE   the file of its certificate, and of those that lead to its authority`;
+
+const { at, operands: [keyPath, certificatePath] } = readArguments(USAGE, 6443, {}, 2);
+if (keyPath === undefined || certificatePath === undefined) fail(USAGE, 2);
+
+/** What the files have now. */
 const tls = () => ({
   key: readFileSync(keyPath, "utf8"),
   certificate: readFileSync(certificatePath, "utf8"),
 });
 
-const listener = createListener("tcp", at, { tls: tls() });
 const loop = new EventLoop(({ reader, writer }) => {
   writer.writeBinary(reader.next(reader.length));
   void writer.flush();
   reader.release();
-}, { onHandshakeError: (error) => console.warn(error.message) });
+}, {
+  connectionsMax: 10_000,
+  idleTimeoutMs: 10 * 60_000,
+  onHandshakeError: (error) => console.warn(error.message),
+});
+shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });
 
-process.on("SIGHUP", () => listener.reloadTls(tls()));
-shutdownOnSignals(loop, { timeoutMs: 5000 });
+const listener = listen(at, { tls: tls() });
+process.on("SIGHUP", () => {
+  try {
+    listener.reloadTls(tls());
+  } catch (error) {
+    console.warn(`The old certificate stays: ${(error as Error).message}`);
+  }
+});
 
-const { address } = listener;
-if (address.transport === "tcp") {
-  console.log(`Listening on ${address.hostname}:${address.port}; Ctrl-C stops it`);
-}
+const { at: place } = placeOf(listener);
+console.log(`Listening on ${place}; Ctrl-C stops it`);
+console.log(`Try: openssl s_client -quiet -connect ${place}`);
 await loop.serve(listener);
+console.log("Stopped");
