@@ -8,6 +8,7 @@ import { CASE_DEADLINES_MAX, CASE_HANG_MS, CASE_QUIET_ROUNDS, CASES_MAX } from "
 import {
   checkFunction,
   checkNumber,
+  checkObject,
   checkTimeout,
   type Known,
   readOptions,
@@ -205,9 +206,20 @@ function describe(name: string, connection: Connection, heldBytes: number): stri
   return `${name} (${state}) ${does}, has ${unread.bytes} bytes unread${held}${paused}`;
 }
 
+/** The longest way from an error to its first cause: one may be its own. */
+const CAUSES_MAX = 20;
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? String(error) : show(error);
+}
+
 /** Whether an error says that a connection was lost, or is the consequence of one that does. */
 function tellsLoss(error: unknown): boolean {
-  for (let at = error; at instanceof Error; at = at.cause) {
+  for (
+    let at = error, depth = 0;
+    at instanceof Error && depth < CAUSES_MAX;
+    at = at.cause, depth++
+  ) {
     if (at instanceof FrameError) return at.fault === "truncated";
     if (at instanceof BusyError || at instanceof TornFrameError) return false; // no network does that
     if (at instanceof NetpollError) return true;
@@ -243,8 +255,8 @@ class Trial<A, B> {
     const { windowBytes, outsideMs = 0 } = this.#options;
     const errors: unknown[] = [];
     const end = <C>(options: FromFdOptions<C> = {}): FromFdOptions<C> => ({
-      onError: (error) => errors.push(error),
       ...options,
+      onError: options.onError ?? ((error) => errors.push(error)),
     });
     const [one, two] = [end(this.#options.first), end(this.#options.second)];
     const pair = pairOf({ ...faults, first: one, second: two, windowBytes });
@@ -280,8 +292,10 @@ class Trial<A, B> {
       ...errors.filter((error) => !tellsLoss(error)),
       ...errors.filter(tellsLoss),
     ];
-    const also = others.map((error) => `\nThen: ${error}`).join("");
-    return new Error(`${this.#name} failed: ${cause}${also}\n${this.#alone(faults)}`, { cause });
+    const also = others.map((error) => `\nThen: ${textOf(error)}`).join("");
+    return new Error(`${this.#name} failed: ${textOf(cause)}${also}\n${this.#alone(faults)}`, {
+      cause,
+    });
   }
 
   #alone(faults: CaseFaults): string {
@@ -299,7 +313,9 @@ async function every<A, B>(
   casesOf: (sent: Sent) => Cases[],
   isLossy: boolean,
 ): Promise<CaseCounts> {
-  const { casesMax = CASES_MAX, only, outsideMs = 0 } = options;
+  const { casesMax = CASES_MAX, only, outsideMs = 0, first = {}, second = {} } = options;
+  checkObject(`first of ${name}`, first);
+  checkObject(`second of ${name}`, second);
   checkFunction(`the protocol of ${name}`, run);
   checkNumber("casesMax", casesMax, 1, Number.MAX_SAFE_INTEGER);
   checkTimeout("outsideMs", outsideMs);

@@ -248,8 +248,14 @@ test("everySplit() and everyLoss() try protocols of nothing, and of both ends at
       throw new TypeError("at once");
     }));
     assertStringIncludes(threw.message, "at once");
-    const nothing = await failure(everySplit(() => Promise.reject(undefined)));
-    assertStringIncludes(nothing.message, "undefined");
+    for (const thrown of [undefined, null, Symbol("none"), Object.create(null), "text"]) {
+      const error = await failure(everyLoss(() => Promise.reject(thrown)));
+      assertEquals(error.cause, thrown);
+    }
+    const circle = new Error("its own cause");
+    circle.cause = circle;
+    const round = await failure(everyLoss(() => Promise.reject(circle)));
+    assertStringIncludes(round.message, "its own cause");
   }));
 
 test("everySplit() waits for what is not ours: a file, and a timer of the runtime", () =>
@@ -287,6 +293,8 @@ test("everySplit() and everyLoss() refuse options that mean nothing", async () =
   await refused(echo, { casesMax: 0 }, RangeError, "casesMax");
   await refused(echo, { outsideMs: -1 }, RangeError, "outsideMs");
   await refused(echo, { first: { onRequst: 1 } }, TypeError, "onRequest");
+  await refused(echo, { first: null }, TypeError, "first of every");
+  await refused(echo, { second: Promise.resolve() }, TypeError, "second of every");
   await refused(echo, { only: { toThird: {} } }, TypeError, "toThird");
   await assertRejects(() => everyLoss(echo, { losses: ["fire" as "end"] }), TypeError, "stall");
 });
