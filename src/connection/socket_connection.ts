@@ -75,10 +75,11 @@ export class SocketConnection<C> extends ControlledStream<C>
     if (this.state === "preparing") {
       this.state = next(this.state, "registered");
       this.isConnecting = true;
-      if (connectionOpen.isHeard) {
-        const { face: connection, service: { isDialled } } = this;
-        connectionOpen.publish({ connection, id: idOf(this), isDialled });
-      }
+    }
+    // Also of one that onPrepare has closed, and whose last bytes have to leave: its close is told, too.
+    if (connectionOpen.isHeard) {
+      const { face: connection, service: { isDialled } } = this;
+      connectionOpen.publish({ connection, id: idOf(this), isDialled });
     }
     // In `onPrepare` it may have been paused, written to or closed: what it flushed has to leave.
     this.updateInterest();

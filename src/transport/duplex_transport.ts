@@ -209,7 +209,6 @@ export class DuplexTransport implements Transport, Watcher {
   watch(poller: Poller, watcher: Watcher, interest: number): number {
     poller.prepareTimers(); // without a descriptor of ours nobody else has made the waker
     this.#poller = poller;
-    this.#watcher = watcher;
     const duplex = this.#duplex;
     // The peer's end must not end our side: that is for the connection to do.
     duplex.allowHalfOpen = true;
@@ -225,6 +224,8 @@ export class DuplexTransport implements Transport, Watcher {
     if (duplex.destroyed) {
       this.#fail(duplex.errored ?? new SystemError("receive", ERRNO.ECONNRESET));
     }
+    // Not before: whoever begins to watch is told of nothing within that call.
+    this.#watcher = watcher;
     this.modify(poller, TOKEN, -1, interest);
     return TOKEN;
   }
