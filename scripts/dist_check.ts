@@ -249,6 +249,13 @@ for (const key of Object.keys(JSON.parse(manifest).exports)) {
     count += 1;
   }
 }
+const { Connection, LinkBuffer } = await import("${name}");
+const { memoryPair } = await import("${name}/testing");
+for (const each of memoryPair()) {
+  if (!(each instanceof Connection)) throw new Error("a pair of another class");
+  each.reset();
+}
+if (!(new all.LinkBuffer() instanceof LinkBuffer)) throw new Error("a buffer of another class");
 console.log("entries " + count);`;
 
 function checkEntries(...command: readonly string[]): void {

@@ -13,6 +13,7 @@ import {
   ConnectionPool,
   createDatagramSocket,
   createListener,
+  datagramPair,
   type DatagramSocket,
   decodeProxyHeader,
   delimited,
@@ -37,6 +38,7 @@ import {
   prometheus,
   type Reader,
   readerFrom,
+  receiveDescriptors,
   type Reconnecting,
   reconnecting,
   resp,
@@ -106,6 +108,11 @@ const ROWS: Record<string, Row> = {
     "bytesPerSec",
     "bytesPerSecond",
   ],
+  "ConnectionLimits: limits.connection": [
+    (connection) => new EventLoop(null, { limits: { connection } }),
+    "bytesPerSec",
+    "bytesPerSecond",
+  ],
   "LoopMetricsOptions: EventLoop.metrics": [
     (o) => new EventLoop(null).metrics(o),
     "listedmax",
@@ -113,6 +120,7 @@ const ROWS: Record<string, Row> = {
   ],
   "ShutdownOptions: shutdown": [(o) => new EventLoop(null).shutdown(o), "timeout", "timeoutMs"],
   "ShutdownOptions: Cluster": [(o) => new Cluster(HANDLER).shutdown(o), "timeout", "timeoutMs"],
+  "ShutdownOptions: resize": [(o) => new Cluster(HANDLER).resize(2, o), "timeout", "timeoutMs"],
   "ClusterOptions: Cluster": [(o) => new Cluster(HANDLER, o), "pollercount", "pollerCount"],
   "MeasureOptions: Cluster.metrics": [
     (o) => new Cluster(HANDLER).metrics(o),
@@ -258,6 +266,8 @@ const ROWS: Record<string, Row> = {
     "ecn",
   ],
   "DatagramCloseOptions: close": [(o, { socket }) => socket.close(o), "timeOutMs", "timeoutMs"],
+  "DatagramOptions: datagramPair": [(o) => datagramPair({}, o), "onDatagarm", "onDatagram"],
+  "DatagramOptions: the first of datagramPair": [(o) => datagramPair(o), "ecm", "ecn"],
   "GroupOptions: joinGroup": [
     (o, { socket }) => socket.joinGroup("224.0.0.251", o),
     "interfaces",
@@ -294,6 +304,12 @@ const ROWS: Record<string, Row> = {
     "version",
   ],
   "ProxyTlsOptions: tls": [(tls) => encodeProxyHeader({ tls }), "protocl", "protocol"],
+  "receiveDescriptors: receiveDescriptors": [
+    (o, { a }) => receiveDescriptors(a, o),
+    "sginal",
+    "signal",
+  ],
+  "LineFaults: toFirst": [(toFirst) => memoryPair({ toFirst }), "resetat", "resetAt"],
   "MemoryPairOptions: memoryPair": [(o) => memoryPair(o), "frist", "first"],
   "FromFdOptions: first": [(first) => memoryPair({ first }), "readTimeout", "readTimeoutMs"],
   "EverySplitOptions: everySplit": [(o) => everySplit(ignore, o), "caseMax", "casesMax"],

@@ -95,6 +95,9 @@ test(
         assertInstanceOf(late, TimeoutError);
         assertEquals(whereOf(late), ["127.0.0.1", address.port]);
       }
+      const plain = await dial(address);
+      const started = await failureOf(() => plain.startTls("client", tls));
+      assertEquals(whereOf(started), ["127.0.0.1", address.port]);
       await loop.shutdown();
       await served;
     }),

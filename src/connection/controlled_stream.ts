@@ -11,6 +11,7 @@ import {
   TimeoutError,
   type TimeoutOperation,
 } from "../core/errors.ts";
+import { placed } from "../core/place.ts";
 import { clock } from "../poll/clock.ts";
 import type { Watcher } from "../poll/watcher.ts";
 import { ClosableStream } from "./closable_stream.ts";
@@ -106,7 +107,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
       error = refused as NetpollError; // nothing would tell of its events
     }
     if (error !== null) {
-      this.cut(error);
+      this.cut(placed(error, this.remoteAddress));
       return error;
     }
     this.input.readBan = null;
