@@ -15,16 +15,25 @@ export interface Counts {
   lost: number;
 }
 
+/** Load at a server that is restarted. */
+export interface RestartLoad {
+  /** The first error of each message, to be shown. */
+  readonly errors: ReadonlySet<string>;
+  /** The number of processes that have answered. */
+  readonly serverCount: number;
+  /** Ends it, and waits for the last answers. */
+  stop(): Promise<Counts>;
+}
+
 const REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const BLANK_LINE = new TextEncoder().encode("\r\n\r\n");
 const PAUSE_MS = 20;
 
 /** Load at a port, until it is stopped. */
-export class Load {
+export class Load implements RestartLoad {
   readonly counts: Counts = { connections: 0, requests: 0, told: 0, refused: 0, reset: 0, lost: 0 };
   /** The processes that have answered. */
-  readonly servers = new Set<string>();
-  /** The first error of each message, to be shown. */
+  readonly #servers = new Set<string>();
   readonly errors = new Set<string>();
   readonly #port: number;
   readonly #clients: Promise<void>[] = [];
@@ -37,7 +46,10 @@ export class Load {
     for (let n = 0; n < keptCount; n++) this.#clients.push(this.#stay());
   }
 
-  /** Ends it, and waits for the last answers. */
+  get serverCount(): number {
+    return this.#servers.size;
+  }
+
   async stop(): Promise<Counts> {
     this.#isOver = true;
     await Promise.all(this.#clients);
@@ -66,7 +78,7 @@ export class Load {
       const head = new TextDecoder().decode(reader.until(BLANK_LINE));
       const bytes = Number(/Content-Length: (\d+)/.exec(head)![1]);
       await reader.wait(bytes);
-      this.servers.add(reader.readString(bytes).trim());
+      this.#servers.add(reader.readString(bytes).trim());
       reader.release();
       this.counts.requests += 1;
       return !head.includes("Connection: close");

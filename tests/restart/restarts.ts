@@ -2,8 +2,10 @@
  * A server that is started again and again, each time taking over from the one before.
  */
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Program, start } from "../support/child.ts";
 import { type Counts, Load } from "./load.ts";
+import { NativeLoad } from "./native_load.ts";
 
 /** What a run does. */
 export interface Plan {
@@ -13,6 +15,10 @@ export interface Plan {
   readonly times: number;
   readonly shortCount: number;
   readonly keptCount: number;
+  /** The time between two restarts; none unless given. */
+  readonly pauseMs?: number;
+  /** Whether the clients are those of bench/native/churn.c. */
+  readonly isNative?: boolean;
 }
 
 /** The servers that are restarted, and what they are told. */
@@ -48,18 +54,19 @@ export async function restarts(plan: Plan): Promise<Outcome> {
   const { times, shortCount, keptCount } = plan;
   const path = `@netpoll-restarts-${process.pid}-${++number}`;
   let [serving, port] = await startOne(plan, 0, path);
-  const load = new Load(port, { shortCount, keptCount });
+  const load = new (plan.isNative ? NativeLoad : Load)(port, { shortCount, keptCount });
   const old: Program[] = [];
   const begin = performance.now();
   try {
     for (let n = 0; n < times; n++) {
+      await delay(plan.pauseMs ?? 0);
       old.push(serving);
       [serving] = await startOne(plan, port, path);
     }
     const statuses = await Promise.all(old.map(async ({ ended }) => (await ended).code));
     const counts = await load.stop();
     const seconds = (performance.now() - begin) / 1000;
-    return { counts, servers: load.servers.size, statuses, errors: [...load.errors], seconds };
+    return { counts, servers: load.serverCount, statuses, errors: [...load.errors], seconds };
   } finally {
     await load.stop();
     for (const program of [...old, serving]) await program.stop("SIGKILL");
