@@ -90,6 +90,7 @@ const loop = new EventLoop(onRequest, {
   connectionsMax: 1000,
   readTimeoutMs: 30_000,
   idleTimeoutMs: 60 * 60_000,
+  limits: { memoryBytesMax: 256 << 20 }, // of all connections together
   onError: (error) => console.error(`A client was cut off: ${(error as Error).message}`),
 });
 shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });

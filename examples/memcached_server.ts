@@ -57,6 +57,7 @@ const loop = new EventLoop<Client>(onRequest, {
   connectionsMax: 1024,
   readTimeoutMs: 30_000,
   writeTimeoutMs: 30_000,
+  limits: { memoryBytesMax: 256 << 20 }, // what clients have sent in part, and answers that they have not read
   onError: (error) => console.error(`A client was cut off: ${(error as Error).message}`),
 });
 shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });

@@ -154,6 +154,7 @@ const loop = new EventLoop<Client>(onRequest, {
   readTimeoutMs: CONNECT_MS_MAX,
   idleTimeoutMs: CONNECT_MS_MAX,
   writeTimeoutMs: 30_000,
+  limits: { memoryBytesMax: 256 << 20 }, // of all connections together; sessions have their own
   onError: (error) => console.error(`A client was cut off: ${(error as Error).message}`),
 });
 shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });

@@ -79,6 +79,7 @@ const loop = new EventLoop(http(answer), {
   readTimeoutMs: 10_000, // a head
   writeTimeoutMs: 30_000,
   idleTimeoutMs: SILENCE_MS_MAX,
+  limits: { memoryBytesMax: 256 << 20 }, // of all connections together
   onError: (error) => console.error(`A client was cut off: ${(error as Error).message}`),
 });
 shutdownOnSignals(loop, { timeoutMs: 5000, exit: false });

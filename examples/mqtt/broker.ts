@@ -2,11 +2,11 @@
  * A broker: who is there, who hears what, and what is kept for those who come later.
  */
 import type { Message, Publish, Qos } from "./packet.ts";
-import { type Link, Session } from "./session.ts";
+import { type Held, type Link, Session } from "./session.ts";
 import { matches, Subscriptions } from "./topic.ts";
 
 /** Sessions of clients that are away: the one that is away longest is forgotten first. */
-const SESSIONS_AWAY_MAX = 10_000;
+const SESSIONS_AWAY_MAX = 1000;
 /** The filters of one client. */
 const FILTERS_MAX = 100;
 const RETAINED_COUNT_MAX = 10_000;
@@ -27,6 +27,7 @@ export class Broker {
   readonly #away = new Map<string, Session>();
   readonly #subscriptions = new Subscriptions<Session>();
   readonly #retained = new Map<string, Message>();
+  readonly #held: Held = { bytes: 0 };
   #retainedBytes = 0;
 
   /** A client comes. Its session, which is the one of before where both want that. */
@@ -39,7 +40,7 @@ export class Broker {
     const old = this.#away.get(clientId);
     this.#away.delete(clientId);
     if (isClean && old !== undefined) this.#forget(old);
-    const session = isClean || old === undefined ? new Session(clientId) : old;
+    const session = isClean || old === undefined ? new Session(clientId, this.#held) : old;
     this.#here.set(clientId, { member, session, isClean });
     return { session, isOld: session === old };
   }
@@ -101,6 +102,7 @@ export class Broker {
 
   #forget(session: Session): void {
     this.unsubscribe(session, [...session.filters.keys()]);
+    session.drop();
   }
 
   #retain(message: Message): void {

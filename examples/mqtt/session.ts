@@ -1,20 +1,35 @@
 /**
  * What a broker knows of a client: it may outlive the connection.
  */
-import type { Writer } from "../../mod.ts";
+import { FrameError, type Writer } from "../../mod.ts";
 import { type BrokerPacket, type Message, packets, type Publish, type Qos } from "./packet.ts";
 
 /** The messages that are sent and not acknowledged, and those that wait behind them. */
 const UNACKNOWLEDGED_MAX = 20;
 const QUEUE_COUNT_MAX = 10_000;
-const QUEUE_BYTES_MAX = 8 << 20;
+/** The bytes of both, of one client and of all. */
+const HELD_BYTES_MAX = 8 << 20;
+const HELD_BYTES_MAX_OF_ALL = 256 << 20;
+/** A message costs so much beside its payload, about. */
+const MESSAGE_BYTES = 200;
+/** Messages of QoS 2 that a client has sent, and whose end it has not told. */
+const UNRELEASED_MAX = 1000;
 const ID_MAX = 0xffff;
+
+/** What the sessions of a broker hold together. */
+export interface Held {
+  bytes: number;
+}
 
 /** A message on its way to one client. */
 interface Delivery {
   readonly message: Message;
   readonly qos: Qos;
   readonly retain: boolean;
+}
+
+function bytesOf({ topic, payload }: Message): number {
+  return MESSAGE_BYTES + topic.length + payload.length;
 }
 
 /** The connection of a client, as far as its session is concerned. */
@@ -38,12 +53,21 @@ export class Session {
   /** Messages that the client has not acknowledged; null where only their release is missing. */
   readonly #sent = new Map<number, Delivery | null>();
   readonly #queue = new Set<Delivery>();
-  #queueBytes = 0;
+  readonly #heldByAll: Held;
+  #heldBytes = 0;
   #lastId = 0;
 
   /** One that knows nothing yet. */
-  constructor(clientId: string) {
+  constructor(clientId: string, heldByAll: Held) {
     this.clientId = clientId;
+    this.#heldByAll = heldByAll;
+  }
+
+  /** The client is forgotten, and with it what waits for it. */
+  drop(): void {
+    this.#queue.clear();
+    this.#sent.clear();
+    this.#hold(-this.#heldBytes);
   }
 
   /** The client is there, again perhaps: it is sent what it has missed. */
@@ -71,12 +95,13 @@ export class Session {
       else this.droppedCount += 1;
       return;
     }
-    const bytes = message.payload.length;
+    const bytes = bytesOf(message);
     const isFull = this.#queue.size >= QUEUE_COUNT_MAX ||
-      this.#queueBytes + bytes > QUEUE_BYTES_MAX;
+      this.#heldBytes + bytes > HELD_BYTES_MAX ||
+      this.#heldByAll.bytes + bytes > HELD_BYTES_MAX_OF_ALL;
     if (isFull) return void (this.droppedCount += 1);
     this.#queue.add(delivery);
-    this.#queueBytes += bytes;
+    this.#hold(bytes);
     this.#pump();
   }
 
@@ -84,19 +109,30 @@ export class Session {
   onAcknowledged(type: "puback" | "pubrec" | "pubcomp", id: number): void {
     const delivery = this.#sent.get(id);
     if (type === "pubrec") {
-      if (delivery?.qos === 2) this.#sent.set(id, null);
+      if (delivery?.qos === 2) {
+        this.#sent.set(id, null);
+        this.#hold(-bytesOf(delivery.message));
+      }
       this.send({ type: "pubrel", id });
     } else if (type === "puback" ? delivery?.qos === 1 : delivery === null) {
       this.#sent.delete(id);
+      if (delivery) this.#hold(-bytesOf(delivery.message));
       this.#pump();
     }
   }
 
-  /** Acknowledges a message of the client. Whether it is new. */
+  /**
+   * Acknowledges a message of the client. Whether it is new.
+   *
+   * @throws {FrameError} The client has begun too many, and ended none.
+   */
   onReceived({ qos, id }: Publish): boolean {
     if (qos === 1) this.send({ type: "puback", id });
     if (qos < 2) return true;
     const isNew = !this.#received.has(id);
+    if (isNew && this.#received.size >= UNRELEASED_MAX) {
+      throw new FrameError("malformed", 0, "Cannot receive more: no message of QoS 2 is released");
+    }
     this.#received.add(id);
     this.send({ type: "pubrec", id });
     return isNew;
@@ -120,11 +156,15 @@ export class Session {
     for (const delivery of this.#queue) {
       if (this.#sent.size >= UNACKNOWLEDGED_MAX || this.link === null) return;
       this.#queue.delete(delivery);
-      this.#queueBytes -= delivery.message.payload.length;
       const id = this.#nextId();
       this.#sent.set(id, delivery);
       this.#publish(delivery, id, false);
     }
+  }
+
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.#heldByAll.bytes += bytes;
   }
 
   #nextId(): number {

@@ -4,9 +4,11 @@
 
 /** More levels than this nobody needs: a tree that is no deeper can be walked by recursion. */
 const LEVELS_MAX = 64;
+const LENGTH_MAX = 1024;
 
 function isBounded(text: string): boolean {
-  return text !== "" && text.split("/", LEVELS_MAX + 1).length <= LEVELS_MAX;
+  return text !== "" && text.length <= LENGTH_MAX &&
+    text.split("/", LEVELS_MAX + 1).length <= LEVELS_MAX;
 }
 
 /** True for what a message can be published under. */

@@ -1,13 +1,16 @@
 /**
  * A client of WebSocket: its messages, whole, and the end of the conversation (RFC 6455, sections 5 to 7).
  */
-import { Buffer } from "node:buffer";
+import { Buffer, isUtf8 } from "node:buffer";
 import { type Connection, FrameError } from "../../mod.ts";
 import { sendAway } from "../http/service.ts";
 import { type Frame, Opcode, webSocketFrames } from "./frame.ts";
 
 /** The longest message, and the longest frame. */
 export const MESSAGE_BYTES_MAX = 16 << 20;
+/** The fragments of all messages that are not whole yet: who comes too much is sent away. */
+const FRAGMENT_BYTES_MAX = 256 << 20;
+let fragmentBytes = 0;
 /** A control frame has 125 bytes, and two of them are the code. */
 const REASON_BYTES_MAX = 123;
 /** Others have their turn after so many frames of one client. */
@@ -21,6 +24,7 @@ export const Code = {
   LOST: 1006,
   NO_TEXT: 1007,
   TOO_LARGE: 1009,
+  TRY_LATER: 1013,
 } as const;
 
 /** A message: text, or bytes, which are **owned**. */
@@ -62,8 +66,12 @@ class Assembly {
   /** Adds a fragment: the message, if that was the last. */
   add({ payload, isFinal }: Frame): Message | undefined {
     this.#bytes += payload.length;
+    fragmentBytes += payload.length;
     if (this.#bytes > MESSAGE_BYTES_MAX) {
       throw new Violation(Code.TOO_LARGE, `A message has at most ${MESSAGE_BYTES_MAX} bytes`);
+    }
+    if (fragmentBytes > FRAGMENT_BYTES_MAX) {
+      throw new Violation(Code.TRY_LATER, "Too many messages are under way");
     }
     if (this.#decoder !== null) {
       try {
@@ -78,6 +86,11 @@ class Assembly {
     return this.#pieces.length === 1
       ? this.#pieces[0]!
       : new Uint8Array(Buffer.concat(this.#pieces));
+  }
+
+  /** It is whole, or never will be. */
+  drop(): void {
+    fragmentBytes -= this.#bytes;
   }
 }
 
@@ -101,7 +114,11 @@ export class Peer {
   constructor(connection: Connection, handlers: Handlers) {
     this.#connection = connection;
     this.#handlers = handlers;
-    connection.addCloseCallback(() => handlers.onClose?.(this, this.#code ?? Code.LOST));
+    connection.addCloseCallback(() => {
+      this.#assembly?.drop();
+      this.#assembly = null;
+      handlers.onClose?.(this, this.#code ?? Code.LOST);
+    });
     handlers.onOpen?.(this);
   }
 
@@ -189,6 +206,7 @@ export class Peer {
     this.#assembly ??= new Assembly(opcode === Opcode.TEXT);
     const message = this.#assembly.add(frame);
     if (message === undefined) return;
+    this.#assembly.drop();
     this.#assembly = null;
     this.#handlers.onMessage(this, message);
   }
@@ -203,7 +221,7 @@ export class Peer {
     }
     const code = payload.length === 1 ? 0 : payload.readUInt16BE();
     if (!isCode(code)) throw new Violation(Code.PROTOCOL, `${code} is no code`);
-    new Assembly(true).add({ opcode: Opcode.TEXT, isFinal: true, payload: payload.subarray(2) });
+    if (!isUtf8(payload.subarray(2))) throw new Violation(Code.NO_TEXT, "A reason is UTF-8");
     this.close(code);
   }
 

@@ -263,13 +263,50 @@ test("a client that acknowledges nothing has few messages on their way, and a bo
   for (let n = 0; n < 10_100; n++) broker.publish(message("t", "x", 1));
   assertEquals(client.sent().length, 20);
   assertEquals(client.session.droppedCount, 80);
-  for (let n = 0; n < 9; n++) {
-    broker.publish({ ...message("t", "", 1), payload: Buffer.alloc(1 << 20) });
-  }
-  assertEquals(client.session.droppedCount, 89);
   for (let id = 1; id <= 20; id++) client.session.onAcknowledged("puback", id);
   client.session.onAcknowledged("puback", 1); // nobody has sent that one again
   assertEquals(client.sent().length, 20);
+});
+
+test("what sessions hold is bounded in bytes, each and all together, and given back", () => {
+  const broker = new Broker();
+  const clients = Array.from({ length: 40 }, (_, n) => {
+    const client = new Fake();
+    client.enter(broker, `${n}`);
+    broker.subscribe(client.session, [[`t/${n}`, 2]]);
+    return client;
+  });
+  const payload = Buffer.alloc(1 << 20);
+  const droppedBy = (n: number) => {
+    const before = clients[n]!.session.droppedCount;
+    for (let k = 0; k < 9; k++) broker.publish({ ...message(`t/${n}`, "", 2), payload });
+    return clients[n]!.session.droppedCount - before;
+  };
+  // Of 8 MiB there is room for 7 and what they cost beside; of 256 MiB for 36 times that, and three.
+  const dropped = clients.map((_, n) => droppedBy(n));
+  assertEquals(dropped, [...new Array(36).fill(2), 6, 9, 9, 9]);
+  for (let id = 1; id <= 7; id++) clients[0]!.session.onAcknowledged("pubrec", id);
+  broker.leave("1", clients[1]!);
+  assertEquals([droppedBy(37), droppedBy(39)], [2, 2]);
+  assertEquals(droppedBy(38), 9);
+});
+
+test("a client that releases no message of QoS 2 is cut off after a thousand", () => {
+  const broker = new Broker();
+  const client = new Fake();
+  client.enter(broker, "me");
+  const send = (id: number) =>
+    broker.receive(client.session, {
+      ...message("t", "", 2),
+      type: "publish",
+      id,
+      isRepeated: false,
+    });
+  for (let id = 1; id <= 1000; id++) send(id);
+  send(1000);
+  assertThrows(() => send(1001), FrameError);
+  client.session.onReleased(1);
+  send(1001);
 });
 
 test("a message that is kept goes to those who come later, until an empty one takes it back", () => {
