@@ -49,6 +49,8 @@ export class WatchedCalls implements TimerOwner {
   #tellingScope: Scope | null = null;
   /** When the call that is under way began, in microseconds; 0 for none. */
   #since = 0;
+  /** The histograms when it began: it counts in these, and in none that were begun meanwhile. */
+  #latency: typeof latency = null;
   /** Whether more than how long it takes is wanted. */
   #isClose = false;
   /** Bytes that had been read and sent when it began. */
@@ -75,6 +77,7 @@ export class WatchedCalls implements TimerOwner {
     this.count += 1;
     if (!watching.isTimed) return this.#scope;
     const since = this.#since = turn.since();
+    this.#latency = latency;
     if (latency !== null) latency.wait.record(since - this.#poller.batchMicros);
     this.#isClose = watching.isClose;
     return this.#isClose ? this.#lookClosely() : this.#scope;
@@ -122,7 +125,7 @@ export class WatchedCalls implements TimerOwner {
     const micros = now - since;
     this.#since = 0;
     turn.endStep(now);
-    if (latency !== null) latency.handler.record(micros);
+    this.#latency?.handler.record(micros);
     if (this.#isClose) this.#conclude(micros, failure, isAsync);
   }
 

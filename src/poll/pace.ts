@@ -79,6 +79,8 @@ export class Pace {
   #isQuiet = false;
   /** The period of the timer, in microseconds; 0 while it is off. */
   #period = 0;
+  /** The histograms that the next two are for. */
+  #measured: typeof latency = null;
   /** When this turn had something to do, in microseconds, while that is measured; 0 before. */
   #workingSince = 0;
   /** When the last turn ended; 0 while nothing is measured, and after a sleep. */
@@ -159,7 +161,7 @@ export class Pace {
       isOver = this.#run(runtime);
     } finally {
       turn.end();
-      if (latency !== null) this.#measure(latency);
+      if (latency !== null && latency === this.#measured) this.#measure(latency);
       if (this.#phase === "running") {
         if (isOver) {
           this.#sleep();
@@ -176,6 +178,10 @@ export class Pace {
     const turns = this.#turns;
     const begin = turns.nowMicros = clock.now();
     const deadline = begin + (runtime.isHeard ? TURN_MICROS : BLIND_TURN_MICROS);
+    if (latency !== this.#measured) {
+      this.#measured = latency;
+      this.#endedAt = this.#workingSince = 0;
+    }
     if (latency !== null && this.#endedAt > 0) latency.gap.record(begin - this.#endedAt);
     const mayBlock = this.#mayBlock(runtime);
     this.#isTickOwed = false;

@@ -4,7 +4,13 @@
 import { native } from "../../ffi/load.ts";
 import { counts } from "../core/counts.ts";
 import { ERRNO } from "../core/errno.ts";
-import { type NetpollError, SystemError, TimeoutError, TlsError } from "../core/errors.ts";
+import {
+  ClosedError,
+  type NetpollError,
+  SystemError,
+  TimeoutError,
+  TlsError,
+} from "../core/errors.ts";
 import { unpackAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -79,6 +85,15 @@ export class Handshake extends Preliminary {
     else if (error instanceof TimeoutError) tls.failures.timeout += 1;
     else tls.failures.lost += 1;
     if (tlsHandshake.isHeard) this.#tell(error);
+  }
+
+  /** Who has given it up tells why, if he wants that to be heard. It has failed all the same. */
+  override cancel(error: NetpollError | null = null): void {
+    const isNews = tlsHandshake.isHeard && !this.isOver;
+    if (isNews) {
+      this.#tell(error ?? new ClosedError("Cannot finish the TLS handshake: it was given up"));
+    }
+    super.cancel(error);
   }
 
   #tell(error: NetpollError | null): void {

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
-import { configure, dial, metrics, prometheus } from "../../mod.ts";
+import { configure, type Connection, dial, metrics, prometheus } from "../../mod.ts";
 import { watching } from "../../src/core/watching.ts";
+import { withFakeClock } from "../support/fake_clock.ts";
 import { receive, send } from "../support/pair.ts";
 import { echo, serve } from "../support/serve.ts";
 import { delay } from "../support/until.ts";
@@ -80,6 +81,32 @@ test("metrics().latency has the wait of a message behind the one before it", asy
   assertEquals(wait.count, 2);
   assert(wait.maxMicros >= 20_000, JSON.stringify(wait));
 });
+
+for (const style of ["synchronous", "asynchronous"] as const) {
+  test(`measure that is switched off and on again amid a ${style} call counts nothing from before`, () =>
+    withFakeClock(async (fake) => {
+      let calls = 0;
+      const switching = (it: Connection) => {
+        echo(it);
+        calls += 1;
+        if (calls !== 2) return;
+        configure({ measure: false });
+        fake.block(600_000); // ten minutes that nobody measures
+        configure({ measure: true });
+        fake.block(0.1);
+      };
+      const onRequest = style === "synchronous" ? switching : async (it: Connection) => {
+        switching(it);
+        await Promise.resolve();
+      };
+      const { latency } = await measured(onRequest, 4);
+      assertEquals(calls, 4);
+      const { handler, wait, turn, gap } = latency!;
+      assertEquals([handler.count, wait.count], [2, 2]);
+      const longest = Math.max(...[handler, wait, turn, gap].map(({ maxMicros }) => maxMicros));
+      assert(longest < 1000, JSON.stringify(latency));
+    }));
+}
 
 test("prometheus() has measured times as histograms in seconds", async () => {
   const text = prometheus(
