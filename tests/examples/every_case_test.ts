@@ -2,6 +2,7 @@
  * Every example that serves a protocol, at every split and at every loss: a bad line leads to it.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { type CaseRun, type Connection, dial, everyLoss, everySplit, pipe } from "../../mod.ts";
 import { portOf, withExample } from "../support/example.ts";
@@ -69,6 +70,15 @@ const EXAMPLES: Readonly<Record<string, Row>> = {
     asks: UPLOAD,
     hears:
       /^HTTP\/1\.1 201 Created\r\n[^]*2cf24dba5fb0a30e26e83b2ac5b9e29e[0-9a-f]{32} {2}copy.txt\n$/,
+  },
+  "file_server.ts": {
+    file: "file_server.ts",
+    args: (directory) => {
+      writeFileSync(`${directory}/a.txt`, "all of it");
+      return [directory];
+    },
+    asks: "GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n",
+    hears: /^HTTP\/1\.1 200 [^]*\r\n\r\nall of it$/,
   },
   "counter.ts": { file: "counter.ts", asks: "a\n\nbc\n", hears: /^\d+\n\d+\n\d+\n$/ },
   "chat.ts": { file: "chat.ts", asks: "hello\n\nall\n", hears: /^\* welcome\n/ },
