@@ -65,7 +65,7 @@ rm -r npm
   "--banner:js=// @ts-self-types=\"./netpoll-$version.d.ts\"" '--external:node:*' --outfile="netpoll-$version.js"
 mv "netpoll-$version".{js,js.map,d.ts} "$work/artefacts/"
 mkdir examples
-cp "$root/examples/echo_server.ts" examples/
+cp "$root"/examples/{echo_server,one_line}.ts examples/
 # For this machine's processor: for another, Bun would download itself.
 arch=$(uname -m | sed -e s/x86_64/x64/ -e s/aarch64/arm64/)
 "$bin/bun" build --compile examples/echo_server.ts --outfile="$work/artefacts/echo_server-linux-$arch" >/dev/null
