@@ -218,6 +218,8 @@ cores: all  ## several pollers: CPU a message and a connection, how evenly they 
 
 site: all  ## the documents and the reference as a website: docs/site/index.html
 	@$(BIN)/typedoc --options scripts/site/typedoc.json --out docs/site
+	@$(BUN) scripts/site/releases.ts docs/site
+	@$(BUN) scripts/site/links.ts docs/site
 
 dist: all  ## what is published, into dist/: npm, JSR, one file, libraries, checksums, SBOM
 	scripts/dist.sh dist

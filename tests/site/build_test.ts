@@ -1,42 +1,15 @@
 /**
  * The site as a browser gets it: every link leads somewhere, and nothing comes from elsewhere.
  */
-import { assert, assertEquals } from "@std/assert";
-import { readdirSync, readFileSync } from "node:fs";
-import { join, posix } from "node:path";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { after, test } from "node:test";
+import { brokenIn, foreignIn, readSite } from "../../scripts/site/links.ts";
 import { makeSite } from "./make_site.ts";
 
 const { folder, remove } = makeSite();
 after(remove);
-const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-  .filter((entry) => entry.isFile())
-  .map((entry) => posix.relative(folder, join(entry.parentPath, entry.name)));
-const pages = new Map(
-  files.filter((file) => file.endsWith(".html"))
-    .map((file) => [file, readFileSync(join(folder, file), "utf8")]),
-);
-
-/** The targets of an attribute of one kind of element. The menu's button is a link to "#". */
-function targetsOf(html: string, element: string, attribute: "href" | "src"): string[] {
-  const pattern = new RegExp(`<${element}\\b[^>]*?\\s${attribute}="([^"]*)"`, "g");
-  return [...html.matchAll(pattern)].map((match) => match[1]!).filter((target) => target !== "#");
-}
-
-/** Links of a page that lead nowhere: no such file, or no such anchor in it. */
-function brokenIn(path: string, html: string): string[] {
-  return [...targetsOf(html, "a", "href"), ...targetsOf(html, "\\w+", "src")]
-    .filter((href) => !/^(https?|data|mailto):/.test(href))
-    .filter((href) => {
-      const [name = "", hash] = href.split("#");
-      const joined = name === "" ? path : posix.join(posix.dirname(path), name);
-      const file = /^\.?$|\/$/.test(joined) ? posix.join(joined, "index.html") : joined;
-      if (!files.includes(file)) return true;
-      const target = file === path ? html : pages.get(file);
-      return hash !== undefined && !target?.includes(` id="${hash}"`);
-    })
-    .map((href) => `${path}: ${href}`);
-}
+const site = readSite(folder);
+const pages = new Map([...site].filter(([path]) => path.endsWith(".html")));
 
 test("the site has the documents, the guide, and a page of every export", () => {
   const expected = [
@@ -60,12 +33,12 @@ test("pages have one heading of the first level", () => {
 });
 
 test("every internal link leads to a page and its anchor", () => {
-  assertEquals([...pages].flatMap(([path, html]) => brokenIn(path, html)), []);
+  assertEquals([...pages].flatMap(([path, html]) => brokenIn(path, html, site)), []);
 });
 
 test("brokenIn() names a missing page and a missing anchor, so that the rule above can fail", () => {
   const html = '<a href="nowhere.html">a</a><a href="index.html#nothing">b</a><a href="#c">c</a>';
-  assertEquals(brokenIn("x.html", html), [
+  assertEquals(brokenIn("x.html", html, site), [
     "x.html: nowhere.html",
     "x.html: index.html#nothing",
     "x.html: #c",
@@ -73,16 +46,34 @@ test("brokenIn() names a missing page and a missing anchor, so that the rule abo
 });
 
 test("pages load nothing from elsewhere", () => {
-  const loads = [...pages].flatMap(([path, html]) => {
-    return [...targetsOf(html, "link", "href"), ...targetsOf(html, "\\w+", "src")]
-      .filter((href) => /^(https?:)?\/\//.test(href))
-      .map((href) => `${path}: ${href}`);
-  });
-  assertEquals(loads, []);
-  for (const file of files.filter((name) => name.endsWith(".css"))) {
-    assert(
-      !/@import|url\(["']?(https?:)?\/\//.test(readFileSync(join(folder, file), "utf8")),
-      file,
-    );
+  assertEquals([...site].flatMap(([path, text]) => foreignIn(path, text)), []);
+});
+
+test("foreignIn() names scripts, pictures and style sheets of others", () => {
+  const html = '<script src="https://a.example/x.js"></script><img src="//b.example/y.png">';
+  assertEquals(foreignIn("x.html", html).length, 2);
+  assertEquals(foreignIn("x.css", '@import "https://a.example/x.css"; a { color: red }').length, 1);
+  assertEquals(foreignIn("x.html", '<a href="https://a.example">a link loads nothing</a>'), []);
+});
+
+test("each example is a page, which the list of examples links to", () => {
+  const readme = pages.get("documents/examples_README.html")!;
+  assertMatch(readme, /href="examples_echo_server_ts\.html"/);
+  assertMatch(pages.get("documents/examples_echo_server_ts.html")!, /createListener/);
+});
+
+test("pages have a skip link, landmarks, and tables that scroll within themselves", () => {
+  for (const [path, html] of pages) {
+    assertMatch(html, /<body><a href="#content" class="skip">/, path);
+    assertMatch(html, /<main [^]*<\/main>[^]*<nav class="tsd-navigation"/, path);
+    const tables = html.match(/<table>/g)?.length ?? 0;
+    assertEquals(html.match(/<div class="table"><table>/g)?.length ?? 0, tables, path);
   }
+});
+
+test("blocks of code have a button that copies them", () => {
+  const html = pages.get("documents/docs_QUESTIONS.html")!;
+  const blocks = html.match(/<pre>/g)!.length;
+  assert(blocks > 10);
+  assertEquals(html.match(/<pre>(?:(?!<\/pre>)[^])*<button/g)!.length, blocks);
 });
