@@ -76,6 +76,11 @@ export class Ration implements TimerOwner {
   }
 }
 
+/** A ration of a rate; null where there is none. */
+export function rationOf(poller: Poller, rate: Rate | null | undefined): Ration | null {
+  return rate == null ? null : new Ration(poller, rate);
+}
+
 /** The part of one connection, or listener, in one or two rations: its own, and that of all. */
 export class Claim implements Rationed {
   readonly #rations: readonly Ration[];

@@ -26,8 +26,7 @@ import {
 import type { ListenerSocket } from "../net/listener_socket.ts";
 import { acceptError } from "../net/messages.ts";
 import { resetOnClose } from "../net/socket.ts";
-import type { Rate } from "../core/token_bucket.ts";
-import { type Claim, claimOn, Ration } from "../poll/ration.ts";
+import { type Claim, claimOn, type Ration } from "../poll/ration.ts";
 import { type AcceptQueue, acceptQueue } from "../net/tcp_info.ts";
 import type { Poller } from "../poll/poller.ts";
 import { type Turn, turn } from "../poll/turn.ts";
@@ -92,7 +91,7 @@ export class Acceptor implements Watcher, ConnectionSource {
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   /**
-   * Begins to take connections, at a rate if there is one.
+   * Begins to take connections, of a ration if there is one.
    *
    * @throws {SystemError} The poller cannot watch the listener.
    */
@@ -100,10 +99,10 @@ export class Acceptor implements Watcher, ConnectionSource {
     listener: ListenerSocket,
     poller: Poller,
     owner: SourceOwner,
-    rate: Rate | null = null,
+    ration: Ration | null,
   ) {
     this.#listener = listener;
-    this.#claim = claimOn([rate && new Ration(poller, rate)], () => this.#onTokens());
+    this.#claim = claimOn([ration], () => this.#onTokens());
     this.#poller = poller;
     this.#owner = owner;
     this.ends = rawEnds(listener.localOfAccepted);

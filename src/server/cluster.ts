@@ -200,8 +200,7 @@ export class Cluster {
       if (this.#shutdown.result !== null) socket.close(); // it was shut down meanwhile
       else if (shared !== null) this.#listenIn(shared);
       else {
-        const { socketOptions = {} } = this.#workers[0] ?? {};
-        for (const one of [socket, ...socket.siblings]) setStreamOptions(one, socketOptions);
+        setStreamOptions(socket, this.#workers[0]?.socketOptions ?? {});
         this.#handover.accept(socket);
       }
     } catch (error) {

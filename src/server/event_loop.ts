@@ -31,6 +31,7 @@ import {
   type SocketOptions,
 } from "../net/socket.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
+import { rationOf } from "../poll/ration.ts";
 import { Timer } from "../poll/timer_wheel.ts";
 import { Acceptor, type ListenerMetrics } from "./acceptor.ts";
 import { asCallbackOf, CallbackWait, isInCallbackOf } from "./callback_wait.ts";
@@ -94,7 +95,7 @@ export interface LoopMetrics {
   accepted: number;
   /** Those that it reset at once: too many from one address. */
   refused: number;
-  /** Those that are open, or have a handler that still runs. */
+  /** Those that are open, have a handler that still runs, or come. */
   connectionCount: number;
   /** The bytes that they hold; 0 unless `memoryBytesMax` is given, without which nobody counts. */
   heldBytes: number;
@@ -140,14 +141,16 @@ function readLoop<C>(onRequest: unknown, options: EventLoopOptions<C>): EventLoo
   return read;
 }
 
-/** Sets options of a listener that the connections it brings inherit. */
+/** Sets options of a listener, and its siblings, that the connections it brings inherit. */
 export function setStreamOptions(
-  { fd, address }: ListenerSocket,
-  { noDelay, keepAlive }: Pick<SocketOptions, "noDelay" | "keepAlive">,
+  { fd, address, siblings }: ListenerSocket,
+  options: Pick<SocketOptions, "noDelay" | "keepAlive">,
 ): void {
   if (address.transport !== "tcp") return;
+  const { noDelay, keepAlive } = options;
   if (noDelay !== undefined) setOption(fd, Option.NO_DELAY, noDelay ? 1 : 0);
   if (keepAlive !== undefined) setKeepAlive(fd, keepAlive);
+  for (const sibling of siblings) setStreamOptions(sibling, options);
 }
 
 /** For a Worker of a cluster: whence else connections come, and who hears how many there are. */
@@ -235,20 +238,23 @@ export class EventLoop<C = undefined> {
     checkMemory(rates, this.#service.settings.readBufferBytesMax);
     this.#memory = rates?.memory == null ? null : new MemoryBound(this.#poller, rates.memory, {
       connections: () => this.#connections.list(),
-      onMemory: (isFull) => isFull ? this.#pauseIfFull() : this.#onRoom(),
+      onMemory: (isFull) => isFull ? this.#onMore() : this.#onRoom(),
     });
     this.#socketOptions = { noDelay: read.noDelay, keepAlive: read.keepAlive };
     this.#connectionsMax = checkMost("connectionsMax", read.connectionsMax);
     this.#arrivals = new Arrivals(this.#poller, read, {
       onRefused: () => this.#onRefused(),
-      onUnderWay: () => this.#pauseIfFull(),
+      onUnderWay: () => this.#onMore(),
       onRoom: () => this.#onRoom(),
     });
   }
 
-  /** The number of connections that are open, or have a handler that still runs. */
+  /**
+   * The number of connections that are open, have a handler that still runs, or come: their TLS
+   * handshake or PROXY header is under way.
+   */
   get connectionCount(): number {
-    return this.#connections.size;
+    return this.#connections.size + this.#arrivals.count;
   }
 
   /**
@@ -284,7 +290,7 @@ export class EventLoop<C = undefined> {
     return {
       accepted: this.#accepted,
       refused: this.#refused,
-      connectionCount: this.#connections.size,
+      connectionCount: this.connectionCount,
       heldBytes: this.#memory?.heldBytes ?? 0,
       listeners,
       connections: this.#connections.list(listedMax).map((one) => one.metrics()),
@@ -307,23 +313,21 @@ export class EventLoop<C = undefined> {
       const socket = listenerSocket(listener);
       if (socket.onClose === null) ours = socket;
       const owner = this.#sourceOwner(socket.credentials);
-      this.#take(socket, owner);
-      for (const sibling of socket.siblings) this.#take(sibling, owner);
+      // Accepted sockets inherit them from the listener.
+      setStreamOptions(socket, this.#socketOptions);
+      const ration = rationOf(this.#poller, this.#limits?.accepts);
+      for (const one of [socket, ...socket.siblings]) {
+        const acceptor = new Acceptor(one, this.#poller, owner, ration);
+        this.#sources.add(acceptor);
+        if (!this.#isRef) acceptor.unref();
+        if (this.#isFull) acceptor.pause();
+      }
     } catch (error) {
       ours?.close(); // nobody would ever answer those who connect
       return Promise.reject(error);
     }
     this.#served ??= Promise.withResolvers<void>();
     return this.#served.promise;
-  }
-
-  #take(socket: ListenerSocket, owner: SourceOwner): void {
-    // Accepted sockets inherit them from the listener.
-    setStreamOptions(socket, this.#socketOptions);
-    const acceptor = new Acceptor(socket, this.#poller, owner, this.#limits?.accepts);
-    this.#sources.add(acceptor);
-    if (!this.#isRef) acceptor.unref();
-    if (this.#isFull) acceptor.pause();
   }
 
   /** Keeps the process alive while it listens: the default. */
@@ -375,7 +379,8 @@ export class EventLoop<C = undefined> {
     this.#onRoom();
   }
 
-  #pauseIfFull(): void {
+  #onMore(): void {
+    this.#onCount?.(this.connectionCount);
     if (this.#isFull) this.#each((source) => source.pause());
   }
 
@@ -393,19 +398,19 @@ export class EventLoop<C = undefined> {
     if (proxy !== null) setProxy(connection, proxy);
     this.#connections.add(connection);
     this.#accepted += 1;
-    this.#onCount?.(this.#connections.size);
-    this.#pauseIfFull();
+    this.#onMore();
     connection.begin();
   }
 
   /** Whether no more may come for now. What is on its way counts as a connection. */
   get #isFull(): boolean {
     if (this.#memory !== null && this.#memory.isFull) return true;
-    return this.#connections.size + this.#arrivals.count >= this.#connectionsMax;
+    return this.connectionCount >= this.#connectionsMax;
   }
 
   /** A descriptor is free again. */
   #onRoom(): void {
+    this.#onCount?.(this.connectionCount);
     this.#each((source) => source.retry());
     if (!this.#isFull) this.#each((source) => source.resume());
   }
@@ -416,7 +421,6 @@ export class EventLoop<C = undefined> {
     this.#arrivals.leave(gone.peer, gone.proxy);
     this.#connections.remove(gone);
     if (this.#memory !== null) forgetAccount(gone);
-    this.#onCount?.(this.#connections.size);
     this.#onRoom();
     if (this.#connections.size === 0) this.#onIdle?.();
   }

@@ -17,6 +17,7 @@ import {
 import type { ListenerSocket } from "../net/listener_socket.ts";
 import { resetOnClose } from "../net/socket.ts";
 import { type Balancer, balancer, type LoadBalance, type Newcomer } from "./load_balance.ts";
+import { type Ration, rationOf } from "../poll/ration.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
 import { Acceptor } from "./acceptor.ts";
 import { type PeerKey, peerKey } from "./peer_counts.ts";
@@ -90,17 +91,17 @@ export class Handover {
    * @throws {SystemError} It cannot be watched.
    */
   accept(socket: ListenerSocket): void {
-    this.#acceptFrom(socket);
-    for (const sibling of socket.siblings) this.#acceptFrom(sibling);
+    const ration = rationOf(threadPoller(), this.#accepts);
+    for (const one of [socket, ...socket.siblings]) this.#acceptFrom(one, ration);
   }
 
-  #acceptFrom(socket: ListenerSocket): void {
+  #acceptFrom(socket: ListenerSocket, ration: Ration | null): void {
     const acceptor = new Acceptor(socket, threadPoller(), {
       onAccept: (fd, { remote }) => this.#place(fd, acceptor.ends.raw, remote!),
       onRefuse: refuse,
       onStop: () => this.#acceptors.delete(acceptor),
       onAcceptFailure: (error) => this.#owner.onAcceptFailure(error),
-    }, this.#accepts);
+    }, ration);
     if (!this.#isRef) acceptor.unref();
     if (this.#timer !== null) acceptor.pause();
     this.#acceptors.add(acceptor);

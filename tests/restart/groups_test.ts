@@ -8,6 +8,7 @@ import {
   Cluster,
   type ClusterOptions,
   createListener,
+  dial,
   EventLoop,
   type Listener,
 } from "../../mod.ts";
@@ -15,8 +16,10 @@ import { offerListeners, takeListeners } from "../../src/entries/operations.ts";
 import { listenerSocket } from "../../src/net/listener.ts";
 import { TestCluster } from "../support/cluster.ts";
 import { leaks } from "../support/leaks.ts";
+import { receive, send } from "../support/pair.ts";
+import { authority, serverIdentity, tlsTest } from "../support/pki.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { soon, until } from "../support/until.ts";
+import { soon, ticks, until } from "../support/until.ts";
 
 const SHARED = { reusePort: true } as const;
 const HANDLER = new URL("../support/cluster_handler.ts", import.meta.url);
@@ -185,3 +188,57 @@ test("ready() resolves although a Worker of the old process has no time to stop"
   await loop.shutdown();
   await served;
 });
+
+test("the sockets of a listener that was taken have one rate of accepting, and one bound", () =>
+  leaks(async () => {
+    const path = newPath();
+    const ours = createListener("tcp", "127.0.0.1:0", SHARED);
+    const siblings = [1, 2].map(() => listenerSocket(ours).sibling());
+    listenerSocket(ours).siblings = siblings;
+    using offer = offerListeners(path, [ours]);
+    const taken = (await takeListeners(path))!;
+    const limits = { acceptsPerSecond: 1, acceptsBurst: 4 };
+    const listener = taken.listeners[0]!;
+    const peers = come(listener, 60);
+    const rationed = new EventLoop(ECHO, { limits });
+    const served = rationed.serve(listener);
+    await until(() => rationed.metrics().accepted >= 4, "as many as a burst has");
+    await ticks(50);
+    // One a second more; three rates would have taken 12 at once.
+    assert(rationed.metrics().accepted < 10, `${rationed.metrics().accepted}`);
+    assertEquals(rationed.metrics().listeners.length, 3);
+    await taken.ready();
+    await offer.taken;
+    await rationed.shutdown(); // takes what waits
+    await served;
+    await areServed(peers);
+  }));
+
+tlsTest(
+  "a cluster of TLS that shares its port passes all its sockets on, with certificates of the new one",
+  async () => {
+    const path = newPath();
+    const tls = serverIdentity();
+    await using old = new TestCluster({ acceptMode: "reuseport" }, { ...SHARED, tls });
+    using offer = offerListeners(path, [old.listener]);
+    const ask = async () => {
+      const client = await dial(old.listener.address, {
+        tls: { authorities: authority().certificate, serverName: "localhost" },
+      });
+      await send(client, "hello");
+      assertEquals(await receive(client, 5), "hello");
+      await client.close();
+    };
+    await ask();
+    const taken = (await takeListeners(path, { optionsOf: () => ({ tls }) }))!;
+    const cluster = new Cluster(HANDLER, { pollerCount: 3, acceptMode: "reuseport" });
+    const served = cluster.serve(taken.listeners[0]!);
+    await until(() => cluster.pollers.length === 3, "it serves");
+    for (let n = 0; n < 10; n++) await ask();
+    await taken.ready();
+    await offer.taken;
+    for (let n = 0; n < 20; n++) await ask();
+    await cluster.shutdown({ timeoutMs: 1000 });
+    await served;
+  },
+);

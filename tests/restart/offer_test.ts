@@ -5,6 +5,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
+import { native } from "../../ffi/load.ts";
 import {
   ClosedError,
   configure,
@@ -293,6 +294,21 @@ test("the file of a Unix socket stays when a new process gives up", () =>
       await until(() => listenerSocket(ours).ownsFile, "it is the old one's again");
       assert(await serves(ours));
       assert(!existsSync(path));
+    })
+  ));
+
+test("the file of a Unix socket that somebody else has opened stays his, from process to process", () =>
+  leaks(() =>
+    withDirectory(async (directory) => {
+      const [path, meeting] = [join(directory, "served"), join(directory, "meeting")];
+      using systemd = createListener("unix", path);
+      const ours = createListener({ fd: native.dup(systemd.fd) });
+      using offer = offerListeners(meeting, [ours]);
+      const taken = (await takeListeners(meeting))!;
+      await taken.ready();
+      await soon(offer.taken);
+      assert(await serves(taken.listeners[0]!));
+      assert(existsSync(path));
     })
   ));
 

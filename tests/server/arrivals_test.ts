@@ -398,3 +398,38 @@ test("onHandshakeError may throw or reject: that is a line in the log, and other
       assert(/onHandshakeError failed: Error: (thrown|rejected)/.test(lines[0]!), lines[0]);
     }
   }));
+
+test("connectionCount counts those whose PROXY header or handshake is under way: who waits for 0 loses none", () =>
+  leaks(async () => {
+    await using test = bed({ trusted });
+    const peer = new RawPeer(test.listener);
+    peer.send("PROXY TCP4 ");
+    await until(() => test.loop.connectionCount === 1, "it comes");
+    assertEquals(test.loop.metrics().accepted, 0);
+    peer.send("192.0.2.1 203.0.113.7 56324 443\r\nhello");
+    assertEquals([await peer.receive(5), test.loop.connectionCount], ["hello", 1]);
+    peer.close();
+    await until(() => test.loop.connectionCount === 0, "it has gone");
+    const stranger = new RawPeer(test.listener);
+    stranger.send("GET / HTTP/1.1\r\n\r\n");
+    await until(() => stranger.isOver, "it is refused");
+    assertEquals(test.loop.connectionCount, 0);
+    stranger.close();
+  }));
+
+test("Cluster.connectionCount counts those whose PROXY header is under way", async () => {
+  await using cluster = new TestCluster({}, { proxyProtocol: { trusted } });
+  const peer = cluster.connect();
+  peer.send("PROXY TCP4 ");
+  await until(() => cluster.cluster.pollers.length === 2, "it serves");
+  await until(() => cluster.cluster.connectionCount === 1, "it comes");
+  // A Worker has taken it, and it is still there.
+  let pendingCount = 1;
+  for (let n = 0; n < 1000 && pendingCount > 0; n++) {
+    const { pollers } = await cluster.cluster.metrics();
+    pendingCount = pollers.reduce((sum, one) => sum + one.pendingCount, 0);
+  }
+  assertEquals(cluster.cluster.connectionCount, 1);
+  peer.close();
+  await until(() => cluster.cluster.connectionCount === 0, "it has gone");
+});
