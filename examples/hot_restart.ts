@@ -53,7 +53,7 @@ const before = await takeListeners(meetingOf(at)).catch(fail);
 const listener = before?.listeners[0] ?? listen(at);
 const loop = new EventLoop(answer);
 const served = loop.serve(listener);
-await before?.ready().catch(fail); // from here on the old process accepts nothing
+await before?.ready().catch(fail); // from here on this process accepts, in place of the old one
 const place = placeOf(listener).at;
 const meeting = meetingOf(place);
 using offer = offerListeners(meeting, [listener]);

@@ -74,7 +74,7 @@ export const TAKE_TIMEOUT_MS = 10_000;
 export const TAKE_ATTEMPTS_MAX = 10;
 export const TAKE_RETRY_MS = 50;
 /** Of TAKE_TIMEOUT_MS, the time that its Workers have to accept no more: a handler may keep their threads. */
-export const STOP_TIMEOUT_MS = 5_000;
+export const STOP_TIMEOUT_MS = 1_000;
 /** Bytes between the two ends of `memoryPair`, each way: as much as leaves together. */
 export const MEMORY_WINDOW_BYTES = 64 * 1024;
 /** Cases of `everySplit` or `everyLoss`: some seconds. Beyond, they are spread evenly. */

@@ -51,6 +51,7 @@ export class ListenerSocket implements Listener {
   /** Called when it is not frozen any more. */
   onThaw: (() => void) | null = null;
   #isFrozen = false;
+  #isHeld = false;
   #fd: number;
   /** The absolute path of a Unix socket's file, also after chdir; null of any other. */
   readonly #path: string | null;
@@ -115,10 +116,26 @@ export class ListenerSocket implements Listener {
     return this.#isFrozen;
   }
 
-  set isFrozen(isFrozen: boolean) {
-    const thaws = this.#isFrozen && !isFrozen;
-    this.#isFrozen = isFrozen;
-    if (thaws) this.onThaw?.();
+  /** Whether the other process accepts, and this one does not yet. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /** Another process has it and its siblings as well; one of the two accepts. */
+  freeze(accepting: "here" | "there"): void {
+    for (const one of [this, ...this.siblings]) {
+      one.#isFrozen = true;
+      one.#isHeld = accepting === "there";
+    }
+  }
+
+  /** No other process has it or its siblings any more. */
+  thaw(): void {
+    for (const one of [this, ...this.siblings]) {
+      if (!one.#isFrozen) continue;
+      one.#isFrozen = one.#isHeld = false;
+      one.onThaw?.();
+    }
   }
 
   close(): void {

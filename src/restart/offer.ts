@@ -1,7 +1,7 @@
 /**
  * The old process of a hot restart: it offers its listeners, and closes them when a new one is ready.
  *
- * Both have the same sockets for a while, so that whoever waits in a queue is accepted by one of them.
+ * Both have the same sockets for a while, and one of them accepts: whoever waits in a queue is served.
  * The old process closes its own only when the new one has said that it is ready.
  */
 import { peerCredentials } from "../client/descriptors.ts";
@@ -118,7 +118,7 @@ class ListenerOffer implements Offer {
 
   /** Another process has it as well: whoever closes it first leaves its file to the other. */
   #share(listener: ListenerSocket): void {
-    listener.isFrozen = true;
+    listener.freeze("here");
     if (!listener.ownsFile) return;
     listener.ownsFile = false;
     this.#files.add(listener);
@@ -130,7 +130,7 @@ class ListenerOffer implements Offer {
       const wasOwner = this.#files.has(listener);
       if (wasOwner && listener.fd < 0) listener.removeFile(); // it was closed meanwhile
       else if (wasOwner) listener.ownsFile = true;
-      listener.isFrozen = false;
+      listener.thaw();
     }
     this.#files.clear();
   }

@@ -33,11 +33,12 @@ export interface TakeOptions {
 
 /** The listeners of an old process. */
 export interface Taken {
-  /** They accept beside those of the old process, in the order in which it has offered them. */
+  /** In the order in which the old process has offered them. They accept as soon as `ready()` resolves. */
   readonly listeners: readonly Listener[];
   /**
    * Tells the old process that this one serves. Resolves when it has closed its own listeners, and its
-   * offer: this process may make one at the same path. Resolves, too, if the old process has died.
+   * offer: this process accepts from now on, and may make an offer at the same path. Resolves, too, if
+   * the old process has died.
    *
    * @throws {NetpollError} The old process does not wait any more: too late, or another is ready. End
    * this one.
@@ -95,7 +96,7 @@ class TakenListeners implements Taken {
       if (listener.fd < 0) continue;
       const socket = listenerSocket(listener);
       if ((this.#passed[index]!.flags & Flag.OWNS_FILE) !== 0) socket.ownsFile = true;
-      socket.isFrozen = false;
+      socket.thaw();
     }
   }
 
@@ -160,7 +161,7 @@ function listenerOf({ fds, flags }: Passed, index: number, options: TakeOptions)
   try {
     const socket = listenerSocket(listener);
     socket.adopt(more);
-    socket.isFrozen = true;
+    socket.freeze("there");
     return listener;
   } catch (error) {
     listener.close();
@@ -186,7 +187,7 @@ function listenersOf(passed: readonly Passed[], options: TakeOptions): Listener[
 /**
  * Takes the listeners that an old process offers at a path; null where nobody offers any, or whoever
  * did is ending: then this is the first, and opens its own. Serve them, and say `ready()`: until then
- * the old process serves as well, and goes on if this one ends.
+ * the old process accepts, and goes on if this one ends.
  *
  * Under Deno the program needs what `dial` needs for the path.
  *

@@ -106,9 +106,10 @@ export class Acceptor implements Watcher, ConnectionSource {
     this.#poller = poller;
     this.#owner = owner;
     this.ends = rawEnds(listener.localOfAccepted);
-    this.#token = poller.add(this, Interest.READ);
+    this.#token = poller.add(this, listener.isHeld ? Interest.NONE : Interest.READ);
     this.#spare = native.eventfd();
     listener.onClose = () => this.#stop();
+    listener.onThaw = () => this.#watchIfFree();
   }
 
   get fd(): number {
@@ -226,6 +227,7 @@ export class Acceptor implements Watcher, ConnectionSource {
 
   /** Takes what waits already, as far as that goes: the listener is about to close. */
   drain(): void {
+    if (this.#listener.isHeld) return; // another process does
     const events = DRAIN_ACCEPTS_MAX / ACCEPTS_PER_EVENT_MAX;
     for (let n = 0; n < events && this.#timer === null && !this.#isPaused; n++) {
       if (this.#takeSome(ACCEPTS_PER_EVENT_MAX) < ACCEPTS_PER_EVENT_MAX) return;
@@ -258,7 +260,7 @@ export class Acceptor implements Watcher, ConnectionSource {
   /** Watches the listener unless there is a reason to take nobody. */
   #watchIfFree(): void {
     const isFree = !this.#isPaused && !this.#isWaiting && this.#timer === null;
-    this.#watch(isFree ? Interest.READ : Interest.NONE);
+    this.#watch(isFree && !this.#listener.isHeld ? Interest.READ : Interest.NONE);
   }
 
   ref(): void {
@@ -296,7 +298,7 @@ export class Acceptor implements Watcher, ConnectionSource {
     this.ref(); // the poller counts all that it watches
     this.#poller.remove(this.#token, this.fd);
     this.#token = -1;
-    this.#listener.onClose = null;
+    this.#listener.onClose = this.#listener.onThaw = null;
     if (this.#spare >= 0) native.close(this.#spare);
     this.#spare = -1;
     this.#owner.onStop(this);

@@ -66,7 +66,7 @@ export class SharedListener {
    * @throws {SystemError} The kernel refuses a socket for each.
    */
   spread(workers: readonly (PollerWorker | null)[]): void {
-    if (this.#stopped !== null) return;
+    if (this.#stopped !== null || this.#first.isHeld) return;
     this.#open(workers.length);
     for (const [n, socket] of this.#sockets.entries()) {
       const worker = workers[n % workers.length];

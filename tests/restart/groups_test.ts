@@ -1,7 +1,7 @@
 /**
  * Listeners of clusters that share a port, which pass from one to another with all their sockets.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
 import {
@@ -11,6 +11,7 @@ import {
   dial,
   EventLoop,
   type Listener,
+  NetpollError,
 } from "../../mod.ts";
 import { offerListeners, takeListeners } from "../../src/entries/operations.ts";
 import { listenerSocket } from "../../src/net/listener.ts";
@@ -19,7 +20,7 @@ import { leaks } from "../support/leaks.ts";
 import { receive, send } from "../support/pair.ts";
 import { authority, serverIdentity, tlsTest } from "../support/pki.ts";
 import { RawPeer } from "../support/raw_peer.ts";
-import { soon, ticks, until } from "../support/until.ts";
+import { soon, stateOf, ticks, until } from "../support/until.ts";
 
 const SHARED = { reusePort: true } as const;
 const HANDLER = new URL("../support/cluster_handler.ts", import.meta.url);
@@ -175,15 +176,11 @@ test("ready() resolves although a Worker of the old process has no time to stop"
   const loop = new EventLoop(ECHO);
   const served = loop.serve(taken.listeners[0]!);
   const peers = come(taken.listeners[0]!, 30); // some at the socket of the one that blocks
-  let isTaken = false;
-  void offer.taken.then(() => isTaken = true);
-  const ready = taken.ready();
-  await areServed(peers);
-  assert(!isTaken, "the old one has not said that it has stopped");
+  await soon(taken.ready());
+  await soon(offer.taken);
+  await areServed([...peers, ...come(taken.listeners[0]!, 20)]);
   Atomics.store(flags, 0, 1);
   Atomics.notify(flags, 0);
-  await soon(ready); // its end is an answer, too
-  await areServed(come(taken.listeners[0]!, 20));
   busy.close();
   await loop.shutdown();
   await served;
@@ -202,13 +199,13 @@ test("the sockets of a listener that was taken have one rate of accepting, and o
     const peers = come(listener, 60);
     const rationed = new EventLoop(ECHO, { limits });
     const served = rationed.serve(listener);
+    await taken.ready();
+    await offer.taken;
     await until(() => rationed.metrics().accepted >= 4, "as many as a burst has");
     await ticks(50);
     // One a second more; three rates would have taken 12 at once.
     assert(rationed.metrics().accepted < 10, `${rationed.metrics().accepted}`);
     assertEquals(rationed.metrics().listeners.length, 3);
-    await taken.ready();
-    await offer.taken;
     await rationed.shutdown(); // takes what waits
     await served;
     await areServed(peers);
@@ -242,3 +239,32 @@ tlsTest(
     await served;
   },
 );
+
+for (const acceptMode of ["reuseport", "handover"] as const) {
+  test(`a new process that fails before it is ready has accepted nobody: ${acceptMode}`, async () => {
+    await using old = new TestCluster({ acceptMode }, SHARED);
+    await old.askMany(1);
+    const path = newPath();
+    using offer = offerListeners(path, [old.listener]);
+    for (let n = 0; n < 3; n++) {
+      const taken = (await takeListeners(path))!;
+      const loop = new EventLoop(ECHO);
+      const served = loop.serve(taken.listeners[0]!);
+      const cluster = new Cluster(HANDLER, { pollerCount: 2, acceptMode });
+      const another = (await takeListeners(path))!; // a second one comes
+      const servedNext = cluster.serve(another.listeners[0]!);
+      await until(() => cluster.pollers.length === 2, "it serves");
+      const peers = come(old.listener);
+      await assertRejects(() => taken.ready(), NetpollError, "does not wait any more");
+      await areServed(peers);
+      assertEquals([loop.metrics().accepted, cluster.connectionCount], [0, 0]);
+      const last = come(old.listener);
+      await cluster.shutdown();
+      await loop.shutdown();
+      await another.close();
+      await areServed(last);
+      await Promise.all([served, servedNext]);
+    }
+    assertEquals(await stateOf(offer.taken), "pending");
+  });
+}

@@ -83,12 +83,12 @@ test("SharedListener keeps its sockets with fewer pollers, and lets newcomers co
 test("SharedListener leaves its number of sockets while another process has them", () =>
   leaks(() => {
     const first = listenerSocket(open());
-    first.isFrozen = true;
+    first.freeze("here");
     const workers = fakes(3);
     const shared = new SharedListener(first, 3, () => spread(shared, workers));
     spread(shared, workers);
     assertEquals([first.siblings.length, workers.map(({ fds }) => fds.size)], [0, [1, 0, 0]]);
-    first.isFrozen = false;
+    first.thaw();
     assertEquals([first.siblings.length, workers.map(({ fds }) => fds.size)], [2, [1, 1, 1]]);
     first.close();
   }));
@@ -226,7 +226,7 @@ test("a cluster that is to share its port needs a listener that can, whoever ope
     acceptMode: "reuseport",
   });
   const listener = createListener("tcp", "127.0.0.1:0");
-  listenerSocket(listener).isFrozen = true;
+  listenerSocket(listener).freeze("here");
   await assertRejects(() => cluster.serve(listener), TypeError, "reusePort: true");
   assertEquals(listener.fd, -1);
 });
