@@ -3,7 +3,7 @@
  * `echo.ts PORT MESSAGE_BYTES echo|framed|tail|broadcast sync|async`.
  */
 import process from "node:process";
-import { type Connection, createListener, EventLoop } from "../../mod.ts";
+import { type Connection, createListener, EventLoop, type RequestHandler } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { broadcastLoop } from "./broadcast.ts";
 import { framedLoop } from "./framed.ts";
@@ -29,8 +29,11 @@ function echoBytes({ reader, writer }: Connection): void {
   reader.release();
 }
 
-function echoLoop(messageBytes: number, style: string): EventLoop {
-  return new EventLoop(style === "async" ? echoMessages(messageBytes) : echoBytes);
+/** Does something beside each call of a handler. */
+type Around = (handler: RequestHandler<undefined>) => RequestHandler<undefined>;
+
+function echoLoop(messageBytes: number, style: string, around: Around = (it) => it): EventLoop {
+  return new EventLoop(around(style === "async" ? echoMessages(messageBytes) : echoBytes));
 }
 
 /** Serves on a port of 127.0.0.1 for as long as the process lives, and prints "listening PORT". */
@@ -44,8 +47,13 @@ function serve<C>(loop: EventLoop<C>, port: number): void {
  * Serves an echo on a port of 127.0.0.1 (0: any) for as long as the process lives, and prints
  * "listening PORT".
  */
-export function serveEcho(port: number, messageBytes: number, style: string): void {
-  serve(echoLoop(messageBytes, style), port);
+export function serveEcho(
+  port: number,
+  messageBytes: number,
+  style: string,
+  around?: Around,
+): void {
+  serve(echoLoop(messageBytes, style, around), port);
 }
 
 function serveMode(mode: string, port: number, messageBytes: number, style: string): void {

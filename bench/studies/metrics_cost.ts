@@ -31,7 +31,8 @@ const { runtimes, styles, rounds, seconds, baseline, uses } = parse({
   seconds: 2,
   baseline: { help: "another checkout, built, to compare with when nobody asks" },
   uses: {
-    help: "what to use instead: times,slow,log,channels,requests, as in bench/studies/seen.ts",
+    help:
+      "what to use instead: times,slow,log,channels,requests,floor, as in bench/studies/seen.ts",
   },
 });
 
