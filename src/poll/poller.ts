@@ -356,6 +356,7 @@ export class Poller {
     let told = 0;
     if (this.#again.size > 0) {
       told = this.#tellAgain();
+      turn.spoilStep();
       micros = 0;
     }
     if (this.untoldCount === 0) told += this.#wait(micros);

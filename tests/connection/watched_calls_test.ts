@@ -10,6 +10,7 @@ import {
   type RequestMessage,
 } from "../../mod.ts";
 import { config, configure, type LogLevel } from "../../src/core/config.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { watching } from "../../src/core/watching.ts";
 import { Listening } from "../support/heard.ts";
 import { receive, send } from "../support/pair.ts";
@@ -230,6 +231,8 @@ interface Blame {
   /** Handles "A", which takes long somewhere. */
   handle(it: Connection, block: Block): void | Promise<void>;
   options?(block: Block): EventLoopOptions<undefined>;
+  /** Somebody else has asked for a turn, and takes long in it. */
+  readonly isAgain?: true;
   /** The times of the handlers: their sum and the longest. */
   readonly times: readonly [sum: number, max: number];
 }
@@ -286,6 +289,12 @@ const BLAMES: readonly Blame[] = [
     times: [0, 0],
   },
   {
+    title: "whoever is told without an event",
+    handle: echo,
+    isAgain: true,
+    times: [0, 0],
+  },
+  {
     title: "a microtask",
     handle: (it, block) => {
       echo(it);
@@ -295,8 +304,13 @@ const BLAMES: readonly Blame[] = [
   },
 ];
 
+/** Takes long in the turn in which a handler is called, told without an event. */
+function blockAgain(block: Block): void {
+  threadPoller().again({ fd: -1, onEvent: block, onFailure() {} });
+}
+
 /** Sends to three connections at once, "AA" to the first one. Each gets back what it sent. */
-async function sendToAll(fake: FakeClock, { handle, options }: Blame): Promise<void> {
+async function sendToAll(fake: FakeClock, { handle, options, isAgain }: Blame): Promise<void> {
   const block = () => fake.block(MICROS / 1000);
   const { loop, listener, served } = serve((it) => {
     return it.reader.peek(1)[0] === 0x41 ? handle(it, block) : echo(it);
@@ -305,6 +319,7 @@ async function sendToAll(fake: FakeClock, { handle, options }: Blame): Promise<v
   const at = `127.0.0.1:${address.transport === "tcp" ? address.port : 0}`;
   const clients = await Promise.all([dial("tcp", at), dial("tcp", at), dial("tcp", at)]);
   const texts = ["AA", "bb", "cc"];
+  if (isAgain) blockAgain(block);
   await Promise.all(clients.map((client, i) => send(client, texts[i]!)));
   await Promise.all(clients.map((client, i) => receive(client, texts[i]!.length)));
   await Promise.all(clients.map((client) => client.close({ timeoutMs: 0 })));
