@@ -405,7 +405,8 @@ function checkRatio(ratio: number): number {
  *
  * The source is an address, several, a function that makes a connection, or a
  * {@linkcode ConnectionPool}, of which it has one connection. Of several addresses those that fail are
- * left alone for a while.
+ * left alone for a while. A connection is kept as long as it lives, also when a better address is back:
+ * the next one may go there.
  *
  * @throws {TypeError} An address, the codec or an option is malformed.
  * @throws {RangeError} A number is out of range.

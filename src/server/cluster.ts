@@ -136,10 +136,10 @@ export class Cluster {
     return this.#pollerCount;
   }
 
-  /** The number of open connections in all Workers. */
+  /** The number of open connections in all Workers, and of those that come. */
   get connectionCount(): number {
     const all = [...this.pollers, ...this.#leaving];
-    return all.reduce((sum, { connectionCount }) => sum + connectionCount, 0);
+    return all.reduce((sum, one) => sum + one.connectionCount, this.#handover.homelessCount);
   }
 
   /** The pollers that serve now. */

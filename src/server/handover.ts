@@ -107,6 +107,11 @@ export class Handover {
     this.#acceptors.add(acceptor);
   }
 
+  /** The number of connections that were accepted, and that no Worker can take yet. */
+  get homelessCount(): number {
+    return this.#homeless.length;
+  }
+
   /** A Worker has ended: what it did not get to goes to others. */
   rehome(worker: PollerWorker): void {
     for (;;) {

@@ -91,10 +91,12 @@ test("Handover keeps connections while nobody can take one, however many and lon
     using scene = new Scene();
     scene.present = [];
     scene.connect(20);
+    await until(() => scene.handover.homelessCount > 0, "one was accepted");
     await ticks(200);
     assertEquals(scene.counts, [0, 0]);
     scene.present = scene.takers;
     await until(() => scene.counts[1] === 20, "all of them");
+    assertEquals(scene.handover.homelessCount, 0);
   });
 });
 

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { host } from "../../ffi/runtime.ts";
 import type { Signature } from "../../ffi/symbols.ts";
 import { libraryPath } from "./library.ts";
-import { needs } from "./transport.ts";
+import { type Capability, needs } from "./transport.ts";
 
 /** The kinds of system calls that can be made to fail: `enum fault_kind` of tests/native/faults.h. */
 export const FAULT_KINDS = [
@@ -155,12 +155,16 @@ export function clearFaults(): void {
 export const hasFaults: boolean = library !== null;
 
 /**
- * A test with faults; skipped, and said so, where the library cannot fail. They are gone
- * afterwards.
+ * A test with faults; skipped, and said so, where the library cannot fail, or the transport lacks what
+ * else it needs. They are gone afterwards.
  */
-export function faultTest(name: string, run: () => void | Promise<void>): void {
+export function faultTest(
+  name: string,
+  run: () => void | Promise<void>,
+  ...capabilities: Capability[]
+): void {
   const skip = hasFaults
-    ? needs("faults").skip
+    ? needs("faults", ...capabilities).skip
     : "needs the fault build; set NETPOLL_LIB to libnetpoll-faults.so";
   test(name, { skip }, async () => {
     try {
