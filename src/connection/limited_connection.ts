@@ -3,7 +3,6 @@
  * it may not do now it does later: bytes stay in the kernel, and messages in its input.
  */
 import { counts } from "../core/counts.ts";
-import { TimeoutError } from "../core/errors.ts";
 import { READ_BYTES_MAX } from "../core/limits.ts";
 import { type Claim, claimOn, Ration } from "../poll/ration.ts";
 import type { Watcher } from "../poll/watcher.ts";
@@ -226,7 +225,7 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
   }
 
   onSlow({ bytesPerSecondMin, graceMs }: LeastRate): void {
-    if (this.isActive) return this.giveUp(new TimeoutError("rate", graceMs));
+    if (this.isActive) return this.onDeadline("rate", graceMs);
     this.onOverdue(`the peer took less than ${bytesPerSecondMin} bytes a second for ${graceMs} ms`);
   }
 
