@@ -217,7 +217,7 @@ class ListenerOffer implements Offer {
  * {@linkcode Cluster}: with `acceptMode: "reuseport"` all sockets of its Workers pass on, and the new
  * process may have another number of pollers. docs/RESTART.md has a whole server.
  *
- * @throws {TypeError} One is no listener, or an option means nothing.
+ * @throws {TypeError} One is no listener, or was taken and is not ready, or an option means nothing.
  * @throws {RangeError} There are none, or more than 253, or more than 1012 sockets.
  * @throws {SystemError} Nobody can listen at `path`: `code` is `"EADDRINUSE"` while another process
  * offers there.
@@ -256,6 +256,11 @@ export function offerListeners(
     );
   }
   const sockets = listeners.map(listenerSocket);
+  if (sockets.some(({ isHeld }) => isHeld)) {
+    throw new TypeError(
+      "Cannot offer a listener that the old process still has: await ready() first",
+    );
+  }
   if (!fits(sockets.map((socket) => ({ fds: fdsOf(socket) })))) {
     throw new RangeError(
       `Cannot offer the listeners: they have more than ${DESCRIPTORS_UNCLAIMED_MAX} sockets`,

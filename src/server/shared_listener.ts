@@ -24,7 +24,9 @@ export class SharedListener {
   readonly #sockets: ListenerSocket[];
   /** The Worker that accepts from each. */
   readonly #takers: (PollerWorker | null)[] = [];
-  #stopped: Promise<void> | null = null;
+  #isStopped = false;
+  /** Resolves when the Workers have let go of it; undefined while none has it, or must. */
+  #stopped: Promise<void> | undefined;
 
   /**
    * Opens one for each poller, unless another process has them as well: then they stay as they are
@@ -33,11 +35,7 @@ export class SharedListener {
    * @throws {TypeError} They cannot share their address.
    * @throws {SystemError} The kernel refuses. All are the listener's, which closes them.
    */
-  constructor(
-    first: ListenerSocket,
-    pollerCount: number,
-    onThaw: () => void,
-  ) {
+  constructor(first: ListenerSocket, pollerCount: number, onThaw: () => void) {
     this.#first = first;
     this.#sockets = [first, ...first.siblings];
     if (pollerCount > this.#sockets.length) first.checkShares();
@@ -48,7 +46,7 @@ export class SharedListener {
 
   /** Whether the listener was closed, and nobody accepts any more. */
   get isStopped(): boolean {
-    return this.#stopped !== null;
+    return this.#isStopped;
   }
 
   #open(pollerCount: number): void {
@@ -66,7 +64,7 @@ export class SharedListener {
    * @throws {SystemError} The kernel refuses a socket for each.
    */
   spread(workers: readonly (PollerWorker | null)[]): void {
-    if (this.#stopped !== null || this.#first.isHeld) return;
+    if (this.#isStopped || this.#first.isHeld) return;
     this.#open(workers.length);
     for (const [n, socket] of this.#sockets.entries()) {
       const worker = workers[n % workers.length];
@@ -90,10 +88,11 @@ export class SharedListener {
 
   /** The Workers accept no more; resolves when all have said so. At once where none does. */
   #stop(): Promise<void> | undefined {
-    if (this.#stopped !== null) return this.#stopped;
+    if (this.#isStopped) return this.#stopped;
+    this.#isStopped = true;
     const answers = this.#sockets.flatMap(({ fd }, n) => this.#takers[n]?.unlisten(fd) ?? []);
-    if (answers.length === 0) return undefined;
-    return this.#stopped = Promise.all(answers).then(() => {});
+    if (answers.length > 0) this.#stopped = Promise.all(answers).then(() => {});
+    return this.#stopped;
   }
 
   /** Closes the sockets of a Worker that takes nothing any more, or has ended. */

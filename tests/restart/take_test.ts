@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
 import {
@@ -123,6 +123,17 @@ test("listeners pass on from process to process while those before still drain",
     for (const peer of peers) peer.close();
     for (const loop of loops) await loop.shutdown();
     await Promise.all(served);
+  }));
+
+test("a listener that was taken is not offered before it is ready", () =>
+  leaks(async () => {
+    const [path, next] = [newPath(), newPath()];
+    using _offer = offerListeners(path, [open()]);
+    const taken = (await takeListeners(path))!;
+    assertThrows(() => offerListeners(next, taken.listeners), TypeError, "await ready() first");
+    await taken.ready();
+    using _next = offerListeners(next, taken.listeners);
+    taken.listeners[0]!.close();
   }));
 
 test("200 listeners pass on at once", () =>

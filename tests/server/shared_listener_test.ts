@@ -129,6 +129,18 @@ test("a shared listener that its user closes keeps its descriptors until Workers
     assertEquals(a!.fds.size, 0, "nobody gets them any more");
   }));
 
+test("a shared listener that is closed while nobody accepts is closed at once, and given to nobody", () =>
+  leaks(() => {
+    const first = listenerSocket(open());
+    const shared = new SharedListener(first, 2, () => {});
+    spread(shared, [null, null]);
+    first.close();
+    assertEquals([first.fd, first.closing, shared.isStopped], [-1, null, true]);
+    const workers = fakes(3);
+    spread(shared, workers);
+    assertEquals([first.siblings.length, workers.map(({ fds }) => fds.size)], [1, [0, 0, 0]]);
+  }));
+
 /** A cluster whose second Worker has no time, and peers that wait at its socket, too. */
 async function withWaiting(
   run: (test: TestCluster, peers: RawPeer[], flags: Int32Array) => Promise<void>,
