@@ -44,7 +44,7 @@ job() { # TITLE MODE BYTES OPTIONS...
   local title=$1 mode=$2 bytes=$3 name port commands=()
   shift 3
   for name in $names; do
-    eval "taskset -c 0 $($bun bench/harness/command.ts "$name" "$bytes" "$mode")" > "$work/$name" 2>"$work/$name.err" &
+    eval "exec taskset -c 0 $($bun bench/harness/command.ts "$name" "$bytes" "$mode")" > "$work/$name" 2>"$work/$name.err" &
     servers+=($!)
     for _ in $(seq 100); do grep -q listening "$work/$name" && break; kill -0 $! 2>/dev/null || break; sleep 0.1; done
     port=$(sed -n 's/^listening \([0-9]*\).*/\1/p' "$work/$name")
