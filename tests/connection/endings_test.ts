@@ -19,6 +19,8 @@ import { type Receiver, write } from "../support/zero_copy_ends.ts";
 const ROUNDS = 15;
 const AT_ONCE = 10;
 const PIECE_BYTES_MAX = 256 * 1024;
+/** The pauses of a peer come to so many milliseconds at most: a test waits for each step 4 s. */
+const PAUSES_MS_MAX = 1000;
 /** After so many bytes the stream of `write` begins again. */
 const PERIOD_BYTES = 2048;
 
@@ -44,17 +46,21 @@ function planOf(random: Random): Plan {
   const peerEnds = end === "the peer"
     ? random.pick(["before", "amid"] as const)
     : random.pick(["before", "amid", "never"] as const);
+  const pieces = Array.from({ length: 1 + random.below(4) }, () => ({
+    bytes: 1 + random.below(PIECE_BYTES_MAX),
+    isFile: random.chance(0.3),
+  }));
+  const bytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
+  const pausesMs = random.pick([0, 0, 2, isHurried ? 60 : 5]);
+  const takesBytes = random.pick([8 * 1024, 100_000, 1 << 20]);
   return {
-    pieces: Array.from({ length: 1 + random.below(4) }, () => ({
-      bytes: 1 + random.below(PIECE_BYTES_MAX),
-      isFile: random.chance(0.3),
-    })),
+    pieces,
     end,
     isZeroCopy: random.chance(0.25),
     isHurried,
     peerEnds,
-    takesBytes: random.pick([8 * 1024, 100_000, 1 << 20]),
-    pausesMs: random.pick([0, 0, 2, isHurried ? 60 : 5]),
+    takesBytes: Math.max(takesBytes, Math.ceil(bytes * pausesMs / PAUSES_MS_MAX)),
+    pausesMs,
     sendsBytes: peerEnds === "before" ? 0 : random.pick([0, 1000, 1 << 20]),
   };
 }
