@@ -1,4 +1,4 @@
-// deno run --allow-ffi --allow-net --allow-read --allow-write --allow-run examples/hot_restart.ts   or   bun …
+// deno run --allow-ffi --allow-net --allow-read --allow-write --allow-env --allow-run examples/hot_restart.ts or bun …
 
 /**
  * A server that is restarted without a refused connection: at SIGHUP it starts itself again, as its
@@ -69,14 +69,19 @@ let next: ChildProcess | null = null;
 function startNext(): void {
   if (next !== null || isLeaving) return;
   const args = [...process.execArgv, process.argv[1]!, place, "--meet", meeting];
-  next = spawn(process.execPath, args, { stdio: "inherit" });
-  next.on("error", (error) => console.error(`Cannot start the next version: ${error.message}`));
-  next.on("exit", (code, signal) => {
-    next = null;
-    if (isLeaving) return;
-    console.log(`The next version ended with ${code ?? signal}; process ${process.pid} goes on`);
-  });
-  next.unref();
+  try {
+    next = spawn(process.execPath, args, { stdio: "inherit" });
+    next.on("error", goOn);
+    next.on("exit", (code, signal) => goOn(new Error(`it ended with ${code ?? signal}`)));
+  } catch (error) {
+    goOn(error as Error);
+  }
+}
+
+function goOn({ message }: Error): void {
+  next = null;
+  if (isLeaving) return;
+  console.log(`The next version did not start: ${message}; process ${process.pid} goes on`);
 }
 
 await Promise.race([offer.taken, served]);

@@ -8,9 +8,12 @@ import process from "node:process";
 import { test } from "node:test";
 import { dial } from "../../mod.ts";
 import { type Program, run, start } from "../support/child.ts";
-import { withDirectory } from "../support/library.ts";
+import { root, withDirectory } from "../support/library.ts";
 import { until } from "../support/until.ts";
 
+/** The permissions that its first line gives it under Deno. */
+const permissions = readFileSync(`${root}examples/hot_restart.ts`, "utf8").split("\n", 1)[0]!
+  .match(/--allow-[a-z]+/g)!;
 const REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /** A client that keeps its connection. */
@@ -44,7 +47,7 @@ async function withServer(
   file: string,
   run: (port: number, server: Program) => Promise<void>,
 ): Promise<void> {
-  const server = start(file, { args: ["127.0.0.1:0"], env });
+  const server = start(file, { args: ["127.0.0.1:0"], env, permissions });
   let port = 0;
   try {
     const [, found] = await server.find(/Listening on 127\.0\.0\.1:(\d+) in process \d+/);
@@ -93,7 +96,7 @@ test("hot_restart goes on when the next version fails, and tries again at the ne
       const first = await askOnce(port);
       writeFileSync(VERSION_FILE, "broken");
       process.kill(first, "SIGHUP");
-      await server.find(/The next version ended with 3; process \d+ goes on/);
+      await server.find(/The next version did not start: it ended with 3; process \d+ goes on/);
       assertEquals(await askOnce(port), first);
       writeFileSync(VERSION_FILE, "good");
       process.kill(first, "SIGHUP");
@@ -102,6 +105,26 @@ test("hot_restart goes on when the next version fails, and tries again at the ne
       assertNotEquals(await askOnce(port), first);
     });
   }));
+
+test("hot_restart goes on when it may not start another process", async () => {
+  const some = permissions.filter((name) => name !== "--allow-run");
+  const server = start("examples/hot_restart.ts", { args: ["127.0.0.1:0"], permissions: some });
+  try {
+    const [, port] = await server.find(/Listening on 127\.0\.0\.1:(\d+) in process/);
+    const first = await askOnce(Number(port));
+    process.kill(first, "SIGHUP");
+    // A runtime without permissions restarts it, and the other says why it does not.
+    await until(
+      () => /in process \d+[^]*in process \d+|did not start/.test(server.output),
+      "either",
+    );
+    const second = await askOnce(Number(port));
+    assertEquals(second === first, server.output.includes("did not start"));
+    process.kill(second, "SIGTERM");
+  } finally {
+    await server.stop("SIGTERM");
+  }
+});
 
 test("hot_restart says how it is used, and what it does not understand", async () => {
   const help = await run("examples/hot_restart.ts", { args: ["--help"] });
