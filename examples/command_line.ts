@@ -23,9 +23,9 @@ const SERVER_USAGE = `
 
 /** The arguments of a server. */
 export interface Arguments<T extends Options> {
-  /** Where to listen: "localhost:11211". */
+  /** The address to listen on: "localhost:11211". */
   readonly at: string;
-  /** What stands behind that: files, as many as were allowed at most. */
+  /** The arguments behind the address, such as files; not more than were allowed. */
   readonly operands: readonly string[];
   /** Its own options. */
   readonly values: ReturnType<typeof parseArgs<{ options: T }>>["values"];

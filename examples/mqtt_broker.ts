@@ -19,7 +19,7 @@ const USAGE = "Usage: mqtt_broker.ts [HOST:PORT]\n";
 const LEVEL = 4;
 /** The answers to a first packet (section 3.2.2.3). */
 const Code = { WELCOME: 0, WRONG_VERSION: 1, WRONG_ID: 2 } as const;
-/** The same of MQTT 5: "unsupported protocol version", so that its clients understand why. */
+/** The refusal of MQTT 5, in its own words: "unsupported protocol version". */
 const REFUSAL_OF_5 = Uint8Array.of(0x20, 3, 0, 0x84, 0);
 /** The time for the first packet. */
 const CONNECT_MS_MAX = 10_000;

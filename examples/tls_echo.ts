@@ -20,7 +20,7 @@ const USAGE = `Usage: tls_echo.ts HOST:PORT KEY CERTIFICATE
 const { at, operands: [keyPath, certificatePath] } = readArguments(USAGE, 6443, {}, 2);
 if (keyPath === undefined || certificatePath === undefined) fail(USAGE, 2);
 
-/** What the files have now. */
+/** The key and the certificate that the files have now. */
 const tls = () => ({
   key: readFileSync(keyPath, "utf8"),
   certificate: readFileSync(certificatePath, "utf8"),

@@ -58,7 +58,7 @@ export const records: Codec<string, never> = {
 /** The kinds of records, and what is none of them. */
 export type Kind = "json" | "syslog" | "other";
 
-/** What a record is, and the line of JSON that it becomes. */
+/** The kind of a record, and the line of JSON that it becomes. */
 export function toLine(text: string): [kind: Kind, line: string] {
   if (text.startsWith("<")) {
     const entry = readSyslog(text);

@@ -50,7 +50,7 @@ interface BinaryRequest {
   readonly value: Uint8Array;
 }
 
-/** What an answer has beside its header. */
+/** The parts of an answer beside its header. */
 interface Parts {
   readonly cas?: number;
   readonly extras?: Uint8Array;

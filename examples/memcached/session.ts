@@ -27,7 +27,7 @@ export interface Protocol {
   needed(reader: BufferReader): number;
 }
 
-/** What `stats` tells. */
+/** The statistics that `stats` tells, in both protocols. */
 export function statsOf({ store }: Session): [name: string, value: string][] {
   const { gets, hits, sets, evictions } = store.counts;
   return Object.entries({

@@ -3,7 +3,7 @@
  */
 import { Buffer } from "node:buffer";
 
-/** What an entry costs beside its key and its value, about. */
+/** The bytes that an entry costs beside its key and its value, about. */
 const ENTRY_BYTES = 120;
 const DAY_SECONDS = 24 * 60 * 60;
 /** A time up to this counts from now, a longer one from 1970 (protocol.txt, "Expiration times"). */

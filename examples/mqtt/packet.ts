@@ -31,7 +31,7 @@ export interface Connect {
   readonly clientId: string;
   readonly isClean: boolean;
   readonly keepAliveSeconds: number;
-  /** What is to be published when the client is lost. */
+  /** The message that is published when the client is lost. */
   readonly will: Message | null;
 }
 

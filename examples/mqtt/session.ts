@@ -1,5 +1,5 @@
 /**
- * What a broker knows of a client: it may outlive the connection.
+ * The session of a client: all that a broker knows of it. It may outlive the connection.
  */
 import { FrameError, type Writer } from "../../mod.ts";
 import { type BrokerPacket, type Message, packets, type Publish, type Qos } from "./packet.ts";
@@ -16,7 +16,7 @@ const MESSAGE_BYTES = 200;
 const UNRELEASED_MAX = 1000;
 const ID_MAX = 0xffff;
 
-/** What the sessions of a broker hold together. */
+/** The bytes that the sessions of a broker hold together. */
 export interface Held {
   bytes: number;
 }

@@ -40,7 +40,7 @@ class Node<Key> {
   readonly values = new Map<Key, number>();
 }
 
-/** Who has subscribed to what: each message finds its subscribers without a look at all filters. */
+/** All subscriptions, as a tree: a message finds its subscribers without a look at all filters. */
 export class Subscriptions<Key> {
   readonly #root = new Node<Key>();
 

@@ -1,5 +1,5 @@
 /**
- * Where clients of a proxy may go, and how it gets there.
+ * The destinations that clients of a proxy may have, and the way there.
  */
 import { lookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
@@ -74,7 +74,7 @@ async function addressesOf(host: string): Promise<string[]> {
   }
 }
 
-/** What a client is told of a failure. */
+/** The reply that tells a client of a failure. */
 const REPLIES: Readonly<Record<string, Reply>> = {
   ECONNREFUSED: Reply.REFUSED,
   ENETUNREACH: Reply.NETWORK_UNREACHABLE,

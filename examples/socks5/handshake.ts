@@ -36,7 +36,7 @@ export class SocksError extends Error {
   }
 }
 
-/** Where a client wants to go. */
+/** The destination that a client asks for. */
 export interface Target {
   /** A name, or an address as it is written: "::1". */
   readonly host: string;

@@ -4,7 +4,7 @@
 import { Buffer } from "node:buffer";
 import { type BufferReader, type Codec, FrameError, type Writer } from "../../mod.ts";
 
-/** What a frame is. Those from 8 on are control frames, which may stand between fragments. */
+/** The kinds of frames. Those from 8 on are control frames, which may stand between fragments. */
 export const Opcode = { MORE: 0, TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9, PONG: 10 } as const;
 export type Opcode = typeof Opcode[keyof typeof Opcode];
 

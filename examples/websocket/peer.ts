@@ -16,7 +16,7 @@ const REASON_BYTES_MAX = 123;
 /** Others have their turn after so many frames of one client. */
 const FRAMES_PER_TURN_MAX = 256;
 
-/** Why a conversation ends (section 7.4.1). */
+/** The reasons why a conversation ends (section 7.4.1). */
 export const Code = {
   NORMAL: 1000,
   PROTOCOL: 1002,
@@ -30,7 +30,7 @@ export const Code = {
 /** A message: text, or bytes, which are **owned**. */
 export type Message = string | Uint8Array;
 
-/** What is done with a client. */
+/** The callbacks of a service. */
 export interface Handlers {
   /** A whole message has come. */
   onMessage(peer: Peer, message: Message): void;
@@ -181,7 +181,7 @@ export class Peer {
     }
     void writer.flush();
     reader.release();
-    // What comes now is an answer to nothing: it is dropped until the client has gone.
+    // Later frames are answers to nothing: they are dropped until the client has gone.
     if (this.#isClosing) return sendAway(this.#connection);
     // A client that does not read is heard again when it does, if that is soon.
     if (!writer.isWritable) return writer.flush();

@@ -55,7 +55,7 @@ test("openssl hears what it says, before a certificate changes and behind it", {
       first.write("still here\n");
       await first.find(/^still here$/m);
 
-      // What is no TLS is no connection, and harms nobody.
+      // A client without TLS gets no connection, and harms nobody.
       await runTool("sh", ["-c", `echo hello | nc -N -w 5 ${at!.replace(":", " ")} || true`]);
     } finally {
       await server.stop("SIGINT");

@@ -178,7 +178,7 @@ class Fake implements Member {
     this.isReplaced = true;
   }
 
-  /** What it was sent since, in short. */
+  /** The packets that it was sent since, in short. */
   sent(): string[] {
     this.writer.flush();
     const bytes = Buffer.from(this.writer.readBinary(this.writer.length));

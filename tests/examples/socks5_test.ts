@@ -23,7 +23,7 @@ async function readAll({ reader }: Connection): Promise<string> {
   }
 }
 
-/** What a proxy makes of a client that says this and ends its side, and what it answers. */
+/** The destination that a proxy hears of a client that says this and ends its side, and its answer. */
 async function heardOn(
   client: Connection,
   proxy: Connection,

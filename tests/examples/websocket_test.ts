@@ -56,7 +56,7 @@ async function readAll({ reader }: Connection): Promise<Buffer> {
   }
 }
 
-/** What an echo answers to a client that says this and ends its side. Its code at the end. */
+/** The answer of an echo to a client that says this and ends its side, and the code at the end. */
 async function echoed(client: Connection, server: Connection, bytes: Uint8Array) {
   const codes: number[] = [];
   const handlers: Handlers = {
