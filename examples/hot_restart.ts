@@ -30,6 +30,8 @@ const USAGE = `Usage: hot_restart.ts [HOST:PORT] [--meet PATH]
   --meet PATH   the Unix socket where old and new meet: @netpoll-hot-restart-PORT unless given`;
 const BLANK_LINE = new TextEncoder().encode("\r\n\r\n");
 const PATIENCE_MS = 10_000;
+/** The runtime, at its place of now: a newer one may be there when it is started. */
+const { execPath } = process;
 let isLeaving = false;
 
 async function answer(connection: Connection): Promise<void> {
@@ -70,7 +72,7 @@ function startNext(): void {
   if (next !== null || isLeaving) return;
   const args = [...process.execArgv, process.argv[1]!, place, "--meet", meeting];
   try {
-    next = spawn(process.execPath, args, { stdio: "inherit" });
+    next = spawn(execPath, args, { stdio: "inherit" });
     next.on("error", goOn);
     next.on("exit", (code, signal) => goOn(new Error(`it ended with ${code ?? signal}`)));
   } catch (error) {
