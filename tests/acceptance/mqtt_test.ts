@@ -150,9 +150,9 @@ test("a subscriber that does not read holds up nobody", {
     const deaf = await saying(port, `${CONNECT}\x82\x06\0\x01\0\x01#\x00`);
     await once(deaf, "data");
     deaf.pause();
-    // 30 MB: more than its kernel and ours hold for it. The other's are fewer than may wait for it.
+    // 15 MB: more than its kernel and ours hold for it. The other's are fewer than may wait for it.
     const large = "x".repeat(100_000);
-    await publishLines(port, new Array(300).fill(large), "-q", "1", "-t", "b");
+    await publishLines(port, new Array(150).fill(large), "-q", "1", "-t", "b");
     await using client = await hearing(port, "-q", "1", "-t", "a", "-C", "60", "-F", "%l %q");
     await publishLines(port, new Array(60).fill(large), "-q", "1", "-t", "a");
     assertEquals(messagesOf(await client.ended), new Array(60).fill("100000 1"));
