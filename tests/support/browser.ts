@@ -33,11 +33,15 @@ function talk(socket: WebSocket, onEvent: (method: string, params: unknown) => v
     });
 }
 
-/** Opens a page in a browser of its own while it looks. */
-export function withPage(url: string, look: (page: Page) => Promise<void>): Promise<void> {
+/** Opens a page in a browser of its own while it looks. The browser is killed after `timeoutMs`. */
+export function withPage(
+  url: string,
+  look: (page: Page) => Promise<void>,
+  timeoutMs = 60_000,
+): Promise<void> {
   return withDirectory(async (directory) => {
     const argv = ["chromium", ...FLAGS, `--user-data-dir=${directory}`, "about:blank"];
-    const browser = new Program({ argv, timeoutMs: 60_000 });
+    const browser = new Program({ argv, timeoutMs });
     try {
       const file = `${directory}/DevToolsActivePort`;
       while (!existsSync(file) || !readFileSync(file, "utf8").includes("\n")) {
