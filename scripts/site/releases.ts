@@ -77,5 +77,5 @@ if (import.meta.main) {
   const releases = releasesIn(git("tag", "--list", "--sort=-v:refname"))
     .filter((release) => !isReleased || release !== `v${version}`);
   for (const release of releases) makeRelease(release, join(folder, "releases", release));
-  writeVersions(folder, isReleased ? version : `${version} (not released)`, releases);
+  writeVersions(folder, isReleased ? version : "unreleased", releases);
 }

@@ -19,20 +19,20 @@ function listIn(folder: string): string[] {
 
 test("writeVersions() lists the current version alone, when nothing is released", () =>
   withDirectory((folder) => {
-    writeVersions(folder, "0.1.0 (not released)", []);
-    assertEquals(listIn(folder), ["0.1.0 (not released) index.html *"]);
+    writeVersions(folder, "unreleased", []);
+    assertEquals(listIn(folder), ["unreleased index.html *"]);
   }));
 
 test("writeVersions() tells each version of all, as seen from its own folder", () =>
   withDirectory((folder) => {
-    writeVersions(folder, "0.3.0 (not released)", ["v0.2.0", "v0.1.0"]);
+    writeVersions(folder, "unreleased", ["v0.2.0", "v0.1.0"]);
     assertEquals(listIn(folder), [
-      "0.3.0 (not released) index.html *",
+      "unreleased index.html *",
       "0.2.0 releases/v0.2.0/index.html",
       "0.1.0 releases/v0.1.0/index.html",
     ]);
     assertEquals(listIn(`${folder}/releases/v0.1.0`), [
-      "0.3.0 (not released) ../../index.html",
+      "unreleased ../../index.html",
       "0.2.0 ../../releases/v0.2.0/index.html",
       "0.1.0 ../../releases/v0.1.0/index.html *",
     ]);
