@@ -36,12 +36,15 @@ async function withClient(
 }
 
 /** The lines that are logged while a body runs. */
-async function logged(slowHandlerMs: number, body: () => Promise<void>): Promise<string[]> {
+async function logged(
+  slowHandlerMs: number,
+  body: (lines: readonly string[]) => Promise<void>,
+): Promise<string[]> {
   const lines: string[] = [];
   const before = { ...config };
   configure({ slowHandlerMs, log: (line, level: LogLevel) => lines.push(`${level} ${line}`) });
   try {
-    await body();
+    await body(lines);
   } finally {
     configure(before);
   }
@@ -178,14 +181,17 @@ test("slowHandlerMs logs a line of a synchronous call that took longer", async (
 });
 
 test("slowHandlerMs logs that an asynchronous call lasts, and how long it took", async () => {
-  const lines = await logged(20, () =>
+  const gate = Promise.withResolvers<void>();
+  const lines = await logged(20, (lines) =>
     withClient(async (it) => {
       echo(it);
-      await delay(60);
+      await gate.promise;
     }, async (client) => {
       await send(client, "hello");
       await receive(client, 5);
-      await delay(100);
+      await until(() => lines.length === 1, "that it lasts");
+      gate.resolve();
+      await until(() => lines.length === 2, "that it has settled");
     }));
   assertEquals(lines.length, 2, lines.join("\n"));
   assertMatch(lines[0]!, /has not settled for \d+ ms; 5 bytes read, 5 sent$/);
