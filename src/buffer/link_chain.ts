@@ -31,7 +31,7 @@ export type Ban = { readonly error: (message: string) => Error; readonly message
 /** A buffer was closed. */
 export const CLOSED: Ban = {
   error: (message) => new ClosedError(message),
-  message: "Cannot use a buffer after close()",
+  message: "Cannot read or write after close()",
 };
 /** A buffer was given to `append`. */
 export const MOVED: Ban = {

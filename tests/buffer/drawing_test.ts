@@ -44,7 +44,7 @@ test("inspect() of a buffer without memory, and of a closed one", () => {
   const buffer = new LinkBuffer();
   assertEquals(inspect(buffer), "LinkBuffer: 0 bytes to read; 0 nodes, 0 bytes held");
   buffer.close();
-  assertEquals(inspect(buffer), "LinkBuffer: Cannot use a buffer after close()");
+  assertEquals(inspect(buffer), "LinkBuffer: Cannot read or write after close()");
 });
 
 test("inspect() of a long chain draws both of its ends", () => {
