@@ -25,8 +25,13 @@ export function growth(values: readonly number[]): number {
 const WARM_UP_SHARE = 0.3;
 /** Resident memory may grow by so much of itself: heaps breathe, and the kernel counts in steps. */
 export const RESIDENT_SHARE_MAX = 0.05;
-/** A short run has few counts, and a small process is mostly runtime. */
+/** A small process is mostly runtime. */
 const RESIDENT_BYTES_MIN = 8 * 1024 * 1024;
+/**
+ * A shorter run says nothing about resident memory: the heaps of three threads find their size for minutes. What
+ * we hold is counted, and judged however short the run is.
+ */
+export const RESIDENT_SECONDS_MIN = 600;
 
 /** What is counted: the same at each pause, but for memory. */
 interface Counted {
@@ -34,11 +39,12 @@ interface Counted {
   readonly slabs: number;
 }
 
-/** What grows in a series of counts, in words; nothing where all is flat. */
-export function growing<T extends Counted>(samples: readonly T[]): string[] {
+/** What grows in the counts of a run of so many seconds, in words; nothing where all is flat. */
+export function growing<T extends Counted>(samples: readonly T[], seconds: number): string[] {
   const warm = samples.slice(Math.floor(samples.length * WARM_UP_SHARE));
   const found: string[] = [];
   for (const name of Object.keys(warm[0] ?? {}) as (keyof T & string)[]) {
+    if (name === "residentBytes" && seconds < RESIDENT_SECONDS_MIN) continue;
     const values = warm.map((sample) => sample[name] as number);
     const grown = growth(values);
     const most = name === "residentBytes"
