@@ -114,9 +114,16 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
     this.#isLooking = true;
     super.lookForInput();
     this.#isLooking = false;
-    // Who has his bytes, and waits for his turn, is not late.
-    const isInTurn = readSide.isWaiting(this.reader) && !readSide.isLacking(this.reader);
-    if (isInTurn) this.deadlines?.beginRead(this.clockMicros);
+    // Who has his bytes and waits for his turn is not late, nor who has sent what we do not read.
+    const isCrowded = (this.stops & Stop.CROWDED) !== 0 && this.unreadBytes > 0;
+    const isOurs = readSide.isWaiting(this.reader) &&
+      (isCrowded || !readSide.isLacking(this.reader));
+    if (isOurs) this.deadlines?.beginRead(this.clockMicros);
+  }
+
+  /** Also while messages that are here wait for the handler's turn. */
+  override get isHeldBack(): boolean {
+    return super.isHeldBack || ((this.stops & Stop.RATIONED) !== 0 && this.input.length > 0);
   }
 
   // ---- requests -----------------------------------------------------------------------------------

@@ -187,6 +187,29 @@ test("limits leave every byte as it was, whatever they are and however it is rea
   }
 });
 
+test("idleTimeoutMs does not close a connection whose messages wait for their turn", async () => {
+  using clock = new FakeClock();
+  let calls = 0;
+  const [a, b] = memoryPair({
+    second: {
+      limits: { requestsPerSecond: 1, requestsBurst: 1 },
+      idleTimeoutMs: 300,
+      onRequest: ({ reader }) => {
+        calls += 1;
+        reader.readByte();
+        reader.release();
+      },
+    },
+  });
+  a.writer.writeBinary(new Uint8Array(4));
+  await a.writer.flush();
+  for (let i = 0; i < 40 && calls < 4; i++) await clock.advance(100);
+  assertEquals(calls, 4);
+  for (let i = 0; i < 10; i++) await clock.advance(100);
+  assert(!b.isActive, "now it is idle");
+  await a.close();
+});
+
 test("a wait with a deadline takes what came in time, whatever the limits say", async () => {
   using clock = new FakeClock();
   const [a, b] = memoryPair({

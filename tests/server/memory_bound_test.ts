@@ -78,6 +78,32 @@ test("memoryBytesMax holds a flood of messages in part within it, and lets small
   await end();
 });
 
+test("readTimeoutMs does not blame a peer whose bytes memoryBytesMax leaves in the kernel", async () => {
+  const before = metrics();
+  const bytes = 60_000;
+  const { clients, end } = await stage(
+    async ({ reader }) => {
+      await reader.wait(bytes);
+      reader.skip(bytes);
+      reader.release();
+    },
+    {
+      readBufferBytesMax: 64 << 10,
+      readTimeoutMs: 200,
+      limits: { memoryBytesMax: 256 << 10 },
+    },
+    12,
+  );
+  for (const client of clients) flood(client, bytes);
+  // None of them can be there in full: their parts of the memory are smaller.
+  await until(
+    () => metrics().limits.memoryCloses > before.limits.memoryCloses,
+    "the largest are closed, by the bound and not by the deadline",
+  );
+  assertEquals(metrics().timeouts.read, before.timeouts.read);
+  await end();
+});
+
 test("memoryBytesMax closes deaf peers with an OverloadError, the largest first", async () => {
   const errors: unknown[] = [];
   const { loop, clients, end } = await stage(
