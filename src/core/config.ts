@@ -11,6 +11,7 @@ import {
   type Known,
   show,
 } from "./options.ts";
+import { heed, ignore } from "./promises.ts";
 import { watching } from "./watching.ts";
 
 /** The weight of a log line, the heaviest first. */
@@ -135,7 +136,12 @@ export function configure(options: Configuration): void {
     if (value !== undefined) (config as unknown as Record<string, unknown>)[name] = value;
   }
   // A line has many causes: what it is logged in is the async context of this call.
-  if (options.log !== undefined) config.log = AsyncLocalStorage.bind(options.log);
+  const { log } = options;
+  if (log !== undefined) {
+    // An asynchronous one that fails has nowhere to say so, and shall not end the process.
+    const heeded = (line: string, level: LogLevel) => void heed(log(line, level), ignore);
+    config.log = AsyncLocalStorage.bind(heeded);
+  }
   watching.want("slow", config.slowHandlerMs > 0);
   watching.want("measure", config.measure);
   measureLatency(config.measure);
