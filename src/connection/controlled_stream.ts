@@ -273,16 +273,25 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
 
   // A peer that is not read because it does not take the answers is not held back by us.
   get isHeldBack(): boolean {
-    return !this.isPiped && !this.isChoked && this.unreadBytes > 0;
+    return !this.isPiped && !this.isChoked && (this.#isBehind || this.unreadBytes > 0);
+  }
+
+  /** Whether bytes that are here wait for a handler: for one that is busy, or for its next call. */
+  get #isBehind(): boolean {
+    const { reader, writer, handler, input } = this;
+    if (handler === null || input.length === 0 || readSide.isLacking(reader)) return false;
+    return this.isServing ? writeSide.unsentBytes(writer) === 0 : this.isDue;
   }
 
   // Also while the peer is not read because of what it does not take: its bytes came in time.
-  lookForInput(): void {
-    while (readSide.isWaiting(this.reader) && this.readEnd === null && this.state !== "draining") {
-      if ((this.stops & Stop.PAUSED) !== 0 || !this.receiveUnasked()) return;
+  lookForInput(): boolean {
+    while (readSide.isLacking(this.reader) && this.readEnd === null && this.state !== "draining") {
+      if ((this.stops & Stop.PAUSED) !== 0 || !this.receiveUnasked()) return this.unreadBytes > 0;
       this.service.poller.again(this); // for what follows from it
-      if (readSide.isFilling(this.reader)) return; // a file may take for ever what a peer sends
+      if (readSide.isFilling(this.reader)) return false; // a peer may send for ever
     }
+    // Whose bytes are here, and whose turn it is not.
+    return readSide.isWaiting(this.reader) && !readSide.isLacking(this.reader);
   }
 
   lookForRoom(takenSince: number): number {

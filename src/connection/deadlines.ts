@@ -14,10 +14,10 @@ export interface DeadlineOwner {
   readonly io: { readonly isDescriptor: boolean };
   /** Sent bytes that the peer has not taken. */
   readonly untakenInAll: number;
-  /** Whether the peer has sent bytes that we do not read: it waits for us. */
+  /** Whether the peer has sent bytes that we do not read, or serve: it waits for us. */
   readonly isHeldBack: boolean;
-  /** Takes what the kernel has for who waits. */
-  lookForInput(): void;
+  /** Takes what the kernel has for who waits. Whether it has more, which we do not read. */
+  lookForInput(): boolean;
   /**
    * Sends what the kernel has room for by now. Since when the first flush waits, or 0; that of a
    * file waits since the peer took some of what was sent, if that was later.
@@ -154,6 +154,12 @@ export class Deadlines implements TimerOwner {
     this.#activeSince = nowMicros;
   }
 
+  /** For so long we have left the peer's bytes where they are: a wait takes no time meanwhile. */
+  excuse(micros: number, nowMicros: number): void {
+    this.#activeSince = nowMicros;
+    if (this.#readSince !== 0) this.#readSince = Math.min(nowMicros, this.#readSince + micros);
+  }
+
   /** Bytes came. */
   received(nowMicros: number): void {
     this.#activeSince = nowMicros;
@@ -186,8 +192,13 @@ export class Deadlines implements TimerOwner {
   }
 
   #onRead(): void {
-    this.#owner.lookForInput();
-    if (this.#readSince !== 0 && !this.#read.isSet) this.#passed("read", this.#readMs);
+    const isHeldBack = this.#owner.lookForInput();
+    if (this.#readSince === 0 || this.#read.isSet) return;
+    const nowMicros = clock.now();
+    const leftMs = this.#readMs - (nowMicros - this.#readSince) / 1000;
+    if (leftMs > 0) this.#poller.setTimer(this.#read, leftMs); // it was excused
+    else if (isHeldBack) this.beginRead(nowMicros);
+    else this.#passed("read", this.#readMs);
   }
 
   #onWrite(): void {

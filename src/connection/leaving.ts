@@ -26,6 +26,8 @@ export interface LeavingOwner {
   readonly isUnanswered: boolean;
   /** Bytes that came, and bytes that the peer has taken, in one sum. */
   readonly movedBytes: number;
+  /** Whether a limit of ours keeps bytes of the peer waiting. */
+  readonly isLimited: boolean;
   /** Something may be over by now. */
   onLook(): void;
 }
@@ -107,9 +109,9 @@ export class Leaving implements TimerOwner {
   }
 
   onTimer(): void {
-    const { movedBytes } = this.#owner;
+    const { movedBytes, isLimited } = this.#owner;
     this.#looks += 1;
-    this.#stillLooks = movedBytes === this.#movedBytes ? this.#stillLooks + 1 : 0;
+    this.#stillLooks = movedBytes === this.#movedBytes && !isLimited ? this.#stillLooks + 1 : 0;
     this.#movedBytes = movedBytes;
     this.#setTimer();
     this.#owner.onLook();

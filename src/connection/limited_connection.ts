@@ -33,8 +33,8 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
   #accountedBytes = 0;
   /** The next frame is the first one of a call, which was counted. */
   #isCallsFrame = false;
-  /** A deadline looks: what has come in time is taken, whatever the limits say. */
-  #isLooking = false;
+  /** Since when a limit has left bytes in the kernel, in microseconds. */
+  #heldSince = 0;
 
   /** A connection that nobody watches yet, with the limits of its service. */
   constructor(service: Service<C>, fd: number, ends: EndpointAddresses) {
@@ -55,7 +55,7 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
 
   protected override receive(): boolean {
     const room = this.#memory === null ? Infinity : this.#roomBytes(this.#memory);
-    const most = Math.min(room, this.#isLooking ? Infinity : this.#allowedBytes());
+    const most = Math.min(room, this.#allowedBytes());
     if (most < 1) return false;
     const { input } = this;
     const before = input.total + input.length;
@@ -110,20 +110,37 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
     this.#bytes?.take(count);
   }
 
-  override lookForInput(): void {
-    this.#isLooking = true;
-    super.lookForInput();
-    this.#isLooking = false;
-    // Who has his bytes and waits for his turn is not late, nor who has sent what we do not read.
-    const isCrowded = (this.stops & Stop.CROWDED) !== 0 && this.unreadBytes > 0;
-    const isOurs = readSide.isWaiting(this.reader) &&
-      (isCrowded || !readSide.isLacking(this.reader));
-    if (isOurs) this.deadlines?.beginRead(this.clockMicros);
+  // ---- the time of the peer ------------------------------------------------------------------------
+
+  protected override stop(reason: number): void {
+    if ((this.stops & LIMITS) === 0) this.#heldSince = this.clockMicros;
+    super.stop(reason);
   }
 
-  /** Also while messages that are here wait for the handler's turn. */
-  override get isHeldBack(): boolean {
-    return super.isHeldBack || ((this.stops & Stop.RATIONED) !== 0 && this.input.length > 0);
+  protected override unstop(reason: number): void {
+    this.#excuse();
+    super.unstop(reason);
+  }
+
+  override lookForInput(): boolean {
+    const isHeldBack = super.lookForInput();
+    this.#excuse();
+    return isHeldBack;
+  }
+
+  /** Whether a limit of ours keeps bytes of the peer waiting. */
+  override get isLimited(): boolean {
+    if ((this.stops & LIMITS) === 0) return false;
+    const isHere = this.input.length > 0 && !readSide.isLacking(this.reader);
+    return isHere || this.unreadBytes > 0;
+  }
+
+  /** While it is limited no time passes for its peer. */
+  #excuse(): void {
+    if (this.deadlines === null || !this.isLimited) return;
+    const nowMicros = this.clockMicros;
+    this.deadlines.excuse(nowMicros - this.#heldSince, nowMicros);
+    this.#heldSince = nowMicros;
   }
 
   // ---- requests -----------------------------------------------------------------------------------
@@ -226,9 +243,10 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
     return writeSide.sentBytes(this.writer) - this.unackedBytes;
   }
 
-  lookForMore(): void {
+  lookForMore(): boolean {
     if (this.isActive && this.isWatched && this.canRead()) this.receiveUnasked();
     this.service.poller.again(this); // for what follows from it
+    return this.unreadBytes > 0;
   }
 
   onSlow({ bytesPerSecondMin, graceMs }: LeastRate): void {

@@ -27,8 +27,8 @@ export interface RateOwner {
   readonly takenBytes: number;
   /** Another number whenever a message is done with. */
   readonly answeredBytes: number;
-  /** Takes what the kernel has. */
-  lookForMore(): void;
+  /** Takes what the kernel has. Whether it has more: then nobody waits for the peer. */
+  lookForMore(): boolean;
   /** The peer was too slow over the whole time. */
   onSlow(least: LeastRate): void;
 }
@@ -92,11 +92,12 @@ export class MinimumRate implements TimerOwner {
 
   onTimer(): void {
     const owner = this.#owner;
-    owner.lookForMore();
+    const isHeldBack = owner.lookForMore();
     const { bytesPerSecondMin, graceMs } = this.#least;
     const least = bytesPerSecondMin * graceMs / 1000;
     const { receivedBytes, takenBytes, answeredBytes, isPeerOwing, isPeerFull } = owner;
-    const isSlow = this.#incoming.isSlow(isPeerOwing, receivedBytes, answeredBytes, least) ||
+    const isLate = isPeerOwing && !isHeldBack;
+    const isSlow = this.#incoming.isSlow(isLate, receivedBytes, answeredBytes, least) ||
       this.#outgoing.isSlow(isPeerFull, takenBytes, 0, least);
     if (isSlow) {
       counts.timeouts.rate += 1;

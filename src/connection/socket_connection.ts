@@ -280,6 +280,10 @@ export class SocketConnection<C> extends ControlledStream<C>
     return total + length + writeSide.sentBytes(this.writer) - this.unackedBytes;
   }
 
+  get isLimited(): boolean {
+    return false;
+  }
+
   onLook(): void {
     this.goOn();
   }

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { test } from "node:test";
@@ -16,6 +16,7 @@ import {
   pipe,
   responder,
   tagged,
+  TimeoutError,
 } from "../../mod.ts";
 import { native } from "../../ffi/load.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
@@ -210,16 +211,19 @@ test("idleTimeoutMs does not close a connection whose messages wait for their tu
   await a.close();
 });
 
-test("a wait with a deadline takes what came in time, whatever the limits say", async () => {
+test("readTimeoutMs counts the time for which the peer is late, and not that of a limit", async () => {
   using clock = new FakeClock();
-  const [a, b] = memoryPair({
-    second: { limits: { bytesPerSecond: 1, bytesBurst: 10 }, readTimeoutMs: 1000 },
-  });
-  a.writer.writeBinary(new Uint8Array(100));
+  const limits = { bytesPerSecond: 100, bytesBurst: 10 };
+  const [a, b] = memoryPair({ second: { limits, readTimeoutMs: 1000 } });
+  a.writer.writeBinary(new Uint8Array(200));
   await a.writer.flush();
-  const waited = b.reader.wait(100);
-  await clock.advance(1000);
-  await soon(waited);
+  const late = assertRejects(() => b.reader.wait(300), TimeoutError, "1000 ms");
+  let isLate = false;
+  late.then(() => isLate = true);
+  await clock.advance(2700); // in 1900 ms all that was sent has come
+  assertEquals([b.reader.length, isLate], [200, false]);
+  await clock.advance(300);
+  await soon(late);
   await Promise.all([a.close(), b.close()]);
 });
 

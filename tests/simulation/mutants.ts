@@ -110,7 +110,7 @@ export const MUTANTS: readonly Mutant[] = [
     search: "    turn.begin(deadline, this.nowMicros);",
     replacement: "    turn.begin(deadline, this.nowMicros);\n" +
       "    if (this.#wheel.dueMs * 1000 <= clock.now()) this.#expire();",
-    also: { search: "    this.#owner.lookForInput();", replacement: "" },
+    also: { search: "= this.#owner.lookForInput();", replacement: "= false;" },
   },
   instead("a timer far away expires early", "if (timer.expiryMs > nowMs) {", "if (false) {"),
   without(
