@@ -127,7 +127,8 @@ export class FakeClock implements Disposable {
     const poller = threadPoller();
     const { counts } = poller;
     let seen = -1;
-    while (counts.expiries <= this.#expiriesBefore || seen !== counts.told) {
+    const isOver = () => counts.expiries > this.#expiriesBefore && poller.againCount === 0;
+    while (!isOver() || seen !== counts.told) {
       seen = counts.told;
       for (let i = 0; i < QUIET_TICKS; i++) await new Promise((resolve) => setImmediate(resolve));
     }
