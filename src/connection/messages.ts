@@ -23,9 +23,9 @@ export interface ConnectionOpenMessage extends ConnectionMessage {
 
 /** The message of `netpoll:connection:close`: it is closed, and none of its callbacks runs any more. */
 export interface ConnectionCloseMessage extends ConnectionMessage, ConnectionEnd {
-  /** Bytes that came. */
+  /** Bytes that came; what `pipe` moves excepted, as in `connection.metrics()`. */
   receivedBytes: number;
-  /** Bytes that the kernel took. */
+  /** Bytes that the kernel took; what `pipe` splices excepted. */
   sentBytes: number;
   /** Flushed bytes that the peer did not get. */
   unsentBytes: number;
