@@ -95,7 +95,10 @@ async function serveHeldBack(clock: FakeClock, reason: Reason, options: EventLoo
   client.writer.writeBinary(new Uint8Array(MESSAGES * MESSAGE_BYTES - 4));
   await client.writer.flush();
   for (let i = 0; i < 10; i++) await clock.advance(100);
-  reason.end?.(connection!);
+  if (reason.end !== undefined) {
+    reason.end(connection!);
+    await until(() => served === MESSAGES, "all is served");
+  }
   for (let i = 0; i < 20; i++) await clock.advance(100);
   const end = async () => {
     client.reset();
@@ -213,10 +216,11 @@ for (const [deadline, options] of Object.entries(BUSY)) {
     }, { runningMax: 1 }));
     const client = new Multiplexer(a, codec);
     const answers = Promise.all([client.request("1"), client.request("2")]);
+    await until(() => working.length === 1, "the first request");
     await clock.advance(1000);
     assert(b.isActive);
     working[0]!.resolve();
-    await clock.advance(0);
+    await until(() => working.length === 2, "the second request");
     working[1]!.resolve();
     assertEquals((await soon(answers)).length, 2);
     await client.close();
