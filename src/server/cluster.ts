@@ -128,7 +128,7 @@ export class Cluster {
       },
       loopRates(read.limits)?.accepts,
     );
-    this.#pollerCount = read.pollerCount ?? availableParallelism();
+    this.#pollerCount = checkPollerCount(read.pollerCount ?? availableParallelism(), read.limits);
   }
 
   /** The number of pollers, those included whose Worker is being replaced. */
@@ -381,7 +381,7 @@ export class Cluster {
    * ```
    */
   async resize(pollerCount: number, options: ShutdownOptions = {}): Promise<ShutdownResult> {
-    checkPollerCount(pollerCount);
+    checkPollerCount(pollerCount, this.#options.limits);
     shutdownMs(options);
     return { cut: await this.#turns.take(() => this.#resize(pollerCount, options)) };
   }

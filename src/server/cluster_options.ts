@@ -2,7 +2,7 @@
  * The options of a cluster, and their checks.
  */
 import type { StreamAddress } from "../net/address.ts";
-import type { LoopLimits } from "./loop_limits.ts";
+import { type LoopLimits, partOf } from "./loop_limits.ts";
 import type { LoadBalance } from "./load_balance.ts";
 import {
   checkFunction,
@@ -83,9 +83,11 @@ export const SERVE_OPTIONS: Known<ServeOptions> = {
   timeoutMs: 1,
 };
 
-/** Throws unless it is a number of pollers. */
-export function checkPollerCount(pollerCount: number): void {
+/** Throws unless it is a number of pollers, over which the limits can be divided. */
+export function checkPollerCount(pollerCount: number, limits?: LoopLimits): number {
   checkNumber("pollerCount", pollerCount, 1, POLLERS_MAX);
+  if (limits !== undefined) partOf(limits, pollerCount);
+  return pollerCount;
 }
 
 /** The options of a cluster, each read once. Throws unless a cluster can be made of them. */

@@ -128,11 +128,23 @@ export function checkMemory(rates: LoopRates | null, readBufferBytesMax: number)
   );
 }
 
-/** The part of one thread in the limits of several. Those of a connection hold in each. */
+/**
+ * The part of one thread in the limits of several. Those of a connection hold in each.
+ *
+ * @throws {RangeError} The limits contradict each other once they are divided.
+ */
 export function partOf(limits: LoopLimits, count: number): LoopLimits {
   const read: Record<string, unknown> = { ...readOptions("limits", limits, LOOP_LIMITS) };
   for (const [name, value] of Object.entries(read)) {
     if (typeof value === "number") read[name] = Math.max(1, Math.floor(value / count));
+  }
+  try {
+    loopRates(read);
+  } catch (error) {
+    if (!(error instanceof RangeError) || count === 1) throw error;
+    throw new RangeError(
+      `Cannot divide limits over ${count} pollers, raise them: of each, ${error.message}`,
+    );
   }
   return read;
 }

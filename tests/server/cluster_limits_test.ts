@@ -1,9 +1,11 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { Cluster } from "../../mod.ts";
 import { loopOf } from "../../src/server/handler_module.ts";
 import { TestCluster } from "../support/cluster.ts";
 import { soon } from "../support/until.ts";
+
+const handler = new URL("../support/cluster_handler.ts", import.meta.url);
 
 test("Cluster accepts as fast as it may, and everybody in the end", async () => {
   await using served = new TestCluster({ limits: { acceptsPerSecond: 20, acceptsBurst: 2 } });
@@ -31,10 +33,21 @@ test("Cluster gives each Worker its part of the limits", async () => {
 });
 
 test("Cluster refuses limits that mean nothing, and those that its handler module has as well", () => {
-  const handler = new URL("../support/cluster_handler.ts", import.meta.url);
   assertThrows(() => new Cluster(handler, { limits: { acceptsBurst: 1 } }), TypeError, "accepts");
   assertThrows(() => new Cluster(handler, { limits: 5 as never }), TypeError, "no object");
   const limits = { requestsPerSecond: 5 };
   const module = { onRequest: () => {}, options: { limits } };
   assertThrows(() => loopOf(module, limits), TypeError, "both have limits");
+});
+
+test("Cluster refuses limits that contradict each other in a Worker's part, at once and in resize()", async () => {
+  const limits = { bytesPerSecond: 8000, connection: { bytesPerSecondMin: 3000 } };
+  assertThrows(
+    () => new Cluster(handler, { limits, pollerCount: 4 }),
+    RangeError,
+    "over 4 pollers",
+  );
+  const cluster = new Cluster(handler, { limits, pollerCount: 2 });
+  await assertRejects(() => cluster.resize(4), RangeError, "over 4 pollers");
+  assertEquals(cluster.pollerCount, 2);
 });

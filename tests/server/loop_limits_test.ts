@@ -31,3 +31,9 @@ test("partOf() divides what is counted, and nothing below 1", () => {
     { acceptsPerSecond: 2, bytesPerSecond: 2, bytesBurst: 1, connection },
   );
 });
+
+test("partOf() refuses limits that contradict each other once they are divided", () => {
+  const limits = { bytesPerSecond: 8000, connection: { bytesPerSecondMin: 3000 } };
+  partOf(limits, 2);
+  assertThrows(() => partOf(limits, 4), RangeError, "over 4 pollers");
+});
