@@ -23,9 +23,9 @@ export interface ConnectionOpenMessage extends ConnectionMessage {
 
 /** The message of `netpoll:connection:close`: it is closed, and none of its callbacks runs any more. */
 export interface ConnectionCloseMessage extends ConnectionMessage, ConnectionEnd {
-  /** Bytes that came; what `pipe` moves excepted, as in `connection.metrics()`. */
+  /** Bytes that came, by whatever way. */
   receivedBytes: number;
-  /** Bytes that the kernel took; what `pipe` splices excepted. */
+  /** Bytes that the kernel took, by whatever way. */
   sentBytes: number;
   /** Flushed bytes that the peer did not get. */
   unsentBytes: number;
