@@ -1145,6 +1145,7 @@ struct tls_end {
   int32_t broken;        // the error that a send of OpenSSL's own has met
   bool is_failed;        // TLS itself has failed: no end in order can follow
   bool is_receiving;     // within np_tls_recv, which cannot wait until the kernel takes an answer
+  bool is_in_part;       // of the record that is here the kernel has yet to tell of the rest
   int32_t idle;          // messages and answers since the last byte for the user
   int32_t next;          // the result of the next receive, when it is known already; 1 for none
   unsigned long error;   // why the last call failed
@@ -1985,10 +1986,12 @@ EXPORT int32_t np_tls_choose(int32_t fd, int32_t id) {
   return 0;
 }
 
-// 1 if bytes or an end are here that the kernel does not tell of, and 0 if not.
+// 1 if bytes or an end are here that the kernel does not tell of, and 0 if not. SSL_has_pending() holds for a record
+// in part as well: a peer that stops amid one has us wait for it.
 EXPORT int32_t np_tls_pending(int32_t fd) {
   struct tls_end *end = tls_end_of(fd);
-  return end && (tls.SSL_has_pending(end->ssl) || end->early_at < end->early_bytes || (end->next < 1 && !end->is_told));
+  bool has_bytes = end && !end->is_in_part && tls.SSL_has_pending(end->ssl);
+  return end && (has_bytes || end->early_at < end->early_bytes || (end->next < 1 && !end->is_told));
 }
 
 // Receive decrypted bytes into one piece: as many as are there. Bytes, 0 at the end, or -errno.
@@ -2005,6 +2008,7 @@ EXPORT int32_t np_tls_recv(int32_t fd, uint32_t slab, uint32_t offset, uint32_t 
     int32_t code = count > 0 ? count : tls_result(end, count);
     if (count > 0) total += (uint32_t)count, end->idle = 0;
     else if (code != -EAGAIN) end->next = code;
+    end->is_in_part = code == -EAGAIN;
     if (code == -EAGAIN || !tls.SSL_has_pending(end->ssl)) break;
   }
   if (total > 0 || length == 0) return (int32_t)total;
