@@ -19,14 +19,14 @@ const SLOW_FILE_BYTES = 40_000;
 /** Serves at an address while it calls with the port, and ends in order. What it has printed. */
 async function withServer(
   file: string,
-  call: (port: string) => Promise<void>,
+  call: (port: string, server: Program) => Promise<unknown>,
   args: readonly string[] = [],
   at = "127.0.0.1:0",
 ): Promise<string> {
   const server = start(file, { args: [at, ...args], timeoutMs: 5 * TOOL_MS_MAX });
   try {
     const [, port] = await server.find(/Listening on .*:(\d+);/);
-    await call(port!);
+    await call(port!, server);
   } finally {
     await server.stop("SIGINT");
   }
@@ -120,9 +120,9 @@ const PYTHON = "/usr/bin/python3";
 test("a statsd client of Python reports to the collector, alone and in a pipeline", {
   skip: lacksModule(PYTHON, "statsd"),
 }, async () => {
-  const printed = await withServer("examples/collector.ts", async (port) => {
+  const printed = await withServer("examples/collector.ts", async (port, server) => {
     const program = `
-import statsd
+import socket, statsd
 client = statsd.StatsClient("127.0.0.1", ${port}, prefix="shop")
 for _ in range(1000): client.incr("orders")
 client.decr("orders", 10)
@@ -132,8 +132,10 @@ client.timing("page", 12.5)
 client.set("users", "anna")
 with client.pipeline() as pipe:
   for _ in range(300): pipe.incr("items", 2)
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"<13>all are told", ("127.0.0.1", ${port}))
 `;
     await runTool(PYTHON, ["-c", program]);
+    await server.find(/all are told/); // the last datagram: those before it are counted by then
   });
   for (
     const line of ["shop.orders 990", "shop.stock = 5", "shop.items 600", "1 lines were no metrics"]

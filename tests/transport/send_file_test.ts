@@ -417,7 +417,7 @@ test("sendFile() sends the file that it was given, when its descriptor is closed
   leaks(() =>
     withFile(5000, async (path, bytes) => {
       const [a, b] = await tcpPair({ writeTimeoutMs: 1 });
-      const before = pattern(8 << 20);
+      const before = pattern(48 << 20); // more than the buffers of the kernel grow to
       a.writer.writeBinary(before);
       const flushed = a.writer.flush();
       const fd = openSync(path, "r");
