@@ -44,14 +44,15 @@ job() { # TITLE MODE BYTES OPTIONS...
   local title=$1 mode=$2 bytes=$3 name port commands=()
   shift 3
   for name in $names; do
+    rm -f "$work/$name"  # of the job before, whose port is closed
     eval "exec taskset -c 0 $($bun bench/harness/command.ts "$name" "$bytes" "$mode")" > "$work/$name" 2>"$work/$name.err" &
     servers+=($!)
-    for _ in $(seq 100); do grep -q listening "$work/$name" && break; kill -0 $! 2>/dev/null || break; sleep 0.1; done
+    for _ in $(seq 100); do grep -qs listening "$work/$name" && break; kill -0 $! 2>/dev/null || break; sleep 0.1; done
     port=$(sed -n 's/^listening \([0-9]*\).*/\1/p' "$work/$name")
     if [ -z "$port" ]; then echo "Without $name: it does not start ($(head -n 1 "$work/$name.err"))" >&2; continue; fi
     commands+=(-n "$name" "bench/build/load -p $port -P 1 -w 0 -s $bytes $*")
   done
-  hyperfine --shell none --style basic --warmup 3 --runs "$runs" --export-markdown "$work/table" "${commands[@]}" >&2
+  hyperfine --shell none --style basic --warmup 2 --runs "$runs" --export-markdown "$work/table" "${commands[@]}" >&2
   stop
   printf '### %s\n\n`load -s %s %s`\n\n' "$title" "$bytes" "$*"
   cat "$work/table"
