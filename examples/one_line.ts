@@ -14,7 +14,7 @@ const CURES: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file: look at the path",
 };
 
-/** What a runtime or the library says when the kernel refuses something. */
+/** The error of a runtime or of the library when the kernel refuses something. */
 interface Refusal extends Error {
   readonly code: string;
 }

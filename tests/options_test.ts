@@ -65,7 +65,7 @@ const AT = "127.0.0.1:9";
 const codec = tagged(lengthPrefixed());
 const ignore = () => undefined;
 
-/** What methods are called of. */
+/** The object that methods are called of. */
 interface Made {
   readonly a: Connection;
   readonly mux: Multiplexer<Uint8Array, Any>;

@@ -25,7 +25,7 @@ import { leaks } from "./support/leaks.ts";
 import { NO_TLS } from "./support/pki.ts";
 import { soon } from "./support/until.ts";
 
-/** What a function throws, or rejects with. */
+/** The error that a function throws, or rejects with. */
 async function failureOf(fails: () => unknown): Promise<NetpollError> {
   try {
     await soon(Promise.resolve(fails()), "it fails");

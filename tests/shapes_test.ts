@@ -115,7 +115,7 @@ const WRITER: Shape<Writer> = {
   released: 1,
 };
 
-/** What reads and has no counterpart that writes: it reads as others do, and keeps or fills. */
+/** Reads that have no counterpart that writes: they read as others do, and keep or fill. */
 const READS_ALONE = ["readInto"];
 
 test("writers write all that readers read, by names that differ in one word", () => {

@@ -61,7 +61,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   "src/adapter": ["ffi", "src/buffer", "src/poll", "src/net", "src/transport", "src/connection"],
 };
 
-/** What is public: names of all layers, and nothing but names. tests/entries_test.ts is for them. */
+/** The public modules: names of all layers, and nothing else. tests/entries_test.ts is for them. */
 const ENTRIES = "src/entries/";
 
 /**

@@ -36,7 +36,7 @@ const TOO_LARGE = "SERVER_ERROR object too large for cache";
 export interface TextRequest {
   /** The words of its line, without `noreply`. */
   readonly words: readonly string[];
-  /** Whether the client wants no answer. */
+  /** True when the client wants no answer. */
   readonly isQuiet: boolean;
   /** Its block, **owned**; null for a command that has none. */
   readonly value: Uint8Array | null;
@@ -108,7 +108,7 @@ export class TextRequests {
   }
 }
 
-/** Whether the key, the flags, the time and the number of a cas are what they should be. */
+/** True when the key, the flags, the time and the number of a cas are what they should be. */
 function areFine([, key = "", flags = "", time = "", , unique = "0"]: readonly string[]): boolean {
   return isKey(key) && isUint32(flags) && /^-?\d{1,10}$/.test(time) && /^\d{1,15}$/.test(unique);
 }
@@ -118,7 +118,7 @@ function errorOf(words: readonly string[], wordCount: number): string {
   return words.length < wordCount ? "ERROR" : BAD_LINE;
 }
 
-/** Whether a word can be a key. */
+/** True when a word can be a key. */
 export function isKey(word: string): boolean {
   return word.length > 0 && word.length <= KEY_BYTES_MAX;
 }

@@ -128,7 +128,7 @@ export class Store {
     return entry;
   }
 
-  /** Whether there was one. */
+  /** True when there was one. */
   delete(key: string): boolean {
     return this.#find(key) !== undefined && this.#remove(key);
   }

@@ -57,7 +57,7 @@ export class Session {
   #heldBytes = 0;
   #lastId = 0;
 
-  /** One that knows nothing yet. */
+  /** A session without filters and messages. */
   constructor(clientId: string, heldByAll: Held) {
     this.clientId = clientId;
     this.#heldByAll = heldByAll;
@@ -144,7 +144,7 @@ export class Session {
     this.send({ type: "pubcomp", id });
   }
 
-  /** Whether the client reads: what is sent at most once is not kept for one that does not. */
+  /** True when the client reads: what is sent at most once is not kept for one that does not. */
   #hasRoom(): boolean {
     const writer = this.link?.writer;
     if (writer === undefined || writer.isWritable) return writer !== undefined;

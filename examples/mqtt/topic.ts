@@ -21,7 +21,7 @@ export function isFilter(text: string): boolean {
   return isBounded(text) && !/[^/][+#]|[+#][^/]|#\//.test(text);
 }
 
-/** Whether a topic matches a filter. */
+/** True when a topic matches a filter. */
 export function matches(filter: string, topic: string): boolean {
   if (topic.startsWith("$") && /^[+#]/.test(filter)) return false;
   const levels = topic.split("/");

@@ -18,7 +18,7 @@ const MASK_BYTES = 4;
 /** A frame. */
 export interface Frame {
   readonly opcode: Opcode;
-  /** Whether it is the last of its message. */
+  /** True when it is the last of its message. */
   readonly isFinal: boolean;
   /** **Owned**. */
   readonly payload: Uint8Array;

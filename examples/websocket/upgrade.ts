@@ -26,7 +26,7 @@ export function isUpgrade(request: HttpRequest): boolean {
   return has(request, "Upgrade", "websocket");
 }
 
-/** Whether a client speaks the version of RFC 6455. */
+/** True when a client speaks the version of RFC 6455. */
 export function isVersionKnown(request: HttpRequest): boolean {
   return request.field("Sec-WebSocket-Version") === VERSION;
 }

@@ -46,7 +46,7 @@ export function brokenIn(path: string, html: string, site: Site): string[] {
     .map((href) => `${path}: ${href}`);
 }
 
-/** What a page or a style sheet would load from elsewhere. */
+/** The addresses elsewhere that a page or a style sheet would load. */
 export function foreignIn(path: string, text: string): string[] {
   const loads = path.endsWith(".css")
     ? [...text.matchAll(/(?:@import\s+|url\()["']?([^"')]+)/g)].map((match) => match[1]!)

@@ -28,7 +28,7 @@ export type CaseRun = (
   clock: FakeClock,
 ) => void | Promise<void>;
 
-/** What happens on the way in one case: `{}` for nothing. It is what {@linkcode memoryPair} takes. */
+/** The events on the way in one case, as {@linkcode memoryPair} takes them: `{}` for none. */
 export type CaseFaults = Pick<MemoryPairOptions, "toFirst" | "toSecond">;
 
 /** A way to lose a connection. */
@@ -162,7 +162,7 @@ async function quiet(isOver: () => boolean): Promise<void> {
   }
 }
 
-/** Whether something happens within so much real time. */
+/** True when something happens within so much real time. */
 async function happens(ms: number, isOver: () => boolean): Promise<boolean> {
   const { counts } = threadPoller();
   const { told } = counts;
@@ -213,7 +213,7 @@ function textOf(error: unknown): string {
   return error instanceof Error ? String(error) : show(error);
 }
 
-/** Whether an error says that a connection was lost, or is the consequence of one that does. */
+/** True when an error says that a connection was lost, or is the consequence of one that does. */
 function tellsLoss(error: unknown): boolean {
   for (
     let at = error, depth = 0;
@@ -233,7 +233,7 @@ class Trial<A, B> {
   readonly #run: CaseRun;
   readonly #options: EverySplitOptions<A, B>;
   readonly #clock: FakeClock;
-  /** Whether a case may end with the error of a loss. */
+  /** True when a case may end with the error of a loss. */
   readonly #isLossy: boolean;
 
   constructor(

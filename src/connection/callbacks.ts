@@ -33,7 +33,7 @@ export function checkCallbacks<C>(callbacks: Callbacks<C>): void {
 export interface CallbacksOwner {
   /** The connection as its user sees it. */
   readonly face: Connection;
-  /** How it has ended, so far. */
+  /** Its end, so far. */
   readonly end: ConnectionEnd;
   /** `onConnect` has settled; `failure` is what it failed with. */
   onConnected(failure: Failure | null): void;

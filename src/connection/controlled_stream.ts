@@ -276,7 +276,7 @@ export abstract class ControlledStream<C> extends ClosableStream<C>
     return !this.isPiped && !this.isChoked && (this.#isBehind || this.unreadBytes > 0);
   }
 
-  /** Whether bytes that are here wait for a handler: for one that is busy, or for its next call. */
+  /** True when bytes that are here wait for a handler that is busy, or for its next call. */
   get #isBehind(): boolean {
     const { reader, writer, handler, input } = this;
     if (handler === null || input.length === 0 || readSide.isLacking(reader)) return false;

@@ -14,7 +14,7 @@ export interface DeadlineOwner {
   readonly io: { readonly isDescriptor: boolean };
   /** Sent bytes that the peer has not taken. */
   readonly untakenInAll: number;
-  /** Whether the peer has sent bytes that we do not read, or serve: it waits for us. */
+  /** True when the peer has sent bytes that we do not read, or serve: it waits for us. */
   readonly isHeldBack: boolean;
   /** Takes what the kernel has for who waits. Whether it has more, which we do not read. */
   lookForInput(): boolean;

@@ -26,7 +26,7 @@ export interface LeavingOwner {
   readonly isUnanswered: boolean;
   /** Bytes that came, and bytes that the peer has taken, in one sum. */
   readonly movedBytes: number;
-  /** Whether a limit of ours keeps bytes of the peer waiting. */
+  /** True when a limit of ours keeps bytes of the peer waiting. */
   readonly isLimited: boolean;
   /** Something may be over by now. */
   onLook(): void;

@@ -128,7 +128,7 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
     return isHeldBack;
   }
 
-  /** Whether a limit of ours keeps bytes of the peer waiting. */
+  /** True when a limit of ours keeps bytes of the peer waiting. */
   override get isLimited(): boolean {
     if ((this.stops & LIMITS) === 0) return false;
     const isHere = this.input.length > 0 && !readSide.isLacking(this.reader);

@@ -104,7 +104,7 @@ export type CloseReason =
   /** Its descriptor was given away. */
   | "detached";
 
-/** How a connection has ended, for its callbacks and for `netpoll:connection:close`. */
+/** The end of a connection, for its callbacks and for `netpoll:connection:close`. */
 export interface ConnectionEnd {
   /** Why it has ended. */
   reason: CloseReason;

@@ -19,7 +19,7 @@ const METHODS: readonly Method[] = ["subscribe", "unsubscribe", "bindStore", "un
 export class Channel<M extends object> {
   /** Whether somebody listens. */
   isHeard = false;
-  /** Whether a store may be bound: `runStores` costs ten times as much as `publish` does. */
+  /** True when a store may be bound: `runStores` costs ten times as much as `publish` does. */
   #hasStores = false;
   readonly #channel: NodeChannel;
   readonly #onChange: () => void;

@@ -17,9 +17,9 @@ export type WatchReason =
 class Watching {
   /** Whether there is one. A field: it is read for each call. */
   isOn = false;
-  /** Whether it is wanted how long they take; otherwise they are only counted. */
+  /** True when it is wanted how long they take; otherwise they are only counted. */
   isTimed = false;
-  /** Whether more is wanted than how long they take. */
+  /** True when more is wanted than how long they take. */
   isClose = false;
   readonly #reasons = new Set<WatchReason>();
 

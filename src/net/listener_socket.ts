@@ -28,7 +28,7 @@ import { applyOptions, getOption, Option } from "./socket.ts";
 /** The numbers that listeners of this thread own. */
 const taken = new Set<number>();
 
-/** Whether a listener of this thread owns a descriptor. */
+/** True when a listener of this thread owns a descriptor. */
 export function isTaken(fd: number): boolean {
   return taken.has(fd);
 }
@@ -57,7 +57,7 @@ export class ListenerSocket implements Listener {
   readonly #path: string | null;
   /** Identifies this socket's file: another server may have put its own in the place. */
   readonly #file: string | null;
-  /** Whether the file of a Unix socket goes with it. */
+  /** True when the file of a Unix socket goes with it. */
   ownsFile: boolean;
   /**
    * The address of this end of what is accepted: the listener's, unless that is every address of
@@ -116,7 +116,7 @@ export class ListenerSocket implements Listener {
     return this.#isFrozen;
   }
 
-  /** Whether the other process accepts, and this one does not yet. */
+  /** True when the other process accepts, and this one does not yet. */
   get isHeld(): boolean {
     return this.#isHeld;
   }

@@ -30,7 +30,7 @@ export interface Passed {
 }
 
 const VERSION_MAX = 2;
-/** What version 2 writes of a listener: its flags, and the number of its sockets in two bytes. */
+/** The bytes of a listener in version 2: its flags, and the number of its sockets in two bytes. */
 const ENTRY_BYTES = 3;
 
 /** The user that this process runs as, without asking the runtime for a permission. */
@@ -45,7 +45,7 @@ export function ownUid(): number {
   return credentials[1]! >>> 0;
 }
 
-/** Whether so many sockets pass on: no more than may wait to be taken. */
+/** True when so many sockets pass on: no more than may wait to be taken. */
 export function fits(listeners: readonly Pick<Passed, "fds">[]): boolean {
   return countOf(listeners) <= DESCRIPTORS_UNCLAIMED_MAX;
 }

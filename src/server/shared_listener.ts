@@ -44,7 +44,7 @@ export class SharedListener {
     first.onThaw = onThaw;
   }
 
-  /** Whether the listener was closed, and nobody accepts any more. */
+  /** True when the listener was closed, and nobody accepts any more. */
   get isStopped(): boolean {
     return this.#isStopped;
   }

@@ -87,7 +87,7 @@ export class Handshake extends Preliminary {
     if (tlsHandshake.isHeard) this.#tell(error);
   }
 
-  /** Who has given it up tells why, if he wants that to be heard. It has failed all the same. */
+  /** The reason of the one that has given it up, if that is to be heard. It has failed all the same. */
   override cancel(error: NetpollError | null = null): void {
     const isNews = tlsHandshake.isHeard && !this.isOver;
     if (isNews) {

@@ -11,7 +11,7 @@ import { Timer, type TimerOwner } from "../poll/timer_wheel.ts";
 export interface LineDelay {
   /** The offset behind which nothing comes for a while. */
   at: number;
-  /** How long, in milliseconds, from when there is something behind it; a FakeClock counts them. */
+  /** Milliseconds from when there is something behind it; a FakeClock counts them. */
   ms?: number;
   /** In place of `ms`: until this promise has settled. */
   until?: PromiseLike<unknown>;
@@ -51,7 +51,7 @@ const DELAY: Known<LineDelay> = { at: 1, ms: 1, until: 1 };
 /** The longest delay: setTimeout has the same. */
 const DELAY_MS_MAX = 2 ** 31 - 1;
 
-/** What a line does when it has come to an offset. At the same offset the first kind comes first. */
+/** The steps of a line at an offset. At the same offset the first kind comes first. */
 type Step =
   | { kind: "split"; at: number }
   | { kind: "delay"; at: number; ms: number; until: PromiseLike<unknown> | undefined }
@@ -123,7 +123,7 @@ export function linePlan(of: string, faults: LineFaults | undefined): LinePlan |
 
 /** The receiving end of a line. */
 export interface LineOwner {
-  /** Whether something was sent that has not come: bytes, or the end. */
+  /** True when something was sent that has not come: bytes, or the end. */
   readonly hasMore: boolean;
   /** More may be received than a moment ago. */
   onLineOpen(): void;

@@ -72,7 +72,7 @@ async function setWidth(page: Page, width: number): Promise<void> {
   await page.call("Emulation.setDeviceMetricsOverride", metrics);
 }
 
-/** What axe-core calls serious or critical, as "rule: element". */
+/** The findings that axe-core calls serious or critical, as "rule: element". */
 async function seriousIn(page: Page, options: object = {}): Promise<string[]> {
   return await ask(
     page,

@@ -75,7 +75,7 @@ interface End {
   readonly onOpen?: (it: Connection) => void;
   /** Ends it. */
   end?(it: Connection, peer: Connection, line: Line): unknown;
-  /** Whether there may be none of it: it was refused before it was open. */
+  /** True when there may be none of it: it was refused before it was open. */
   readonly isEarly?: true;
 }
 

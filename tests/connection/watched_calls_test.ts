@@ -231,7 +231,7 @@ const MICROS = 400;
 /** Takes so long. */
 type Block = () => void;
 
-/** Who takes long, and the times of the calls of handlers that follow from it, in microseconds. */
+/** The one that takes long, and the times of the calls of handlers that follow, in microseconds. */
 interface Blame {
   readonly title: string;
   /** Handles "A", which takes long somewhere. */

@@ -79,7 +79,7 @@ test("hot_restart restarts at SIGHUP where it is, each client is served, and the
     }
   }));
 
-/** Whether a process runs: one that has ended may be there until somebody has waited for it. */
+/** True when a process runs: one that has ended may be there until somebody has waited for it. */
 function runs(pid: number): boolean {
   try {
     return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));

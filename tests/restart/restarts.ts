@@ -17,7 +17,7 @@ export interface Plan {
   readonly keptCount: number;
   /** The time between two restarts; none unless given. */
   readonly pauseMs?: number;
-  /** Whether the clients are those of bench/native/churn.c. */
+  /** True when the clients are those of bench/native/churn.c. */
   readonly isNative?: boolean;
 }
 

@@ -26,7 +26,7 @@ async function withPair(run: (from: Connection, to: Connection) => Promise<void>
   });
 }
 
-/** What comes at the other end; all descriptors are closed. The version, and the listeners' shapes. */
+/** The version and the listeners' shapes at the other end; all descriptors are closed. */
 async function pass(listeners: readonly Passed[]): Promise<[number, [number, number][]]> {
   let result: [number, [number, number][]] | null = null;
   await withPair(async (from, to) => {

@@ -39,7 +39,7 @@ interface Counted {
   readonly slabs: number;
 }
 
-/** What grows in the counts of a run of so many seconds, in words; nothing where all is flat. */
+/** The counts of a run of so many seconds that grow, in words; nothing where all is flat. */
 export function growing<T extends Counted>(samples: readonly T[], seconds: number): string[] {
   const warm = samples.slice(Math.floor(samples.length * WARM_UP_SHARE));
   const found: string[] = [];

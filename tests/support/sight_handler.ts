@@ -4,7 +4,7 @@
 import { subscribe } from "node:diagnostics_channel";
 import { configure, type Connection, type ConnectionMessage } from "../../mod.ts";
 
-/** What a Worker tells of itself. */
+/** The message that a Worker tells of itself. */
 export interface Heard {
   readonly news: readonly (readonly [channel: string, id: string])[];
   readonly lines: readonly string[];
