@@ -5,10 +5,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { freePort } from "../../bench/harness/child.ts";
+import { askToEnd } from "../support/ask_to_end.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { lacks, lacksModule, runTool, SCALE, TOOL_MS_MAX, withServerOf } from "../support/tool.ts";
-
-const ANSWER_MS_MAX = 20_000;
 
 /** Runs the cache while it calls. Nothing may have gone wrong in it. */
 async function withCache(
@@ -65,16 +64,6 @@ test("clients in Python find every value again, by both protocols", {
     assertEquals(stdout, "fine\n");
   }));
 
-/** Sends bytes and ends its side: all that comes until the server ends, too. */
-async function ask(port: number, bytes: string): Promise<string> {
-  const socket = connect(port, "127.0.0.1").setEncoding("latin1");
-  socket.setTimeout(ANSWER_MS_MAX, () => socket.destroy(new Error("no end came")));
-  socket.write(bytes, "latin1");
-  let text = "";
-  for await (const piece of socket) text += piece;
-  return text;
-}
-
 /** Each is said to a server that holds nothing. Numbers of cas differ, so `gets` stands in none. */
 const LINES: readonly string[] = [
   "get|gets|set|set a|set a 0 0|incr|incr a|delete|touch|touch a|cas|nonsense|flush_all x",
@@ -104,8 +93,8 @@ test("memcached_server.ts answers byte by byte as a real server does", {
     withCache(async (ours) => {
       for (const lines of LINES) {
         const bytes = ["flush_all", ...lines.split("|"), "quit", ""].join("\r\n");
-        assertEquals(await ask(ours, bytes), await ask(port, bytes), lines);
-        await Promise.all([ours, port].map((each) => ask(each, "flush_all\r\nquit\r\n")));
+        assertEquals(await askToEnd(ours, bytes), await askToEnd(port, bytes), lines);
+        await Promise.all([ours, port].map((each) => askToEnd(each, "flush_all\r\nquit\r\n")));
       }
     }));
 });
@@ -123,18 +112,20 @@ test("a value that is too large is refused, and the client goes on", {
 test("a client that asks for much and reads nothing costs little, and holds up nobody", () =>
   withCache(async (port) => {
     const value = "x".repeat(1_000_000);
-    for (let n = 0; n < 4; n++) await ask(port, `set k${n} 0 0 1000000\r\n${value}\r\nquit\r\n`);
+    for (let n = 0; n < 4; n++) {
+      await askToEnd(port, `set k${n} 0 0 1000000\r\n${value}\r\nquit\r\n`);
+    }
     const deaf = connect(port, "127.0.0.1");
     deaf.on("error", () => {}); // it is cut off in the end
     // 16 GB, if somebody kept them for it.
     deaf.write("get k0 k1 k2 k3 k0 k1 k2 k3 k0 k1 k2 k3 k0 k1 k2 k3\r\n".repeat(1000));
     deaf.pause();
     for (let n = 0; n < 20; n++) {
-      const answer = await ask(port, "get k1\r\nquit\r\n");
+      const answer = await askToEnd(port, "get k1\r\nquit\r\n");
       assertEquals(answer.length, value.length + "VALUE k1 0 1000000\r\n\r\nEND\r\n".length);
     }
     deaf.destroy();
-    const stats = await ask(port, "stats\r\nquit\r\n");
+    const stats = await askToEnd(port, "stats\r\nquit\r\n");
     const hits = Number(/get_hits (\d+)/.exec(stats)?.[1]);
     assert(hits < 200, `${hits} values were got for a client that reads none`);
   }));

@@ -14,6 +14,7 @@ import process from "node:process";
 import { after, before, test } from "node:test";
 import { freePort, type Server } from "../../bench/harness/child.ts";
 import { Program } from "../../scripts/program.ts";
+import { askToEnd } from "../support/ask_to_end.ts";
 import { commandFor } from "../support/child.ts";
 import { root } from "../support/library.ts";
 import { BROKEN, REQUESTS, UNUSUAL } from "./redis_requests.ts";
@@ -70,16 +71,6 @@ function encode(words: readonly string[]): string {
   return `*${words.length}\r\n` + words.map((word) => `$${word.length}\r\n${word}\r\n`).join("");
 }
 
-/** Sends bytes, and returns all that comes until the server ends the connection. */
-async function ask(port: number, bytes: string): Promise<string> {
-  const socket = connect(port, "127.0.0.1").setEncoding("latin1");
-  socket.setTimeout(ANSWER_MS_MAX, () => socket.destroy(new Error("no end came")));
-  socket.write(bytes, "latin1");
-  let text = "";
-  for await (const piece of socket) text += piece;
-  return text;
-}
-
 function cli(...args: string[]): string {
   const options = { encoding: "utf8" as const, timeout: PROGRAM_MS_MAX, env: { NO_COLOR: "1" } };
   return execFileSync("redis-cli", ["-p", `${ours.port}`, ...args], {
@@ -107,7 +98,7 @@ test(
     const real = await startReal();
     try {
       const both = async (bytes: string) => {
-        const [a, b] = await Promise.all([ask(ours.port, bytes), ask(real.port, bytes)]);
+        const [a, b] = await Promise.all([askToEnd(ours.port, bytes), askToEnd(real.port, bytes)]);
         // The versions, and the number of the client, are its own.
         const ownless = (text: string) => text.replace(/[^]*modules\r\n\*0/, "").split("\r\n");
         assertEquals(ownless(a), ownless(b));
@@ -215,7 +206,7 @@ test("LRANGE answers what lies in a list of 100 000, and a slow reader gets all"
   const push = encode(["RPUSH", "long", ...values]);
   // Answers of 50 MiB to requests of a KiB: they are sent as they are read.
   const asked = 60;
-  const text = await ask(
+  const text = await askToEnd(
     ours.port,
     push + encode(["LRANGE", "long", "0", "-1"]).repeat(asked) + encode(["QUIT"]),
   );
@@ -231,14 +222,14 @@ test("values of up to 20 MiB, of every byte, come back as they were sent", async
   for (const count of [65_500, 262_144, 700_000, 900_000, 1_048_560, 1_048_576, 3e6, 20 << 20]) {
     const value = all.slice(0, count);
     const requests = [["SET", "large", value], ["GET", "large"], ["DEL", "large"], ["QUIT"]];
-    const text = await ask(ours.port, requests.map(encode).join(""));
+    const text = await askToEnd(ours.port, requests.map(encode).join(""));
     assert(text === `+OK\r\n$${count}\r\n${value}\r\n:1\r\n+OK\r\n`, `another byte of ${count}`);
   }
   // The command in many words.
   for (const count of [10_000, 60_000, 100_000, 300_000]) {
     const requests = [["RPUSH", "many", ...Array(count).fill("word")], ["DEL", "many"], ["QUIT"]];
     assertEquals(
-      await ask(ours.port, requests.map(encode).join("")),
+      await askToEnd(ours.port, requests.map(encode).join("")),
       `:${count}\r\n:1\r\n+OK\r\n`,
     );
   }
@@ -252,7 +243,7 @@ test("what would take all memory is refused", async () => {
     ["SETRANGE", "drawn2", "999999999", "x"],
     ["QUIT"],
   ];
-  const answers = (await ask(ours.port, requests.map(encode).join(""))).split("\r\n");
+  const answers = (await askToEnd(ours.port, requests.map(encode).join(""))).split("\r\n");
   assertEquals(answers.length, 6);
   for (const answer of answers.slice(1, 4)) assertMatch(answer, /^-ERR (value|string) /);
   assertEquals(answers[4], "+OK");
@@ -260,15 +251,19 @@ test("what would take all memory is refused", async () => {
 
 test("what a browser was made to send is no command, and it is cut off", async () => {
   for (const head of ["POST / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\n"]) {
-    await assertRejects(() => ask(ours.port, `${head}\r\nSET browser x\r\n`), Error, "ECONNRESET");
-    assertEquals(await ask(ours.port, "EXISTS browser\r\nQUIT\r\n"), ":0\r\n+OK\r\n");
+    await assertRejects(
+      () => askToEnd(ours.port, `${head}\r\nSET browser x\r\n`),
+      Error,
+      "ECONNRESET",
+    );
+    assertEquals(await askToEnd(ours.port, "EXISTS browser\r\nQUIT\r\n"), ":0\r\n+OK\r\n");
   }
 });
 
 test("what expires goes by itself, asked for or not", { skip: NO_CLI }, async () => {
   cli("FLUSHALL");
   const set = Array.from({ length: 3000 }, (_, i) => encode(["SET", `e${i}`, "x", "PX", "1"]));
-  await ask(
+  await askToEnd(
     ours.port,
     set.join("") + encode(["SET", "stays", "x", "EX", "100"]) + encode(["QUIT"]),
   );
@@ -286,7 +281,7 @@ test("who subscribes and does not read is cut off, and nobody else notices", {
   subscriber.pause();
   const count = 100;
   const publish = encode(["PUBLISH", "news", "x".repeat(1 << 20)]);
-  const text = await ask(ours.port, publish.repeat(count) + encode(["QUIT"]));
+  const text = await askToEnd(ours.port, publish.repeat(count) + encode(["QUIT"]));
   // Some were for the subscriber, until it had more to read than a server keeps for anybody.
   const answers = text.split("\r\n");
   assertEquals(answers.length, count + 2);
