@@ -177,9 +177,9 @@ trust: all  ## every driver for as long as docs/TRUST.md says, and its table fro
 	  $(MAKE) --no-print-directory $$driver OPTIONS="--record $(OPTIONS)" || exit 1; done
 	@$(MAKE) --no-print-directory trust-table
 
-trust-ci: all  ## every driver for a minute
+trust-ci: all  ## every driver for some seconds
 	@code=0; for driver in $(DRIVERS); do \
-	  timeout -k 5 110 $(MAKE) --no-print-directory $$driver OPTIONS="--seconds 40" || \
+	  timeout -k 5 75 $(MAKE) --no-print-directory $$driver OPTIONS="--seconds 20" || \
 	    { code=1; echo "== make $$driver failed, or took too long"; }; done; exit $$code
 
 trust-table: all  ## the table of docs/TRUST.md, from the records in docs/trust
