@@ -1844,11 +1844,12 @@ static void tls_free(struct tls_end *end) {
   free(end);
 }
 
-// Tells whether a close resets the connection: then the peer must not hear of an end in order.
+// Tells whether a close resets the connection, as far as is known: then the peer must not hear of an end in order.
 static bool resets(int fd) {
   struct linger linger = {0};
   socklen_t length = sizeof linger;
-  return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) == 0 && linger.l_onoff && linger.l_linger == 0;
+  if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) < 0) return true;
+  return linger.l_onoff && linger.l_linger == 0;
 }
 
 // Before a descriptor is closed. A peer that is not told of the end takes it for a cut (RFC 8446 §6.1): it is one

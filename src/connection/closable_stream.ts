@@ -107,7 +107,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
     writeSide.fail(this.writer, error);
     // Broken by an error of ours it must not look to the peer like the end of the stream. TLS has told it
     // why, which a reset would take away, and an end without notice is none (RFC 8446 §6.1).
-    if (!(cause instanceof TlsError)) this.io.resetOnClose(this.fd, true);
+    if (!(cause instanceof TlsError)) this.io.cut(this.fd);
     this.#finish("lost", this.#undelivered);
     readSide.settle(this.reader);
   }
@@ -294,7 +294,7 @@ export abstract class ClosableStream<C> extends Stream<C> implements DrainOwner 
   #abort(unsentBytes = this.#undelivered): void {
     this.input.readBan = closedBan(this.ending);
     this.output.writeBan = closedBan(this.ending);
-    this.io.resetOnClose(this.fd, true);
+    this.io.cut(this.fd);
     this.#finish("lost", unsentBytes);
   }
 

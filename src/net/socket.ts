@@ -174,12 +174,18 @@ export function getOption(fd: number, option: OptionName): number {
 /**
  * Lets a close reset the connection instead of ending it in order, and drop what is unsent
  * (socket(7)), or lets it end in order again. Whoever closes it: the end of the process does, too.
+ * Returns whether the kernel has done so.
  */
-export function resetOnClose(fd: number, isOn = true): void {
+export function resetOnClose(fd: number, isOn: boolean): boolean {
   values[0] = isOn ? 1 : 0;
   values[1] = 0;
   // A descriptor that is no TCP socket has no reset. All we can do is close it.
-  native.setsockopt(fd, Option.LINGER[0], Option.LINGER[1], values, 8);
+  return native.setsockopt(fd, Option.LINGER[0], Option.LINGER[1], values, 8) >= 0;
+}
+
+/** Cuts a connection that is closed next: whatever the kernel refuses, its peer sees no end in order. */
+export function cut(fd: number): void {
+  if (!resetOnClose(fd, true)) native.disconnect(fd); // which resets it at once
 }
 
 /** Lets full packets only leave from now on, or any again, and what waits at once (tcp(7)). */

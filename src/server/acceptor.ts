@@ -25,7 +25,7 @@ import {
 } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener_socket.ts";
 import { acceptError } from "../net/messages.ts";
-import { resetOnClose } from "../net/socket.ts";
+import { cut } from "../net/socket.ts";
 import { type Claim, claimOn, type Ration } from "../poll/ration.ts";
 import { type AcceptQueue, acceptQueue } from "../net/tcp_info.ts";
 import type { Poller } from "../poll/poller.ts";
@@ -219,7 +219,7 @@ export class Acceptor implements Watcher, ConnectionSource {
     for (let n = 0; n < ACCEPTS_PER_EVENT_MAX; n++) {
       const fd = this.#listener.accept(this.ends.raw);
       if (fd < 0) break;
-      resetOnClose(fd);
+      cut(fd);
       native.close(fd);
     }
     this.#spare = native.eventfd();

@@ -13,7 +13,7 @@ import { checkFunction, checkNumber } from "../core/options.ts";
 import { callBack } from "../core/promises.ts";
 import { type PackedAddress, type StreamAddress, unpackAddress } from "../net/address.ts";
 import type { HeaderBounds } from "../net/header_policy.ts";
-import { resetOnClose } from "../net/socket.ts";
+import { cut } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import { socketTransport } from "../transport/descriptor.ts";
 import { type Choose, Handshake } from "../transport/handshake.ts";
@@ -159,7 +159,7 @@ export class Arrivals {
   /** Resets one: its host has too many, or its listener takes none but from proxies. */
   refuse(fd: number): void {
     counts.connections.refused += 1;
-    resetOnClose(fd);
+    cut(fd);
     native.close(fd);
     this.#owner.onRefused();
   }

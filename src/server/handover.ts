@@ -15,7 +15,7 @@ import {
   unpackAddress,
 } from "../net/address.ts";
 import type { ListenerSocket } from "../net/listener_socket.ts";
-import { resetOnClose } from "../net/socket.ts";
+import { cut } from "../net/socket.ts";
 import { type Balancer, balancer, type LoadBalance, type Newcomer } from "./load_balance.ts";
 import { type Ration, rationOf } from "../poll/ration.ts";
 import { threadPoller } from "../poll/thread_poller.ts";
@@ -190,6 +190,6 @@ export class Handover {
 
 /** A connection that nobody serves. Its peer may have asked already: an end would be no answer. */
 function refuse(fd: number): void {
-  resetOnClose(fd);
+  cut(fd);
   native.close(fd);
 }

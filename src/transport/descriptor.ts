@@ -10,7 +10,7 @@ import { ERRNO } from "../core/errno.ts";
 import { type NetpollError, SystemError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, IOVECS_MAX } from "../core/limits.ts";
 import { packAddress, type PackedAddress, rawAddress } from "../net/address.ts";
-import { resetOnClose, setCork, socketErrorIfAny } from "../net/socket.ts";
+import { cut, resetOnClose, setCork, socketErrorIfAny } from "../net/socket.ts";
 import { tcpInfo, type TcpMetrics } from "../net/tcp_info.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { Watcher } from "../poll/watcher.ts";
@@ -113,6 +113,10 @@ abstract class DescriptorTransport {
 
   resetOnClose(fd: number, isOn: boolean): void {
     resetOnClose(fd, isOn);
+  }
+
+  cut(fd: number): void {
+    cut(fd);
   }
 
   close(fd: number): void {

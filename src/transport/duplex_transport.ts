@@ -382,6 +382,10 @@ export class DuplexTransport implements Transport, Watcher {
     this.#isReset = isOn;
   }
 
+  cut(): void {
+    this.#isReset = true;
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#chunks = [];

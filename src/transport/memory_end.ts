@@ -304,6 +304,10 @@ export class MemoryEnd implements Transport, Watcher, LineOwner {
     this.#resets = isOn;
   }
 
+  cut(): void {
+    this.#resets = true;
+  }
+
   // As with sockets, a close that leaves bytes of the peer unread is a reset to him.
   close(): void {
     if (this.#isGone) return;

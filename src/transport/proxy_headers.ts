@@ -9,7 +9,7 @@ import { ProxyHeaderError } from "../core/proxy_header_error.ts";
 import type { HeaderBounds } from "../net/header_policy.ts";
 import type { ProxyHeader } from "../net/proxy_contract.ts";
 import { readHeader } from "../net/proxy_header.ts";
-import { resetOnClose } from "../net/socket.ts";
+import { cut } from "../net/socket.ts";
 import type { Poller } from "../poll/poller.ts";
 import { Interest } from "../poll/watcher.ts";
 import { type OnEnd, Preliminary } from "./preliminary.ts";
@@ -79,7 +79,7 @@ export class HeaderReading extends Preliminary {
   protected count(error: NetpollError | null): void {
     const { proxyProtocol } = counts;
     if (error === null) return void (proxyProtocol.headers += 1);
-    resetOnClose(this.fd);
+    cut(this.fd);
     const { failures } = proxyProtocol;
     if (error instanceof ProxyHeaderError) failures[error.fault] += 1;
     else if (error instanceof TimeoutError) failures.timeout += 1;

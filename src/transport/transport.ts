@@ -75,6 +75,8 @@ export interface Transport {
   shutdownWrite(fd: number): number;
   /** Lets a close reset it in place of ending it in order, or not any more. */
   resetOnClose(fd: number, isOn: boolean): void;
+  /** Lets the close that follows reset it, whatever the kernel refuses. */
+  cut(fd: number): void;
   /** Ends both sides, and gives up all that it holds. */
   close(fd: number): void;
   /** Lets somebody else close it. The descriptor. */

@@ -5,9 +5,17 @@ import { failWith, faultTest } from "../support/faults.ts";
 import { leaks } from "../support/leaks.ts";
 import { closeAll, pairWith, receive, send, tcpPair } from "../support/pair.ts";
 import { RawPeer } from "../support/raw_peer.ts";
+import { NO_TLS } from "../support/pki.ts";
+import { type TestTransport, transport } from "../support/transport.ts";
 import { soon, ticks, until } from "../support/until.ts";
 
-const ECONNRESET = 104, ENOMEM = 12, EAGAIN = 11, EBADF = 9, ENOBUFS = 105;
+const ECONNRESET = 104, ENOMEM = 12, EAGAIN = 11, EBADF = 9, EFAULT = 14, ENOBUFS = 105;
+
+/** The one that is tested, and TLS where it can be had. */
+async function transports(): Promise<TestTransport[]> {
+  if (NO_TLS !== false) return [transport];
+  return [transport, (await import("../support/transports/tls.ts")).transport];
+}
 
 faultTest("Connection tells a reset that a receive finds", () =>
   leaks(async () => {
@@ -159,18 +167,34 @@ faultTest(
     }),
 );
 
-faultTest(
-  "Connection that an error of ours has broken does not look to its peer like the end",
-  () =>
-    leaks(async () => {
-      const [a, b] = await tcpPair();
-      failWith("recv", EBADF, { fd: a.fd });
-      await send(b, "x");
-      const error = await assertRejects(() => soon(b.reader.wait(1)), EofError);
-      assertEquals((error.cause as SystemError).code, "ECONNRESET");
-      await closeAll(a, b);
-    }),
-);
+/** Ways to cut a connection. */
+const CUTS: Record<string, (a: Connection, b: Connection) => Promise<void> | void> = {
+  "an error of ours": (a, b) => {
+    failWith("recv", EBADF, { fd: a.fd });
+    return send(b, "x");
+  },
+  "reset()": (a) => a.reset(),
+};
+
+for (const [how, cut] of Object.entries(CUTS)) {
+  for (const refused of [null, "setsockopt", "getsockopt"] as const) {
+    const ofKernel = refused === null ? "" : `, where the kernel refuses ${refused}`;
+    faultTest(
+      `Connection that ${how} cuts does not look to its peer like the end${ofKernel}`,
+      () =>
+        leaks(async () => {
+          for (const over of await transports()) {
+            const [a, b] = await over.tcpPair();
+            if (refused !== null) failWith(refused, EFAULT, { fd: a.fd });
+            await cut(a, b);
+            const error = await assertRejects(() => soon(b.reader.wait(1)), EofError);
+            assertEquals((error.cause as SystemError).code, "ECONNRESET");
+            await closeAll(a, b);
+          }
+        }),
+    );
+  }
+}
 
 faultTest(
   "closeWrite() that the kernel refuses breaks the connection, of which the peer hears",

@@ -8,6 +8,7 @@ import {
   applyOptions,
   checkKeepAlive,
   checkSocketOptions,
+  cut,
   getOption,
   Option,
   resetOnClose,
@@ -161,7 +162,7 @@ test("socketErrorIfAny() is null where the kernel has no word for it, and reads 
 
 test("resetOnClose() lets close reset a TCP socket, and does nothing to others", () => {
   withSocket(Family.IPV4, (fd) => {
-    resetOnClose(fd);
+    assertEquals(resetOnClose(fd, true), true);
     const values = new Int32Array(2);
     assertGreaterOrEqual(
       native.getsockopt(fd, Option.LINGER[0], Option.LINGER[1], values, 8),
@@ -170,7 +171,8 @@ test("resetOnClose() lets close reset a TCP socket, and does nothing to others",
     assertEquals([...values], [1, 0]);
   });
   const event = native.eventfd();
-  resetOnClose(event);
+  assertEquals(resetOnClose(event, true), false);
+  cut(event);
   native.close(event);
 });
 

@@ -3,7 +3,7 @@
  */
 import { native } from "../../ffi/load.ts";
 import { check } from "../../src/core/check.ts";
-import { resetOnClose } from "../../src/net/socket.ts";
+import { cut } from "../../src/net/socket.ts";
 
 /** A descriptor, which it owns. */
 export class RawSocket {
@@ -21,7 +21,7 @@ export class RawSocket {
 
   /** Closes with a reset. */
   reset(): void {
-    resetOnClose(this.fd);
+    cut(this.fd);
     this.close();
   }
 
