@@ -167,7 +167,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
 
   /** Whether there is room in the queue. */
   get isWritable(): boolean {
-    return this.isOpen && (this.#writing === null || this.#writing.outgoing.fits(0));
+    return this.isOpen && (this.#writing === null || this.#writing.outgoing.fits(1));
   }
 
   /** The error of whoever uses it after its end. */

@@ -117,6 +117,7 @@ export class Outgoing implements TimerOwner {
   }
 
   #makeRoom(length: number): boolean {
+    this.queue.settle(); // what was lent is so until the next write, one that is refused included
     // A bound of ours does not hold up what the kernel has room for.
     if (!this.isBlocked) this.send();
     this.#dropExpired();

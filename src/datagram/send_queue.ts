@@ -46,7 +46,7 @@ export class SendQueue {
   readonly #recordCounts: number[] = [];
   /** The place in the last block where the next datagram begins. */
   #free = 0;
-  /** Whether the last record may still change: `mallocTo` has lent its bytes. */
+  /** Whether the last record may still change: it is being written, or `mallocTo` has lent its bytes. */
   #isOpen = false;
 
   /** An empty queue. */
@@ -93,6 +93,8 @@ export class SendQueue {
   addTrain(length: number, segment: number): number {
     const at = this.add(length);
     if (length <= segment) return at;
+    // It is not open: as a whole it would join what is before it as a single datagram.
+    this.#isOpen = false;
     this.table[at + Word.SEGMENT] = segment;
     this.count += Math.ceil(length / segment) - 1;
     return at;

@@ -94,9 +94,11 @@ export class Writing {
     return true;
   }
 
+  /** Copies what was written. Nothing of that record changes any more, by a `mallocAck` neither. */
   #copy(bytes: Uint8Array): void {
     const { queue } = this.outgoing;
     queue.lastBlock.slab.bytes.set(bytes, queue.lastOffset);
+    queue.settle();
   }
 
   #address(at: number, peer: PackedAddress | null, flags: number): void {
@@ -188,8 +190,10 @@ export class Writing {
 
   /** Sends, unless somebody does so later, and waits until the kernel has taken everything. */
   flush(signal: AbortSignal | undefined, isLater: boolean): Promise<void> {
+    const { queue } = this.outgoing;
+    queue.settle(); // what was lent is so until now, whenever it leaves
     if (!isLater) this.outgoing.send();
-    if (this.outgoing.queue.recordCount === 0) return RESOLVED;
+    if (queue.recordCount === 0) return RESOLVED;
     if (this.#flushing === null) {
       this.#flushing = Promise.withResolvers<void>();
       this.#flushing.promise.catch(ignore);

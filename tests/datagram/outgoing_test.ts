@@ -205,8 +205,9 @@ faultTest("the queue is bounded in bytes as well", async () => {
   assertEquals(sender.write(new Uint8Array(60)), true);
   assertEquals(sender.write(new Uint8Array(60)), false);
   assertEquals(sender.write(new Uint8Array(40)), true);
-  assertEquals(sender.queuedBytes, 100);
+  assertEquals([sender.queuedBytes, sender.isWritable], [100, false]);
   await sender.flush();
+  assertEquals(sender.isWritable, true);
 });
 
 faultTest("queueLifetimeMs drops what has waited longer, and sends the rest", async () => {

@@ -99,21 +99,45 @@ test("an empty queue holds neither blocks nor a table", async () => {
   });
 });
 
+/** The length of each datagram of a queue, those of trains one by one. */
+function lengths(queue: SendQueue): number[] {
+  return shape(queue).flatMap(([length, segment]) =>
+    segment === 0 ? [length] : cut(length, segment)
+  );
+}
+
+/** The lengths of datagrams that so many bytes are cut to. */
+function cut(total: number, segment: number): number[] {
+  const count = Math.ceil(total / segment);
+  return Array.from({ length: count }, (_, i) => Math.min(segment, total - i * segment));
+}
+
 test("a queue of random writes and removals has what a list of them has", async () => {
   const random = seededRandom(1);
+  const SIZES = [0, 1, 100, 300, 1200, 40_000];
   await leaks(() => {
     const queue = new SendQueue(Infinity);
     const model: number[] = [];
     for (let step = 0; step < 20_000; step++) {
-      if (random.chance(0.6) && model.length < 500) {
-        const length = random.pick([0, 1, 100, 1200, 40_000]);
-        add(queue, length, random.chance(0.75) ? A : B);
-        model.push(length);
+      const peer = random.chance(0.75) ? A : B;
+      const length = random.pick(SIZES);
+      const what = model.length < 500 ? random.below(6) : 3;
+      if (what === 0) {
+        const segment = random.pick([1, 100, 1000]);
+        const total = Math.min(length + 1, 64 * segment);
+        putPeer(queue.table, queue.addTrain(total, segment), peer);
+        model.push(...cut(total, segment));
+      } else if (what < 3) {
+        add(queue, length, peer);
+        const isShorter = what === 2 && length > 0;
+        if (isShorter) queue.shorten(length - 1);
+        model.push(isShorter ? length - 1 : length);
       } else if (model.length > 0) {
         queue.removeOldest();
         model.shift();
       }
       assertEquals(queue.count, model.length);
+      if (step % 10 === 0) assertEquals(lengths(queue), model);
     }
     assertEquals(queue.bytes, model.reduce((sum, each) => sum + each, 0));
     queue.clear();

@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { packPeer, TimeoutError } from "../../mod.ts";
+import { type DatagramSocket, packPeer, TimeoutError } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
 import { datagramSettings } from "../../src/datagram/options.ts";
 import { putPeer, recordTable, Word } from "../../src/datagram/record.ts";
@@ -58,6 +58,38 @@ test("mallocTo() lends bytes of the datagram, and mallocAck() shortens it", asyn
   for (const wrong of [-1, 0.5, NaN]) assertThrows(() => sender.mallocTo(to, wrong), TypeError);
   await sender.flush();
   assertEquals(await texts(receiver, 3), ["hello", "all", "next"]);
+});
+
+const ENDS: [what: string, end: (sender: DatagramSocket) => unknown, follow: string[]][] = [
+  ["write", (sender) => sender.write(bytes("next")), ["next"]],
+  ["a train", (sender) => sender.writeTrain(null, bytes("aab"), 2), ["aa", "b"]],
+  ["a flush that waits", (sender) => sender.flush(), []],
+  ["a write that is refused", (sender) => sender.write(new Uint8Array(1000)), []],
+  ["mallocTo that is refused", (sender) => sender.mallocTo(null, 1000), []],
+];
+for (const [what, end, follow] of ENDS) {
+  faultTest(`mallocAck() shortens nothing any more after ${what}`, async () => {
+    await using receiver = bound({ readTimeoutMs: 3000 });
+    await using sender = await dialled(receiver, { queueBytesMax: 100 });
+    failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 1_000_000 });
+    sender.mallocTo(null, 3)!.set(bytes("own"));
+    end(sender);
+    assertThrows(() => sender.mallocAck(1), RangeError, "nothing is lent");
+    clearFaults();
+    await sender.flush();
+    assertEquals(await texts(receiver, 1 + follow.length), ["own", ...follow]);
+  });
+}
+
+test("writeTrain() after longer datagrams of the same peer is still a train", async () => {
+  await using receiver = bound({ readTimeoutMs: 3000 });
+  await using sender = await dialled(receiver);
+  sender.write(bytes("longer"));
+  sender.writeTrain(null, bytes("aabb"), 2);
+  sender.writeTrain(null, bytes("ccc"), 1);
+  await sender.flush();
+  assertEquals(await texts(receiver, 6), ["longer", "aa", "bb", "c", "c", "c"]);
+  assertEquals([sender.queuedCount, sender.queuedBytes], [0, 0]);
 });
 
 test("writeTrain() writes datagrams of one size, the last one shorter, of any length", async () => {
