@@ -13,12 +13,21 @@ import { RECORD_WORDS, recordTable, Word } from "./record.ts";
 const NO_TABLE = new Uint32Array(0);
 const NO_SLOTS: readonly Block[] = [];
 
+/** The number of datagrams of the record at a word. */
+function countAt(table: Uint32Array, at: number): number {
+  const length = table[at + Word.LENGTH]!;
+  const segment = table[at + Word.SEGMENT]!;
+  return segment > 0 && segment < length ? Math.ceil(length / segment) : 1;
+}
+
 /** Datagrams, and a place among them. */
 export class Batch {
   /** The records. */
   table: Uint32Array = NO_TABLE;
   /** The number of datagrams, those of trains counted each. */
   count = 0;
+  /** How many batches there were: what went through another one has come to its end. */
+  number = 0;
   /** The number of the datagram that is looked at; -1 before the first and when there is none. */
   index = -1;
   /** The first word of its record. */
@@ -29,7 +38,11 @@ export class Batch {
   length = 0;
   #slots: readonly Block[] = NO_SLOTS;
   #recordCount = 0;
+  /** The record that is looked at, the numbers of its datagrams, and where its bytes lie. */
   #record = 0;
+  #first = 0;
+  #past = 0;
+  #begin = 0;
   #end = 0;
   #segment = 0;
   #isOwned = false;
@@ -40,47 +53,32 @@ export class Batch {
     this.#slots = slots;
     this.#recordCount = recordCount;
     this.index = -1;
+    this.number += 1;
     let count = 0;
-    for (let i = 0; i < recordCount; i++) {
-      const at = RECORD_WORDS * i;
-      const segment = table[at + Word.SEGMENT]!;
-      const length = table[at + Word.LENGTH]!;
-      count += segment > 0 && segment < length ? Math.ceil(length / segment) : 1;
-    }
+    for (let i = 0; i < recordCount; i++) count += countAt(table, RECORD_WORDS * i);
     this.count = count;
-  }
-
-  /** Goes on to the next datagram. False behind the last one, and when there is none any more. */
-  next(): boolean {
-    if (this.index >= 0 && this.offset + this.length < this.#end) {
-      this.offset += this.length;
-      this.length = Math.min(this.#segment, this.#end - this.offset);
-      this.index += 1;
-      return true;
-    }
-    return this.#enter(this.index < 0 ? 0 : this.#record + 1);
-  }
-
-  #enter(record: number): boolean {
-    if (record >= this.#recordCount) return false;
-    const { table } = this;
-    const at = RECORD_WORDS * record;
-    const length = table[at + Word.LENGTH]!;
-    const segment = table[at + Word.SEGMENT]!;
-    this.#record = record;
-    this.at = at;
-    this.offset = table[at + Word.OFFSET]!;
-    this.#end = this.offset + length;
-    this.#segment = segment;
-    this.length = segment > 0 && segment < length ? segment : length;
-    this.index += 1;
-    return true;
   }
 
   /** Goes to a datagram by its number, which there is. */
   moveTo(index: number): void {
-    if (index < this.index) this.index = -1;
-    while (this.index < index) this.next();
+    if (this.index < 0 || index < this.#first) this.#enter(0, 0);
+    while (index >= this.#past) this.#enter(this.#record + 1, this.#past);
+    this.index = index;
+    this.offset = this.#begin + (index - this.#first) * this.#segment;
+    this.length = Math.min(this.#segment, this.#end - this.offset);
+  }
+
+  /** Goes to a record, of which the number of the first datagram is known. */
+  #enter(record: number, first: number): void {
+    const { table } = this;
+    const at = RECORD_WORDS * record;
+    this.#record = record;
+    this.at = at;
+    this.#begin = table[at + Word.OFFSET]!;
+    this.#end = this.#begin + table[at + Word.LENGTH]!;
+    this.#segment = table[at + Word.SEGMENT]! || table[at + Word.LENGTH]!;
+    this.#first = first;
+    this.#past = first + countAt(table, at);
   }
 
   /** A view of the bytes of the datagram, lent. */

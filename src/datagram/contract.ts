@@ -77,7 +77,10 @@ export interface Datagrams extends Iterable<Datagram> {
    * @throws {RangeError} There are not so many.
    */
   at(index: number): Datagram;
-  /** Goes through all of them from the first one. One loop at a time: there is one cursor. */
+  /**
+   * Goes through all of them from the first one, until they are given back. There is one cursor: a
+   * loop within a loop moves that of the outer one, which goes on from its own place.
+   */
   [Symbol.iterator](): Iterator<Datagram>;
 }
 

@@ -165,6 +165,11 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     return kernelMemory(this.fd).droppedCount;
   }
 
+  /** Whether the kernel has datagrams that nobody takes. */
+  get isHeldBack(): boolean {
+    return kernelMemory(this.fd).receivedBytes > 0;
+  }
+
   /** Whether there is room in the queue. */
   get isWritable(): boolean {
     return this.isOpen && (this.#writing === null || this.#writing.outgoing.fits(1));

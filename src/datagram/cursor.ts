@@ -92,12 +92,10 @@ showAs(BatchDatagram.prototype, "Datagram", ["length", "remoteAddress"]);
 class BatchDatagrams implements Datagrams {
   readonly #batch: Batch;
   readonly #datagram: Datagram;
-  readonly #iterator: BatchIterator;
 
   constructor(batch: Batch, datagram: Datagram) {
     this.#batch = batch;
     this.#datagram = datagram;
-    this.#iterator = new BatchIterator(batch, datagram);
   }
 
   get count(): number {
@@ -114,25 +112,33 @@ class BatchDatagrams implements Datagrams {
   }
 
   [Symbol.iterator](): Iterator<Datagram> {
-    this.#batch.index = -1;
-    return this.#iterator;
+    return new BatchIterator(this.#batch, this.#datagram);
   }
 }
 
 showAs(BatchDatagrams.prototype, "Datagrams", ["count"]);
 
-/** Goes through a batch. The results are one object: nothing is made for a datagram. */
+/**
+ * Goes through a batch. Its place is its own, whoever else moves the cursor. The results are one
+ * object: nothing is made for a datagram.
+ */
 class BatchIterator implements Iterator<Datagram> {
   readonly #batch: Batch;
+  readonly #number: number;
   readonly #result: { done: boolean; value: Datagram };
+  #place = 0;
 
   constructor(batch: Batch, datagram: Datagram) {
     this.#batch = batch;
+    this.#number = batch.number;
     this.#result = { done: false, value: datagram };
   }
 
   next(): IteratorResult<Datagram> {
-    this.#result.done = !this.#batch.next();
+    const batch = this.#batch;
+    const isOver = batch.number !== this.#number || this.#place >= batch.count;
+    if (!isOver) batch.moveTo(this.#place++);
+    this.#result.done = isOver;
     return this.#result as IteratorResult<Datagram>;
   }
 }

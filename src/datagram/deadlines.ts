@@ -12,6 +12,8 @@ export type DatagramDeadline = "read" | "write" | "idle";
 
 /** The socket, as its deadlines need it. */
 export interface DatagramDeadlineOwner {
+  /** Whether datagrams came that nobody takes: no time passes for a peer that we hold back. */
+  readonly isHeldBack: boolean;
   /** A wait, a flush or the silence took longer than it may. */
   onDeadline(operation: DatagramDeadline, timeoutMs: number): void;
 }
@@ -69,14 +71,19 @@ export class DatagramDeadlines implements TimerOwner {
   }
 
   onTimer(timer: Timer): void {
-    const { readTimeoutMs, writeTimeoutMs } = this.#settings;
-    if (timer === this.#read) this.#passed("read", readTimeoutMs);
-    else if (timer === this.#write) this.#passed("write", writeTimeoutMs);
+    if (timer === this.#read) this.#onRead();
+    else if (timer === this.#write) this.#passed("write", this.#settings.writeTimeoutMs);
     else this.#onIdle();
+  }
+
+  #onRead(): void {
+    if (this.#owner.isHeldBack) this.beginRead();
+    else this.#passed("read", this.#settings.readTimeoutMs);
   }
 
   #onIdle(): void {
     const { idleTimeoutMs } = this.#settings;
+    if (this.#owner.isHeldBack) this.#activeSince = clock.now();
     const leftMs = idleTimeoutMs - (clock.now() - this.#activeSince) / 1000;
     if (leftMs <= 0) return this.#passed("idle", idleTimeoutMs);
     this.#poller.setTimer(this.#idle, leftMs, grain(idleTimeoutMs));

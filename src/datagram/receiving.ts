@@ -125,11 +125,13 @@ export class Receiving {
     const owner = this.#owner;
     const batch = this.#batch;
     const { datagram } = this.#cursor;
-    while (owner.isOpen && batch.next()) {
+    for (let place = 0; owner.isOpen && place < batch.count; place++) {
+      batch.moveTo(place); // wherever the last handler has moved the cursor
       try {
         const result = onDatagram(datagram);
         if (result !== undefined) this.#checkResult(result);
       } catch (error) {
+        batch.moveTo(place);
         owner.complain(error, peerAt(batch.table, batch.at));
       }
     }

@@ -27,27 +27,35 @@ function batchOf(
 
 function rest(batch: Batch): string[] {
   const found: string[] = [];
-  while (batch.next()) found.push(Buffer.from(batch.lend()).toString());
+  for (let i = 0; i < batch.count; i++) {
+    batch.moveTo(i);
+    found.push(Buffer.from(batch.lend()).toString());
+  }
   return found;
 }
 
-test("next() goes through datagrams and trains alike, empty ones included", async () => {
+test("moveTo() goes through datagrams and trains alike, empty ones included", async () => {
   await leaks(() => {
     const { batch, slots } = batchOf(["one"], ["aaabbbc", 3], [""], ["ddd", 3], ["", 3], ["z"]);
     assertEquals(batch.count, 8);
     assertEquals(rest(batch), ["one", "aaa", "bbb", "c", "", "ddd", "", "z"]);
-    assertEquals(batch.next(), false);
     batch.end();
-    assertEquals([batch.count, batch.next()], [0, false]);
+    assertEquals([batch.count, rest(batch)], [0, []]);
     for (const slot of slots) slot.release();
   });
 });
 
 test("moveTo() finds a datagram by its number, forwards and backwards", () => {
-  const { batch, slots } = batchOf(["one"], ["aaabbbc", 3], [""]);
-  for (const [index, text] of [[3, "c"], [0, "one"], [4, ""], [2, "bbb"], [2, "bbb"]] as const) {
-    batch.moveTo(index);
-    assertEquals(Buffer.from(batch.lend()).toString(), text);
+  const messages = [["one"], ["aaabbbc", 3], [""], ["ddeef", 2], ["", 9]] as const;
+  const texts = ["one", "aaa", "bbb", "c", "", "dd", "ee", "f", ""];
+  const { batch, slots } = batchOf(...messages.map(([...each]) => each as [string, number?]));
+  for (let from = 0; from < texts.length; from++) {
+    for (let to = 0; to < texts.length; to++) {
+      for (const index of [from, to, to]) {
+        batch.moveTo(index);
+        assertEquals([batch.index, Buffer.from(batch.lend()).toString()], [index, texts[index]]);
+      }
+    }
   }
   batch.end();
   for (const slot of slots) slot.release();
@@ -72,7 +80,10 @@ test("slice() is owned: small ones are copies, large ones keep their slot", asyn
   await leaks(() => {
     const { batch, slots } = batchOf(["one"], ["y".repeat(20_000)], [""]);
     const slices = [];
-    while (batch.next()) slices.push(batch.slice());
+    for (let i = 0; i < batch.count; i++) {
+      batch.moveTo(i);
+      slices.push(batch.slice());
+    }
     assertEquals(slots.map((slot) => slot.references), [1, 2, 1]);
     batch.end();
     for (const slot of slots) slot.release();

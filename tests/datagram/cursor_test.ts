@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import {
   createDatagramSocket,
@@ -12,7 +13,7 @@ import {
 import { Arena } from "../../src/datagram/arena.ts";
 import { RECORD_WORDS, Word } from "../../src/datagram/record.ts";
 import { bound, bytes, dialled, texts } from "../support/datagrams.ts";
-import { soon } from "../support/until.ts";
+import { soon, ticks } from "../support/until.ts";
 
 test("datagrams has a count, at() and a loop, over one cursor", async () => {
   await using server = bound();
@@ -35,6 +36,79 @@ test("datagrams has a count, at() and a loop, over one cursor", async () => {
   assertEquals([seen.size, lengths], [1, [1, 2, 0, 4]]);
   server.release();
 });
+
+test("each loop goes through all datagrams, nested, begun anew, and begun twice at a time", async () => {
+  await using server = bound();
+  await using client = await dialled(server);
+  const sent = ["a", "bb", "", "dddd"];
+  for (const text of sent) client.write(bytes(text));
+  await client.flush();
+  await server.wait();
+  const lengths = sent.map((text) => text.length);
+  const { datagrams } = server;
+  const all = () => Array.from(datagrams, ({ length }) => length);
+  const outer: number[] = [];
+  for (const datagram of datagrams) {
+    outer.push(datagram.length);
+    assertEquals(all(), lengths);
+    datagrams.at(3);
+  }
+  assertEquals(outer, lengths);
+  for (const _ of datagrams) break;
+  assertEquals(all(), lengths);
+  const [one, two] = [datagrams[Symbol.iterator](), datagrams[Symbol.iterator]()];
+  const taken = lengths.map(() => [one.next().value.length, two.next().value.length]);
+  assertEquals(taken, lengths.map((length) => [length, length]));
+  assertEquals([one.next().done, two.next().done], [true, true]);
+});
+
+test("a loop ends with its datagrams: when they are given back, and when others come", async () => {
+  await using server = bound();
+  await using client = await dialled(server);
+  const found: number[] = [];
+  for (const give of [() => server.release(), () => server.wait()]) {
+    for (const text of ["a", "bb", "ccc"]) client.write(bytes(text));
+    await client.flush();
+    await server.wait();
+    client.write(bytes("next"));
+    await client.flush();
+    for (const datagram of server.datagrams) {
+      found.push(datagram.length);
+      await give();
+    }
+  }
+  assertEquals(found, [1, 4]);
+});
+
+for (const move of ["at(0)", "a loop"]) {
+  test(`a handler hears each datagram once, wherever it moves the cursor: ${move}`, async () => {
+    const heard: string[] = [];
+    const failed: string[] = [];
+    const done = Promise.withResolvers<void>();
+    await using server = bound({
+      receiveCountMax: 64,
+      onDatagram(datagram) {
+        heard.push(Buffer.from(datagram.bytes).toString());
+        if (heard.length >= 5) done.resolve();
+        if (heard.length > 5) throw new Error("heard again");
+        const { datagrams } = server;
+        if (move === "at(0)") datagrams.at(0);
+        else for (const _ of datagrams);
+        throw new Error(heard.at(-1));
+      },
+      onError: (error) => void failed.push((error as Error).message),
+    });
+    await using client = await dialled(server);
+    server.pauseRead();
+    for (let i = 0; i < 5; i++) client.write(bytes(`d${i}`));
+    await client.flush();
+    server.resumeRead();
+    await soon(done.promise);
+    await ticks(2);
+    assertEquals(heard, ["d0", "d1", "d2", "d3", "d4"]);
+    assertEquals(failed, heard);
+  });
+}
 
 test("a datagram says who it is from, packed, as a key and as an address", async () => {
   for (const network of ["udp4", "udp6"] as const) {

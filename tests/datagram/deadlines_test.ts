@@ -1,15 +1,20 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { test } from "node:test";
+import { packPeer, TimeoutError } from "../../mod.ts";
 import { type DatagramDeadline, DatagramDeadlines } from "../../src/datagram/deadlines.ts";
 import { datagramSettings } from "../../src/datagram/options.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
-import { bound } from "../support/datagrams.ts";
-import { ticks, until } from "../support/until.ts";
+import { bound, bytes } from "../support/datagrams.ts";
+import { soon, ticks, until } from "../support/until.ts";
 
 test("each deadline is told once it has passed, and not after its end", async () => {
   await using _ = bound(); // a poller that waits
   const told: [DatagramDeadline, number][] = [];
-  const owner = { onDeadline: (...what: [DatagramDeadline, number]) => void told.push(what) };
+  const owner = {
+    isHeldBack: false,
+    onDeadline: (...what: [DatagramDeadline, number]) => void told.push(what),
+  };
   const settings = datagramSettings({ readTimeoutMs: 2, writeTimeoutMs: 3, idleTimeoutMs: 4 });
   const deadlines = new DatagramDeadlines(threadPoller(), owner, settings);
   deadlines.beginRead();
@@ -29,7 +34,7 @@ test("without a setting there is no deadline", async () => {
   const before = threadPoller().timerCount;
   const deadlines = new DatagramDeadlines(
     threadPoller(),
-    { onDeadline() {} },
+    { isHeldBack: false, onDeadline() {} },
     datagramSettings({}),
   );
   deadlines.beginRead();
@@ -38,4 +43,23 @@ test("without a setting there is no deadline", async () => {
   assertEquals(threadPoller().timerCount, before);
   deadlines.close();
   await ticks(1);
+});
+
+test("no time passes for a peer whose datagrams nobody takes", async () => {
+  await using client = bound();
+  await using server = bound({ readTimeoutMs: 2, idleTimeoutMs: 2 });
+  server.pauseRead();
+  client.writeTo(packPeer(server.localAddress), bytes("here"));
+  const flushed = client.flush();
+  const waited = server.wait();
+  waited.catch(() => {});
+  await flushed;
+  // The deadlines of two others pass, many times over.
+  await using late = bound({ readTimeoutMs: 2 });
+  for (let i = 0; i < 8; i++) await assertRejects(() => late.wait(), TimeoutError);
+  await using idle = bound({ idleTimeoutMs: 8, onError() {} });
+  await assertRejects(() => soon(idle.closed), TimeoutError);
+  server.resumeRead();
+  await soon(waited);
+  assertEquals(Buffer.from(server.datagrams.at(0).bytes).toString(), "here");
 });
