@@ -4,7 +4,15 @@
 import process from "node:process";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { lineOf } from "./one_line.ts";
-import { createListener, type Listener, type ListenerOptions, NetpollError } from "../mod.ts";
+import {
+  createDatagramSocket,
+  createListener,
+  type DatagramOptions,
+  type DatagramSocket,
+  type Listener,
+  type ListenerOptions,
+  NetpollError,
+} from "../mod.ts";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
@@ -73,17 +81,43 @@ export function numberOf(name: string, text: string, min: number, max: number): 
   return fail(`Cannot use --${name} ${text}: it is a whole number from ${min} to ${max}`, 2);
 }
 
-/** Listens there. The program ends here where that cannot be, as when the port is in use. */
-export function listen(at: string, options: ListenerOptions = {}): Listener {
+/** What a call returns. The program ends here where it throws: a kernel's refusal, or a bad argument. */
+export function orFail<T>(call: () => T): T {
   try {
-    return createListener("tcp", at, options);
+    return call();
   } catch (error) {
     return fail(error, error instanceof NetpollError ? 1 : 2);
   }
 }
 
+/** Listens there. The program ends here where that cannot be, as when the port is in use. */
+export function listen(at: string, options: ListenerOptions = {}): Listener {
+  return orFail(() => createListener("tcp", at, options));
+}
+
+/** Takes datagrams there, with a handler; says so, and how to try it. It ends here likewise. */
+export function listenDatagrams(
+  at: string,
+  options: DatagramOptions,
+  tryIt: (host: string, port: number) => string,
+): DatagramSocket {
+  const socket = orFail(() => createDatagramSocket("udp", at, options));
+  const { hostname, port } = socket.localAddress;
+  console.log(
+    `Listening on ${atOf(hostname, port)}; Ctrl-C stops it\nTry: ${tryIt(hostname, port)}`,
+  );
+  return socket;
+}
+
+/** Resolves at Ctrl-C, or at SIGTERM, from this call on. A second one ends the process at once. */
+export function stopAsked(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+  return promise;
+}
+
 /** An address in one text: those of IPv6 are in brackets. */
-function atOf(host: string, port: number | string): string {
+export function atOf(host: string, port: number | string): string {
   return /^[^[].*:/.test(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

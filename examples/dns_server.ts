@@ -2,42 +2,49 @@
 
 /**
  * Answers DNS queries over UDP: of names that it was given itself, and of all others by asking
- * another server. `dns_server.ts [HOST:PORT] [--record NAME=VALUE …] [--upstream HOST:PORT]`; at
- * localhost:5353 unless told otherwise. A value is an IPv4 or IPv6 address, or a text.
- *
- * Try it with `dig @localhost -p 5353 hello.test`.
+ * another server; at localhost:5353 unless told otherwise. Messages are in examples/dns/; here is
+ * whose answer a query gets.
  *
  * @module
  */
-import "./one_line.ts";
-import process from "node:process";
-import { parseArgs } from "node:util";
-import { createDatagramSocket } from "../mod.ts";
+import { fail, listenDatagrams, orFail, readArguments, stopAsked } from "./command_line.ts";
 import { Forwarder } from "./dns/forwarder.ts";
-import { Code, readQuery, writeAnswer } from "./dns/message.ts";
+import { type Answer, Code, Flag, readQuery, writeAnswer } from "./dns/message.ts";
 import { Zone } from "./dns/zone.ts";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { record: { type: "string", multiple: true }, upstream: { type: "string" } },
+const USAGE = `Usage: dns_server.ts [HOST:PORT] [--record NAME=VALUE …] [--upstream HOST:PORT]
+
+  --record NAME=VALUE    a name of ours; the value is an IPv4 or IPv6 address, or a text
+  --upstream HOST:PORT   the server that knows all other names`;
+
+const { at, values } = readArguments(USAGE, 5353, {
+  record: { type: "string", multiple: true },
+  upstream: { type: "string" },
 });
 const zone = new Zone();
 const HELLO = ["hello.test=192.0.2.1", "hello.test=2001:db8::1", "hello.test=Hello from netpoll"];
-for (const record of values.record ?? HELLO) zone.add(record);
-const forwarder = values.upstream === undefined ? null : await Forwarder.to(values.upstream);
+orFail(() => (values.record ?? HELLO).forEach((record) => zone.add(record)));
+const forwarder = values.upstream === undefined
+  ? null
+  : await Forwarder.to(values.upstream).catch(fail);
+const stopped = stopAsked();
 
-const socket = createDatagramSocket("udp", positionals[0] ?? "localhost:5353", {
+const socket = listenDatagrams(at, {
   onDatagram(datagram) {
     const { bytes, peer } = datagram;
     const query = readQuery(bytes);
     if (query === null) return;
+    const flags = forwarder === null ? 0 : Flag.RECURSION_AVAILABLE;
+    const reply = (code: number, more = 0, answers: readonly Answer[] = []) =>
+      datagram.reply(writeAnswer(bytes, query, code, { flags: flags | more, answers }));
     const known = zone.find(query.name, query.type);
-    if (!query.isUsual) datagram.reply(writeAnswer(bytes, query, Code.NOT_IMPLEMENTED));
-    else if (known !== null) datagram.reply(writeAnswer(bytes, query, Code.OK, known));
-    else if (forwarder === null) datagram.reply(writeAnswer(bytes, query, Code.NO_NAME));
-    else {
-      // The cursor has moved on when the answer comes. The peer is owned, and so is the copy that the
-      // forwarder makes of the bytes.
+    if (query.code !== Code.OK) reply(query.code);
+    else if (known !== null) reply(Code.OK, Flag.AUTHORITATIVE, known);
+    else if (forwarder === null) {
+      reply(zone.isParent(query.name) ? Code.OK : Code.NO_NAME, Flag.AUTHORITATIVE);
+    } else {
+      // The cursor has moved on when the answer comes. The peer is owned, and the forwarder copies
+      // the bytes.
       forwarder.ask(bytes, query, (answer) => {
         if (socket.fd < 0) return;
         socket.writeTo(peer, answer);
@@ -45,16 +52,9 @@ const socket = createDatagramSocket("udp", positionals[0] ?? "localhost:5353", {
       });
     }
   },
-});
+}, (host, port) => `dig @${host} -p ${port} hello.test`);
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, async () => {
-    await forwarder?.close();
-    await socket.close();
-  });
-}
-
-const { hostname, port } = socket.localAddress;
-console.log(`Listening on ${hostname}:${port}; Ctrl-C stops it`);
-console.log(`Try it: dig @${hostname} -p ${port} hello.test`);
-await socket.closed;
+await stopped;
+await forwarder?.close();
+await socket.close();
+console.log("Stopped");

@@ -23,8 +23,12 @@ function isRefusal(error: unknown): error is Refusal {
   return error instanceof Error && Object.hasOwn(CURES, `${(error as Partial<Refusal>).code}`);
 }
 
+/** Errors of a permission that is missing, which say themselves how it is given. */
+const PERMISSIONS = ["LoadError", "NotCapable"];
+
 /** An error as one line, with its cure where there is one; null for what is no refusal. */
 export function lineOf(error: unknown): string | null {
+  if (error instanceof Error && PERMISSIONS.includes(error.name)) return error.message;
   return isRefusal(error) ? `${error.message}; ${CURES[error.code]}` : null;
 }
 

@@ -2,30 +2,38 @@
  * examples/command_line.ts, as the servers use it.
  */
 import { assertEquals, assertMatch } from "@std/assert";
+import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { test } from "node:test";
 import { run, start } from "../support/child.ts";
 
-const SERVERS = ["ingest", "memcached_server", "mqtt_broker", "socks5_proxy", "websocket_server"];
+const STREAMS = ["ingest", "memcached_server", "mqtt_broker", "socks5_proxy", "websocket_server"];
+const DATAGRAMS = ["dns_server"];
 
-for (const name of SERVERS) {
+/** Takes a port of 127.0.0.1, for streams or for datagrams. */
+async function takePort(
+  isStream: boolean,
+): Promise<{ port: number } & Pick<AsyncDisposable, typeof Symbol.asyncDispose>> {
+  const taken = isStream
+    ? createServer().listen(0, "127.0.0.1")
+    : createSocket("udp4").bind(0, "127.0.0.1");
+  await once(taken, "listening");
+  const { port } = taken.address() as { port: number };
+  return { port, [Symbol.asyncDispose]: async () => void await taken.close() };
+}
+
+for (const name of [...STREAMS, ...DATAGRAMS]) {
   const file = `examples/${name}.ts`;
 
   test(`${name} says in one line that its port is in use, and what it does not understand`, async () => {
-    const taken = createServer().listen(0, "127.0.0.1");
-    await once(taken, "listening");
-    const { port } = taken.address() as { port: number };
-    try {
-      const inUse = await run(file, { args: ["--host", "127.0.0.1", "--port", `${port}`] });
-      assertEquals([inUse.code, inUse.stdout], [1, ""]);
-      assertMatch(
-        inUse.stderr,
-        /^Cannot listen on 127\.0\.0\.1:\d+: .*EADDRINUSE\); another program .*\n$/,
-      );
-    } finally {
-      taken.close();
-    }
+    await using taken = await takePort(STREAMS.includes(name));
+    const inUse = await run(file, { args: ["--host", "127.0.0.1", "--port", `${taken.port}`] });
+    assertEquals([inUse.code, inUse.stdout], [1, ""]);
+    assertMatch(
+      inUse.stderr,
+      /^Cannot (listen on|bind) 127\.0\.0\.1:\d+: .*EADDRINUSE\); another program .*\n$/,
+    );
     for (const args of [["--nonsense"], ["localhost:99999"], ["--port", "http"], ["a:1", "b:2"]]) {
       const { code, stdout, stderr } = await run(file, { args });
       assertEquals([code, stdout], [2, ""], args.join(" "));
