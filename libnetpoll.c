@@ -61,7 +61,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Raised with every change that ffi/symbols.ts must follow; the loader refuses any other number.
-enum { ABI = 11 };
+enum { ABI = 12 };
 
 enum {
   SLABS_MAX = 1 << 14,   // 32 GiB of 2 MiB slabs
@@ -459,16 +459,39 @@ EXPORT int32_t np_setsockopt(int32_t fd, int32_t level, int32_t name, const int3
   return result(setsockopt(fd, level, name, values, bytes));
 }
 
-// Choose the socket of a group (SO_REUSEPORT) by the byte at an offset of each datagram: its rest, divided by the
-// number of sockets, is the place of one in the order in which they were bound. For all sockets of the group.
-EXPORT int32_t np_steer(int32_t fd, uint32_t offset, uint32_t count) {
-  if (count == 0) return -EINVAL;
-  struct sock_filter code[] = {
-    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offset),
-    BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
-    BPF_STMT(BPF_RET | BPF_A, 0),
-  };
-  struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+enum { STEER_BYTES_MAX = 20, STEER_STEPS_MAX = 4 * STEER_BYTES_MAX + 16 };
+
+// Choose the socket of a group (SO_REUSEPORT) by a range of bytes of each datagram: its place in the order in which
+// they were bound. One byte is divided by the number of sockets, and the rest is the place; more are hashed before
+// (steering.ts has the same: FNV-1a, and the last step of MurmurHash3, without which only low bits would count). For
+// all sockets of the group. A load behind the end of a datagram ends the program with 0, the first socket.
+EXPORT int32_t np_steer(int32_t fd, uint32_t offset, uint32_t length, uint32_t count) {
+  if (count == 0 || length == 0 || length > STEER_BYTES_MAX) return -EINVAL;
+  struct sock_filter code[STEER_STEPS_MAX];
+  uint16_t steps = 0;
+#define STEP(operation, value) code[steps++] = (struct sock_filter)BPF_STMT(operation, value)
+  if (length == 1) {
+    STEP(BPF_LD | BPF_B | BPF_ABS, offset);
+  } else {
+    STEP(BPF_LD | BPF_IMM, 0x811c9dc5);
+    for (uint32_t i = 0; i < length; i++) {
+      STEP(BPF_MISC | BPF_TAX, 0);
+      STEP(BPF_LD | BPF_B | BPF_ABS, offset + i);
+      STEP(BPF_ALU | BPF_XOR | BPF_X, 0);
+      STEP(BPF_ALU | BPF_MUL | BPF_K, 0x01000193);
+    }
+    static const struct { uint32_t shift, factor; } mix[] = {{16, 0x85ebca6b}, {13, 0xc2b2ae35}, {16, 1}};
+    for (uint32_t i = 0; i < 3; i++) {
+      STEP(BPF_MISC | BPF_TAX, 0);
+      STEP(BPF_ALU | BPF_RSH | BPF_K, mix[i].shift);
+      STEP(BPF_ALU | BPF_XOR | BPF_X, 0);
+      STEP(BPF_ALU | BPF_MUL | BPF_K, mix[i].factor);
+    }
+  }
+  STEP(BPF_ALU | BPF_MOD | BPF_K, count);
+  STEP(BPF_RET | BPF_A, 0);
+#undef STEP
+  struct sock_fprog program = {.len = steps, .filter = code};
   return result(setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program));
 }
 

@@ -2,8 +2,8 @@
 
 /**
  * An echo in the shape of QUIC: a connection is a number in its datagrams and no address, so that a
- * client may change its address and go on. The number names the poller that has the connection; the
- * kernel reads it there. At localhost:6387 or the address given, with `--pollers N`.
+ * client may change its address and go on. The number leads to the poller that has the connection:
+ * the kernel reads it. At localhost:6387 or the address given, with `--pollers N`.
  *
  * A datagram begins with a byte, 1 to open and 2 to go on, and eight bytes of a number. To open, the
  * client invents one; it is answered with the number that it has from then on. To go on, it sends
@@ -17,13 +17,13 @@ import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { isMainThread } from "node:worker_threads";
-import { Cluster, type Datagram, type PollerContext } from "../mod.ts";
+import { Cluster, type Datagram, type PollerContext, steeredIndex } from "../mod.ts";
 
 const Kind = { OPEN: 1, GO_ON: 2, UNKNOWN: 3 } as const;
 const ID_BYTES = 8;
-/** The byte of a datagram that names the poller: the first one of the number. */
-const STEER_OFFSET = 1;
-const HEAD_BYTES = 1 + ID_BYTES;
+/** The place of the number in a datagram. */
+const ID_OFFSET = 1;
+const HEAD_BYTES = ID_OFFSET + ID_BYTES;
 /** Connections of a poller: whoever opens more makes it forget the oldest. */
 const CONNECTIONS_MAX = 100_000;
 
@@ -36,16 +36,16 @@ export function setup({ index, pollerCount }: PollerContext): void {
   poller = { index, pollerCount };
 }
 
-/** A number that nobody guesses, and whose first byte is this poller's. */
+/** A number that nobody guesses, and that leads to this poller: one of a few has to. */
 function newId(): Uint8Array {
-  const id = new Uint8Array(randomBytes(ID_BYTES));
-  const rounds = Math.floor(256 / poller.pollerCount);
-  id[0] = (id[0]! % rounds) * poller.pollerCount + poller.index;
-  return id;
+  for (;;) {
+    const id = new Uint8Array(randomBytes(ID_BYTES));
+    if (steeredIndex(id, poller.pollerCount) === poller.index) return id;
+  }
 }
 
 function idOf(bytes: Uint8Array): bigint {
-  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(STEER_OFFSET);
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(ID_OFFSET);
 }
 
 function open(datagram: Datagram): void {
@@ -65,7 +65,7 @@ export function onDatagram(datagram: Datagram): void {
   const count = counts.get(id);
   const head = bytes.subarray(0, HEAD_BYTES);
   if (count === undefined) {
-    datagram.reply(Uint8Array.of(Kind.UNKNOWN, ...head.subarray(STEER_OFFSET)));
+    datagram.reply(Uint8Array.of(Kind.UNKNOWN, ...head.subarray(ID_OFFSET)));
     return;
   }
   counts.set(id, count + 1);
@@ -82,7 +82,7 @@ if (isMainThread) {
   const { hostname, port } = await cluster.bindDatagram(
     "udp",
     positionals[0] ?? "localhost:6387",
-    { steerOffset: STEER_OFFSET },
+    { steerOffset: ID_OFFSET, steerLengthBytes: ID_BYTES },
   );
   console.log(`Listening on ${hostname}:${port}; Ctrl-C stops it`);
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -37,7 +37,7 @@ function call<Call>(
 }
 
 /** The version of the boundary that these signatures describe; `np_abi()` must answer it. */
-export const ABI = 11;
+export const ABI = 12;
 
 /** Every function, with its contract. */
 export const SYMBOLS = {
@@ -118,11 +118,12 @@ export const SYMBOLS = {
     (fd: number, level: number, name: number, values: Int32Array, bytes: number) => number
   >("np_setsockopt", ["i32", "i32", "i32", "buffer", "u32"], "i32"),
   /**
-   * Chooses the socket of a group by the byte at an offset of each datagram, modulo `count`: its
+   * Chooses the socket of a group by `length` bytes at an offset of each datagram, of `count`: its
    * place in the order in which they were bound.
    */
-  steer: call<(fd: number, offset: number, count: number) => number>("np_steer", [
+  steer: call<(fd: number, offset: number, length: number, count: number) => number>("np_steer", [
     "i32",
+    "u32",
     "u32",
     "u32",
   ], "i32"),

@@ -120,6 +120,9 @@ export const DATAGRAM_ERRORS_MAX = 64;
 export const DATAGRAM_LOG_MS = 10_000;
 /** Destinations that a sandbox has granted, which are remembered. */
 export const DESTINATIONS_MAX = 4096;
+/** The bytes of a datagram that choose its poller: the longest connection id of QUIC (RFC 9000 §17.2). */
+export const STEER_BYTES_MAX = 20;
+
 // ---- files and pipes ----------------------------------------------------------------------------
 
 /**

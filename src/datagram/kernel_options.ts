@@ -215,6 +215,11 @@ function trySet(fd: number, [level, name]: OptionName, value: number): void {
   native.setsockopt(fd, level, name, values, 4);
 }
 
+/** Lets the kernel make no trains of what comes. */
+export function takeNoTrains(fd: number): void {
+  trySet(fd, Name.RECEIVE_TRAINS, 0);
+}
+
 /** Whether the kernel can take trains apart; asked once. */
 let knowsTrains: boolean | null = null;
 

@@ -21,6 +21,7 @@
  * @module
  */
 export type { ClusterDatagramOptions } from "../server/datagram_group.ts";
+export { steeredIndex } from "../server/steering.ts";
 export type { DatagramHandlers } from "../server/handler_module.ts";
 export { createDatagramSocket } from "../datagram/create.ts";
 export { dialDatagram, type DialDatagramOptions } from "../datagram/dial.ts";

@@ -7,10 +7,9 @@
  */
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
-import { DATAGRAM_BYTES_MAX } from "../core/limits.ts";
-import { checkNumber, type Known, readOptions } from "../core/options.ts";
+import { type Known, readOptions } from "../core/options.ts";
 import { nameOf, openBound, openSibling } from "../datagram/create.ts";
-import { checkKernelOptions } from "../datagram/kernel_options.ts";
+import { checkKernelOptions, takeNoTrains } from "../datagram/kernel_options.ts";
 import {
   DATAGRAM_OPTIONS,
   type DatagramCallbacks,
@@ -21,21 +20,31 @@ import {
 import { udpOf } from "../datagram/peer.ts";
 import { type DatagramNetwork, describeAddress, type UdpAddress } from "../net/address.ts";
 import { type AddressLike, writtenHostPort } from "../net/written.ts";
+import { type SteerRange, steerRange } from "./steering.ts";
 
 /** The options of {@linkcode Cluster.bindDatagram}. */
 export interface ClusterDatagramOptions
   extends Omit<DatagramOptions, keyof DatagramCallbacks | "reusePort"> {
   /**
-   * Chooses the poller by the byte at this offset of each datagram, modulo `pollerCount`, in place of
-   * the addresses: for protocols whose peers move, and whose first bytes name the connection (QUIC).
-   * A shorter datagram goes to poller 0.
+   * Chooses the poller by the bytes of each datagram from this offset on, in place of the addresses:
+   * for protocols whose peers move, and whose datagrams name their connection (QUIC). A datagram that
+   * ends before the range does goes to poller 0.
    */
   steerOffset?: number;
+  /**
+   * The length of the range, 1 to 20 bytes. One byte is taken modulo `pollerCount`. More are hashed,
+   * so that any bytes of them spread: {@linkcode steeredIndex} tells where they lead. 1 unless given.
+   */
+  steerLengthBytes?: number;
 }
 
 const { onDatagram: _1, onDatagrams: _2, onError: _3, reusePort: _4, ...OPTIONS } =
   DATAGRAM_OPTIONS;
-const CLUSTER_DATAGRAM_OPTIONS: Known<ClusterDatagramOptions> = { ...OPTIONS, steerOffset: 1 };
+const CLUSTER_DATAGRAM_OPTIONS: Known<ClusterDatagramOptions> = {
+  ...OPTIONS,
+  steerOffset: 1,
+  steerLengthBytes: 1,
+};
 
 /** The sockets of a group. */
 export class DatagramGroup {
@@ -56,14 +65,12 @@ export class DatagramGroup {
     options: ClusterDatagramOptions,
     pollerCount: number,
   ) {
-    const { steerOffset, ...read } = readOptions(
+    const { steerOffset, steerLengthBytes, ...read } = readOptions(
       "Cluster.bindDatagram",
       options,
       CLUSTER_DATAGRAM_OPTIONS,
     );
-    if (steerOffset !== undefined) {
-      checkNumber("steerOffset", steerOffset, 0, DATAGRAM_BYTES_MAX[4] - 1);
-    }
+    const range = steerRange(steerOffset, steerLengthBytes);
     this.settings = datagramSettings(read);
     checkKernelOptions(read);
     const shared = { ...read, reusePort: true };
@@ -72,14 +79,18 @@ export class DatagramGroup {
       this.#fds.push(first);
       while (this.#fds.length < pollerCount) this.#fds.push(openSibling(first, shared));
       this.address = udpOf(nameOf(first));
-      if (steerOffset !== undefined) {
-        const subject = describeAddress(this.address);
-        check("steer the datagrams of", native.steer(first, steerOffset, pollerCount), subject);
-      }
+      if (range !== null) this.#steer(range);
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  #steer({ offset, lengthBytes }: SteerRange): void {
+    const code = native.steer(this.#fds[0]!, offset, lengthBytes, this.#fds.length);
+    check("steer the datagrams of", code, describeAddress(this.address));
+    // The kernel would make one train of the datagrams of one address, whatever connections they name.
+    for (const fd of this.#fds) takeNoTrains(fd);
   }
 
   /** The descriptor of a poller. It stays the group's. */

@@ -82,7 +82,7 @@ export class SharedListener {
   /** Brings newcomers to as many sockets as there are pollers. Where it is refused, to all of them. */
   #steer(pollerCount: number): void {
     const { fd } = this.#first;
-    if (this.#sockets.length > pollerCount) native.steer(fd, RANDOM_OFFSET, pollerCount);
+    if (this.#sockets.length > pollerCount) native.steer(fd, RANDOM_OFFSET, 1, pollerCount);
     else native.setsockopt(fd, ...Option.NO_STEERING, new Int32Array(1), 4);
   }
 

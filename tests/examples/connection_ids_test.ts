@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { test } from "node:test";
-import { Cluster } from "../../mod.ts";
+import { Cluster, steeredIndex } from "../../mod.ts";
 import { killWorker } from "../../src/server/cluster.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { until } from "../support/until.ts";
@@ -21,8 +21,11 @@ async function ask(socket: Socket, port: number, question: Uint8Array): Promise<
   return answer;
 }
 
-async function open(socket: Socket, port: number, invented: number): Promise<Uint8Array> {
-  const answer = await ask(socket, port, Uint8Array.of(1, invented, 0, 0, 0, 0, 0, 0, 0));
+/** A number of a client's, which opens a connection. */
+const invented = (n: number) => Uint8Array.of(n, 0, 0, 0, 0, 0, 0, 0);
+
+async function open(socket: Socket, port: number, n: number): Promise<Uint8Array> {
+  const answer = await ask(socket, port, Uint8Array.of(1, ...invented(n)));
   assertEquals([answer.length, answer[0]], [9, 1]);
   return answer.slice(1);
 }
@@ -52,15 +55,18 @@ test("examples/connection_ids.ts loses the connections of a Worker that dies, an
   const cluster = new Cluster(handler, { pollerCount: POLLERS, onWorkerError: () => {} });
   const sockets = Array.from({ length: CLIENTS }, () => createSocket("udp4"));
   try {
-    const { port } = await cluster.bindDatagram("udp", "127.0.0.1:0", { steerOffset: 1 });
+    const steer = { steerOffset: 1, steerLengthBytes: 8 };
+    const { port } = await cluster.bindDatagram("udp", "127.0.0.1:0", steer);
     const ids: Uint8Array[] = [];
     for (const [n, socket] of sockets.entries()) ids.push(await open(socket, port, n));
-    assertEquals(ids.map((id) => id[0]! % POLLERS), ids.map((_, n) => n % POLLERS));
+    const pollers = ids.map((id) => steeredIndex(id, POLLERS));
+    assertEquals(pollers, ids.map((_, n) => steeredIndex(invented(n), POLLERS)));
+    assertEquals(new Set(pollers).size, POLLERS);
     killWorker(cluster, 1);
     await until(() => cluster.pollers.length < POLLERS, "the Worker has ended");
     for (const [n, socket] of sockets.entries()) {
       const answer = await goOn(socket, port, ids[n]!, "still here?");
-      if (n % POLLERS === 1) assertEquals(answer[0], UNKNOWN);
+      if (pollers[n] === 1) assertEquals(answer[0], UNKNOWN);
       else assertEquals(textOf(answer), "0 still here?");
     }
     assert(await open(sockets[1]!, port, 1), "it opens another one");

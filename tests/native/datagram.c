@@ -186,9 +186,12 @@ TEST("np_steer() gives a datagram to the socket that its byte names, in the orde
     CHECK_EQUAL(np_bind(group[i], &here), 0);
     CHECK_EQUAL(np_name(group[i], 0, &here), 0);
   }
-  CHECK_EQUAL(np_steer(group[0], 1, 3), 0);
-  CHECK_EQUAL(np_steer(group[0], 1, 0), -EINVAL);
-  CHECK_EQUAL(np_steer(-1, 1, 3), -EBADF);
+  CHECK_EQUAL(np_steer(group[0], 1, 20, 3), 0);
+  CHECK_EQUAL(np_steer(group[0], 1, 1, 3), 0);
+  CHECK_EQUAL(np_steer(group[0], 1, 1, 0), -EINVAL);
+  CHECK_EQUAL(np_steer(group[0], 1, 0, 3), -EINVAL);
+  CHECK_EQUAL(np_steer(group[0], 1, 21, 3), -EINVAL);
+  CHECK_EQUAL(np_steer(-1, 1, 20, 3), -EBADF);
   uint32_t slab = a_slab();
   uint8_t *bytes = np_slab_address(slab);
   for (int byte = 0; byte < 7; byte++) {

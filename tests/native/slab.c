@@ -1,5 +1,5 @@
 TEST("np_abi() is the number that ffi/symbols.ts expects") {
-  CHECK_EQUAL(np_abi(), 11);
+  CHECK_EQUAL(np_abi(), 12);
 }
 
 TEST("np_slab_map() maps zeroed memory, aligned to 2 MiB, under consecutive numbers") {

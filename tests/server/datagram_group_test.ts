@@ -127,6 +127,13 @@ test("Cluster.bindDatagram() refuses what it cannot do, and leaves nothing", asy
     return cluster.bindDatagram("udp", "127.0.0.1:0", options);
   };
   await assertRejects(() => bind({ steerOffset: -1 }), RangeError, "steerOffset");
+  await assertRejects(() => bind({ steerLengthBytes: 4 }), TypeError, "steerOffset");
+  for (const steerLengthBytes of [0, 21, 1.5, "4", null]) {
+    const steer = { steerOffset: 0, steerLengthBytes };
+    await assertRejects(() => bind(steer), RangeError, "steerLengthBytes");
+  }
+  const behind = { steerOffset: 65_500, steerLengthBytes: 8 };
+  await assertRejects(() => bind(behind), RangeError, "steerOffset");
   await assertRejects(() => bind({ reusePort: false }), TypeError, "reusePort");
   await assertRejects(() => bind({ onDatagram() {} }), TypeError, "onDatagram");
   await withCluster(async (_, cluster) => {
