@@ -421,10 +421,11 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     return true;
   }
 
-  /** Sends what joined other answers. */
-  sendJoined(): void {
+  /** Sends what joined other answers. Nobody waits for it: a flush that joins is resolved. */
+  sendJoined(): boolean {
     this.#isJoined = false;
     if (this.output.length > 0) this.uncork();
+    return false;
   }
 
   /** Sends what flushes put off. */

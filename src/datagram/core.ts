@@ -310,9 +310,10 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     return true;
   }
 
-  sendJoined(): void {
+  sendJoined(): boolean {
     this.#isJoined = false;
     if (this.fd >= 0) this.#writing?.outgoing.send();
+    return true; // flush() has joined it
   }
 
   onFlushBegin(): void {

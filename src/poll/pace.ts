@@ -48,8 +48,8 @@ export interface Turns extends RuntimeSet {
    * there were.
    */
   poll(micros: number, deadline: number): number;
-  /** Sends what handlers have flushed and put off. */
-  sendJoined(): void;
+  /** Sends what handlers have flushed and put off. Whether somebody waited for that. */
+  sendJoined(): boolean;
 }
 
 type Phase = "asleep" | "scheduled" | "running" | "closed";
@@ -195,8 +195,13 @@ export class Pace {
       turn.isTelling = false;
       // Handlers may have settled promises that others await.
       host.drainMicrotasks?.();
-      turns.sendJoined();
+      const wasAwaited = turns.sendJoined();
       if (host.drainMicrotasks === null) return false;
+      if (wasAwaited) {
+        // Whoever waits for datagrams next does so before they are polled for.
+        host.drainMicrotasks();
+        turns.sendJoined();
+      }
       turns.nowMicros = clock.now();
       if (this.#phase !== "running") return true;
       if (runtime.isReady || turns.nowMicros > deadline || clock.stands) return false;

@@ -47,8 +47,8 @@ function report(error: unknown): void {
 
 /** A watcher that puts sending off until the end of a batch. */
 export interface Joined extends Pick<Watcher, "onFailure"> {
-  /** Sends it. */
-  sendJoined(): void;
+  /** Sends it. Whether somebody waited for that, and goes on now. */
+  sendJoined(): boolean;
 }
 
 /** Watches descriptors and tells their watchers what happens to them. One a thread. */
@@ -88,8 +88,7 @@ export class Poller {
   #sampledSlot = 0;
   /** The number of these that keep the process alive. */
   #refCount = 0;
-  // Events of the current batch that were not dispatched yet, when a turn ran out of time within
-  // it.
+  // Events of the current batch that were not told yet when a turn ran out of time.
   #batchIndex = 0;
   #batchCount = 0;
 
@@ -329,17 +328,19 @@ export class Poller {
     this.#joined.push(one);
   }
 
-  sendJoined(): void {
-    if (this.#joined.length === 0) return;
+  sendJoined(): boolean {
+    if (this.#joined.length === 0) return false;
     const joined = this.#joined;
     this.#joined = [];
+    let wasAwaited = false;
     for (const one of joined) {
       try {
-        one.sendJoined();
+        wasAwaited = one.sendJoined() || wasAwaited;
       } catch (error) {
         this.#giveUp(one, error);
       }
     }
+    return wasAwaited;
   }
 
   /**

@@ -4,6 +4,7 @@ import { BusyError, type LinkBuffer, SystemError, TimeoutError } from "../../mod
 import { blocks } from "../../src/buffer/block.ts";
 import { ERRNO } from "../../src/core/errno.ts";
 import { DATAGRAM_SLOT_BYTES } from "../../src/core/limits.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { bound, bytes, dialled, echo, texts, withLog } from "../support/datagrams.ts";
 import { leaks } from "../support/leaks.ts";
 import { soon, ticks, until } from "../support/until.ts";
@@ -23,6 +24,26 @@ test("wait() resolves with all that is there, and gives back what the one before
     server.release();
     assertEquals(server.datagrams.count, 0);
   });
+});
+
+test("wait() behind flush() is there when the next batch is: no event finds nobody", async () => {
+  await using server = bound({ receiveCountMax: 4, readTimeoutMs: 3000 });
+  await using client = await dialled(server, { segmentation: "off" });
+  const answerAll = async (count: number) => {
+    for (let answered = 0; answered < count; answered += server.datagrams.count) {
+      server.release();
+      await server.wait();
+      for (const datagram of server.datagrams) datagram.reply(datagram.bytes);
+      await server.flush();
+    }
+  };
+  const { counts } = threadPoller();
+  const { told } = counts;
+  const answering = answerAll(40);
+  for (let i = 0; i < 40; i++) client.write(bytes(`${i}`));
+  await client.flush();
+  await answering;
+  assertEquals(counts.told - told, 40 / 4);
 });
 
 test("wait() refuses a second one, ends with its signal or its deadline, and can begin again", async () => {
