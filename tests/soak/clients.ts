@@ -20,6 +20,8 @@ export interface Session {
   /** Some requests, and their answers. How many bytes were compared. */
   round(random: Random): Promise<number>;
   close(): Promise<unknown>;
+  /** Goes at once. */
+  reset(): void;
 }
 
 const ECHO_BYTES_MAX = 200_000;
@@ -65,6 +67,7 @@ function echoes(connection: Connection, id: number, what: string): Session {
       return count;
     },
     close: () => connection.close(),
+    reset: () => connection.reset(),
   };
 }
 
@@ -86,6 +89,7 @@ function framed(connection: Connection, id: number): Session {
       return sizes.reduce((sum, size) => sum + size, 0);
     },
     close: () => connection.close(),
+    reset: () => connection.reset(),
   };
 }
 
@@ -112,6 +116,7 @@ function values(connection: Connection, id: number): Session {
       return sizes.reduce((sum, size) => sum + size, 0);
     },
     close: () => connection.close(),
+    reset: () => connection.reset(),
   };
 }
 
@@ -135,6 +140,7 @@ function multiplexed(connection: Connection, id: number): Session {
       return sizes.reduce((sum, size) => sum + size, 0);
     },
     close: () => client.close(),
+    reset: () => connection.reset(),
   };
 }
 
@@ -153,11 +159,12 @@ function asked(connection: Connection, bytesMax: number, what: string): Session 
       return await receive(connection, 0, offset, count, what);
     },
     close: () => connection.close(),
+    reset: () => connection.reset(),
   };
 }
 
 /** What there is, by the byte that asks for it. */
-export const SESSIONS: Readonly<Record<string, (connection: Connection, id: number) => Session>> = {
+const SESSIONS: Readonly<Record<string, (connection: Connection, id: number) => Session>> = {
   e: (connection, id) => echoes(connection, id, "echo"),
   p: (connection, id) => echoes(connection, id, "pipe"),
   f: framed,
@@ -174,3 +181,13 @@ export async function connectTo(at: string, service: string): Promise<Connection
   await connection.writer.flush();
   return connection;
 }
+
+function openWith(service: string): Open {
+  return async (at, id) => SESSIONS[service]!(await connectTo(at, service), id);
+}
+
+/** Begins a session with the server at an address. */
+export type Open = (at: string, id: number) => Promise<Session>;
+
+/** The sessions that there are over connections. */
+export const OPENS: readonly Open[] = Object.keys(SESSIONS).map(openWith);

@@ -28,10 +28,11 @@ export const RESIDENT_SHARE_MAX = 0.05;
 /** A small process is mostly runtime. */
 const RESIDENT_BYTES_MIN = 8 * 1024 * 1024;
 /**
- * A shorter run says nothing about resident memory: the heaps of three threads find their size for minutes. What
- * we hold is counted, and judged however short the run is.
+ * A shorter run says nothing about memory: the heaps of three threads, and the slabs of blocks that were held at
+ * once, find their number for minutes. What we hold is counted, and judged however short the run is.
  */
-export const RESIDENT_SECONDS_MIN = 600;
+export const MEMORY_SECONDS_MIN = 600;
+const MEMORY: readonly string[] = ["residentBytes", "slabs"];
 
 /** What is counted: the same at each pause, but for memory. */
 interface Counted {
@@ -44,7 +45,7 @@ export function growing<T extends Counted>(samples: readonly T[], seconds: numbe
   const warm = samples.slice(Math.floor(samples.length * WARM_UP_SHARE));
   const found: string[] = [];
   for (const name of Object.keys(warm[0] ?? {}) as (keyof T & string)[]) {
-    if (name === "residentBytes" && seconds < RESIDENT_SECONDS_MIN) continue;
+    if (MEMORY.includes(name) && seconds < MEMORY_SECONDS_MIN) continue;
     const values = warm.map((sample) => sample[name] as number);
     const grown = growth(values);
     const most = name === "residentBytes"

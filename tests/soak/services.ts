@@ -3,8 +3,10 @@
  * and the Workers of a cluster.
  */
 import process from "node:process";
+import { setTimeout } from "node:timers";
 import {
   type Connection,
+  type Datagram,
   dial,
   type EventLoopOptions,
   frames,
@@ -103,6 +105,17 @@ function collectHere({ reader, writer }: Connection): void {
   collect();
   writer.writeString("g");
   void writer.flush();
+}
+
+/** Slices of datagrams are kept for so long. */
+const KEEP_MS = 5;
+
+/** Sends a datagram back, and keeps its bytes for a moment now and then. */
+export function onDatagram(datagram: Datagram): void {
+  datagram.reply(datagram.bytes);
+  if (datagram.length % 8 > 0) return;
+  const slice = datagram.slice();
+  setTimeout(() => slice.close(), KEEP_MS);
 }
 
 const SERVICES: Readonly<Record<string, (connection: Connection) => void | Promise<void>>> = {

@@ -6,11 +6,27 @@ import { readdirSync } from "node:fs";
 import process from "node:process";
 import { setTimeout } from "node:timers";
 import { AssertionError } from "@std/assert";
-import { Cluster, createListener, EventLoop, type TcpAddress } from "../../mod.ts";
+import {
+  Cluster,
+  createDatagramSocket,
+  createListener,
+  type DatagramSocket,
+  EventLoop,
+  type TcpAddress,
+} from "../../mod.ts";
 import { collect } from "../runtime/collect.ts";
 import { type Random, seededRandom } from "../support/random.ts";
-import { connectTo, type Session, SESSIONS } from "./clients.ts";
-import { failures, onError, onRequest, options, STREAM_FILE, UPSTREAM } from "./services.ts";
+import { connectTo, type Open, OPENS, type Session } from "./clients.ts";
+import { DATAGRAM_SESSIONS } from "./datagrams.ts";
+import {
+  failures,
+  onDatagram,
+  onError,
+  onRequest,
+  options,
+  STREAM_FILE,
+  UPSTREAM,
+} from "./services.ts";
 
 /** What is held while everybody pauses. */
 export interface Sample {
@@ -22,6 +38,7 @@ export interface Sample {
   readonly slabs: number;
   readonly pinnedBytes: number;
   readonly connections: number;
+  readonly datagramSockets: number;
 }
 
 /** What a soak did. */
@@ -29,7 +46,7 @@ export interface Soaked {
   readonly samples: readonly Sample[];
   readonly rounds: number;
   readonly bytes: number;
-  /** Connections that came and went. */
+  /** Connections, and sockets of datagrams, that came and went. */
   readonly churned: number;
 }
 
@@ -105,9 +122,11 @@ class Soak {
   readonly #gate = new Gate();
   readonly #loop: EventLoop;
   readonly #cluster: Cluster;
+  readonly #datagrams: DatagramSocket;
   readonly #served: Promise<void>[];
   readonly #addresses: string[] = [];
   #isOver = false;
+  #id = 0;
 
   constructor(soakOptions: SoakOptions) {
     this.#options = soakOptions;
@@ -121,6 +140,7 @@ class Soak {
     this.#cluster = new Cluster(new URL("./services.ts", import.meta.url), {
       pollerCount: WORKERS,
     });
+    this.#datagrams = createDatagramSocket("udp", "127.0.0.1:0", { onDatagram, onError });
     this.#served = [this.#loop.serve(listeners[0]!), this.#cluster.serve(listeners[1]!)];
   }
 
@@ -133,9 +153,9 @@ class Soak {
   }
 
   /** A connection that lives throughout. */
-  async #stay(at: string, service: string, id: number): Promise<void> {
+  async #stay(at: string, open: Open, id: number): Promise<void> {
     const random = seededRandom(this.#options.seed + id);
-    const session = SESSIONS[service]!(await connectTo(at, service), id);
+    const session = await open(at, id);
     while (!this.#isOver) {
       await this.#gate.pass();
       await this.#rounds(session, 1, random);
@@ -145,14 +165,13 @@ class Soak {
   }
 
   /** Connections that come and go: some end in order, some by a reset. */
-  async #churn(at: string, service: string, id: number): Promise<void> {
+  async #churn(at: string, open: Open, id: number): Promise<void> {
     const random = seededRandom(this.#options.seed + id);
     while (!this.#isOver) {
       await this.#gate.pass();
-      const connection = await connectTo(at, service);
-      const session = SESSIONS[service]!(connection, id);
+      const session = await open(at, id);
       await this.#rounds(session, random.below(CHURN_ROUNDS_MAX), random);
-      if (random.chance(0.3)) connection.reset();
+      if (random.chance(0.3)) session.reset();
       await session.close();
       this.churned += 1;
       await delay(random.below(10));
@@ -181,6 +200,7 @@ class Soak {
       slabs: total.memory.wrappedSlabCount,
       pinnedBytes: total.memory.pinnedBytes,
       connections: this.#loop.connectionCount + this.#cluster.connectionCount,
+      datagramSockets: total.datagrams.activeCount,
     };
   }
 
@@ -199,15 +219,22 @@ class Soak {
     }
   }
 
-  async run(): Promise<Soaked> {
-    const { seconds, periodMs, onSample } = this.#options;
-    let id = 0;
-    for (const service of Object.keys(SESSIONS)) {
-      for (const at of this.#addresses) {
-        this.#gate.add(this.#stay(at, service, id++));
-        this.#gate.add(this.#churn(at, service, id++));
+  /** Of each kind, and of each server, a client that stays, and one that comes and goes. */
+  #begin(opens: readonly Open[], addresses: readonly string[]): void {
+    for (const open of opens) {
+      for (const at of addresses) {
+        this.#gate.add(this.#stay(at, open, this.#id++));
+        this.#gate.add(this.#churn(at, open, this.#id++));
       }
     }
+  }
+
+  async run(): Promise<Soaked> {
+    const { seconds, periodMs, onSample } = this.#options;
+    this.#begin(OPENS, this.#addresses);
+    const group = await this.#cluster.bindDatagram("udp", "127.0.0.1:0");
+    const ports = [this.#datagrams.localAddress, group].map(({ port }) => port);
+    this.#begin(Object.values(DATAGRAM_SESSIONS), ports.map((port) => `127.0.0.1:${port}`));
     const end = performance.now() + 1000 * seconds;
     try {
       while (performance.now() < end) {
@@ -229,6 +256,7 @@ class Soak {
     this.#isOver = true;
     this.#gate.open();
     await delay(100);
+    await this.#datagrams.close();
     await this.#loop.shutdown({ timeoutMs: 2000 });
     await this.#cluster.shutdown({ timeoutMs: 2000 });
     await Promise.all(this.#served);
