@@ -7,7 +7,7 @@ import { isNotNow } from "../core/errno.ts";
 import { NetpollError, TimeoutError } from "../core/errors.ts";
 import { BYTES_PER_EVENT_MAX, FILES_UNSENT_MAX, JOINED_BYTES_MAX } from "../core/limits.ts";
 import { withSignal } from "../core/signal.ts";
-import { ignore, RESOLVED } from "../core/promises.ts";
+import { ignore, rejected, RESOLVED } from "../core/promises.ts";
 import type { ConnectionSettings } from "./settings.ts";
 import { FileQueue, FileSending, type FileWriter } from "../transport/send_file.ts";
 import { send, sending, TAKEN_AWAY, type Transport } from "../transport/transport.ts";
@@ -215,10 +215,8 @@ export class ConnectionWriter extends ChainWriter {
 
   #refuse(): Promise<void> {
     const ban = this.#owner.output.writeBan;
-    const refused = Promise.reject(this.#end ?? ban!.error(ban!.message));
     // A user who does not await a flush learns of its failure from `closed`, `onError` or the next.
-    refused.catch(ignore);
-    return refused;
+    return rejected(this.#end ?? ban!.error(ban!.message));
   }
 
   #wait(signal: AbortSignal | undefined): Promise<void> {

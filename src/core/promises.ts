@@ -8,6 +8,13 @@ export const RESOLVED: Promise<void> = Promise.resolve();
 /** Handles a rejection that nobody need hear of. */
 export function ignore(): void {}
 
+/** A promise that has failed, of which nobody need hear. */
+export function rejected(error: unknown): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(ignore);
+  return promise;
+}
+
 /**
  * Hears of the rejection of what a callback has returned, which nobody waits for: it would end the
  * process otherwise. Whether that was a promise.

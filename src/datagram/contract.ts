@@ -132,9 +132,9 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
   readonly isReadPaused: boolean;
 
   /**
-   * Writes a datagram to the peer of a connected socket: a copy, which leaves with `flush`, or after
-   * the handlers of this batch. Whether it was taken; false: the queue is full, and it was dropped
-   * and counted.
+   * Writes a datagram to the peer of a connected socket: a copy. What a handler of datagrams writes
+   * leaves after the handlers of its batch; elsewhere nothing leaves before `flush`. Whether it was
+   * taken; false: the queue is full, and it was dropped and counted.
    *
    * @throws {TypeError} The socket is not connected.
    * @throws {RangeError} There are more bytes than a datagram has.
@@ -167,9 +167,9 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
    */
   writeTrain(peer: PackedAddress | null, bytes: Uint8Array, segmentBytes: number): number;
   /**
-   * Sends what was written, and waits until the kernel has all of it. For what a handler writes to
-   * its own socket it need not be called; to another one, that leaves with all that the handlers of
-   * this batch write. Of a datagram that the kernel refuses `onError` hears; this goes on.
+   * Sends what was written, and waits until the kernel has all of it. A handler of datagrams need
+   * not call it, whichever socket it writes to. Of a datagram that the kernel refuses `onError`
+   * hears; this goes on. A rejection that nobody waits for ends no process.
    *
    * @throws {TimeoutError} It took longer than `writeTimeoutMs`; the rest is still queued.
    * @throws {ClosedError} The socket is closed.

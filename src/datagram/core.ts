@@ -293,9 +293,15 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   }
 
   /**
-   * Sends what was written. In a turn of ours it leaves when all handlers of the batch have run,
-   * whosesoever they are: with what the next of them writes.
+   * The way out, for a write. What a handler writes, be it one of another socket, leaves when
+   * all handlers of the batch have run: nobody has to flush it.
    */
+  get joined(): Writing {
+    if (!this.#isJoined) this.#join();
+    return this.writing;
+  }
+
+  /** Sends what was written; in a turn of ours with what the next handlers write. */
   flush(signal: AbortSignal | undefined): Promise<void> {
     if (this.#writing === null) return RESOLVED;
     return this.#writing.flush(signal, this.#join());

@@ -2,7 +2,7 @@
  * A datagram socket as its user holds it: nothing of the inside can be reached.
  */
 import { CLOSE_TIMEOUT_MS } from "../core/limits.ts";
-import { ignore } from "../core/promises.ts";
+import { ignore, rejected } from "../core/promises.ts";
 import { showAs } from "../core/inspect.ts";
 import { checkOptions, checkSignal, checkTimeout, type Known } from "../core/options.ts";
 import { describeAddress, Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
@@ -120,7 +120,7 @@ export class UserDatagramSocket implements DatagramSocket {
   /** The way out of a connected socket. */
   #connected(): Writing {
     const core = this.#open();
-    if (core.remoteAddress !== null) return core.writing;
+    if (core.remoteAddress !== null) return core.joined;
     throw new TypeError("Cannot write without a peer: the socket is not connected; use writeTo");
   }
 
@@ -140,14 +140,14 @@ export class UserDatagramSocket implements DatagramSocket {
       throw new TypeError(`Cannot write to ${describePeer(peer)}: the socket is one of ${which}`);
     }
     checkDestination(peer);
-    return core.writing;
+    return core.joined;
   }
 
   flush(options?: DatagramWaitOptions): Promise<void> {
     const core = this.#core;
     const signal = signalOf("flush", options);
     if (signal?.aborted) return Promise.reject(signal.reason);
-    return core.isOpen ? core.flush(signal) : Promise.reject(core.closedError());
+    return core.isOpen ? core.flush(signal) : rejected(core.closedError());
   }
 
   get queuedCount(): number {

@@ -16,7 +16,8 @@ import { type DatagramSocketOptions, KERNEL_OPTIONS } from "./kernel_options.ts"
 export interface DatagramCallbacks {
   /**
    * Called for each datagram. Synchronous: `datagram` is valid until it returns, and what it has
-   * written leaves together after the last one of the batch. Async work takes `datagram.slice()`.
+   * written, to any datagram socket, leaves after the last one of the batch. Async work takes
+   * `datagram.slice()`.
    */
   onDatagram?: (datagram: Datagram) => void;
   /** Called for a batch at a time, in place of `onDatagram`. */

@@ -66,12 +66,34 @@ function isPort(port: number): boolean {
  * ```
  */
 export function unpackPeer(peer: PackedAddress): UdpAddress {
+  return udpOf(checkPacked(peer, "unpack"));
+}
+
+/**
+ * A key for a `Map` or a `Set`: `peerKey` of the datagrams that this peer sends. It is for a peer
+ * that did not come with a datagram, such as the one that `onError` is told of.
+ *
+ * @throws {TypeError} It is no packed address.
+ *
+ * @example
+ * ```ts
+ * import { packPeer, peerKey } from "@netpoll/netpoll/udp";
+ *
+ * const names = new Map([[peerKey(packPeer("[::1]:53")), "resolver"]]);
+ * console.log(names.get(peerKey(packPeer("[::1]:53")))); // "resolver"
+ * ```
+ */
+export function peerKey(peer: PackedAddress): number | string {
+  return keyOf(checkPacked(peer, "make a key of"));
+}
+
+function checkPacked(peer: PackedAddress, action: string): PackedAddress {
   // Whoever forges the source of a datagram may have written port 0 there.
   if (typeof peer === "number" && Number.isInteger(peer) && peer >= 0 && peer < PACKED_MAX) {
-    return udpOf(peer);
+    return peer;
   }
-  if (isIPv6(peer)) return udpOf(peer);
-  throw new TypeError(`Cannot unpack ${show(peer)}: ${NO_PEER}`);
+  if (isIPv6(peer)) return peer;
+  throw new TypeError(`Cannot ${action} ${show(peer)}: ${NO_PEER}`);
 }
 
 /** A packed address of ours as users read it. */
@@ -81,10 +103,7 @@ export function udpOf(peer: PackedAddress): UdpAddress {
   return udpAddress(raw);
 }
 
-/**
- * A key for a `Map` or a `Set`: the same for the same peer. A number for IPv4, which is the packed
- * address itself; text for IPv6.
- */
+/** {@linkcode peerKey} of a packed address of ours: of IPv4 the address itself, of IPv6 a text. */
 export function keyOf(peer: PackedAddress): number | string {
   if (typeof peer === "number") return peer;
   const [, port, scope, , a, b, c, d] = peer as unknown as readonly number[];

@@ -25,7 +25,7 @@ export { steeredIndex } from "../server/steering.ts";
 export type { DatagramHandlers } from "../server/handler_module.ts";
 export { createDatagramSocket } from "../datagram/create.ts";
 export { dialDatagram, type DialDatagramOptions } from "../datagram/dial.ts";
-export { packPeer, unpackPeer } from "../datagram/peer.ts";
+export { packPeer, peerKey, unpackPeer } from "../datagram/peer.ts";
 export type {
   Datagram,
   DatagramCloseOptions,

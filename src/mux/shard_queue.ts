@@ -10,7 +10,7 @@ import { insideOf } from "../connection/socket_connection.ts";
 import { ClosedError } from "../core/errors.ts";
 import { showAs } from "../core/inspect.ts";
 import { checkFunction } from "../core/options.ts";
-import { ignore } from "../core/promises.ts";
+import { ignore, rejected } from "../core/promises.ts";
 
 /**
  * Gives what shall be written, when its turn has come; null for nothing. The buffer is the queue's
@@ -26,13 +26,6 @@ interface Batch {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
-}
-
-/** A promise that has failed, of which nobody need hear. */
-function failed(error: unknown): Promise<never> {
-  const promise = Promise.reject(error);
-  promise.catch(ignore);
-  return promise;
 }
 
 /**
@@ -93,7 +86,7 @@ export class ShardQueue implements AsyncDisposable {
    * @throws {ClosedError} The queue was closed (as a rejection).
    */
   add(...getters: WriterGetter[]): Promise<void> {
-    if (this.#isClosed) return failed(new ClosedError("Cannot add to a queue after close()"));
+    if (this.#isClosed) return rejected(new ClosedError("Cannot add to a queue after close()"));
     for (const getter of getters) checkFunction("a getter of ShardQueue.add", getter);
     const batch: Batch = { getters, scope: currentScope(), ...Promise.withResolvers<void>() };
     batch.promise.catch(ignore);
@@ -110,7 +103,7 @@ export class ShardQueue implements AsyncDisposable {
    * @throws {ClosedError} It was called before (as a rejection).
    */
   close(): Promise<void> {
-    if (this.#isClosed) return failed(new ClosedError("Cannot close a queue twice"));
+    if (this.#isClosed) return rejected(new ClosedError("Cannot close a queue twice"));
     this.#isClosed = true;
     return this.#running ?? Promise.resolve();
   }

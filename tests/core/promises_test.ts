@@ -1,10 +1,16 @@
 import { assertEquals } from "@std/assert";
 import { test } from "node:test";
-import { callBack, heed, ignore, RESOLVED } from "../../src/core/promises.ts";
+import { callBack, heed, ignore, rejected, RESOLVED } from "../../src/core/promises.ts";
 
 test("RESOLVED resolves to nothing, and ignore() makes nothing of a rejection", async () => {
   assertEquals(await RESOLVED, undefined);
   assertEquals(await Promise.reject(new Error("nobody need hear of it")).catch(ignore), undefined);
+});
+
+test("rejected() tells whoever waits, and ends no process where nobody does", async () => {
+  rejected(new Error("nobody hears of this one"));
+  await new Promise((resolve) => setImmediate(resolve)); // a runtime ends the process by now
+  assertEquals(await rejected("reason").catch((reason) => reason), "reason");
 });
 
 test("heed() hears of a rejection, whatever the promise is made of, and says whether there was one", async () => {

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { type PackedAddress, packPeer, type UdpAddress, unpackPeer } from "../../mod.ts";
-import { checkPeer, describePeer, keyOf } from "../../src/datagram/peer.ts";
+import { type PackedAddress, packPeer, peerKey, type UdpAddress, unpackPeer } from "../../mod.ts";
+import { checkPeer, describePeer } from "../../src/datagram/peer.ts";
 
 const TEXTS = [
   "127.0.0.1:53",
@@ -30,12 +30,12 @@ test("packPeer() refuses names, port 0, and what is no address", () => {
   assertThrows(() => packPeer({ transport: "udp", hostname: "::1", port: 0.5 }), TypeError);
 });
 
-test("keyOf() is the same for the same peer, and differs in port, scope and address", () => {
+test("peerKey() is the same for the same peer, and differs in port, scope and address", () => {
   const keys = [...TEXTS, "[fe80::1%5]:9", "[fe80::1%4]:10", "[fe80:1::1%4]:9", "127.0.0.1:54"]
-    .map((text) => keyOf(packPeer(text)));
+    .map((text) => peerKey(packPeer(text)));
   assertEquals(new Set(keys).size, keys.length);
-  for (const text of TEXTS) assertEquals(keyOf(packPeer(text)), keyOf(packPeer(text)));
-  assertEquals(typeof keyOf(packPeer("127.0.0.1:53")), "number");
+  for (const text of TEXTS) assertEquals(peerKey(packPeer(text)), peerKey(packPeer(text)));
+  assertEquals(typeof peerKey(packPeer("127.0.0.1:53")), "number");
 });
 
 test("checkPeer() refuses what is no packed address, so that no forged one gets to the kernel", () => {
@@ -53,5 +53,6 @@ test("unpackPeer() reads the peer of a datagram whose port is forged to be 0", (
   assertEquals(unpackPeer(0x0100_007f), { transport: "udp", hostname: "127.0.0.1", port: 0 });
   for (const wrong of ["x", -1, 0.5, 2 ** 48, new Uint32Array(8), null, 10n, Symbol("x")]) {
     assertThrows(() => unpackPeer(wrong as PackedAddress), TypeError, "Cannot unpack");
+    assertThrows(() => peerKey(wrong as PackedAddress), TypeError, "Cannot make a key of");
   }
 });

@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { type DatagramSocket, packPeer, TimeoutError } from "../../mod.ts";
+import { ClosedError, type DatagramSocket, packPeer, TimeoutError } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
 import { datagramSettings } from "../../src/datagram/options.ts";
 import { putPeer, recordTable, Word } from "../../src/datagram/record.ts";
@@ -174,6 +174,38 @@ test("flush() in the handler of another socket leaves with what the next calls w
   await client.flush();
   assertEquals((await texts(origin, 10)).length, 10);
   assertEquals(upstream.metrics().sent.messages, 1);
+});
+
+test("what a handler writes to other sockets leaves after the batch, without flush()", async () => {
+  await using origin = bound({ readTimeoutMs: 3000 });
+  const peer = packPeer(textOf(origin));
+  await using one = await dialled(origin);
+  await using other = bound();
+  await using server = bound({
+    onDatagram() {
+      one.write(bytes("write"));
+      one.mallocTo(null, 8)!.set(bytes("mallocTo"));
+      one.writeTrain(null, bytes("train"), 5);
+      other.writeTo(peer, bytes("writeTo"));
+      other.mallocTo(peer, 10)!.set(bytes("mallocTo 2"));
+      other.writeTrain(peer, bytes("train 2"), 7);
+    },
+  });
+  await using client = await dialled(server);
+  for (let round = 0; round < 2; round++) {
+    client.write(bytes("x"));
+    await client.flush();
+    const expected = ["mallocTo", "mallocTo 2", "train", "train 2", "write", "writeTo"];
+    assertEquals((await texts(origin, expected.length)).sort(), expected);
+  }
+});
+
+test("flush() after close() tells whoever waits, and ends no process where nobody does", async () => {
+  const socket = bound();
+  await socket.close();
+  socket.flush();
+  await new Promise((resolve) => setImmediate(resolve)); // a runtime ends the process by now
+  await assertRejects(() => socket.flush(), ClosedError);
 });
 
 test("a batch answered with more than the queue holds loses nothing", async () => {
