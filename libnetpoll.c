@@ -756,8 +756,10 @@ static void take_control(struct datagram *d, const struct cmsghdr *at) {
   } else if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_PKTINFO) {
     struct in_pktinfo info;
     memcpy(&info, data, sizeof info);
-    // A datagram to a group, or to all, is answered from an address of ours.
-    bool is_group = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
+    // A datagram to a group, or to all, is answered from an address of ours. What came before the socket was asked
+    // to note such an address (it was somebody else's) has none: then only a group's own can be told.
+    bool is_noted = info.ipi_spec_dst.s_addr != 0;
+    bool is_group = is_noted ? info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr : *(uint8_t *)&info.ipi_addr >= 0xe0;
     set_local(d, (void *)&info.ipi_addr, 4, (uint32_t)info.ipi_ifindex, is_group);
   } else if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_PKTINFO) {
     struct in6_pktinfo info;

@@ -154,6 +154,11 @@ const ROWS: Record<string, Row> = {
     "backLog",
     "backlog",
   ],
+  "DatagramFromFdOptions: createDatagramSocket": [
+    (o) => createDatagramSocket({ fd: 0, ...o }),
+    "readtimeoutMs",
+    "readTimeoutMs",
+  ],
   "ListenerFromFdOptions: createListener": [
     (o) => createListener({ fd: 0, ...o }),
     "backLog",

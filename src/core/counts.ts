@@ -132,6 +132,8 @@ export function noDatagrams(): DatagramCounts {
 
 /** An open datagram socket, whose kernel counts what it drops. */
 export interface DroppingSocket {
+  /** Its descriptor. */
+  readonly fd: number;
   /** Datagrams that came and were dropped. */
   readonly droppedByKernel: number;
 }

@@ -16,6 +16,7 @@ import {
   udpAddress,
 } from "../net/address.ts";
 import { bindFirst, type Binding } from "../net/binding.ts";
+import { refuseSecond } from "../net/descriptor.ts";
 import { bind } from "../net/permitted.ts";
 import { getOption, Option, setOption } from "../net/socket.ts";
 import { type AddressLike, givenDatagram } from "../net/written.ts";
@@ -23,6 +24,12 @@ import { threadPoller } from "../poll/thread_poller.ts";
 import type { DatagramSocket } from "./contract.ts";
 import { DatagramCore } from "./core.ts";
 import { UserDatagramSocket } from "./face.ts";
+import {
+  DATAGRAM_FROM_FD_OPTIONS,
+  type DatagramFromFdOptions,
+  giveBack,
+  takeBound,
+} from "./inherited.ts";
 import {
   applyKernelOptions,
   checkKernelOptions,
@@ -89,6 +96,20 @@ export function datagramsOver(
     remoteAddress: null,
   });
   return new UserDatagramSocket(core);
+}
+
+/** A socket over somebody else's descriptor, which is still the caller's when this throws. */
+function inherit(options: DatagramFromFdOptions): DatagramSocket {
+  const read = readOptions("createDatagramSocket", options, DATAGRAM_FROM_FD_OPTIONS);
+  const settings = datagramSettings(read);
+  checkKernelOptions(read);
+  const fd = takeBound(read.fd, read);
+  try {
+    return datagramsOver(fd, read, settings);
+  } catch (error) {
+    giveBack(fd, read.fd);
+    throw error;
+  }
 }
 
 /** A bound socket for one raw address. The descriptor is closed when that fails. */
@@ -161,11 +182,48 @@ export function createDatagramSocket(
   address: AddressLike,
   options?: DatagramOptions,
 ): DatagramSocket;
+/**
+ * Takes over a descriptor that is bound already: of systemd ({@linkcode listenersFromSystemd}), of a
+ * parent, of another process ({@linkcode receiveDescriptors}).
+ *
+ * The socket owns the descriptor from now on, and closes it; 0, 1 and 2 stay open, and a duplicate is
+ * used. Others may have the same socket: each datagram goes to whoever receives first, and what is
+ * not received waits for the next of them (docs/RESTART.md). The socket is made non-blocking, which
+ * the others see as well. After an error the descriptor is the caller's.
+ *
+ * No permission is asked for: who has a descriptor may use it. Destinations of `writeTo` are asked
+ * about as ever.
+ *
+ * @throws {TypeError} It is no whole number from 0 to 2^31 - 1, or no UDP socket that is bound and not
+ * connected: the message says what it is. Or a datagram socket of this thread has it.
+ * @throws {RangeError} A number is out of range.
+ * @throws {SystemError} It is not open (`code` is `"EBADF"`), or the kernel refuses an option.
+ *
+ * @example
+ * ```ts
+ * import { socketPair } from "@netpoll/netpoll";
+ * import { receiveDescriptors, sendDescriptors } from "@netpoll/netpoll/operations";
+ * import { createDatagramSocket } from "@netpoll/netpoll/udp";
+ *
+ * const [a, b] = socketPair();
+ * using first = createDatagramSocket("udp", "127.0.0.1:0");
+ * await sendDescriptors(a, [first.fd]);
+ * const [fd] = await receiveDescriptors(b);
+ * using second = createDatagramSocket({ fd: fd! }); // of the same socket
+ * await a.close();
+ * await b.close();
+ * ```
+ */
+export function createDatagramSocket(from: DatagramFromFdOptions): DatagramSocket;
 export function createDatagramSocket(
-  first: DatagramNetwork | AddressLike,
+  first: DatagramNetwork | AddressLike | DatagramFromFdOptions,
   second?: AddressLike | DatagramOptions,
   third?: DatagramOptions,
 ): DatagramSocket {
+  if (typeof first === "object" && first !== null && "fd" in first) {
+    refuseSecond("createDatagramSocket", second);
+    return inherit(first);
+  }
   const { network, text: address, options } = givenDatagram(first, second, third);
   const read = readOptions("createDatagramSocket", options, DATAGRAM_OPTIONS);
   const settings = datagramSettings(read);

@@ -24,6 +24,7 @@ export type { ClusterDatagramOptions } from "../server/datagram_group.ts";
 export { steeredIndex } from "../server/steering.ts";
 export type { DatagramHandlers } from "../server/handler_module.ts";
 export { createDatagramSocket } from "../datagram/create.ts";
+export type { DatagramFromFdOptions } from "../datagram/inherited.ts";
 export { dialDatagram, type DialDatagramOptions } from "../datagram/dial.ts";
 export { packPeer, peerKey, unpackPeer } from "../datagram/peer.ts";
 export type {

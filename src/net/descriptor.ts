@@ -86,6 +86,12 @@ export function isDescriptor(value: unknown): value is number {
   return Number.isInteger(value) && value as number >= 0 && value as number <= INT_MAX;
 }
 
+/** Refuses options that are given behind `{ fd }`, where nobody would look at them. */
+export function refuseSecond(call: string, second: unknown): void {
+  if (second === undefined) return;
+  throw new TypeError(`Cannot use a second argument of ${call}({ fd }): options go beside fd`);
+}
+
 /**
  * Closes a descriptor of which we have a duplicate: by the runtime's own means, since Deno notes
  * which numbers its file system has opened, and would close somebody else's file later (and panic

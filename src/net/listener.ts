@@ -17,7 +17,7 @@ import {
 import { bindFirst } from "./binding.ts";
 import { Credentials } from "../tls/credentials.ts";
 import type { TlsServerOptions } from "../tls/options.ts";
-import { isDescriptor, kindOf, STANDARD_MAX } from "./descriptor.ts";
+import { isDescriptor, kindOf, refuseSecond, STANDARD_MAX } from "./descriptor.ts";
 import { applyListenerOptions, listen, listenUnix, open } from "./listening.ts";
 import { HeaderPolicy } from "./header_policy.ts";
 import type { Listener, ListenerFromFdOptions, ListenerOptions } from "./listener_contract.ts";
@@ -135,6 +135,7 @@ export function createListener(
   third?: ListenerOptions,
 ): Listener {
   if (typeof first === "object" && first !== null && "fd" in first) {
+    refuseSecond("createListener", second);
     return new UserListener(inherit(first));
   }
   const { network, text, options } = givenStream(first, second, third);

@@ -113,6 +113,8 @@ export const Option = {
   ACCEPTS: [SOL_SOCKET, 30],
   /** SO_MARK. */
   MARK: [SOL_SOCKET, 36],
+  /** SO_PROTOCOL: the protocol, such as that of UDP. */
+  PROTOCOL: [SOL_SOCKET, 38],
   /** SO_DOMAIN: the family of addresses. */
   DOMAIN: [SOL_SOCKET, 39],
   /** SO_ZEROCOPY: the socket takes MSG_ZEROCOPY. */

@@ -12,13 +12,16 @@ import { test } from "node:test";
 import {
   closeDescriptor,
   Connection,
+  createDatagramSocket,
   createListener,
+  dialDatagram,
   EventLoop,
   receiveDescriptors,
   sendDescriptors,
   socketPair,
 } from "../../mod.ts";
 import { commandFor } from "../support/child.ts";
+import { bytes, texts } from "../support/datagrams.ts";
 import { root, withDirectory } from "../support/library.ts";
 import { receive, send } from "../support/pair.ts";
 import { lacks } from "../support/tool.ts";
@@ -200,6 +203,34 @@ test("systemd-socket-activate starts a server with its sockets, by name", {
       "admin 4 unix HELLO",
     ]], noise);
   }));
+
+test("systemd-socket-activate starts a server of datagrams, which answers the first one, too", {
+  skip: lacks("systemd-socket-activate"),
+}, async () => {
+  const free = createDatagramSocket("udp4", "0.0.0.0:0");
+  const { port } = free.localAddress;
+  await free.close();
+  const [program, args] = commandFor(`${root}tests/support/systemd_datagrams.ts`);
+  const argv = ["-d", "-l", `0.0.0.0:${port}`, "--fdname=dns", program, ...args];
+  const child = spawn("systemd-socket-activate", argv, {
+    stdio: ["ignore", "pipe", "pipe"],
+    cwd: root,
+  });
+  let [out, noise] = ["", ""];
+  child.stdout.on("data", (chunk) => out += chunk);
+  child.stderr.on("data", (chunk) => noise += chunk);
+  await until(() => noise.includes(`Listening on 0.0.0.0:${port}`), "it listens");
+  // Connected to an address that is not the first of the machine: it hears no other.
+  const at = `127.0.0.9:${port}`;
+  await using client = await dialDatagram("udp4", at, { readTimeoutMs: 15_000 });
+  for (const question of ["starts it", "finds it"]) {
+    client.write(bytes(question));
+    await client.flush();
+    assertEquals(await texts(client, 1), [question], noise);
+  }
+  if (child.exitCode === null) await once(child, "close");
+  assertEquals([child.exitCode, out], [0, "dns 3 a datagram socket\n"], noise);
+});
 
 const INETD = `
 import os, socket, sys

@@ -138,6 +138,8 @@ test("createListener({ fd }) refuses what is no descriptor, not open, or taken",
     const fd = inherited(listener);
     const unknown = { fd, address: "127.0.0.1:0" } as ListenerFromFdOptions;
     assertThrows(() => createListener(unknown), TypeError, "address");
+    const second = [{ fd }, { tls: {} }] as unknown as [ListenerFromFdOptions];
+    assertThrows(() => createListener(...second), TypeError, "beside fd");
     assertThrows(() => createListener({ fd, backlog: 0 }), RangeError);
     assertThrows(() => createListener({ fd, tls: 5 as never }), TypeError);
     assertThrows(() => createListener({ fd, priority: 99 }), RangeError);
