@@ -114,6 +114,11 @@ export const TRAIN_COUNT_MAX = 64;
 export const TRAIN_SEGMENT_BYTES_SAFE = 1232;
 /** The time to wait for room in a device's queue (ENOBUFS), of which no event tells. */
 export const NO_BUFFERS_MS = 1;
+/**
+ * The times that a datagram is offered again since it met errors of others. A flood of ICMP errors may be
+ * faster than that: then it waits as for room.
+ */
+export const SEND_REPEATS_MAX = 16;
 /** Errors of a socket that wait to be told; more are counted. */
 export const DATAGRAM_ERRORS_MAX = 64;
 /** The interval at which errors that nobody hears are logged. */

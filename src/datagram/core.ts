@@ -35,6 +35,19 @@ import { Writing, type WritingOwner } from "./writing.ts";
 const ORIGIN_ICMP = 2;
 const ORIGIN_ICMP6 = 3;
 const ORIGIN_MASK = 0xff;
+/** The errors that ICMP makes (net/ipv4/icmp.c, icmp_err_convert; net/ipv6/icmp.c). */
+const ICMP_ERRORS: ReadonlySet<number> = new Set([
+  ERRNO.EACCES,
+  ERRNO.ECONNREFUSED,
+  ERRNO.EHOSTDOWN,
+  ERRNO.EHOSTUNREACH,
+  ERRNO.EMSGSIZE,
+  ERRNO.ENETUNREACH,
+  ERRNO.ENONET,
+  ERRNO.ENOPROTOOPT,
+  ERRNO.EOPNOTSUPP,
+  ERRNO.EPROTO,
+]);
 /** Errors taken for one event: the rest is reported again. */
 const ERROR_ROUNDS_MAX = 16;
 
@@ -198,7 +211,13 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   #onError(): void {
     if (this.fd < 0 || this.takeErrors() > 0) return;
     const error = socketErrorIfAny(this.fd);
-    if (error !== null) this.#onUnreachable(error.errno, null);
+    if (error !== null && !this.#isQueued(error.errno)) this.#onUnreachable(error.errno, null);
+  }
+
+  /** Whether an error is of some peer, and was told of from the error queue. */
+  #isQueued(errno: number): boolean {
+    const { reportUnreachable } = this.#parts.callbacks;
+    return this.remoteAddress === null && reportUnreachable === true && ICMP_ERRORS.has(errno);
   }
 
   /** Whether anybody takes what comes. In a wait that nobody has begun, the kernel keeps it. */
@@ -219,7 +238,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   }
 
   #onReceiveError(errno: number): void {
-    if (this.takeErrors() > 0) return;
+    if (this.takeErrors() > 0 || this.#isQueued(errno)) return;
     // Without memory it is no peer's fault.
     if (this.remoteAddress !== null && errno !== ERRNO.ENOMEM) {
       return this.#onUnreachable(errno, null);
@@ -348,19 +367,20 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     let taken = 0;
     for (let round = 0; round < ERROR_ROUNDS_MAX && this.fd >= 0; round++) {
       const count = native.errors(this.fd, errorTable, DATAGRAMS_MAX);
-      for (let i = 0; i < count; i++) this.#onQueuedError(RECORD_WORDS * i);
-      if (count > 0) taken += count;
+      for (let i = 0; i < count; i++) taken += this.#onQueuedError(RECORD_WORDS * i);
       if (count < DATAGRAMS_MAX) break;
     }
     return taken;
   }
 
-  #onQueuedError(at: number): void {
+  /** Passes on an error of the network. How many those are: one, or none. */
+  #onQueuedError(at: number): number {
     const origin = errorTable[at + Word.FLAGS]! & ORIGIN_MASK;
     // Those of this machine were the result of a call already.
-    if (origin !== ORIGIN_ICMP && origin !== ORIGIN_ICMP6) return;
+    if (origin !== ORIGIN_ICMP && origin !== ORIGIN_ICMP6) return 0;
     const peer = this.remoteAddress === null ? peerAt(errorTable, at) : null;
     this.#onUnreachable(errorTable[at + Word.LENGTH]!, peer);
+    return 1;
   }
 
   #onUnreachable(errno: number, peer: PackedAddress | null): void {

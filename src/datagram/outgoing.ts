@@ -9,6 +9,7 @@ import { ERRNO } from "../core/errno.ts";
 import {
   DATAGRAMS_MAX,
   NO_BUFFERS_MS,
+  SEND_REPEATS_MAX,
   TRAIN_COUNT_MAX,
   TRAIN_SEGMENT_BYTES_SAFE,
 } from "../core/limits.ts";
@@ -161,27 +162,30 @@ export class Outgoing implements TimerOwner {
 
   #sendAll(): void {
     const owner = this.#owner;
-    let isRepeated = false;
+    let isDoubtful = false;
+    let repeatCount = 0;
+    let quietCount = 0;
     while (this.queue.recordCount > 0 && owner.fd >= 0) {
       const code = this.#offer();
       if (code > 0) {
-        isRepeated = false;
+        repeatCount = quietCount = 0;
         owner.onSent();
         continue;
       }
       const errno = -code;
       if (errno === ERRNO.EAGAIN) return this.#block(null);
       if (errno === ERRNO.ENOBUFS || errno === ERRNO.ENOMEM) return this.#block(NO_BUFFERS_MS);
-      if (this.#refusesTrain(errno)) continue;
       // The error may be of a datagram to somebody else, of which ICMP told meanwhile (ip(7),
-      // IP_RECVERR): whatever met it is offered once more.
+      // IP_RECVERR): whatever met it is offered again. It is its own if it comes twice, and the
+      // error queue was empty both times: another processor writes there before it sets the error.
       const tookErrors = owner.takeErrors() > 0;
-      if (!isRepeated && (tookErrors || errno !== ERRNO.EMSGSIZE)) {
-        isRepeated = true;
-        continue;
-      }
-      isRepeated = false;
-      this.#drop(errno);
+      isDoubtful ||= tookErrors;
+      quietCount = tookErrors ? 0 : quietCount + 1;
+      repeatCount += 1;
+      if (quietCount > 1 || quietCount === 1 && !isDoubtful && this.#isOfHead(errno)) {
+        repeatCount = quietCount = 0;
+        if (!this.#refusesTrain(errno)) this.#drop(errno);
+      } else if (repeatCount > SEND_REPEATS_MAX) return this.#block(NO_BUFFERS_MS);
     }
   }
 
@@ -210,8 +214,10 @@ export class Outgoing implements TimerOwner {
 
   #isRefusedTrain(record: number): boolean {
     if (!this.#areTrainsRefused) return false;
-    const segment = this.queue.table[RECORD_WORDS * record + Word.SEGMENT]!;
-    return segment > this.queue.trainSegmentMax;
+    const { table, trainSegmentMax } = this.queue;
+    const at = RECORD_WORDS * record;
+    const segment = table[at + Word.SEGMENT]!;
+    return segment > trainSegmentMax || segment > 0 && (table[at + Word.FLAGS]! & Flag.APART) !== 0;
   }
 
   #offerSingly(): number {
@@ -236,18 +242,34 @@ export class Outgoing implements TimerOwner {
     return taken;
   }
 
+  /** Whether an error is one that the kernel finds in the datagram, or the train, at the head. */
+  #isOfHead(errno: number): boolean {
+    return errno === ERRNO.EMSGSIZE || isOfTrains(errno) && this.#isTrain();
+  }
+
+  /** Whether the record at the head is a train, and offered as one. */
+  #isTrain(): boolean {
+    const { table, head, headAt } = this.queue;
+    return table[headAt + Word.SEGMENT]! > 0 && !this.#isRefusedTrain(head);
+  }
+
   /**
    * Notes that the kernel, or the device on the way, takes no trains, or none of datagrams this
-   * long. Whether that is what the error says.
+   * long, or not this one. Whether that is what the error says.
    */
   #refusesTrain(errno: number): boolean {
-    const { queue } = this;
-    const segment = queue.table[queue.headAt + Word.SEGMENT]!;
-    if (segment === 0 || !isOfTrains(errno) || this.#isRefusedTrain(queue.head)) return false;
-    const isTooLong = errno !== ERRNO.EIO && segment > TRAIN_SEGMENT_BYTES_SAFE;
-    queue.trainSegmentMax = isTooLong ? TRAIN_SEGMENT_BYTES_SAFE : 0;
+    if (!isOfTrains(errno) || !this.#isTrain()) return false;
+    const { table, headAt } = this.queue;
     this.#areTrainsRefused = true;
-    this.#owner.onTrainsRefused(errno, queue.trainSegmentMax);
+    const isTooLong = errno !== ERRNO.EIO &&
+      table[headAt + Word.SEGMENT]! > TRAIN_SEGMENT_BYTES_SAFE;
+    if (errno === ERRNO.EMSGSIZE && !isTooLong) {
+      // The path to this peer takes packets of no such size. Those to all others may.
+      table[headAt + Word.FLAGS]! |= Flag.APART;
+      return true;
+    }
+    this.queue.trainSegmentMax = isTooLong ? TRAIN_SEGMENT_BYTES_SAFE : 0;
+    this.#owner.onTrainsRefused(errno, this.queue.trainSegmentMax);
     return true;
   }
 

@@ -49,6 +49,8 @@ export const Flag = {
   SERVICE: 1 << 18,
   /** It goes where the socket is connected to. */
   CONNECTED: 1 << 19,
+  /** Ours: a train that leaves datagram by datagram. */
+  APART: 1 << 20,
 } as const;
 
 /** The bit at which the type of service begins, of which ECN is the lowest two bits. */

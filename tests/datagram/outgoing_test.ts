@@ -8,10 +8,16 @@ import {
   unpackPeer,
 } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
-import { clock } from "../../src/poll/clock.ts";
+import { SEND_REPEATS_MAX } from "../../src/core/limits.ts";
+import { datagramSettings } from "../../src/datagram/options.ts";
+import { Outgoing, type OutgoingOwner } from "../../src/datagram/outgoing.ts";
+import { putPeer } from "../../src/datagram/record.ts";
+import { Tally } from "../../src/datagram/tally.ts";
+import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { bound, bytes, dialled, textOf, texts } from "../support/datagrams.ts";
 import { clearFaults, failWith, faultTest, shorten, usedFaults } from "../support/faults.ts";
 import { withLog } from "../support/datagrams.ts";
+import { withFakeClock } from "../support/fake_clock.ts";
 import { soon, until } from "../support/until.ts";
 
 const NAMES = ["a", "b", "c", "d"];
@@ -210,25 +216,24 @@ faultTest("the queue is bounded in bytes as well", async () => {
   assertEquals(sender.isWritable, true);
 });
 
-faultTest("queueLifetimeMs drops what has waited longer, and sends the rest", async () => {
-  await using receiver = bound({ readTimeoutMs: 3000 });
-  await using sender = await dialled(receiver, { queueLifetimeMs: 30_000, queueCountMax: 1 });
-  const { now } = clock;
-  try {
-    failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 1_000_000 });
-    sender.write(bytes("old"));
-    const flushed = sender.flush();
-    await until(() => usedFaults("send") > 0, "the kernel has no room");
-    clock.now = () => now() + 31_000_000;
-    assertEquals(sender.write(bytes("new")), true); // of a queue that holds one
-    clearFaults();
-    await soon(flushed);
-    assertEquals(await texts(receiver, 1), ["new"]);
-    assertEquals(sender.metrics().dropped.expired, 1);
-  } finally {
-    clock.now = now;
-  }
-});
+faultTest(
+  "queueLifetimeMs drops what has waited longer, and sends the rest",
+  () =>
+    withFakeClock(async (fake) => {
+      await using receiver = bound({ readTimeoutMs: 3000 });
+      await using sender = await dialled(receiver, { queueLifetimeMs: 30_000, queueCountMax: 1 });
+      failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 1_000_000 });
+      sender.write(bytes("old"));
+      const flushed = sender.flush();
+      fake.block(31_000);
+      assertEquals(sender.write(bytes("new")), true); // of a queue that holds one
+      clearFaults();
+      await fake.advance(2);
+      await soon(flushed);
+      assertEquals(await texts(receiver, 1), ["new"]);
+      assertEquals(sender.metrics().dropped.expired, 1);
+    }),
+);
 
 faultTest(
   "of a train that is refused, and one of whose datagrams is refused, the others leave",
@@ -244,8 +249,56 @@ faultTest(
     assertEquals(await texts(receiver, 3), ["bb", "cc", "d"]);
     await until(() => errors.length > 0, "the error is told");
     assertEquals([sender.metrics().dropped.refused, sender.metrics().sent.count], [1, 3]);
-    sender.writeTrain(null, bytes("eeff"), 2); // trains are made no more
+    sender.writeTrain(null, bytes("eeff"), 2); // it was too long for a path: others may fit theirs
     await sender.flush();
-    assertEquals([await texts(receiver, 2), sender.metrics().sent.messages], [["ee", "ff"], 5]);
+    assertEquals([await texts(receiver, 2), sender.metrics().sent.messages], [["ee", "ff"], 4]);
   },
 );
+
+/** Sends three trains from a socket whose error queue has errors of others for so many looks. */
+async function amidErrors(
+  errno: number,
+  lookCount: number,
+): Promise<{ got: string[]; messages: number; blocked: number }> {
+  await using receiver = bound({ readTimeoutMs: 3000 });
+  await using socket = bound();
+  const refused: number[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const owner: OutgoingOwner = {
+    fd: socket.fd,
+    tally: new Tally(),
+    takeErrors: () => lookCount-- > 0 ? 1 : 0,
+    onRefused: (errno) => refused.push(errno),
+    onTrainsRefused: (errno) => refused.push(errno),
+    wantRoom() {},
+    onSent() {},
+    onEmpty: resolve,
+  };
+  const outgoing = new Outgoing(owner, threadPoller(), datagramSettings({}));
+  const { queue } = outgoing;
+  for (const text of ["aa", "aa", "b", "b", "b", "cccc", "ccc"]) {
+    const at = outgoing.add(text.length);
+    putPeer(queue.table, at, packPeer(textOf(receiver)));
+    queue.lastBlock.slab.bytes.set(bytes(text), queue.lastOffset);
+  }
+  failWith("send", errno, { fd: socket.fd, skip: 1, count: lookCount });
+  outgoing.send();
+  await soon(promise);
+  assertEquals(refused, []);
+  const got = await texts(receiver, 7);
+  outgoing.close();
+  return { got, messages: owner.tally.own.sentMessages, blocked: owner.tally.own.blocked };
+}
+
+for (const errno of [ERRNO.ECONNREFUSED, ERRNO.EHOSTUNREACH, ERRNO.EMSGSIZE]) {
+  faultTest(
+    `send() offers a train again as often as it meets error ${errno} of others`,
+    async () => {
+      for (const count of [1, 2, SEND_REPEATS_MAX, SEND_REPEATS_MAX + 1, 3 * SEND_REPEATS_MAX]) {
+        const { got, messages, blocked } = await amidErrors(errno, count);
+        assertEquals(got, ["aa", "aa", "b", "b", "b", "cccc", "ccc"]);
+        assertEquals([messages, blocked], [3, Math.floor(count / (SEND_REPEATS_MAX + 1))]);
+      }
+    },
+  );
+}
