@@ -133,7 +133,8 @@ export class ConnectionReader extends ChainReader implements Reader {
       },
       settle(reader) {
         reader.#metCount = 0;
-        if (reader.#waiting !== null && !reader.#isRationed) reader.#settle(reader.#waiting);
+        const waiting = reader.#waiting;
+        if (waiting !== null && !reader.#isRationed(waiting)) reader.#settle(waiting);
       },
       fail: (reader, error) => reader.#fail(error),
       endMessage: (reader) => reader.#owner.onMessageEnd(),
@@ -159,7 +160,7 @@ export class ConnectionReader extends ChainReader implements Reader {
     // The usual case, and the only one that allocates nothing: the bytes are there.
     if (count <= chain.length && Number.isInteger(count) && chain.readBan === null) {
       const isFew = ++this.#metCount <= WAITS_PER_EVENT_MAX && count > 0;
-      if (isFew || !this.#putsOff()) return RESOLVED;
+      if (isFew || !this.#putsOff(count === 0)) return RESOLVED;
       return this.#putOff(count, null, 0) as Promise<void>;
     }
     try {
@@ -187,7 +188,7 @@ export class ConnectionReader extends ChainReader implements Reader {
       const at = this.indexOf(bytes);
       const end = at + byteCount(bytes);
       if (at >= 0 && end <= maxBytes) {
-        if (++this.#metCount <= WAITS_PER_EVENT_MAX || !this.#putsOff()) {
+        if (++this.#metCount <= WAITS_PER_EVENT_MAX || !this.#putsOff(false)) {
           return Promise.resolve(end);
         }
         return this.#putOff(0, new Uint8Array(bytes), maxBytes) as Promise<number>;
@@ -202,14 +203,19 @@ export class ConnectionReader extends ChainReader implements Reader {
     }
   }
 
-  /** Whether a wait that is met has to wait for the next turn. */
-  #putsOff(): boolean {
-    return (turn.step() || (this.#owner.stops & Stop.RATIONED) !== 0) && this.#waiting === null;
+  /**
+   * Whether a wait that is met has to wait for the next turn. One for no bytes is for a turn alone, and
+   * a ration may have the next one come late.
+   */
+  #putsOff(isForTurn: boolean): boolean {
+    const isRationed = isForTurn && (this.#owner.stops & Stop.RATIONED) !== 0;
+    return (turn.step() || isRationed) && this.#waiting === null;
   }
 
-  /** Whether somebody waits who has his bytes, and whose turn it is not. */
-  get #isRationed(): boolean {
-    return (this.#owner.stops & Stop.RATIONED) !== 0 && this.#waiting!.isPutOff;
+  /** Whether somebody waits for his turn alone, and a ration does not let it come. */
+  #isRationed({ isPutOff, count, delimiter }: Waiting): boolean {
+    const isForTurn = isPutOff && count === 0 && delimiter === null;
+    return isForTurn && (this.#owner.stops & Stop.RATIONED) !== 0;
   }
 
   #putOff(count: number, delimiter: Uint8Array | null, maxBytes: number): Promise<unknown> {

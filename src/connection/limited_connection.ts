@@ -166,6 +166,18 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
     requests.wait();
   }
 
+  /** Whether somebody waits for the rest of a message of which a part was received. */
+  get #isRestLacking(): boolean {
+    if (!readSide.isLacking(this.reader)) return false;
+    return this.input.length > 0 || this.input.consumed > 0 || this.isUnanswered;
+  }
+
+  // The ration holds back what would begin. A request that was let through is received whole.
+  protected override readsThough(stops: number): boolean {
+    const left = this.#isRestLacking ? stops & ~Stop.RATIONED : stops;
+    return left === 0 || super.readsThough(left);
+  }
+
   #onRequests(): void {
     if (this.input.length > 0 || this.unreadBytes > 0) counts.limits.requestWaits += 1;
     this.unstop(Stop.RATIONED);
@@ -176,6 +188,7 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
 
   override onEvent(events: number): void {
     super.onEvent(events);
+    if ((this.stops & Stop.RATIONED) !== 0) this.updateInterest(); // or is here
     this.account();
     this.#minimum?.look();
   }
@@ -188,6 +201,7 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
 
   override onWait(): void {
     super.onWait();
+    if ((this.stops & Stop.RATIONED) !== 0) this.updateInterest(); // a rest may be lacking now
     this.#minimum?.look();
   }
 
@@ -219,10 +233,9 @@ export class LimitedConnection<C> extends SocketConnection<C> implements RateOwn
   // ---- the least rate -------------------------------------------------------------------------------
 
   get isPeerOwing(): boolean {
-    if (this.stops !== 0 || !this.isActive || this.isPiped) return false;
-    const { length, consumed } = this.input;
-    if (readSide.isLacking(this.reader)) return length > 0 || consumed > 0 || this.isUnanswered;
-    return length > 0 && this.handler !== null && !this.isServing && !this.isDue;
+    if (!this.isActive || this.isPiped || !this.canRead()) return false;
+    if (readSide.isLacking(this.reader)) return this.#isRestLacking;
+    return this.input.length > 0 && this.handler !== null && !this.isServing && !this.isDue;
   }
 
   get isPeerFull(): boolean {

@@ -205,14 +205,15 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
 
   /** Whether bytes are wanted. */
   protected canRead(): boolean {
-    return this.stops === 0 || this.#readsStill();
+    return this.stops === 0 || this.readsThough(this.stops);
   }
 
-  #readsStill(): boolean {
-    if ((this.stops & Stop.ENDED) !== 0) return false;
+  /** Whether bytes are wanted all the same, with these reasons to read nothing. */
+  protected readsThough(stops: number): boolean {
+    if ((stops & Stop.ENDED) !== 0) return false;
     // Bytes that still come to one that is closing are received and dropped.
     if (this.state === "draining") return true;
-    return this.stops === Stop.LEAVING && this.#readsOn(this.ending!.leaving!);
+    return stops === Stop.LEAVING && this.#readsOn(this.ending!.leaving!);
   }
 
   /** While it leaves only what a message lacks is read. */

@@ -88,6 +88,82 @@ test("requestsPerSecond calls the handler so often, and everything in the end", 
   await b.closed;
 });
 
+/** More than the waits that are met at once. */
+const FRAME_BYTES = 48;
+/** Handlers that serve one message, or as many as come, each in its own way. */
+const SERVING: Record<string, (connection: Connection, onServed: () => void) => Promise<void>> = {
+  async wait({ reader }, onServed) {
+    await reader.wait(FRAME_BYTES);
+    reader.skip(FRAME_BYTES);
+    reader.release();
+    onServed();
+  },
+  async "a wait for each byte"({ reader }, onServed) {
+    for (let i = 0; i < FRAME_BYTES; i++) {
+      await reader.wait(1);
+      reader.skip(1);
+      reader.release();
+    }
+    onServed();
+  },
+  async "a head, released, and a body"({ reader }, onServed) {
+    for (const count of [4, FRAME_BYTES - 4]) {
+      await reader.wait(count);
+      reader.skip(count);
+      reader.release();
+    }
+    onServed();
+  },
+  async waitUntil({ reader }, onServed) {
+    reader.skip(await reader.waitUntil("\n"));
+    reader.release();
+    onServed();
+  },
+  async receiveFile(connection, onServed) {
+    await connection.receiveFile("/dev/null", FRAME_BYTES);
+    onServed();
+  },
+  async frames(connection, onServed) {
+    for await (const _ of frames(connection, lengthPrefixed())) onServed();
+  },
+  responder: async (connection, onServed) =>
+    await responder(tagged(lengthPrefixed()), () => onServed() as undefined)(connection),
+};
+
+for (const [name, serve] of Object.entries(SERVING)) {
+  test(`requestsPerSecond lets ${name} finish a message that was begun, and begins no other`, async () => {
+    using clock = new FakeClock();
+    let served = 0;
+    const [a, b] = memoryPair({
+      second: {
+        limits: { requestsPerSecond: 1, requestsBurst: 2 },
+        onRequest: (connection) => serve(connection, () => void (served += 1)),
+      },
+    });
+    const frame = new Uint8Array(FRAME_BYTES);
+    frame.set([FRAME_BYTES - 4], 3); // a length before it, a line's end behind it
+    frame[FRAME_BYTES - 1] = 10;
+    const send = async (from: number, to: number) => {
+      a.writer.writeBinary(frame.slice(from, to));
+      await a.writer.flush();
+      await clock.advance(0);
+    };
+    for (let i = 1; i <= 2; i++) {
+      for (let at = 0; at < FRAME_BYTES; at++) await send(at, at + 1);
+      assertEquals(served, i); // the last token was taken before its second byte came
+    }
+    for (let i = 3; i <= 5; i++) {
+      await send(0, FRAME_BYTES);
+      assertEquals(served, i - 1);
+      await clock.advance(1000);
+      assertEquals(served, i);
+    }
+    b.reset();
+    await clock.advance(0);
+    a.reset();
+  });
+}
+
 test("requestsPerSecond serves what a lost connection has brought", async () => {
   using clock = new FakeClock();
   let calls = 0;
