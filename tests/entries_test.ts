@@ -5,6 +5,8 @@ import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import * as all from "../mod.ts";
+import { run } from "./support/child.ts";
+import { root } from "./support/library.ts";
 import { namesIn } from "./support/names.ts";
 
 const read = (path: string) =>
@@ -54,5 +56,14 @@ test("each entry says what it is for, with an example that imports it", () => {
     const [doc = ""] = /^\/\*\*[^]*?\*\//.exec(read(exports[key]!)) ?? [];
     assert(doc.includes("@module") && doc.includes("```ts"), key);
     assert(doc.includes(`"${name}${key.slice(1)}"`), key);
+  }
+});
+
+test("slice() makes a buffer in a program that imports one entry alone, whichever has a reader", async () => {
+  for (const entry of ["udp", "testing", "adapter"]) {
+    const { code, stdout, stderr } = await run(`${root}tests/support/slice_alone.ts`, {
+      args: [entry],
+    });
+    assertEquals([code, stdout.trim()], [0, "sliced"], `${entry}: ${stderr}`);
   }
 });

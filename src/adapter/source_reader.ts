@@ -4,8 +4,8 @@
 import { chainOf } from "../buffer/chained.ts";
 import { forgetOwner, reclaimFrom } from "../buffer/dropped.ts";
 import { CLOSED, LinkChain, RECEIVED } from "../buffer/link_chain.ts";
+import { ChainReader } from "../buffer/link_buffer.ts";
 import {
-  ChainReader,
   checkCount,
   checkMaxBytes,
   type Delimiter,

@@ -13,6 +13,8 @@ import { ChainReader, checkCount, setSliceMaker } from "./reader.ts";
 import { ChainWriter, setChainAccess } from "./writer.ts";
 
 export { LinkBuffer };
+// Readers make slices, which are LinkBuffers: whoever makes readers has to have this module.
+export { ChainReader, sliceOf } from "./reader.ts";
 
 /** A chain for the next buffer that is made: a slice's. Nobody else's may be given to the constructor. */
 let sliced: LinkChain | null = null;

@@ -2,8 +2,8 @@
  * The reading side of a connection: what arrived, and waiting for more.
  */
 import { type Ban, type LinkChain, RECEIVED } from "../buffer/link_chain.ts";
+import { ChainReader } from "../buffer/link_buffer.ts";
 import {
-  ChainReader,
   checkCount,
   checkMaxBytes,
   type Delimiter,

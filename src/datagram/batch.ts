@@ -5,7 +5,7 @@
 import type { Block } from "../buffer/block.ts";
 import { blocks } from "../buffer/block.ts";
 import type { LinkBuffer } from "../buffer/contract.ts";
-import { sliceOf } from "../buffer/reader.ts";
+import { sliceOf } from "../buffer/link_buffer.ts";
 import { takeBack, track } from "../buffer/tracked.ts";
 import { DATAGRAM_KEEP_BYTES_MIN } from "../core/limits.ts";
 import { RECORD_WORDS, recordTable, Word } from "./record.ts";
