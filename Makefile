@@ -117,7 +117,7 @@ check-docs: all  ## every export is documented, every example runs
 	$(DENO) doc --lint mod.ts src/entries/*.ts
 	$(DENO) check --doc-only mod.ts src README.md docs
 	$(BUN) scripts/run_documents.ts $(BUN)
-	$(BUN) scripts/run_documents.ts $(DENO) run -A --no-check
+	$(BUN) scripts/run_documents.ts $(DENO) run -A --no-check --unstable-net
 
 check-c: libnetpoll.c  ## C without a warning, by gcc and clang
 	gcc $(CFLAGS) $(STRICT) $(SHARED) -o /dev/null $<
