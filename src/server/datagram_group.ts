@@ -19,12 +19,16 @@ import {
 } from "../datagram/options.ts";
 import { udpOf } from "../datagram/peer.ts";
 import { type DatagramNetwork, describeAddress, type UdpAddress } from "../net/address.ts";
+import { Option, setOption } from "../net/socket.ts";
 import { type AddressLike, writtenHostPort } from "../net/written.ts";
 import { type SteerRange, steerRange } from "./steering.ts";
 
-/** The options of {@linkcode Cluster.bindDatagram}. */
+/**
+ * The options of {@linkcode Cluster.bindDatagram}. There is no `idleTimeoutMs`: a poller without a socket
+ * would leave its peers without an answer.
+ */
 export interface ClusterDatagramOptions
-  extends Omit<DatagramOptions, keyof DatagramCallbacks | "reusePort"> {
+  extends Omit<DatagramOptions, keyof DatagramCallbacks | "reusePort" | "idleTimeoutMs"> {
   /**
    * Chooses the poller by the bytes of each datagram from this offset on, in place of the addresses:
    * for protocols whose peers move, and whose datagrams name their connection (QUIC). A datagram that
@@ -38,8 +42,14 @@ export interface ClusterDatagramOptions
   steerLengthBytes?: number;
 }
 
-const { onDatagram: _1, onDatagrams: _2, onError: _3, reusePort: _4, ...OPTIONS } =
-  DATAGRAM_OPTIONS;
+const {
+  onDatagram: _1,
+  onDatagrams: _2,
+  onError: _3,
+  reusePort: _4,
+  idleTimeoutMs: _5,
+  ...OPTIONS
+} = DATAGRAM_OPTIONS;
 const CLUSTER_DATAGRAM_OPTIONS: Known<ClusterDatagramOptions> = {
   ...OPTIONS,
   steerOffset: 1,
@@ -73,17 +83,26 @@ export class DatagramGroup {
     const range = steerRange(steerOffset, steerLengthBytes);
     this.settings = datagramSettings(read);
     checkKernelOptions(read);
-    const shared = { ...read, reusePort: true };
     try {
-      const first = openBound(network, writtenHostPort(address), shared);
+      // Bound alone: another group at this address would be one with this, and take peers away from it.
+      const first = openBound(network, writtenHostPort(address), read);
       this.#fds.push(first);
-      while (this.#fds.length < pollerCount) this.#fds.push(openSibling(first, shared));
       this.address = udpOf(nameOf(first));
-      if (range !== null) this.#steer(range);
+      if (pollerCount > 1) this.#share(read, pollerCount, range);
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  /** Opens the others. From now on the kernel chooses among them. */
+  #share(options: DatagramOptions, pollerCount: number, range: SteerRange | null): void {
+    const [first] = this.#fds as [number];
+    setOption(first, Option.REUSE_PORT, 1);
+    while (this.#fds.length < pollerCount) {
+      this.#fds.push(openSibling(first, { ...options, reusePort: true }));
+    }
+    if (range !== null) this.#steer(range);
   }
 
   #steer({ offset, lengthBytes }: SteerRange): void {

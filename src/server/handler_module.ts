@@ -23,7 +23,10 @@ export type Teardown = () => void | Promise<void>;
 
 /** The exports of a handler module that serves datagrams (`Cluster.bindDatagram`). */
 export interface DatagramHandlers extends Omit<DatagramCallbacks, "onError"> {
-  /** Called with the socket of this poller, before the first datagram: to write by itself. */
+  /**
+   * Called with the socket of this poller, before the first datagram: to write by itself. It is the
+   * cluster's, and stays open. An error here ends the Worker.
+   */
   onDatagramSocket?: (socket: DatagramSocket) => void;
   /** Called with what concerns one datagram or one peer, and with what a handler throws. */
   onDatagramError?: DatagramCallbacks["onError"];
@@ -89,7 +92,7 @@ export function datagramCallbacksOf(module: HandlerModule<unknown>): DatagramCal
 /**
  * Makes sure that what a module exports is a handler module's.
  *
- * @throws {TypeError} It has no callback, or one that is no function.
+ * @throws {TypeError} It has no callback, one that is no function, or two for the same datagrams.
  */
 export function checkHandlerModule(exports: object, name: string): HandlerModule<unknown> {
   const module = exports as Record<string, unknown>;
@@ -108,6 +111,11 @@ export function checkHandlerModule(exports: object, name: string): HandlerModule
       `Cannot serve: ${name} exports no onRequest, onConnect, onPrepare or onDatagram; it has ${
         Object.keys(module).join(", ") || "no exports"
       }`,
+    );
+  }
+  if (module["onDatagram"] != null && module["onDatagrams"] != null) {
+    throw new TypeError(
+      `Cannot serve: ${name} exports onDatagram and onDatagrams; a socket has one of them`,
     );
   }
   return module as HandlerModule<unknown>;

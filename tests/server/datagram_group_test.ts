@@ -136,6 +136,7 @@ test("Cluster.bindDatagram() refuses what it cannot do, and leaves nothing", asy
   await assertRejects(() => bind(behind), RangeError, "steerOffset");
   await assertRejects(() => bind({ reusePort: false }), TypeError, "reusePort");
   await assertRejects(() => bind({ onDatagram() {} }), TypeError, "onDatagram");
+  await assertRejects(() => bind({ idleTimeoutMs: 100 }), TypeError, "idleTimeoutMs");
   await withCluster(async (_, cluster) => {
     await assertRejects(() => cluster.resize(3), TypeError, "moves peers");
     await cluster.shutdown({ timeoutMs: 0 });
@@ -143,6 +144,28 @@ test("Cluster.bindDatagram() refuses what it cannot do, and leaves nothing", asy
     assert(error instanceof Error);
     assertEquals(error.name, "ClosedError");
   });
+});
+
+test("Cluster.bindDatagram() shares its address with nobody: that would move peers", () =>
+  withCluster(async (at, cluster) => {
+    await using shared = createDatagramSocket("udp4", "127.0.0.1:0", { reusePort: true });
+    for (const taken of [at, shared.localAddress]) {
+      const error = await assertRejects(() => cluster.bindDatagram("udp4", taken), SystemError);
+      assertEquals(error.code, "EADDRINUSE");
+    }
+    await using client = await dial(at);
+    assertEquals(await ask(client, "still"), "still");
+  }));
+
+test("Cluster.bindDatagram() with one poller steers to that one", async () => {
+  const cluster = new Cluster(HANDLER, { pollerCount: 1 });
+  try {
+    const at = await cluster.bindDatagram("udp4", "127.0.0.1:0", { steerOffset: 0 });
+    await using client = await dialDatagram(at, { readTimeoutMs: 10_000 });
+    assertEquals(await ask(client, "who"), "0");
+  } finally {
+    await cluster.shutdown({ timeoutMs: 100 });
+  }
 });
 
 test("Cluster.bindDatagram() of a cluster that was shut down starts no Worker", async () => {

@@ -23,6 +23,7 @@ test("checkHandlerModule() names what is wrong with a module", () => {
     [{ onRequest: {} }, "onRequest of x is no function, but object"],
     [{ onRequest: nothing, setup: 1 }, "setup of x is no function, but number"],
     [{ onRequest: nothing, onError: "x" }, "onError of x is no function, but string"],
+    [{ onDatagram: nothing, onDatagrams: nothing }, "onDatagram and onDatagrams"],
     [{ onRequest: nothing, options: 1 }, "options of x is no object"],
     [{ onRequest: nothing, options: null }, "options of x is no object"],
   ];
