@@ -14,13 +14,14 @@ import { threadPoller } from "../../src/poll/thread_poller.ts";
 import {
   bound,
   bytes,
-  deadAddress,
+  DEAD_ADDRESS,
   dialled,
   echo,
   textOf,
   texts,
   withLog,
 } from "../support/datagrams.ts";
+import { withFakeClock } from "../support/fake_clock.ts";
 import { failWith, faultTest } from "../support/faults.ts";
 import { start } from "../support/child.ts";
 import { leaks } from "../support/leaks.ts";
@@ -31,7 +32,7 @@ const pastOf = (error: unknown) => (error as SystemError).code;
 
 test("a dead peer among 50 hurts none of the others, with reportUnreachable and without", async () => {
   for (const reportUnreachable of [true, false]) {
-    const dead = packPeer(await deadAddress());
+    const dead = packPeer(DEAD_ADDRESS);
     const heard: string[] = [];
     await using server = bound({
       reportUnreachable,
@@ -58,7 +59,7 @@ test("a dead peer among 50 hurts none of the others, with reportUnreachable and 
 test("the error queue is drained: an error that nobody asked for is told once, not for ever", async () => {
   await using server = bound({ reportUnreachable: true, onError: () => void (count += 1) });
   let count = 0;
-  server.writeTo(packPeer(await deadAddress()), bytes("x"));
+  server.writeTo(packPeer(DEAD_ADDRESS), bytes("x"));
   await server.flush();
   await until(() => count > 0, "the error is told");
   const { waits } = threadPoller().counts;
@@ -216,6 +217,26 @@ test("idleTimeoutMs closes a silent socket, and says why in every way", async ()
     assertEquals(await socket.close(), { unsentCount: 0 });
   });
 });
+
+test("idleTimeoutMs is counted from the last datagram, be it sent or received", () =>
+  withFakeClock(async (clock) => {
+    await using other = bound({ idleTimeoutMs: 1000 });
+    for (const silent of ["sender", "receiver"]) {
+      await using socket = bound({ idleTimeoutMs: 100, onError() {} });
+      const [from, to] = silent === "sender" ? [other, socket] : [socket, other];
+      for (let i = 0; i < 5; i++) {
+        from.writeTo(packPeer(to.localAddress), bytes("x"));
+        const waited = to.wait();
+        await from.flush();
+        await waited;
+        to.release();
+        await clock.advance(60);
+      }
+      assertEquals(socket.fd >= 0, true, silent);
+      await clock.advance(120);
+      assertEquals(socket.fd, -1, silent);
+    }
+  }));
 
 test("closed rejects for whoever asks for it after the end, and logs nothing that was asked for", async () => {
   const lines = await withLog(async () => {

@@ -8,17 +8,17 @@ import {
   unpackPeer,
 } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
-import { SEND_REPEATS_MAX } from "../../src/core/limits.ts";
+import { DATAGRAMS_MAX, SEND_REPEATS_MAX } from "../../src/core/limits.ts";
 import { datagramSettings } from "../../src/datagram/options.ts";
 import { Outgoing, type OutgoingOwner } from "../../src/datagram/outgoing.ts";
 import { putPeer } from "../../src/datagram/record.ts";
 import { Tally } from "../../src/datagram/tally.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
-import { bound, bytes, dialled, textOf, texts } from "../support/datagrams.ts";
+import { bound, bytes, DEAD_ADDRESS, dialled, textOf, texts } from "../support/datagrams.ts";
+import { withFakeClock } from "../support/fake_clock.ts";
 import { clearFaults, failWith, faultTest, shorten, usedFaults } from "../support/faults.ts";
 import { withLog } from "../support/datagrams.ts";
-import { withFakeClock } from "../support/fake_clock.ts";
-import { soon, until } from "../support/until.ts";
+import { soon, ticks, until } from "../support/until.ts";
 
 const NAMES = ["a", "b", "c", "d"];
 
@@ -105,16 +105,20 @@ for (let place = 0; place < 4; place++) {
       }),
   );
 
-  faultTest(
-    `send() tries again by itself after ENOBUFS at place ${place}`,
-    () =>
-      four(async (sender, receivers) => {
-        failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, skip: place, count: 3 });
-        await soon(sender.flush());
-        for (const [i, each] of receivers.entries()) assertEquals(await texts(each, 1), [NAMES[i]]);
-        assertEquals(usedFaults("send"), 3);
-      }),
-  );
+  for (const errno of [ERRNO.ENOBUFS, ERRNO.ENOMEM]) {
+    faultTest(
+      `send() tries again by itself after error ${errno} at place ${place}`,
+      () =>
+        four(async (sender, receivers, errors) => {
+          failWith("send", errno, { fd: sender.fd, skip: place, count: 3 });
+          await soon(sender.flush());
+          for (const [i, each] of receivers.entries()) {
+            assertEquals(await texts(each, 1), [NAMES[i]]);
+          }
+          assertEquals([usedFaults("send"), sender.metrics().blockedCount, errors], [3, 3, []]);
+        }),
+    );
+  }
 }
 
 faultTest(
@@ -125,9 +129,64 @@ faultTest(
       await sender.flush();
       await until(() => errors.length > 0, "the error is told");
       assertEquals(errors, ["EHOSTUNREACH 1"]);
+      assertEquals(sender.metrics().dropped.refused, 1);
       assertEquals(await texts(receivers[2]!, 1), ["c"]);
     }),
 );
+
+faultTest(
+  "send() offers each datagram twice, also behind one that was dropped",
+  () =>
+    four(async (sender, receivers, errors) => {
+      failWith("send", ERRNO.EHOSTUNREACH, { fd: sender.fd, count: 3 });
+      await sender.flush();
+      for (const i of [1, 2, 3]) assertEquals(await texts(receivers[i]!, 1), [NAMES[i]]);
+      assertEquals(errors, ["EHOSTUNREACH 0"]);
+    }),
+);
+
+faultTest(
+  "send() offers each datagram twice, also behind one that has met an error and left",
+  async () => {
+    await using one = bound({ readTimeoutMs: 3000 });
+    await using other = bound({ readTimeoutMs: 3000 });
+    await using sender = bound({ reportUnreachable: true, onError() {} });
+    const peers = [one, other].map((each) => packPeer(textOf(each)));
+    // The first call fails; the second one ends with a dead peer, whose error meets the third.
+    for (let i = 0; i < DATAGRAMS_MAX - 1; i++) sender.writeTo(peers[i % 2]!, bytes("x"));
+    sender.writeTo(packPeer(DEAD_ADDRESS), bytes("lost"));
+    sender.writeTo(peers[0]!, bytes("last"));
+    failWith("send", ERRNO.EHOSTUNREACH, { fd: sender.fd });
+    await sender.flush();
+    const heard = await texts(one, DATAGRAMS_MAX / 2 + 1);
+    assertEquals(heard.at(-1), "last");
+    assertEquals(sender.metrics().dropped.refused, 0);
+  },
+);
+
+faultTest(
+  "send() wants no events of room any more, once it has had some",
+  () =>
+    four(async (sender, receivers) => {
+      failWith("send", ERRNO.EAGAIN, { fd: sender.fd });
+      await soon(sender.flush());
+      for (const [i, each] of receivers.entries()) assertEquals(await texts(each, 1), [NAMES[i]]);
+      const { events } = threadPoller().counts;
+      await ticks(20);
+      assertEquals(threadPoller().counts.events, events);
+    }),
+);
+
+faultTest("close() cancels the timer of a send that had no room", async () => {
+  const before = threadPoller().timerCount;
+  const socket = bound();
+  socket.writeTo(packPeer(textOf(socket)), bytes("x"));
+  failWith("send", ERRNO.ENOBUFS, { fd: socket.fd, count: 1_000_000 });
+  void socket.flush();
+  assertEquals(threadPoller().timerCount, before + 1);
+  await socket.close({ timeoutMs: 0 });
+  assertEquals(threadPoller().timerCount, before);
+});
 
 for (const errno of [ERRNO.EIO, ERRNO.EINVAL]) {
   for (const place of [0, 1]) {
@@ -200,7 +259,7 @@ for (const onQueueFull of ["drop-new", "drop-old"] as const) {
     assertEquals([sender.queuedCount, sender.isWritable], [3, false]);
     await sender.flush();
     assertEquals(await texts(receiver, 3), isNew ? ["a", "b", "c"] : ["c", "d", "e"]);
-    assertEquals(sender.isWritable, true);
+    assertEquals([sender.isWritable, sender.metrics().dropped.full], [true, 2]);
   });
 }
 
@@ -216,24 +275,26 @@ faultTest("the queue is bounded in bytes as well", async () => {
   assertEquals(sender.isWritable, true);
 });
 
-faultTest(
-  "queueLifetimeMs drops what has waited longer, and sends the rest",
-  () =>
-    withFakeClock(async (fake) => {
-      await using receiver = bound({ readTimeoutMs: 3000 });
-      await using sender = await dialled(receiver, { queueLifetimeMs: 30_000, queueCountMax: 1 });
-      failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 1_000_000 });
-      sender.write(bytes("old"));
-      const flushed = sender.flush();
-      fake.block(31_000);
-      assertEquals(sender.write(bytes("new")), true); // of a queue that holds one
-      clearFaults();
-      await fake.advance(2);
-      await soon(flushed);
-      assertEquals(await texts(receiver, 1), ["new"]);
-      assertEquals(sender.metrics().dropped.expired, 1);
-    }),
-);
+for (const queueCountMax of [1, 2]) {
+  faultTest(
+    `queueLifetimeMs drops what waited longer, in a queue of ${queueCountMax}`,
+    () =>
+      withFakeClock(async (clock) => {
+        await using receiver = bound();
+        await using sender = await dialled(receiver, { queueLifetimeMs: 30_000, queueCountMax });
+        failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 1_000_000 });
+        sender.write(bytes("old"));
+        const flushed = sender.flush();
+        clock.block(31_000);
+        assertEquals(sender.write(bytes("new")), true);
+        clearFaults();
+        await clock.advance(5);
+        await soon(flushed);
+        assertEquals(await soon(texts(receiver, 1)), ["new"]);
+        assertEquals(sender.metrics().dropped.expired, 1);
+      }),
+  );
+}
 
 faultTest(
   "of a train that is refused, and one of whose datagrams is refused, the others leave",

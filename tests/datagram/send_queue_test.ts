@@ -9,8 +9,9 @@ import { seededRandom } from "../support/random.ts";
 const A = packPeer("127.0.0.1:1");
 const B = packPeer("[::1]:2");
 
-function add(queue: SendQueue, length: number, peer = A): void {
+function add(queue: SendQueue, length: number, peer = A, note = 0): void {
   const at = queue.add(length);
+  queue.table[at + Word.NOTE] = note;
   putPeer(queue.table, at, peer);
 }
 
@@ -43,9 +44,19 @@ test("settle() makes no train of more than 64 datagrams or 65507 bytes, and none
   for (let i = 0; i < 60; i++) add(queue, 1200);
   assertEquals(shape(queue), [[54 * 1200, 1200], [6 * 1200, 1200]]);
   queue.clear();
+  for (let i = 0; i < 64; i++) add(queue, 1024);
+  assertEquals(shape(queue), [[63 * 1024, 1024], [1024, 0]]);
+  queue.clear();
   queue.trainSegmentMax = 100;
   for (const length of [101, 101, 100, 100]) add(queue, length);
   assertEquals(shape(queue), [[101, 0], [101, 0], [200, 100]]);
+  queue.clear();
+});
+
+test("settle() makes no train of what was written at two times, whose lifetimes end apart", () => {
+  const queue = new SendQueue(Infinity);
+  for (const time of [7, 7, 8]) add(queue, 10, A, time);
+  assertEquals(shape(queue), [[20, 10], [10, 0]]);
   queue.clear();
 });
 

@@ -10,7 +10,7 @@ import {
   dialDatagram,
   packPeer,
 } from "../../mod.ts";
-import { bound, deadAddress, dialled } from "../support/datagrams.ts";
+import { bound, DEAD_ADDRESS, dialled } from "../support/datagrams.ts";
 import { until } from "../support/until.ts";
 import type { Note, Scenario } from "./stage.ts";
 
@@ -197,7 +197,7 @@ async function trains(note: Note): Promise<void> {
 async function unreachable(note: Note): Promise<void> {
   const { server } = echoing(note);
   await closing(server, note, async () => {
-    const dead = packPeer(await deadAddress());
+    const dead = packPeer(DEAD_ADDRESS);
     const told = new Told(note);
     let heard = 0;
     const sender = bound({

@@ -5,10 +5,9 @@
 import { AssertionError } from "@std/assert";
 import { type DatagramSocket, dialDatagram, SystemError, TimeoutError } from "../../mod.ts";
 import { isStream, streamAt } from "../support/streams.ts";
+import { DEAD_ADDRESS } from "../support/datagrams.ts";
 import type { Session } from "./clients.ts";
 
-/** Port 1 of loopback, at which nobody listens. */
-const NOBODY = "127.0.0.1:1";
 /** A question says which it is, and the rest is a part of a stream. */
 const HEAD_BYTES = 8;
 const COUNT_MAX = 16;
@@ -103,7 +102,7 @@ export async function dialEcho(at: string, id: number): Promise<Session> {
 
 /** Asks nobody, and is told so. */
 export async function dialNobody(_at: string, id: number): Promise<Session> {
-  const socket = await dialDatagram("udp", NOBODY, { readTimeoutMs: READ_TIMEOUT_MS });
+  const socket = await dialDatagram("udp", DEAD_ADDRESS, { readTimeoutMs: READ_TIMEOUT_MS });
   return {
     async round() {
       for (let tries = 0; tries < TRIES_MAX; tries++) {
