@@ -56,16 +56,45 @@ test("a dead peer among 50 hurts none of the others, with reportUnreachable and 
   }
 });
 
-test("the error queue is drained: an error that nobody asked for is told once, not for ever", async () => {
-  await using server = bound({ reportUnreachable: true, onError: () => void (count += 1) });
-  let count = 0;
-  server.writeTo(packPeer(DEAD_ADDRESS), bytes("x"));
+test("the error queue is drained: an error of the network is told once, not for ever", async () => {
+  for (const [network, dead] of [["udp4", DEAD_ADDRESS], ["udp6", "[::1]:1"]] as const) {
+    const heard: unknown[] = [];
+    const onError = (error: unknown) => heard.push(pastOf(error));
+    await using server = bound({ reportUnreachable: true, onError }, network);
+    server.writeTo(packPeer(dead), bytes("x"));
+    await server.flush();
+    await until(() => heard.length > 0, "the error is told");
+    const { waits } = threadPoller().counts;
+    await ticks(20);
+    assertEquals(heard, ["ECONNREFUSED"]);
+    assert(threadPoller().counts.waits - waits < 200);
+  }
+});
+
+test("a datagram that is too long for the path is told once: the error queue has it, too", async () => {
+  const heard: unknown[] = [];
+  const onError = (error: unknown) => heard.push(pastOf(error));
+  const options = { pathMtu: "probe", reportUnreachable: true, onError } as const;
+  await using server = bound(options, "udp6");
+  server.writeTo(packPeer(server.localAddress), new Uint8Array(65_527)); // loopback has 65 536
   await server.flush();
-  await until(() => count > 0, "the error is told");
-  const { waits } = threadPoller().counts;
-  await ticks(20);
-  assertEquals(count, 1);
-  assert(threadPoller().counts.waits - waits < 200);
+  await until(() => heard.length > 0, "the error is told");
+  await ticks(5);
+  assertEquals([heard, server.metrics().dropped.refused], [["EMSGSIZE"], 1]);
+});
+
+faultTest("a receive without memory is told, and no peer is blamed for it", async () => {
+  await using server = echo();
+  await using client = await dialled(server);
+  client.write(bytes("x"));
+  failWith("recv", ERRNO.ENOMEM, { fd: client.fd });
+  const waited = client.wait().then(() => null, (error) => error);
+  await client.flush();
+  const error = await soon(waited);
+  assertInstanceOf(error, SystemError);
+  const from = `127.0.0.1:${client.localAddress.port}`;
+  assertEquals([error.code, error.message.includes(from)], ["ENOMEM", true]);
+  assertEquals(await texts(client, 1), ["x"]);
 });
 
 test("wait() of a connected socket rejects when its peer is dead, and the socket goes on", async () => {
@@ -150,6 +179,17 @@ faultTest("a failed receive is told, and what lies behind it comes all the same"
   await client.flush();
   await until(() => got.length > 0 && heard.length > 0, "both come");
   assertEquals([got, heard], [["x"], ["ENOMEM"]]);
+});
+
+faultTest("close() leaves no timer, when what was written has left", async () => {
+  const before = threadPoller().timerCount;
+  const socket = bound();
+  socket.writeTo(packPeer(socket.localAddress), bytes("x"));
+  failWith("send", ERRNO.EAGAIN, { fd: socket.fd, count: 2 });
+  const closing = socket.close();
+  assertEquals(threadPoller().timerCount, before + 1);
+  assertEquals(await soon(closing), { unsentCount: 0 });
+  assertEquals(threadPoller().timerCount, before);
 });
 
 test("close() sends what was written, says what was not, and gives everything back", async () => {

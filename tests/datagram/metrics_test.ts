@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
+import { metrics } from "../../mod.ts";
 import { bound, bytes, dialled, echo, texts } from "../support/datagrams.ts";
 
 test("metrics() counts datagrams, bytes and the messages that they were", async () => {
@@ -24,7 +25,8 @@ test("metrics() counts datagrams, bytes and the messages that they were", async 
   assert(ours.received.bufferedBytesMax > 0);
 });
 
-test("metrics() tells at once what the kernel has dropped", async () => {
+test("metrics() tells at once what the kernel has dropped, and of all sockets after they closed", async () => {
+  const before = metrics().datagrams.droppedByKernel;
   await using server = bound({ receiveBufferBytes: 4096 });
   await using client = await dialled(server, { segmentation: "off" });
   for (let i = 0; i < 500; i++) client.write(bytes("x"));
@@ -38,6 +40,10 @@ test("metrics() tells at once what the kernel has dropped", async () => {
   }
   assertEquals(count + server.metrics().received.droppedByKernel, 500);
   server.release();
+  const { droppedByKernel: dropped } = server.metrics().received;
+  assertEquals(metrics().datagrams.droppedByKernel, before + dropped);
+  await server.close();
+  assertEquals(metrics().datagrams.droppedByKernel, before + dropped);
 });
 
 test("metrics() of a closed socket has its counts, and nothing of the kernel's", async () => {

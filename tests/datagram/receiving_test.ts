@@ -81,6 +81,13 @@ test("what nobody waits for stays with the kernel", async () => {
   await ticks(5);
   assertEquals(server.metrics().received.count, 0);
   assertEquals(await texts(server, 1), ["early"]);
+  client.write(bytes("late"));
+  await client.flush();
+  await ticks(5);
+  const { events } = threadPoller().counts;
+  await ticks(20);
+  assertEquals(threadPoller().counts.events, events, "events of it go on");
+  assertEquals(await texts(server, 1), ["late"]);
 });
 
 test("a handler that throws hurts no other datagram, and onError hears whose it was", async () => {

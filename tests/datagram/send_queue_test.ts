@@ -1,6 +1,7 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { test } from "node:test";
 import { packPeer } from "../../mod.ts";
+import { blocks } from "../../src/buffer/block.ts";
 import { putPeer, RECORD_WORDS, Word } from "../../src/datagram/record.ts";
 import { SendQueue } from "../../src/datagram/send_queue.ts";
 import { leaks } from "../support/leaks.ts";
@@ -108,6 +109,19 @@ test("an empty queue holds neither blocks nor a table", async () => {
     assertEquals(queue.removeRecords(300), 300);
     assertEquals(queue.table.length, 0);
   });
+});
+
+test("a queue that is never empty gives back the blocks of what has left", () => {
+  const queue = new SendQueue(Infinity);
+  add(queue, 1000);
+  const before = blocks.counts().usedCount;
+  for (let i = 0; i < 1000; i++) {
+    add(queue, 1000);
+    queue.settle();
+    queue.removeOldest();
+  }
+  assertLessOrEqual(blocks.counts().usedCount - before, 1);
+  queue.clear();
 });
 
 /** The length of each datagram of a queue, those of trains one by one. */
