@@ -8,7 +8,7 @@ import type { LinkBuffer } from "../buffer/contract.ts";
 import { sliceOf } from "../buffer/link_buffer.ts";
 import { takeBack, track } from "../buffer/tracked.ts";
 import { DATAGRAM_KEEP_BYTES_MIN } from "../core/limits.ts";
-import { RECORD_WORDS, recordTable, Word } from "./record.ts";
+import { RECORD_WORDS, Word } from "./record.ts";
 
 const NO_TABLE = new Uint32Array(0);
 const NO_SLOTS: readonly Block[] = [];
@@ -45,7 +45,8 @@ export class Batch {
   #begin = 0;
   #end = 0;
   #segment = 0;
-  #isOwned = false;
+  /** The memory of a batch that is kept. Made when one is. */
+  #kept: Block[] | null = null;
 
   /** Takes what lies in records and slots of somebody else, who has them until `end`. */
   begin(table: Uint32Array, slots: readonly Block[], recordCount: number): void {
@@ -108,40 +109,40 @@ export class Batch {
    * together.
    */
   keep(): void {
-    const { table, count } = this;
-    const slots = this.#slots.slice(0, this.#recordCount);
-    const own = recordTable(this.#recordCount);
-    own.set(table.subarray(0, own.length));
+    const { table } = this;
+    const end = RECORD_WORDS * this.#recordCount;
     let bytes = 0;
-    const isKept = (at: number) => own[at + Word.LENGTH]! >= DATAGRAM_KEEP_BYTES_MIN;
-    for (let at = 0; at < own.length; at += RECORD_WORDS) {
-      if (!isKept(at)) bytes += own[at + Word.LENGTH]!;
+    for (let at = Word.LENGTH; at < end; at += RECORD_WORDS) {
+      if (table[at]! < DATAGRAM_KEEP_BYTES_MIN) bytes += table[at]!;
     }
     const block = blocks.take(bytes);
+    const own = table.slice(0, end);
+    const kept = this.#kept ??= [];
     let free = block.offset;
-    for (let i = 0, at = 0; i < slots.length; i++, at += RECORD_WORDS) {
-      const slot = slots[i]!;
-      if (isKept(at)) {
-        slot.retain();
+    for (let i = 0, at = 0; at < end; i++, at += RECORD_WORDS) {
+      const slot = this.#slots[i]!;
+      const length = table[at + Word.LENGTH]!;
+      if (length >= DATAGRAM_KEEP_BYTES_MIN) {
+        kept.push(slot.retain());
         continue;
       }
-      const [offset, length] = [own[at + Word.OFFSET]!, own[at + Word.LENGTH]!];
-      block.slab.bytes.set(slot.lend(offset, length), free);
-      slots[i] = block.retain();
+      block.slab.bytes.set(slot.lend(table[at + Word.OFFSET]!, length), free);
+      kept.push(block.retain());
       own[at + Word.OFFSET] = free;
       free += length;
     }
     block.release();
-    this.begin(own, slots, slots.length);
-    this.count = count;
-    this.#isOwned = true;
+    this.table = own;
+    this.#slots = kept;
   }
 
   /** There is nothing here any more: what was lent is taken back. */
   end(): void {
     if (this.#recordCount === 0) return;
-    if (this.#isOwned) { for (const slot of this.#slots) slot.release(); }
-    this.#isOwned = false;
+    if (this.#slots === this.#kept) {
+      for (const slot of this.#kept) slot.release();
+      this.#kept.length = 0;
+    }
     this.table = NO_TABLE;
     this.#slots = NO_SLOTS;
     this.#recordCount = 0;

@@ -170,18 +170,12 @@ export class Receiving {
       return Promise.reject(failure);
     }
     this.release();
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiter = signal === undefined
-      ? { resolve, reject }
-      : this.#waiterWith(signal, resolve, reject);
-    return promise;
+    const waiter = Promise.withResolvers<void>();
+    this.#waiter = signal === undefined ? waiter : this.#waiterWith(signal, waiter);
+    return waiter.promise;
   }
 
-  #waiterWith(
-    signal: AbortSignal,
-    resolve: () => void,
-    reject: (error: unknown) => void,
-  ): Waiter {
+  #waiterWith(signal: AbortSignal, { resolve, reject }: Waiter): Waiter {
     const onAbort = () => this.#endWait()!.reject(signal.reason);
     const leave = () => signal.removeEventListener("abort", onAbort);
     signal.addEventListener("abort", onAbort);

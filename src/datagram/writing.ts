@@ -196,7 +196,6 @@ export class Writing {
     if (queue.recordCount === 0) return RESOLVED;
     if (this.#flushing === null) {
       this.#flushing = Promise.withResolvers<void>();
-      this.#flushing.promise.catch(ignore);
       this.#owner.onFlushBegin();
     }
     return withSignal(this.#flushing.promise, signal);
@@ -208,7 +207,8 @@ export class Writing {
     if (flushing === null) return;
     this.#flushing = null;
     this.#owner.onFlushEnd();
-    if (error === null) flushing.resolve();
-    else flushing.reject(error);
+    if (error === null) return flushing.resolve();
+    flushing.promise.catch(ignore); // not everybody awaits a flush
+    flushing.reject(error);
   }
 }
