@@ -1,61 +1,81 @@
 // deno run --allow-ffi --allow-net --allow-read examples/tftp_server.ts   or   bun examples/tftp_server.ts
 
 /**
- * Sends files of a directory by TFTP (RFC 1350): a packet that is lost is sent again.
- * `tftp_server.ts [HOST:PORT] [DIRECTORY]`; at localhost:6969, the files of this directory.
- *
- * Try it with `tftp -m binary localhost 6969 -c get README.md /dev/stdout`.
+ * Sends files of a directory by TFTP (RFC 1350), and takes new ones if told to; at localhost:6969,
+ * with the files of this directory. Each transfer has a socket of its own, and a packet that is lost
+ * goes again. Packets, files and transfers are in examples/tftp/; here is which requests become one.
  *
  * @module
  */
-import "./one_line.ts";
-import { join, resolve, sep } from "node:path";
-import process from "node:process";
-import { createDatagramSocket } from "../mod.ts";
-import { errorPacket, Fault, headOf, Op, readRequest } from "./tftp/packet.ts";
-import { transfer } from "./tftp/transfer.ts";
+import { resolve } from "node:path";
+import { listenDatagrams, readArguments, stopAsked } from "./command_line.ts";
+import { Client } from "./tftp/client.ts";
+import { toTransferError } from "./tftp/files.ts";
+import { errorPacket, Fault, isRequest, Op, readRequest, type Request } from "./tftp/packet.ts";
+import { type Received, receiveFile, sendFile } from "./tftp/transfer.ts";
 
-const TRANSFERS_MAX = 100;
-const [at = "localhost:6969", directory = "."] = process.argv.slice(2);
-const root = resolve(directory);
-const stopping = new AbortController();
-let transfers = 0;
+const USAGE = `Usage: tftp_server.ts [HOST:PORT] [DIRECTORY] [--write]
 
-/** The path of a file below the directory; null for one that is not. */
-function pathOf(name: string): string | null {
-  const path = join(root, name);
-  return path.startsWith(root + sep) && !name.includes("\0") ? path : null;
+  DIRECTORY     where the files are: this one unless given
+  --write       takes files, too, but replaces none; under Deno with --allow-write`;
+
+/** Clients that are served at a time: each has a socket and a file. */
+const CLIENTS_MAX = 250;
+const { at, operands, values } = readArguments(USAGE, 6969, { write: { type: "boolean" } }, 1);
+const root = resolve(operands[0] ?? ".");
+const clients = new Map<Client, Promise<void>>();
+/** Requests that are being served, by their clients and names. */
+const served = new Set<string>();
+
+/** Sends the file of a request, or receives it; the client is told when that cannot be. */
+async function transfer(client: Client, request: Request): Promise<Received | null> {
+  const name = JSON.stringify(request.name); // a name may have any bytes
+  try {
+    if (request.op === Op.WRITE) {
+      const received = await receiveFile(client, request, root);
+      console.log(`${name}: ${received.bytes} bytes received`);
+      return received;
+    }
+    console.log(`${name}: ${await sendFile(client, request, root)} bytes sent`);
+  } catch (error) {
+    const { code, message } = toTransferError(error);
+    if (code !== null) client.tell(errorPacket(code, message));
+    console.warn(`${name}: ${message}`);
+  }
+  return null;
 }
 
-const socket = createDatagramSocket("udp", at, {
+async function serve(client: Client, request: Request, key: string): Promise<void> {
+  const received = await transfer(client, request).finally(() => served.delete(key));
+  if (received !== null) await client.linger(received.ack, Op.DATA, received.block);
+  clients.delete(client);
+  await client.close();
+}
+
+const stopped = stopAsked();
+const socket = listenDatagrams(at, {
   onDatagram(datagram) {
     const refuse = (code: number, text: string) => void datagram.reply(errorPacket(code, text));
     const request = readRequest(datagram.bytes);
     if (request === null) {
-      // An error is answered by nothing, else two could answer each other for ever.
-      if (headOf(datagram.bytes).op === Op.WRITE) refuse(Fault.REFUSED, "files are only sent");
+      if (isRequest(datagram.bytes)) refuse(Fault.ILLEGAL, "the request is malformed");
       return;
     }
-    const path = pathOf(request.name);
-    if (request.mode !== "octet") return refuse(Fault.ILLEGAL, "only octet is known");
-    if (path === null) return refuse(Fault.REFUSED, "it is not below the directory");
-    if (transfers >= TRANSFERS_MAX) return refuse(Fault.OTHER, "too many transfers, try later");
-    const { remoteAddress, localAddress } = datagram;
-    transfers += 1;
-    transfer(remoteAddress, localAddress, request, path, stopping.signal)
-      .then((bytes) => console.log(`${request.name}: ${bytes} bytes`))
-      .catch((error) => console.warn(`${request.name}: ${error.message}`))
-      .finally(() => transfers -= 1);
+    const { op, mode, name } = request;
+    if (mode !== "octet" && mode !== "netascii") return refuse(Fault.ILLEGAL, "no such mode");
+    if (op === Op.WRITE && !values.write) return refuse(Fault.REFUSED, "files are only sent");
+    // A request that gets no answer comes again, and one that came twice is served once: a new socket
+    // for each would take the client for two.
+    const key = `${datagram.peerKey} ${op} ${name}`;
+    if (clients.size >= CLIENTS_MAX || served.has(key)) return;
+    const client = new Client(datagram);
+    served.add(key);
+    clients.set(client, serve(client, request, key));
   },
-});
+}, (host, port) => `tftp -m binary ${host} ${port} -c get README.md /dev/stdout`);
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    stopping.abort();
-    void socket.close();
-  });
-}
-
-const { hostname, port } = socket.localAddress;
-console.log(`Listening on ${hostname}:${port}; Ctrl-C stops it`);
-await socket.closed;
+await stopped;
+await socket.close();
+for (const client of clients.keys()) client.stop();
+await Promise.all(clients.values());
+console.log("Stopped");

@@ -11,7 +11,7 @@ PACKAGES=(
   redis-cli:redis-tools redis-benchmark:redis-tools redis-server:redis-server
   iperf3:iperf3 psql:postgresql
   openssl:openssl nginx:nginx-light haproxy:haproxy stunnel:stunnel4 go:golang-go
-  dig:dnsutils dnsperf:dnsperf logger:bsdutils tftp:tftp-hpa ntpdate:ntpdate ip:iproute2
+  dig:dnsutils dnsperf:dnsperf logger:bsdutils tftp:tftp-hpa busybox:busybox ntpdate:ntpdate ip:iproute2
   systemd-socket-activate:systemd chromium:chromium
   memccapable:libmemcached-tools memcached:memcached mosquitto_sub:mosquitto-clients
 )

@@ -7,12 +7,24 @@ import { Buffer } from "node:buffer";
 export const Op = { READ: 1, WRITE: 2, DATA: 3, ACK: 4, ERROR: 5, OPTIONS: 6 } as const;
 
 /** Codes of errors. */
-export const Fault = { OTHER: 0, NOT_FOUND: 1, REFUSED: 2, ILLEGAL: 4 } as const;
+export const Fault = {
+  OTHER: 0,
+  NOT_FOUND: 1,
+  REFUSED: 2,
+  NO_ROOM: 3,
+  ILLEGAL: 4,
+  UNKNOWN_PORT: 5,
+  EXISTS: 6,
+} as const;
 
-/** A request for a file. */
-export interface ReadRequest {
+/** The most that a request has (RFC 2347). */
+const REQUEST_BYTES_MAX = 512;
+
+/** A request to read a file, or to write one. */
+export interface Request {
+  readonly op: typeof Op.READ | typeof Op.WRITE;
   readonly name: string;
-  /** "octet" are the bytes as they are. */
+  /** "octet" are the bytes as they are, "netascii" is text with the lines of networks. */
   readonly mode: string;
   /** Options by their names in lower case. */
   readonly options: ReadonlyMap<string, string>;
@@ -24,14 +36,22 @@ export function headOf(bytes: Uint8Array): { op: number; number: number } {
   return { op: bytes[0]! << 8 | bytes[1]!, number: bytes[2]! << 8 | bytes[3]! };
 }
 
-/** Reads a request for a file. Null where it is none. */
-export function readRequest(bytes: Uint8Array): ReadRequest | null {
-  if (headOf(bytes).op !== Op.READ || bytes.at(-1) !== 0) return null;
-  const [name, mode, ...rest] = Buffer.from(bytes.subarray(2, -1)).toString("latin1").split("\0");
-  if (name === undefined || mode === undefined || rest.length % 2 !== 0) return null;
+/** Whether a packet means to be a request. */
+export function isRequest(bytes: Uint8Array): boolean {
+  const { op } = headOf(bytes);
+  return op === Op.READ || op === Op.WRITE;
+}
+
+/** Reads a request. Null where it is none. */
+export function readRequest(bytes: Uint8Array): Request | null {
+  if (!isRequest(bytes)) return null;
+  const { op } = headOf(bytes) as Pick<Request, "op">;
+  if (bytes.at(-1) !== 0 || bytes.length > REQUEST_BYTES_MAX) return null;
+  const [name, mode, ...rest] = Buffer.from(bytes.subarray(2, -1)).toString().split("\0");
+  if (!name || !mode || rest.length % 2 !== 0) return null;
   const options = new Map<string, string>();
   for (let i = 0; i < rest.length; i += 2) options.set(rest[i]!.toLowerCase(), rest[i + 1]!);
-  return { name, mode: mode.toLowerCase(), options };
+  return { op, name, mode: mode.toLowerCase(), options };
 }
 
 function packet(op: number, ...parts: (number | string | Uint8Array)[]): Uint8Array {
@@ -40,9 +60,14 @@ function packet(op: number, ...parts: (number | string | Uint8Array)[]): Uint8Ar
   return Buffer.concat([two(op), ...pieces]);
 }
 
-/** A block of the file; a short one is the last. */
+/** A block of the file; a short one is the last. Its number begins again behind 65535. */
 export function dataPacket(block: number, bytes: Uint8Array): Uint8Array {
   return packet(Op.DATA, block & 0xffff, bytes);
+}
+
+/** Says that a block has come; 0 is the request to write. */
+export function ackPacket(block: number): Uint8Array {
+  return packet(Op.ACK, block & 0xffff);
 }
 
 /** The end of a transfer that cannot be. */

@@ -1,111 +1,146 @@
 /**
- * One transfer of TFTP: a file that goes to one client, block after block.
+ * One transfer of TFTP: a file that goes to a client, or comes from one, block after block.
  */
-import { type FileHandle, open } from "node:fs/promises";
-import { type DatagramSocket, dialDatagram, TimeoutError, type UdpAddress } from "../../mod.ts";
-import {
-  dataPacket,
-  errorPacket,
-  Fault,
-  headOf,
-  Op,
-  optionsPacket,
-  type ReadRequest,
-} from "./packet.ts";
+import { Buffer } from "node:buffer";
+import { type FileHandle, unlink } from "node:fs/promises";
+import { type Client, TransferError } from "./client.ts";
+import { makeToWrite, openToRead } from "./files.ts";
+import { FromNetwork, toNetwork } from "./netascii.ts";
+import { ackPacket, dataPacket, Fault, Op, optionsPacket, type Request } from "./packet.ts";
 
 const BLOCK_BYTES = 512;
-const BLOCK_BYTES_MAX = 1428; // fits an Ethernet packet
-/** A block is sent again when no answer has come for so long, and so many times. */
-const ANSWER_MS = 250;
-const TRIES_MAX = 20;
-
-/** The client has ended it, with words of its own. */
-export class EndedByClient extends Error {}
+const BLOCK_BYTES_MIN = 8;
+const BLOCK_BYTES_MAX = 65_464;
+/** Longer blocks are granted as this: it fits an Ethernet packet. */
+const BLOCK_BYTES_GRANTED = 1428;
+const TIMEOUT_SECONDS_MAX = 5;
+/** Strangers may not fill the disk with one file. */
+const FILE_BYTES_MAX = 2 ** 30;
+const READ_BYTES = 65_536;
 
 /** The options that we grant of those that a client asks for (RFC 2348, 2349). */
-function grant(asked: ReadonlyMap<string, string>, size: number): Map<string, string> {
+export function grant({ options }: Request, bytes: number | null): Map<string, string> {
   const granted = new Map<string, string>();
-  const bytes = Number(asked.get("blksize"));
-  if (bytes >= 8 && bytes <= 65_464) granted.set("blksize", `${Math.min(bytes, BLOCK_BYTES_MAX)}`);
-  if (asked.has("tsize")) granted.set("tsize", `${size}`);
+  const numberOf = (name: string) =>
+    /^\d+$/.test(options.get(name) ?? "") ? Number(options.get(name)) : NaN;
+  const blockBytes = numberOf("blksize");
+  if (blockBytes >= BLOCK_BYTES_MIN && blockBytes <= BLOCK_BYTES_MAX) {
+    granted.set("blksize", `${Math.min(blockBytes, BLOCK_BYTES_GRANTED)}`);
+  }
+  const seconds = numberOf("timeout");
+  if (seconds >= 1 && seconds <= TIMEOUT_SECONDS_MAX) granted.set("timeout", `${seconds}`);
+  if (bytes !== null && numberOf("tsize") >= 0) granted.set("tsize", `${bytes}`);
   return granted;
 }
 
-/** Sends a packet until it is acknowledged: all of TFTP's way through a network that loses. */
-async function send(client: DatagramSocket, packet: Uint8Array, block: number): Promise<void> {
-  for (let tries = 0; tries < TRIES_MAX; tries++) {
-    client.write(packet);
-    await client.flush();
-    if (await isAcknowledged(client, block)) return;
-  }
-  throw new EndedByClient(`no answer to block ${block}`);
+/** Does as granted. The bytes of a block. */
+function agree(client: Client, granted: ReadonlyMap<string, string>): number {
+  const seconds = granted.get("timeout");
+  if (seconds !== undefined) client.pauseMs = 1000 * Number(seconds);
+  return Number(granted.get("blksize") ?? BLOCK_BYTES);
 }
 
-/** Waits for the acknowledgement of a block. False when the time is over. */
-async function isAcknowledged(client: DatagramSocket, block: number): Promise<boolean> {
-  for (;;) {
-    try {
-      await client.wait(); // its deadline is the socket's readTimeoutMs
-    } catch (error) {
-      if (error instanceof TimeoutError) return false;
-      throw error;
+/** The blocks of a file; the last one is short, or empty. */
+async function* blocksOf(file: FileHandle, blockBytes: number, isText: boolean) {
+  const buffer = new Uint8Array(READ_BYTES);
+  let rest: Uint8Array = new Uint8Array(0);
+  let hasMore = true;
+  while (hasMore) {
+    const { bytesRead } = await file.read(buffer, 0, READ_BYTES, null);
+    const bytes = buffer.subarray(0, bytesRead);
+    rest = Buffer.concat([rest, isText ? toNetwork(bytes) : bytes]);
+    hasMore = bytesRead > 0;
+    for (; rest.length >= blockBytes; rest = rest.subarray(blockBytes)) {
+      yield rest.subarray(0, blockBytes);
     }
-    let isHere = false;
-    for (const { bytes } of client.datagrams) {
-      const { op, number } = headOf(bytes);
-      if (op === Op.ERROR) throw new EndedByClient(new TextDecoder().decode(bytes.subarray(4)));
-      // Answers to earlier blocks are late, or there twice: a block sent for each of them would
-      // double the traffic for ever (RFC 1123 §4.2.3.1).
-      if (op === Op.ACK && number === (block & 0xffff)) isHere = true;
-    }
-    client.release();
-    if (isHere) return true;
+  }
+  yield rest;
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let rest = bytes; rest.length > 0;) {
+    const { bytesWritten } = await file.write(rest, 0, rest.length, null);
+    rest = rest.subarray(bytesWritten);
   }
 }
 
-async function sendBlocks(client: DatagramSocket, file: FileHandle, blockBytes: number) {
-  const buffer = new Uint8Array(blockBytes);
-  let sent = 0;
-  for (let block = 1;; block++) {
-    const { bytesRead } = await file.read(buffer, 0, blockBytes, sent);
-    await send(client, dataPacket(block, buffer.subarray(0, bytesRead)), block);
-    sent += bytesRead;
-    if (bytesRead < blockBytes) return sent;
-  }
-}
-
-/**
- * Sends the file of a request, from a port of its own, as the protocol wants it. The number of bytes.
- */
-export async function transfer(
-  to: UdpAddress,
-  from: UdpAddress,
-  { options }: ReadRequest,
-  path: string,
-  signal: AbortSignal,
+/** Sends a file. The number of bytes that have gone. */
+export async function sendFile(
+  client: Client,
+  request: Request,
+  directory: string,
 ): Promise<number> {
-  const host = (address: UdpAddress) =>
-    address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
-  await using client = await dialDatagram("udp", `${host(to)}:${to.port}`, {
-    localAddress: `${host(from)}:0`,
-    readTimeoutMs: ANSWER_MS,
-    signal,
-  });
-  const stop = () => void client.close({ timeoutMs: 0 });
-  signal.addEventListener("abort", stop);
+  await using file = await openToRead(directory, request.name);
+  const isText = request.mode === "netascii";
+  // How long a text is for the network is not known before its end; and curl takes 0 for a mistake.
+  const { size } = await file.stat();
+  const granted = grant(request, isText || size === 0 ? null : size);
+  const blockBytes = agree(client, granted);
+  if (granted.size > 0) await client.exchange(optionsPacket(granted), Op.ACK, 0);
+  let block = 0;
+  let sent = 0;
+  for await (const bytes of blocksOf(file, blockBytes, isText)) {
+    block += 1;
+    await client.exchange(dataPacket(block, bytes), Op.ACK, block);
+    sent += bytes.length;
+  }
+  return sent;
+}
+
+/** A file that has come. */
+export interface Received {
+  readonly bytes: number;
+  /** The last block, and what acknowledges it: that may be lost. */
+  readonly block: number;
+  readonly ack: Uint8Array;
+}
+
+/** Receives a file. One that does not come to its end is removed. */
+export async function receiveFile(
+  client: Client,
+  request: Request,
+  directory: string,
+): Promise<Received> {
+  const asked = Number(request.options.get("tsize") ?? 0);
+  if (asked > FILE_BYTES_MAX) throw tooLarge();
+  const { file, path } = await makeToWrite(directory, request.name);
   try {
-    await using file = await open(path);
-    const { size } = await file.stat();
-    const granted = grant(options, size);
-    if (granted.size > 0) await send(client, optionsPacket(granted), 0);
-    return await sendBlocks(client, file, Number(granted.get("blksize") ?? BLOCK_BYTES));
+    const granted = grant(request, asked);
+    const blockBytes = agree(client, granted);
+    const first = granted.size > 0 ? optionsPacket(granted) : ackPacket(0);
+    return await receiveBlocks(client, file, first, blockBytes, request.mode === "netascii");
   } catch (error) {
-    if (!(error instanceof EndedByClient) && client.fd >= 0) {
-      client.write(errorPacket(Fault.NOT_FOUND, "the file cannot be read"));
-      await client.flush();
-    }
+    await unlink(path).catch(() => {});
     throw error;
   } finally {
-    signal.removeEventListener("abort", stop);
+    await file.close();
   }
+}
+
+async function receiveBlocks(
+  client: Client,
+  file: FileHandle,
+  first: Uint8Array,
+  blockBytes: number,
+  isText: boolean,
+): Promise<Received> {
+  const text = new FromNetwork();
+  let ack = first;
+  let bytes = 0;
+  for (let block = 1;; block++) {
+    const data = (await client.exchange(ack, Op.DATA, block)).subarray(4);
+    bytes += data.length;
+    if (data.length > blockBytes) throw new TransferError(Fault.ILLEGAL, "the block is too long");
+    if (bytes > FILE_BYTES_MAX) throw tooLarge();
+    await writeAll(file, isText ? text.next(data) : data);
+    ack = ackPacket(block);
+    if (data.length < blockBytes) {
+      await writeAll(file, text.end());
+      return { bytes, block, ack };
+    }
+  }
+}
+
+function tooLarge(): TransferError {
+  return new TransferError(Fault.NO_ROOM, "the file is too large");
 }

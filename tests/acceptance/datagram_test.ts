@@ -2,38 +2,11 @@
  * The servers of UDP among the examples, asked by clients that others wrote.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import process from "node:process";
-import { Program } from "../../scripts/program.ts";
-import { Bed, findObstacle, SERVER_HOST } from "../network/bed.ts";
-import { commandFor, start } from "../support/child.ts";
-import { root, withDirectory } from "../support/library.ts";
-import { lacks, lacksModule, runTool, SCALE, TOOL_MS_MAX } from "../support/tool.ts";
-
-const FILE_BYTES = 200_000;
-/** Where each packet that is lost costs a quarter of a second. */
-const SLOW_FILE_BYTES = 40_000;
-
-/** Serves at an address while it calls with the port, and ends in order. What it has printed. */
-async function withServer(
-  file: string,
-  call: (port: string, server: Program) => Promise<unknown>,
-  args: readonly string[] = [],
-  at = "127.0.0.1:0",
-): Promise<string> {
-  const server = start(file, { args: [at, ...args], timeoutMs: 5 * TOOL_MS_MAX });
-  try {
-    const [, port] = await server.find(/Listening on .*:(\d+);/);
-    await call(port!, server);
-  } finally {
-    await server.stop("SIGINT");
-  }
-  const { code, signal, stdout, stderr } = await server.ended;
-  assertEquals([code, signal], [0, null], stderr);
-  return stdout;
-}
+import { withDirectory } from "../support/library.ts";
+import { lacks, lacksModule, runTool, SCALE, withServer } from "../support/tool.ts";
 
 /** Asks by UDP. */
 async function dig(port: string, ...args: string[]): Promise<string> {
@@ -144,61 +117,6 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"<13>all are told", ("1
   }
   assertMatch(printed, /^shop\.page 12\.5 ms, 1 times$/m);
 });
-
-test("tftp gets a file, and is refused those that are not below the directory", {
-  skip: lacks("tftp"),
-}, () =>
-  withDirectory(async (directory) => {
-    const bytes = randomBytes(FILE_BYTES);
-    writeFileSync(`${directory}/file`, bytes);
-    writeFileSync(`${directory}/blocks`, bytes.subarray(0, 1024)); // the last block is empty
-    await withServer("examples/tftp_server.ts", async (port) => {
-      const get = (name: string) => {
-        const args = ["-m", "binary", "127.0.0.1", port, "-c", "get", name, `${directory}/got`];
-        return runTool("tftp", args);
-      };
-      await get("file");
-      assert(bytes.equals(readFileSync(`${directory}/got`)), "another byte came");
-      await get("blocks");
-      assert(bytes.subarray(0, 1024).equals(readFileSync(`${directory}/got`)), "another byte came");
-      assertMatch((await get("../file")).stdout, /not below the directory/);
-      assertMatch((await get("absent")).stdout, /cannot be read/);
-    }, [directory]);
-  }));
-
-const obstacle = lacks("tftp") || findObstacle() || false;
-
-test(
-  "tftp gets a file through a network that loses every tenth packet",
-  { skip: obstacle },
-  () =>
-    withDirectory(async (directory) => {
-      const bytes = randomBytes(SLOW_FILE_BYTES);
-      writeFileSync(`${directory}/file`, bytes);
-      const bed = await Bed.make({ seed: 7 });
-      try {
-        await bed.set("loss=10", "loss=10");
-        const [file, args] = commandFor("examples/tftp_server.ts", {
-          args: [`${SERVER_HOST}:6969`, directory],
-        });
-        const server = new Program({
-          argv: bed.command("server", [file, ...args]),
-          cwd: root,
-          timeoutMs: 3 * TOOL_MS_MAX,
-        });
-        await server.find(/Listening on/);
-        const get = ["-m", "binary", SERVER_HOST, "6969", "-c", "get", "file", `${directory}/got`];
-        const argv = bed.command("client", ["tftp", ...get]);
-        await runTool(argv[0]!, argv.slice(1));
-        assert(bytes.equals(readFileSync(`${directory}/got`)), "another byte came");
-        const { there, back } = await bed.counts();
-        assert(there.lost + back.lost > 10, "packets were lost");
-        await server.stop("SIGINT");
-      } finally {
-        await bed.close();
-      }
-    }),
-);
 
 const cannotAsk = lacks("ntpdate") || (process.getuid?.() !== 0 && "only root has port 123") ||
   false;

@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { run, start } from "../support/child.ts";
 
 const STREAMS = ["ingest", "memcached_server", "mqtt_broker", "socks5_proxy", "websocket_server"];
-const DATAGRAMS = ["dns_server"];
+const DATAGRAMS = ["dns_server", "tftp_server"];
 
 /** Takes a port of 127.0.0.1, for streams or for datagrams. */
 async function takePort(
@@ -34,7 +34,9 @@ for (const name of [...STREAMS, ...DATAGRAMS]) {
       inUse.stderr,
       /^Cannot (listen on|bind) 127\.0\.0\.1:\d+: .*EADDRINUSE\); another program .*\n$/,
     );
-    for (const args of [["--nonsense"], ["localhost:99999"], ["--port", "http"], ["a:1", "b:2"]]) {
+    for (
+      const args of [["--nonsense"], ["localhost:99999"], ["--port", "http"], ["a:1", "b", "c"]]
+    ) {
       const { code, stdout, stderr } = await run(file, { args });
       assertEquals([code, stdout], [2, ""], args.join(" "));
       assertMatch(stderr, /^.+\n$/);

@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { type Ended, Program } from "../../scripts/program.ts";
 import { startServerAt } from "../../bench/harness/child.ts";
+import { start } from "./child.ts";
 import { root } from "./library.ts";
 
 /** The factor of the work beside CI, with ACCEPTANCE=full in the environment. */
@@ -45,6 +46,25 @@ export async function runTool(program: string, args: readonly string[]): Promise
   const { code, signal, stdout, stderr } = ended;
   assertEquals([code, signal], [0, null], `${argv.join(" ")}\n${stdout}\n${stderr}`);
   return ended;
+}
+
+/** Runs an example that serves while it calls with its port; it ends in order. What it has printed. */
+export async function withServer(
+  file: string,
+  call: (port: string, server: Program) => Promise<unknown>,
+  args: readonly string[] = [],
+  at = "127.0.0.1:0",
+): Promise<string> {
+  const server = start(file, { args: [at, ...args], timeoutMs: 5 * TOOL_MS_MAX });
+  try {
+    const [, port] = await server.find(/Listening on .*:(\d+);/);
+    await call(port!, server);
+  } finally {
+    await server.stop("SIGINT");
+  }
+  const { code, signal, stdout, stderr } = await server.ended;
+  assertEquals([code, signal], [0, null], stderr);
+  return stdout;
 }
 
 /** Runs a server of others at a port while it calls. */
