@@ -104,6 +104,35 @@ for (const heard of GROUPS) {
     socket.leaveGroup(group, { ...way, source: other });
   });
 
+  test(`reply() to what was sent to ${group} comes from an address of ours`, async () => {
+    await using socket = hearing(network, every);
+    socket.joinGroup(group, way);
+    await using asker = createDatagramSocket(
+      "udp",
+      from.includes(":") ? `[${from}]:0` : `${from}:0`,
+      {
+        multicastInterface: name,
+        multicastTtl: 0,
+        readTimeoutMs: 3000,
+      },
+    );
+    const to = packPeer({ transport: "udp", hostname: group, port: portOf(socket) });
+    asker.writeTo(to, bytes("question"));
+    await asker.flush();
+    await socket.wait();
+    const question = socket.datagrams.at(0);
+    assertEquals(question.localAddress.hostname, group);
+    question.reply(bytes("answer"));
+    socket.release();
+    await socket.flush();
+    assertEquals(socket.metrics().dropped.refused, 0);
+    await asker.wait();
+    const { remoteAddress } = asker.datagrams.at(0);
+    const { hostname } = asker.localAddress; // the same machine
+    assertEquals([remoteAddress.hostname, remoteAddress.port], [hostname, portOf(socket)]);
+    asker.release();
+  });
+
   test(`a socket does not hear ${group} when somebody else has joined it (IP_MULTICAST_ALL)`, async () => {
     await using joined = hearing(network, every);
     joined.joinGroup(group, way);

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { BusyError, type LinkBuffer, SystemError, TimeoutError } from "../../mod.ts";
+import { BusyError, configure, type LinkBuffer, SystemError, TimeoutError } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
+import { config } from "../../src/core/config.ts";
 import { ERRNO } from "../../src/core/errno.ts";
 import { DATAGRAM_SLOT_BYTES } from "../../src/core/limits.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
@@ -71,6 +72,55 @@ test("wait() refuses a second one, ends with its signal or its deadline, and can
 test("wait() is refused where a handler takes the datagrams", async () => {
   await using server = echo();
   assertThrows(() => server.wait(), TypeError, "handler");
+});
+
+test("wait() is over for its signal once it has resolved", async () => {
+  await using server = bound({ readTimeoutMs: 3000 });
+  await using client = await dialled(server);
+  const controller = new AbortController();
+  const first = server.wait({ signal: controller.signal });
+  client.write(bytes("one"));
+  await client.flush();
+  await first;
+  const second = server.wait();
+  controller.abort(); // of the one before
+  client.write(bytes("two"));
+  await client.flush();
+  await second;
+  assertEquals(server.datagrams.count, 1);
+});
+
+test("release() in a handler gives nothing back of the batch that is under way", async () => {
+  const got: string[] = [];
+  await using server = bound({
+    onDatagram(datagram) {
+      server.release();
+      got.push(new TextDecoder().decode(datagram.bytes));
+    },
+  });
+  await using client = await dialled(server);
+  for (const text of ["a", "b", "c"]) client.write(bytes(text));
+  await client.flush();
+  await until(() => got.length === 3, "all come");
+  assertEquals(got, ["a", "b", "c"]);
+});
+
+test("with debug a view of a datagram that is over has no bytes", async () => {
+  const { debug } = config;
+  configure({ debug: true });
+  try {
+    await using server = bound({ readTimeoutMs: 3000 });
+    await using client = await dialled(server);
+    client.write(bytes("kept"));
+    await client.flush();
+    await server.wait();
+    const view = server.datagrams.at(0).bytes;
+    assertEquals(view.length, 4);
+    server.release();
+    assertEquals(view.length, 0);
+  } finally {
+    configure({ debug });
+  }
 });
 
 test("what nobody waits for stays with the kernel", async () => {

@@ -39,7 +39,7 @@ test("peerAt() is a number for IPv4: no object is made for a datagram", () => {
 });
 
 test("copyRoute() takes along where it goes and from where, and isSameRoute() sees each difference", () => {
-  for (const text of ["192.0.2.1:53", "[2001:db8::1]:53"]) {
+  for (const text of ["192.0.2.1:53", "[fe80::1%3]:53"]) {
     const table = recordTable(2);
     const [a, b] = [0, RECORD_WORDS];
     putPeer(table, a, packPeer(text));
@@ -50,7 +50,9 @@ test("copyRoute() takes along where it goes and from where, and isSameRoute() se
     assertEquals(peerAt(table, b), packPeer(text));
     assert(isSameRoute(table, a, b));
     const words = [Word.END, Word.ADDRESS, Word.LOCAL, Word.FLAGS];
-    if (text.startsWith("[")) words.push(Word.SCOPE as never, Word.ADDRESS + 3 as never);
+    if (text.startsWith("[")) {
+      words.push(Word.SCOPE as never, Word.ADDRESS + 3 as never, Word.LOCAL + 3 as never);
+    }
     for (const word of words) {
       const before = table[b + word]!;
       table[b + word] = before ^ Flag.SERVICE ^ 1;

@@ -92,6 +92,19 @@ test("writeTrain() after longer datagrams of the same peer is still a train", as
   assertEquals([sender.queuedCount, sender.queuedBytes], [0, 0]);
 });
 
+test("write() makes a train, whatever the queue had before: records are used again", async () => {
+  await using receiver = bound({ readTimeoutMs: 3000 });
+  await using before = bound();
+  const peers = [receiver.localAddress, { ...receiver.localAddress, hostname: "127.0.0.2" }];
+  for (let i = 0; i < 10; i++) before.writeTo(packPeer(peers[i % 2]!), bytes(`${i}`));
+  await before.flush();
+  assertEquals(before.metrics().sent.messages, 10);
+  await using sender = await dialled(receiver);
+  for (let i = 0; i < 10; i++) sender.write(bytes("x"));
+  await sender.flush();
+  assertEquals(sender.metrics().sent.messages, 1);
+});
+
 test("writeTrain() writes datagrams of one size, the last one shorter, of any length", async () => {
   await using receiver = bound({ readTimeoutMs: 3000, receiveBufferBytes: 4 << 20 });
   await using sender = bound();
