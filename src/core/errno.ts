@@ -154,3 +154,22 @@ export const NOT_READY = -ERRNO.EAGAIN;
 export function isNotNow(count: number): boolean {
   return count === NOT_READY || count === -ERRNO.ENOBUFS || count === -ERRNO.ENOMEM;
 }
+
+/** The errors that ICMP makes (net/ipv4/icmp.c, icmp_err_convert; net/ipv6/icmp.c). */
+const OF_NETWORK: ReadonlySet<number> = new Set([
+  ERRNO.EACCES,
+  ERRNO.ECONNREFUSED,
+  ERRNO.EHOSTDOWN,
+  ERRNO.EHOSTUNREACH,
+  ERRNO.EMSGSIZE,
+  ERRNO.ENETUNREACH,
+  ERRNO.ENONET,
+  ERRNO.ENOPROTOOPT,
+  ERRNO.EOPNOTSUPP,
+  ERRNO.EPROTO,
+]);
+
+/** Whether an error may be of a datagram that was sent before, of which the network has told. */
+export function isOfNetwork(errno: number): boolean {
+  return OF_NETWORK.has(errno);
+}

@@ -8,7 +8,7 @@
 import { currentScope, type Scope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
 import { counts, datagramSockets } from "../core/counts.ts";
-import { ERRNO } from "../core/errno.ts";
+import { ERRNO, isOfNetwork } from "../core/errno.ts";
 import { ClosedError, SystemError, TimeoutError } from "../core/errors.ts";
 import { placed } from "../core/place.ts";
 import { DATAGRAMS_MAX } from "../core/limits.ts";
@@ -35,19 +35,6 @@ import { Writing, type WritingOwner } from "./writing.ts";
 const ORIGIN_ICMP = 2;
 const ORIGIN_ICMP6 = 3;
 const ORIGIN_MASK = 0xff;
-/** The errors that ICMP makes (net/ipv4/icmp.c, icmp_err_convert; net/ipv6/icmp.c). */
-const ICMP_ERRORS: ReadonlySet<number> = new Set([
-  ERRNO.EACCES,
-  ERRNO.ECONNREFUSED,
-  ERRNO.EHOSTDOWN,
-  ERRNO.EHOSTUNREACH,
-  ERRNO.EMSGSIZE,
-  ERRNO.ENETUNREACH,
-  ERRNO.ENONET,
-  ERRNO.ENOPROTOOPT,
-  ERRNO.EOPNOTSUPP,
-  ERRNO.EPROTO,
-]);
 /** Errors taken for one event: the rest is reported again. */
 const ERROR_ROUNDS_MAX = 16;
 
@@ -217,7 +204,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   /** Whether an error is of some peer, and was told of from the error queue. */
   #isQueued(errno: number): boolean {
     const { reportUnreachable } = this.#parts.callbacks;
-    return this.remoteAddress === null && reportUnreachable === true && ICMP_ERRORS.has(errno);
+    return this.remoteAddress === null && reportUnreachable === true && isOfNetwork(errno);
   }
 
   /** Whether anybody takes what comes. In a wait that nobody has begun, the kernel keeps it. */

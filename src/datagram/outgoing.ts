@@ -5,7 +5,7 @@
  * first of the call: so a short count means nothing, and the rest is offered again.
  */
 import { native } from "../../ffi/load.ts";
-import { ERRNO } from "../core/errno.ts";
+import { ERRNO, isOfNetwork } from "../core/errno.ts";
 import {
   DATAGRAMS_MAX,
   NO_BUFFERS_MS,
@@ -67,7 +67,10 @@ export class Outgoing implements TimerOwner {
   readonly #poller: Poller;
   readonly #settings: QueueSettings;
   #timer: Timer | null = null;
+  /** Whether some trains leave datagram by datagram. */
   #areTrainsRefused = false;
+  /** Why the train at the head was refused; 0 if it was not, or that is known. */
+  #suspicion = 0;
   #isSending = false;
 
   /** An empty queue. */
@@ -178,7 +181,7 @@ export class Outgoing implements TimerOwner {
       // The error may be of a datagram to somebody else, of which ICMP told meanwhile (ip(7),
       // IP_RECVERR): whatever met it is offered again. It is its own if it comes twice, and the
       // error queue was empty both times: another processor writes there before it sets the error.
-      const tookErrors = owner.takeErrors() > 0;
+      const tookErrors = owner.takeErrors() > 0 && isOfNetwork(errno);
       isDoubtful ||= tookErrors;
       quietCount = tookErrors ? 0 : quietCount + 1;
       repeatCount += 1;
@@ -239,6 +242,7 @@ export class Outgoing implements TimerOwner {
     if (taken <= 0) return taken;
     queue.removeOfTrain(taken);
     tally.sent(taken, bytes - queue.bytes, taken);
+    if (this.#suspicion !== 0) this.#learn(segment);
     return taken;
   }
 
@@ -253,24 +257,25 @@ export class Outgoing implements TimerOwner {
     return table[headAt + Word.SEGMENT]! > 0 && !this.#isRefusedTrain(head);
   }
 
-  /**
-   * Notes that the kernel, or the device on the way, takes no trains, or none of datagrams this
-   * long, or not this one. Whether that is what the error says.
-   */
+  /** Whether an error may be of the train at the head as such: then its datagrams are offered singly. */
   #refusesTrain(errno: number): boolean {
     if (!isOfTrains(errno) || !this.#isTrain()) return false;
     const { table, headAt } = this.queue;
+    table[headAt + Word.FLAGS]! |= Flag.APART;
     this.#areTrainsRefused = true;
-    const isTooLong = errno !== ERRNO.EIO &&
-      table[headAt + Word.SEGMENT]! > TRAIN_SEGMENT_BYTES_SAFE;
-    if (errno === ERRNO.EMSGSIZE && !isTooLong) {
-      // The path to this peer takes packets of no such size. Those to all others may.
-      table[headAt + Word.FLAGS]! |= Flag.APART;
-      return true;
-    }
+    this.#suspicion = errno;
+    return true;
+  }
+
+  /** The datagrams of a train that was refused are taken: so the reason was that it is a train. */
+  #learn(segment: number): void {
+    const errno = this.#suspicion;
+    this.#suspicion = 0;
+    const isTooLong = errno !== ERRNO.EIO && segment > TRAIN_SEGMENT_BYTES_SAFE;
+    // The path to this peer takes packets of no such size. Those to all others may.
+    if (errno === ERRNO.EMSGSIZE && !isTooLong) return;
     this.queue.trainSegmentMax = isTooLong ? TRAIN_SEGMENT_BYTES_SAFE : 0;
     this.#owner.onTrainsRefused(errno, this.queue.trainSegmentMax);
-    return true;
   }
 
   /** Drops what the kernel will not take, and says so. */
@@ -280,6 +285,7 @@ export class Outgoing implements TimerOwner {
     const at = queue.headAt;
     const isConnected = (queue.table[at + Word.FLAGS]! & Flag.CONNECTED) !== 0;
     const peer = isConnected ? null : peerAt(queue.table, at);
+    this.#suspicion = 0;
     if (this.#isRefusedTrain(queue.head)) {
       queue.removeOfTrain(1);
       tally.add("droppedRefused");

@@ -320,7 +320,7 @@ faultTest(
 async function amidErrors(
   errno: number,
   lookCount: number,
-): Promise<{ got: string[]; messages: number; blocked: number }> {
+): Promise<{ got: string[]; messages: number; blocked: number; refused: number[] }> {
   await using receiver = bound({ readTimeoutMs: 3000 });
   await using socket = bound();
   const refused: number[] = [];
@@ -328,7 +328,7 @@ async function amidErrors(
   const owner: OutgoingOwner = {
     fd: socket.fd,
     tally: new Tally(),
-    takeErrors: () => lookCount-- > 0 ? 1 : 0,
+    takeErrors: () => usedFaults("send") <= lookCount ? 1 : 0,
     onRefused: (errno) => refused.push(errno),
     onTrainsRefused: (errno) => refused.push(errno),
     wantRoom() {},
@@ -345,10 +345,9 @@ async function amidErrors(
   failWith("send", errno, { fd: socket.fd, skip: 1, count: lookCount });
   outgoing.send();
   await soon(promise);
-  assertEquals(refused, []);
-  const got = await texts(receiver, 7);
   outgoing.close();
-  return { got, messages: owner.tally.own.sentMessages, blocked: owner.tally.own.blocked };
+  const { sentCount, sentMessages: messages, blocked } = owner.tally.own;
+  return { got: await texts(receiver, sentCount), messages, blocked, refused };
 }
 
 for (const errno of [ERRNO.ECONNREFUSED, ERRNO.EHOSTUNREACH, ERRNO.EMSGSIZE]) {
@@ -356,10 +355,38 @@ for (const errno of [ERRNO.ECONNREFUSED, ERRNO.EHOSTUNREACH, ERRNO.EMSGSIZE]) {
     `send() offers a train again as often as it meets error ${errno} of others`,
     async () => {
       for (const count of [1, 2, SEND_REPEATS_MAX, SEND_REPEATS_MAX + 1, 3 * SEND_REPEATS_MAX]) {
-        const { got, messages, blocked } = await amidErrors(errno, count);
+        const { got, messages, blocked, refused } = await amidErrors(errno, count);
+        assertEquals(refused, []);
         assertEquals(got, ["aa", "aa", "b", "b", "b", "cccc", "ccc"]);
         assertEquals([messages, blocked], [3, Math.floor(count / (SEND_REPEATS_MAX + 1))]);
       }
     },
   );
+}
+
+faultTest(
+  "send() drops what is refused although errors of others come with each refusal",
+  async () => {
+    const { got, refused } = await amidErrors(ERRNO.EPERM, 2);
+    assertEquals([got, refused], [["aa", "aa", "b", "cccc", "ccc"], [ERRNO.EPERM]]);
+  },
+);
+
+for (const errno of [ERRNO.EIO, ERRNO.EINVAL]) {
+  faultTest(`a train whose datagrams meet error ${errno}, too, does not end trains`, async () => {
+    await using receiver = bound({ readTimeoutMs: 3000 });
+    const lines = await withLog(async () => {
+      const errors: unknown[] = [];
+      await using sender = await dialled(receiver, { onError: (error) => errors.push(error) });
+      sender.writeTrain(null, bytes("aabb"), 2);
+      failWith("send", errno, { fd: sender.fd, count: 5 }); // once as a train, each twice
+      await sender.flush();
+      await until(() => errors.length === 2, "both are told");
+      sender.writeTrain(null, bytes("ccdd"), 2);
+      await sender.flush();
+      const { sent, dropped } = sender.metrics();
+      assertEquals([sent.count, sent.messages, dropped.refused], [2, 1, 2]);
+    });
+    assertEquals([lines, await texts(receiver, 2)], [[], ["cc", "dd"]]);
+  });
 }
