@@ -15,6 +15,7 @@ import { DATAGRAMS_MAX } from "../core/limits.ts";
 import { RESOLVED } from "../core/promises.ts";
 import { describeAddress, Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import { socketErrorIfAny } from "../net/socket.ts";
+import { clock } from "../poll/clock.ts";
 import type { Joined, Poller } from "../poll/poller.ts";
 import { Timer } from "../poll/timer_wheel.ts";
 import { Event, Interest, type Watcher } from "../poll/watcher.ts";
@@ -336,15 +337,20 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     this.#deadlines?.endWrite();
   }
 
-  onEmpty(): void {
-    this.#writing!.endFlush(null);
-    if (this.#closing !== null) this.end(null);
+  /** When the first flush that waits began. */
+  get flushingSince(): number {
+    return this.writing.flushingSince;
+  }
+
+  onOffered(): void {
+    this.#writing!.endFlushes();
+    if (this.#closing !== null && this.queuedCount === 0) this.end(null);
   }
 
   onDeadline(operation: DatagramDeadline, timeoutMs: number): void {
     const error = new TimeoutError(operation, timeoutMs);
     if (operation === "read") this.receiving.fail(error);
-    else if (operation === "write") this.writing.endFlush(error);
+    else if (operation === "write") this.writing.failFlushes(error, clock.now() - 1000 * timeoutMs);
     else this.end(error);
   }
 
@@ -383,7 +389,8 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   onTrainsRefused(errno: number, segmentMax: number): void {
     const { message } = this.#errorOf("send a train of datagrams from", errno, null);
     const which = segmentMax === 0 ? "they" : `those of more than ${segmentMax} bytes`;
-    logLine(`${message}; ${which} leave one by one from now on, and nothing is lost`);
+    const line = `${message}; ${which} leave one by one from now on, and nothing is lost`;
+    queueMicrotask(() => logLine(line)); // no callback runs inside a write
   }
 
   #errorOf(action: string, errno: number, peer: PackedAddress | null): SystemError {
@@ -455,7 +462,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   #settle(): void {
     const error = this.closedError();
     this.#receiving?.fail(this.#reason ?? error);
-    this.#writing?.endFlush(error);
+    this.#writing?.failFlushes(error, Infinity);
     this.#closing?.resolve({ unsentCount: this.tally.own.droppedClosed });
     if (this.#reason !== null) this.complain(this.#reason, null);
     if (this.#closed === null) return;

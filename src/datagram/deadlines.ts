@@ -14,6 +14,8 @@ export type DatagramDeadline = "read" | "write" | "idle";
 export interface DatagramDeadlineOwner {
   /** Whether datagrams came that nobody takes: no time passes for a peer that we hold back. */
   readonly isHeldBack: boolean;
+  /** When the first flush that waits began, in microseconds; Infinity for none. */
+  readonly flushingSince: number;
   /** A wait, a flush or the silence took longer than it may. */
   onDeadline(operation: DatagramDeadline, timeoutMs: number): void;
 }
@@ -54,10 +56,13 @@ export class DatagramDeadlines implements TimerOwner {
     this.#poller.cancelTimer(this.#read);
   }
 
-  /** A flush waits, and none before it. */
+  /** Flushes wait, the first of which may have begun before. */
   beginWrite(): void {
     const { writeTimeoutMs } = this.#settings;
-    if (writeTimeoutMs > 0) this.#poller.setTimer(this.#write, writeTimeoutMs);
+    if (writeTimeoutMs === 0) return;
+    const leftMs = writeTimeoutMs - (clock.now() - this.#owner.flushingSince) / 1000;
+    if (leftMs <= 0) this.#passed("write", writeTimeoutMs);
+    else if (leftMs < Infinity) this.#poller.setTimer(this.#write, leftMs);
   }
 
   /** No flush waits any more. */
@@ -72,7 +77,7 @@ export class DatagramDeadlines implements TimerOwner {
 
   onTimer(timer: Timer): void {
     if (timer === this.#read) this.#onRead();
-    else if (timer === this.#write) this.#passed("write", this.#settings.writeTimeoutMs);
+    else if (timer === this.#write) this.beginWrite();
     else this.#onIdle();
   }
 

@@ -45,8 +45,8 @@ export interface OutgoingOwner {
   wantRoom(isWanted: boolean): void;
   /** Some datagrams have left. */
   onSent(): void;
-  /** Nothing is left to send. */
-  onEmpty(): void;
+  /** The kernel has what it takes now: perhaps nothing is left in the queue. */
+  onOffered(): void;
 }
 
 /** Trains that are refused leave as single datagrams, from here. One table a thread. */
@@ -148,7 +148,7 @@ export class Outgoing implements TimerOwner {
     } finally {
       this.#isSending = false;
     }
-    if (queue.recordCount === 0) this.#owner.onEmpty();
+    this.#owner.onOffered();
   }
 
   #dropExpired(): void {

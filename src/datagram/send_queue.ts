@@ -38,6 +38,8 @@ export class SendQueue {
   count = 0;
   /** The bytes of them. */
   bytes = 0;
+  /** The number of datagrams that have left the queue so far, whereto ever. */
+  leftCount = 0;
   /** The longest datagrams that trains are made of; 0 makes none. */
   trainSegmentMax: number;
   #tail = 0;
@@ -199,6 +201,7 @@ export class SendQueue {
       if (this.#recordCounts[0] === 0 && this.#blocks.length > 1) this.#releaseFirst();
     }
     this.count -= datagrams;
+    this.leftCount += datagrams;
     if (this.head === this.#tail) this.#empty();
     return datagrams;
   }
@@ -212,6 +215,7 @@ export class SendQueue {
     table[at + Word.OFFSET]! += bytes;
     table[at + Word.LENGTH]! -= bytes;
     this.count -= count;
+    this.leftCount += count;
     this.bytes -= bytes;
     if (table[at + Word.LENGTH]! <= table[at + Word.SEGMENT]!) table[at + Word.SEGMENT] = 0;
   }

@@ -7,6 +7,7 @@ import { ignore, RESOLVED } from "../core/promises.ts";
 import { withSignal } from "../core/signal.ts";
 import { checkOptions, type Known, show } from "../core/options.ts";
 import { Family, type PackedAddress } from "../net/address.ts";
+import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { DatagramWriteOptions } from "./contract.ts";
 import type { DatagramSettings } from "./options.ts";
@@ -23,10 +24,18 @@ export interface WritingOwner extends OutgoingOwner {
   readonly settings: DatagramSettings;
   /** Its family; an IPv6 one may send by IPv4, too. */
   readonly family: number;
-  /** A flush waits from now on. */
+  /** Flushes wait from now on, the first of them since `flushingSince`. */
   onFlushBegin(): void;
   /** None does any more. */
   onFlushEnd(): void;
+}
+
+/** A flush that waits for the kernel. */
+interface Flush extends PromiseWithResolvers<void> {
+  /** It is done when so many datagrams have left the queue in all. */
+  target: number;
+  /** When it began, in microseconds, where there is a deadline. */
+  since: number;
 }
 
 /** The bits of a type of service that are not ECN. */
@@ -49,8 +58,10 @@ export class Writing {
   /** The queue, and what sends it. */
   readonly outgoing: Outgoing;
   readonly #owner: WritingOwner;
-  /** Resolved when all has left, for whoever waits for that. */
-  #flushing: PromiseWithResolvers<void> | null = null;
+  /** The flushes that wait, oldest first. */
+  #flushes: Flush[] | null = null;
+  /** Whether the last of them is of this batch of handlers, and nothing was sent since. */
+  #isLastLater = false;
 
   /** Of a socket. */
   constructor(owner: WritingOwner, poller: Poller) {
@@ -188,27 +199,55 @@ export class Writing {
 
   // ---- leaving ----------------------------------------------------------------------------------
 
-  /** Sends, unless somebody does so later, and waits until the kernel has taken everything. */
+  /** Sends, unless somebody does so later, and waits until what was written so far has left. */
   flush(signal: AbortSignal | undefined, isLater: boolean): Promise<void> {
     const { queue } = this.outgoing;
     queue.settle(); // what was lent is so until now, whenever it leaves
     if (!isLater) this.outgoing.send();
     if (queue.recordCount === 0) return RESOLVED;
-    if (this.#flushing === null) {
-      this.#flushing = Promise.withResolvers<void>();
-      this.#owner.onFlushBegin();
-    }
-    return withSignal(this.#flushing.promise, signal);
+    return withSignal(this.#flushUntil(queue.leftCount + queue.count, isLater).promise, signal);
   }
 
-  /** Everything has left, or the wait for that is over. */
-  endFlush(error: unknown): void {
-    const flushing = this.#flushing;
-    if (flushing === null) return;
-    this.#flushing = null;
-    this.#owner.onFlushEnd();
-    if (error === null) return flushing.resolve();
-    flushing.promise.catch(ignore); // not everybody awaits a flush
-    flushing.reject(error);
+  #flushUntil(target: number, isLater: boolean): Flush {
+    const flushes = this.#flushes ??= [];
+    const last = flushes.at(-1);
+    if (last !== undefined && (last.target === target || isLater && this.#isLastLater)) {
+      last.target = target; // all of a batch of handlers are one flush
+      return last;
+    }
+    this.#isLastLater = isLater;
+    const flush = Promise.withResolvers<void>() as Flush;
+    flush.target = target;
+    flush.since = this.#owner.settings.writeTimeoutMs > 0 ? clock.now() : 0;
+    if (flushes.push(flush) === 1) this.#owner.onFlushBegin();
+    return flush;
+  }
+
+  /** When the first flush that waits began, in microseconds. */
+  get flushingSince(): number {
+    return this.#flushes?.[0]?.since ?? Infinity;
+  }
+
+  /** Ends the flushes all of whose datagrams have left the queue. */
+  endFlushes(): void {
+    const flushes = this.#flushes;
+    if (flushes === null || flushes.length === 0) return;
+    this.#isLastLater = false;
+    const { leftCount } = this.outgoing.queue;
+    while (flushes.length > 0 && flushes[0]!.target <= leftCount) flushes.shift()!.resolve();
+    if (flushes.length === 0) this.#owner.onFlushEnd();
+  }
+
+  /** Fails the flushes that began until then. What they wait for stays queued. */
+  failFlushes(error: unknown, untilMicros: number): void {
+    const flushes = this.#flushes;
+    if (flushes === null || flushes.length === 0) return;
+    while (flushes.length > 0 && flushes[0]!.since <= untilMicros) {
+      const { promise, reject } = flushes.shift()!;
+      promise.catch(ignore); // not everybody awaits a flush
+      reject(error);
+    }
+    if (flushes.length === 0) this.#owner.onFlushEnd();
+    else this.#owner.onFlushBegin();
   }
 }

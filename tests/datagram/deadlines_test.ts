@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { packPeer, TimeoutError } from "../../mod.ts";
 import { type DatagramDeadline, DatagramDeadlines } from "../../src/datagram/deadlines.ts";
 import { datagramSettings } from "../../src/datagram/options.ts";
+import { clock } from "../../src/poll/clock.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { bound, bytes } from "../support/datagrams.ts";
 import { soon, ticks, until } from "../support/until.ts";
@@ -13,6 +14,7 @@ test("each deadline is told once it has passed, and not after its end", async ()
   const told: [DatagramDeadline, number][] = [];
   const owner = {
     isHeldBack: false,
+    flushingSince: clock.now(),
     onDeadline: (...what: [DatagramDeadline, number]) => void told.push(what),
   };
   const settings = datagramSettings({ readTimeoutMs: 2, writeTimeoutMs: 3, idleTimeoutMs: 4 });
@@ -23,6 +25,7 @@ test("each deadline is told once it has passed, and not after its end", async ()
   assertEquals(new Set(told.map(String)), new Set(["read,2", "write,3", "idle,4"]));
   deadlines.beginRead();
   deadlines.endRead();
+  owner.flushingSince = clock.now();
   deadlines.beginWrite();
   deadlines.endWrite();
   deadlines.close();
@@ -34,7 +37,7 @@ test("without a setting there is no deadline", async () => {
   const before = threadPoller().timerCount;
   const deadlines = new DatagramDeadlines(
     threadPoller(),
-    { isHeldBack: false, onDeadline() {} },
+    { isHeldBack: false, flushingSince: Infinity, onDeadline() {} },
     datagramSettings({}),
   );
   deadlines.beginRead();

@@ -333,7 +333,7 @@ async function amidErrors(
     onTrainsRefused: (errno) => refused.push(errno),
     wantRoom() {},
     onSent() {},
-    onEmpty: resolve,
+    onOffered: () => outgoing.queue.count === 0 && resolve(),
   };
   const outgoing = new Outgoing(owner, threadPoller(), datagramSettings({}));
   const { queue } = outgoing;

@@ -10,6 +10,7 @@ import { Family } from "../../src/net/address.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { bound, bytes, dialled, textOf, texts } from "../support/datagrams.ts";
 import { clearFaults, failWith, faultTest } from "../support/faults.ts";
+import { withFakeClock } from "../support/fake_clock.ts";
 import { soon } from "../support/until.ts";
 
 test("write() takes a copy: what becomes of the array afterwards changes nothing", async () => {
@@ -155,6 +156,49 @@ faultTest(
     assertEquals(await texts(receiver, 1), ["x"]);
     await sender.flush();
   },
+);
+
+faultTest(
+  "flush() waits for what was written before it, not for what was written since",
+  async () => {
+    await using receiver = bound({ readTimeoutMs: 3000 });
+    await using sender = await dialled(receiver);
+    failWith("send", ERRNO.ENOBUFS, { fd: sender.fd });
+    sender.write(bytes("own"));
+    const flushed = sender.flush();
+    sender.write(bytes("later"));
+    failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, skip: 1, count: 1_000_000 });
+    await soon(flushed);
+    assertEquals([await texts(receiver, 1), sender.queuedCount], [["own"], 1]);
+    clearFaults();
+    await sender.flush();
+  },
+);
+
+faultTest(
+  "flush() has a writeTimeoutMs of its own, whichever others wait",
+  () =>
+    withFakeClock(async (fake) => {
+      await using receiver = bound({ readTimeoutMs: 3000 });
+      await using sender = await dialled(receiver, { writeTimeoutMs: 10 });
+      failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 1_000_000 });
+      const ends: unknown[] = [];
+      const flush = () => sender.flush().then(() => ends.push("left"), (e) => ends.push(e.name));
+      sender.write(bytes("first"));
+      void flush();
+      await fake.advance(6);
+      sender.write(bytes("second"));
+      const second = flush();
+      await fake.advance(6);
+      assertEquals(ends, ["TimeoutError"]);
+      clearFaults();
+      await fake.advance(2);
+      await soon(second);
+      assertEquals([ends, await texts(receiver, 2)], [["TimeoutError", "left"], [
+        "first",
+        "second",
+      ]]);
+    }),
 );
 
 test("reply() in a handler leaves after the batch: flush() there waits for that", async () => {
