@@ -3,27 +3,14 @@
  */
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
-import { placed } from "../core/place.ts";
 import { readOptions, show } from "../core/options.ts";
-import {
-  type DatagramNetwork,
-  describeAddress,
-  Family,
-  isWildcard,
-  packAddress,
-  type PackedAddress,
-  rawAddress,
-  udpAddress,
-} from "../net/address.ts";
+import { type DatagramNetwork, Family, isWildcard, rawAddress } from "../net/address.ts";
 import { bindFirst, type Binding } from "../net/binding.ts";
 import { refuseSecond } from "../net/descriptor.ts";
 import { bind } from "../net/permitted.ts";
-import { getOption, Option, setOption } from "../net/socket.ts";
+import { getOption, Option } from "../net/socket.ts";
 import { type AddressLike, givenDatagram } from "../net/written.ts";
-import { threadPoller } from "../poll/thread_poller.ts";
 import type { DatagramSocket } from "./contract.ts";
-import { DatagramCore } from "./core.ts";
-import { UserDatagramSocket } from "./face.ts";
 import {
   DATAGRAM_FROM_FD_OPTIONS,
   type DatagramFromFdOptions,
@@ -31,18 +18,12 @@ import {
   takeBound,
 } from "./inherited.ts";
 import {
-  applyKernelOptions,
   checkKernelOptions,
   type DatagramSocketOptions,
   wantLocalAddresses,
 } from "./kernel_options.ts";
-import {
-  DATAGRAM_OPTIONS,
-  type DatagramCallbacks,
-  type DatagramOptions,
-  type DatagramSettings,
-  datagramSettings,
-} from "./options.ts";
+import { datagramsOver, openSocket } from "./open.ts";
+import { DATAGRAM_OPTIONS, type DatagramOptions, datagramSettings } from "./options.ts";
 
 /** Throws unless it is a network of datagrams. */
 export function checkNetwork(action: string, network: DatagramNetwork): void {
@@ -50,14 +31,6 @@ export function checkNetwork(action: string, network: DatagramNetwork): void {
   throw new TypeError(
     `Cannot ${action} the network ${show(network)}: it is "udp", "udp4" or "udp6"`,
   );
-}
-
-const scratch = rawAddress();
-
-/** The address of a socket. */
-export function nameOf(fd: number): PackedAddress {
-  check("learn the address of a socket", native.name(fd, 0, scratch));
-  return packAddress(scratch);
 }
 
 /** A bound socket for the first raw address that can be had. */
@@ -78,26 +51,6 @@ export function openSibling(fd: number, options: DatagramSocketOptions): number 
   return open(raw, options, { v6Only, origin: "stands for what was granted" });
 }
 
-/** A socket over a bound descriptor, which is still the caller's when this throws. */
-export function datagramsOver(
-  fd: number,
-  callbacks: DatagramCallbacks,
-  settings: DatagramSettings,
-): DatagramSocket {
-  const local = nameOf(fd);
-  const family = typeof local === "number" ? Family.IPV4 : Family.IPV6;
-  const core = new DatagramCore(fd, {
-    poller: threadPoller(),
-    callbacks,
-    settings,
-    family,
-    isIPv6Only: family === Family.IPV6 && getOption(fd, Option.V6_ONLY) !== 0,
-    local,
-    remoteAddress: null,
-  });
-  return new UserDatagramSocket(core);
-}
-
 /** A socket over somebody else's descriptor, which is still the caller's when this throws. */
 function inherit(options: DatagramFromFdOptions): DatagramSocket {
   const read = readOptions("createDatagramSocket", options, DATAGRAM_FROM_FD_OPTIONS);
@@ -112,28 +65,17 @@ function inherit(options: DatagramFromFdOptions): DatagramSocket {
   }
 }
 
-/** A bound socket for one raw address. The descriptor is closed when that fails. */
+/** A bound socket for one raw address. */
 function open(
   raw: Uint32Array,
   options: DatagramSocketOptions,
   { v6Only, origin }: Binding,
 ): number {
-  const family = raw[0]!;
-  const address = udpAddress(raw);
-  const subject = describeAddress(address);
-  let fd = -1;
-  try {
-    fd = check("open a socket for", native.datagramSocket(family), subject);
-    if (family === Family.IPV6) setOption(fd, Option.V6_ONLY, v6Only ? 1 : 0);
-    applyKernelOptions(fd, family, options, options.reportUnreachable === true);
+  return openSocket(raw, { ...options, v6Only }, (fd, subject) => {
     // Bound to one address, that is where everything is sent to, but what groups get.
-    if (isWildcard(raw)) wantLocalAddresses(fd, family);
+    if (isWildcard(raw)) wantLocalAddresses(fd, raw[0]!);
     check("bind", bind(fd, raw, origin), subject);
-    return fd;
-  } catch (error) {
-    if (fd >= 0) native.close(fd);
-    throw placed(error, address);
-  }
+  });
 }
 
 /**

@@ -4,20 +4,16 @@
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { NetpollError } from "../core/errors.ts";
-import { placed } from "../core/place.ts";
 import { checkSignal, type Known, readOptions } from "../core/options.ts";
 import { withSignal } from "../core/signal.ts";
-import { type DatagramNetwork, describeAddress, Family, udpAddress } from "../net/address.ts";
+import { type DatagramNetwork, udpAddress } from "../net/address.ts";
 import { bindLocal, localRaw, locate, resolve } from "../net/look_up.ts";
 import { connect, type Origin } from "../net/permitted.ts";
-import { Option, setOption } from "../net/socket.ts";
 import { type AddressLike, givenDatagram } from "../net/written.ts";
-import { threadPoller } from "../poll/thread_poller.ts";
 import type { DatagramSocket } from "./contract.ts";
-import { DatagramCore } from "./core.ts";
-import { checkNetwork, nameOf } from "./create.ts";
-import { UserDatagramSocket } from "./face.ts";
-import { applyKernelOptions, checkKernelOptions } from "./kernel_options.ts";
+import { checkNetwork } from "./create.ts";
+import { checkKernelOptions } from "./kernel_options.ts";
+import { datagramsOver, openSocket } from "./open.ts";
 import { DATAGRAM_OPTIONS, type DatagramOptions, datagramSettings } from "./options.ts";
 
 /** The options of {@linkcode dialDatagram}. */
@@ -37,28 +33,18 @@ const DIAL_DATAGRAM_OPTIONS: Known<DialDatagramOptions> = {
   localAddress: 1,
 };
 
-/** A socket that is connected to a raw address. The descriptor is closed when that fails. */
+/** A socket that is connected to a raw address. */
 function open(
   raw: Uint32Array,
   origin: Origin,
   local: Uint32Array | null,
   options: DialDatagramOptions,
 ): number {
-  const family = raw[0]!;
-  const address = udpAddress(raw);
-  const subject = describeAddress(address);
-  let fd = -1;
-  try {
-    fd = check("open a socket for", native.datagramSocket(family), subject);
-    if (family === Family.IPV6 && options.v6Only === true) setOption(fd, Option.V6_ONLY, 1);
-    applyKernelOptions(fd, family, options, options.reportUnreachable !== false);
+  const { reportUnreachable = true } = options;
+  return openSocket(raw, { ...options, reportUnreachable }, (fd, subject) => {
     if (local !== null) bindLocal(fd, local);
     check("connect", connect(fd, raw, origin), `to ${subject}`);
-    return fd;
-  } catch (error) {
-    if (fd >= 0) native.close(fd);
-    throw placed(error, address);
-  }
+  });
 }
 
 /**
@@ -124,16 +110,7 @@ export async function dialDatagram(
     let fd = -1;
     try {
       fd = open(raw, origin, local, read);
-      const core = new DatagramCore(fd, {
-        poller: threadPoller(),
-        callbacks: read,
-        settings,
-        family: raw[0]!,
-        isIPv6Only: false, // it has one peer, and writes to no other
-        local: nameOf(fd),
-        remoteAddress: udpAddress(raw),
-      });
-      return new UserDatagramSocket(core);
+      return datagramsOver(fd, read, settings, udpAddress(raw));
     } catch (error) {
       if (fd >= 0) native.close(fd);
       refusal = error;

@@ -60,7 +60,7 @@ export function takeBound(fd: number, options: DatagramFromFdOptions): number {
   const why = obstacle(fd, raw);
   if (why !== null) throw new TypeError(`${action}: ${why}`);
   const family = raw[0]!;
-  applyKernelOptions(fd, family, options, options.reportUnreachable === true);
+  applyKernelOptions(fd, family, options);
   if (isWildcard(raw)) wantLocalAddresses(fd, family);
   const own = fd > STANDARD_MAX ? fd : check("duplicate a descriptor", native.dup(fd));
   try {

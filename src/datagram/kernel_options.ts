@@ -177,7 +177,6 @@ export function applyKernelOptions(
   fd: number,
   family: number,
   options: DatagramSocketOptions,
-  reportUnreachable: boolean,
 ): void {
   for (const [name, place] of NUMBERS) {
     const value = options[name];
@@ -192,7 +191,7 @@ export function applyKernelOptions(
   if (options.multicastInterface !== undefined) {
     setMulticastInterface(fd, family, interfaceNumber(options.multicastInterface));
   }
-  if (reportUnreachable) set(fd, family, ERRORS, 1);
+  if (options.reportUnreachable === true) set(fd, family, ERRORS, 1);
   // A group that somebody else of this machine has joined is not ours (ip(7), IP_MULTICAST_ALL).
   trySet(fd, Name.MULTICAST_ALL, 0);
   if (family === Family.IPV6) trySet(fd, Name.MULTICAST_ALL_6, 0);

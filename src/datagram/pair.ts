@@ -4,14 +4,11 @@
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { readOptions } from "../core/options.ts";
-import { Family, rawAddress, rawFromNumeric } from "../net/address.ts";
+import { rawAddress, rawFromNumeric } from "../net/address.ts";
 import { bind, connect } from "../net/permitted.ts";
-import { threadPoller } from "../poll/thread_poller.ts";
 import type { DatagramSocket } from "./contract.ts";
-import { DatagramCore } from "./core.ts";
-import { nameOf } from "./create.ts";
-import { UserDatagramSocket } from "./face.ts";
-import { applyKernelOptions, checkKernelOptions } from "./kernel_options.ts";
+import { checkKernelOptions } from "./kernel_options.ts";
+import { datagramsOver, nameOf, openSocket } from "./open.ts";
 import { DATAGRAM_OPTIONS, type DatagramOptions, datagramSettings } from "./options.ts";
 import { udpOf } from "./peer.ts";
 
@@ -19,15 +16,11 @@ import { udpOf } from "./peer.ts";
 const ORIGIN = "stands for what was granted";
 
 function open(options: DatagramOptions): number {
-  const fd = check("open a socket", native.datagramSocket(Family.IPV4));
-  try {
-    applyKernelOptions(fd, Family.IPV4, options, options.reportUnreachable !== false);
-    check("bind", bind(fd, rawFromNumeric("127.0.0.1", 0), ORIGIN), "127.0.0.1:0");
-    return fd;
-  } catch (error) {
-    native.close(fd);
-    throw error;
-  }
+  const { reportUnreachable = true } = options;
+  const raw = rawFromNumeric("127.0.0.1", 0);
+  return openSocket(raw, { ...options, reportUnreachable }, (fd, subject) => {
+    check("bind", bind(fd, raw, ORIGIN), subject);
+  });
 }
 
 function connectTo(fd: number, other: number): void {
@@ -37,17 +30,7 @@ function connectTo(fd: number, other: number): void {
 }
 
 function socketOf(fd: number, remote: number, options: DatagramOptions): DatagramSocket {
-  return new UserDatagramSocket(
-    new DatagramCore(fd, {
-      poller: threadPoller(),
-      callbacks: options,
-      settings: datagramSettings(options),
-      family: Family.IPV4,
-      isIPv6Only: false,
-      local: nameOf(fd),
-      remoteAddress: udpOf(nameOf(remote)),
-    }),
-  );
+  return datagramsOver(fd, options, datagramSettings(options), udpOf(nameOf(remote)));
 }
 
 /**

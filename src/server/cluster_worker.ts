@@ -10,7 +10,7 @@ import { check } from "../core/check.ts";
 import { SystemError } from "../core/errors.ts";
 import { CLOSE_TIMEOUT_MS } from "../core/limits.ts";
 import type { DatagramSocket } from "../datagram/contract.ts";
-import { datagramsOver } from "../datagram/create.ts";
+import { datagramsOver } from "../datagram/open.ts";
 import type { DatagramSettings } from "../datagram/options.ts";
 import { metrics } from "../metrics/metrics.ts";
 import { ListenerSocket } from "../net/listener_socket.ts";

@@ -8,7 +8,8 @@
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
 import { type Known, readOptions } from "../core/options.ts";
-import { nameOf, openBound, openSibling } from "../datagram/create.ts";
+import { openBound, openSibling } from "../datagram/create.ts";
+import { nameOf } from "../datagram/open.ts";
 import { checkKernelOptions, takeNoTrains } from "../datagram/kernel_options.ts";
 import {
   DATAGRAM_OPTIONS,
