@@ -106,9 +106,14 @@ export class Batch {
 
   /**
    * Keeps what the arena lends, for longer than a turn: full slots as they are, the others copied
-   * together.
+   * together. What was lent is taken back. Kept once, it needs no more.
+   *
+   * @throws {SystemError} No memory is left, and nothing was kept.
    */
   keep(): void {
+    this.index = -1;
+    takeBack(this);
+    if (this.#slots === this.#kept) return;
     const { table } = this;
     const end = RECORD_WORDS * this.#recordCount;
     let bytes = 0;

@@ -132,6 +132,10 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     return onDatagram !== undefined || onDatagrams !== undefined;
   }
 
+  get clockMicros(): number {
+    return this.#parts.poller.clockMicros;
+  }
+
   get isOpen(): boolean {
     return this.fd >= 0 && this.#closing === null;
   }
@@ -166,9 +170,9 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     return kernelMemory(this.fd).droppedCount;
   }
 
-  /** Whether the kernel has datagrams that nobody takes. */
+  /** Whether there are datagrams that nobody takes: in the kernel, or here for a busy handler. */
   get isHeldBack(): boolean {
-    return kernelMemory(this.fd).receivedBytes > 0;
+    return this.#receiving?.isBehind === true || kernelMemory(this.fd).receivedBytes > 0;
   }
 
   /** Whether there is room in the queue. */
@@ -188,6 +192,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     if ((events & Event.ERROR) !== 0) this.#onError();
     if ((events & Event.WRITABLE) !== 0) this.#writing?.outgoing.onRoom();
     if ((events & Event.READABLE) !== 0 && this.isOpen) this.#onReadable();
+    if (events === 0 && this.#receiving?.isBehind) this.#goOn();
     this.#complaints?.tell();
   }
 
@@ -208,9 +213,10 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     return this.remoteAddress === null && reportUnreachable === true && isOfNetwork(errno);
   }
 
-  /** Whether anybody takes what comes. In a wait that nobody has begun, the kernel keeps it. */
+  /** Whether anybody takes what comes. Until a handler is done, or a wait begun, the kernel keeps it. */
   get #isReceiving(): boolean {
-    return this.isOpen && !this.isReadPaused && (this.hasHandler || this.receiving.isAwaited);
+    if (!this.isOpen || this.isReadPaused) return false;
+    return this.hasHandler ? !this.receiving.isBehind : this.receiving.isAwaited;
   }
 
   #onReadable(): void {
@@ -222,7 +228,23 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
       // An error of ICMP is of one peer: the datagrams of all others lie behind it.
       if (this.#isReceiving) this.receiving.receive(receiveCountMax);
     }
+    this.#onTold();
+  }
+
+  /** Calls the handler for more of a batch that took longer than others can wait. */
+  #goOn(): void {
+    this.receiving.goOn();
+    this.#deadlines?.active();
+    this.#onTold();
+    this.want();
+  }
+
+  /** Handlers have run: what they have written leaves. */
+  #onTold(): void {
     this.#writing?.outgoing.send();
+    if (!this.#receiving!.isBehind) return;
+    this.want();
+    this.#parts.poller.again(this);
   }
 
   #onReceiveError(errno: number): void {
@@ -454,7 +476,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     if (this.#closeTimer !== null) this.#parts.poller.cancelTimer(this.#closeTimer);
     if (this.#writing !== null) this.tally.add("droppedClosed", this.#writing.outgoing.close());
     native.close(fd);
-    this.#receiving?.release();
+    this.#receiving?.end();
     arena.leave();
     this.#settle();
   }

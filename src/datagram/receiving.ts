@@ -5,9 +5,10 @@
 import type { Scope } from "../../ffi/context.ts";
 import { assert } from "../core/assert.ts";
 import { BusyError } from "../core/errors.ts";
-import { DATAGRAMS_MAX } from "../core/limits.ts";
+import { BATCH_MICROS, DATAGRAMS_MAX } from "../core/limits.ts";
 import { heed } from "../core/promises.ts";
 import type { PackedAddress } from "../net/address.ts";
+import { clock } from "../poll/clock.ts";
 import { turn } from "../poll/turn.ts";
 import { arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
@@ -25,6 +26,8 @@ export interface ReceivingOwner extends CursorOwner {
   readonly scope: Scope;
   /** Whether handlers may still be called. */
   readonly isOpen: boolean;
+  /** The time in microseconds: when this turn's events came. */
+  readonly clockMicros: number;
   /** Whether datagrams go to a handler. */
   readonly hasHandler: boolean;
   /** A handler has failed, or there is an error that nobody waits for. */
@@ -50,6 +53,8 @@ export class Receiving {
   /** An error of the peer of which nobody has heard. The next wait does. */
   #failure: unknown = null;
   #isDispatching = false;
+  /** The number of the datagram that the handler is called for next. */
+  #place = 0;
 
   /** Of a socket. */
   constructor(owner: ReceivingOwner) {
@@ -67,8 +72,14 @@ export class Receiving {
     return this.#waiter !== null;
   }
 
+  /** Whether datagrams are here for which the handler is not called yet: it took too long before. */
+  get isBehind(): boolean {
+    return this.#place > 0;
+  }
+
   /** Receives a batch and passes it on. How many messages there were, or `-errno`. */
   receive(countMax: number): number {
+    assert(!this.isBehind, "a batch is told before the next one is received");
     const messages = arena.receive(this.#owner.fd, countMax);
     if (messages <= 0) return messages;
     const batch = this.#batch;
@@ -79,10 +90,16 @@ export class Receiving {
       if (this.#owner.hasHandler) this.#dispatch();
       else this.#deliver();
     } finally {
-      if (this.#owner.hasHandler || !this.#owner.isOpen) batch.end();
+      if (!this.isBehind && (this.#owner.hasHandler || !this.#owner.isOpen)) batch.end();
       arena.done(messages);
     }
     return messages;
+  }
+
+  /** Calls the handler for the datagrams that were put off. */
+  goOn(): void {
+    this.#dispatch();
+    if (!this.isBehind) this.#batch.end();
   }
 
   #count(messages: number): void {
@@ -120,12 +137,22 @@ export class Receiving {
     }
   }
 
-  /** Calls the handler for each datagram of the batch. What one throws does not hurt the next. */
+  /**
+   * Calls the handler for each datagram of the batch. What one throws does not hurt the next. Trains
+   * may be thousands: every 64 datagrams the rest is put off if they took long.
+   */
   runEach(onDatagram: (datagram: Datagram) => unknown): void {
     const owner = this.#owner;
     const batch = this.#batch;
     const { datagram } = this.#cursor;
-    for (let place = 0; owner.isOpen && place < batch.count; place++) {
+    let place = this.#place;
+    let look = place + DATAGRAMS_MAX;
+    this.#place = 0;
+    for (; owner.isOpen && place < batch.count; place++) {
+      if (place === look) {
+        if (this.#isLate && this.#putOff(place)) return;
+        look += DATAGRAMS_MAX;
+      }
       batch.moveTo(place); // wherever the last handler has moved the cursor
       try {
         const result = onDatagram(datagram);
@@ -135,6 +162,21 @@ export class Receiving {
         owner.complain(error, peerAt(batch.table, batch.at));
       }
     }
+  }
+
+  get #isLate(): boolean {
+    return clock.now() - this.#owner.clockMicros > BATCH_MICROS;
+  }
+
+  /** Keeps the datagrams from a place on for later. False: there is no memory for that. */
+  #putOff(place: number): boolean {
+    try {
+      this.#batch.keep();
+    } catch {
+      return false;
+    }
+    this.#place = place;
+    return true;
   }
 
   /** Calls the handler once for all of the batch. */
@@ -212,6 +254,12 @@ export class Receiving {
 
   /** Gives back what the last wait has brought. */
   release(): void {
+    if (!this.#owner.hasHandler) this.#batch.end();
+  }
+
+  /** The socket is closed: nothing is told any more. */
+  end(): void {
+    this.#place = 0;
     if (!this.#isDispatching) this.#batch.end();
   }
 }
