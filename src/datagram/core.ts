@@ -11,7 +11,6 @@ import { counts, datagramSockets } from "../core/counts.ts";
 import { ERRNO, isOfNetwork } from "../core/errno.ts";
 import { ClosedError, SystemError, TimeoutError } from "../core/errors.ts";
 import { placed } from "../core/place.ts";
-import { DATAGRAMS_MAX } from "../core/limits.ts";
 import { RESOLVED } from "../core/promises.ts";
 import { describeAddress, Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import { socketErrorIfAny } from "../net/socket.ts";
@@ -23,24 +22,14 @@ import { arena } from "./arena.ts";
 import { Complaints, logLine } from "./complaints.ts";
 import type { DatagramCloseResult, DatagramWriteOptions } from "./contract.ts";
 import { type DatagramDeadline, DatagramDeadlines } from "./deadlines.ts";
+import { type QueueOwner, takeQueuedErrors } from "./error_queue.ts";
 import type { DatagramSocketOptions } from "./kernel_options.ts";
 import type { DatagramCallbacks, DatagramSettings } from "./options.ts";
 import { kernelMemory } from "./metrics.ts";
 import { udpOf } from "./peer.ts";
 import { Receiving, type ReceivingOwner } from "./receiving.ts";
-import { peerAt, RECORD_WORDS, recordTable, Word } from "./record.ts";
 import { Tally } from "./tally.ts";
 import { Writing, type WritingOwner } from "./writing.ts";
-
-/** The origins of errors in the error queue that come from the network (linux/errqueue.h). */
-const ORIGIN_ICMP = 2;
-const ORIGIN_ICMP6 = 3;
-const ORIGIN_MASK = 0xff;
-/** Errors taken for one event: the rest is reported again. */
-const ERROR_ROUNDS_MAX = 16;
-
-/** Errors of the error queue. One table a thread. */
-const errorTable = recordTable(DATAGRAMS_MAX);
 
 /** The parts of a socket. */
 export interface DatagramParts {
@@ -57,7 +46,7 @@ export interface DatagramParts {
 }
 
 /** A datagram socket. */
-export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwner {
+export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwner, QueueOwner {
   fd: number;
   /** Whether the user wants nothing to be received. */
   isReadPaused = false;
@@ -379,23 +368,11 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   // ---- errors -----------------------------------------------------------------------------------
 
   takeErrors(): number {
-    let taken = 0;
-    for (let round = 0; round < ERROR_ROUNDS_MAX && this.fd >= 0; round++) {
-      const count = native.errors(this.fd, errorTable, DATAGRAMS_MAX);
-      for (let i = 0; i < count; i++) taken += this.#onQueuedError(RECORD_WORDS * i);
-      if (count < DATAGRAMS_MAX) break;
-    }
-    return taken;
+    return takeQueuedErrors(this);
   }
 
-  /** Passes on an error of the network. How many those are: one, or none. */
-  #onQueuedError(at: number): number {
-    const origin = errorTable[at + Word.FLAGS]! & ORIGIN_MASK;
-    // Those of this machine were the result of a call already.
-    if (origin !== ORIGIN_ICMP && origin !== ORIGIN_ICMP6) return 0;
-    const peer = this.remoteAddress === null ? peerAt(errorTable, at) : null;
-    this.#onUnreachable(errorTable[at + Word.LENGTH]!, peer);
-    return 1;
+  onQueuedError(errno: number, peer: PackedAddress): void {
+    this.#onUnreachable(errno, this.remoteAddress === null ? peer : null);
   }
 
   #onUnreachable(errno: number, peer: PackedAddress | null): void {

@@ -29,6 +29,7 @@ const NO_PEER = 'it is no packed address; packPeer("127.0.0.1:53") makes one';
  * Packs a numeric address, for `writeTo`. A name is looked up by `dialDatagram` alone: that waits.
  *
  * @throws {TypeError} It is no "host:port" with a numeric host or `localhost`, or its port is 0.
+ * @throws {ResolveError} It names an interface (`fe80::1%eth0`) that this machine does not have.
  *
  * @example
  * ```ts

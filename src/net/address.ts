@@ -298,6 +298,9 @@ export function wellKnown(hostname: string): readonly string[] | null {
   return Object.hasOwn(WELL_KNOWN, name) ? WELL_KNOWN[name]! : null;
 }
 
+/** The kernel counts interfaces in an `int`. */
+const INTERFACE_MAX = 2 ** 31 - 1;
+
 /**
  * The number of an interface of this machine, by its number or its name.
  *
@@ -305,14 +308,16 @@ export function wellKnown(hostname: string): readonly string[] | null {
  * @throws {TypeError} It is neither a number above 0 nor a name.
  */
 export function interfaceNumber(given: number | string): number {
-  const text = String(given);
-  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
-  if (typeof given !== "string" || !/^[^\s/%:\0]{1,15}$/.test(given)) {
+  const number = typeof given === "string" && /^[1-9]\d*$/.test(given) ? Number(given) : given;
+  if (typeof number === "number" && Number.isInteger(number)) {
+    if (number > 0 && number <= INTERFACE_MAX) return number;
+  }
+  if (typeof number !== "string" || !/^[^\s/%:\0]{1,15}$/.test(number)) {
     throw new TypeError(`Cannot use ${show(given)} as an interface: it is a name or a number`);
   }
   try {
     // Names of interfaces are the system's business; with a numeric address it asks no name server.
-    return lookUp(`fe80::1%${given}`, Family.IPV6, 0)[0]![2]!;
+    return lookUp(`fe80::1%${number}`, Family.IPV6, 0)[0]![2]!;
   } catch (cause) {
     if (!(cause instanceof NetpollError)) throw cause;
     throw new NetpollError(`Cannot use the interface "${given}": there is none`, { cause });

@@ -155,8 +155,8 @@ test("joinGroup() and leaveGroup() refuse what is no group, and say what the ker
     NetpollError,
     "no-such-if",
   );
-  for (const wrong of [0, -1, 1.5, "a b", ""]) {
-    assertThrows(() => four.joinGroup(group, { interface: wrong }), TypeError);
+  for (const wrong of [0, -1, 1.5, "a b", "", 2 ** 32 + 1, "4294967297", 1n, ["1"]]) {
+    assertThrows(() => four.joinGroup(group, { interface: wrong as string }), TypeError);
   }
   assertThrows(() => four.joinGroup(group, { source: "::1" }), TypeError, "two families");
   assertThrows(() => four.joinGroup(group, { from: "x" } as never), TypeError, "Unknown option");
