@@ -298,7 +298,10 @@ export const RECONNECT_MS: readonly [first: number, last: number] = [100, 30_000
 
 /** The length of the accept queue; the kernel cuts it to net.core.somaxconn. */
 export const BACKLOG = 4096;
-/** The pauses of accepting, one after the other, when no descriptor is left. The last stays. */
+/**
+ * The pauses of accepting, and of a Worker that shall serve datagrams, one after the other, when no
+ * descriptor is left. The last stays.
+ */
 export const ACCEPT_BACKOFF_MS: readonly number[] = [10, 50, 100, 200, 500, 1000];
 /** The interval at which it is said that no descriptor is left. */
 export const ACCEPT_LOG_MS = 10_000;

@@ -4,11 +4,13 @@
  * It begins by itself, wherever it is imported from (worker_entry.ts): the Worker may begin
  * with this file, with the bundle that holds it, or with a handler module that imports it.
  */
+import { setTimeout } from "node:timers";
 import { parentPort, workerData } from "node:worker_threads";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
+import { say } from "../core/config.ts";
 import { SystemError } from "../core/errors.ts";
-import { CLOSE_TIMEOUT_MS } from "../core/limits.ts";
+import { ACCEPT_BACKOFF_MS, CLOSE_TIMEOUT_MS } from "../core/limits.ts";
 import type { DatagramSocket } from "../datagram/contract.ts";
 import { datagramsOver } from "../datagram/open.ts";
 import type { DatagramSettings } from "../datagram/options.ts";
@@ -63,6 +65,7 @@ class ClusterWorker {
   readonly #listeners = new Map<number, ListenerSocket>();
   readonly #sockets: DatagramSocket[] = [];
   readonly #cut = new AbortController();
+  #isShutDown = false;
 
   constructor(
     loop: EventLoop<unknown>,
@@ -96,21 +99,39 @@ class ClusterWorker {
     tell({ type: "unlistened" });
   }
 
-  /** Serves a socket by a descriptor of its own: the cluster's one outlives this thread. */
-  #bind(fd: number, settings: DatagramSettings): void {
-    const own = check("duplicate a descriptor", native.dup(fd));
+  /**
+   * Serves a datagram socket. Where no descriptor is left, what comes waits in the kernel, and this
+   * thread goes on with what it has until it can be had.
+   */
+  #bind(fd: number, settings: DatagramSettings, attempts = 0): void {
+    if (this.#isShutDown) return;
     let socket: DatagramSocket;
     try {
-      socket = datagramsOver(own, datagramCallbacksOf(this.#module), settings);
+      socket = this.#open(fd, settings);
     } catch (error) {
-      native.close(own);
-      throw error;
+      const why = `Cannot serve datagrams yet: ${messageOf(error)}`;
+      if (attempts === 0) say("error", `${why}; they wait, and it is tried again`);
+      const delayMs = ACCEPT_BACKOFF_MS[Math.min(attempts, ACCEPT_BACKOFF_MS.length - 1)]!;
+      setTimeout(() => this.#bind(fd, settings, attempts + 1), delayMs);
+      return;
     }
     this.#sockets.push(socket);
     this.#module.onDatagramSocket?.(socket);
   }
 
+  /** A socket with a descriptor of its own: the cluster's one outlives this thread. */
+  #open(fd: number, settings: DatagramSettings): DatagramSocket {
+    const own = check("duplicate a descriptor", native.dup(fd));
+    try {
+      return datagramsOver(own, datagramCallbacksOf(this.#module), settings);
+    } catch (error) {
+      native.close(own);
+      throw error;
+    }
+  }
+
   async #shutdown(timeoutMs: number): Promise<void> {
+    this.#isShutDown = true;
     const over = this.#loop.shutdown({ timeoutMs, signal: this.#cut.signal });
     const closing = { timeoutMs: Math.min(timeoutMs, CLOSE_TIMEOUT_MS) };
     const closed = this.#sockets.map((socket) => socket.close(closing));

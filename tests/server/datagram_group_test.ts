@@ -11,6 +11,7 @@ import {
   SystemError,
 } from "../../mod.ts";
 import { killWorker } from "../../src/server/cluster.ts";
+import { run as runFile } from "../support/child.ts";
 import { bytes, texts } from "../support/datagrams.ts";
 import { leaks } from "../support/leaks.ts";
 import { until } from "../support/until.ts";
@@ -166,6 +167,13 @@ test("Cluster.bindDatagram() with one poller steers to that one", async () => {
   } finally {
     await cluster.shutdown({ timeoutMs: 100 });
   }
+});
+
+test("Cluster.bindDatagram() ends no Worker where no descriptor is left: datagrams wait", async () => {
+  const options = { descriptorsMax: 160 };
+  const { stdout, stderr } = await runFile("tests/support/datagrams_full.ts", options);
+  assertEquals(stdout, "early, ended 0\n", stderr);
+  assert(stderr.includes("EMFILE"), stderr);
 });
 
 test("Cluster.bindDatagram() of a cluster that was shut down starts no Worker", async () => {
