@@ -101,6 +101,10 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     return this.#parts.family;
   }
 
+  get peerFamily(): number {
+    return this.remoteAddress?.hostname.includes(":") ? Family.IPV6 : Family.IPV4;
+  }
+
   /** Whether it can send by the family of a peer. */
   speaks(peer: PackedAddress): boolean {
     const { family, isIPv6Only } = this.#parts;

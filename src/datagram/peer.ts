@@ -47,7 +47,9 @@ export function packPeer(address: AddressLike): PackedAddress {
       `Cannot send to ${show(address)}: it needs a numeric host, or localhost, and a port above 0`,
     );
   }
-  return packAddress(rawFromNumeric(numeric, port));
+  // IPv4 that is mapped into IPv6 is IPv4, as it is where a datagram comes from.
+  const { hostname: plain } = udpAddress(rawFromNumeric(numeric, port));
+  return packAddress(rawFromNumeric(plain, port));
 }
 
 function isPort(port: number): boolean {

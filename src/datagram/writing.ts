@@ -22,8 +22,8 @@ const PORT_MASK = 0xffff;
 /** The socket that writes. */
 export interface WritingOwner extends OutgoingOwner {
   readonly settings: DatagramSettings;
-  /** Its family; an IPv6 one may send by IPv4, too. */
-  readonly family: number;
+  /** The family of what it sends where it is connected: an IPv6 socket may send by IPv4, too. */
+  readonly peerFamily: number;
   /** Flushes wait from now on, the first of them since `flushingSince`. */
   onFlushBegin(): void;
   /** None does any more. */
@@ -58,6 +58,7 @@ export class Writing {
   /** The queue, and what sends it. */
   readonly outgoing: Outgoing;
   readonly #owner: WritingOwner;
+  readonly #peerFamily: number;
   /** The flushes that wait, oldest first. */
   #flushes: Flush[] | null = null;
   /** Whether the last of them is of this batch of handlers, and nothing was sent since. */
@@ -66,6 +67,7 @@ export class Writing {
   /** Of a socket. */
   constructor(owner: WritingOwner, poller: Poller) {
     this.#owner = owner;
+    this.#peerFamily = owner.peerFamily;
     this.outgoing = new Outgoing(owner, poller, owner.settings);
   }
 
@@ -119,7 +121,7 @@ export class Writing {
       table[at + Word.FLAGS] = flags;
     } else {
       // The family says how ECN is written; the rest is where the socket is connected to.
-      table[at + Word.END] = this.#owner.family << 16;
+      table[at + Word.END] = this.#peerFamily << 16;
       table[at + Word.SCOPE] = 0;
       table.fill(0, at + Word.ADDRESS, at + Word.LOCAL);
       table[at + Word.FLAGS] = flags | Flag.CONNECTED;
@@ -128,7 +130,7 @@ export class Writing {
 
   #checkLength(length: number, peer: PackedAddress | null): number {
     if (length <= DATAGRAM_BYTES_MAX[4]) return length;
-    const isIPv4 = peer === null ? this.#owner.family === Family.IPV4 : typeof peer === "number";
+    const isIPv4 = peer === null ? this.#peerFamily === Family.IPV4 : typeof peer === "number";
     return this.#refuseLength(length, isIPv4 ? Family.IPV4 : Family.IPV6);
   }
 

@@ -205,6 +205,22 @@ test("ecn and receivedMicros are told where they are asked for", async () => {
   }
 });
 
+test("ecn of a write is sent to IPv4 that is mapped into IPv6, too", async () => {
+  await using server = bound({ ecn: true, readTimeoutMs: 3000 });
+  const mapped = `[::ffff:127.0.0.1]:${server.localAddress.port}`;
+  await using both = createDatagramSocket("udp", ":0");
+  both.writeTo(packPeer(mapped), bytes("x"), { ecn: 2 });
+  await both.flush();
+  await server.wait();
+  assertEquals(server.datagrams.at(0).ecn, 2);
+  await using client = await dialDatagram("udp", mapped);
+  client.write(bytes("x"), { ecn: 1 });
+  await client.flush();
+  await server.wait();
+  assertEquals(server.datagrams.at(0).ecn, 1);
+  server.release();
+});
+
 test("ecn of a write leaves the rest of typeOfService as it is", async () => {
   await using server = bound({ ecn: true });
   await using client = await dialled(server, { typeOfService: 0xb8 });

@@ -20,6 +20,13 @@ test("packPeer() and unpackPeer() agree, for texts and for objects", () => {
   assertEquals(describePeer(packPeer("localhost:7")), "127.0.0.1:7");
 });
 
+test("packPeer() knows IPv4 that is mapped into IPv6, and makes the same key of it", () => {
+  const peer = packPeer("127.0.0.1:53");
+  for (const text of ["[::ffff:127.0.0.1]:53", "[::ffff:7f00:1]:53"]) {
+    assertEquals([packPeer(text), peerKey(packPeer(text))], [peer, peerKey(peer)]);
+  }
+});
+
 test("packPeer() refuses names, port 0, and what is no address", () => {
   for (const text of ["example.org:53", ":53", "127.0.0.1:0", "127.0.0.1", "::1:53", "", "a b:1"]) {
     assertThrows(() => packPeer(text), TypeError);
