@@ -234,6 +234,12 @@ static int fault_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int 
   return most < 0 ? -1 : count_each(FAULT_SEND, sendmmsg(fd, messages, (unsigned)most, flags));
 }
 
+// One datagram.
+static ssize_t fault_sendto(int fd, const void *from, size_t length, int flags, const struct sockaddr *to,
+                            socklen_t bytes) {
+  return passing(FAULT_SEND, fd, 1) < 0 ? -1 : sendto(fd, from, length, flags, to, bytes);
+}
+
 static ssize_t fault_pread(int fd, void *to, size_t length, off_t at) {
   size_t most = SIZE_MAX;
   return is_refused(FAULT_PREAD, fd, &most) ? -1 : pread(fd, to, least(length, most), at);
@@ -338,6 +344,7 @@ static enum fault_kind kind_of_number(long number) {
 #define recvmsg fault_recvmsg
 #define recvmmsg fault_recvmmsg
 #define sendmmsg fault_sendmmsg
+#define sendto fault_sendto
 #define pread fault_pread
 #define pwrite fault_pwrite
 #define sendfile fault_sendfile
