@@ -31,7 +31,7 @@ const stopped = stopAsked();
 
 const socket = listenDatagrams(at, {
   onDatagram(datagram) {
-    const { bytes, peer } = datagram;
+    const { bytes } = datagram;
     const query = readQuery(bytes);
     if (query === null) return;
     const flags = forwarder === null ? 0 : Flag.RECURSION_AVAILABLE;
@@ -43,11 +43,11 @@ const socket = listenDatagrams(at, {
     else if (forwarder === null) {
       reply(zone.isParent(query.name) ? Code.OK : Code.NO_NAME, Flag.AUTHORITATIVE);
     } else {
-      // The cursor has moved on when the answer comes. The peer is owned, and the forwarder copies
-      // the bytes.
+      // The cursor has moved on when the answer comes; the forwarder copies the bytes.
+      const answerLater = datagram.replyLater();
       forwarder.ask(bytes, query, (answer) => {
         if (socket.fd < 0) return;
-        socket.writeTo(peer, answer);
+        answerLater(answer);
         void socket.flush();
       });
     }

@@ -30,6 +30,15 @@ export interface DatagramWaitOptions {
 }
 
 /**
+ * Writes an answer to a datagram that is over: a copy of `bytes`, to its peer, from the address that
+ * it was sent to. Whether it was taken; false: the queue is full, and it was dropped and counted.
+ *
+ * @throws {RangeError} There are more bytes than a datagram has.
+ * @throws {ClosedError} The socket is closed.
+ */
+export type DatagramReply = (bytes: Uint8Array, options?: DatagramWriteOptions) => boolean;
+
+/**
  * The datagram that a handler is called for, or that a loop has come to. It is one object a socket,
  * a cursor: valid until the handler returns, the loop goes on, or `release()`.
  */
@@ -63,6 +72,32 @@ export interface Datagram {
    * asked of the sandbox. Whether it was taken; false: the queue is full, and it was dropped and counted.
    */
   reply(bytes: Uint8Array, options?: DatagramWriteOptions): boolean;
+  /**
+   * `reply`, **owned**: it outlives the handler, for answers that have to be waited for. What it writes
+   * leaves with `flush`, or after the handler that calls it.
+   *
+   * @example
+   * ```ts
+   * import { createDatagramSocket, dialDatagram } from "@netpoll/netpoll/udp";
+   *
+   * await using server = createDatagramSocket("udp4", "0.0.0.0:0", {
+   *   onDatagram(datagram) {
+   *     const reply = datagram.replyLater();
+   *     setTimeout(() => {
+   *       reply(new TextEncoder().encode("later"));
+   *       server.flush();
+   *     }, 1);
+   *   },
+   * });
+   * const { port } = server.localAddress;
+   * await using client = await dialDatagram("udp4", `127.0.0.2:${port}`, { readTimeoutMs: 3000 });
+   * client.write(new Uint8Array(1));
+   * await client.flush();
+   * await client.wait(); // from 127.0.0.2: a connected socket hears no other
+   * console.log(new TextDecoder().decode(client.datagrams.at(0).bytes)); // "later"
+   * ```
+   */
+  replyLater(): DatagramReply;
   /** The bytes, **owned**: they outlive the handler. Close the buffer, or read all of it. */
   slice(): LinkBuffer;
 }

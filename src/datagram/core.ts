@@ -314,6 +314,15 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     return this.writing.reply(table, at, bytes, options);
   }
 
+  replyLater(
+    record: Uint32Array,
+    bytes: Uint8Array,
+    options: DatagramWriteOptions | undefined,
+  ): boolean {
+    if (this.isOpen && !this.#isJoined) this.#join(); // another socket's handler may be the one
+    return this.reply(record, 0, bytes, options);
+  }
+
   /**
    * The way out, for a write. What a handler writes, be it one of another socket, leaves when
    * all handlers of the batch have run: nobody has to flush it.
@@ -340,8 +349,10 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
 
   sendJoined(): boolean {
     this.#isJoined = false;
-    if (this.fd >= 0) this.#writing?.outgoing.send();
-    return true; // flush() has joined it
+    if (this.fd < 0 || this.#writing === null) return true; // its end was told
+    const { isAwaited, outgoing } = this.#writing;
+    outgoing.send();
+    return isAwaited;
   }
 
   onFlushBegin(): void {

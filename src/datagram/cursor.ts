@@ -6,9 +6,9 @@ import { show } from "../core/options.ts";
 import { showAs } from "../core/inspect.ts";
 import type { PackedAddress, UdpAddress } from "../net/address.ts";
 import type { Batch } from "./batch.ts";
-import type { Datagram, Datagrams, DatagramWriteOptions } from "./contract.ts";
+import type { Datagram, DatagramReply, Datagrams, DatagramWriteOptions } from "./contract.ts";
 import { keyOf, udpOf } from "./peer.ts";
-import { Flag, localAt, peerAt, SERVICE_SHIFT, Word } from "./record.ts";
+import { Flag, localAt, peerAt, RECORD_WORDS, SERVICE_SHIFT, Word } from "./record.ts";
 
 const TWO_32 = 2 ** 32;
 
@@ -18,6 +18,8 @@ export interface CursorOwner {
   readonly localAddress: UdpAddress;
   /** Writes an answer to the datagram of the record at a word. */
   reply(table: Uint32Array, at: number, bytes: Uint8Array, options?: DatagramWriteOptions): boolean;
+  /** Writes one to a datagram that is over, by its record. */
+  replyLater(record: Uint32Array, bytes: Uint8Array, options?: DatagramWriteOptions): boolean;
 }
 
 /** {@linkcode Datagram} over a batch. */
@@ -79,6 +81,13 @@ class BatchDatagram implements Datagram {
   reply(bytes: Uint8Array, options?: DatagramWriteOptions): boolean {
     const { table, at } = this.#current;
     return this.#owner.reply(table, at, bytes, options);
+  }
+
+  replyLater(): DatagramReply {
+    const { table, at } = this.#current;
+    const record = table.slice(at, at + RECORD_WORDS);
+    const owner = this.#owner;
+    return (bytes, options) => owner.replyLater(record, bytes, options);
   }
 
   slice(): LinkBuffer {

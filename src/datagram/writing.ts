@@ -71,6 +71,11 @@ export class Writing {
     this.outgoing = new Outgoing(owner, poller, owner.settings);
   }
 
+  /** Whether a flush waits. */
+  get isAwaited(): boolean {
+    return this.#flushes !== null;
+  }
+
   /** Writes a datagram to a peer, or (null) to the one that the socket is connected to. */
   write(peer: PackedAddress | null, bytes: Uint8Array, options?: DatagramWriteOptions): boolean {
     const flags = flagsOf(options, this.#owner.settings.typeOfService);

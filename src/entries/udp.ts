@@ -31,6 +31,7 @@ export type {
   Datagram,
   DatagramCloseOptions,
   DatagramCloseResult,
+  DatagramReply,
   Datagrams,
   DatagramSocket,
   DatagramWaitOptions,

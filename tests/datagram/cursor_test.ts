@@ -2,18 +2,21 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import {
+  ClosedError,
   createDatagramSocket,
   type Datagram,
   type DatagramNetwork,
+  type DatagramReply,
   type Datagrams,
+  type DatagramSocket,
   dialDatagram,
   packPeer,
   unpackPeer,
 } from "../../mod.ts";
 import { Arena } from "../../src/datagram/arena.ts";
 import { RECORD_WORDS, Word } from "../../src/datagram/record.ts";
-import { bound, bytes, dialled, texts } from "../support/datagrams.ts";
-import { soon, ticks } from "../support/until.ts";
+import { bound, bytes, dialled, echo, texts } from "../support/datagrams.ts";
+import { soon, ticks, until } from "../support/until.ts";
 
 test("datagrams has a count, at() and a loop, over one cursor", async () => {
   await using server = bound();
@@ -152,6 +155,7 @@ test("a datagram that is over says so, whichever member of it is used", async ()
       () => datagram.peer,
       () => datagram.localAddress,
       () => datagram.reply(bytes("late")),
+      () => datagram.replyLater(),
       () => datagram.slice(),
     ]
   ) assertThrows(use, TypeError, "take slice()");
@@ -185,6 +189,53 @@ for (const [network, hosts] of WILDCARDS) {
     assertEquals(locals, hosts);
   });
 }
+
+for (const [network, hosts] of WILDCARDS) {
+  test(`replyLater() answers from there when the datagram is over: ${network}`, async () => {
+    const replies: [text: string, reply: DatagramReply][] = [];
+    await using wide = createDatagramSocket(network, ":0", {
+      onDatagram(datagram) {
+        replies.push([Buffer.from(datagram.bytes).toString(), datagram.replyLater()]);
+      },
+    });
+    const clients: DatagramSocket[] = [];
+    for (const host of hosts) {
+      const at = `${host}:${wide.localAddress.port}`;
+      const client = await dialDatagram("udp", at, { readTimeoutMs: 3000 });
+      clients.push(client);
+      client.write(bytes(host));
+      await client.flush();
+    }
+    await until(() => replies.length === hosts.length, "all have asked");
+    for (const [text, reply] of replies) {
+      for (const part of ["1", "2"]) assertEquals(reply(bytes(text + part)), true);
+    }
+    await wide.flush();
+    for (const [i, client] of clients.entries()) {
+      assertEquals(await texts(client, 2), [`${hosts[i]}1`, `${hosts[i]}2`]);
+      await client.close();
+    }
+    assertThrows(() => replies[0]![1](new Uint8Array(65_528)), RangeError);
+    await wide.close();
+    assertThrows(() => replies[0]![1](bytes("x")), ClosedError);
+  });
+}
+
+test("replyLater() in the handler of another socket leaves without flush()", async () => {
+  await using origin = echo();
+  let reply: DatagramReply;
+  await using upstream = await dialled(origin, { onDatagram: ({ bytes }) => void reply(bytes) });
+  await using server = bound({
+    onDatagram(datagram) {
+      reply = datagram.replyLater();
+      upstream.write(datagram.bytes);
+    },
+  });
+  await using client = await dialled(server);
+  client.write(bytes("forwarded"));
+  await client.flush();
+  assertEquals(await texts(client, 1), ["forwarded"]);
+});
 
 test("ecn and receivedMicros are told where they are asked for", async () => {
   for (const network of ["udp4", "udp6"] as const) {

@@ -57,6 +57,7 @@ test("a datagram and a batch have the members that their types declare, and no o
     ecn: 1,
     receivedMicros: 1,
     reply: 1,
+    replyLater: 1,
     slice: 1,
   };
   const ofDatagrams = { count: 1, at: 1, [Symbol.iterator]: 1 };
