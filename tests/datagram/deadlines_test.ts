@@ -33,6 +33,26 @@ test("each deadline is told once it has passed, and not after its end", async ()
   assertEquals(told.length, 3);
 });
 
+test("a wait or a flush that has ended leaves no timer, nor does a socket that has", async () => {
+  const before = threadPoller().timerCount;
+  const options = { readTimeoutMs: 60_000, writeTimeoutMs: 60_000, idleTimeoutMs: 60_000 };
+  const owner = { isHeldBack: false, flushingSince: clock.now(), onDeadline() {} };
+  const deadlines = new DatagramDeadlines(threadPoller(), owner, datagramSettings(options));
+  const timers = () => threadPoller().timerCount - before;
+  assertEquals(timers(), 1); // of the silence
+  deadlines.beginRead();
+  deadlines.beginWrite();
+  assertEquals(timers(), 3);
+  deadlines.endRead();
+  assertEquals(timers(), 2);
+  deadlines.endWrite();
+  assertEquals(timers(), 1);
+  deadlines.beginRead();
+  deadlines.close();
+  assertEquals(timers(), 0);
+  await ticks(1);
+});
+
 test("without a setting there is no deadline", async () => {
   const before = threadPoller().timerCount;
   const deadlines = new DatagramDeadlines(
