@@ -131,7 +131,8 @@ export function createDatagramSocket(
  * The socket owns the descriptor from now on, and closes it; 0, 1 and 2 stay open, and a duplicate is
  * used. Others may have the same socket: each datagram goes to whoever receives first, and what is
  * not received waits for the next of them (docs/RESTART.md). The socket is made non-blocking, which
- * the others see as well. After an error the descriptor is the caller's.
+ * the others see as well. Trains come only if they did before: whoever receives there next may not
+ * know them. After an error the descriptor is the caller's.
  *
  * No permission is asked for: who has a descriptor may use it. Destinations of `writeTo` are asked
  * about as ever.

@@ -195,7 +195,6 @@ export function applyKernelOptions(
   // A group that somebody else of this machine has joined is not ours (ip(7), IP_MULTICAST_ALL).
   trySet(fd, Name.MULTICAST_ALL, 0);
   if (family === Family.IPV6) trySet(fd, Name.MULTICAST_ALL_6, 0);
-  trySet(fd, Name.RECEIVE_TRAINS, 1);
 }
 
 const values = new Int32Array(3);
@@ -214,7 +213,12 @@ function trySet(fd: number, [level, name]: OptionName, value: number): void {
   native.setsockopt(fd, level, name, values, 4);
 }
 
-/** Lets the kernel make no trains of what comes. */
+/** Lets the kernel make trains of what comes, where it can. */
+export function takeTrains(fd: number): void {
+  trySet(fd, Name.RECEIVE_TRAINS, 1);
+}
+
+/** Lets it make none. */
 export function takeNoTrains(fd: number): void {
   trySet(fd, Name.RECEIVE_TRAINS, 0);
 }

@@ -18,7 +18,7 @@ import { threadPoller } from "../poll/thread_poller.ts";
 import type { DatagramSocket } from "./contract.ts";
 import { DatagramCore } from "./core.ts";
 import { UserDatagramSocket } from "./face.ts";
-import { applyKernelOptions, type DatagramSocketOptions } from "./kernel_options.ts";
+import { applyKernelOptions, type DatagramSocketOptions, takeTrains } from "./kernel_options.ts";
 import type { DatagramCallbacks, DatagramSettings } from "./options.ts";
 
 const scratch = rawAddress();
@@ -49,6 +49,7 @@ export function openSocket(
       setOption(fd, Option.V6_ONLY, v6Only ? 1 : 0);
     }
     applyKernelOptions(fd, family, options);
+    takeTrains(fd);
     place(fd, subject);
     return fd;
   } catch (error) {

@@ -40,7 +40,10 @@ export interface OtherDescriptor {
 export interface SystemdOptions {
   /** The options of each listener, such as `tls`, by its name. None unless given. */
   optionsOf?: (name: string) => InheritedOptions;
-  /** Takes what is no listener. Without it that is a `TypeError`. */
+  /**
+   * Takes what is no listener: a UDP socket is for `createDatagramSocket({ fd })`. Without it that is
+   * a `TypeError`.
+   */
   onOther?: (other: OtherDescriptor) => void;
 }
 

@@ -38,6 +38,7 @@ function flagsOf(fd: number): number {
   return parseInt(/flags:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))![1]!, 8);
 }
 
+const TRAINS = [17, 104] as const;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2_000_000;
 
@@ -75,6 +76,11 @@ test("createDatagramSocket({ fd }) sets options, and makes a descriptor non-bloc
     await using socket = createDatagramSocket({ fd, priority: 3, timestamps: true });
     assertEquals(flagsOf(socket.fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
     assertEquals(getOption(socket.fd, Option.PRIORITY), 3);
+    // Whoever has the socket next may not know trains (UDP_GRO); the process before us did.
+    assertEquals(getOption(socket.fd, TRAINS), 0);
+    await using ours = bound();
+    await using next = createDatagramSocket({ fd: inherited(ours) });
+    assertEquals(getOption(next.fd, TRAINS), 1);
   }));
 
 test("createDatagramSocket({ fd }) shares a socket: one goes on where the other has closed", () =>
