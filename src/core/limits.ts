@@ -114,6 +114,8 @@ export const TRAIN_COUNT_MAX = 64;
  * (RFC 8200 §5: 1280 bytes).
  */
 export const TRAIN_SEGMENT_BYTES_SAFE = 1232;
+/** The time for which a socket receives nothing that the kernel could not give it (ENOMEM). */
+export const RECEIVE_REST_MS = 10;
 /** The time to wait for room in a device's queue (ENOBUFS), of which no event tells. */
 export const NO_BUFFERS_MS = 1;
 /**

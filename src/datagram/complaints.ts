@@ -4,9 +4,11 @@
  */
 import type { Scope } from "../../ffi/context.ts";
 import { say } from "../core/config.ts";
+import { SystemError } from "../core/errors.ts";
 import { DATAGRAM_ERRORS_MAX, DATAGRAM_LOG_MS } from "../core/limits.ts";
+import { placed } from "../core/place.ts";
 import { callBack } from "../core/promises.ts";
-import type { PackedAddress } from "../net/address.ts";
+import { describeAddress, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
 import { describePeer } from "./peer.ts";
 
@@ -25,6 +27,18 @@ export function logLine(line: string): void {
   } catch {
     // A log that fails has nowhere to say so.
   }
+}
+
+/** An error of the kernel about an address. */
+export function errorAt(action: string, errno: number, address: UdpAddress): SystemError {
+  return placed(new SystemError(action, errno, describeAddress(address)), address);
+}
+
+/** Says that a socket sends trains no more, or none of more bytes a datagram. */
+export function logTrains({ message }: SystemError, segmentMax: number): void {
+  const which = segmentMax === 0 ? "they" : `those of more than ${segmentMax} bytes`;
+  const line = `${message}; ${which} leave one by one from now on, and nothing is lost`;
+  queueMicrotask(() => logLine(line)); // no callback runs inside a write
 }
 
 function log(what: string, error: unknown, peer: PackedAddress | null): void {

@@ -9,17 +9,17 @@ import { currentScope, type Scope } from "../../ffi/context.ts";
 import { native } from "../../ffi/load.ts";
 import { counts, datagramSockets } from "../core/counts.ts";
 import { ERRNO, isOfNetwork } from "../core/errno.ts";
-import { ClosedError, SystemError, TimeoutError } from "../core/errors.ts";
-import { placed } from "../core/place.ts";
+import { ClosedError, type SystemError, TimeoutError } from "../core/errors.ts";
+import { RECEIVE_REST_MS } from "../core/limits.ts";
 import { RESOLVED } from "../core/promises.ts";
-import { describeAddress, Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
+import { Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import { socketErrorIfAny } from "../net/socket.ts";
 import { clock } from "../poll/clock.ts";
 import type { Joined, Poller } from "../poll/poller.ts";
 import { Timer } from "../poll/timer_wheel.ts";
 import { Event, Interest, type Watcher } from "../poll/watcher.ts";
 import { arena } from "./arena.ts";
-import { Complaints, logLine } from "./complaints.ts";
+import { Complaints, errorAt, logTrains } from "./complaints.ts";
 import type { DatagramCloseResult, DatagramWriteOptions } from "./contract.ts";
 import { type DatagramDeadline, DatagramDeadlines } from "./deadlines.ts";
 import { type QueueOwner, takeQueuedErrors } from "./error_queue.ts";
@@ -65,6 +65,8 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   #deadlines: DatagramDeadlines | null = null;
   #closing: PromiseWithResolvers<DatagramCloseResult> | null = null;
   #closeTimer: Timer | null = null;
+  /** Set while it receives nothing, since the kernel could not. */
+  #restTimer: Timer | null = null;
   #closed: PromiseWithResolvers<void> | null = null;
   /** The error that has ended it; null for a close. */
   #reason: unknown = null;
@@ -208,20 +210,28 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
 
   /** Whether anybody takes what comes. Until a handler is done, or a wait begun, the kernel keeps it. */
   get #isReceiving(): boolean {
-    if (!this.isOpen || this.isReadPaused) return false;
+    if (!this.isOpen || this.isReadPaused || this.#restTimer?.isSet) return false;
     return this.hasHandler ? !this.receiving.isBehind : this.receiving.isAwaited;
   }
 
   #onReadable(): void {
     if (!this.#isReceiving) return this.want();
     const { receiveCountMax } = this.settings;
-    const code = this.receiving.receive(receiveCountMax);
+    let code = this.receiving.receive(receiveCountMax);
     if (code < 0 && code !== -ERRNO.EAGAIN) {
       this.#onReceiveError(-code);
       // An error of ICMP is of one peer: the datagrams of all others lie behind it.
-      if (this.#isReceiving) this.receiving.receive(receiveCountMax);
+      if (this.#isReceiving) code = this.receiving.receive(receiveCountMax);
+      if (code < 0 && code !== -ERRNO.EAGAIN && !isOfNetwork(-code)) this.#rest();
     }
     this.#onTold();
+  }
+
+  /** Receives nothing for a while: what the kernel lacks now it lacks a moment later, too. */
+  #rest(): void {
+    this.#restTimer ??= new Timer({ onTimer: () => this.want() });
+    this.#parts.poller.setTimer(this.#restTimer, RECEIVE_REST_MS);
+    this.want();
   }
 
   /** Calls the handler for more of a batch that took longer than others can wait. */
@@ -246,8 +256,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     if (this.remoteAddress !== null && errno !== ERRNO.ENOMEM) {
       return this.#onUnreachable(errno, null);
     }
-    const at = this.localAddress;
-    const error = placed(new SystemError("receive at", errno, describeAddress(at)), at);
+    const error = errorAt("receive at", errno, this.localAddress);
     if (this.receiving.fail(error)) this.tally.add("errors");
     else this.complain(error, null);
   }
@@ -281,11 +290,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     this.#parts.poller.unref();
   }
 
-  onReceived(): void {
-    this.#deadlines?.active();
-  }
-
-  onSent(): void {
+  onMoved(): void {
     this.#deadlines?.active();
   }
 
@@ -401,15 +406,12 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   }
 
   onTrainsRefused(errno: number, segmentMax: number): void {
-    const { message } = this.#errorOf("send a train of datagrams from", errno, null);
-    const which = segmentMax === 0 ? "they" : `those of more than ${segmentMax} bytes`;
-    const line = `${message}; ${which} leave one by one from now on, and nothing is lost`;
-    queueMicrotask(() => logLine(line)); // no callback runs inside a write
+    logTrains(this.#errorOf("send a train of datagrams from", errno, null), segmentMax);
   }
 
   #errorOf(action: string, errno: number, peer: PackedAddress | null): SystemError {
     const address = peer === null ? this.remoteAddress ?? this.localAddress : udpOf(peer);
-    return placed(new SystemError(action, errno, describeAddress(address)), address);
+    return errorAt(action, errno, address);
   }
 
   /** An error of a peer. Whoever waits for the one peer of a connected socket hears of it. */
@@ -466,6 +468,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     this.#reason = reason;
     this.#deadlines?.close();
     if (this.#closeTimer !== null) this.#parts.poller.cancelTimer(this.#closeTimer);
+    if (this.#restTimer !== null) this.#parts.poller.cancelTimer(this.#restTimer);
     if (this.#writing !== null) this.tally.add("droppedClosed", this.#writing.outgoing.close());
     native.close(fd);
     this.#receiving?.end();

@@ -44,7 +44,7 @@ export interface OutgoingOwner {
   /** An event shall tell of room from now on, or no more. */
   wantRoom(isWanted: boolean): void;
   /** Some datagrams have left. */
-  onSent(): void;
+  onMoved(): void;
   /** The kernel has what it takes now: perhaps nothing is left in the queue. */
   onOffered(): void;
 }
@@ -172,7 +172,7 @@ export class Outgoing implements TimerOwner {
       const code = this.#offer();
       if (code > 0) {
         repeatCount = quietCount = 0;
-        owner.onSent();
+        owner.onMoved();
         continue;
       }
       const errno = -code;

@@ -33,7 +33,7 @@ export interface ReceivingOwner extends CursorOwner {
   /** A handler has failed, or there is an error that nobody waits for. */
   complain(error: unknown, peer: PackedAddress | null): void;
   /** Datagrams came. */
-  onReceived(): void;
+  onMoved(): void;
   /** Nobody waits any more. */
   onWaited(): void;
 }
@@ -110,7 +110,7 @@ export class Receiving {
       assert((table[at + Word.FLAGS]! & Flag.TRUNCATED) === 0, "a slot holds any datagram");
     }
     this.#owner.tally.received(this.#batch.count, bytes, messages);
-    this.#owner.onReceived();
+    this.#owner.onMoved();
   }
 
   /** Gives what was received to whoever waits, for longer than this turn. */

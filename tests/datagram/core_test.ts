@@ -10,6 +10,7 @@ import {
   unpackPeer,
 } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
+import { RECEIVE_REST_MS } from "../../src/core/limits.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import {
   bound,
@@ -22,7 +23,7 @@ import {
   withLog,
 } from "../support/datagrams.ts";
 import { withFakeClock } from "../support/fake_clock.ts";
-import { failWith, faultTest } from "../support/faults.ts";
+import { clearFaults, failWith, faultTest } from "../support/faults.ts";
 import { start } from "../support/child.ts";
 import { leaks } from "../support/leaks.ts";
 import { root } from "../support/library.ts";
@@ -180,6 +181,31 @@ faultTest("a failed receive is told, and what lies behind it comes all the same"
   await until(() => got.length > 0 && heard.length > 0, "both come");
   assertEquals([got, heard], [["x"], ["ENOMEM"]]);
 });
+
+faultTest(
+  "a receive that goes on failing is tried again after a while, and not at once for ever",
+  () =>
+    withFakeClock(async (clock) => {
+      const told = { errors: 0, datagrams: 0 };
+      await using server = bound({
+        onDatagram: () => void told.datagrams++,
+        onError: () => void told.errors++,
+      });
+      await using client = await dialled(server);
+      failWith("recv", ERRNO.ENOMEM, { fd: server.fd, count: 2 ** 31 - 1 });
+      client.write(bytes("x"));
+      await client.flush();
+      await until(() => told.errors > 0, "it fails");
+      await ticks(20);
+      assertEquals(told, { errors: 1, datagrams: 0 });
+      await clock.advance(RECEIVE_REST_MS + 1); // timers are of whole milliseconds
+      assertEquals(told, { errors: 2, datagrams: 0 });
+      clearFaults();
+      await clock.advance(RECEIVE_REST_MS + 1); // timers are of whole milliseconds
+      await until(() => told.datagrams > 0, "it comes");
+      assertEquals(told, { errors: 2, datagrams: 1 });
+    }),
+);
 
 faultTest("close() leaves no timer, when what was written has left", async () => {
   const before = threadPoller().timerCount;

@@ -334,7 +334,7 @@ async function amidErrors(
     onRefused: (errno) => refused.push(errno),
     onTrainsRefused: (errno) => refused.push(errno),
     wantRoom() {},
-    onSent() {},
+    onMoved() {},
     onOffered: () => outgoing.queue.count === 0 && resolve(),
   };
   const outgoing = new Outgoing(owner, threadPoller(), datagramSettings({}));
