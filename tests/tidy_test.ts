@@ -326,6 +326,22 @@ test("the version stands in deno.json alone, and CHANGELOG.md begins with it or 
   assertEquals(ours.some((heading) => heading.test(first!)), true, first);
 });
 
+/** Tables without a head: what a page shows as a paragraph of bars. */
+function headlessTables(path: string, text: string): string[] {
+  const lines = text.split("\n");
+  const begins = lines.map((line, i) => line.startsWith("|") && !lines[i - 1]?.startsWith("|"));
+  return lines.flatMap((_, i) =>
+    begins[i] && !/^\| ?:?-/.test(lines[i + 1] ?? "") ? [`${path}:${i + 1}`] : []
+  );
+}
+
+test("every table of a document has a head, and so has the rest of one that was cut in two", () => {
+  const documents = files.filter((path) => path.endsWith(".md"));
+  assertEquals(documents.flatMap((path) => headlessTables(path, texts.get(path)!)), []);
+  const cut = "| a |\n| - |\n| b |\n\n| c |\n";
+  assertEquals(headlessTables("x.md", cut), ["x.md:5"]);
+});
+
 test("nothing is left to do in a comment", () => {
   const rest = files.filter((path) => path !== "tests/tidy_test.ts");
   assertEquals(grep(rest, /\b(TODO|FIXME|XXX|HACK)\b/), []);

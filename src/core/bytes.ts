@@ -33,7 +33,8 @@ export function byteCount(bytes: Uint8Array, action = "use"): number {
       // A Proxy, or an object that has only the prototype.
     }
   }
-  throw new TypeError(`Cannot ${action} what is no Uint8Array`);
+  const cure = typeof bytes === "string" ? ", but a text: new TextEncoder() encodes it" : "";
+  throw new TypeError(`Cannot ${action} what is no Uint8Array${cure}`);
 }
 
 /** Whether the memory of an array is gone: transferred, or its buffer shrunk. It counts 0 then. */

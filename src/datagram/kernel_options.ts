@@ -45,7 +45,10 @@ const PATH_MTU: Readonly<Record<PathMtu, number>> = { system: 1, probe: 3, fixed
 
 /** Options that the kernel keeps. */
 export interface DatagramSocketOptions {
-  /** The size of the kernel's receive buffer in bytes; it doubles it for its own use (SO_RCVBUF). */
+  /**
+   * The size of the kernel's receive buffer in bytes; it doubles it for its own use, and gives no more
+   * than `net.core.rmem_max` (SO_RCVBUF). `metrics().received.bufferedBytesMax` is what there is.
+   */
   receiveBufferBytes?: number;
   /** The size of the kernel's send buffer in bytes; likewise (SO_SNDBUF). */
   sendBufferBytes?: number;

@@ -67,6 +67,7 @@ test("byteCount() of what is no Uint8Array is a TypeError that says what was to 
       "Cannot send what is no Uint8",
     );
   }
+  assertThrows(() => byteCount("text" as never), TypeError, "new TextEncoder() encodes it");
 });
 
 test("byteCount() is 0 when the bytes were transferred, or a buffer has shrunk below them", () => {
