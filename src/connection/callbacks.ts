@@ -5,7 +5,7 @@ import type { Scope } from "../../ffi/context.ts";
 import { say } from "../core/config.ts";
 import { counts } from "../core/counts.ts";
 import { checkFunction, type Known, show } from "../core/options.ts";
-import { callBack } from "../core/promises.ts";
+import { callBack, heed, promiseOf } from "../core/promises.ts";
 import { turn } from "../poll/turn.ts";
 import type { Callbacks, CloseCallback, Connection } from "./connection.ts";
 import type { Failure } from "./ending.ts";
@@ -39,11 +39,6 @@ export interface CallbacksOwner {
   onConnected(failure: Failure | null): void;
   /** `onDisconnect` has settled. */
   onDisconnected(): void;
-}
-
-/** Whether something has to be waited for. */
-export function isPromise<T>(value: unknown): value is Promise<T> {
-  return typeof (value as Promise<T> | undefined)?.then === "function";
 }
 
 /** An error's text, for the log. */
@@ -80,12 +75,12 @@ export class CallbackRunner<C> {
     return this.#openCount > 0;
   }
 
-  /** Calls `onPrepare`. Throws what it throws. */
-  prepare(): void {
+  /** Calls `onPrepare`. Throws what it throws; what it may reject with comes to `onRejected`. */
+  prepare(onRejected: (error: unknown) => void): void {
     const { onPrepare } = this.#callbacks;
-    if (onPrepare !== undefined) {
-      this.context = this.#call(onPrepare, this.#owner.face, undefined);
-    }
+    if (onPrepare === undefined) return;
+    this.context = this.#call(onPrepare, this.#owner.face, undefined);
+    heed(this.context, onRejected); // nobody waits for it: the context is the promise
   }
 
   /** Calls `onConnect`; the owner hears when it has settled. */
@@ -130,8 +125,9 @@ export class CallbackRunner<C> {
     } catch (error) {
       return end(fail)(error);
     }
-    if (isPromise<T>(result)) result.then(end(settle), end(fail));
-    else end(settle)(result);
+    const promise = promiseOf(result);
+    if (promise === null) end(settle)(result as T);
+    else promise.then(end(settle), end(fail));
   }
 
   /** Says what went wrong: to `onError`, or in the log. */
@@ -177,10 +173,7 @@ export class CallbackRunner<C> {
   }
 
   #callClose(callback: CloseCallback): void {
-    try {
-      this.#call(callback, this.#owner.face, this.#owner.end);
-    } catch (error) {
-      this.report(error);
-    }
+    const { face, end } = this.#owner;
+    callBack(() => this.#call(callback, face, end), (error) => this.report(error));
   }
 }

@@ -33,10 +33,11 @@ export class SocketConnection<C> extends ControlledStream<C>
   /** Runs `onPrepare`, begins to watch, and runs `onConnect`. */
   begin(): void {
     try {
-      if (this.service.callbacks.onPrepare !== undefined) this.#runner().prepare();
+      if (this.service.callbacks.onPrepare !== undefined) {
+        this.#runner().prepare((error) => this.#failPrepared(error));
+      }
     } catch (error) {
-      this.fail(error);
-      return this.goOn();
+      return this.#failPrepared(error);
     }
     if (!this.isOpen) return; // it was closed there
     try {
@@ -46,6 +47,11 @@ export class SocketConnection<C> extends ControlledStream<C>
       return this.goOn();
     }
     if (this.isConnecting) this.#connect();
+  }
+
+  #failPrepared(error: unknown): void {
+    this.fail(error);
+    this.goOn();
   }
 
   #connect(): void {

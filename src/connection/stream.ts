@@ -8,11 +8,12 @@ import { config } from "../core/config.ts";
 import { ERRNO, isNotNow } from "../core/errno.ts";
 import { NetpollError, SystemError, type TimeoutError } from "../core/errors.ts";
 import { CALL_BYTES_LARGE, RUNS_PER_EVENT_MAX } from "../core/limits.ts";
+import { promiseOf } from "../core/promises.ts";
 import { watching } from "../core/watching.ts";
 import { clock } from "../poll/clock.ts";
 import { turn } from "../poll/turn.ts";
 import { Event, type Watcher } from "../poll/watcher.ts";
-import { type CallbackRunner, isPromise } from "./callbacks.ts";
+import type { CallbackRunner } from "./callbacks.ts";
 import { type Connection, faceOf, type Inside, type RequestHandler } from "./connection.ts";
 import { ConnectionReader, type ReaderOwner, readSide } from "./connection_reader.ts";
 import { ConnectionWriter, type WriterOwner, writeSide } from "./connection_writer.ts";
@@ -327,20 +328,18 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
   }
 
   protected call(): void {
-    const { input, service, callbacks } = this;
+    const { input, service } = this;
     this.#readBefore = input.total;
     this.#stalledAt = input.total + input.length;
     this.#phase = "dispatching";
     const begin = input.length > CALL_BYTES_LARGE ? clock.now() : 0;
     try {
-      const context = callbacks === null ? undefined as C : callbacks.context;
       const scope = watching.isOn
         ? (this.calls ??= new WatchedCalls(this, service)).begin()
         : service.scope;
-      const result = scope(this.handler!, this.face, context);
+      const result = scope(this.handler!, this.face, this.callbacks?.context as C);
       if (begin > 0) this.#time(begin);
-      if (isPromise<void>(result)) this.#await(result);
-      else this.#settle();
+      this.#await(promiseOf(result));
     } catch (error) {
       this.#settle({ error });
       this.fail(error);
@@ -353,7 +352,8 @@ export abstract class Stream<C> extends Endpoint implements Watcher, ReaderOwner
     turn.hurry();
   }
 
-  #await(result: Promise<void>): void {
+  #await(result: Promise<void> | null): void {
+    if (result === null) return this.#settle();
     this.#phase = "waiting";
     this.calls?.wait();
     this.setOutside(!this.isAwaited);

@@ -11,7 +11,7 @@ import {
   type Known,
   show,
 } from "./options.ts";
-import { heed, ignore } from "./promises.ts";
+import { callBack, ignore } from "./promises.ts";
 import { watching } from "./watching.ts";
 
 /** The weight of a log line, the heaviest first. */
@@ -138,9 +138,9 @@ export function configure(options: Configuration): void {
   // A line has many causes: what it is logged in is the async context of this call.
   const { log } = options;
   if (log !== undefined) {
-    // An asynchronous one that fails has nowhere to say so, and shall not end the process.
-    const heeded = (line: string, level: LogLevel) => void heed(log(line, level), ignore);
-    config.log = AsyncLocalStorage.bind(heeded);
+    // One that fails has nowhere to say so, and shall end neither the process nor what it is told of.
+    const call = (line: string, level: LogLevel) => callBack(() => log(line, level), ignore);
+    config.log = AsyncLocalStorage.bind(call);
   }
   watching.want("slow", config.slowHandlerMs > 0);
   watching.want("measure", config.measure);
@@ -156,7 +156,7 @@ export function isLogged(level: LogLevel): boolean {
   return LEVELS.indexOf(level) <= LEVELS.indexOf(config.logLevel);
 }
 
-/** Logs a line, unless its level is below what is logged. Throws what the receiver throws. */
+/** Logs a line, unless its level is below what is logged. */
 export function say(level: LogLevel, line: string): void {
   if (isLogged(level)) config.log(`netpoll: ${line}`, level);
 }

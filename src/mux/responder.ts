@@ -11,6 +11,7 @@ import { insideOf } from "../connection/socket_connection.ts";
 import { TimeoutError, TornFrameError } from "../core/errors.ts";
 import { ANSWERS_RUNNING_MAX, MESSAGES_PER_TASK } from "../core/limits.ts";
 import { checkFunction, checkNumber, checkOptions, type Known } from "../core/options.ts";
+import { promiseOf, synchronous } from "../core/promises.ts";
 import { turn } from "../poll/turn.ts";
 import { LazyFlush } from "./lazy_flush.ts";
 import { Request, type RequestContext, settle } from "./request.ts";
@@ -172,11 +173,10 @@ class Session<In, Out> {
     const request = new Request(id, this.#connection);
     try {
       const answer = this.#responding.respond(body, request);
-      if (typeof (answer as Promise<Out> | undefined)?.then !== "function") {
-        return this.#write(request, answer as Out | undefined);
-      }
+      const promise = promiseOf(answer);
+      if (promise === null) return this.#write(request, answer as Out | undefined);
       this.#runningCount += 1;
-      (answer as Promise<Out | undefined>).then(
+      promise.then(
         (settled) => this.#end(() => this.#write(request, settled)),
         (error) => this.#end(() => this.#onError(request, error)),
       );
@@ -198,7 +198,7 @@ class Session<In, Out> {
     const { onError } = this.#responding;
     try {
       if (onError === undefined) throw error;
-      this.#send(request, onError(error, request));
+      this.#send(request, synchronous("onError of responder", onError(error, request)));
     } catch (second) {
       this.#failure ??= { error: second };
     }

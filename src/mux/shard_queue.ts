@@ -10,7 +10,7 @@ import { insideOf } from "../connection/socket_connection.ts";
 import { ClosedError } from "../core/errors.ts";
 import { showAs } from "../core/inspect.ts";
 import { checkFunction } from "../core/options.ts";
-import { ignore, rejected } from "../core/promises.ts";
+import { ignore, rejected, synchronous } from "../core/promises.ts";
 
 /**
  * Gives what shall be written, when its turn has come; null for nothing. The buffer is the queue's
@@ -140,7 +140,7 @@ export class ShardQueue implements AsyncDisposable {
       for (const getter of getters) {
         // It throws when nothing can be written: then no getter is asked to build something.
         writer.malloc(0);
-        const buffer = scope(getter, undefined, undefined);
+        const buffer = synchronous("a getter", scope(getter, undefined, undefined));
         if (buffer !== null) buffers.push(buffer);
       }
       wholly(appendAll, null, writer, buffers);

@@ -10,7 +10,7 @@ import { check } from "../core/check.ts";
 import { EofError, NetpollError, SystemError } from "../core/errors.ts";
 import { TAKE_ATTEMPTS_MAX, TAKE_RETRY_MS, TAKE_TIMEOUT_MS } from "../core/limits.ts";
 import { checkFunction, checkTimeout, type Known, readOptions } from "../core/options.ts";
-import { ignore } from "../core/promises.ts";
+import { ignore, synchronous } from "../core/promises.ts";
 import { describeAddress, formatAddress, rawAddress } from "../net/address.ts";
 import { createListener, listenerSocket } from "../net/listener.ts";
 import type { InheritedOptions, Listener } from "../net/listener_contract.ts";
@@ -137,7 +137,7 @@ function optionsFor(fd: number, index: number, flags: number, { optionsOf }: Tak
   const raw = rawAddress();
   check("learn the address of a socket", native.name(fd, 0, raw));
   const address = formatAddress(raw);
-  const options = optionsOf?.({ address, index }) ?? {};
+  const options = synchronous("optionsOf", optionsOf?.({ address, index })) ?? {};
   if ((flags & Flag.HAS_TLS) !== 0 && options.tls === undefined) {
     throw new TypeError(
       `Cannot take the listener ${index}, ${

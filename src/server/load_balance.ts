@@ -3,6 +3,7 @@
  */
 import { currentScope, type Scope } from "../../ffi/context.ts";
 import { show } from "../core/options.ts";
+import { synchronous } from "../core/promises.ts";
 
 /** A poller, as a policy sees it. */
 export interface PollerLoad {
@@ -149,7 +150,7 @@ class OwnChoice<A> implements Balancer<A> {
   }
 
   pick<P extends PollerLoad>(pollers: readonly P[], { address }: Newcomer<A>): P {
-    const index = this.#scope(this.#choose, pollers, address);
+    const index = synchronous("loadBalance", this.#scope(this.#choose, pollers, address));
     const chosen = pollers.find((poller) => poller.index === index);
     if (chosen !== undefined) return chosen;
     throw new TypeError(

@@ -5,9 +5,11 @@ import { Buffer } from "node:buffer";
 import process from "node:process";
 import { native } from "../../ffi/load.ts";
 import { check } from "../core/check.ts";
+import { say } from "../core/config.ts";
 import { NOT_READY } from "../core/errno.ts";
 import { NetpollError, SystemError } from "../core/errors.ts";
 import { checkFunction, type Known, readOptions, show } from "../core/options.ts";
+import { heed, synchronous } from "../core/promises.ts";
 import { Family, parsePath } from "../net/address.ts";
 import { kindOf, statOf } from "../net/descriptor.ts";
 import { createListener } from "../net/listener.ts";
@@ -121,7 +123,8 @@ export function listenersFromSystemd(options: SystemdOptions = {}): NamedListene
     for (const other of passed) refuseOther(other, onOther);
     for (const { name, fd, kind } of passed) {
       if (kind !== "listener") continue;
-      listeners.push({ name, listener: createListener({ ...optionsOf?.(name), fd }) });
+      const given = synchronous("optionsOf", optionsOf?.(name));
+      listeners.push({ name, listener: createListener({ ...given, fd }) });
     }
     for (const other of passed) if (other.kind !== "listener") hand(other, onOther!);
     return listeners;
@@ -144,7 +147,7 @@ function refuseOther({ name, fd, kind }: OtherDescriptor, onOther: unknown): voi
 function hand(other: OtherDescriptor, onOther: (other: OtherDescriptor) => void): void {
   check("take descriptor", native.adopt(other.fd), `${other.fd}`);
   native.disown(other.fd);
-  onOther(other);
+  heed(onOther(other), (error) => say("error", `onOther of listenersFromSystemd failed: ${error}`));
 }
 
 /** The raw address that a variable of the environment names. */

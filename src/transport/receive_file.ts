@@ -12,7 +12,7 @@ import { ERRNO } from "../core/errno.ts";
 import { ReceiveFileError, SystemError } from "../core/errors.ts";
 import { FILE_RECEIVE_BYTES, SPLICE_BYTES_MIN } from "../core/limits.ts";
 import { checkFunction, checkSignal, type Known, readOptions } from "../core/options.ts";
-import { heed, ignore } from "../core/promises.ts";
+import { synchronous } from "../core/promises.ts";
 import { FileType, statOf } from "../net/descriptor.ts";
 import { fileTransport, table } from "./descriptor.ts";
 import { type KernelPipe, kernelPipes } from "./kernel_pipe.ts";
@@ -235,12 +235,8 @@ export class FileReceiving {
   /** Calls the user, who may end all of it. */
   #tell(view: Uint8Array): void {
     try {
-      const isLate = heed(this.#scope(this.#onBytes!, view, undefined), ignore);
-      if (isLate) {
-        throw new TypeError(
-          "Cannot wait for onBytes: the bytes are lent until it returns; use them before",
-        );
-      }
+      const result = this.#scope(this.#onBytes!, view, undefined);
+      synchronous("onBytes", result, "the bytes are lent until it returns; use them before");
     } catch (error) {
       this.failure ??= { error };
     }

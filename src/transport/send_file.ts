@@ -7,11 +7,12 @@ import { host } from "../../ffi/runtime.ts";
 import { native } from "../../ffi/load.ts";
 import { CLOSED, LinkChain } from "../buffer/link_chain.ts";
 import type { LinkNode } from "../buffer/link_node.ts";
+import { say } from "../core/config.ts";
 import { ERRNO, NOT_READY } from "../core/errno.ts";
 import { SendFileError, SystemError } from "../core/errors.ts";
 import { FILE_BYTES_PER_EVENT_MAX, FILE_READ_BYTES } from "../core/limits.ts";
 import { checkFunction, checkSignal, type Known, readOptions } from "../core/options.ts";
-import { ignore } from "../core/promises.ts";
+import { callBack, ignore } from "../core/promises.ts";
 import { FileType, statOf } from "../net/descriptor.ts";
 import { checkFileBytes, type FileUse, openFile } from "./open_file.ts";
 import { send, sendBefore, sending, type Transport } from "./transport.ts";
@@ -122,20 +123,23 @@ async function queueFile(
     return 0;
   }
   const scope = currentScope();
-  const tell = () => {
-    try {
-      scope(onProgress!, file.sentBytes, undefined);
-    } catch (error) {
-      writer.abandonFile(file, error);
-    }
+  let failure: { readonly error: unknown } | null = null;
+  let isOver = false;
+  const onFailed = (error: unknown) => {
+    if (isOver) return say("error", `onProgress of a file that was sent failed: ${error}`);
+    failure ??= { error };
+    writer.abandonFile(file, error);
   };
+  const tell = () => callBack(() => scope(onProgress!, file.sentBytes, undefined), onFailed);
   const file: FileSending = new FileSending(piece, onProgress === undefined ? null : tell);
   const onAbort = () => writer.abandonFile(file, signal!.reason);
   signal?.addEventListener("abort", onAbort);
   try {
     await writer.flushFile(file);
+    if (failure !== null) throw (failure as { error: unknown }).error; // it failed with the last bytes
     return piece.length;
   } finally {
+    isOver = true;
     signal?.removeEventListener("abort", onAbort);
   }
 }

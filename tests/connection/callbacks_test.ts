@@ -7,7 +7,6 @@ import {
 } from "@std/assert";
 import { test } from "node:test";
 import { ClosedError, configure, type Connection, dial, EofError } from "../../mod.ts";
-import { isPromise } from "../../src/connection/callbacks.ts";
 import { serveHandler } from "../support/echo_server.ts";
 import { leaks } from "../support/leaks.ts";
 import { closeAll, pairWith, pattern, receive, send, tcpPair } from "../support/pair.ts";
@@ -24,11 +23,6 @@ async function logged(run: (lines: string[]) => Promise<void>): Promise<void> {
     configure({ log: (line) => console.error(line) });
   }
 }
-
-test("isPromise() knows what has to be waited for", () => {
-  assert(isPromise(Promise.resolve()));
-  assert(!isPromise(undefined) && !isPromise(null) && !isPromise({}));
-});
 
 test("EventLoop calls prepare, connect, request, disconnect, close, in this order (netpoll 144)", () =>
   leaks(async () => {
