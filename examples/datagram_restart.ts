@@ -31,6 +31,8 @@ const USAGE = `Usage: datagram_restart.ts [HOST:PORT] [--meet PATH]
 
   --meet PATH   the Unix socket where old and new meet: datagram_restart.socket unless given`;
 
+/** The time that the old process has to pass its socket on, and to end. */
+const PATIENCE_MS = 10_000;
 const { at, values } = readArguments(USAGE, 6388, { meet: { type: "string" } });
 const meeting = values.meet ?? "datagram_restart.socket";
 const stopped = stopAsked();
@@ -42,7 +44,7 @@ function onDatagram(datagram: Datagram): void {
 /** The process before this one; null where nobody serves yet. */
 async function dialOld(): Promise<Connection | null> {
   try {
-    return await dial("unix", meeting);
+    return await dial("unix", meeting, { readTimeoutMs: PATIENCE_MS });
   } catch (error) {
     const { code } = error as SystemError;
     if (error instanceof SystemError && (code === "ENOENT" || code === "ECONNREFUSED")) return null;

@@ -24,8 +24,8 @@ export type Teardown = () => void | Promise<void>;
 /** The exports of a handler module that serves datagrams (`Cluster.bindDatagram`). */
 export interface DatagramHandlers extends Omit<DatagramCallbacks, "onError"> {
   /**
-   * Called with the socket of this poller, before the first datagram: to write by itself. It is the
-   * cluster's, and stays open. An error here ends the Worker.
+   * Called with the socket of this poller for each address, before the first datagram: to write by
+   * itself. It is the cluster's, and stays open. An error here ends the Worker.
    */
   onDatagramSocket?: (socket: DatagramSocket) => void;
   /** Called with what concerns one datagram or one peer, and with what a handler throws. */
