@@ -70,6 +70,10 @@ export interface Datagram {
   /**
    * Writes an answer, a copy of `bytes`: to the peer, from the address that it wrote to. Nothing is
    * asked of the sandbox. Whether it was taken; false: the queue is full, and it was dropped and counted.
+   *
+   * @throws {TypeError} The datagram is over, or `bytes` is no `Uint8Array`.
+   * @throws {RangeError} There are more bytes than a datagram has.
+   * @throws {ClosedError} The socket is closed.
    */
   reply(bytes: Uint8Array, options?: DatagramWriteOptions): boolean;
   /**
@@ -98,7 +102,12 @@ export interface Datagram {
    * ```
    */
   replyLater(): DatagramReply;
-  /** The bytes, **owned**: they outlive the handler. Close the buffer, or read all of it. */
+  /**
+   * The bytes, **owned**: they outlive the handler. Close the buffer, or read all of it.
+   *
+   * @throws {TypeError} The datagram is over.
+   * @throws {SystemError} No memory is left.
+   */
   slice(): LinkBuffer;
 }
 
@@ -181,6 +190,8 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
    * destination.
    *
    * @throws {TypeError} The socket is connected, or that is no packed address of its family.
+   * @throws {RangeError} There are more bytes than a datagram has.
+   * @throws {ClosedError} The socket is closed.
    * @throws {Error} Deno's `NotCapable`.
    */
   writeTo(peer: PackedAddress, bytes: Uint8Array, options?: DatagramWriteOptions): boolean;
@@ -188,6 +199,12 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
    * Makes a datagram of `count` bytes and **lends** them to be filled, until the next write or
    * flush; `mallocAck` shortens it. Null is the peer of a connected socket. Returns null when the
    * queue is full: nothing is sent, and it is counted.
+   *
+   * @throws {TypeError} The peer is none of this socket's, as with `write` and `writeTo`; or `count` is
+   * no whole number.
+   * @throws {RangeError} There are more bytes than a datagram has.
+   * @throws {ClosedError} The socket is closed.
+   * @throws {Error} Deno's `NotCapable`.
    */
   mallocTo(peer: PackedAddress | null, count: number): Uint8Array | null;
   /**
@@ -198,7 +215,13 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
   mallocAck(count: number): void;
   /**
    * Writes many datagrams of one size, copies of what lies one behind the other in `bytes`; the last
-   * may be shorter. The number of datagrams that were taken. Null is the peer of a connected socket.
+   * may be shorter. The number of datagrams that were taken; the rest found the queue full. Null is the
+   * peer of a connected socket.
+   *
+   * @throws {TypeError} The peer is none of this socket's, as with `write` and `writeTo`.
+   * @throws {RangeError} `segmentBytes` is no whole number above 0, or more than a datagram has.
+   * @throws {ClosedError} The socket is closed.
+   * @throws {Error} Deno's `NotCapable`.
    */
   writeTrain(peer: PackedAddress | null, bytes: Uint8Array, segmentBytes: number): number;
   /**
