@@ -103,10 +103,6 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     return this.#parts.family;
   }
 
-  get peerFamily(): number {
-    return this.remoteAddress?.hostname.includes(":") ? Family.IPV6 : Family.IPV4;
-  }
-
   /** Whether it can send by the family of a peer. */
   speaks(peer: PackedAddress): boolean {
     const { family, isIPv6Only } = this.#parts;
@@ -268,7 +264,12 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
       (this.#isRoomWanted ? Interest.WRITE : 0);
     if (interest === this.#interest) return;
     this.#interest = interest;
-    this.#parts.poller.modify(this.#token, this.fd, interest);
+    try {
+      this.#parts.poller.modify(this.#token, this.fd, interest);
+    } catch (error) {
+      // Of what comes nobody would be told: that is its end. Not amid a call of the user's.
+      queueMicrotask(() => this.end(error));
+    }
   }
 
   wantRoom(isWanted: boolean): void {

@@ -6,7 +6,7 @@ import { DATAGRAM_BYTES_MAX, TRAIN_COUNT_MAX } from "../core/limits.ts";
 import { ignore, RESOLVED } from "../core/promises.ts";
 import { withSignal } from "../core/signal.ts";
 import { checkOptions, type Known, show } from "../core/options.ts";
-import { Family, type PackedAddress } from "../net/address.ts";
+import { Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
 import type { DatagramWriteOptions } from "./contract.ts";
@@ -22,8 +22,8 @@ const PORT_MASK = 0xffff;
 /** The socket that writes. */
 export interface WritingOwner extends OutgoingOwner {
   readonly settings: DatagramSettings;
-  /** The family of what it sends where it is connected: an IPv6 socket may send by IPv4, too. */
-  readonly peerFamily: number;
+  /** Where it is connected to. */
+  readonly remoteAddress: UdpAddress | null;
   /** Flushes wait from now on, the first of them since `flushingSince`. */
   onFlushBegin(): void;
   /** None does any more. */
@@ -58,6 +58,7 @@ export class Writing {
   /** The queue, and what sends it. */
   readonly outgoing: Outgoing;
   readonly #owner: WritingOwner;
+  /** The family of what it sends where it is connected: an IPv6 socket may send by IPv4, too. */
   readonly #peerFamily: number;
   /** The flushes that wait, oldest first. */
   #flushes: Flush[] | null = null;
@@ -67,7 +68,8 @@ export class Writing {
   /** Of a socket. */
   constructor(owner: WritingOwner, poller: Poller) {
     this.#owner = owner;
-    this.#peerFamily = owner.peerFamily;
+    const isIPv6 = owner.remoteAddress?.hostname.includes(":");
+    this.#peerFamily = isIPv6 ? Family.IPV6 : Family.IPV4;
     this.outgoing = new Outgoing(owner, poller, owner.settings);
   }
 

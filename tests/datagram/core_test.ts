@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { test } from "node:test";
 import {
   ClosedError,
+  type DatagramSocket,
   dialDatagram,
   packPeer,
   SystemError,
@@ -303,6 +304,36 @@ test("idleTimeoutMs is counted from the last datagram, be it sent or received", 
       assertEquals(socket.fd, -1, silent);
     }
   }));
+
+const WATCHED: [what: string, use: (socket: DatagramSocket) => Promise<void>][] = [
+  ["wait", (socket) => socket.wait()],
+  ["flush", (socket) => {
+    failWith("send", ERRNO.EAGAIN, { fd: socket.fd });
+    socket.writeTo(packPeer("127.0.0.1:9"), bytes("x"));
+    return socket.flush();
+  }],
+];
+for (const [what, use] of WATCHED) {
+  faultTest(
+    `a socket whose ${what} the poller cannot watch is over, and says so in every way`,
+    () =>
+      leaks(async () => {
+        const heard: unknown[] = [];
+        const socket = bound({ onError: (error) => heard.push(error) });
+        failWith("epollCtl", ERRNO.ENOMEM, { fd: socket.fd });
+        const used = use(socket).then(() => null, (error) => error);
+        assertEquals([socket.fd >= 0, pastOf(await socket.closed.catch((e) => e))], [
+          true,
+          "ENOMEM",
+        ]);
+        const error = await soon(used);
+        assertEquals(pastOf(error instanceof ClosedError ? error.cause : error), "ENOMEM");
+        await until(() => heard.length > 0, "onError hears of it");
+        assertEquals(heard.map(pastOf), ["ENOMEM"]);
+        await socket.close();
+      }),
+  );
+}
 
 test("closed rejects for whoever asks for it after the end, and logs nothing that was asked for", async () => {
   const lines = await withLog(async () => {

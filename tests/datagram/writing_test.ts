@@ -314,7 +314,7 @@ test("reply() makes nothing of a forged source that has no port, and counts it",
     fd: socket.fd,
     tally: new Tally(),
     settings: datagramSettings({}),
-    peerFamily: Family.IPV4,
+    remoteAddress: null,
   } as Partial<WritingOwner> as WritingOwner; // nothing else is asked for
   const writing = new Writing(owner, threadPoller());
   const forged = recordTable(1);
