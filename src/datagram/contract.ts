@@ -255,7 +255,7 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
    */
   leaveGroup(group: string, options?: GroupOptions): void;
 
-  /** Its counts so far, and what waits in it. They stay after its end, the kernel's excepted. */
+  /** Its counts so far, and what waits in it. The counts stay after its end. */
   metrics(): DatagramMetrics;
 
   /** Keeps the process alive while it is open: the default. */

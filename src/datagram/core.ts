@@ -15,7 +15,7 @@ import { RESOLVED } from "../core/promises.ts";
 import { Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import { socketErrorIfAny } from "../net/socket.ts";
 import { clock } from "../poll/clock.ts";
-import type { Joined, Poller } from "../poll/poller.ts";
+import type { Joined } from "../poll/poller.ts";
 import { Timer } from "../poll/timer_wheel.ts";
 import { Event, Interest, type Watcher } from "../poll/watcher.ts";
 import { arena } from "./arena.ts";
@@ -23,27 +23,12 @@ import { Complaints, errorAt, logTrains } from "./complaints.ts";
 import type { DatagramCloseResult, DatagramWriteOptions } from "./contract.ts";
 import { type DatagramDeadline, DatagramDeadlines } from "./deadlines.ts";
 import { type QueueOwner, takeQueuedErrors } from "./error_queue.ts";
-import type { DatagramSocketOptions } from "./kernel_options.ts";
-import type { DatagramCallbacks, DatagramSettings } from "./options.ts";
+import type { DatagramCallbacks, DatagramParts, DatagramSettings } from "./options.ts";
 import { kernelMemory } from "./metrics.ts";
 import { udpOf } from "./peer.ts";
 import { Receiving, type ReceivingOwner } from "./receiving.ts";
 import { Tally } from "./tally.ts";
 import { Writing, type WritingOwner } from "./writing.ts";
-
-/** The parts of a socket. */
-export interface DatagramParts {
-  readonly poller: Poller;
-  readonly callbacks: DatagramCallbacks & Pick<DatagramSocketOptions, "reportUnreachable">;
-  readonly settings: DatagramSettings;
-  readonly family: number;
-  /** Whether it is one of IPv6 that does not take IPv4. */
-  readonly isIPv6Only: boolean;
-  /** Its own address. */
-  readonly local: PackedAddress;
-  /** Where it is connected to. */
-  readonly remoteAddress: UdpAddress | null;
-}
 
 /** A datagram socket. */
 export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwner, QueueOwner {
@@ -70,6 +55,8 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   #closed: PromiseWithResolvers<void> | null = null;
   /** The error that has ended it; null for a close. */
   #reason: unknown = null;
+  /** What the kernel had dropped at the end. */
+  #droppedByKernel = 0;
 
   /**
    * Over a descriptor, which is its own from now on.
@@ -156,9 +143,9 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     return this.#writing?.outgoing.queue.bytes ?? 0;
   }
 
-  /** Datagrams that came and that the kernel has dropped; 0 of a closed socket. */
+  /** Datagrams that came and that the kernel has dropped. */
   get droppedByKernel(): number {
-    return kernelMemory(this.fd).droppedCount;
+    return this.fd >= 0 ? kernelMemory(this.fd).droppedCount : this.#droppedByKernel;
   }
 
   /** Whether there are datagrams that nobody takes: in the kernel, or here for a busy handler. */
@@ -464,7 +451,8 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     this.#parts.poller.remove(this.#token, fd);
     datagramSockets.delete(this);
     counts.datagrams.activeCount -= 1;
-    counts.datagrams.droppedByKernel += this.droppedByKernel;
+    this.#droppedByKernel = this.droppedByKernel;
+    counts.datagrams.droppedByKernel += this.#droppedByKernel;
     this.fd = -1;
     this.#reason = reason;
     this.#deadlines?.close();

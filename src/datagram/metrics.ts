@@ -91,6 +91,7 @@ export interface MeasuredSocket {
   readonly remoteAddress: UdpAddress | null;
   readonly queuedCount: number;
   readonly queuedBytes: number;
+  readonly droppedByKernel: number;
 }
 
 /** The kernel's counts of a socket. */
@@ -133,6 +134,7 @@ export function datagramMetrics(socket: MeasuredSocket): DatagramMetrics {
     remoteAddress,
     queuedCount,
     queuedBytes,
+    droppedByKernel,
   } = socket;
   const memory = kernelMemory(fd);
   return {
@@ -142,7 +144,7 @@ export function datagramMetrics(socket: MeasuredSocket): DatagramMetrics {
       count: counts.receivedCount,
       bytes: counts.receivedBytes,
       messages: counts.receivedMessages,
-      droppedByKernel: memory.droppedCount,
+      droppedByKernel,
       bufferedBytes: memory.receivedBytes,
       bufferedBytesMax: memory.receivedBytesMax,
     },

@@ -8,7 +8,8 @@ import {
   DATAGRAMS_RECEIVED_MAX,
 } from "../core/limits.ts";
 import { checkFunction, checkNumber, checkTimeout, type Known, show } from "../core/options.ts";
-import type { PackedAddress } from "../net/address.ts";
+import type { PackedAddress, UdpAddress } from "../net/address.ts";
+import type { Poller } from "../poll/poller.ts";
 import type { Datagram, Datagrams } from "./contract.ts";
 import { type DatagramSocketOptions, KERNEL_OPTIONS } from "./kernel_options.ts";
 
@@ -70,6 +71,20 @@ export interface DatagramSettings {
   readonly onQueueFull: "drop-new" | "drop-old";
   readonly segmentation: "auto" | "off";
   readonly typeOfService: number;
+}
+
+/** The parts of a socket. */
+export interface DatagramParts {
+  readonly poller: Poller;
+  readonly callbacks: DatagramCallbacks & Pick<DatagramSocketOptions, "reportUnreachable">;
+  readonly settings: DatagramSettings;
+  readonly family: number;
+  /** Whether it is one of IPv6 that does not take IPv4. */
+  readonly isIPv6Only: boolean;
+  /** Its own address. */
+  readonly local: PackedAddress;
+  /** Where it is connected to. */
+  readonly remoteAddress: UdpAddress | null;
 }
 
 const DEFAULTS: DatagramSettings = {
