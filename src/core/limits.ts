@@ -97,7 +97,7 @@ export const DATAGRAM_BYTES_MAX: { readonly 4: number; readonly 6: number } = {
 export const DATAGRAM_SLOT_BYTES = 64 * 1024;
 /** Datagrams, or trains, taken with one recvmmsg, unless said otherwise. A slab is so many slots. */
 export const DATAGRAMS_RECEIVED_MAX = 32;
-/** The time of a handler of datagrams after which others are told, in microseconds; looked at every 64. */
+/** The time of a handler of datagrams after which others are told, in microseconds. */
 export const BATCH_MICROS = 2000;
 /** The most of one recvmmsg or sendmmsg; libnetpoll.c takes no more. */
 export const DATAGRAMS_MAX = 64;
