@@ -6,6 +6,8 @@ const SEVERITIES = ["emerg", "alert", "crit", "err", "warning", "notice", "info"
 /** `<priority>`, and in RFC 5424 the version of the format behind it. */
 const LINE = /^<(\d{1,3})>(?:1 )?(.*)$/s;
 const PRIORITY_MAX = 191;
+/** What would end a line, or lead the terminal. */
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
 
 /** A line of syslog. */
 export interface SyslogEntry {
@@ -18,6 +20,6 @@ export function readSyslog(datagram: string): SyslogEntry | null {
   const [, priority, text] = LINE.exec(datagram) ?? [];
   if (text === undefined || Number(priority) > PRIORITY_MAX) return null;
   // One line out for one datagram in: nobody adds lines of others.
-  const printable = text.trimEnd().replace(/\p{Cc}/gu, " ");
+  const printable = text.trimEnd().replace(UNPRINTABLE, " ");
   return { severity: SEVERITIES[Number(priority) % 8]!, text: printable };
 }

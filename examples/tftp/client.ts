@@ -7,6 +7,7 @@ import {
   type Datagram,
   type DatagramSocket,
   type PackedAddress,
+  peerKey,
   SystemError,
 } from "../../mod.ts";
 import { errorPacket, Fault, headOf, Op } from "./packet.ts";
@@ -46,14 +47,14 @@ export class Client {
   #onEnd: (error: TransferError) => void = () => {};
 
   /** The sender of a request: it is answered from the address that it was sent to, and a port of our own. */
-  constructor({ peer, peerKey, localAddress }: Datagram) {
+  constructor({ peer, peerKey: key, localAddress }: Datagram) {
     this.#peer = peer;
-    this.#key = peerKey;
+    this.#key = key;
     this.#socket = createDatagramSocket({ ...localAddress, port: 0 }, {
       reportUnreachable: true,
       onDatagram: (datagram) => this.#onDatagram(datagram),
       onError: (error, other) => {
-        const isOfClient = other !== null && String(other) === String(peer);
+        const isOfClient = other !== null && peerKey(other) === this.#key;
         if (isOfClient && error instanceof SystemError) this.#end(null, error.message);
       },
     });

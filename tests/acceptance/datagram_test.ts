@@ -111,7 +111,7 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"<13>all are told", ("1
     await server.find(/all are told/); // the last datagram: those before it are counted by then
   });
   for (
-    const line of ["shop.orders 990", "shop.stock = 5", "shop.items 600", "1 lines were no metrics"]
+    const line of ["shop.orders 990", "shop.stock = 5", "shop.items 600", "shop.users 1 different"]
   ) {
     assert(printed.includes(`\n${line}\n`), printed);
   }

@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { run, start } from "../support/child.ts";
 
 const STREAMS = ["ingest", "memcached_server", "mqtt_broker", "socks5_proxy", "websocket_server"];
-const DATAGRAMS = ["dns_server", "tftp_server"];
+const DATAGRAMS = ["dns_server", "tftp_server", "collector", "ntp_server", "connection_ids"];
 
 /** Takes a port of 127.0.0.1, for streams or for datagrams. */
 async function takePort(

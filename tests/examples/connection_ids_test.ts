@@ -4,12 +4,13 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { Cluster, steeredIndex } from "../../mod.ts";
 import { killWorker } from "../../src/server/cluster.ts";
+import { sent } from "../support/dgram.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { until } from "../support/until.ts";
 
 const POLLERS = 3;
 const CLIENTS = 12;
-const UNKNOWN = 3;
+const [OPENED, ECHO, UNKNOWN] = [129, 130, 131];
 
 /** A client of others' making: the runtime's own. It asks again when no answer comes. */
 async function ask(socket: Socket, port: number, question: Uint8Array): Promise<Uint8Array> {
@@ -26,7 +27,7 @@ const invented = (n: number) => Uint8Array.of(n, 0, 0, 0, 0, 0, 0, 0);
 
 async function open(socket: Socket, port: number, n: number): Promise<Uint8Array> {
   const answer = await ask(socket, port, Uint8Array.of(1, ...invented(n)));
-  assertEquals([answer.length, answer[0]], [9, 1]);
+  assertEquals([answer.length, answer[0]], [9, OPENED]);
   return answer.slice(1);
 }
 
@@ -74,4 +75,26 @@ test("examples/connection_ids.ts loses the connections of a Worker that dies, an
     for (const socket of sockets) socket.close();
     await cluster.shutdown({ timeoutMs: 100 });
   }
+});
+
+test("examples/connection_ids.ts answers no answers, and nothing that is short", async () => {
+  await withExample("examples/connection_ids.ts", "127.0.0.1:0", async (at) => {
+    const port = portOf(at);
+    const socket = createSocket("udp4");
+    const id = await open(socket, port, 7);
+    const opened = Uint8Array.of(OPENED, ...id);
+    const echo = await goOn(socket, port, id, "a");
+    assertEquals(echo[0], ECHO);
+    const unknown = await goOn(socket, port, id.with(7, id[7]! ^ 1), "a");
+    assertEquals([unknown.length, unknown[0]], [9, UNKNOWN]);
+    const heard: Uint8Array[] = [];
+    socket.on("message", (message) => heard.push(message));
+    for (const answer of [opened, echo, unknown]) await sent(socket, answer, port);
+    const question = Uint8Array.of(2, ...id);
+    // None of these is steered by a number: one poller, so that the last question comes last.
+    for (let end = 0; end < 9; end++) await sent(socket, question.subarray(0, end), port);
+    await goOn(socket, port, id, "last");
+    assertEquals(heard.map((answer) => textOf(answer)), ["1 last"]);
+    socket.close();
+  }, { args: ["--pollers", "1"] });
 });

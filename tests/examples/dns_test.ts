@@ -9,6 +9,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { Code, readQuery, Type, writeAnswer } from "../../examples/dns/message.ts";
 import { Zone } from "../../examples/dns/zone.ts";
+import { sent } from "../support/dgram.ts";
 import { portOf, withExample } from "../support/example.ts";
 import { until } from "../support/until.ts";
 
@@ -111,11 +112,10 @@ async function withUpstream(
 ): Promise<void> {
   const upstream = createSocket("udp4").bind(0, "127.0.0.1");
   await once(upstream, "listening");
-  upstream.on(
-    "message",
-    (question, { port, address }) =>
-      answer(question, (bytes) => upstream.send(bytes, port, address)),
-  );
+  let last = Promise.resolve(); // answers leave in order
+  upstream.on("message", (question, { port }) => {
+    answer(question, (bytes) => void (last = last.then(() => sent(upstream, bytes, port))));
+  });
   const args = [
     "--record",
     "own.test=a text",
@@ -195,10 +195,10 @@ test("Forwarder asks once what many ask at a time, and answers each", async () =
         if (ids.size === 50) resolve();
       })
     );
-    for (let i = 0; i < 50; i++) socket.send(query({ header: { 1: i } }), port, "127.0.0.1");
+    for (let i = 0; i < 50; i++) await sent(socket, query({ header: { 1: i } }), port);
     // Another question, asked last, is heard upstream when all before it are known.
     const other = query({ name: HELLO.with(1, 0x48) });
-    socket.send(other, port, "127.0.0.1");
+    await sent(socket, other, port);
     await until(() => count === 2, "both questions are asked");
     for (const send of sends) send();
     await answered;
