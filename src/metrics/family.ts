@@ -9,7 +9,7 @@ export type Sample = readonly [labels: string, value: number, suffix?: string];
 /** All samples of one name. */
 export interface Family<T = Metrics> {
   readonly name: string;
-  readonly type: "counter" | "gauge" | "histogram";
+  readonly type: "counter" | "gauge" | "histogram" | "summary";
   readonly help: string;
   readonly read: (of: T) => Sample[];
   /** Left out where no thread has any. */

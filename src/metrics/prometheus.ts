@@ -306,7 +306,7 @@ const TCP: readonly Family[] = [
   ),
   {
     name: "tcp_rtt_seconds",
-    type: "gauge",
+    type: "summary",
     help: "Smoothed round trips.",
     isOptional: true,
     read: ({ tcp }) =>

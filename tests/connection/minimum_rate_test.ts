@@ -46,6 +46,17 @@ test("bytesPerSecondMin closes who drips bytes, and not who is as fast as it", a
   await fair.close();
 });
 
+test("bytesPerSecondMin closes who drips bytes after lifetimeMs has passed", async () => {
+  using clock = new FakeClock();
+  const [slow, b] = memoryPair({ second: { limits, lifetimeMs: 500, onRequest: answer512 } });
+  for (let i = 0; i < 40; i++) {
+    if (slow.isActive) void write(slow, i < 10 ? 11 : 1).catch(() => {});
+    await clock.advance(100);
+  }
+  assert(!b.isActive);
+  await slow.close();
+});
+
 test("bytesPerSecondMin judges nobody between messages, nor while a handler works", async () => {
   using clock = new FakeClock();
   const timers = threadPoller().timerCount;

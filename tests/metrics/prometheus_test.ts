@@ -2,10 +2,17 @@ import { assert, assertEquals, assertGreater, assertMatch, assertThrows } from "
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { ConnectionPool, type Metrics, metrics, prometheus, socketPair } from "../../mod.ts";
+import {
+  configure,
+  ConnectionPool,
+  type Metrics,
+  metrics,
+  prometheus,
+  socketPair,
+} from "../../mod.ts";
 import { clusterMetrics } from "../../src/metrics/cluster_metrics.ts";
 import { root } from "../support/library.ts";
-import { closeAll, receive, send } from "../support/pair.ts";
+import { closeAll, receive, send, tcpPair } from "../support/pair.ts";
 import { MemorySource } from "../support/pool_bed.ts";
 
 /** One line with a value. */
@@ -56,7 +63,7 @@ function parse(text: string): Map<string, Family> {
       assert(!families.has(name), `${name} comes twice`);
       const [, typed, type] = /^# TYPE (\S+) (\S+)$/.exec(lines[++i]!) ?? [];
       assertEquals(typed, name);
-      assert(["counter", "gauge", "histogram"].includes(type!), `no type: ${type}`);
+      assert(["counter", "gauge", "histogram", "summary"].includes(type!), `no type: ${type}`);
       families.set(current = name, { type: type!, help: help!, samples: [] });
       continue;
     }
@@ -68,6 +75,9 @@ function parse(text: string): Map<string, Family> {
     assertEquals(base, current, "a sample stands with its name");
     const key = lines[i]!.slice(0, lines[i]!.lastIndexOf(" "));
     assert(!seen.has(key), `${key} comes twice`);
+    // Prometheus keeps these two labels for these two types.
+    assertEquals("quantile" in sample.labels, type === "summary", key);
+    if ("le" in sample.labels) assertEquals(type, "histogram", key);
     seen.add(key);
     samples.push(sample);
   }
@@ -91,6 +101,21 @@ test("prometheus() writes what Prometheus reads: every family once, counters nam
     assertMatch(help, /^[A-Z].*\.$/);
     for (const { value } of samples) assert(value >= 0, `${name} ${value}`);
     assert(!/_(ms|micros|kb|mb)(_|$)/.test(name), `${name} is in no base unit`);
+  }
+});
+
+test("prometheus() writes what Prometheus reads of everything that is measured", async () => {
+  const [a, b] = await tcpPair();
+  configure({ measure: true });
+  try {
+    await send(a, "hello");
+    await receive(b, 5);
+    const families = parse(prometheus(metrics()));
+    assertEquals(families.get("netpoll_tcp_rtt_seconds")?.samples.length, 4);
+    assertEquals(families.get("netpoll_handler_seconds")?.type, "histogram");
+  } finally {
+    configure({ measure: false });
+    await closeAll(a, b);
   }
 });
 
