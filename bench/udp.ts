@@ -20,12 +20,11 @@ const { seconds, warmup, loadCpu } = options;
 const native = (name: string, title: string, mode: string): Entrant =>
   chooser(name, title, [projectPath("bench/build/udp_echo"), mode]);
 
-const ours = (runtime: Runtime, title: string, mode: "auto" | "off"): Entrant =>
-  chooser(
-    mode === "auto" ? runtime : `${runtime}-single`,
-    title,
-    runFile(runtime, "bench/servers/udp.ts", [mode]),
-  );
+/** Ours by its mode, and what its name has behind that of the runtime. */
+const MODES = { auto: "", off: "-single", wait: "-wait" } as const;
+
+const ours = (runtime: Runtime, title: string, mode: keyof typeof MODES): Entrant =>
+  chooser(runtime + MODES[mode], title, runFile(runtime, "bench/servers/udp.ts", [mode]));
 
 const peer = (name: string, title: string, runtime: Runtime, file: string, args: string[] = []) =>
   chooser(name, title, runFile(runtime, `bench/peers/${file}`, args));
@@ -43,6 +42,7 @@ const CASES = [
   shape("1200 B, 64 at once, sent as trains", 1, 1200, 64, "-g"),
   shape("64 B, ping-pong", 1, 64, 1),
   shape("64 B, 64 at once, the last one answered", 1, 64, 64, "-q"),
+  shape("64 B, 50 senders, 8 at once from each", 50, 64, 8),
 ] as const;
 
 /** The output of a run of bench/native/udp_load.c. */
@@ -82,8 +82,8 @@ const denoDatagram = [
 
 /** The server that each of ours is compared with: its runtime's own. */
 const OWN: Readonly<Record<string, string>> = {
-  ...{ bun: "bun-many", "bun-single": "bun-many" },
-  ...{ deno: "deno-listen", "deno-single": "deno-listen" },
+  ...{ bun: "bun-many", "bun-single": "bun-many", "bun-wait": "bun-many" },
+  ...{ deno: "deno-listen", "deno-single": "deno-listen", "deno-wait": "deno-listen" },
 };
 
 await contest<Key>({
@@ -94,6 +94,7 @@ await contest<Key>({
     `answered within 200 ms ("lost"). ${seconds} s each, load on CPU ${loadCpu}. C is`,
     "`native/udp_echo.c`: recvmmsg and sendmmsg, 64 at a time. A train is many datagrams in one call",
     "of the kernel (UDP_GRO, UDP_SEGMENT): netpoll makes them of consecutive answers to one peer.",
+    'Its servers have a handler; those of "wait and flush" a loop of wait(), flush() and release().',
   ],
   entrants: [
     native("c", "C, recvmmsg and sendmmsg", "batch"),
@@ -103,6 +104,8 @@ await contest<Key>({
     ours("deno", "netpoll in Deno", "auto"),
     ours("bun", "netpoll in Bun, no trains out", "off"),
     ours("deno", "netpoll in Deno, no trains out", "off"),
+    ours("bun", "netpoll in Bun, wait and flush", "wait"),
+    ours("deno", "netpoll in Deno, wait and flush", "wait"),
     peer("bun-send", "Bun.udpSocket, send", "bun", "bun_udp.ts", ["send"]),
     peer("bun-many", "Bun.udpSocket, sendMany", "bun", "bun_udp.ts", ["many"]),
     chooser("deno-listen", "Deno.listenDatagram", denoDatagram),

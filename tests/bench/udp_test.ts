@@ -51,6 +51,7 @@ const SERVERS: Readonly<Record<string, string[]>> = {
   "C one by one": [built("udp_echo"), "one"],
   "netpoll": runFile(host.name, "bench/servers/udp.ts"),
   "netpoll without trains": runFile(host.name, "bench/servers/udp.ts", ["off"]),
+  "netpoll with waits": runFile(host.name, "bench/servers/udp.ts", ["wait"]),
   "node:dgram": runFile(host.name, "bench/peers/node_udp.mjs"),
   ...OF_RUNTIME[host.name],
   ...Object.fromEntries(OTHERS),
