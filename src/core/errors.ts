@@ -165,13 +165,13 @@ export type TimeoutOperation =
   | "request";
 
 const SLOW: Readonly<Record<TimeoutOperation, string>> = {
-  read: "The bytes that were waited for did not come within",
+  read: "What was waited for did not come within",
   write: "What was flushed did not leave within",
   dial: "The connection was not there within",
   acquire: "No connection of the pool was free within",
   handshake: "The TLS handshake did not finish within",
   header: "The PROXY header did not come within",
-  idle: "No byte moved for",
+  idle: "Nothing moved for",
   lifetime: "The connection is older than",
   rate: "The peer was slower than bytesPerSecondMin for",
   request: "The answer did not come within",
