@@ -9,6 +9,7 @@ import { checkOptions, type Known, show } from "../core/options.ts";
 import { Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
 import type { Poller } from "../poll/poller.ts";
+import { turn } from "../poll/turn.ts";
 import type { DatagramWriteOptions } from "./contract.ts";
 import type { DatagramSettings } from "./options.ts";
 import { Outgoing, type OutgoingOwner } from "./outgoing.ts";
@@ -58,6 +59,9 @@ export class Writing {
   /** The queue, and what sends it. */
   readonly outgoing: Outgoing;
   readonly #owner: WritingOwner;
+  readonly #poller: Poller;
+  /** Resolved in the next turn, for whoever waits for that. */
+  #nextTurn: Promise<void> | null = null;
   /** The family of what it sends where it is connected: an IPv6 socket may send by IPv4, too. */
   readonly #peerFamily: number;
   /** The flushes that wait, oldest first. */
@@ -67,6 +71,7 @@ export class Writing {
 
   /** Of a socket. */
   constructor(owner: WritingOwner, poller: Poller) {
+    this.#poller = poller;
     this.#owner = owner;
     const isIPv6 = owner.remoteAddress?.hostname.includes(":");
     this.#peerFamily = isIPv6 ? Family.IPV6 : Family.IPV4;
@@ -213,8 +218,22 @@ export class Writing {
     const { queue } = this.outgoing;
     queue.settle(); // what was lent is so until now, whenever it leaves
     if (!isLater) this.outgoing.send();
-    if (queue.recordCount === 0) return RESOLVED;
+    if (queue.recordCount === 0) {
+      // A kernel that always has room would let nobody else have the thread.
+      return turn.step() ? withSignal(this.#untilTurn(), signal) : RESOLVED;
+    }
     return withSignal(this.#flushUntil(queue.leftCount + queue.count, isLater).promise, signal);
+  }
+
+  #untilTurn(): Promise<void> {
+    if (this.#nextTurn !== null) return this.#nextTurn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const onEvent = () => {
+      this.#nextTurn = null;
+      resolve();
+    };
+    this.#poller.again({ fd: -1, onEvent, onFailure() {} });
+    return this.#nextTurn = promise;
   }
 
   #flushUntil(target: number, isLater: boolean): Flush {

@@ -1,5 +1,12 @@
-import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
+import {
+  assertEquals,
+  assertInstanceOf,
+  assertLess,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { test } from "node:test";
+import { setTimeout } from "node:timers";
 import { ClosedError, type DatagramSocket, packPeer, TimeoutError } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
 import { datagramSettings } from "../../src/datagram/options.ts";
@@ -22,6 +29,27 @@ test("write() takes a copy: what becomes of the array afterwards changes nothing
   sender.write(bytes("xxafterxx").subarray(2, 7));
   await sender.flush();
   assertEquals(await texts(receiver, 2), ["before", "after"]);
+});
+
+test("flush() in a loop leaves the thread to others, though the kernel always has room", async () => {
+  await using receiver = bound();
+  await using sender = bound();
+  const peer = packPeer(textOf(receiver));
+  let heard = 0;
+  await using other = bound({ onDatagram: () => void (heard += 1) });
+  let isOver = false;
+  setTimeout(() => isOver = true, 1);
+  sender.writeTo(packPeer(textOf(other)), bytes("x"));
+  let sent = 0;
+  for (; sent < 1_000_000 && !(isOver && heard > 0); sent++) {
+    sender.writeTo(peer, bytes("x"));
+    await sender.flush();
+  }
+  assertLess(sent, 1_000_000, "nothing else ran");
+  // Whoever awaits none of them makes no promise of each.
+  const flushes = Array.from({ length: 10_000 }, () => sender.flush());
+  assertLess(new Set(flushes).size, 3);
+  await Promise.all(flushes);
 });
 
 test("write() refuses more bytes than a datagram has, and what is none or gone, at once", async () => {
