@@ -38,6 +38,8 @@ class Client {
   #wake = () => {};
 
   constructor(readonly port: number) {
+    // Bun tells of a transfer's port that is closed by the time that a last packet comes.
+    this.socket.on("error", () => {});
     this.socket.on("message", (message, { port }) => {
       this.heard.push(message);
       this.#server = port;
