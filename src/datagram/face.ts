@@ -146,7 +146,7 @@ export class UserDatagramSocket implements DatagramSocket {
   flush(options?: DatagramWaitOptions): Promise<void> {
     const core = this.#core;
     const signal = signalOf("flush", options);
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (signal?.aborted) return rejected(signal.reason);
     return core.isOpen ? core.flush(signal) : rejected(core.closedError());
   }
 

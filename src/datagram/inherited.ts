@@ -13,7 +13,10 @@ import { DATAGRAM_OPTIONS, type DatagramOptions } from "./options.ts";
 
 const IPPROTO_UDP = 17;
 
-/** The options of `createDatagramSocket({ fd })`. What is not given is left as it is. */
+/**
+ * The options of `createDatagramSocket({ fd })`. What is not given is left as it is, but that the
+ * socket hears no groups that others have joined, and says to which address a datagram came.
+ */
 export interface DatagramFromFdOptions
   extends Omit<DatagramOptions, "reusePort" | "v6Only" | "freeBind"> {
   /** The descriptor, which is the socket's from now on. */

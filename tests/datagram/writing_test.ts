@@ -293,6 +293,14 @@ test("flush() after close() tells whoever waits, and ends no process where nobod
   await assertRejects(() => socket.flush(), ClosedError);
 });
 
+test("flush() with a signal that is aborted ends no process where nobody waits", async () => {
+  await using socket = bound();
+  const signal = AbortSignal.abort("given up");
+  void socket.flush({ signal });
+  await new Promise((resolve) => setImmediate(resolve)); // a runtime ends the process by now
+  assertEquals(await socket.flush({ signal }).catch((reason) => reason), "given up");
+});
+
 test("a batch answered with more than the queue holds loses nothing", async () => {
   await using server = bound({
     queueCountMax: 2,
