@@ -130,13 +130,16 @@ export interface Datagrams extends Iterable<Datagram> {
 
 /** The result of a close. */
 export interface DatagramCloseResult {
-  /** The number of datagrams that were written and dropped. */
+  /** The number of datagrams that were written and dropped, since they had no time to leave. */
   unsentCount: number;
 }
 
 /** The options of a close. */
 export interface DatagramCloseOptions {
-  /** The time that what was written has to leave, in milliseconds. 5000 unless given; 0: none. */
+  /**
+   * The time that what was received has to be told, and what was written to leave, in milliseconds.
+   * 5000 unless given; 0: none.
+   */
   timeoutMs?: number;
 }
 
@@ -168,7 +171,10 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
   readonly datagrams: Datagrams;
   /** Gives back the memory of what the last wait has brought. */
   release(): void;
-  /** Receives nothing until `resumeRead`; the kernel keeps what fits its buffer. */
+  /**
+   * Receives nothing until `resumeRead`; the kernel keeps what fits its buffer. What was put off, since
+   * a handler was slow, is not told until then, or `close`.
+   */
   pauseRead(): void;
   /** Takes `pauseRead` back. */
   resumeRead(): void;
@@ -267,8 +273,8 @@ export interface DatagramSocket extends Disposable, AsyncDisposable {
   unref(): void;
 
   /**
-   * Sends what was written, and closes. It never rejects. Call it in a `finally`, or say
-   * `await using`.
+   * Tells a handler the rest of what was received, sends what was written, and closes. It never
+   * rejects. Call it in a `finally`, or say `await using`.
    */
   close(options?: DatagramCloseOptions): Promise<DatagramCloseResult>;
   /** Resolves when the socket is closed; rejects with what has ended it, if that was no `close`. */

@@ -10,7 +10,6 @@ import { native } from "../../ffi/load.ts";
 import { counts, datagramSockets } from "../core/counts.ts";
 import { ERRNO, isOfNetwork } from "../core/errno.ts";
 import { ClosedError, type SystemError, TimeoutError } from "../core/errors.ts";
-import { RECEIVE_REST_MS } from "../core/limits.ts";
 import { RESOLVED } from "../core/promises.ts";
 import { Family, type PackedAddress, type UdpAddress } from "../net/address.ts";
 import { socketErrorIfAny } from "../net/socket.ts";
@@ -49,9 +48,10 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   #complaints: Complaints | null = null;
   #deadlines: DatagramDeadlines | null = null;
   #closing: PromiseWithResolvers<DatagramCloseResult> | null = null;
+  /** Whether it closes, and its handler hears the rest of what was received before. */
+  #isTellingRest = false;
+  #unsentCount = 0;
   #closeTimer: Timer | null = null;
-  /** Set while it receives nothing, since the kernel could not. */
-  #restTimer: Timer | null = null;
   #closed: PromiseWithResolvers<void> | null = null;
   /** The error that has ended it; null for a close. */
   #reason: unknown = null;
@@ -114,8 +114,9 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     return this.#parts.poller.clockMicros;
   }
 
+  /** Whether it can be used. While it closes, handlers that hear the rest can answer. */
   get isOpen(): boolean {
-    return this.fd >= 0 && this.#closing === null;
+    return this.fd >= 0 && (this.#closing === null || this.#isTellingRest);
   }
 
   /** Its counts, made when there is something to count. */
@@ -170,7 +171,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     if ((events & Event.ERROR) !== 0) this.#onError();
     if ((events & Event.WRITABLE) !== 0) this.#writing?.outgoing.onRoom();
     if ((events & Event.READABLE) !== 0 && this.isOpen) this.#onReadable();
-    if (events === 0 && this.#receiving?.isBehind) this.#goOn();
+    if (events === 0 && this.#receiving?.isBehind && !this.isReadPaused) this.#goOn();
     this.#complaints?.tell();
   }
 
@@ -193,7 +194,8 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
 
   /** Whether anybody takes what comes. Until a handler is done, or a wait begun, the kernel keeps it. */
   get #isReceiving(): boolean {
-    if (!this.isOpen || this.isReadPaused || this.#restTimer?.isSet) return false;
+    if (this.fd < 0 || this.#closing !== null) return false;
+    if (this.isReadPaused || this.receiving.isResting) return false;
     return this.hasHandler ? !this.receiving.isBehind : this.receiving.isAwaited;
   }
 
@@ -205,23 +207,27 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
       this.#onReceiveError(-code);
       // An error of ICMP is of one peer: the datagrams of all others lie behind it.
       if (this.#isReceiving) code = this.receiving.receive(receiveCountMax);
-      if (code < 0 && code !== -ERRNO.EAGAIN && !isOfNetwork(-code)) this.#rest();
+      if (code < 0 && code !== -ERRNO.EAGAIN && !isOfNetwork(-code)) {
+        this.receiving.rest(this.#parts.poller);
+      }
     }
     this.#onTold();
-  }
-
-  /** Receives nothing for a while: what the kernel lacks now it lacks a moment later, too. */
-  #rest(): void {
-    this.#restTimer ??= new Timer({ onTimer: () => this.want() });
-    this.#parts.poller.setTimer(this.#restTimer, RECEIVE_REST_MS);
-    this.want();
   }
 
   /** Calls the handler for more of a batch that took longer than others can wait. */
   #goOn(): void {
     this.receiving.goOn();
+    this.#isTellingRest &&= this.receiving.isBehind;
     this.#deadlines?.active();
     this.#onTold();
+    this.#endIfDone();
+    this.want();
+  }
+
+  /** Takes a pause back: first comes what was received before it. */
+  resumeRead(): void {
+    this.isReadPaused = false;
+    if (this.#receiving?.isBehind) this.#parts.poller.again(this);
     this.want();
   }
 
@@ -239,9 +245,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     if (this.remoteAddress !== null && errno !== ERRNO.ENOMEM) {
       return this.#onUnreachable(errno, null);
     }
-    const error = errorAt("receive at", errno, this.localAddress);
-    if (this.receiving.fail(error)) this.tally.add("errors");
-    else this.complain(error, null);
+    this.receiving.tellError(errorAt("receive at", errno, this.localAddress));
   }
 
   /** Tells the poller what is of interest from now on. */
@@ -273,7 +277,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
 
   /** Lets the process end. */
   unref(): void {
-    if (!this.#isRef || !this.isOpen) return;
+    if (!this.#isRef || this.fd < 0 || this.#closing !== null) return;
     this.#isRef = false;
     this.#parts.poller.unref();
   }
@@ -363,7 +367,13 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
 
   onOffered(): void {
     this.#writing!.endFlushes();
-    if (this.#closing !== null && this.queuedCount === 0) this.end(null);
+    this.#endIfDone();
+  }
+
+  /** Ends it if it closes, and nothing is left to be told or sent. */
+  #endIfDone(): void {
+    if (this.#closing === null || this.#isTellingRest) return;
+    if (this.queuedCount === 0) this.end(null);
   }
 
   onDeadline(operation: DatagramDeadline, timeoutMs: number): void {
@@ -419,24 +429,26 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
 
   // ---- the end ----------------------------------------------------------------------------------
 
-  /** Sends what was written within some time, and closes. */
+  /** Tells what was received, sends what was written, both within some time, and closes. */
   close(timeoutMs: number): Promise<DatagramCloseResult> {
     if (this.#closing !== null) return this.#closing.promise;
     this.#closing = Promise.withResolvers();
     const { promise } = this.#closing;
     if (this.fd < 0) {
-      this.#closing.resolve({ unsentCount: this.tally.own.droppedClosed });
+      this.#closing.resolve({ unsentCount: this.#unsentCount });
       return promise;
     }
     this.receiving.fail(this.closedError());
+    this.#isTellingRest = timeoutMs > 0 && this.receiving.isBehind;
     this.#writing?.outgoing.send();
     const isEmpty = this.#writing === null || this.#writing.outgoing.queue.recordCount === 0;
-    if (isEmpty || timeoutMs === 0) {
+    if (isEmpty && !this.#isTellingRest || timeoutMs === 0) {
       this.end(null);
       return promise;
     }
     if (this.fd < 0) return promise;
     this.ref(); // what was written has its time to leave
+    if (this.#isTellingRest) this.resumeRead(); // nobody else will, and the rest would be lost
     this.want();
     this.#closeTimer = new Timer({ onTimer: () => this.end(null) });
     this.#parts.poller.setTimer(this.#closeTimer, timeoutMs);
@@ -457,8 +469,8 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     this.#reason = reason;
     this.#deadlines?.close();
     if (this.#closeTimer !== null) this.#parts.poller.cancelTimer(this.#closeTimer);
-    if (this.#restTimer !== null) this.#parts.poller.cancelTimer(this.#restTimer);
-    if (this.#writing !== null) this.tally.add("droppedClosed", this.#writing.outgoing.close());
+    this.#unsentCount = this.#writing?.outgoing.close() ?? 0;
+    if (this.#unsentCount > 0) this.tally.add("droppedClosed", this.#unsentCount);
     native.close(fd);
     this.#receiving?.end();
     arena.leave();
@@ -469,7 +481,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
     const error = this.closedError();
     this.#receiving?.fail(this.#reason ?? error);
     this.#writing?.failFlushes(error, Infinity);
-    this.#closing?.resolve({ unsentCount: this.tally.own.droppedClosed });
+    this.#closing?.resolve({ unsentCount: this.#unsentCount });
     if (this.#reason !== null) this.complain(this.#reason, null);
     if (this.#closed === null) return;
     if (this.#reason === null) this.#closed.resolve();

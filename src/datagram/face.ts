@@ -77,8 +77,7 @@ export class UserDatagramSocket implements DatagramSocket {
   }
 
   resumeRead(): void {
-    this.#core.isReadPaused = false;
-    this.#core.want();
+    this.#core.resumeRead();
   }
 
   get isReadPaused(): boolean {

@@ -60,7 +60,7 @@ export interface DatagramMetrics {
     /** The bytes of them. */
     bytes: number;
   };
-  /** Datagrams that were written and dropped. */
+  /** Datagrams that were dropped: written ones, unless it says otherwise. */
   dropped: {
     /** The queue was full. */
     full: number;
@@ -68,7 +68,7 @@ export interface DatagramMetrics {
     expired: number;
     /** The kernel has refused them. */
     refused: number;
-    /** They were left when the socket closed. */
+    /** They were left when the socket closed; or had come, and no handler was told of them by then. */
     closed: number;
   };
   /**

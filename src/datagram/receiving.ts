@@ -5,10 +5,12 @@
 import type { Scope } from "../../ffi/context.ts";
 import { assert } from "../core/assert.ts";
 import { BusyError } from "../core/errors.ts";
-import { BATCH_MICROS, DATAGRAMS_MAX } from "../core/limits.ts";
+import { BATCH_MICROS, DATAGRAMS_MAX, RECEIVE_REST_MS } from "../core/limits.ts";
 import { heed } from "../core/promises.ts";
 import type { PackedAddress } from "../net/address.ts";
 import { clock } from "../poll/clock.ts";
+import type { Poller } from "../poll/poller.ts";
+import { Timer } from "../poll/timer_wheel.ts";
 import { turn } from "../poll/turn.ts";
 import { arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
@@ -36,6 +38,8 @@ export interface ReceivingOwner extends CursorOwner {
   onMoved(): void;
   /** Nobody waits any more. */
   onWaited(): void;
+  /** Tells the poller what is of interest from now on. */
+  want(): void;
 }
 
 /** Somebody who waits for a datagram. */
@@ -57,6 +61,10 @@ export class Receiving {
   #place = 0;
   /** Datagrams between two looks at the clock. */
   #stride = DATAGRAMS_MAX;
+  /** Set while nothing is received, since the kernel could not. */
+  #restTimer: Timer | null = null;
+  /** Stops that timer. */
+  #stopRest: (() => void) | null = null;
 
   /** Of a socket. */
   constructor(owner: ReceivingOwner) {
@@ -77,6 +85,19 @@ export class Receiving {
   /** Whether datagrams are here for which the handler is not called yet: it took too long before. */
   get isBehind(): boolean {
     return this.#place > 0;
+  }
+
+  /** Whether nothing is received for a while, since the kernel could not. */
+  get isResting(): boolean {
+    return this.#restTimer?.isSet === true;
+  }
+
+  /** Receives nothing for a while: what the kernel lacks now it lacks a moment later, too. */
+  rest(poller: Poller): void {
+    const timer = this.#restTimer ??= new Timer({ onTimer: () => this.#owner.want() });
+    this.#stopRest ??= () => poller.cancelTimer(timer);
+    poller.setTimer(timer, RECEIVE_REST_MS);
+    this.#owner.want();
   }
 
   /** Receives a batch and passes it on. How many messages there were, or `-errno`. */
@@ -165,6 +186,7 @@ export class Receiving {
         owner.complain(error, peerAt(batch.table, batch.at));
       }
     }
+    if (place < batch.count) owner.tally.add("droppedClosed", batch.count - place); // a handler closed it
     if (batch.count > 1) this.#look(); // for the next batch
   }
 
@@ -259,14 +281,22 @@ export class Receiving {
     if (!this.fail(error)) this.#failure = error;
   }
 
+  /** The kernel could not receive: whoever waits hears of it, or `onError`. */
+  tellError(error: unknown): void {
+    if (this.fail(error)) this.#owner.tally.add("errors");
+    else this.#owner.complain(error, null);
+  }
+
   /** Gives back what the last wait has brought. */
   release(): void {
     if (!this.#owner.hasHandler) this.#batch.end();
   }
 
-  /** The socket is closed: nothing is told any more. */
+  /** The socket is closed: nothing is told any more. What was put off is lost, and counted. */
   end(): void {
+    if (this.isBehind) this.#owner.tally.add("droppedClosed", this.#batch.count - this.#place);
     this.#place = 0;
+    this.#stopRest?.();
     if (!this.#isDispatching) this.#batch.end();
   }
 }

@@ -1,27 +1,17 @@
 import {
   assert,
   assertEquals,
-  assertGreaterOrEqual,
   assertInstanceOf,
   assertLess,
   assertRejects,
   assertThrows,
 } from "@std/assert";
 import { test } from "node:test";
-import { setImmediate } from "node:timers";
-import {
-  BusyError,
-  configure,
-  type Datagram,
-  type DatagramSocket,
-  type LinkBuffer,
-  SystemError,
-  TimeoutError,
-} from "../../mod.ts";
+import { BusyError, configure, type LinkBuffer, SystemError, TimeoutError } from "../../mod.ts";
 import { blocks } from "../../src/buffer/block.ts";
 import { config } from "../../src/core/config.ts";
 import { ERRNO } from "../../src/core/errno.ts";
-import { BATCH_MICROS, DATAGRAM_SLOT_BYTES, DATAGRAMS_MAX } from "../../src/core/limits.ts";
+import { DATAGRAM_SLOT_BYTES } from "../../src/core/limits.ts";
 import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { bound, bytes, dialled, echo, texts, withLog } from "../support/datagrams.ts";
 import { leaks } from "../support/leaks.ts";
@@ -230,98 +220,6 @@ test("pauseRead() leaves what comes with the kernel, and resumeRead() takes it",
   server.resumeRead();
   await until(() => got.length > 0, "it comes");
   assertEquals([got, server.isReadPaused], [[3], false]);
-});
-
-/** Takes the thread, unless said otherwise for so long that the handlers of 64 datagrams are late. */
-function dawdle(ms = 2 * BATCH_MICROS / DATAGRAMS_MAX / 1000): void {
-  for (const end = performance.now() + ms; performance.now() < end;);
-}
-
-function thrownBy(run: () => unknown): unknown {
-  try {
-    return run();
-  } catch (error) {
-    return error;
-  }
-}
-
-/** Sends datagrams of several sizes, which come together. Their texts. */
-async function sendTogether(server: DatagramSocket): Promise<string[]> {
-  await using client = await dialled(server);
-  server.pauseRead();
-  const sent = Array.from({ length: 12 }, (_, i) => `${i}`.repeat([1, 7, 9000][i % 3]!));
-  for (const text of sent) client.write(bytes(text));
-  const train = Array.from({ length: 200 }, (_, i) => `${i + 100}`);
-  client.writeTrain(null, bytes(train.join("")), 3);
-  await client.flush();
-  server.resumeRead();
-  return [...sent, ...train];
-}
-
-test("a slow handler leaves the thread to others, and hears every datagram in its order", async () => {
-  await leaks(async () => {
-    const heard: string[] = [];
-    const others: [heard: number, error: unknown][] = [];
-    let kept: Datagram | null = null;
-    await using server = bound({
-      onDatagram(datagram) {
-        const text = new TextDecoder().decode(datagram.bytes);
-        kept = datagram;
-        setImmediate(() => others.push([heard.length, thrownBy(() => kept!.length)]));
-        dawdle();
-        heard.push(text);
-        if (text === "222") throw new Error("the rest is heard all the same");
-      },
-      onError() {},
-    });
-    const sent = await sendTogether(server);
-    await until(() => others.length === sent.length, "all are heard");
-    assertEquals(heard, sent);
-    assert(others[0]![0] < sent.length / 2, `others ran after ${others}`);
-    for (const [, error] of others) assertInstanceOf(error, TypeError); // no handler runs then
-    assertEquals(server.metrics().received.count, sent.length);
-  });
-});
-
-test("a handler of milliseconds leaves the thread to others amid a batch, once it is known", async () => {
-  const count = 40;
-  const others = new Set<number>();
-  let heard = 0;
-  await using server = bound({
-    receiveCountMax: 4,
-    onDatagram() {
-      heard += 1;
-      setImmediate(() => others.add(heard));
-      dawdle(BATCH_MICROS / 1000);
-    },
-  });
-  await using client = await dialled(server, { segmentation: "off" });
-  server.pauseRead();
-  for (let i = 0; i < count; i++) client.write(bytes(`${i}`));
-  await client.flush();
-  server.resumeRead();
-  await until(() => others.has(count), "all are heard");
-  // Of the first batch it is not known. Of the others, a datagram or two are heard at once.
-  assertGreaterOrEqual(others.size, (count - 4) / 2);
-});
-
-test("close() amid the datagrams of a slow handler: none is told any more, and nothing is left", async () => {
-  await leaks(async () => {
-    let calls = 0;
-    const server = bound({
-      onDatagram() {
-        calls += 1;
-        dawdle();
-        if (calls === 1) setImmediate(() => void server.close());
-      },
-    });
-    const sent = await sendTogether(server);
-    await soon(server.closed);
-    const before = calls;
-    await ticks(5);
-    assertEquals(calls, before);
-    assert(calls < sent.length, "it was closed amid them");
-  });
 });
 
 test("a train of datagrams comes apart, each with its own bytes", async () => {
