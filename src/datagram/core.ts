@@ -347,9 +347,7 @@ export class DatagramCore implements Watcher, Joined, ReceivingOwner, WritingOwn
   sendJoined(): boolean {
     this.#isJoined = false;
     if (this.fd < 0 || this.#writing === null) return true; // its end was told
-    const { isAwaited, outgoing } = this.#writing;
-    outgoing.send();
-    return isAwaited;
+    return this.#writing.sendJoined();
   }
 
   onFlushBegin(): void {

@@ -45,7 +45,7 @@ export interface OutgoingOwner {
   wantRoom(isWanted: boolean): void;
   /** Some datagrams have left. */
   onMoved(): void;
-  /** The kernel has what it takes now: perhaps nothing is left in the queue. */
+  /** The kernel has what it takes now, or some were dropped: perhaps nothing is left in the queue. */
   onOffered(): void;
 }
 
@@ -124,16 +124,21 @@ export class Outgoing implements TimerOwner {
     this.queue.settle(); // what was lent is so until the next write, one that is refused included
     // A bound of ours does not hold up what the kernel has room for.
     if (!this.isBlocked) this.send();
+    const { leftCount } = this.queue;
     this.#dropExpired();
-    if (this.fits(length)) return true;
-    if (this.#settings.onQueueFull === "drop-new" || length > this.#settings.queueBytesMax) {
-      return false;
-    }
+    const { onQueueFull, queueBytesMax } = this.#settings;
+    if (onQueueFull === "drop-old" && length <= queueBytesMax) this.#dropOldest(length);
+    // Flushes wait for what was dropped, too, and no send tells of it while the kernel is blocked.
+    if (this.queue.leftCount > leftCount) this.#owner.onOffered();
+    return this.fits(length);
+  }
+
+  #dropOldest(length: number): void {
     while (!this.fits(length)) {
+      this.#suspicion = 0; // it was of the train at the head
       this.queue.removeOldest();
       this.#owner.tally.add("droppedFull");
     }
-    return true;
   }
 
   /** Gives the kernel what it takes. */
@@ -159,6 +164,7 @@ export class Outgoing implements TimerOwner {
     while (queue.recordCount > 0) {
       const ageMs = nowMs - queue.table[queue.headAt + Word.NOTE]! >>> 0;
       if (ageMs <= queueLifetimeMs) return;
+      this.#suspicion = 0; // it was of the train at the head
       this.#owner.tally.add("droppedExpired", queue.removeRecords(1));
     }
   }
@@ -228,6 +234,7 @@ export class Outgoing implements TimerOwner {
     const { tally, fd } = this.#owner;
     const at = queue.headAt;
     const segment = queue.table[at + Word.SEGMENT]!;
+    const isApart = (queue.table[at + Word.FLAGS]! & Flag.APART) !== 0;
     const count = Math.min(queue.countAt(at), TRAIN_COUNT_MAX);
     const record = queue.table.subarray(at, at + RECORD_WORDS);
     for (let i = 0; i < count; i++) {
@@ -242,7 +249,7 @@ export class Outgoing implements TimerOwner {
     if (taken <= 0) return taken;
     queue.removeOfTrain(taken);
     tally.sent(taken, bytes - queue.bytes, taken);
-    if (this.#suspicion !== 0) this.#learn(segment);
+    if (this.#suspicion !== 0 && isApart) this.#learn(segment); // no other train tells of it
     return taken;
   }
 
@@ -299,7 +306,9 @@ export class Outgoing implements TimerOwner {
   #block(delayMs: number | null): void {
     this.isBlocked = true;
     this.#owner.tally.add("blocked");
-    if (delayMs === null) return this.#owner.wantRoom(true);
+    // Where buffers lack, the socket may have room: its event would come at once, and again and again.
+    this.#owner.wantRoom(delayMs === null);
+    if (delayMs === null) return;
     this.#timer ??= new Timer(this);
     this.#poller.setTimer(this.#timer, delayMs);
   }

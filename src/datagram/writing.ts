@@ -80,7 +80,7 @@ export class Writing {
 
   /** Whether a flush waits. */
   get isAwaited(): boolean {
-    return this.#flushes !== null;
+    return this.#flushes !== null && this.#flushes.length > 0;
   }
 
   /** Writes a datagram to a peer, or (null) to the one that the socket is connected to. */
@@ -225,6 +225,14 @@ export class Writing {
     return withSignal(this.#flushUntil(queue.leftCount + queue.count, isLater).promise, signal);
   }
 
+  /** Sends what a batch of handlers has written. Whether a flush of it waited for that. */
+  sendJoined(): boolean {
+    const { isAwaited } = this;
+    this.#isLastLater = false; // also where the kernel is blocked: the next batch has its own start
+    this.outgoing.send();
+    return isAwaited;
+  }
+
   #untilTurn(): Promise<void> {
     if (this.#nextTurn !== null) return this.#nextTurn;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -239,14 +247,17 @@ export class Writing {
   #flushUntil(target: number, isLater: boolean): Flush {
     const flushes = this.#flushes ??= [];
     const last = flushes.at(-1);
-    if (last !== undefined && (last.target === target || isLater && this.#isLastLater)) {
+    if (last !== undefined && isLater && this.#isLastLater) {
       last.target = target; // all of a batch of handlers are one flush
       return last;
     }
+    const since = this.#owner.settings.writeTimeoutMs > 0 ? clock.now() : 0;
+    // Another one for the same datagrams is the same flush, unless its deadline is a later one.
+    if (last !== undefined && last.target === target && last.since === since) return last;
     this.#isLastLater = isLater;
     const flush = Promise.withResolvers<void>() as Flush;
     flush.target = target;
-    flush.since = this.#owner.settings.writeTimeoutMs > 0 ? clock.now() : 0;
+    flush.since = since;
     if (flushes.push(flush) === 1) this.#owner.onFlushBegin();
     return flush;
   }

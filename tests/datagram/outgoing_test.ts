@@ -8,7 +8,11 @@ import {
   unpackPeer,
 } from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
-import { DATAGRAMS_MAX, SEND_REPEATS_MAX } from "../../src/core/limits.ts";
+import {
+  DATAGRAMS_MAX,
+  SEND_REPEATS_MAX,
+  TRAIN_SEGMENT_BYTES_SAFE,
+} from "../../src/core/limits.ts";
 import { datagramSettings } from "../../src/datagram/options.ts";
 import { Outgoing, type OutgoingOwner } from "../../src/datagram/outgoing.ts";
 import { putPeer } from "../../src/datagram/record.ts";
@@ -179,6 +183,28 @@ faultTest(
     }),
 );
 
+faultTest(
+  "send() that lacks buffers after it has waited for room waits for its timer alone",
+  () =>
+    withFakeClock(async (clock) => {
+      await using receiver = bound({ readTimeoutMs: 3000 });
+      await using sender = await dialled(receiver);
+      failWith("send", ERRNO.EAGAIN, { fd: sender.fd });
+      sender.write(bytes("x"));
+      const flushed = sender.flush();
+      failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 1_000_000 });
+      await until(() => usedFaults("send") > 0, "room is told of");
+      const { events } = threadPoller().counts;
+      await ticks(TURNS);
+      assertEquals(usedFaults("send"), 1);
+      assertLess(threadPoller().counts.events - events, TURNS / 2);
+      clearFaults();
+      await clock.advance(5);
+      await soon(flushed);
+      assertEquals(await texts(receiver, 1), ["x"]);
+    }),
+);
+
 faultTest("close() cancels the timer of a send that had no room", async () => {
   const before = threadPoller().timerCount;
   const socket = bound();
@@ -241,6 +267,62 @@ faultTest(
     });
   },
 );
+
+for (const how of ["full", "expired"]) {
+  faultTest(
+    `a train that was refused and then dropped (${how}) says nothing about the next ones`,
+    () =>
+      withFakeClock(async (clock) => {
+        await using receiver = bound({ readTimeoutMs: 3000 });
+        await using socket = bound();
+        const refused: number[] = [];
+        const owner: OutgoingOwner = {
+          fd: socket.fd,
+          tally: new Tally(),
+          // Asked once the second train was refused: the kernel has no room for what is in it.
+          takeErrors: () => {
+            if (refused.length === 1) failWith("send", ERRNO.EAGAIN, { fd: socket.fd });
+            return 0;
+          },
+          onRefused: (errno) => refused.push(errno),
+          onTrainsRefused(errno) {
+            refused.push(errno);
+            failWith("send", ERRNO.EIO, { fd: socket.fd });
+          },
+          wantRoom() {},
+          onMoved() {},
+          onOffered() {},
+        };
+        const settings = datagramSettings(
+          how === "full"
+            ? { onQueueFull: "drop-old", queueCountMax: 6 }
+            : { queueLifetimeMs: 1000, queueCountMax: 6 },
+        );
+        const outgoing = new Outgoing(owner, threadPoller(), settings);
+        const { queue } = outgoing;
+        const add = (text: string) => {
+          const at = outgoing.add(text.length);
+          putPeer(queue.table, at, packPeer(text === "b" ? DEAD_ADDRESS : textOf(receiver)));
+          queue.lastBlock.slab.bytes.set(bytes(text), queue.lastOffset);
+        };
+        const long = "long".repeat(500);
+        for (const text of [long, long, "b", "b"]) add(text);
+        if (how === "expired") clock.block(600);
+        for (const text of [long + long, long + long]) add(text);
+        failWith("send", ERRNO.EINVAL, { fd: socket.fd });
+        outgoing.send();
+        assertEquals([refused, outgoing.isBlocked, queue.count], [[ERRNO.EINVAL], true, 4]);
+        if (how === "expired") clock.block(600);
+        else for (const text of ["x", "xx", "xxx", "xxxx"]) add(text);
+        outgoing.onRoom();
+        assertEquals([refused, queue.trainSegmentMax], [[ERRNO.EINVAL], TRAIN_SEGMENT_BYTES_SAFE]);
+        const rest = how === "full" ? ["x", "xx", "xxx", "xxxx"] : [];
+        const expected = [long, long, long + long, long + long, ...rest];
+        assertEquals(await texts(receiver, expected.length), expected);
+        outgoing.close();
+      }),
+  );
+}
 
 test("send() gives the kernel what does not fit the queue, instead of dropping it", async () => {
   await using receiver = bound({ readTimeoutMs: 3000, receiveBufferBytes: 1 << 20 });

@@ -7,8 +7,17 @@ import {
 } from "@std/assert";
 import { test } from "node:test";
 import { setTimeout } from "node:timers";
-import { ClosedError, type DatagramSocket, packPeer, TimeoutError } from "../../mod.ts";
+import {
+  ClosedError,
+  type DatagramOptions,
+  type DatagramSocket,
+  packPeer,
+  TimeoutError,
+} from "../../mod.ts";
 import { ERRNO } from "../../src/core/errno.ts";
+import { DatagramCore } from "../../src/datagram/core.ts";
+import { openBound } from "../../src/datagram/create.ts";
+import { nameOf } from "../../src/datagram/open.ts";
 import { datagramSettings } from "../../src/datagram/options.ts";
 import { putPeer, recordTable, Word } from "../../src/datagram/record.ts";
 import { Tally } from "../../src/datagram/tally.ts";
@@ -18,7 +27,7 @@ import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { bound, bytes, dialled, textOf, texts } from "../support/datagrams.ts";
 import { clearFaults, failWith, faultTest } from "../support/faults.ts";
 import { withFakeClock } from "../support/fake_clock.ts";
-import { soon } from "../support/until.ts";
+import { soon, ticks } from "../support/until.ts";
 
 test("write() takes a copy: what becomes of the array afterwards changes nothing", async () => {
   await using receiver = bound({ readTimeoutMs: 3000 });
@@ -228,6 +237,35 @@ faultTest(
       ]]);
     }),
 );
+
+/** A socket whose kernel has no room, and that none of its events tells of any. */
+function blocked(options: DatagramOptions): DatagramCore {
+  const fd = openBound("udp4", "127.0.0.1:0", options);
+  const core = new DatagramCore(fd, {
+    poller: threadPoller(),
+    callbacks: {},
+    settings: datagramSettings(options),
+    family: Family.IPV4,
+    isIPv6Only: false,
+    local: nameOf(fd),
+    remoteAddress: null,
+  });
+  core.writing.outgoing.isBlocked = true;
+  return core;
+}
+
+test("flush() ends when all that it waits for was dropped, though the kernel has no room", async () => {
+  const peer = packPeer("127.0.0.1:1");
+  const core = blocked({ onQueueFull: "drop-old", queueCountMax: 4 });
+  let done = 0;
+  for (let i = 0; i < 1000; i++) {
+    core.joined.write(peer, bytes("x"));
+    core.flush(undefined).then(() => done += 1, () => {});
+  }
+  await ticks(1);
+  assertEquals([done, core.queuedCount, core.writing.isAwaited], [996, 4, true]);
+  core.end(null);
+});
 
 test("reply() in a handler leaves after the batch: flush() there waits for that", async () => {
   const flushes: Promise<void>[] = [];
