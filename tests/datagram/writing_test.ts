@@ -27,7 +27,7 @@ import { threadPoller } from "../../src/poll/thread_poller.ts";
 import { bound, bytes, dialled, textOf, texts } from "../support/datagrams.ts";
 import { clearFaults, failWith, faultTest } from "../support/faults.ts";
 import { withFakeClock } from "../support/fake_clock.ts";
-import { soon, ticks } from "../support/until.ts";
+import { soon, stateOf, ticks, until } from "../support/until.ts";
 
 test("write() takes a copy: what becomes of the array afterwards changes nothing", async () => {
   await using receiver = bound({ readTimeoutMs: 3000 });
@@ -238,6 +238,27 @@ faultTest(
     }),
 );
 
+faultTest(
+  "flush() has a writeTimeoutMs of its own, also where nothing was written since another one",
+  () =>
+    withFakeClock(async (fake) => {
+      await using receiver = bound({ readTimeoutMs: 3000 });
+      await using sender = await dialled(receiver, { writeTimeoutMs: 10 });
+      failWith("send", ERRNO.ENOBUFS, { fd: sender.fd, count: 1_000_000 });
+      const ends: string[] = [];
+      const flush = (name: string) => sender.flush().catch((e) => ends.push(`${name} ${e.name}`));
+      sender.write(bytes("x"));
+      void flush("first");
+      await fake.advance(6);
+      void flush("second");
+      await fake.advance(6);
+      assertEquals(ends, ["first TimeoutError"]);
+      await fake.advance(6);
+      assertEquals(ends, ["first TimeoutError", "second TimeoutError"]);
+      await sender.close({ timeoutMs: 0 }); // by this clock its time to leave would never pass
+    }),
+);
+
 /** A socket whose kernel has no room, and that none of its events tells of any. */
 function blocked(options: DatagramOptions): DatagramCore {
   const fd = openBound("udp4", "127.0.0.1:0", options);
@@ -254,6 +275,44 @@ function blocked(options: DatagramOptions): DatagramCore {
   return core;
 }
 
+test("flush() in a later batch of handlers waits and times out for itself, without room", () =>
+  withFakeClock(async (fake) => {
+    await using receiver = bound({ readTimeoutMs: 3000 });
+    const peer = packPeer(textOf(receiver));
+    const core = blocked({ writeTimeoutMs: 300 });
+    const ends: string[] = [];
+    let count = 0;
+    await using server = bound({
+      onDatagram() {
+        const name = `${++count}`;
+        core.joined.write(peer, bytes(name));
+        core.flush(undefined).then(
+          () => ends.push(`${name} left`),
+          () => ends.push(`${name} late`),
+        );
+      },
+    });
+    await using client = await dialled(server);
+    const ask = async () => {
+      const before = count;
+      client.write(bytes("x"));
+      await client.flush();
+      await until(() => count > before, "the handler is called");
+      await fake.advance(100);
+    };
+    for (let i = 0; i < 3; i++) await ask();
+    await fake.advance(10);
+    assertEquals(ends, ["1 late"]);
+    await fake.advance(100);
+    assertEquals(ends, ["1 late", "2 late"]);
+    core.writing.outgoing.onRoom();
+    await fake.advance(100);
+    assertEquals(ends, ["1 late", "2 late", "3 left"]);
+    assertEquals(core.writing.isAwaited, false);
+    assertEquals(await texts(receiver, 3), ["1", "2", "3"]);
+    core.end(null);
+  }));
+
 test("flush() ends when all that it waits for was dropped, though the kernel has no room", async () => {
   const peer = packPeer("127.0.0.1:1");
   const core = blocked({ onQueueFull: "drop-old", queueCountMax: 4 });
@@ -266,6 +325,22 @@ test("flush() ends when all that it waits for was dropped, though the kernel has
   assertEquals([done, core.queuedCount, core.writing.isAwaited], [996, 4, true]);
   core.end(null);
 });
+
+test("flush() ends when what it waits for has expired, though there is no room for the next", () =>
+  withFakeClock(async (fake) => {
+    const peer = packPeer("127.0.0.1:1");
+    const core = blocked({ queueLifetimeMs: 30_000, queueBytesMax: 100 });
+    core.joined.write(peer, new Uint8Array(60));
+    const first = core.flush(undefined);
+    fake.block(20_000);
+    core.joined.write(peer, new Uint8Array(40));
+    const second = core.flush(undefined).catch(() => {});
+    fake.block(20_000);
+    assertEquals(core.joined.write(peer, new Uint8Array(61)), false);
+    assertEquals([await stateOf(first), await stateOf(second)], ["done", "pending"]);
+    assertEquals([core.tally.own.droppedExpired, core.tally.own.droppedFull], [1, 1]);
+    core.end(null);
+  }));
 
 test("reply() in a handler leaves after the batch: flush() there waits for that", async () => {
   const flushes: Promise<void>[] = [];
