@@ -82,7 +82,7 @@ export const BENCHES: readonly Bench[] = [
   ),
   bench(
     "udp",
-    "5 min",
+    "6 min",
     "echo over UDP: ours, C, Bun, Deno, node:dgram, Go, quinn-udp",
     "go, cargo",
   ),

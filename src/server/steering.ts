@@ -48,7 +48,8 @@ function hash(range: Uint8Array): number {
  * choose it: one byte modulo `pollerCount`, and of more the 32-bit FNV-1a hash, mixed by the last
  * step of MurmurHash3 (fmix32), modulo `pollerCount`. It stays so: ids may outlive a process.
  *
- * A server makes ids until one leads to itself, after `pollerCount` of them on average.
+ * A server makes ids until one leads to itself, after `pollerCount` of them on average. `range` is
+ * borrowed: it is read during the call.
  *
  * @throws {TypeError} `range` is no Uint8Array.
  * @throws {RangeError} It has no byte, or more than 20; or `pollerCount` is no number of pollers.

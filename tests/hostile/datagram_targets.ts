@@ -93,9 +93,9 @@ export const DATAGRAM_TARGETS: readonly DatagramTarget[] = [
     name: "connection ids",
     file: "examples/connection_ids.ts",
     args: ["--pollers", "2"],
-    // Nobody has such a connection: 3, and its number.
+    // Nobody has such a connection: 131, and its number.
     question: (n) => Uint8Array.of(2, 0xfe, 0xdc, 0, 0, 0, 0, n >> 8 & 255, n & 255),
     isAnswer: (n, answer) =>
-      isSame(answer, Uint8Array.of(3, 0xfe, 0xdc, 0, 0, 0, 0, n >> 8 & 255, n & 255)),
+      isSame(answer, Uint8Array.of(131, 0xfe, 0xdc, 0, 0, 0, 0, n >> 8 & 255, n & 255)),
   },
 ];
