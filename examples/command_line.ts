@@ -81,7 +81,7 @@ export function numberOf(name: string, text: string, min: number, max: number): 
   return fail(`Cannot use --${name} ${text}: it is a whole number from ${min} to ${max}`, 2);
 }
 
-/** What a call returns. The program ends here where it throws: a kernel's refusal, or a bad argument. */
+/** Passes on a result. The call that throws ends the program: a kernel's refusal, or a bad argument. */
 export function orFail<T>(call: () => T): T {
   try {
     return call();

@@ -58,7 +58,7 @@ export class Statsd {
     return sum;
   }
 
-  /** Whether there was room for it. */
+  /** True if there was room for it. */
   #addValue(sum: Sum, text: string, rate: number): boolean {
     if (sum.type === "s") return this.#addMember(sum, text);
     const number = Number(text);

@@ -6,7 +6,7 @@ const SEVERITIES = ["emerg", "alert", "crit", "err", "warning", "notice", "info"
 /** `<priority>`, and in RFC 5424 the version of the format behind it. */
 const LINE = /^<(\d{1,3})>(?:1 )?(.*)$/s;
 const PRIORITY_MAX = 191;
-/** What would end a line, or lead the terminal. */
+/** These characters end a line, or lead the terminal. */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
 
 /** A line of syslog. */

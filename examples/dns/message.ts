@@ -39,14 +39,14 @@ export interface Query {
   readonly end: number;
   /** The bytes that an answer may have. */
   readonly answerBytesMax: number;
-  /** What the client says of itself by EDNS; null when it says nothing. */
+  /** The client says this of itself by EDNS; null when it says nothing. */
   readonly edns: Edns | null;
 }
 
 interface Edns {
   readonly bytesMax: number;
   readonly version: number;
-  /** Whether it wants signatures, too (RFC 3225). */
+  /** True if it wants signatures, too (RFC 3225). */
   readonly isDnssec: boolean;
 }
 
@@ -217,7 +217,7 @@ export function writeQuery(bytes: Uint8Array, { end, edns, answerBytesMax }: Que
   return out;
 }
 
-/** Whether a message answers a query that we have sent: it has its question, bit by bit. */
+/** True if a message answers a query that we have sent: it has its question, bit by bit. */
 export function isAnswerTo(message: Uint8Array, query: Uint8Array, end: number): boolean {
   if (message.length < end) return false;
   const view = viewOf(message);

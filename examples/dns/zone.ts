@@ -82,7 +82,7 @@ export class Zone {
     return all?.filter((answer) => answer.type === wanted) ?? null;
   }
 
-  /** Whether there are names that end with this one. */
+  /** True if other names end with this one. */
   isParent(name: string): boolean {
     return this.#parents.has(name);
   }

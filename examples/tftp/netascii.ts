@@ -31,7 +31,7 @@ export class FromNetwork {
     return Uint8Array.from(out);
   }
 
-  /** What is left when there are no more. */
+  /** The rest, when there are no more. */
   end(): Uint8Array {
     return this.#isAfterCr ? Uint8Array.of(CR) : new Uint8Array(0);
   }

@@ -36,7 +36,7 @@ export function headOf(bytes: Uint8Array): { op: number; number: number } {
   return { op: bytes[0]! << 8 | bytes[1]!, number: bytes[2]! << 8 | bytes[3]! };
 }
 
-/** Whether a packet means to be a request. */
+/** True if a packet means to be a request. */
 export function isRequest(bytes: Uint8Array): boolean {
   const { op } = headOf(bytes);
   return op === Op.READ || op === Op.WRITE;

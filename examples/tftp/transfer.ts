@@ -72,7 +72,7 @@ export async function sendFile(
 ): Promise<number> {
   await using file = await openToRead(directory, request.name);
   const isText = request.mode === "netascii";
-  // How long a text is for the network is not known before its end; and curl takes 0 for a mistake.
+  // The length that a text has on the network is known at its end alone; and curl takes 0 for a mistake.
   const { size } = await file.stat();
   const granted = grant(request, isText || size === 0 ? null : size);
   const blockBytes = agree(client, granted);

@@ -204,7 +204,7 @@ export class ConnectionReader extends ChainReader implements Reader {
   }
 
   /**
-   * Whether a wait that is met has to wait for the next turn. One for no bytes is for a turn alone, and
+   * True if a wait that is met has to wait for the next turn. One for no bytes is for a turn alone, and
    * a ration may have the next one come late.
    */
   #putsOff(isForTurn: boolean): boolean {
@@ -212,7 +212,7 @@ export class ConnectionReader extends ChainReader implements Reader {
     return (turn.step() || isRationed) && this.#waiting === null;
   }
 
-  /** Whether somebody waits for his turn alone, and a ration does not let it come. */
+  /** True if somebody waits for his turn alone, and a ration does not let it come. */
   #isRationed({ isPutOff, count, delimiter }: Waiting): boolean {
     const isForTurn = isPutOff && count === 0 && delimiter === null;
     return isForTurn && (this.#owner.stops & Stop.RATIONED) !== 0;

@@ -177,6 +177,19 @@ test(
   },
 );
 
+/** Starts systemd-socket-activate, which listens at an address when this returns. */
+async function activate(argv: readonly string[], address: string) {
+  const child = spawn("systemd-socket-activate", argv, {
+    stdio: ["ignore", "pipe", "pipe"],
+    cwd: root,
+  });
+  const told = { out: "", noise: "" };
+  child.stdout.on("data", (chunk) => told.out += chunk);
+  child.stderr.on("data", (chunk) => told.noise += chunk);
+  await until(() => told.noise.includes(`Listening on ${address}`), "it listens");
+  return { child, told };
+}
+
 test("systemd-socket-activate starts a server with its sockets, by name", {
   skip: lacks("systemd-socket-activate"),
 }, () =>
@@ -185,23 +198,16 @@ test("systemd-socket-activate starts a server with its sockets, by name", {
     const [program, args] = commandFor(`${root}tests/support/systemd_listen.ts`);
     const second = join(directory, "second");
     const argv = ["-l", path, "-l", second, "--fdname=web:admin", program, ...args];
-    const child = spawn("systemd-socket-activate", argv, {
-      stdio: ["ignore", "pipe", "pipe"],
-      cwd: root,
-    });
-    let [out, noise] = ["", ""];
-    child.stdout.on("data", (chunk) => out += chunk);
-    child.stderr.on("data", (chunk) => noise += chunk);
-    await until(() => noise.includes(`Listening on ${second}`), "it listens");
+    const { child, told } = await activate(argv, second);
     const first = connect(path); // the first that connects starts it
     first.on("error", () => {});
     const [code] = await once(child, "close");
     first.destroy();
-    assertEquals([code, out.trim().split("\n")], [0, [
+    assertEquals([code, told.out.trim().split("\n")], [0, [
       "again 0, false",
       "web 3 unix HELLO",
       "admin 4 unix HELLO",
-    ]], noise);
+    ]], told.noise);
   }));
 
 test("systemd-socket-activate starts a server of datagrams, which answers the first one, too", {
@@ -212,24 +218,17 @@ test("systemd-socket-activate starts a server of datagrams, which answers the fi
   await free.close();
   const [program, args] = commandFor(`${root}tests/support/systemd_datagrams.ts`);
   const argv = ["-d", "-l", `0.0.0.0:${port}`, "--fdname=dns", program, ...args];
-  const child = spawn("systemd-socket-activate", argv, {
-    stdio: ["ignore", "pipe", "pipe"],
-    cwd: root,
-  });
-  let [out, noise] = ["", ""];
-  child.stdout.on("data", (chunk) => out += chunk);
-  child.stderr.on("data", (chunk) => noise += chunk);
-  await until(() => noise.includes(`Listening on 0.0.0.0:${port}`), "it listens");
+  const { child, told } = await activate(argv, `0.0.0.0:${port}`);
   // Connected to an address that is not the first of the machine: it hears no other.
   const at = `127.0.0.9:${port}`;
   await using client = await dialDatagram("udp4", at, { readTimeoutMs: 15_000 });
   for (const question of ["starts it", "finds it"]) {
     client.write(bytes(question));
     await client.flush();
-    assertEquals(await texts(client, 1), [question], noise);
+    assertEquals(await texts(client, 1), [question], told.noise);
   }
   if (child.exitCode === null) await once(child, "close");
-  assertEquals([child.exitCode, out], [0, "dns 3 a datagram socket\n"], noise);
+  assertEquals([child.exitCode, told.out], [0, "dns 3 a datagram socket\n"], told.noise);
 });
 
 const INETD = `
